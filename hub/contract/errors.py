@@ -1,0 +1,152 @@
+"""The one table of everything that can go wrong: code, HL7 number, acknowledgement, and what to do about it.
+
+A code is raised as `HubError` when work has to stop, and reported as a `Problem` when it is a finding about one
+message. Neither ever carries a value of the message, so neither can hold personal data: only the code and the place.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+Ack = Literal["AA", "AE", "AR", ""]
+
+
+class Severity(StrEnum):
+    """HL7 table 0516: an error refuses the message, a warning is told to the sender, information is only recorded."""
+
+    ERROR = "E"
+    WARNING = "W"
+    INFORMATION = "I"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One row of the table.
+
+    hl7:       error number of HL7 table 0357, for ERR-3.
+    ack:       the acknowledgement that an *error* of this code leads to; "" means none is sent (promise 2).
+    retriable: whether the same bytes, sent again later, may succeed.
+    """
+
+    code: str
+    hl7: str
+    ack: Ack
+    retriable: bool
+    en: str
+    vi: str
+
+
+_ROWS: Final = (
+    # frames and headers
+    ErrorCode("FRAME_TOO_LARGE", "207", "AR", False, "The message is larger than this hub takes. Split it, or send attachments apart.", "Bản tin lớn hơn mức hub nhận. Hãy tách nhỏ hoặc gửi riêng tệp đính kèm."),
+    ErrorCode("FRAME_UNFINISHED", "207", "", False, "The link closed before the end of the frame (0x1C 0x0D) came. Send the message again.", "Kết nối đóng trước khi hết khung (0x1C 0x0D). Hãy gửi lại bản tin."),
+    ErrorCode("BYTES_BETWEEN_FRAMES", "207", "", False, "Bytes stood outside any frame (0x0B … 0x1C 0x0D). They are kept in quarantine; check the sender's framing.", "Có byte nằm ngoài khung (0x0B … 0x1C 0x0D). Chúng được cách ly; hãy kiểm tra cách đóng khung."),
+    ErrorCode("MSH_UNREADABLE", "100", "AR", False, "The message does not begin with a readable MSH segment. Check its first line and delimiters.", "Bản tin không bắt đầu bằng đoạn MSH đọc được. Hãy kiểm tra dòng đầu và các ký tự phân cách."),
+    ErrorCode("EMPTY_INPUT", "100", "AR", False, "There is nothing in it: no byte of a message.", "Không có nội dung: không có byte nào của bản tin."),
+    ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS).", "Đây không phải HL7 v2 (MSH|…) cũng không phải phong bì XML bảo hiểm (GIAMDINHHS)."),
+    ErrorCode("CHARSET_UNREADABLE", "102", "AR", False, "The text fits none of the character sets the hub knows. Declare the right one in MSH-18 or ask for a dialect.", "Văn bản không khớp bảng mã nào hub biết. Hãy khai đúng bảng mã ở MSH-18 hoặc yêu cầu phương ngữ."),
+    ErrorCode("CHARSET_DECLARED_WRONG", "102", "AE", False, "The text is not in the character set that was declared; it was read in the one it fits.", "Văn bản không đúng bảng mã đã khai; hub đã đọc theo bảng mã phù hợp."),
+    ErrorCode("TYPE_UNSUPPORTED", "200", "AR", False, "The hub does not take this message type (MSH-9).", "Hub không nhận loại bản tin này (MSH-9)."),
+    ErrorCode("VERSION_UNSUPPORTED", "203", "AR", False, "The hub does not take this HL7 version (MSH-12).", "Hub không nhận phiên bản HL7 này (MSH-12)."),
+    ErrorCode("NOTHING_REPRESENTABLE", "100", "AE", False, "The message holds nothing that the hub can pass on.", "Bản tin không có nội dung nào hub có thể chuyển tiếp."),
+    # who may send
+    ErrorCode("FACILITY_NOT_ENTITLED", "207", "AR", False, "This sender may not speak for the facility that the message names.", "Bên gửi không được phép gửi thay cơ sở nêu trong bản tin."),
+    ErrorCode("FACILITY_UNKNOWN", "103", "AE", False, "The facility code is not in the directory.", "Mã cơ sở không có trong danh bạ."),
+    ErrorCode("CREDENTIAL_WRONG", "207", "AR", False, "The credential is missing or not valid.", "Thiếu thông tin xác thực hoặc thông tin không hợp lệ."),
+    # contents
+    ErrorCode("KEY_MISSING", "101", "AE", False, "The business key of this message type is missing; sender and control id stand in for it.", "Thiếu khóa nghiệp vụ của loại bản tin; hub dùng bên gửi và mã bản tin thay thế."),
+    ErrorCode("CONTROL_ID_MISSING", "101", "AE", False, "MSH-10 is empty; the hub gave the message an id made from its bytes.", "MSH-10 trống; hub tạo mã từ nội dung bản tin."),
+    ErrorCode("SEGMENT_MISSING", "100", "AE", False, "A segment that this message type requires is missing.", "Thiếu đoạn bắt buộc của loại bản tin."),
+    ErrorCode("SEGMENT_UNEXPECTED", "100", "AE", False, "This segment does not belong where it stands.", "Đoạn này không đúng vị trí."),
+    ErrorCode("SEGMENT_UNREADABLE", "100", "AE", False, "This line is not a segment; it was kept but not read.", "Dòng này không phải một đoạn; được lưu nhưng không đọc."),
+    ErrorCode("FIELD_MISSING", "101", "AE", False, "A required field is empty.", "Trường bắt buộc bị trống."),
+    ErrorCode("FIELD_TOO_LONG", "102", "AE", False, "The field is longer than its standard allows.", "Trường dài hơn mức chuẩn cho phép."),
+    ErrorCode("FIELD_REPEATS", "102", "AE", False, "The field repeats more often than its standard allows.", "Trường lặp nhiều hơn mức chuẩn cho phép."),
+    ErrorCode("NUMBER_UNPARSABLE", "102", "AE", False, "This should be a number and is not; it was kept as it came.", "Giá trị phải là số nhưng không phải; hub giữ nguyên văn."),
+    ErrorCode("TIME_UNPARSABLE", "102", "AE", False, "This should be a date or time (yyyymmdd[HHMM[SS]]) and is not; it was kept as it came.", "Giá trị phải là ngày giờ (yyyymmdd[HHMM[SS]]) nhưng không phải; hub giữ nguyên văn."),
+    ErrorCode("CODE_UNKNOWN", "103", "AE", False, "The code is not in the list that applies here.", "Mã không có trong danh mục áp dụng."),
+    ErrorCode("CARD_IS_PATIENT_NUMBER", "102", "AE", False, "The insurance card field holds the patient number; it was not taken as a card.", "Trường thẻ BHYT chứa mã người bệnh; hub không coi là thẻ."),
+    ErrorCode("IDENTIFIER_INFERRED", "102", "AE", False, "The identifier has no type; one was inferred from its shape.", "Định danh không ghi loại; hub suy ra từ hình dạng."),
+    ErrorCode("ESCAPE_UNKNOWN", "102", "AE", False, "An escape sequence is not known; it was kept as it came.", "Chuỗi thoát không rõ; hub giữ nguyên văn."),
+    # the insurance XML
+    ErrorCode("XML_MALFORMED", "100", "AR", False, "The XML is not well formed.", "XML không đúng cú pháp."),
+    ErrorCode("XML_FORBIDDEN", "207", "AR", False, "The XML declares entities or a DTD, which the hub refuses.", "XML khai báo thực thể hoặc DTD, hub không nhận."),
+    ErrorCode("XML_CONTENT_BROKEN", "102", "AE", False, "The content of a table (NOIDUNGFILE) is not base64 of well-formed XML.", "Nội dung bảng (NOIDUNGFILE) không phải base64 của XML hợp lệ."),
+    ErrorCode("XML_TABLE_UNKNOWN", "103", "AE", False, "This table (LOAIHOSO) is not part of the standard; it was kept but not read.", "Bảng (LOAIHOSO) không thuộc chuẩn; được lưu nhưng không đọc."),
+    ErrorCode("XML_ELEMENT_UNKNOWN", "102", "AE", False, "This element is not part of its table; it was kept but not read.", "Chỉ tiêu này không thuộc bảng; được lưu nhưng không đọc."),
+    ErrorCode("XML_COUNT_MISMATCH", "102", "AE", False, "SOLUONGHOSO differs from the number of HOSO.", "SOLUONGHOSO khác số HOSO thực có."),
+    # routing
+    ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory; the event waits until it is.", "Cơ sở nhận không có trong danh bạ; sự kiện chờ đến khi có."),
+    ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
+    ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi."),
+    ErrorCode("EVENT_UNROUTABLE", "207", "", False, "A rule failed on this event; it waits for a person, and later events of its key wait behind it.", "Quy tắc gặp lỗi với sự kiện này; sự kiện chờ người xử lý, các sự kiện sau cùng khóa xếp hàng."),
+    ErrorCode("BODY_UNDECODABLE", "102", "", False, "The body of this record cannot be decoded by its schema. Its bytes are in the dead-letter topic.", "Không giải mã được bản ghi theo lược đồ. Nội dung nằm ở chủ đề dead-letter."),
+    # the world
+    ErrorCode("BROKER_UNAVAILABLE", "207", "", True, "The brokers do not confirm. Nothing was acknowledged; the sender will try again.", "Kafka không xác nhận. Chưa báo nhận; bên gửi sẽ gửi lại."),
+    ErrorCode("REGISTRY_UNAVAILABLE", "207", "", True, "The schema registry does not answer.", "Schema registry không trả lời."),
+    ErrorCode("DATABASE_UNAVAILABLE", "207", "", True, "PostgreSQL does not answer.", "PostgreSQL không trả lời."),
+    ErrorCode("SCHEMA_INCOMPATIBLE", "207", "", False, "The registry refuses the schema: it would break readers or writers of older records.", "Registry từ chối lược đồ: sẽ làm hỏng bên đọc hoặc ghi bản ghi cũ."),
+    ErrorCode("OVERLOADED", "207", "", True, "A limit is reached; the sender is slowed. Try again after the time stated.", "Đã đến giới hạn; bên gửi bị làm chậm. Hãy thử lại sau thời gian nêu."),
+    ErrorCode("LEDGER_CONFLICT", "207", "", True, "Another process wrote the same part of the ledger.", "Tiến trình khác đã ghi cùng phần sổ cái."),
+    ErrorCode("RECIPIENT_REFUSED", "207", "", False, "The recipient answered the delivery with a refusal.", "Bên nhận từ chối bản tin được giao."),
+    ErrorCode("RECIPIENT_UNREACHABLE", "207", "", True, "The recipient does not answer; the delivery waits and is tried again.", "Bên nhận không trả lời; bản tin chờ và sẽ được gửi lại."),
+    # the local stack and settings
+    ErrorCode("SETTING_WRONG", "207", "", False, "A setting is unknown or has a wrong value.", "Có cấu hình không rõ hoặc sai giá trị."),
+    ErrorCode("PORT_TAKEN", "207", "", False, "Another program listens on a port that the hub needs. Stop it, or set another port.", "Cổng hub cần đã bị chương trình khác dùng. Hãy dừng nó hoặc đặt cổng khác."),
+    ErrorCode("DISK_FULL", "207", "", True, "There is no room left on the disk. Free some, or set another data folder.", "Đĩa đã đầy. Hãy giải phóng hoặc đặt thư mục dữ liệu khác."),
+    ErrorCode("FETCH_FAILED", "207", "", True, "A part of the local stack could not be fetched. Check the network, then run the command again.", "Không tải được một phần của bộ dịch vụ cục bộ. Hãy kiểm tra mạng rồi chạy lại."),
+    ErrorCode("CHECKSUM_WRONG", "207", "", True, "A fetched file is not the one that was pinned; it was thrown away. Run the command again.", "Tệp tải về không đúng tệp đã ghim; đã bỏ. Hãy chạy lại."),
+    ErrorCode("PROCESS_DIED", "207", "", True, "A process of the local stack ended by itself; its log says why.", "Một tiến trình của bộ dịch vụ cục bộ tự dừng; xem nhật ký của nó."),
+    ErrorCode("ALREADY_RUNNING", "207", "", False, "Another hub already uses this data folder. Stop it, or set another data folder.", "Một hub khác đang dùng thư mục dữ liệu này. Hãy dừng nó hoặc đặt thư mục khác."),
+    ErrorCode("NOT_FOUND", "204", "", False, "The hub knows nothing under this id.", "Hub không có gì với mã này."),
+)  # fmt: skip
+
+ERRORS: Final[dict[str, ErrorCode]] = {row.code: row for row in _ROWS}
+
+
+class HubError(Exception):
+    """Work stops here, for a reason that the table names.
+
+    code:  a row of `ERRORS`.
+    where: the place, such as `PID-3.1`, a topic or a port; never a value out of a message.
+    """
+
+    def __init__(self, code: str, where: str = "") -> None:
+        self.row = ERRORS[code]
+        self.where = where
+        super().__init__(code, where)
+
+    @property
+    def code(self) -> str:
+        return self.row.code
+
+    @property
+    def retriable(self) -> bool:
+        return self.row.retriable
+
+    def __str__(self) -> str:
+        place = f" [{self.where}]" if self.where else ""
+        return f"{self.code}{place}: {self.row.en}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding about one message.
+
+    code:     a row of `ERRORS`.
+    severity: an error refuses the message; anything else goes with an accepted one.
+    path:     HL7 path (`PID-3[2].1`, `OBX[4]-5`) or XML place (`XML2[3]/SO_LUONG`); "" for the message as a whole.
+    """
+
+    code: str
+    severity: Severity = Severity.WARNING
+    path: str = ""
+
+    @property
+    def row(self) -> ErrorCode:
+        return ERRORS[self.code]
+
+    @property
+    def text(self) -> str:
+        """The plain sentence, in English, without any value of the message."""
+        return self.row.en

@@ -1,0 +1,97 @@
+"""Every setting of the hub, in one typed model, read once from the environment (`HIE_…`) by the command line."""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hub.contract.errors import HubError
+
+
+def _home(name: str, fallback: str) -> Path:
+    return Path(os.environ.get(name) or Path.home() / fallback) / "hie-hub"
+
+
+class Settings(BaseSettings):
+    """One row a setting; the README's table of settings is made from these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="HIE_", extra="forbid", frozen=True)
+
+    # where things are
+    data_dir: Path = Field(default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"), description="Folder of all data kept between runs: topics, database, ledger, logs.")
+    cache_dir: Path = Field(default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"), description="Folder of fetched parts of the local stack; may be deleted at any time.")
+    stack: Literal["auto", "docker"] = Field("auto", description="How to get what the three addresses below do not name: local processes, or containers.")
+    kafka_bootstrap: str = Field("", description="Address of a Kafka cluster, host:port[,host:port]; empty: start a local one.")
+    registry_url: str = Field("", description="Address of a Confluent-compatible schema registry; empty: start a local one.")
+    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL address, postgresql://user:password@host:port/name; empty: start a local one.")
+    brokers: int = Field(1, ge=1, le=3, description="Number of local brokers; with three, every record is on three and two must confirm.")
+    kafka_port: int = Field(9092, ge=0, le=65000, description="Port of the first local broker (the next ones count up); 0: any free ports.")
+    registry_port: int = Field(8081, ge=0, le=65535, description="Port of the local registry; 0: any free port.")
+    database_port: int = Field(5433, ge=0, le=65535, description="Port of the local PostgreSQL; 0: any free port.")
+
+    # the border
+    listen: str = Field("127.0.0.1", description="Address that the listeners bind to; other than loopback only with credentials.")
+    mllp_port: int = Field(2575, ge=0, le=65535, description="Port of the MLLP listener; 0: any free port.")
+    http_port: int = Field(8080, ge=0, le=65535, description="Port of POST /v1/messages; 0: any free port.")
+    inbox_port: int = Field(8082, ge=0, le=65535, description="Port of the inbox API; 0: any free port.")
+    credentials: Path | None = Field(None, description="TOML file of credentials and the facilities each may speak for; without it listeners stay on loopback.")
+    push: Path | None = Field(None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port.")
+    message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
+    links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
+    pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
+    ack_wait_s: float = Field(10.0, gt=0, description="Longest wait for the brokers before a link is closed without an acknowledgement, in seconds.")
+    idle_s: float = Field(600.0, gt=0, description="An MLLP link without a byte for this long is closed, in seconds.")
+    frame_wait_s: float = Field(60.0, gt=0, description="Longest time from the first byte of a frame to its last, in seconds.")
+    sweep_after_s: float = Field(60.0, gt=0, description="A message whose events are missing for this long is translated again, in seconds.")
+
+    # the middle
+    key_secret: SecretStr = Field(SecretStr(""), description="Secret of the keyed hash in Kafka keys; empty: made once and kept in the data folder.")
+    routing_batch: int = Field(1_000, ge=1, le=100_000, description="Most events routed in one batch.")
+    insurer_batch: int = Field(4_000, ge=1, le=100_000, description="Most claims adjudicated in one batch.")
+    ledger_dir: Path | None = Field(None, description="Folder of the insurer's ledger; empty: `ledger` in the data folder.")
+    claim_days: int = Field(365, ge=1, description="Days a routing fact is kept in the case index.")
+
+    # the way out
+    push_timeout_s: float = Field(30.0, gt=0, description="Longest wait for a recipient's acknowledgement, in seconds.")
+    poll_wait_max_s: float = Field(30.0, gt=0, description="Longest wait of a long poll on the inbox API, in seconds.")
+    inbox_page_max: int = Field(500, ge=1, le=10_000, description="Most deliveries in one answer of the inbox API.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, values: dict[str, object]) -> dict[str, object]:
+        known = {f"HIE_{name}".upper() for name in cls.model_fields}
+        unknown = sorted(name for name in os.environ if name.startswith("HIE_") and name not in known)
+        if unknown:
+            raise ValueError(f"no such setting: {', '.join(unknown)}")
+        return values
+
+    @model_validator(mode="after")
+    def _loopback_unless_credentials(self) -> Self:
+        if self.credentials is None and self.listen not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("HIE_LISTEN names more than loopback, which needs HIE_CREDENTIALS")
+        return self
+
+    @property
+    def ledger(self) -> Path:
+        return self.ledger_dir or self.data_dir / "ledger"
+
+    @property
+    def logs(self) -> Path:
+        return self.data_dir / "logs"
+
+
+def read_settings(**overrides: object) -> Settings:
+    """The settings of this process, from the environment; overrides come before it.
+
+    Raises: HubError(SETTING_WRONG) that names the setting, never its value.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # the model checks them
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
+        raise HubError("SETTING_WRONG", f"{name}: {first['msg']}") from None
