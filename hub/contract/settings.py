@@ -20,14 +20,28 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HIE_", extra="forbid", frozen=True)
 
     # where things are
-    data_dir: Path = Field(default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"), description="Folder of all data kept between runs: topics, database, ledger, logs.")
-    cache_dir: Path = Field(default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"), description="Folder of fetched parts of the local stack; may be deleted at any time.")
-    stack: Literal["auto", "docker"] = Field("auto", description="How to get what the three addresses below do not name: local processes, or containers.")
+    data_dir: Path = Field(
+        default_factory=lambda: _home("XDG_DATA_HOME", ".local/share"),
+        description="Folder of all data kept between runs: topics, database, ledger, logs.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: _home("XDG_CACHE_HOME", ".cache"),
+        description="Folder of fetched parts of the local stack; may be deleted at any time.",
+    )
+    stack: Literal["auto", "docker"] = Field(
+        "auto", description="How to get what the three addresses below do not name: local processes, or containers."
+    )
     kafka_bootstrap: str = Field("", description="Address of a Kafka cluster, host:port[,host:port]; empty: start a local one.")
     registry_url: str = Field("", description="Address of a Confluent-compatible schema registry; empty: start a local one.")
-    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL address, postgresql://user:password@host:port/name; empty: start a local one.")
-    brokers: int = Field(1, ge=1, le=3, description="Number of local brokers; with three, every record is on three and two must confirm.")
-    kafka_port: int = Field(9092, ge=0, le=65000, description="Port of the first local broker (the next ones count up); 0: any free ports.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL address, postgresql://user:password@host:port/name; empty: start a local one."
+    )
+    brokers: int = Field(
+        1, ge=1, le=3, description="Number of local brokers; with three, every record is on three and two must confirm."
+    )
+    kafka_port: int = Field(
+        9092, ge=0, le=65000, description="Port of the first local broker (the next ones count up); 0: any free ports."
+    )
     registry_port: int = Field(8081, ge=0, le=65535, description="Port of the local registry; 0: any free port.")
     database_port: int = Field(5433, ge=0, le=65535, description="Port of the local PostgreSQL; 0: any free port.")
 
@@ -36,18 +50,28 @@ class Settings(BaseSettings):
     mllp_port: int = Field(2575, ge=0, le=65535, description="Port of the MLLP listener; 0: any free port.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of POST /v1/messages; 0: any free port.")
     inbox_port: int = Field(8082, ge=0, le=65535, description="Port of the inbox API; 0: any free port.")
-    credentials: Path | None = Field(None, description="TOML file of credentials and the facilities each may speak for; without it listeners stay on loopback.")
-    push: Path | None = Field(None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port.")
+    credentials: Path | None = Field(
+        None, description="TOML file of credentials and the facilities each may speak for; without it listeners stay on loopback."
+    )
+    push: Path | None = Field(
+        None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port."
+    )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
     links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
     pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
-    ack_wait_s: float = Field(10.0, gt=0, description="Longest wait for the brokers before a link is closed without an acknowledgement, in seconds.")
+    ack_wait_s: float = Field(
+        10.0, gt=0, description="Longest wait for the brokers before a link is closed without an acknowledgement, in seconds."
+    )
     idle_s: float = Field(600.0, gt=0, description="An MLLP link without a byte for this long is closed, in seconds.")
     frame_wait_s: float = Field(60.0, gt=0, description="Longest time from the first byte of a frame to its last, in seconds.")
-    sweep_after_s: float = Field(60.0, gt=0, description="A message whose events are missing for this long is translated again, in seconds.")
+    sweep_after_s: float = Field(
+        60.0, gt=0, description="A message whose events are missing for this long is translated again, in seconds."
+    )
 
     # the middle
-    key_secret: SecretStr = Field(SecretStr(""), description="Secret of the keyed hash in Kafka keys; empty: made once and kept in the data folder.")
+    key_secret: SecretStr = Field(
+        SecretStr(""), description="Secret of the keyed hash in Kafka keys; empty: made once and kept in the data folder."
+    )
     routing_batch: int = Field(1_000, ge=1, le=100_000, description="Most events routed in one batch.")
     insurer_batch: int = Field(4_000, ge=1, le=100_000, description="Most claims adjudicated in one batch.")
     ledger_dir: Path | None = Field(None, description="Folder of the insurer's ledger; empty: `ledger` in the data folder.")

@@ -1,0 +1,396 @@
+"""The bus: produce and wait for the brokers, consume in batches, registry framing, topics.
+
+Everything that writes to Kafka goes through `Producer`, so that "acknowledged" means one thing everywhere: all in-sync
+replicas confirmed. Values are Avro in Confluent's wire format (a zero byte, four bytes of schema id, the body).
+"""
+
+import asyncio
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Producer as _Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from fastavro import parse_schema
+
+from hub.contract.errors import HubError
+from hub.contract.events import Event, decode, encode, new_id, now, schema_text
+from hub.contract.topics import Topic, topics
+
+LARGEST_BYTES: Final = 9 * 1024 * 1024  # one record of 8 MiB with its headers
+_PREFIX: Final = struct.Struct(">bI")
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Out:
+    """One record on its way to Kafka."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Headers = field(default_factory=list)
+    partition: int = -1
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+
+class Wire:
+    """Events to Kafka values and back, with the ids that the registry gave our schemas.
+
+    Safe to share between threads. Schemas are looked up once and kept.
+    Raises (everywhere): HubError(REGISTRY_UNAVAILABLE) when the registry is needed and does not answer.
+    """
+
+    def __init__(self, registry_url: str) -> None:
+        self._client = SchemaRegistryClient({"url": registry_url, "timeout": 10})
+        self._prefixes: dict[str, bytes] = {}
+        self._writers: dict[int, tuple[str, Any]] = {}
+
+    def pack(self, topic: str, event: Mapping[str, Any]) -> bytes:
+        """The Kafka value of an event on its way to a topic."""
+        row = topics()[topic]
+        return self.prefix(topic) + encode(row.record, event)
+
+    def prefix(self, topic: str) -> bytes:
+        """The five bytes in front of every body that we write to a topic."""
+        if topic not in self._prefixes:
+            found = self._ask(
+                lambda: self._client.lookup_schema(f"{topic}-value", Schema(schema_text(topics()[topic].record), "AVRO"))
+            )
+            self._prefixes[topic] = _PREFIX.pack(0, found.schema_id)
+        return self._prefixes[topic]
+
+    def unpack(self, value: bytes | None) -> tuple[str, Event]:
+        """Record name and event of a Kafka value, whatever released schema wrote it.
+
+        Raises: HubError(BODY_UNDECODABLE).
+        """
+        if value is None or len(value) < _PREFIX.size or value[0] != 0:
+            raise HubError("BODY_UNDECODABLE", "prefix")
+        record, writer = self.writer(_PREFIX.unpack_from(value)[1])
+        return record, decode(record, value[_PREFIX.size :], writer)
+
+    def writer(self, schema_id: int) -> tuple[str, Any]:
+        """Record name and parsed schema of one schema id; None for the schema where it equals our own (no resolution needed).
+
+        Raises: HubError(BODY_UNDECODABLE) for an id that the registry does not know, or a record that is not ours.
+        """
+        if schema_id not in self._writers:
+            try:
+                found = self._ask(lambda: self._client.get_schema(schema_id))
+            except SchemaRegistryError as unknown:
+                raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}") from unknown
+            written = orjson.loads(cast("str", found.schema_str))
+            record = f"{written['namespace']}.{written['name']}"
+            if record not in {topic.record for topic in topics().values()}:
+                raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}")
+            self._writers[schema_id] = (record, None if written == orjson.loads(schema_text(record)) else parse_schema(written))
+        return self._writers[schema_id]
+
+    def register(self, topic: Topic) -> int:
+        """Register the topic's schema and have it grow only compatibly.
+
+        Raises: HubError(SCHEMA_INCOMPATIBLE) with the registry's reason.
+        """
+        subject = f"{topic.name}-value"
+        try:
+            schema_id = self._ask(lambda: self._client.register_schema(subject, Schema(schema_text(topic.record), "AVRO")))
+            self._ask(lambda: self._client.set_compatibility(subject_name=subject, level="FULL_TRANSITIVE"))
+        except SchemaRegistryError as refused:
+            raise HubError("SCHEMA_INCOMPATIBLE", f"{subject}: {refused.error_message}") from refused
+        return cast("int", schema_id)
+
+    @staticmethod
+    def _ask(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except SchemaRegistryError as answer:
+            if answer.http_status_code >= 500:
+                raise HubError("REGISTRY_UNAVAILABLE", "registry") from answer
+            raise
+        except OSError as broken:
+            raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
+        except Exception as broken:
+            if type(broken).__module__.partition(".")[0] in ("httpx", "httpcore"):
+                raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
+            raise
+
+
+def event_out(wire: Wire, topic: str, event: Event) -> Out:
+    """The Kafka record of an event: its key, its value, and headers by CloudEvents' Kafka binding."""
+    meta = event["meta"]
+    message = meta.get("message_id", "")
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", meta["event_id"].encode()),
+        ("ce_type", topics()[topic].record.encode()),
+        ("ce_source", f"/facility/{meta['facility']}".encode()),
+        ("ce_time", meta["revision"]["received_at"].isoformat().encode()),
+        ("hie_message_id", message.encode()),
+        ("traceparent", trace_parent(message, meta["event_id"])),
+    ]
+    return Out(topic, meta["key"], wire.pack(topic, event), headers)
+
+
+def trace_parent(message_id: str, event_id: str) -> bytes:
+    """W3C trace context: the trace is the message, the span is the event."""
+    trace = (message_id or event_id).replace("-", "")
+    return f"00-{trace:0>32.32}-{event_id.replace('-', '')[:16]:0>16}-01".encode()
+
+
+def dead_letter(wire: Wire, stage: str, code: str, message: Message) -> Out:
+    """What could not be processed, with its bytes, for the dead-letter topic."""
+    topic, partition, offset, key = message.topic() or "", message.partition() or 0, message.offset() or 0, message.key()
+    key_bytes = key.encode() if isinstance(key, str) else key or b""
+    value = {
+        "id": new_id(topic, str(partition), str(offset), stage),
+        "at": now(),
+        "stage": stage,
+        "code": code,
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "key": key_bytes,
+        "body": message.value() or b"",
+    }
+    return Out("dead-letter.v1", key_bytes.decode("ascii", "replace"), wire.pack("dead-letter.v1", value))
+
+
+# --- producing --------------------------------------------------------------------------------------------------------
+
+
+class _Group:
+    """Records that are waited for together."""
+
+    __slots__ = ("failed", "future", "left", "loop")
+
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
+        self.left = size
+        self.failed = False
+        self.loop = loop
+        self.future: asyncio.Future[bool] = loop.create_future()
+
+    def delivered(self, error: KafkaError | None) -> bool:
+        """Count one record; true when it was the last."""
+        self.failed = self.failed or error is not None
+        self.left -= 1
+        return self.left == 0
+
+
+class Producer:
+    """Writes records and waits until all in-sync replicas hold them. One for each process.
+
+    wait_s: how long the brokers may take, in seconds; then the records are given up and nothing was acknowledged.
+    """
+
+    def __init__(self, bootstrap: str, *, wait_s: float, linger_ms: float = 1.0, client_id: str = "hie-hub") -> None:
+        self._wait_s = wait_s
+        self._producer = _Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "client.id": client_id,
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",  # as Faust's and Java's, so that a key lies in one partition for all
+                "compression.type": "lz4",
+                "linger.ms": linger_ms,
+                "message.max.bytes": LARGEST_BYTES,
+                "delivery.timeout.ms": int(wait_s * 1000),
+                "request.timeout.ms": max(1000, min(5000, int(wait_s * 500))),
+                "queue.buffering.max.messages": 200_000,
+                "queue.buffering.max.kbytes": 256 * 1024,
+                "socket.keepalive.enable": True,
+                "log_level": 2,  # broken links are reported by what fails, not by librdkafka's own lines
+            }
+        )
+        self._done: deque[_Group] = deque()
+        self._stopping = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
+        self._poller.start()
+
+    async def publish(self, records: Sequence[Out]) -> None:
+        """Return when the brokers hold every record.
+
+        Raises: HubError(BROKER_UNAVAILABLE) when they do not confirm in time. Some of the records may be held all the
+                same: whoever sends again sends the same ids.
+        """
+        if not records:
+            return
+        loop = asyncio.get_running_loop()
+        group = _Group(len(records), loop)
+        deadline = loop.time() + self._wait_s
+        for record in records:
+            while not self._enqueue(record, group):
+                if loop.time() > deadline:
+                    raise HubError("BROKER_UNAVAILABLE", record.topic)
+                await asyncio.sleep(0.01)  # the queue is full: slow down, never drop
+        try:
+            async with asyncio.timeout(self._wait_s + 1):
+                confirmed = await group.future
+        except TimeoutError:
+            confirmed = False
+        if not confirmed:
+            raise HubError("BROKER_UNAVAILABLE", records[0].topic)
+
+    def publish_blocking(self, records: Iterable[Out]) -> None:
+        """The same for a thread without a loop."""
+        asyncio.run(self.publish(list(records)))
+
+    def _enqueue(self, record: Out, group: _Group) -> bool:
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            if group.delivered(error):
+                self._done.append(group)
+
+        try:
+            self._producer.produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=cast("Any", record.headers),
+                on_delivery=on_delivery,
+                **place,
+            )
+        except BufferError:
+            return False
+        except KafkaException as refused:
+            raise HubError("BROKER_UNAVAILABLE", record.topic) from refused
+        return True
+
+    def _poll(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(0.05)
+            finished: dict[asyncio.AbstractEventLoop, list[_Group]] = {}
+            while self._done:
+                group = self._done.popleft()
+                finished.setdefault(group.loop, []).append(group)
+            for loop, groups in finished.items():
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_settle, groups)
+
+    def close(self) -> None:
+        """Stop; whatever was not waited for is flushed for a moment, then given up."""
+        self._producer.flush(min(self._wait_s, 5))
+        self._stopping.set()
+        self._poller.join()
+
+
+def _settle(groups: list[_Group]) -> None:
+    for group in groups:
+        if not group.future.done():
+            group.future.set_result(not group.failed)
+
+
+# --- consuming --------------------------------------------------------------------------------------------------------
+
+
+def consumer(bootstrap: str, group: str, names: Sequence[str] = (), **more: Any) -> Consumer:
+    """A consumer of a group, from the beginning where the group has no offsets; offsets are committed by hand.
+
+    names: topics to subscribe to; without any the caller assigns partitions itself.
+    """
+    made = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "client.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "session.timeout.ms": 6000,
+            "heartbeat.interval.ms": 2000,
+            "max.poll.interval.ms": 300_000,
+            "fetch.message.max.bytes": LARGEST_BYTES,
+            "fetch.wait.max.ms": 50,
+            "socket.keepalive.enable": True,
+            "log_level": 2,
+            **more,
+        }
+    )
+    if names:
+        made.subscribe(list(names))
+    return made
+
+
+def read_at(bootstrap: str, places: Sequence[tuple[str, int, int]], wait_s: float = 10.0) -> list[Message]:
+    """The records at (topic, partition, offset), in the order asked.
+
+    Raises: HubError(NOT_FOUND) for one that retention took, HubError(BROKER_UNAVAILABLE).
+    """
+    reader = consumer(bootstrap, "hie-read-at")
+    found = []
+    try:
+        for topic, partition, offset in places:
+            reader.assign([TopicPartition(topic, partition, offset)])
+            deadline = time.monotonic() + wait_s
+            message = None
+            while message is None and time.monotonic() < deadline:
+                message = reader.poll(0.5)
+            if message is None or message.error():
+                raise HubError("BROKER_UNAVAILABLE", topic)
+            if message.offset() != offset:
+                raise HubError("NOT_FOUND", f"{topic}/{partition}/{offset}")
+            found.append(message)
+    finally:
+        reader.close()
+    return found
+
+
+# --- topics -----------------------------------------------------------------------------------------------------------
+
+
+def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda _line: None) -> int:
+    """Create what is missing of `seeds/topics.toml`, set its retention and limits, register every schema.
+
+    Returns: how many topics were created.
+    Raises:  HubError(BROKER_UNAVAILABLE), HubError(REGISTRY_UNAVAILABLE), HubError(SCHEMA_INCOMPATIBLE).
+    """
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    try:
+        cluster = admin.list_topics(timeout=10)
+    except KafkaException as broken:
+        raise HubError("BROKER_UNAVAILABLE", "topics") from broken
+    copies = min(3, len(cluster.brokers))
+    for topic in topics().values():
+        wire.register(topic)
+    missing = [topic for name, topic in topics().items() if name not in cluster.topics]
+    made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
+    _done(admin.create_topics(made) if made else {})
+    present = [topic for name, topic in topics().items() if name in cluster.topics]
+    wanted = [ConfigResource(ResourceType.TOPIC, topic.name, set_config=_topic_config(topic, copies)) for topic in present]
+    _done(admin.alter_configs(wanted) if wanted else {})
+    for topic in topics().values():
+        grown = cluster.topics.get(topic.name)
+        if grown is not None and len(grown.partitions) != topic.partitions:
+            raise HubError("SETTING_WRONG", f"{topic.name} has {len(grown.partitions)} partitions, not {topic.partitions}")
+        say(f"{topic.name:32} {topic.record:22} {'there' if grown else 'created'}")
+    return len(missing)
+
+
+def _topic_config(topic: Topic, copies: int) -> dict[str, str]:
+    config = {
+        "cleanup.policy": topic.cleanup,
+        "max.message.bytes": str(LARGEST_BYTES),
+        "min.insync.replicas": str(max(1, copies - 1)),
+        "unclean.leader.election.enable": "false",
+    }
+    return config | ({"retention.ms": str(topic.retention_days * 86_400_000)} if topic.cleanup == "delete" else {})
+
+
+def _done(futures: Mapping[Any, Any]) -> None:
+    for name, future in futures.items():
+        try:
+            future.result(30)
+        except KafkaException as refused:
+            error = cast("KafkaError", refused.args[0])
+            if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise HubError("BROKER_UNAVAILABLE", str(name)) from refused

@@ -1,0 +1,11 @@
+"""Where the data folders `schemas/` and `seeds/` are: beside the packages in a checkout, inside them in a wheel."""
+
+from pathlib import Path
+
+_HUB = Path(__file__).resolve().parent.parent
+
+
+def shipped(name: str) -> Path:
+    """The folder or file of that name, such as `seeds/topics.toml`."""
+    in_wheel = _HUB / "_shipped" / name
+    return in_wheel if in_wheel.exists() else _HUB.parent / name

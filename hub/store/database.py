@@ -1,0 +1,58 @@
+"""PostgreSQL: connections, and the migrations that make its tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from contextlib import contextmanager
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
+
+from hub.contract.errors import HubError
+
+_WAIT_S = 10.0
+UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)  # what a stopped or unreachable server raises
+
+
+def connect(url: str, *, autocommit: bool = False) -> Connection[TupleRow]:
+    """One connection. Raises: HubError(DATABASE_UNAVAILABLE)."""
+    try:
+        return psycopg.connect(url, connect_timeout=int(_WAIT_S), autocommit=autocommit)
+    except UNAVAILABLE as broken:
+        raise HubError("DATABASE_UNAVAILABLE", "connect") from broken
+
+
+def pool(url: str, *, size: int = 8) -> ConnectionPool:
+    """A pool for threads, not opened yet: use it as a context manager."""
+    return ConnectionPool(url, min_size=1, max_size=size, open=False, timeout=_WAIT_S, check=ConnectionPool.check_connection)
+
+
+def async_pool(url: str, *, size: int = 8) -> AsyncConnectionPool:
+    """A pool for asyncio, not opened yet: use it as a context manager."""
+    check = AsyncConnectionPool.check_connection
+    return AsyncConnectionPool(url, min_size=1, max_size=size, open=False, timeout=_WAIT_S, check=check)
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Turn the driver's word for "no server" into ours: HubError(DATABASE_UNAVAILABLE), which is retriable."""
+    try:
+        yield
+    except UNAVAILABLE as broken:
+        raise HubError("DATABASE_UNAVAILABLE", "query") from broken
+
+
+def migrate(url: str) -> None:
+    """Bring the tables to this release's form. Safe to run at every start and by several at once.
+
+    Raises: HubError(DATABASE_UNAVAILABLE).
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["url"] = url
+    with available(), connect(url, autocommit=True) as lock:
+        lock.execute("select pg_advisory_lock(7301)")  # released with the connection
+        command.upgrade(config, "head")
