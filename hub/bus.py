@@ -257,9 +257,9 @@ class Producer:
                 record.topic,
                 value=record.value,
                 key=record.key,
+                partition=record.partition,
                 headers=cast("Any", record.headers),
                 on_delivery=on_delivery,
-                **place,
             )
         except BufferError:
             return False

@@ -1,8 +1,8 @@
 """PostgreSQL: connections, and the migrations that make its tables."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from alembic import command

@@ -1,0 +1,42 @@
+"""What a way in hands to the gate, and what the gate makes of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hub.contract.errors import Problem
+from hub.contract.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The bytes of one message, and who brought them.
+
+    transport:  mllp, http, folder, gateway or replay.
+    sender:     name of the credential; `local` on loopback without credentials.
+    facilities: codes that the sender may speak for; None for any.
+    test:       the credential is a test credential.
+    """
+
+    raw: bytes
+    received_at: datetime
+    transport: str
+    sender: str = "local"
+    facilities: frozenset[str] | None = None
+    test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What one message became.
+
+    message:  the `hie.MessageReceived` record: bytes, verdict, problems, ids of the events.
+    events:   (record name, event) in the order of the message.
+    ack:      the acknowledgement to send once the brokers hold everything; empty when the message asks for none.
+    verdict:  translated, refused or quarantined.
+    """
+
+    message: Event
+    events: tuple[tuple[str, Event], ...]
+    problems: tuple[Problem, ...]
+    verdict: str
+    ack: bytes

