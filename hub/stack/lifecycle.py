@@ -272,7 +272,7 @@ class _Local:
         remember(home / "processes.json", list(self.handles.values()))
         note = home / "stack.json"
         note.unlink(missing_ok=True)
-        with open(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        with open(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123  # with its mode from the first moment
             json.dump({name: self.named[name] for name in _ADDRESSES}, file)
 
     def close(self) -> None:

@@ -248,7 +248,7 @@ def postgres_url(home: Path, port: int) -> str:
     if not secret.exists():
         fresh = secret.with_suffix(".fresh")
         fresh.unlink(missing_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123  # with its mode from the first moment
             file.write(secrets.token_urlsafe(24))
         fresh.replace(secret)
     return f"postgresql://{DATABASE}:{secret.read_text(encoding='ascii')}@{HOST}:{port}/{DATABASE}"
