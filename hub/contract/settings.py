@@ -119,3 +119,14 @@ def read_settings(**overrides: object) -> Settings:
         first = wrong.errors()[0]
         name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
         raise HubError("SETTING_WRONG", f"{name}: {first['msg']}") from None
+
+
+def to_environment(settings: Settings) -> dict[str, str]:
+    """What a child process needs in its environment to read the same settings: all that differs from the defaults."""
+    found = {}
+    for name, row in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if value != row.get_default(call_default_factory=True):
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            found[f"HIE_{name.upper()}"] = str(plain)
+    return found

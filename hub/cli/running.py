@@ -1,0 +1,78 @@
+"""The running hub, as every command finds it: settings with addresses and secret filled in."""
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from hub.contract.errors import HubError
+from hub.contract.events import Keyring
+from hub.contract.settings import Settings, to_environment
+
+
+def key_secret(settings: Settings) -> SecretStr:
+    """The secret of the settings, else the one kept in the data folder, made when there is none."""
+    if settings.key_secret.get_secret_value():
+        return settings.key_secret
+    path = settings.data_dir / "key.secret"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    with suppress(FileExistsError):  # another process was first
+        if not path.exists():
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_hex(32), "ascii")
+            os.link(fresh, path)
+    fresh.unlink(missing_ok=True)
+    return SecretStr(path.read_text("ascii"))
+
+
+def keyring(settings: Settings) -> Keyring:
+    """Raises: HubError(SETTING_WRONG) for a secret that is too short to protect anything."""
+    secret = settings.key_secret.get_secret_value().encode()
+    if not 16 <= len(secret) <= 64:
+        raise HubError("SETTING_WRONG", "HIE_KEY_SECRET must have 16 to 64 bytes")
+    return Keyring(secret)
+
+
+def connected(settings: Settings) -> Settings:
+    """The settings with what they leave empty taken from the hub that runs on this data folder.
+
+    Raises: HubError(NOT_FOUND) when no hub runs and the settings name no servers.
+    """
+    named = {
+        "kafka_bootstrap": settings.kafka_bootstrap,
+        "registry_url": settings.registry_url,
+        "database_url": settings.database_url.get_secret_value(),
+    }
+    if not all(named.values()):
+        from hub.stack import find
+
+        found = find(settings)
+        if found is None:
+            raise HubError("NOT_FOUND", "no hub runs on this data folder; start one with `hie up`")
+        named = {name: value or getattr(found, name) for name, value in named.items()}
+    update: dict[str, object] = {**named, "database_url": SecretStr(named["database_url"]), "key_secret": key_secret(settings)}
+    return settings.model_copy(update=update)
+
+
+def prepare(settings: Settings, say: Callable[[str], None]) -> None:
+    """Topics, schemas and tables, as this release wants them. Safe at every start."""
+    from hub.bus import Wire, apply_topics
+    from hub.store.database import migrate
+
+    created = apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url))
+    migrate(settings.database_url.get_secret_value())
+    say(f"topics, schemas and tables are there ({created} topics created)")
+
+
+def hand_down(settings: Settings) -> None:
+    """Put the settings into the environment, for the services that this process starts.
+
+    Addresses stay out: services find those of the data folder themselves, and with them a new password.
+    """
+    local = settings.model_copy(update={"key_secret": SecretStr("")})
+    os.environ.update(to_environment(local))
+    Path(settings.data_dir).mkdir(parents=True, exist_ok=True)

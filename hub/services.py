@@ -1,0 +1,152 @@
+"""The hub's own processes: started in order, started again when they die, stopped cleanly.
+
+One process a service, each `hie run NAME`; they share nothing but the data folder, Kafka and PostgreSQL, so any of them
+may be killed at any time.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from hub.contract.directory import payers
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.stack.process import Process, Spawner
+
+_BACKOFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
+
+
+def service_names(routing_workers: int = 1) -> list[str]:
+    """Every service, in the order of starting: who reads comes before who writes."""
+    routing = [f"routing-{number}" for number in range(1, routing_workers + 1)]
+    return ["journal", "mailbox", *(f"insurer-{code}" for code in payers()), *routing, "gate"]
+
+
+def ready_file(settings: Settings, name: str) -> Path:
+    return settings.data_dir / "run" / f"{name}.json"
+
+
+def say_ready(settings: Settings, name: str, facts: dict[str, object]) -> None:
+    """Called by a service that serves: notes its process id and addresses for whoever waits."""
+    path = ready_file(settings, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps({"pid": os.getpid(), **facts}), "utf-8")
+    fresh.replace(path)
+
+
+def facts_of(settings: Settings, name: str) -> dict[str, Any]:
+    """What a service said when it was ready; {} when it never was."""
+    with suppress(OSError, ValueError):
+        return dict(json.loads(ready_file(settings, name).read_text("utf-8")))
+    return {}
+
+
+@dataclass(slots=True)
+class _Supervised:
+    process: Process
+    deaths: int = 0
+    started_at: float = 0.0
+    again_at: float | None = None
+
+
+@dataclass
+class Services:
+    """Keeps services running.
+
+    settings: with all addresses filled in; the services read the same ones from the environment and the data folder.
+    say:      gets a line a person understands when something starts, dies or comes back.
+    """
+
+    settings: Settings
+    names: Sequence[str]
+    say: Callable[[str], None]
+    _spawner: Spawner = field(default_factory=Spawner)
+    _running: dict[str, _Supervised] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start all and wait until each serves. Raises: HubError(PROCESS_DIED, name); nothing is left running then."""
+        self.settings.logs.mkdir(parents=True, exist_ok=True)
+        try:
+            for name in self.names:
+                self._running[name] = _Supervised(self._process(name))
+                self._spawn(name)
+            for name in self.names:
+                self._running[name].process.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def watch(self) -> None:
+        """One look: start again what died, later and later if it keeps dying."""
+        for name, one in self._running.items():
+            clock = time.monotonic()
+            if one.process.running():
+                if one.deaths and clock - one.started_at > _STEADY_S:
+                    one.deaths = 0
+            elif one.again_at is None:
+                wait_s = _BACKOFF_S[min(one.deaths, len(_BACKOFF_S) - 1)]
+                one.deaths += 1
+                one.again_at = clock + wait_s
+                self.say(f"{name} ended by itself; starting it again{f' in {wait_s:.0f} s' if wait_s else ''} (log: {one.process.log.name})")
+            elif clock >= one.again_at:
+                self._spawn(name)
+
+    def wait_ready(self, name: str) -> None:
+        """Wait until a service that was started again serves."""
+        self._running[name].process.wait_ready()
+
+    def pid(self, name: str) -> int:
+        return self._running[name].process.pid
+
+    def kill(self, name: str) -> None:
+        """End one service without a word to it, as a crash would; `watch` starts it again."""
+        self._running[name].process.kill()
+
+    def end(self, name: str) -> None:
+        """End one service cleanly (SIGTERM); `watch` starts it again."""
+        self._running[name].process.stop()
+
+    def stop(self) -> None:
+        """End all, the border first, so that nothing is taken that cannot be passed on."""
+        self._spawner.close()
+        for name in reversed(list(self._running)):
+            self._running[name].process.stop()
+        self._spawner.end()
+        self._running.clear()
+
+    def _spawn(self, name: str) -> None:
+        one = self._running[name]
+        ready_file(self.settings, name).unlink(missing_ok=True)
+        one.process.spawn()
+        one.started_at, one.again_at = time.monotonic(), None
+
+    def _process(self, name: str) -> Process:
+        process = Process(
+            name=name,
+            argv=[sys.executable, "-m", "hub.cli", "run", name],
+            log=self.settings.logs / f"{name}.log",
+            spawner=self._spawner,
+            ready_limit_s=90,
+            stop_limit_s=20,
+        )
+        process.ready = lambda: facts_of(self.settings, name).get("pid") == process.pid
+        return process
+
+
+def address(settings: Settings, service: str, port: str) -> tuple[str, int]:
+    """Host and port where a service of the running hub listens.
+
+    Raises: HubError(NOT_FOUND) when it does not run.
+    """
+    facts = facts_of(settings, service)
+    if not facts.get(port):
+        raise HubError("NOT_FOUND", f"{service} is not running; start the hub with `hie up`")
+    return "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen, int(facts[port])  # noqa: S104
