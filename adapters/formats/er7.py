@@ -1,0 +1,121 @@
+"""The encoding rules of HL7 v2 (ER7): the delimiters and the escape sequences. Source: HL7 v2.5.1 §2.5 and §2.7."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from hub.contract.errors import Problem, Severity
+
+NULL: Final = '""'
+"""HL7's "delete this value", as against an absent one (§2.5.3)."""
+
+ABSENT: Final = "\uffff"  # stands for a delimiter that the message does without: a noncharacter, so never in text
+
+
+@dataclass(frozen=True, slots=True)
+class Delimiters:
+    """MSH-1 and MSH-2."""
+
+    field: str = "|"
+    component: str = "^"
+    repetition: str = "~"
+    escape: str = "\\"
+    subcomponent: str = "&"
+
+    @property
+    def encoding(self) -> str:
+        """MSH-2."""
+        return "".join(c for c in (self.component, self.repetition, self.escape, self.subcomponent) if c != ABSENT)
+
+
+STANDARD: Final = Delimiters()
+
+
+@lru_cache(maxsize=256)
+def read_delimiters(field: str, encoding: str) -> tuple[Delimiters, tuple[Problem, ...]]:
+    """The five delimiters of MSH-1 and MSH-2; one that is missing, repeated or a letter is replaced by the usual one unless that is taken."""
+    usable = [c for c in dict.fromkeys(encoding) if not c.isalnum() and not c.isspace() and c != field]
+    odd = len(usable) != len(encoding) or not 4 <= len(usable) <= 5  # v2.7 adds the truncation character
+    chosen = usable[:4]
+    for usual in "^~\\&"[len(chosen) :]:
+        chosen.append(usual if usual not in chosen and usual != field else ABSENT)
+    found = Delimiters(field, chosen[0], chosen[1], chosen[2], chosen[3])
+    return found, ((Problem("DELIMITERS_ODD", Severity.WARNING, "MSH-2"),) if odd else ())
+
+
+@lru_cache(maxsize=64)
+def escape_pattern(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[str, str]]:
+    """What matches the known escape sequences, and what those of one letter stand for."""
+    mark = re.escape(delimiters.escape)
+    pattern = re.compile(
+        rf"{mark}(?:([FSTREHN])|\.(br|ce|fi|nf|sp ?\+?\d*|in ?[+-]?\d*|ti ?[+-]?\d*|sk ?\+?\d*)|X((?:[0-9A-Fa-f]{{2}})+(?:{mark}{mark}X(?:[0-9A-Fa-f]{{2}})+)*)){mark}"
+    )
+    plain = {
+        "F": delimiters.field,
+        "S": delimiters.component,
+        "T": delimiters.subcomponent,
+        "R": delimiters.repetition,
+        "E": delimiters.escape,
+        "H": "",  # highlighting on and off has no place in plain text
+        "N": "",
+    }
+    return pattern, {name: "" if value == ABSENT else value for name, value in plain.items()}
+
+
+def unescape(value: str, delimiters: Delimiters = STANDARD) -> str:
+    """Decode the escape sequences of one value (§2.7); unknown ones are kept as they came.
+
+    `\\.br\\`, `\\.sp\\` and `\\.ce\\` become line breaks, highlighting and indents disappear, `\\Xdd..\\` is read as UTF-8,
+    else as latin-1.
+    """
+    if delimiters.escape not in value:
+        return value
+    pattern, plain = escape_pattern(delimiters)
+
+    def decoded(found: "re.Match[str]") -> str:
+        letter, layout, hexadecimal = found.groups()
+        if letter:
+            return plain[letter]
+        if layout:
+            return _layout(layout)
+        raw = bytes.fromhex(hexadecimal.replace(delimiters.escape * 2 + "X", ""))
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
+
+    return pattern.sub(decoded, value)
+
+
+def _layout(command: str) -> str:
+    kind, count = command[:2], command[2:].strip(" +")
+    if kind in ("br", "ce"):
+        return "\n"
+    if kind == "sp":
+        return "\n" * min(int(count or 1), 100)
+    if kind == "sk":
+        return " " * min(int(count or 1), 100)
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _escaping(delimiters: Delimiters) -> dict[int, str]:
+    mark = delimiters.escape
+    letters = {
+        delimiters.field: "F",
+        delimiters.component: "S",
+        delimiters.subcomponent: "T",
+        delimiters.repetition: "R",
+        mark: "E",
+        "\n": ".br",
+        "\r": "X0D",
+        "\x0b": "X0B",
+        "\x1c": "X1C",
+    }
+    return {ord(character): f"{mark}{letter}{mark}" for character, letter in letters.items() if character != ABSENT}
+
+
+def escape(value: str, delimiters: Delimiters = STANDARD) -> str:
+    """One value as it may stand in a message; the reverse of `unescape`. The HL7 null passes as it is."""
+    return value if value.isalnum() or value == NULL else value.translate(_escaping(delimiters))
