@@ -8,6 +8,7 @@ import asyncio
 import struct
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Final, cast
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Producer as _Producer
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
@@ -54,6 +55,7 @@ class Wire:
 
     def __init__(self, registry_url: str) -> None:
         self._client = SchemaRegistryClient({"url": registry_url, "timeout": 10})
+        weakref.finalize(self, self._client.__exit__, None, None, None)  # its links end with this object
         self._prefixes: dict[str, bytes] = {}
         self._writers: dict[int, tuple[str, Any]] = {}
 
@@ -92,7 +94,7 @@ class Wire:
             except SchemaRegistryError as unknown:
                 raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}") from unknown
             written = orjson.loads(cast("str", found.schema_str))
-            record = f"{written['namespace']}.{written['name']}"
+            record = written["name"] if "." in written["name"] else f"{written.get('namespace', '')}.{written['name']}"
             if record not in {topic.record for topic in topics().values()}:
                 raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}")
             self._writers[schema_id] = (record, None if written == orjson.loads(schema_text(record)) else parse_schema(written))
@@ -122,7 +124,10 @@ class Wire:
         except OSError as broken:
             raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
         except Exception as broken:
-            if type(broken).__module__.partition(".")[0] in ("httpx", "httpcore"):
+            if type(broken).__module__.partition(".")[0] in (
+                "httpx",
+                "httpx2",
+            ):  # whichever of the two the registry client is built on
                 raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
             raise
 
@@ -366,14 +371,22 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(made) if made else {})
     present = [topic for name, topic in topics().items() if name in cluster.topics]
-    wanted = [ConfigResource(ResourceType.TOPIC, topic.name, set_config=_topic_config(topic, copies)) for topic in present]
-    _done(admin.alter_configs(wanted) if wanted else {})
+    wanted = [_resource(topic, copies) for topic in present]
+    _done(admin.incremental_alter_configs(wanted) if wanted else {})
     for topic in topics().values():
         grown = cluster.topics.get(topic.name)
         if grown is not None and len(grown.partitions) != topic.partitions:
             raise HubError("SETTING_WRONG", f"{topic.name} has {len(grown.partitions)} partitions, not {topic.partitions}")
         say(f"{topic.name:32} {topic.record:22} {'there' if grown else 'created'}")
     return len(missing)
+
+
+def _resource(topic: Topic, copies: int) -> ConfigResource:
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in _topic_config(topic, copies).items()
+    ]
+    return ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=entries)
 
 
 def _topic_config(topic: Topic, copies: int) -> dict[str, str]:

@@ -86,9 +86,10 @@ def to_json(value: object, *, indent: bool = False) -> bytes:
 
 
 def sparse(value: Any) -> Any:
-    """The value without what is absent anyway ("" , None, empty lists and maps, false, 0 stays): the canonical content.
+    """The value without what is absent anyway ("", None, false, empty lists): the canonical content.
 
-    A new field with a default thus changes no hash of older content.
+    Zero is not absent, and a record that a schema requires stays, even if nothing is in it. A new field with a default
+    thus changes no hash of older content.
     """
     if isinstance(value, Mapping):
         pruned = {name: sparse(part) for name, part in value.items()}
@@ -99,7 +100,7 @@ def sparse(value: Any) -> Any:
 
 
 def _absent(value: object) -> bool:
-    return value is None or value is False or (isinstance(value, (str, bytes, list, dict)) and not value)
+    return value is None or value is False or (isinstance(value, (str, bytes, list)) and not value)
 
 
 def content_hash(event: Mapping[str, Any]) -> str:

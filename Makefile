@@ -1,0 +1,41 @@
+# Two commands: `make demo` and `make test`. Each sets up what is missing (Python 3.11+ and its venv module are all it needs).
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo test test-all check bench clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(READY) ## the virtual environment .venv with everything, for development
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "hie-hub needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Set PYTHON=…"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) (once; about 400 MB, a minute or two) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+demo: $(READY) ## the whole story end to end on real Kafka, then the books
+	@$(BIN)/hie demo
+
+test: $(READY) ## the suite that a user runs (20 minutes at most)
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) ## the suite with the slow fault tests (80 minutes at most)
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint, strict types
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+bench: $(READY) ## measure; one JSON line a figure
+	@$(BIN)/hie bench
+
+clean: ## remove the virtual environment and caches of tools (fetched Kafka and data stay: see `hie status`)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""`hie`: every command, its help and an example. What a command does lives in the rooms; here it is only wired."""
+
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from hub.cli import messages, operate
+from hub.cli.running import connected, hand_down, key_secret, prepare
+from hub.contract.errors import HubError
+from hub.contract.settings import read_settings
+
+app = typer.Typer(
+    name="hie",
+    help="hie-hub: a health information exchange hub. HL7 v2 and insurance XML in; referrals, results and claims delivered; the books close.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+topics_app = typer.Typer(help="The Kafka topics and their schemas.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+credential_app = typer.Typer(help="Who may send and read.", no_args_is_help=True)
+app.add_typer(credential_app, name="credential")
+operate.add_to(app)
+messages.add_to(app)
+
+err = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def up(
+    routing_workers: Annotated[int, typer.Option(min=1, max=12, help="How many routing workers.")] = 1,
+) -> None:
+    """Start Kafka, the registry, PostgreSQL and every service; keep them running until Ctrl-C.
+
+    Example: hie up
+    """
+    from hub import stack
+    from hub.services import Services, address, service_names
+
+    settings = read_settings()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    say = _say
+    with stack.start(settings, say) as servers:
+        key_secret(settings)
+        hand_down(settings)
+        here = connected(
+            settings.model_copy(update={"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url})
+            if servers.provider == "settings"
+            else settings
+        )
+        prepare(here, say)
+        services = Services(here, service_names(routing_workers), say)
+        services.start()
+        try:
+            mllp, http, inbox = (
+                address(here, *which) for which in (("gate", "mllp_port"), ("gate", "http_port"), ("mailbox", "inbox_port"))
+            )
+            say(
+                f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
+            )
+            say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
+            while not stop.wait(0.5):
+                servers.check()
+                services.watch()
+        finally:
+            say("stopping …")
+            services.stop()
+    say("stopped; the data stay in " + settings.data_dir.name)
+
+
+def _say(line: str) -> None:
+    err.print(line, soft_wrap=True)
+
+
+@app.command()
+def run(name: Annotated[str, typer.Argument(help="gate, routing-1, insurer-vss, mailbox or journal.")]) -> None:
+    """Run one service in this process until SIGTERM. `hie up` does this for all of them.
+
+    Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
+    """
+    from hub.cli.service import run_service
+
+    run_service(name, connected(read_settings()))
+
+
+@topics_app.command("apply")
+def topics_apply() -> None:
+    """Create what is missing of the topics, set retention and limits, register every schema. Refuses incompatible schemas.
+
+    Example: hie topics apply
+    """
+    from hub.bus import Wire, apply_topics
+
+    settings = connected(read_settings())
+    created = apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url), print)
+    print(f"{created} topics created")
+
+
+@credential_app.command("new")
+def credential_new(
+    name: Annotated[str, typer.Argument(help="Name of the sender, such as dong-linh-his.")],
+    facility: Annotated[list[str], typer.Option(help="Facility code that it may speak for; repeat for more.")],
+    test: Annotated[bool, typer.Option(help="Everything it sends is test traffic.")] = False,
+) -> None:
+    """Make a token, and the lines for the credentials file that know it. The token itself is shown once and kept nowhere.
+
+    Example: hie credential new dong-linh-his --facility 01021
+    """
+    from hub.access.credentials import new_token
+
+    token, token_hash = new_token()
+    codes = ", ".join(f'"{code}"' for code in facility)
+    err.print(f"token (shown once): {token}\nadd to the file of HIE_CREDENTIALS:")
+    print(f'[sender.{name}]\nfacilities = [{codes}]\ntoken_blake2b = "{token_hash}"' + ("\ntest = true" if test else ""))
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(help="Keep the hub running afterwards, until Ctrl-C.")] = False,
+) -> None:
+    """The whole story on a hub of its own: check-in, order, result, referral, claims, decisions; then the books.
+
+    Example: hie demo
+    """
+    from hub.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(read_settings(), keep=keep))
+
+
+@app.command()
+def bench(
+    what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, insurer; all when omitted.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
+) -> None:
+    """Measure, each figure one JSON line: name, value, unit, cores, and the rival's value and ratio where there is one.
+
+    Example: hie bench translate
+    """
+    from hub.bench import run_benches
+
+    run_benches(what or [], seconds)
+
+
+def main() -> None:
+    """The entry point: a `HubError` becomes one sentence and exit code 2."""
+    try:
+        app()
+    except HubError as wrong:
+        err.print(
+            f"[bold red]{wrong.code}[/]  {wrong.row.en}" + (f"  [dim]({wrong.where})[/]" if wrong.where else ""), soft_wrap=True
+        )
+        err.print(f"[dim]{wrong.row.vi}[/]", soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,232 @@
+"""What a vendor does: send, look into the inbox, translate offline."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.cli.running import connected
+from hub.contract.errors import ERRORS, HubError
+from hub.contract.events import Keyring, now
+from hub.contract.settings import Settings, read_settings
+from hub.services import address
+
+out = Console(highlight=False, soft_wrap=True)
+_OFFLINE = Keyring(b"offline translation, no secret")  # keys made offline are never seen on a bus
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(send)
+    app.command()(inbox)
+    app.command()(translate)
+
+
+# --- send -------------------------------------------------------------------------------------------------------------
+
+
+def send_mllp(place: tuple[str, int], raw: bytes, wait_s: float = 30.0) -> bytes:
+    """Send one message by MLLP and return its acknowledgement; b"" when the hub closed the link without one."""
+    from adapters.formats.mllp import Decoder, Frame, encode
+
+    decoder = Decoder()
+    with socket.create_connection(place, timeout=wait_s) as link:
+        link.sendall(encode(raw))
+        while data := link.recv(65536):
+            for found in decoder.feed(data):
+                if isinstance(found, Frame):
+                    return found.body
+    return b""
+
+
+def send_http(place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0) -> tuple[int, dict[str, Any]]:
+    """Send one message to POST /v1/messages; the status and the answer."""
+    headers = {"Content-Type": "application/xml" if raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<" else "application/hl7-v2"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    answer = httpx.post(f"http://{place[0]}:{place[1]}/v1/messages", content=raw, headers=headers, timeout=wait_s)
+    return answer.status_code, answer.json()
+
+
+def send(
+    files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2 or insurance XML.", exists=True, dir_okay=False)],
+    http: Annotated[bool, typer.Option(help="By HTTP; XML always goes this way.")] = False,
+    token: Annotated[str, typer.Option(help="Token of your credential, by HTTP.", envvar="HIE_TOKEN")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a message.")] = False,
+) -> None:
+    """Send files to the running hub, one after the other, and show what it answered.
+
+    Example: hie send seeds/demo/*.hl7
+    """
+    from adapters.inbound.translate import split
+
+    settings = connected(read_settings())
+    refused = 0
+    for file in files:
+        for number, raw in enumerate(split(file.read_bytes()), 1):
+            row = {
+                "file": file.name,
+                "message": number,
+                **_sent(settings, raw, http=http or b"GIAMDINHHS" in raw[:400], token=token),
+            }
+            refused += row["ack"] not in ("AA", "CA")
+            if as_json:
+                print(json.dumps(row, ensure_ascii=False))
+            else:
+                colour = "green" if row["ack"] in ("AA", "CA") else "red"
+                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {row.get('message_id', '')}")
+                for problem in row["problems"]:
+                    out.print(
+                        f"    {problem['severity']} {problem['code']} {problem['path']}  [dim]{problem['text']}[/]", markup=True
+                    )
+    raise typer.Exit(1 if refused else 0)
+
+
+def _sent(settings: Settings, raw: bytes, *, http: bool, token: str) -> dict[str, Any]:
+    try:
+        if http:
+            status, answer = send_http(address(settings, "gate", "http_port"), raw, token)
+            return {"status": status, "problems": [], "ack": "", **answer}
+        return read_ack(send_mllp(address(settings, "gate", "mllp_port"), raw))
+    except OSError as broken:
+        raise HubError("BROKER_UNAVAILABLE", f"the gate does not answer ({type(broken).__name__})") from broken
+
+
+def read_ack(body: bytes) -> dict[str, Any]:
+    """MSA-1, MSA-2 and the ERR rows of an acknowledgement."""
+    from adapters.formats.hl7v2 import parse
+
+    if not body:
+        return {"ack": "", "control_id": "", "problems": []}
+    answer = parse(body.decode("utf-8", "replace"))
+    msa = answer.first("MSA")
+    problems = []
+    for row in answer.segments("ERR"):
+        code = row.get(5)
+        place = "-".join(part for part in (row.get(2, 1), row.get(2, 3)) if part)
+        problems.append(
+            {"code": code, "severity": row.get(4), "path": place, "text": ERRORS[code].en if code in ERRORS else row.get(8)}
+        )
+    return {"ack": msa.get(1) if msa else "", "control_id": msa.get(2) if msa else "", "problems": problems}
+
+
+# --- inbox ------------------------------------------------------------------------------------------------------------
+
+
+def inbox(
+    facility: Annotated[str, typer.Argument(help="Facility code, such as 01004.")],
+    after: Annotated[int, typer.Option(help="Cursor: only what came after it.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Most deliveries shown.")] = 50,
+    form: Annotated[str, typer.Option("--format", help="json or hl7.")] = "json",
+    body: Annotated[bool, typer.Option(help="Show each delivery's body.")] = False,
+    acknowledge: Annotated[bool, typer.Option("--ack", help="Acknowledge what is shown.")] = False,
+    token: Annotated[str, typer.Option(help="Token of your credential.", envvar="HIE_TOKEN")] = "",
+    test: Annotated[bool, typer.Option(help="The test mailbox.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The answer of the inbox API as it is.")] = False,
+) -> None:
+    """What waits for a facility, in order.
+
+    Example: hie inbox 01004 --format hl7 --body
+    """
+    host, port = address(connected(read_settings()), "mailbox", "inbox_port")
+    base = f"http://{host}:{port}/v1/inbox/{facility}"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(headers=headers, timeout=60) as client:
+        asked: dict[str, str | int] = {"after": after, "limit": limit, "format": form, "test": str(test).lower()}
+        answer = client.get(base, params=asked)
+        page = answer.json()
+        if answer.status_code != 200:
+            raise HubError(page.get("code", "NOT_FOUND"), facility)
+        if acknowledge and page["deliveries"]:
+            done = [{"delivery_id": row["delivery_id"], "state": "ACKNOWLEDGED"} for row in page["deliveries"]]
+            client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status()
+    if as_json:
+        print(json.dumps(page, ensure_ascii=False))
+        return
+    table = Table(
+        "seq",
+        "record",
+        "action",
+        "from",
+        "state",
+        "queued",
+        "delivery",
+        title=f"{facility}: {len(page['deliveries'])} deliveries",
+    )
+    for row in page["deliveries"]:
+        table.add_row(
+            str(row["seq"]),
+            row["record"],
+            row.get("action", ""),
+            row.get("source", ""),
+            row["state"],
+            row["queued_at"][:19],
+            row["delivery_id"],
+        )
+    out.print(table)
+    for row in page["deliveries"] if body else []:
+        text = row["body"] if isinstance(row["body"], str) else json.dumps(row["body"], ensure_ascii=False, indent=2)
+        out.print(f"[bold]seq {row['seq']}[/]")
+        out.print(text.replace("\r", "\n"), markup=False)
+
+
+# --- translate --------------------------------------------------------------------------------------------------------
+
+
+def translations(file: Path) -> Iterator[dict[str, Any]]:
+    """One row a message of a file: what the hub would say to it, offline, with an open directory."""
+    from adapters.inbound.received import Received
+    from adapters.inbound.translate import split, translate
+
+    received_at = now()
+    for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
+        done = translate(Received(raw, received_at, "folder"), _OFFLINE)
+        yield {
+            "file": str(file),
+            "message": number,
+            "control_id": done.message.get("control_id", ""),
+            "type": done.message.get("message_type", ""),
+            "verdict": done.verdict,
+            "ack": done.message.get("ack", ""),
+            "problems": [{"code": p.code, "severity": p.severity.value, "path": p.path, "text": p.text} for p in done.problems],
+            "events": [{"record": record, **event} for record, event in done.events],
+        }
+
+
+def translate(
+    files: Annotated[list[Path], typer.Argument(help="Files or folders.", exists=True)],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a message, events included.")] = False,
+) -> None:
+    """Translate without sending, offline: what would the hub understand, warn about, refuse?
+
+    Ends with 1 if any message was not translated.
+
+    Example: hie translate --json my-samples/ | jq .problems
+    """
+    from hub.contract.events import to_json
+
+    counts: dict[str, int] = {}
+    for path in files:
+        for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
+            for row in translations(file):
+                counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+                if as_json:
+                    print(to_json(row).decode())
+                else:
+                    _show(row)
+    if not as_json:
+        out.print(" · ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
+    raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
+
+
+def _show(row: dict[str, Any]) -> None:
+    colour = {"translated": "green", "refused": "red"}.get(row["verdict"], "yellow")
+    events = ", ".join(event["record"].removeprefix("hie.") for event in row["events"])
+    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {row['type']}  {events}")
+    for problem in row["problems"]:
+        out.print(f"    {problem['severity']} {problem['code']} {problem['path']}  {problem['text']}", style="dim", markup=False)

@@ -1,0 +1,41 @@
+"""One service in this process, from its name."""
+
+import asyncio
+from functools import partial
+
+from hub.contract.directory import payers
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.services import say_ready
+
+
+def run_service(name: str, settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    name:   gate, mailbox, journal, routing-N or insurer-PAYER.
+    Raises: HubError(NOT_FOUND) for any other name.
+    """
+    ready = partial(say_ready, settings, name)
+    kind, _, which = name.partition("-")
+    if name == "gate":
+        from adapters.inbound.service import run as gate
+
+        asyncio.run(gate(settings, ready))
+    elif name == "mailbox":
+        from adapters.outbound.service import run as mailbox
+
+        asyncio.run(mailbox(settings, ready))
+    elif name == "journal":
+        from hub.journal.consumer import run as journal
+
+        journal(settings, ready)
+    elif kind == "routing":
+        from hub.routing.app import run as routing
+
+        routing(settings, ready)
+    elif kind == "insurer" and which in payers():
+        from hub.insurer.consumer import run as insurer
+
+        insurer(settings, which, ready)
+    else:
+        raise HubError("NOT_FOUND", f"service {name}")

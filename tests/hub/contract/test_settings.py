@@ -1,0 +1,49 @@
+"""Settings are one typed model; a wrong one is one clear sentence that never shows a value."""
+
+import os
+
+import pytest
+
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings, read_settings, to_environment
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("HIE_")]:
+        monkeypatch.delenv(name)
+
+
+def test_an_unknown_name_is_refused(monkeypatch):
+    monkeypatch.setenv("HIE_KAFKA_BOOTSTRAPP", "x")
+    with pytest.raises(HubError, match="HIE_KAFKA_BOOTSTRAPP"):
+        read_settings()
+
+
+def test_a_wrong_value_names_the_setting(monkeypatch):
+    monkeypatch.setenv("HIE_BROKERS", "4")
+    with pytest.raises(HubError, match="HIE_BROKERS"):
+        read_settings()
+
+
+def test_listening_beyond_loopback_needs_credentials(monkeypatch):
+    monkeypatch.setenv("HIE_LISTEN", "0.0.0.0")
+    with pytest.raises(HubError, match="HIE_CREDENTIALS"):
+        read_settings()
+
+
+def test_a_child_reads_the_same_settings(monkeypatch, tmp_path):
+    mine = read_settings(data_dir=tmp_path, brokers=3, key_secret="s" * 32, mllp_port=0)
+    for name, value in to_environment(mine).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings() == mine
+
+
+def test_secrets_are_not_shown():
+    shown = repr(read_settings(key_secret="very secret", database_url="postgresql://u:pass@h/d"))
+    assert "very secret" not in shown
+    assert "pass" not in shown
+
+
+def test_every_setting_says_what_it_is():
+    assert [name for name, row in Settings.model_fields.items() if not (row.description or "").endswith(".")] == []
