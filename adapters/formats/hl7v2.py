@@ -369,6 +369,9 @@ def _keep_segments(rows: list[list[str]], separator: str) -> tuple[list[list[str
     problems: list[Problem] = []
     for row in rows:
         name = row[0].strip(_AROUND)
+        if not _is_segment(name) and len(row) > 1 and _is_segment(name.upper()):
+            name = name.upper()
+            problems.append(Problem("SEGMENT_NAME_ODD", Severity.WARNING, name))
         if _is_segment(name):
             _known_names.add(name)
             row[0] = name

@@ -52,6 +52,8 @@ _ROWS: Final = (
     ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS).", "Đây không phải HL7 v2 (MSH|…) cũng không phải phong bì XML bảo hiểm (GIAMDINHHS)."),
     ErrorCode("CHARSET_UNREADABLE", "102", "AR", False, "The text fits none of the character sets the hub knows. Declare the right one in MSH-18 or ask for a dialect.", "Văn bản không khớp bảng mã nào hub biết. Hãy khai đúng bảng mã ở MSH-18 hoặc yêu cầu phương ngữ."),
     ErrorCode("CHARSET_DECLARED_WRONG", "102", "AE", False, "The text is not in the character set that was declared; it was read in the one it fits.", "Văn bản không đúng bảng mã đã khai; hub đã đọc theo bảng mã phù hợp."),
+    ErrorCode("CHARSET_LACKS_LETTER", "102", "", False, "The character set of the recipient lacks a letter of the text.", "Bảng mã của bên nhận thiếu chữ có trong văn bản."),
+    ErrorCode("SEGMENT_NAME_ODD", "102", "AE", False, "The name of a segment is not in capitals; it was read as if it were.", "Tên đoạn không viết hoa; hub đọc như viết hoa."),
     ErrorCode("TYPE_UNSUPPORTED", "200", "AR", False, "The hub does not take this message type (MSH-9).", "Hub không nhận loại bản tin này (MSH-9)."),
     ErrorCode("VERSION_UNSUPPORTED", "203", "AR", False, "The hub does not take this HL7 version (MSH-12).", "Hub không nhận phiên bản HL7 này (MSH-12)."),
     ErrorCode("NOTHING_REPRESENTABLE", "100", "AE", False, "The message holds nothing that the hub can pass on.", "Bản tin không có nội dung nào hub có thể chuyển tiếp."),

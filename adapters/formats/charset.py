@@ -1,0 +1,215 @@
+"""Bytes to text and back: which character set a message is in, and a form of names that can be compared.
+
+Decided in this order: what the sender's profile says, what MSH-18 declares, strict UTF-8, what the bytes look like (TCVN3,
+VNI, VISCII, windows-1258). Text is always in NFC; the raw bytes are kept elsewhere. A declaration that the bytes contradict
+is reported, and the message is read in what they fit.
+"""
+
+import codecs
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from adapters.formats import vietnamese
+from hub.contract.errors import HubError, Problem, Severity
+
+
+class Decoded(NamedTuple):
+    """text: in NFC, without a byte order mark. charset: the name it was read in, such as `utf-8` or `tcvn3`."""
+
+    text: str
+    charset: str
+    problems: tuple[Problem, ...]
+
+
+_WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
+_CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii")  # the likeliest first: a tie goes to the earlier
+_SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+
+# HL7 table 0211 and what senders write instead, in lower case without blanks, dashes, slashes and underscores
+_NAMES: Final = {
+    "ascii": "ascii",
+    "usascii": "ascii",
+    "utf8": "utf-8",
+    "unicodeutf8": "utf-8",
+    "unicode": "utf-8",
+    "isoir192": "utf-8",
+    "unicodeutf16": "utf-16",
+    "utf16": "utf-16",
+    "unicodeutf32": "utf-32",
+    "tcvn3": "tcvn3",
+    "abc": "tcvn3",
+    "tcvn": "tcvn3",
+    "tcvn5712": "vn1",
+    "tcvn57121": "vn1",
+    "vn1": "vn1",
+    "vni": "vni",
+    "vniwindows": "vni",
+    "viscii": "viscii",
+    "windows1258": "windows-1258",
+    "cp1258": "windows-1258",
+    "windows1252": "windows-1252",
+    "cp1252": "windows-1252",
+    "latin1": "iso-8859-1",
+    "gb180302000": "gb18030",
+    "big5": "big5",
+    "ksx1001": "euc-kr",
+}
+
+
+@lru_cache(maxsize=256)
+def charset_name(declared: str) -> str:
+    """The hub's name of a charset that a profile or MSH-18 gives; "" if it is none the hub knows.
+
+    >>> charset_name("UNICODE UTF-8"), charset_name("8859/1"), charset_name("PRELIM")
+    ('utf-8', 'iso-8859-1', '')
+    """
+    plain = re.sub(r"[\s/_.-]", "", declared.casefold())
+    found = _NAMES.get(plain)
+    if found:
+        return found
+    part = re.fullmatch(r"(?:iso)?8859(\d{1,2})", plain)
+    if not part:
+        return ""
+    try:
+        return codecs.lookup(f"iso-8859-{part[1]}").name.replace("iso8859", "iso-8859")
+    except LookupError:
+        return ""
+
+
+def declared_charset(raw: bytes) -> str:
+    """MSH-18 as it stands in the bytes (first repetition), "" if there is none; works before the charset is known."""
+    start = raw.find(b"MSH", 0, 256)
+    separator = raw[start + 3 : start + 4]
+    if start < 0 or not separator:
+        return ""
+    line = re.split(rb"[\r\n]", raw[start : start + 8192], maxsplit=1)[0]
+    fields = line.split(separator)
+    if len(fields) <= 17:
+        return ""
+    repetition = fields[1][1:2] or b"~"
+    return fields[17].split(repetition)[0].decode("latin-1").strip()
+
+
+def decode(raw: bytes, profile: str | None = None, declared: str | None = None) -> Decoded:
+    """Read the bytes of one message.
+
+    profile:  the charset that the sender's dialect names; None or "" if it names none.
+    declared: what the message itself declares; None: look for MSH-18 in the bytes.
+    Raises:   HubError(CHARSET_UNREADABLE) when nothing fits.
+    """
+    if raw.isascii() and b"\0" not in raw[:4]:
+        return Decoded(raw.decode("ascii"), "ascii", ())
+    if raw[:2] in _UTF16_MARKS or raw[:4] in (b"M\0S\0", b"\0M\0S"):
+        return _utf16(raw)
+    if declared is None:
+        declared = declared_charset(raw)
+    name = charset_name(profile or declared)
+    wrong = _WRONG if (declared or profile) and not name else ()
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return _single_byte(raw, name, trusted=bool(profile), problems=wrong)
+    # Text that is valid UTF-8 beyond ASCII is UTF-8, whatever was declared: in other charsets such bytes make no words.
+    return Decoded(_nfc(text), "utf-8", _WRONG if name not in ("", "utf-8") else wrong)
+
+
+def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:
+    text = _read(raw, name)
+    if text is not None and trusted:
+        return Decoded(text, name, problems)
+    guess, likelihood = _guess(raw)
+    if text is not None and guess != name:
+        # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
+        if likelihood <= max(_SURE, vietnamese.likelihood(text)) or guess == "":
+            return Decoded(text, name, problems)
+    elif text is not None:
+        return Decoded(text, name, problems)
+    if not guess:
+        raise HubError("CHARSET_UNREADABLE")
+    return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG if name else problems)
+
+
+def _guess(raw: bytes) -> tuple[str, float]:
+    """The Vietnamese code page that the bytes fit best, and how well; "" if none."""
+    best, best_likelihood = "", 0.0
+    for name in _CANDIDATES:
+        likelihood = vietnamese.likelihood(vietnamese.decode_legacy(raw, name))
+        if likelihood > best_likelihood:
+            best, best_likelihood = name, likelihood
+    return (best, best_likelihood) if best_likelihood >= _SURE else ("", 0.0)
+
+
+def _read(raw: bytes, name: str) -> str | None:
+    """The text if the charset can read every byte of it, else None."""
+    if not name or name in ("utf-8", "ascii"):
+        return None  # they were tried before
+    if name in vietnamese.LEGACY:
+        text = vietnamese.decode_legacy(raw, name)
+        return None if "\ufffd" in text else text
+    try:
+        return _nfc(raw.decode(name))
+    except UnicodeError:
+        return None
+
+
+def _utf16(raw: bytes) -> Decoded:
+    order = "utf-16" if raw[:2] in _UTF16_MARKS else "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+    try:
+        return Decoded(_nfc(raw.decode(order)), "utf-16", ())
+    except UnicodeDecodeError:
+        raise HubError("CHARSET_UNREADABLE") from None
+
+
+def _nfc(text: str) -> str:
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
+
+
+def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
+    """Write text in a recipient's charset.
+
+    exact:  refuse characters that the charset lacks; else write them without their marks, or as `?`.
+    Raises: HubError(CHARSET_UNREADABLE) for an unknown charset, HubError(CHARSET_LACKS_LETTER) when exact.
+    Source: `vietnamese.encode_legacy` says what TCVN3 cannot keep (the case of letters with a tone).
+    """
+    name = charset_name(charset)
+    if not name:
+        raise HubError("CHARSET_UNREADABLE", "charset of the recipient")
+    if text.isascii() and not name.startswith("utf-"):
+        return text.encode("ascii")
+    if name not in vietnamese.LEGACY:
+        try:
+            return text.encode(name)
+        except UnicodeEncodeError:
+            if exact:
+                raise HubError("CHARSET_LACKS_LETTER", name) from None
+            bare = "".join(
+                c for c in unicodedata.normalize("NFD", text.translate(_LOOKALIKES)) if unicodedata.category(c) != "Mn"
+            )
+            return bare.encode(name, "replace")
+    raw, lost = vietnamese.encode_legacy(text, name)
+    if lost and exact:
+        raise HubError("CHARSET_LACKS_LETTER", name)
+    return raw
+
+
+_LOOKALIKES: Final = {ord(a): b for a, b in (("Đ", "D"), ("đ", "d"), ("Ð", "D"), ("ð", "d"), ("Ɖ", "D"), ("ɖ", "d"))}
+_DROPPED: Final = {ord(c): None for c in ".-'’`"}
+_AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)\Z", re.IGNORECASE)
+
+
+def fold(text: str) -> str:
+    """A name in the form in which two spellings of it are equal: no case, tones, marks, look-alike letters or points.
+
+    An age that some systems append to the names of small children (`45TH` months, `12NT` days) is left off.
+    Source: identifiers.md §11.
+
+    >>> fold("Nguyễn  Thị-Đào"), fold("NGUYEN THIDAO 12NT")
+    ('nguyen thidao', 'nguyen thidao')
+    """
+    text = _AGE.sub("", text.strip())
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").translate(_LOOKALIKES)
+    return " ".join(text.casefold().translate(_DROPPED).split())
