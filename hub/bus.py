@@ -23,7 +23,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
 from hub.contract.errors import HubError
-from hub.contract.events import Event, decode, encode, new_id, now, schema_text
+from hub.contract.events import Event, decode, decode_head, encode, new_id, now, schema_text
 from hub.contract.topics import Topic, topics
 
 LARGEST_BYTES: Final = 9 * 1024 * 1024  # one record of 8 MiB with its headers
@@ -82,6 +82,19 @@ class Wire:
             raise HubError("BODY_UNDECODABLE", "prefix")
         record, writer = self.writer(_PREFIX.unpack_from(value)[1])
         return record, decode(record, value[_PREFIX.size :], writer)
+
+    def unpack_head(self, value: bytes | None, last: Mapping[str, str]) -> tuple[str, Event]:
+        """Record name and the first fields of a Kafka value, as `decode_head` reads them.
+
+        last: record name to the last field wanted; `meta` for a record that is not in it.
+        Raises: HubError(BODY_UNDECODABLE).
+        """
+        if value is None or len(value) < _PREFIX.size or value[0] != 0:
+            raise HubError("BODY_UNDECODABLE", "prefix")
+        record, writer = self.writer(_PREFIX.unpack_from(value)[1])
+        if writer is not None:  # written by another release, whose fields may stand in another order
+            return record, decode(record, value[_PREFIX.size :], writer)
+        return record, decode_head(record, value[_PREFIX.size :], last.get(record, "meta"))
 
     def writer(self, schema_id: int) -> tuple[str, Any]:
         """Record name and parsed schema of one schema id; None for the schema where it equals our own (no resolution needed).
@@ -176,21 +189,32 @@ def dead_letter(wire: Wire, stage: str, code: str, message: Message) -> Out:
 
 
 class _Group:
-    """Records that are waited for together."""
+    """Records that are waited for together; itself the delivery callback of each, so that a record costs no closure."""
 
-    __slots__ = ("failed", "future", "left", "loop")
+    __slots__ = ("_done", "_failed", "_finished", "_left", "_settled", "loop")
 
-    def __init__(self, size: int, loop: asyncio.AbstractEventLoop) -> None:
-        self.left = size
-        self.failed = False
+    def __init__(
+        self, size: int, loop: asyncio.AbstractEventLoop, done: Callable[[bool], None], finished: "deque[_Group]"
+    ) -> None:
         self.loop = loop
-        self.future: asyncio.Future[bool] = loop.create_future()
+        self._left = size
+        self._failed = self._settled = False
+        self._done = done
+        self._finished = finished
 
-    def delivered(self, error: KafkaError | None) -> bool:
-        """Count one record; true when it was the last."""
-        self.failed = self.failed or error is not None
-        self.left -= 1
-        return self.left == 0
+    def __call__(self, error: KafkaError | None, _message: Message) -> None:
+        """A delivery report, in the thread that polls."""
+        if error is not None:
+            self._failed = True
+        self._left -= 1
+        if not self._left:
+            self._finished.append(self)
+
+    def settle(self, confirmed: bool = True) -> None:
+        """Tell whoever waits, once; in the loop's own thread."""
+        if not self._settled:
+            self._settled = True
+            self._done(confirmed and not self._failed)
 
 
 class Producer:
@@ -220,9 +244,32 @@ class Producer:
             }
         )
         self._done: deque[_Group] = deque()
+        self._late: set[asyncio.Task[None]] = set()
         self._stopping = threading.Event()
         self._poller = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._poller.start()
+
+    def send(self, records: Sequence[Out], done: Callable[[bool], None]) -> None:
+        """Hand over records without waiting: for hot paths that cannot afford a task a message.
+
+        done: called once, in the running loop: true when the brokers hold every record, false when they do not confirm in
+              time. Some may be held all the same: whoever sends again sends the same ids.
+        """
+        loop = asyncio.get_running_loop()
+        group = _Group(len(records), loop, done, self._done)
+        if not records:
+            loop.call_soon(group.settle)
+        for at, record in enumerate(records):
+            try:
+                taken = self._enqueue(record, group)
+            except HubError:
+                loop.call_soon(group.settle, False)
+                return
+            if not taken:
+                late = loop.create_task(self._enqueue_later(records[at:], group))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
+                return
 
     async def publish(self, records: Sequence[Out]) -> None:
         """Return when the brokers hold every record.
@@ -232,17 +279,11 @@ class Producer:
         """
         if not records:
             return
-        loop = asyncio.get_running_loop()
-        group = _Group(len(records), loop)
-        deadline = loop.time() + self._wait_s
-        for record in records:
-            while not self._enqueue(record, group):
-                if loop.time() > deadline:
-                    raise HubError("BROKER_UNAVAILABLE", record.topic)
-                await asyncio.sleep(0.01)  # the queue is full: slow down, never drop
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.send(records, lambda confirmed: None if future.done() else future.set_result(confirmed))
         try:
-            async with asyncio.timeout(self._wait_s + 1):
-                confirmed = await group.future
+            async with asyncio.timeout(2 * self._wait_s + 1):
+                confirmed = await future
         except TimeoutError:
             confirmed = False
         if not confirmed:
@@ -253,10 +294,6 @@ class Producer:
         asyncio.run(self.publish(list(records)))
 
     def _enqueue(self, record: Out, group: _Group) -> bool:
-        def on_delivery(error: KafkaError | None, _message: Message) -> None:
-            if group.delivered(error):
-                self._done.append(group)
-
         try:
             self._producer.produce(
                 record.topic,
@@ -264,13 +301,32 @@ class Producer:
                 key=record.key,
                 partition=record.partition,
                 headers=cast("Any", record.headers),
-                on_delivery=on_delivery,
+                on_delivery=group,
             )
         except BufferError:
             return False
         except KafkaException as refused:
             raise HubError("BROKER_UNAVAILABLE", record.topic) from refused
         return True
+
+    async def _enqueue_later(self, records: Sequence[Out], group: _Group) -> None:
+        """The queue is full: slow down, never drop."""
+        deadline = group.loop.time() + self._wait_s
+        try:
+            for record in records:
+                while not self._enqueue(record, group):
+                    if group.loop.time() > deadline:
+                        return group.settle(False)
+                    await asyncio.sleep(0.01)
+        except HubError:
+            group.settle(False)
+
+    def reachable(self, wait_s: float = 2.0) -> bool:
+        """Whether a broker answers; blocks up to `wait_s`."""
+        try:
+            return bool(self._producer.list_topics("audit.v1", timeout=wait_s).brokers)
+        except KafkaException:
+            return False
 
     def _poll(self) -> None:
         while not self._stopping.is_set():
@@ -292,8 +348,7 @@ class Producer:
 
 def _settle(groups: list[_Group]) -> None:
     for group in groups:
-        if not group.future.done():
-            group.future.set_result(not group.failed)
+        group.settle()
 
 
 # --- consuming --------------------------------------------------------------------------------------------------------
@@ -324,6 +379,18 @@ def consumer(bootstrap: str, group: str, names: Sequence[str] = (), **more: Any)
     if names:
         made.subscribe(list(names))
     return made
+
+
+def take(reader: Consumer, most: int, wait_s: float) -> list[Message]:
+    """The next records, at most `most`: waits for the first one, then takes what is there already.
+
+    Errors of the client (a broker that is gone) are left out: librdkafka mends them by itself.
+    """
+    first = reader.poll(wait_s)
+    if first is None:
+        return []
+    rest = reader.consume(most - 1, 0.005) if most > 1 else []
+    return [message for message in (first, *rest) if message.error() is None]
 
 
 def read_at(bootstrap: str, places: Sequence[tuple[str, int, int]], wait_s: float = 10.0) -> list[Message]:

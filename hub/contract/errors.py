@@ -61,6 +61,7 @@ _ROWS: Final = (
     ErrorCode("FACILITY_NOT_ENTITLED", "207", "AR", False, "This sender may not speak for the facility that the message names.", "Bên gửi không được phép gửi thay cơ sở nêu trong bản tin."),
     ErrorCode("FACILITY_UNKNOWN", "103", "AE", False, "The facility code is not in the directory.", "Mã cơ sở không có trong danh bạ."),
     ErrorCode("CREDENTIAL_WRONG", "207", "AR", False, "The credential is missing or not valid.", "Thiếu thông tin xác thực hoặc thông tin không hợp lệ."),
+    ErrorCode("REQUEST_WRONG", "102", "AR", False, "The request lacks a parameter, or one has a wrong form.", "Yêu cầu thiếu tham số hoặc tham số sai dạng."),
     # contents
     ErrorCode("KEY_MISSING", "101", "AE", False, "The business key of this message type is missing; sender and control id stand in for it.", "Thiếu khóa nghiệp vụ của loại bản tin; hub dùng bên gửi và mã bản tin thay thế."),
     ErrorCode("CONTROL_ID_MISSING", "101", "AE", False, "MSH-10 is empty; the hub gave the message an id made from its bytes.", "MSH-10 trống; hub tạo mã từ nội dung bản tin."),

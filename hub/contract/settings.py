@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     claim_days: int = Field(365, ge=1, description="Days a routing fact is kept in the case index.")
 
     # the way out
+    mailbox_batch: int = Field(1_000, ge=1, le=100_000, description="Most deliveries put into mailboxes in one transaction.")
+    journal_batch: int = Field(5_000, ge=1, le=100_000, description="Most records that the journal indexes in one transaction.")
     push_timeout_s: float = Field(30.0, gt=0, description="Longest wait for a recipient's acknowledgement, in seconds.")
     poll_wait_max_s: float = Field(30.0, gt=0, description="Longest wait of a long poll on the inbox API, in seconds.")
     inbox_page_max: int = Field(500, ge=1, le=10_000, description="Most deliveries in one answer of the inbox API.")

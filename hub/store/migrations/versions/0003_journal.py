@@ -7,10 +7,20 @@ down_revision = "0002"
 
 _UP = """
 create table journal_offset (        -- committed with the rows, so that the index is exact
-    topic       text not null,
-    partition   integer not null,
-    next_offset bigint not null,
+    topic        text not null,
+    partition    integer not null,
+    first_offset bigint not null,    -- next_offset - first_offset = rows + repeats + undecodable, or the index is not whole
+    next_offset  bigint not null,
+    repeats      bigint not null default 0,
     primary key (topic, partition)
+);
+
+create table journal_undecodable (   -- records that could not be read
+    topic         text not null,
+    partition     integer not null,
+    record_offset bigint not null,
+    code          text not null,
+    primary key (topic, partition, record_offset)
 );
 
 create table journal_message (
@@ -55,6 +65,7 @@ create table journal_event (
 create index journal_event_id on journal_event (event_id);
 create index journal_event_key on journal_event (key);
 create index journal_event_message on journal_event (message_id);
+create index journal_event_causes on journal_event using gin (causes) where causes <> '{}';
 
 create table journal_delivery (
     delivery_id uuid primary key,
@@ -63,6 +74,7 @@ create table journal_delivery (
     rule        text not null,
     record      text not null,
     lane        text not null,
+    message_id  uuid,
     test        boolean not null,
     recorded_at timestamptz not null,
     state       text not null default '',
@@ -70,6 +82,7 @@ create table journal_delivery (
     state_at    timestamptz
 );
 create index journal_delivery_subject on journal_delivery (subject_event_id);
+create index journal_delivery_message on journal_delivery (message_id);
 
 create table journal_receipt (
     delivery_id uuid not null,
@@ -98,5 +111,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute(
-        "drop table journal_dead_letter, journal_receipt, journal_delivery, journal_event, journal_message, journal_offset"
+        "drop table journal_dead_letter, journal_receipt, journal_delivery, journal_event, journal_message,"
+        " journal_undecodable, journal_offset"
     )
