@@ -261,7 +261,7 @@ class Producer:
             loop.call_soon(group.settle)
         for at, record in enumerate(records):
             try:
-                taken = self._enqueue(record, group)
+                taken = not self._late and self._enqueue(record, group)  # behind those that wait, so that order is kept
             except HubError:
                 loop.call_soon(group.settle, False)
                 return

@@ -1,0 +1,158 @@
+"""Credentials: who may send, for which facilities, and whose mailbox they may read.
+
+One TOML file, named by `HIE_CREDENTIALS`, one table a credential:
+
+    [sender.songhong_his]
+    facilities   = ["01004"]        # may speak for these, and read their mailboxes; absent: none
+    token_blake2b = "…"             # hash of its token (`make_token`); absent: no HTTP
+    mllp_from    = ["10.1.0.0/16"]  # networks its MLLP links come from; absent: no MLLP
+    test         = false            # true: whatever it sends is test traffic
+
+Without the file everything that comes from this machine is the sender `local`, which may speak for any facility.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.contract.errors import HubError
+
+_DIGEST_BYTES: Final = 32
+_TOKEN_BYTES: Final = 32
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One sender.
+
+    facilities: codes it may speak for and whose mailboxes it may read; None for any.
+    test:       all it sends is test traffic.
+    """
+
+    name: str
+    facilities: frozenset[str] | None
+    test: bool = False
+
+    def may_act_for(self, facility: str) -> bool:
+        return self.facilities is None or facility in self.facilities
+
+
+LOCAL: Final = Credential("local", None)
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    facilities: frozenset[str] = frozenset()
+    token_blake2b: str = Field("", pattern=r"^([0-9a-f]{64})?$")
+    mllp_from: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    test: bool = False
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: dict[str, _Row]
+
+
+class Credentials:
+    """All credentials of this hub, read once.
+
+    Safe to share between threads. Nothing here is ever logged.
+    """
+
+    def __init__(
+        self, by_token: dict[str, Credential], by_network: list[tuple[Network, Credential]], *, local: bool = False
+    ) -> None:
+        self._by_token = by_token
+        self._by_network = sorted(by_network, key=lambda pair: -pair[0].prefixlen)  # the closest network decides
+        self._local = local
+        everyone = [*by_token.values(), *(credential for _, credential in by_network)]
+        self._by_name = {credential.name: credential for credential in everyone} | ({"local": LOCAL} if local else {})
+
+    @classmethod
+    def open(cls, path: Path | None) -> Self:
+        """The credentials of a file, or those of a hub without one.
+
+        Raises: HubError(SETTING_WRONG) with the place in the file, never a value of it.
+        """
+        if path is None:
+            return cls({}, [], local=True)
+        try:
+            rows = _File.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except ValidationError as wrong:
+            place = ".".join(str(part) for part in wrong.errors()[0]["loc"])
+            raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS {place}: {wrong.errors()[0]['msg']}") from None
+        except (OSError, ValueError) as wrong:
+            raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS {type(wrong).__name__}") from None
+        by_token: dict[str, Credential] = {}
+        by_network: dict[Network, Credential] = {}
+        for name, row in rows.sender.items():
+            credential = Credential(name, row.facilities, row.test)
+            if row.token_blake2b:
+                if row.token_blake2b in by_token:
+                    raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: token of another sender")
+                by_token[row.token_blake2b] = credential
+            for network in row.mllp_from:
+                if network in by_network:
+                    raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: network of another sender")
+                by_network[network] = credential
+        return cls(by_token, list(by_network.items()))
+
+    def of_token(self, token: str, address: str = "") -> Credential | None:
+        """The owner of a token; None when nobody is. Without a file: `local` for a caller on this machine, token or not."""
+        if self._local:
+            return LOCAL if _is_loopback(address) else None
+        digest = token_hash(token)
+        found = None
+        for known, credential in self._by_token.items():  # all are compared, in constant time each: no hint in the timing
+            if hmac.compare_digest(known, digest):
+                found = credential
+        return found
+
+    def of_address(self, address: str) -> Credential | None:
+        """The sender whose MLLP links come from this address; None when nobody's do."""
+        if self._local:
+            return LOCAL if _is_loopback(address) else None
+        parsed = _parse(address)
+        if parsed is None:
+            return None
+        return next((who for network, who in self._by_network if parsed.version == network.version and parsed in network), None)
+
+    def of_name(self, name: str) -> Credential | None:
+        """The credential of a name that the hub wrote down earlier, as it is today; None when it is no more."""
+        return self._by_name.get(name)
+
+
+def make_token() -> tuple[str, str]:
+    """A new random token for its owner, and its hash for the file; the hub keeps no token."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    return token, token_hash(token)
+
+
+def token_hash(token: str) -> str:
+    """BLAKE2b-256 in hex. A token is 256 random bits, so a fast hash without salt is enough."""
+    return hashlib.blake2b(token.encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _parse(address: str) -> Address | None:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed  # 10.1.2.3 may come as ::ffff:10.1.2.3
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and parsed.is_loopback

@@ -1,0 +1,148 @@
+"""Telemetry: a list of named happenings. Each writes its log line and its counters; callers never format a log line.
+
+Labels are few and bounded: transport, dialect, verdict, code, stage, reason. A message's values, identifiers and names never
+come here (promise 8); a message id or a facility code may stand in a log line, never in a label.
+
+A happening of every message is counted always and logged at debug only: a line a message would cost more than the message.
+"""
+
+import logging
+import sys
+from functools import cache
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge, generate_latest
+
+_RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
+_PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
+_EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold.", ("stage", "topic"))
+_BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined.", ("kind",))
+_LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
+_CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
+_UNCONFIRMED: Final = Counter("hie_unconfirmed", "Messages left without acknowledgement: the brokers did not confirm.", ("stage",))
+_FAULTS: Final = Counter("hie_faults", "Faults that a service survived.", ("stage", "code"))
+_SWEPT: Final = Counter("hie_swept_messages", "Half-written messages whose events were published again.")
+_REPLAYED: Final = Counter("hie_replayed_messages", "Messages translated again because somebody asked.")
+
+_log = structlog.get_logger("hie")
+
+
+def configure(level: str) -> None:
+    """Log lines as JSON on standard error, from this level on. Called once by the command line."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def metrics() -> bytes:
+    """What `/metrics` answers, in Prometheus' text format."""
+    return generate_latest()
+
+
+# --- the border in ----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _received(transport: str, dialect: str, verdict: str) -> Counter:
+    return _RECEIVED.labels(transport, dialect, verdict)
+
+
+@cache
+def _problem(code: str, severity: str) -> Counter:
+    return _PROBLEMS.labels(code, severity)
+
+
+@cache
+def _published(stage: str, topic: str) -> Counter:
+    return _EVENTS.labels(stage, topic)
+
+
+@cache
+def _bytes(kind: str) -> Counter:
+    return _BYTES.labels(kind)
+
+
+def message_received(transport: str, dialect: str, verdict: str) -> None:
+    """The brokers hold a message; verdict: translated, refused or quarantined."""
+    _received(transport, dialect, verdict).inc()
+
+
+def problem_told(code: str, severity: str) -> None:
+    _problem(code, severity).inc()
+
+
+def message_refused(message_id: str, verdict: str, code: str, path: str) -> None:
+    """A message was refused or quarantined, and its bytes are kept."""
+    _log.info("message_refused", message_id=message_id, verdict=verdict, code=code, path=path)
+
+
+def event_published(stage: str, topic: str, count: int = 1) -> None:
+    _published(stage, topic).inc(count)
+
+
+def message_unconfirmed(stage: str, code: str) -> None:
+    """The brokers did not confirm; nothing was acknowledged."""
+    _UNCONFIRMED.labels(stage).inc()
+    _log.warning("message_unconfirmed", stage=stage, code=code)
+
+
+def translation_failed(message_id: str, kind: str, where: str) -> None:
+    """A fault of ours: kind is the exception's type, where the line of our code; its text may hold a value and stays out."""
+    _FAULTS.labels("translate", "TRANSLATION_FAILED").inc()
+    _log.error("translation_failed", message_id=message_id, kind=kind, where=where)
+
+
+def bytes_counted(came: int, framed: int, junk: int) -> None:
+    """Bytes of one read: came in, ended in frames, ended in quarantine or as padding."""
+    _bytes("in").inc(came)
+    if framed:
+        _bytes("framed").inc(framed)
+    if junk:
+        _bytes("quarantined").inc(junk)
+
+
+def link_opened(count: int) -> None:
+    _LINKS.set(count)
+
+
+def link_closed(count: int, reason: str) -> None:
+    """reason: closed by the sender, or the code of why the hub closed it."""
+    _LINKS.set(count)
+    _CLOSED.labels(reason).inc()
+    if reason != "closed":
+        _log.info("link_closed", reason=reason)
+
+
+def message_swept(message_id: str, events: int) -> None:
+    _SWEPT.inc()
+    _log.warning("message_swept", message_id=message_id, events=events)
+
+
+def replay_done(request_id: str, messages: int, events: int) -> None:
+    _REPLAYED.inc(messages)
+    _log.info("replay_done", request_id=request_id, messages=messages, events=events)
+
+
+# --- every service ----------------------------------------------------------------------------------------------------
+
+
+def service_ready(service: str, **ports: int) -> None:
+    _log.info("service_ready", service=service, **ports)
+
+
+def service_stopping(service: str) -> None:
+    _log.info("service_stopping", service=service)
+
+
+def fault(stage: str, code: str, where: str = "") -> None:
+    """Something failed and will be tried again; `where` is a place as in `HubError`."""
+    _FAULTS.labels(stage, code).inc()
+    _log.warning("fault", stage=stage, code=code, where=where)
