@@ -95,7 +95,9 @@ class Services:
                 wait_s = _BACKOFF_S[min(one.deaths, len(_BACKOFF_S) - 1)]
                 one.deaths += 1
                 one.again_at = clock + wait_s
-                self.say(f"{name} ended by itself; starting it again{f' in {wait_s:.0f} s' if wait_s else ''} (log: {one.process.log.name})")
+                self.say(
+                    f"{name} ended by itself; starting it again{f' in {wait_s:.0f} s' if wait_s else ''} (log: {one.process.log.name})"
+                )
             elif clock >= one.again_at:
                 self._spawn(name)
 

@@ -1,0 +1,44 @@
+"""`hie bench`: figures, each one JSON line. Rivals are measured in the same run, so that only ratios are claimed."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hub.contract.errors import HubError
+
+Figure = dict[str, Any]
+
+
+def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: float = 0.0, cores: int = 1, **more: Any) -> Figure:
+    """One line: what was measured, and beside what.
+
+    cores: how many the measured part could use.
+    """
+    row: Figure = {"name": name, "value": round(value, 1), "unit": unit, "cores": cores}
+    if peer:
+        row |= {"peer": peer, "peer_value": round(peer_value, 1), "ratio": round(value / peer_value, 2) if peer_value else None}
+    return row | more
+
+
+def _benches() -> dict[str, Callable[[float], Iterator[Figure]]]:
+    from hub.bench import gate, insurer, routing, translate
+
+    return {"translate": translate.bench, "gate": gate.bench, "routing": routing.bench, "insurer": insurer.bench}
+
+
+def run_benches(names: list[str], seconds: float) -> None:
+    """Run the named benches, or all, and print their figures as they come.
+
+    Raises: HubError(NOT_FOUND) for a name that is none.
+    """
+    known = _benches()
+    for name in names:
+        if name not in known:
+            raise HubError("NOT_FOUND", f"bench {name}; there are {', '.join(known)}")
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
+    print(json.dumps({"name": "machine", **machine}), flush=True)
+    for name in names or list(known):
+        for row in known[name](seconds):
+            print(json.dumps(row), flush=True)

@@ -1,0 +1,58 @@
+"""Translate: one ORU of 14 OBX from bytes to encoded event, on one core, beside python-hl7 and hl7apy."""
+
+import time
+from collections.abc import Callable, Iterator
+from statistics import median
+
+from adapters.inbound.received import Received
+from adapters.inbound.translate import translate
+from hub.bench import Figure, figure
+from hub.contract.events import Keyring, encode, now
+from hub.contract.places import shipped
+
+_ROUNDS = 3
+
+
+def rate(work: Callable[[], object], seconds: float) -> float:
+    """How often a second, the median of three rounds after a warm-up."""
+    rates = []
+    for round_s in (min(1.0, seconds), *[seconds / _ROUNDS] * _ROUNDS):
+        done, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < round_s:
+            work()
+            done += 1
+        rates.append(done / spent)
+    return median(rates[1:])
+
+
+def bench(seconds: float) -> Iterator[Figure]:
+    """ORU^R01 with 14 OBX: the hub reads, checks, maps and encodes; the rivals only parse (and read twenty fields)."""
+    raw = shipped("seeds/bench/oru_14_obx.hl7").read_bytes()
+    keys, received_at = Keyring(b"bench, no secret"), now()
+
+    def whole() -> None:
+        done = translate(Received(raw, received_at, "mllp"), keys)
+        for record, event in done.events:
+            encode(record, event)
+
+    ours = rate(whole, seconds)
+    shared = {"bytes": len(raw), "us": round(1e6 / ours, 1)}
+    yield figure("translate", ours, "messages/s", **shared)
+    text = raw.decode().replace("\r\n", "\r").replace("\n", "\r")
+    for peer, work in _peers(text).items():
+        theirs = rate(work, seconds)
+        yield figure("translate", ours, "messages/s", peer=peer, peer_value=theirs, **shared)
+
+
+def _peers(text: str) -> dict[str, Callable[[], object]]:
+    found: dict[str, Callable[[], object]] = {}
+    try:
+        import hl7
+    except ImportError:
+        pass
+    else:
+        found["python-hl7 parse"] = lambda: hl7.parse(text)
+    from hl7apy.parser import parse_message
+
+    found["hl7apy parse, tolerant"] = lambda: parse_message(text, find_groups=False, validation_level=2)
+    return found

@@ -1,0 +1,282 @@
+"""What an operator does: look, trace, reconcile, send again, mend what is parked."""
+
+import getpass
+import shutil
+import time
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hub.cli.running import connected, keyring
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, now, to_json
+from hub.contract.settings import Settings, read_settings
+from hub.journal.reconcile import Books
+
+out = Console(highlight=False, soft_wrap=True)
+parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
+
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(trace)
+    app.command()(reconcile)
+    app.command()(replay)
+    app.command()(status)
+    app.add_typer(parked_app, name="parked")
+
+
+# --- trace ------------------------------------------------------------------------------------------------------------
+
+
+def trace(
+    what: Annotated[
+        str, typer.Argument(help="Control id, message id, event id, delivery id, or FACILITY/KEY such as 01021/LK-2026-1.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """One message's whole story: received, translated, routed, delivered, answered.
+
+    Example: hie trace 01021/CT-2026-0001
+    """
+    from hub.journal.trace import trace as story_of
+    from hub.store.database import connect
+
+    settings = connected(read_settings())
+    with connect(settings.database_url.get_secret_value()) as database:
+        story = story_of(database, what, keyring(settings))
+    if as_json:
+        print(to_json(story.as_dict()).decode())
+    else:
+        out.print(story.text(), markup=False)
+
+
+# --- reconcile --------------------------------------------------------------------------------------------------------
+
+
+def books_of(settings: Settings, wait_s: float = 0.0) -> Books:
+    """The books, once the journal has read all topics to their end and nothing is under way, or after `wait_s`."""
+    from hub.journal.consumer import caught_up
+    from hub.journal.reconcile import reconcile as balance
+    from hub.store.database import connect
+
+    deadline = time.monotonic() + wait_s
+    while True:
+        read_all = caught_up(settings)
+        with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+            books = balance(database)
+        if (read_all and books.close) or time.monotonic() > deadline:
+            return books
+        time.sleep(0.5)
+
+
+def reconcile(
+    wait: Annotated[float, typer.Option(help="Seconds to wait for what is under way.")] = 10.0,
+    as_json: AsJson = False,
+) -> None:
+    """The equations of the books: received = translated + refused + quarantined; every event addressed, every delivery in a state.
+
+    Ends with 1 when they do not hold.
+
+    Example: hie reconcile
+    """
+    books = books_of(connected(read_settings()), wait)
+    if as_json:
+        print(to_json(books.as_dict()).decode())
+    else:
+        out.print(books.text())
+        out.print(f"books close: {'yes' if books.close else 'no'}")
+    raise typer.Exit(0 if books.close else 1)
+
+
+def facility_rows(settings: Settings) -> list[dict[str, Any]]:
+    """What each facility sent and got, real traffic only: taken, refused, events, delivered, acknowledged."""
+    from hub.store.database import connect
+
+    query = """
+        with sent as (
+            select facility, count(*) filter (where verdict = 'translated') taken, count(*) filter (where verdict <> 'translated') refused
+            from journal_message where not test group by facility
+        ), made as (
+            select facility, count(distinct event_id) events from journal_event where not test and record <> 'hie.Delivery' group by facility
+        ), got as (
+            select recipient facility, count(*) delivered, count(*) filter (where state = 'ACKNOWLEDGED') acknowledged
+            from journal_delivery where not test and recipient <> '' group by recipient
+        )
+        select coalesce(sent.facility, made.facility, got.facility), coalesce(taken, 0), coalesce(refused, 0), coalesce(events, 0),
+               coalesce(delivered, 0), coalesce(acknowledged, 0)
+        from sent full join made using (facility) full join got on got.facility = coalesce(sent.facility, made.facility) order by 1"""
+    with connect(settings.database_url.get_secret_value()) as database:
+        rows = database.execute(query).fetchall()
+    return [dict(zip(("facility", "taken", "refused", "events", "delivered", "acknowledged"), row, strict=True)) for row in rows]
+
+
+def ledger_totals(settings: Settings) -> dict[str, Any]:
+    """The ledger's totals over the newest revision of each claim."""
+    from hub.insurer.totals import totals
+
+    return totals(settings)
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+def replay(
+    reason: Reason,
+    facility: Annotated[str, typer.Option(help="Only this facility.")] = "",
+    sender: Annotated[str, typer.Option(help="Only this sender.")] = "",
+    message_type: Annotated[str, typer.Option("--type", help="Only this type, such as ORU^R01.")] = "",
+    message: Annotated[list[str] | None, typer.Option(help="Only this message id; repeat for more.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Received from, Vietnamese time.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Received before, Vietnamese time.")] = None,
+) -> None:
+    """Translate messages again, through today's dialects and rules. The same content has the same ids, so nothing happens twice.
+
+    Example: hie replay --facility 01021 --since 2026-11-23 --reason "new dialect version"
+    """
+    from hub.bus import Out, Producer, Wire
+
+    settings = connected(read_settings())
+    request = {
+        "id": str(uuid.uuid4()),
+        "at": now(),
+        "by": getpass.getuser(),
+        "reason": reason,
+        "sender": sender,
+        "facility": facility,
+        "message_type": message_type,
+        "message_ids": message or [],
+        "from_at": since.replace(tzinfo=VIETNAM) if since else None,
+        "to_at": until.replace(tzinfo=VIETNAM) if until else None,
+    }
+    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    try:
+        producer.publish_blocking([Out("replay.v1", str(request["id"]), Wire(settings.registry_url).pack("replay.v1", request))])
+    finally:
+        producer.close()
+    out.print(f"asked for replay {request['id']}; the gate carries it out, and `hie trace` shows it")
+
+
+# --- parked -----------------------------------------------------------------------------------------------------------
+
+
+@parked_app.command("list")
+def parked_list(as_json: AsJson = False) -> None:
+    """What waits, and why. Example: hie parked list"""
+    from hub.routing import parking
+    from hub.store.database import connect
+
+    settings = connected(read_settings())
+    with connect(settings.database_url.get_secret_value()) as database:
+        rows = parking.waiting(database)
+    if as_json:
+        print(to_json(rows).decode())
+        return
+    table = Table("topic", "key", "code", "waiting", "since", title=f"{len(rows)} keys parked")
+    for row in rows:
+        table.add_row(row["topic"], row["key"], row["code"], str(row["waiting"]), f"{row['since']:%Y-%m-%d %H:%M}")
+    out.print(table)
+
+
+@parked_app.command("release")
+def parked_release(topic: str, key: str, reason: Reason) -> None:
+    """Send what waits on again, in order. Example: hie parked release referral.v1 01021:3f… --reason "facility added" """
+    _mend("release", topic, key, reason)
+
+
+@parked_app.command("discard")
+def parked_discard(topic: str, key: str, reason: Reason) -> None:
+    """Give it up; its bytes go to the dead-letter topic. Example: hie parked discard referral.v1 01021:3f… --reason "sent in error" """
+    _mend("discard", topic, key, reason)
+
+
+def _mend(action: str, topic: str, key: str, reason: str) -> None:
+    from hub.bus import Producer, Wire
+    from hub.routing import parking
+    from hub.store.database import connect
+
+    settings = connected(read_settings())
+    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    try:
+        with connect(settings.database_url.get_secret_value()) as database:
+            act = parking.release if action == "release" else parking.discard
+            count = act(database, producer, Wire(settings.registry_url), topic, key, by=getpass.getuser(), reason=reason)
+    finally:
+        producer.close()
+    out.print(f"{count} events {action}d")
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def status(as_json: AsJson = False) -> None:
+    """What runs where, how far behind it is, and what "acknowledged" means on this hub.
+
+    Example: hie status
+    """
+    settings = connected(read_settings())
+    found = _status(settings)
+    if as_json:
+        print(to_json(found).decode())
+        return
+    table = Table("service", "process", "addresses", title="Services")
+    for name, row in found["services"].items():
+        table.add_row(name, f"[green]{row['pid']}[/]" if row["alive"] else "[red]not running[/]", row["at"])
+    out.print(table)
+    out.print(f"brokers: {found['brokers']}; {found['durability']}")
+    out.print(
+        f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
+    )
+    out.print(f"parked keys: {found['parked']}; dead letters: {found['dead_letters']}; free disk: {found['disk_free_gb']:.0f} GB")
+
+
+def _status(settings: Settings) -> dict[str, Any]:
+    from confluent_kafka.admin import AdminClient
+
+    from hub.journal.consumer import caught_up
+    from hub.services import facts_of
+    from hub.store.database import connect
+
+    names = sorted(path.stem for path in (settings.data_dir / "run").glob("*.json"))
+    services = {}
+    for name in names:
+        facts = facts_of(settings, name)
+        ports = ", ".join(f"{part.removesuffix('_port')} {facts[part]}" for part in sorted(facts) if part.endswith("_port"))
+        services[name] = {"pid": facts.get("pid"), "alive": psutil.pid_exists(int(facts.get("pid", 0))), "at": ports}
+    try:
+        brokers = len(
+            AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2}).list_topics(timeout=10).brokers
+        )
+    except Exception as silent:  # confluent-kafka's own; whatever it is, the brokers do not answer
+        raise HubError("BROKER_UNAVAILABLE", "status") from silent
+    with connect(settings.database_url.get_secret_value()) as database:
+        counts = [
+            database.execute(query).fetchone()
+            for query in (
+                "select count(*) from journal_message",
+                "select count(distinct event_id) from journal_event",
+                "select count(distinct (topic, key)) from parked where state = 'PARKED'",
+                "select count(*) from journal_dead_letter",
+            )
+        ]
+    messages, events, parked, dead_letters = (row[0] if row else 0 for row in counts)
+    return {
+        "services": services,
+        "brokers": brokers,
+        "durability": "acknowledged means held by two brokers of three"
+        if brokers >= 3
+        else "one machine: acknowledged survives kill -9 of anything, not a power cut",
+        "journal_caught_up": caught_up(settings),
+        "messages": messages,
+        "events": events,
+        "parked": parked,
+        "dead_letters": dead_letters,
+        "disk_free_gb": shutil.disk_usage(settings.data_dir).free / 1e9,
+    }
