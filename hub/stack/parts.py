@@ -12,22 +12,21 @@ import tarfile
 import tempfile
 import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import requests
 from jgo.config import GlobalSettings
 from jgo.maven import MavenContext, PythonResolver
 
 from hub.contract.errors import HubError
+from hub.stack.specification import versions
 
 Say = Callable[[str], None]
-VERSIONS: Final = Path(__file__).parents[1] / "versions.toml"
 TRIES: Final = 3
 TIMEOUT_S: Final = 30
 STREAMS: Final = 6
@@ -58,11 +57,6 @@ class Parts:
 
     kafka: tuple[Path, ...]
     registry: Path
-
-
-def versions() -> dict[str, Any]:
-    """The table of `versions.toml`."""
-    return tomllib.loads(VERSIONS.read_text(encoding="utf-8"))
 
 
 def provide(cache: Path, say: Say) -> Parts:

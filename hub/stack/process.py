@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import psutil
 
@@ -22,20 +22,6 @@ from hub.contract.errors import HubError
 ROOM_BYTES_MIN: Final = 256 * 1024 * 1024  # below it a start is refused, and a death is taken for a full disk
 LOG_BYTES_MAX: Final = 20 * 1024 * 1024
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
-
-
-class Handle(Protocol):
-    """One server of the stack, process or container, as tests and supervision see it."""
-
-    name: str
-
-    @property
-    def pid(self) -> int: ...
-    def running(self) -> bool: ...
-    def spawn(self) -> None: ...
-    def wait_ready(self) -> None: ...
-    def stop(self) -> None: ...
-    def kill(self) -> None: ...
 
 
 class Spawner:
@@ -100,6 +86,7 @@ class Process:
     unavailable: code of the error when it runs but does not get ready within `ready_limit_s`.
     stop_signal: what makes it end cleanly; after `stop_limit_s` it is killed.
     death_signal: what it gets from the kernel (Linux) when the hub is killed.
+    after:        called whenever it has been ended.
     owner:       uid and gid to run as, (0, 0) for the hub's own.
     """
 
@@ -113,6 +100,7 @@ class Process:
     stop_limit_s: float = 15.0
     ready_limit_s: float = 120.0
     death_signal: signal.Signals = signal.SIGKILL
+    after: Callable[[], None] = field(default=lambda: None, repr=False)
     owner: tuple[int, int] = (0, 0)
     _popen: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -168,6 +156,12 @@ class Process:
             return log.read().decode("utf-8", "replace")
         return ""
 
+    def ask_to_stop(self) -> None:
+        """Sends the signal that ends it cleanly, without waiting."""
+        if self._popen is not None:
+            self._popen.send_signal(self.stop_signal)
+            self._popen.send_signal(signal.SIGCONT)  # a test may have stopped it
+
     def stop(self) -> None:
         self._end(self.stop_signal, self.stop_limit_s)
 
@@ -190,6 +184,7 @@ class Process:
                 self._popen.kill()
                 self._popen.wait()
             end_all(children)
+            self.after()
 
 
 def end_all(processes: list[psutil.Process], grace_s: float = 2.0) -> None:

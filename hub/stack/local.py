@@ -1,0 +1,154 @@
+"""The stack as processes of this machine: one start, with everything it takes and gives back."""
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TextIO
+
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.stack import parts, servers
+from hub.stack.ports import Ports
+from hub.stack.probes import HOST
+from hub.stack.process import ROOM_BYTES_MIN, Process, Spawner, end_remembered, remember
+from hub.stack.specification import postgres_url, registry_url
+
+Say = parts.Say
+
+
+class LocalStart:
+    """One start of the local stack: what it has taken so far, so that all of it can be given back."""
+
+    def __init__(self, settings: Settings, named: dict[str, str], say: Say) -> None:
+        self.settings, self.named, self.say = settings, dict(named), say
+        self.handles: dict[str, Process] = {}
+        self.spawner = Spawner()
+        self.lock: TextIO | None = None
+        self._closing = threading.RLock()
+
+    def start(self) -> tuple[dict[str, str], dict[str, Process]]:
+        """The three addresses and what was started; `close` gives everything back, and does so by itself on an error."""
+        ports = Ports()
+        try:
+            home = self._own_folder()
+            if shutil.disk_usage(home).free < ROOM_BYTES_MIN:
+                raise HubError("DISK_FULL", f"{home}: less than {ROOM_BYTES_MIN // 1024 // 1024} MiB free")
+            end_remembered(home / "processes.json")
+            plan = ports.plan(self.settings, self.named)
+            jars, unpacked = self._parts()
+            ports.release()
+            self._start_all(plan, jars, unpacked)
+            self._publish(home)
+        except BaseException:
+            ports.release()
+            self.close()
+            raise
+        return self.named, self.handles
+
+    def _own_folder(self) -> Path:
+        home = self.settings.data_dir
+        try:
+            self.settings.logs.mkdir(parents=True, exist_ok=True)
+            self.lock = (home / "stack.lock").open("a+")
+        except OSError as wrong:
+            raise HubError("SETTING_WRONG", f"HIE_DATA_DIR {home}: {wrong.strerror}") from None
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.lock.seek(0)
+            owner = self.lock.read().strip()
+            self.lock.close()
+            self.lock = None
+            raise HubError("ALREADY_RUNNING", f"{home}, process {owner}") from None
+        self.lock.truncate(0)  # the kernel frees the lock of a process that was killed; only its number stays
+        self.lock.write(f"{os.getpid()}\n")
+        self.lock.flush()
+        return home
+
+    def _parts(self) -> tuple[tuple[Path, ...], Path]:
+        if self.named["kafka_bootstrap"] and self.named["registry_url"]:
+            return (), Path()
+        provided = parts.provide(self.settings.cache_dir, self.say)
+        return provided.kafka, provided.registry
+
+    def _start_all(self, plan: dict[str, list[int]], jars: tuple[Path, ...], unpacked: Path) -> None:
+        """Kafka, then the registry that lives in it; PostgreSQL beside them."""
+        with ThreadPoolExecutor(1) as beside:
+            database = beside.submit(self._postgres, plan["postgres"][0]) if "postgres" in plan else None
+            try:
+                if "kafka" in plan:
+                    self._kafka(plan["kafka"], plan["controllers"], jars)
+                if "registry" in plan:
+                    self._registry(plan["registry"][0], unpacked)
+            except BaseException:
+                self.close()  # before the pool waits for its thread: that one ends when its process is gone
+                raise
+            if database:
+                database.result()
+
+    def _kafka(self, ports: list[int], controllers: list[int], jars: tuple[Path, ...]) -> None:
+        where = self.settings
+        self.say(f"starting Kafka, {len(ports)} broker{'s' if len(ports) > 1 else ''}")
+        brokers = servers.kafka(where.data_dir, where.logs, where.cache_dir, jars, ports, controllers, self.spawner)
+        for broker in brokers:
+            self._spawn(broker)
+        for broker in brokers:
+            self._wait(broker)
+        self.named["kafka_bootstrap"] = ",".join(f"{HOST}:{port}" for port in ports)
+
+    def _registry(self, port: int, unpacked: Path) -> None:
+        where = self.settings
+        self.say("starting the schema registry")
+        registry = servers.registry(
+            where.data_dir / "registry", where.logs, where.cache_dir, unpacked, self.named["kafka_bootstrap"], port, self.spawner
+        )
+        self._spawn(registry)
+        self._wait(registry)
+        self.named["registry_url"] = registry_url(port)
+
+    def _postgres(self, port: int) -> None:
+        where = self.settings
+        self.say("starting PostgreSQL")
+        postgres = servers.postgres(where.data_dir, where.logs, port, self.spawner)
+        self._spawn(postgres)
+        self._wait(postgres)
+        self.named["database_url"] = postgres_url(where.data_dir, port)
+
+    def _spawn(self, process: Process) -> None:
+        self.handles[process.name] = process
+        process.spawn()
+
+    def _wait(self, process: Process) -> None:
+        process.wait_ready()
+        self.say(f"{process.name} is up")
+
+    def _publish(self, home: Path) -> None:
+        """For `find`, and for the next start should this process be killed."""
+        remember(home / "processes.json", list(self.handles.values()))
+        note = home / "stack.json"
+        note.unlink(missing_ok=True)
+        with open(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123  # with its mode from the first moment
+            json.dump(self.named, file)
+
+    def close(self) -> None:
+        """The registry first, then PostgreSQL, then the brokers: all at once, as each needs a majority to end cleanly."""
+        with self._closing:
+            self.spawner.close()
+            brokers = [process for name, process in self.handles.items() if name.startswith("kafka")]
+            clients = [self.handles[name] for name in ("registry", "postgres") if name in self.handles]
+            for client in clients:
+                client.stop()
+            for broker in brokers:
+                broker.ask_to_stop()
+            for broker in brokers:
+                broker.stop()
+            self.spawner.end()
+            if self.lock:
+                for name in ("stack.json", "processes.json"):
+                    (self.settings.data_dir / name).unlink(missing_ok=True)
+                self.lock.close()
+                self.lock = None
