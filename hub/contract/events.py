@@ -38,7 +38,15 @@ def schema(record: str) -> dict[str, Any]:
 
 @cache
 def _parsed(record: str) -> Any:
-    return parse_schema(schema(record))
+    return _bytes_by_default(parse_schema(schema(record)))
+
+
+def _bytes_by_default(parsed: Any) -> Any:
+    """Avro writes the default of bytes as text; fastavro then wants bytes when it fills an absent field."""
+    for row in parsed["fields"]:
+        if row["type"] == "bytes" and isinstance(row.get("default"), str):
+            row["default"] = row["default"].encode("latin-1")
+    return parsed
 
 
 def schema_text(record: str) -> str:

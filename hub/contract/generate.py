@@ -1,6 +1,7 @@
-"""Make what is generated: the claim tables' schemas from the standard, and Python types from all schemas.
+"""Make what is generated: the claim tables' schemas from the standard, Python types from all schemas, tables of the docs.
 
-Run: python -m hub.contract.generate        (writes schemas/hie.claim.*.avsc and hub/contract/records.py)
+Run: python -m hub.contract.generate
+It writes schemas/hie.claim.*.avsc, hub/contract/records.py, and the tables of settings, errors and topics in READMEs.
 A test runs it into memory and fails when a file differs.
 """
 
@@ -10,8 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
 from hub.contract.claim_tables import Element, tables
+from hub.contract.errors import ERRORS
 from hub.contract.places import shipped
+from hub.contract.settings import Settings
+from hub.contract.topics import topics
 
 _DECIMAL: Final = re.compile(r"decimal\((\d+),(\d+)\)")
 _PLAIN: Final = {"string": "str", "int": "int", "long": "int", "double": "float", "boolean": "bool", "bytes": "bytes"}
@@ -89,6 +96,45 @@ def records_module(schemas: dict[str, dict[str, Any]]) -> str:
     return "".join(parts)
 
 
+def _default(row: FieldInfo) -> str:
+    if row.default_factory is not None:
+        return "a folder of the user's"
+    value = row.default.get_secret_value() if isinstance(row.default, SecretStr) else row.default
+    return "(empty)" if value in (None, "") else f"`{value}`"
+
+
+def _settings_rows() -> list[str]:
+    rows = ["| name | default | what it is |", "|---|---|---|"]
+    fields = Settings.model_fields.items()
+    return rows + [f"| `HIE_{name.upper()}` | {_default(row)} | {row.description} |" for name, row in fields]
+
+
+def _error_rows() -> list[str]:
+    rows = ["| code | HL7 | ack | try again | meaning |", "|---|---|---|---|---|"]
+    for row in ERRORS.values():
+        rows.append(f"| `{row.code}` | {row.hl7} | {row.ack or '–'} | {'yes' if row.retriable else 'no'} | {row.en} |")
+    return rows
+
+
+def _topic_rows() -> list[str]:
+    rows = {}
+    for topic in topics().values():
+        name = re.sub(r"^payer\.[a-z]+\.", "payer.<code>.", topic.name)
+        kept = "newest per key" if topic.cleanup == "compact" else f"{topic.retention_days} days"
+        rows[name] = f"| `{name}` | `{topic.record}` | {topic.key} | {kept} | {', '.join(topic.written_by)} |"
+    return ["| topic | record | keyed by facility and | kept | written by |", "|---|---|---|---|---|", *rows.values()]
+
+
+def documented(path: Path, tables_by_heading: dict[str, list[str]]) -> str:
+    """The text of a README with the one table under each heading made anew."""
+    text = path.read_text("utf-8")
+    for heading, rows in tables_by_heading.items():
+        before, found, after = text.partition(f"## {heading}\n")
+        section = re.sub(r"(?m)(^\|.*\n?)+", lambda _, rows=rows: "\n".join(rows) + "\n", after, count=1)
+        text = before + found + section
+    return text
+
+
 def generated(schema_dir: Path) -> dict[Path, str]:
     """Path to text of all that is generated."""
     claims = claim_schemas()
@@ -96,6 +142,9 @@ def generated(schema_dir: Path) -> dict[Path, str]:
     schemas |= {name.removesuffix(".avsc"): json.loads(text) for name, text in claims.items()}
     made = {schema_dir / name: text for name, text in claims.items()}
     made[Path(__file__).with_name("records.py")] = records_module(schemas)
+    contract, seeds = Path(__file__).with_name("README.md"), shipped("seeds/README.md")
+    made[contract] = documented(contract, {"Settings": _settings_rows(), "Errors": _error_rows()})
+    made[seeds] = documented(seeds, {"Topics": _topic_rows()})
     return made
 
 

@@ -8,6 +8,7 @@ A happening of every message is counted always and logged at debug only: a line 
 
 import logging
 import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
@@ -20,10 +21,18 @@ _EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold."
 _BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined.", ("kind",))
 _LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
 _CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
-_UNCONFIRMED: Final = Counter("hie_unconfirmed", "Messages left without acknowledgement: the brokers did not confirm.", ("stage",))
+_UNCONFIRMED: Final = Counter(
+    "hie_unconfirmed", "Messages left without acknowledgement: the brokers did not confirm.", ("stage",)
+)
 _FAULTS: Final = Counter("hie_faults", "Faults that a service survived.", ("stage", "code"))
 _SWEPT: Final = Counter("hie_swept_messages", "Half-written messages whose events were published again.")
 _REPLAYED: Final = Counter("hie_replayed_messages", "Messages translated again because somebody asked.")
+_QUEUED: Final = Counter("hie_deliveries_queued", "Deliveries put into mailboxes.", ("lane",))
+_REPEATED: Final = Counter("hie_deliveries_repeated", "Deliveries that were in their mailbox already.")
+_RECEIPTS: Final = Counter("hie_receipts", "Receipts that the brokers hold.", ("state", "channel"))
+_DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.", ("stage", "code"))
+_PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
+_INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
 
 _log = structlog.get_logger("hie")
 
@@ -129,6 +138,38 @@ def message_swept(message_id: str, events: int) -> None:
 def replay_done(request_id: str, messages: int, events: int) -> None:
     _REPLAYED.inc(messages)
     _log.info("replay_done", request_id=request_id, messages=messages, events=events)
+
+
+# --- the border out, and the journal ----------------------------------------------------------------------------------
+
+
+def deliveries_stored(lanes: Mapping[str, int], repeats: int) -> None:
+    """One batch is in the mailboxes; lanes: new ones by lane; repeats: those that were there already."""
+    for lane, count in lanes.items():
+        _QUEUED.labels(lane).inc(count)
+    _REPEATED.inc(repeats)
+
+
+def receipt_told(state: str, channel: str) -> None:
+    _RECEIPTS.labels(state, channel).inc()
+
+
+def dead_lettered(stage: str, code: str, count: int = 1) -> None:
+    """The bytes of a record that could not be processed are in the dead-letter topic."""
+    _DEAD.labels(stage, code).inc(count)
+    _log.error("dead_lettered", stage=stage, code=code, count=count)
+
+
+def push_answered(recipient: str, answer: str) -> None:
+    """answer: acknowledged, refused, silent or unreachable."""
+    _PUSHED.labels(answer).inc()
+    if answer != "acknowledged":
+        _log.warning("push_answered", recipient=recipient, answer=answer)
+
+
+def journal_indexed(kind: str, count: int) -> None:
+    """kind: message, event, delivery, receipt, dead-letter or undecodable."""
+    _INDEXED.labels(kind).inc(count)
 
 
 # --- every service ----------------------------------------------------------------------------------------------------
