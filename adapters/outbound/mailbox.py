@@ -1,0 +1,322 @@
+"""The mailboxes: `delivery.v1` into PostgreSQL, once each, numbered without gaps, then the receipt QUEUED.
+
+One transaction a batch. The recipient's row is locked while numbers are given, so numbers appear in the order in which
+they are visible and a reader's cursor never skips. Kafka's offsets are committed afterwards: what a crash repeats,
+`delivery_seen` absorbs.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Identifier, Literal
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.outbound.receipts import Change, Teller, mailbox_name, note
+from hub.bus import Producer, Wire, consumer, dead_letter, take
+from hub.contract import telemetry
+from hub.contract.directory import payers
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, now
+from hub.contract.settings import Settings
+from hub.store.database import available
+
+TOPIC: Final = "delivery.v1"
+NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
+_NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
+_DAYS_AHEAD: Final = 2
+_DAYS_LOCK: Final = 7303
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One delivery on its way into a mailbox.
+
+    mailbox:     the recipient's code, with `!test` behind it for test traffic.
+    event_id:    of what is delivered; `record` is its kind, `subject_key` its Kafka key.
+    facility:    whose thing it is.
+    body:        the event as a Kafka value.
+    """
+
+    mailbox: str
+    delivery_id: UUID
+    event_id: UUID
+    record: str
+    subject_key: str
+    lane: str
+    rule: str
+    facility: str
+    message_id: str
+    test: bool
+    body: bytes
+
+    def change(self, state: str, at: datetime, code: str = "") -> Change:
+        return Change(self.delivery_id, self.mailbox, self.facility, self.message_id, self.test, state, code, "", at)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one batch of the topic holds: letters in order, what is to be discarded, and the records nobody could read."""
+
+    letters: list[Letter]
+    discarded: list[Letter]
+    unreadable: list[Message]
+
+
+def read_delivery(wire: Wire, value: bytes | None) -> tuple[Letter, bool] | None:
+    """The letter in a Kafka value, and whether its body can be delivered; None for what is not for a mailbox.
+
+    Not for a mailbox: what nobody is addressed in, and what goes to a payer, who reads a topic of its own.
+    Raises: HubError(BODY_UNDECODABLE) when the value is no delivery.
+    """
+    record, delivery = wire.unpack(value)
+    if record != "hie.Delivery":
+        raise HubError("BODY_UNDECODABLE", record)
+    recipient, body = delivery["recipient"], delivery["body"]
+    if not recipient or (not body and recipient in payers()):
+        return None
+    try:
+        subject: Event | None = wire.unpack_head(body, {})[1]
+    except HubError as wrong:
+        if wrong.retriable:
+            raise
+        subject = None
+    meta = delivery["meta"]
+    texts = {
+        "mailbox": mailbox_name(recipient, test=meta["test"]),
+        "record": delivery["subject_record"],
+        "subject_key": subject["meta"]["key"] if subject else "",
+        "lane": delivery["lane"] or "routine",
+        "rule": delivery["rule"],
+        "facility": meta["facility"],
+        "message_id": meta["message_id"],
+    }
+    if any("\x00" in text for text in texts.values()):  # PostgreSQL holds no NUL in text
+        raise HubError("BODY_UNDECODABLE", record)
+    try:
+        delivery_id, event_id = UUID(meta["event_id"]), UUID(delivery["subject_event_id"])
+    except ValueError as wrong:
+        raise HubError("BODY_UNDECODABLE", "id") from wrong
+    letter = Letter(delivery_id=delivery_id, event_id=event_id, **texts, test=meta["test"], body=body)
+    return letter, subject is not None
+
+
+def read_batch(wire: Wire, messages: Sequence[Message]) -> Batch:
+    """Sort the records of a batch. Raises: HubError(REGISTRY_UNAVAILABLE)."""
+    batch = Batch([], [], [])
+    for message in messages:
+        try:
+            found = read_delivery(wire, message.value())
+        except HubError as wrong:
+            if wrong.retriable:
+                raise
+            batch.unreadable.append(message)
+            continue
+        if found is None:
+            continue
+        letter, readable = found
+        if not readable:
+            batch.unreadable.append(message)
+        (batch.letters if readable else batch.discarded).append(letter)
+    return batch
+
+
+# --- the tables -------------------------------------------------------------------------------------------------------
+
+
+def day_of(at: datetime) -> date:
+    """The day of a mailbox row."""
+    return at.astimezone(VIETNAM).date()
+
+
+async def make_days(connection: AsyncConnection[TupleRow], first: date, ahead: int = _DAYS_AHEAD) -> None:
+    """Make the day's partition and those of the next days. By several at once too: one makes, the others find.
+
+    Attaching takes a weaker lock than `partition of`, so readers and writers of other days go on.
+    """
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(%s)", (_DAYS_LOCK,))
+        for number in range(ahead + 1):
+            day = first + timedelta(days=number)
+            name = f"mailbox_{day:%Y%m%d}"
+            found = await (await connection.execute("select to_regclass(%s)", (name,))).fetchone()
+            if found is None or found[0] is None:
+                await connection.execute(
+                    SQL("create table {0} (like mailbox including all)").format(Identifier(name)),
+                )
+                await connection.execute(
+                    SQL("alter table mailbox attach partition {0} for values from ({1}) to ({2})").format(
+                        Identifier(name), Literal(day), Literal(day + timedelta(days=1))
+                    )
+                )
+
+
+async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], at: datetime) -> list[Letter]:
+    """Put letters into their mailboxes, in order, and note their receipts, in the caller's transaction.
+
+    Returns: those that were not there before.
+    """
+    if not letters:
+        return []
+    boxes = sorted({letter.mailbox for letter in letters})
+    # Always in sorted order, so that two writers wait for each other and never in a circle.
+    rows = await connection.execute(_LOCK, (boxes,))
+    seqs: dict[str, int] = {row[0]: row[1] async for row in rows}
+    rows = await connection.execute(_SEEN, ([one.mailbox for one in letters], [one.delivery_id for one in letters]))
+    unseen = {(row[0], row[1]) async for row in rows}
+    fresh = []
+    for letter in letters:
+        if (letter.mailbox, letter.delivery_id) in unseen:
+            unseen.remove((letter.mailbox, letter.delivery_id))  # the same id may stand twice in one batch
+            fresh.append(letter)
+    if not fresh:
+        return []
+    day = day_of(at)
+    async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.set_types(_COPY_TYPES)
+        for letter in fresh:
+            seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
+            await copy.write_row(_row(letter, day, seq, at))
+    await connection.execute(_NUMBERS, (list(seqs), list(seqs.values())))
+    await note(connection, [letter.change("QUEUED", at) for letter in fresh])
+    names = " ".join(sorted({letter.mailbox for letter in fresh}))
+    await connection.execute("select pg_notify(%s, %s)", (NOTIFY, names if len(names) < _NOTIFY_BYTES_MAX else ""))
+    return fresh
+
+
+def _row(letter: Letter, day: date, seq: int, at: datetime) -> tuple[object, ...]:
+    return (
+        day,
+        letter.mailbox,
+        seq,
+        letter.delivery_id,
+        letter.event_id,
+        letter.record,
+        letter.subject_key,
+        letter.lane,
+        letter.rule,
+        letter.facility,
+        letter.message_id,
+        letter.test,
+        "QUEUED",
+        at,
+        at,
+        letter.body,
+    )
+
+
+_LOCK: Final = """
+insert into recipient (code) select code from unnest(%s::text[]) as code order by code collate "C"
+on conflict (code) do update set seq = recipient.seq returning code, seq
+"""
+_SEEN: Final = """
+insert into delivery_seen (recipient, delivery_id) select * from unnest(%s::text[], %s::uuid[])
+on conflict do nothing returning recipient, delivery_id
+"""
+_NUMBERS: Final = """
+update recipient set seq = given.seq from unnest(%s::text[], %s::bigint[]) as given (code, seq)
+where recipient.code = given.code
+"""
+_COPY: Final = """
+copy mailbox (day, recipient, seq, delivery_id, event_id, record, subject_key, lane, rule, facility, message_id, test,
+              state, queued_at, changed_at, body) from stdin (format binary)
+"""
+_COPY_TYPES: Final = [
+    "date",
+    "text",
+    "int8",
+    "uuid",
+    "uuid",
+    *["text"] * 7,
+    "bool",
+    "text",
+    "timestamptz",
+    "timestamptz",
+    "bytea",
+]
+
+
+# --- from Kafka -------------------------------------------------------------------------------------------------------
+
+
+class Intake:
+    """Carries `delivery.v1` into the mailboxes. Several processes of one group share the partitions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: AsyncConnectionPool,
+        wire: Wire,
+        producer: Producer,
+        teller: Teller,
+        *,
+        group: str = "mailbox",
+    ) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._wire = wire
+        self._producer = producer
+        self._teller = teller
+        self._group = group
+        self._days: set[date] = set()
+
+    async def run(self) -> None:
+        """Until cancelled. After an error the caller runs it again: it goes on from the committed offsets.
+
+        Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE).
+        """
+        reader = consumer(self._settings.kafka_bootstrap, self._group, [TOPIC])
+        reading: asyncio.Future[list[Message]] | None = None
+        try:
+            while True:
+                reading = asyncio.ensure_future(asyncio.to_thread(take, reader, self._settings.mailbox_batch, 0.5))
+                messages = await asyncio.shield(reading)
+                if messages:
+                    await self.carry(messages)
+                    await asyncio.to_thread(self.commit, reader, messages)
+        finally:
+            if reading is not None:
+                with suppress(asyncio.CancelledError, KafkaException):
+                    await asyncio.wait([reading])  # a consumer must not be closed under a thread that reads from it
+            await asyncio.to_thread(reader.close)
+
+    async def carry(self, messages: Sequence[Message]) -> int:
+        """Put one batch into the mailboxes. Returns: how many were new.
+
+        What cannot be read goes to the dead letters first, so that its bytes are never only in a topic that forgets.
+        """
+        batch = await asyncio.to_thread(read_batch, self._wire, messages)
+        if batch.unreadable:
+            letters = [dead_letter(self._wire, "mailbox", "BODY_UNDECODABLE", message) for message in batch.unreadable]
+            await self._producer.publish(letters)
+            telemetry.dead_lettered("mailbox", "BODY_UNDECODABLE", len(letters))
+        at = now()
+        with available():
+            async with self._pool.connection() as connection:
+                if day_of(at) not in self._days:
+                    await make_days(connection, day_of(at))
+                    self._days = {day_of(at)}
+                async with connection.transaction():
+                    fresh = await put(connection, batch.letters, at)
+                    await note(connection, [one.change("DISCARDED", at, "BODY_UNDECODABLE") for one in batch.discarded])
+        self._teller.wake()
+        telemetry.deliveries_stored(Counter(letter.lane for letter in fresh), len(batch.letters) - len(fresh))
+        return len(fresh)
+
+    @staticmethod
+    def commit(reader: Consumer, messages: Sequence[Message]) -> None:
+        """Commit what follows the batch. A commit that fails does no harm: the batch comes again and is absorbed."""
+        nexts = {(message.topic() or "", message.partition() or 0): (message.offset() or 0) + 1 for message in messages}
+        with suppress(KafkaException):
+            reader.commit(
+                offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in nexts.items()],
+                asynchronous=False,
+            )

@@ -1,0 +1,193 @@
+"""The outbox of receipts: written in the transaction that changes a state, emptied once the brokers hold them.
+
+So a process may die at any moment and the receipt still comes: at least once, each time under the same id.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+from psycopg_pool import AsyncConnectionPool
+
+from hub.bus import Out, Producer, Wire, event_out
+from hub.contract import telemetry
+from hub.contract.events import Event, derive
+from hub.store.database import available
+
+TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
+_BATCH: Final = 2_000
+_LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
+
+
+def mailbox_name(recipient: str, *, test: bool) -> str:
+    """The mailbox of a recipient: test traffic has its own, with its own cursor."""
+    return recipient + TEST if test else recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of state of one delivery, as the outbox keeps it.
+
+    recipient: name of the mailbox.
+    facility:  whose thing the delivered event is.
+    code:      row of the table of errors, when refused, held or discarded.
+    channel:   pull, mllp or webhook; empty when nobody took part.
+    """
+
+    delivery_id: UUID
+    recipient: str
+    facility: str
+    message_id: str
+    test: bool
+    state: str
+    code: str
+    channel: str
+    at: datetime
+
+
+def receipt_of(change: Change) -> Event:
+    """The `hie.Receipt` of a change. Its id is of delivery and state, so a repeat is the same receipt."""
+    code = change.recipient.removesuffix(TEST)
+    content = {
+        "delivery_id": str(change.delivery_id),
+        "recipient": code,
+        "state": change.state,
+        "code": change.code,
+        "channel": change.channel,
+        "at": change.at,
+    }
+    delivery = {
+        "meta": {
+            "event_id": str(change.delivery_id),
+            "message_id": change.message_id,
+            "test": change.test,
+            "source": {"application": "mailbox"},
+        }
+    }
+    return derive(
+        "hie.Receipt",
+        content,
+        parents=[delivery],
+        rule=f"receipt-{change.state.lower()}",
+        facility=change.facility,
+        key=code,
+        revision={"version": 0, "stated_at": "", "received_at": change.at},
+        to=code,
+    )
+
+
+async def note(connection: AsyncConnection[TupleRow], changes: Sequence[Change]) -> None:
+    """Put changes into the outbox, in the caller's transaction."""
+    if not changes:
+        return
+    columns = "delivery_id, recipient, facility, message_id, test, state, code, channel, at"
+    async with connection.cursor() as cursor, cursor.copy(f"copy receipt_outbox ({columns}) from stdin (format binary)") as copy:
+        copy.set_types(["uuid", "text", "text", "text", "bool", "text", "text", "text", "timestamptz"])
+        for one in changes:
+            row = (
+                one.delivery_id,
+                one.recipient,
+                one.facility,
+                one.message_id,
+                one.test,
+                one.state,
+                one.code,
+                one.channel,
+                one.at,
+            )
+            await copy.write_row(row)
+
+
+async def move(
+    connection: AsyncConnection[TupleRow],
+    mailbox: str,
+    delivery_ids: Sequence[UUID],
+    state: str,
+    *,
+    at: datetime,
+    channel: str,
+    code: str = "",
+    after: Sequence[str] = ("QUEUED", "SENT"),
+) -> set[UUID]:
+    """Change the state of deliveries that stand in one of the states `after`, and note the receipts, in one statement.
+
+    Returns: ids of those that changed; the others had said their word already, or are not in this mailbox.
+    """
+    rows = await connection.execute(_MOVE, (state, code, at, mailbox, list(delivery_ids), list(after), code, channel, at))
+    return {row[0] async for row in rows}
+
+
+_MOVE: Final = """
+with moved as (
+    update mailbox set state = %s, code = %s, changed_at = %s, next_try_at = null
+    where recipient = %s and delivery_id = any(%s::uuid[]) and state = any(%s)
+    returning delivery_id, recipient, facility, message_id, test, state)
+insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at)
+select delivery_id, recipient, facility, message_id, test, state, %s, %s, %s from moved
+returning delivery_id
+"""
+
+
+class Teller:
+    """Empties the outbox into `receipt.v1`. Several may run at once: each takes other rows."""
+
+    def __init__(self, pool: AsyncConnectionPool, wire: Wire, producer: Producer) -> None:
+        self._pool = pool
+        self._wire = wire
+        self._producer = producer
+        self._something = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was noted."""
+        self._something.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE)."""
+        while True:
+            self._something.clear()
+            while await self.tell():
+                pass
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_S):
+                    await self._something.wait()
+            except TimeoutError:
+                continue
+
+    async def tell(self) -> int:
+        """One batch: the rows go only when the brokers hold their receipts. Returns: how many."""
+        with available():
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(row_factory=class_row(_Row))
+                await cursor.execute(_TAKE, (_BATCH,))
+                rows = await cursor.fetchall()
+                if rows:
+                    await self._producer.publish(await asyncio.to_thread(self._records, rows))
+                    await connection.execute("delete from receipt_outbox where id = any(%s)", ([row.id for row in rows],))
+        for row in rows:
+            telemetry.receipt_told(row.state, row.channel)
+        return len(rows)
+
+    def _records(self, rows: Sequence["_Row"]) -> list[Out]:
+        return [event_out(self._wire, "receipt.v1", receipt_of(row.change)) for row in rows]
+
+
+_TAKE: Final = """
+select id, delivery_id, recipient, facility, message_id, test, state, code, channel, at
+from receipt_outbox order by id limit %s for update skip locked
+"""
+
+
+class _Row:
+    """A row of the outbox: its number and the change."""
+
+    __slots__ = ("change", "channel", "id", "state")
+
+    def __init__(self, id: int, **columns: Any) -> None:
+        self.id = id
+        self.change = Change(**columns)
+        self.state, self.channel = self.change.state, self.change.channel
