@@ -130,8 +130,9 @@ def documented(path: Path, tables_by_heading: dict[str, list[str]]) -> str:
     text = path.read_text("utf-8")
     for heading, rows in tables_by_heading.items():
         before, found, after = text.partition(f"## {heading}\n")
-        section = re.sub(r"(?m)(^\|.*\n?)+", lambda _, rows=rows: "\n".join(rows) + "\n", after, count=1)
-        text = before + found + section
+        table = re.search(r"(?m)(?:^\|.*\n?)+", after)
+        assert table is not None, f"{path.name} has no table under {heading}"
+        text = before + found + after[: table.start()] + "\n".join(rows) + "\n" + after[table.end() :]
     return text
 
 
