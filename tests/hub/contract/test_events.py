@@ -129,3 +129,10 @@ def test_surplus_or_missing_bytes_are_an_error_and_never_a_record(junk):
 
 def test_json_keeps_amounts_exact_and_vietnamese_readable():
     assert to_json({"t": Decimal("10.50"), "ho_ten": "Nguyễn"}) == '{"t":"10.50","ho_ten":"Nguyễn"}'.encode()
+
+
+def test_absent_bytes_are_written_as_none():
+    origin = Origin("m-1", NOON, {"sender": "vendor"})
+    content = {"ma_cskcb": "01004", "ma_lk": "1", "xml1": {"ma_lk": "1"}}
+    claim = stamp("hie.Claim", content, facility="01004", business_key="1", origin=origin, keyring=KEYS)
+    assert decode("hie.Claim", encode("hie.Claim", claim))["signature"] == b""
