@@ -90,6 +90,15 @@ def run(name: Annotated[str, typer.Argument(help="gate, routing-1, insurer-vss, 
     run_service(name, connected(read_settings()))
 
 
+@app.command("prepare")
+def prepare_command() -> None:
+    """Topics, schemas and tables as this release wants them; for installations where `hie up` does not do it.
+
+    Example: hie prepare
+    """
+    prepare(connected(read_settings()), _say)
+
+
 @topics_app.command("apply")
 def topics_apply() -> None:
     """Create what is missing of the topics, set retention and limits, register every schema. Refuses incompatible schemas.
