@@ -85,8 +85,11 @@ def declared_charset(raw: bytes) -> str:
     separator = raw[start + 3 : start + 4]
     if start < 0 or not separator:
         return ""
-    line = re.split(rb"[\r\n]", raw[start : start + 8192], maxsplit=1)[0]
-    fields = line.split(separator)
+    stop = raw.find(b"\r", start)
+    line = raw[start : stop if 0 < stop < start + 8192 else start + 8192]
+    if b"\n" in line:
+        line = line[: line.index(b"\n")]
+    fields = line.split(separator, 18)
     if len(fields) <= 17:
         return ""
     repetition = fields[1][1:2] or b"~"
@@ -100,7 +103,7 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     declared: what the message itself declares; None: look for MSH-18 in the bytes.
     Raises:   HubError(CHARSET_UNREADABLE) when nothing fits.
     """
-    if raw.isascii() and b"\0" not in raw[:4]:
+    if raw.isascii() and raw.find(b"\0", 0, 4) < 0:
         return Decoded(raw.decode("ascii"), "ascii", ())
     if raw[:2] in _UTF16_MARKS or raw[:4] in (b"M\0S\0", b"\0M\0S"):
         return _utf16(raw)
@@ -109,9 +112,11 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     name = charset_name(profile or declared)
     wrong = _WRONG if (declared or profile) and not name else ()
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError:
         return _single_byte(raw, name, trusted=bool(profile), problems=wrong)
+    if text[0] == "\ufeff":
+        text = text[1:]
     # Text that is valid UTF-8 beyond ASCII is UTF-8, whatever was declared: in other charsets such bytes make no words.
     return Decoded(_nfc(text), "utf-8", _WRONG if name not in ("", "utf-8") else wrong)
 

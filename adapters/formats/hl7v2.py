@@ -131,18 +131,29 @@ class Message:
     names:    the names of the segments in order, MSH first.
     problems: what reading found odd; never an error, since an unreadable message raises instead.
     plain:    no repetition, subcomponent, escape or null anywhere: `fields` of its segments, split at components, are decoded.
+    repeats:  whether a repetition delimiter stands anywhere.
+    longest:  characters of the longest segment.
     """
 
-    __slots__ = ("_by_name", "delimiters", "names", "plain", "problems", "segments_in_order")
+    __slots__ = ("_by_name", "delimiters", "longest", "names", "plain", "problems", "repeats", "segments_in_order")
 
     def __init__(
-        self, segments: list[Segment], names: tuple[str, ...], delimiters: Delimiters, problems: tuple[Problem, ...], plain: bool
+        self,
+        segments: list[Segment],
+        names: tuple[str, ...],
+        delimiters: Delimiters,
+        problems: tuple[Problem, ...],
+        plain: bool,
+        repeats: bool,
+        longest: int,
     ) -> None:
         self.segments_in_order = segments
         self.names = names
         self.delimiters = delimiters
         self.problems = problems
         self.plain = plain
+        self.repeats = repeats
+        self.longest = longest
         self._by_name: dict[str, list[Segment]] | None = None
 
     def __iter__(self) -> Iterator[Segment]:
@@ -279,20 +290,17 @@ def parse(text: str) -> Message:
         problems += found
         names = [row[0] for row in rows]
     after = 4 + len(delimiters.encoding)
-    plain = (
-        text.find(delimiters.escape, after) < 0
-        and text.find(delimiters.repetition, after) < 0
-        and text.find(delimiters.subcomponent, after) < 0
-        and text.find(NULL, after) < 0
-    )
+    escapes = text.find(delimiters.escape, after) >= 0
+    repeats = text.find(delimiters.repetition, after) >= 0
+    plain = not escapes and not repeats and text.find(delimiters.subcomponent, after) < 0 and text.find(NULL, after) < 0
     segments: list[Segment] = list(map(_Plain if plain else Segment, names, rows, repeat(delimiters)))
     header = rows[0]
     header.insert(1, separator)
     if len(header) < 3:
         header.append("")
     segments[0] = _Header("MSH", header, delimiters)
-    message = Message(segments, tuple(names), delimiters, problems, plain)
-    if not plain and text.find(delimiters.escape, after) >= 0:
+    message = Message(segments, tuple(names), delimiters, problems, plain, repeats, max(map(len, lines)))
+    if escapes:
         message.problems += _unknown_escapes(message, text[after:])
     return message
 

@@ -1,0 +1,284 @@
+"""What the standard asks of a message: which segments, in which order, how often; which fields, and of what form.
+
+The rules come from hl7apy's reference tables (v2.1 to 2.8.2), compiled once for each version and structure that is asked
+for. Every finding is a warning: the border refuses messages for other reasons (promise 3).
+
+Fields are checked twice: a quick look over whole columns, which most segments pass, and the full check of a segment, made
+only where the quick look saw something. The full check alone decides what is reported.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import zip_longest
+from typing import Any, Final
+
+import hl7apy
+
+from adapters.formats.grammar import Grammar, read_grammar
+from adapters.formats.hl7v2 import Message, Segment
+from hub.contract.errors import Problem, Severity
+
+VERSIONS: Final = frozenset(hl7apy.SUPPORTED_LIBRARIES)
+
+# Table 0354: which structure a trigger uses where its own name is not one. Of several, the first that the version has.
+_SHARED: Final = {
+    "ADT_A01": "A04 A05 A08 A13 A14 A28 A31",
+    "ADT_A05": "A14 A28 A31",
+    "ADT_A06": "A07",
+    "ADT_A09": "A10 A11 A15",
+    "ADT_A12": "A22",
+    "ADT_A21": "A22 A23 A25 A26 A27 A29 A32 A33",
+    "ADT_A30": "A34 A35 A36 A46 A47 A48 A49",
+    "ADT_A39": "A40 A41 A42",
+    "ADT_A43": "A44",
+    "ADT_A45": "A45",
+    "ADT_A50": "A50 A51",
+    "ADT_A52": "A53",
+    "ADT_A54": "A55",
+    "ADT_A61": "A62",
+}
+_BY_TYPE: Final = {
+    "SIU": "SIU_S12",
+    "REF": "REF_I12",
+    "RRI": "RRI_I12",
+    "MDM": "MDM_T02",
+    "PPR": "PPR_PC1",
+    "VXU": "VXU_V04",
+    "ORU": "ORU_R01",
+    "ORM": "ORM_O01",
+    "ACK": "ACK",
+}
+_A05_FIRST: Final = ("A14", "A28", "A31", "A05")
+_MDM_PLAIN: Final = frozenset(("T01", "T03", "T05", "T07", "T09", "T11"))
+
+# The forms of simple values and their greatest lengths (v2.5.1 §2A; hl7apy's base datatypes).
+_TIME: Final = r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:[0-5]\d(?:\.\d{1,4})?)?)?"
+_ZONE: Final = r"(?:[+-](?:0\d|1[0-4])[0-5]\d)?"
+_DATE: Final = r"\d{4}(?:(?:0[1-9]|1[0-2])(?:(?:0[1-9]|[12]\d|3[01])%s)?)?"
+_FORMS: Final = {
+    "SI": (re.compile(r"\d+"), 4, "NUMBER_UNPARSABLE"),
+    "NM": (re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)"), 16, "NUMBER_UNPARSABLE"),
+    "DT": (re.compile(_DATE % ""), 8, "TIME_UNPARSABLE"),
+    "TM": (re.compile(_TIME + _ZONE), 16, "TIME_UNPARSABLE"),
+    "TS": (re.compile(_DATE % f"(?:{_TIME})?" + _ZONE), 26, "TIME_UNPARSABLE"),
+    "IS": (re.compile(r".*", re.DOTALL), 20, "FIELD_TOO_LONG"),
+}
+_TEXT_MAX: Final = {"ST": 199, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
+_SHORTEST_TEXT_MAX: Final = 199
+_COLUMNS_FROM: Final = 4  # segments of one name from which looking at columns is cheaper than at segments
+_SEEN_MAX: Final = 20_000
+
+# Simple values found good before, by datatype: a bounded cache. The empty value and the HL7 null pass everywhere.
+_seen: Final[dict[str, set[str]]] = {kind: {"", '""'} for kind in _FORMS}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """One field of one segment. kind: its datatype; most: repetitions allowed, -1 for any number."""
+
+    number: int
+    kind: str
+    required: bool
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRule:
+    """The fields of one segment; `required` and `simple` are what the quick look needs of them."""
+
+    fields: tuple[FieldRule, ...]
+    required: tuple[int, ...]
+    simple: tuple[tuple[int, str, set[str]], ...]
+
+
+def check(message: Message) -> list[Problem]:
+    """All findings about one message, structure first; [] for a version that has no reference tables.
+
+    Z-segments and fields beyond the standard's are passed over. Without MSH-9.3 the structure is taken from the trigger; a
+    message whose structure is not in the tables has only its fields checked.
+    """
+    version = message.version
+    if version not in VERSIONS:
+        return []
+    problems = _order(message, version)
+    for name, segments in message.by_name.items():
+        rule = segment_rule(version, name)
+        if rule is not None and not _quick(rule, name, segments, message):
+            for segment in segments:
+                problems += check_segment(rule, segment, message)
+    return problems
+
+
+def structure_of(version: str, type_: str, trigger: str, structure: str = "") -> str:
+    """The name of the structure that a message of that type must have; "" if the tables have none.
+
+    structure: MSH-9.3 as sent, taken when the version has it.
+    """
+    return _structure_of(version, type_, trigger, structure) if version in VERSIONS else ""
+
+
+@lru_cache(maxsize=1024)
+def _structure_of(version: str, type_: str, trigger: str, structure: str) -> str:
+    known = hl7apy.load_library(version).MESSAGES
+    tries = [structure, f"{type_}_{trigger}"]
+    if type_ == "ADT":
+        if trigger in _A05_FIRST:
+            tries.append("ADT_A05")
+        tries += [name for name, triggers in _SHARED.items() if trigger in triggers.split()]
+    elif type_ == "MDM" and trigger in _MDM_PLAIN:
+        tries.append("MDM_T01")
+    tries.append(_BY_TYPE.get(type_, ""))
+    return next((name for name in tries if name and name in known), "")
+
+
+@cache
+def grammar(version: str, structure: str) -> Grammar:
+    """The compiled order of segments of one structure."""
+    return read_grammar(hl7apy.load_library(version).MESSAGES[structure])
+
+
+@lru_cache(maxsize=4096)
+def segment_rule(version: str, name: str) -> SegmentRule | None:
+    """The compiled fields of one segment; None for a Z-segment or one that the version lacks."""
+    reference: Any = hl7apy.load_library(version).SEGMENTS.get(name)
+    if reference is None or len(reference) < 2:
+        return None
+    fields = []
+    for child in reference[1]:
+        if len(child) < 3 or child[1] is None:
+            continue
+        kind = str(child[1][2])
+        least, most = child[2]
+        fields.append(FieldRule(int(child[0].rsplit("_", 1)[1]), "TS" if kind == "DTM" else kind, least > 0, most or 1))
+    fields.sort(key=lambda field: field.number)
+    if name in ("MSH", "FHS", "BHS"):
+        fields = [field for field in fields if field.number > 2]
+    return SegmentRule(
+        tuple(fields),
+        tuple(field.number for field in fields if field.required),
+        tuple((field.number, field.kind, _seen[field.kind]) for field in fields if field.kind in _FORMS),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _grammar_of(version: str, message_type: str, component: str) -> Grammar | None:
+    type_, trigger, structure, *_ = [*message_type.split(component), "", "", ""]
+    name = structure_of(version, type_, trigger, structure)
+    return grammar(version, name) if name else None
+
+
+def _order(message: Message, version: str) -> list[Problem]:
+    rules = _grammar_of(version, message.header.field(9), message.delimiters.component)
+    if rules is None:
+        return []
+    problems = []
+    for index, missing in rules.findings(message.names):
+        if missing:
+            problems.append(Problem("SEGMENT_MISSING", Severity.WARNING, missing))
+        else:
+            problems.append(Problem("SEGMENT_UNEXPECTED", Severity.WARNING, message.path(message.segments_in_order[index])))
+    return problems
+
+
+def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: Message) -> bool:
+    """Whether these segments surely have nothing to report."""
+    if message.repeats or message.longest > _SHORTEST_TEXT_MAX:
+        return False
+    if len(segments) >= _COLUMNS_FROM:
+        return _quick_columns(rule, name, [segment.fields for segment in segments])
+    for segment in segments:
+        fields = segment.fields
+        count = len(fields)
+        for number in rule.required:
+            if number >= count or not fields[number]:
+                return False
+        for number, kind, seen in rule.simple:
+            if number >= count:
+                break
+            if fields[number] not in seen and not _is_good(kind, fields[number], seen):
+                return False
+        if name == "OBX" and count > 5 and fields[2] in _FORMS and not _is_good(fields[2], fields[5], _seen[fields[2]]):
+            return False
+    return True
+
+
+def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]]) -> bool:
+    columns = list(zip_longest(*rows, fillvalue=""))
+    count = len(columns)
+    for number in rule.required:
+        if number >= count or "" in columns[number]:
+            return False
+    for number, kind, seen in rule.simple:
+        if number >= count:
+            break
+        if not seen.issuperset(columns[number]) and not all(_is_good(kind, value, seen) for value in set(columns[number])):
+            return False
+    if name == "OBX" and count > 5:
+        for kind in set(columns[2]):
+            if kind in _FORMS:
+                seen = _seen[kind]
+                values = (
+                    columns[5]
+                    if columns[2].count(kind) == len(rows)
+                    else [row[5] for row in rows if row[2:3] == [kind] and len(row) > 5]
+                )
+                if not seen.issuperset(values) and not all(_is_good(kind, value, seen) for value in values):
+                    return False
+    return True
+
+
+def _is_good(kind: str, value: str, seen: set[str]) -> bool:
+    if value in seen:
+        return True
+    if _fault(kind, value):
+        return False
+    if len(seen) >= _SEEN_MAX:
+        seen.clear()
+        seen.update(("", '""'))
+    seen.add(value)
+    return True
+
+
+def _fault(kind: str, value: str) -> str:
+    """The code of what is wrong with a simple value of one repetition; "" if nothing is."""
+    form, longest, code = _FORMS[kind]
+    if kind == "TS":
+        value = value.partition("^")[0]  # v2.1 to 2.5.1 have a second component: the precision
+        if not value:
+            return ""
+    if not form.fullmatch(value):
+        return code
+    return "FIELD_TOO_LONG" if len(value) > longest else ""
+
+
+def check_segment(rule: SegmentRule, segment: Segment, message: Message) -> list[Problem]:
+    """The full check of the fields of one segment."""
+    problems: list[Problem] = []
+
+    def report(code: str, number: int, repetition: int = 1) -> None:
+        problems.append(Problem(code, Severity.WARNING, message.path(segment, number, repetition=repetition)))
+
+    texts_are_limited = message.version < "2.7"
+    for field in rule.fields:
+        number = field.number
+        value = segment.field(number)
+        if not value:
+            if field.required:
+                report("FIELD_MISSING", number)
+            continue
+        repetitions = segment.repetitions(number)
+        if 0 < field.most < len(repetitions):
+            report("FIELD_REPEATS", number)
+        kind = field.kind
+        if kind == "varies" and segment.name == "OBX" and number == 5 and segment.field(2) in _FORMS:
+            kind = segment.field(2)
+        for repetition, value in enumerate(repetitions, 1):
+            if kind in _FORMS:
+                fault = "" if value in _seen[kind] else _fault(kind, value.replace(message.delimiters.component, "^"))
+                if fault:
+                    report(fault, number, repetition)
+            elif texts_are_limited and len(value) > _TEXT_MAX.get(kind, len(value)):
+                report("FIELD_TOO_LONG", number, repetition)
+    return problems
