@@ -1,0 +1,47 @@
+"""SIU^S12 → `hie.FollowUp` with table XML14. Source: `seeds/standards/hl7-mapping.md` §4.5."""
+
+from typing import Any, Final
+
+from adapters.dialects.paths import choose, fill
+from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
+from adapters.dialects.reading import Reading
+
+_OF_THE_PERSON: Final = (
+    "ho_ten", "ngay_sinh", "gioi_tinh", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv", "ma_benh_chinh", "ma_benh_kt",
+)  # fmt: skip
+
+
+def map_follow_up(reading: Reading, _trigger: str) -> None:
+    """One slip a message; refused without SCH."""
+    message, dialect = reading.message, reading.dialect
+    if message.first("SCH") is None:
+        reading.refuse("NOTHING_REPRESENTABLE", "SCH")
+        return
+    notes = reading.notes()
+    scope = reading.scope(message)
+    if "OBX" in scope:
+        scope |= choose("OBX", message.segments("OBX"))
+    if "PID" not in scope:
+        notes.warn("SEGMENT_MISSING", "PID")
+    person = read_person(reading, scope, message.segments("IN1"), notes)
+    content: dict[str, Any] = {"action": "BOOKED", "person": person}
+    fill(dialect.plans["follow_up"], scope, content, notes)
+    diagnoses = read_diagnoses(dialect, message.segments("DG1"), notes)
+    if diagnoses:
+        content["diagnoses"] = diagnoses
+    if reading.context.facility:
+        content["ma_cskcb"] = reading.context.facility
+    table: dict[str, Any] = {}
+    fill(dialect.plans["xml14"], scope, table, notes, "xml14.")
+    insured_and_diagnosed(table, person, diagnoses, _OF_THE_PERSON)
+    for name, value in (
+        ("so_giayhen_kl", content.get("slip")),
+        ("ma_cskcb", content.get("ma_cskcb")),
+        ("ma_lk", content.get("ma_lk")),
+        ("ma_bac_si", content.get("ma_bac_si")),
+        ("ngay_hen_kl", content.get("ngay_hen_kl", "")[:8]),
+    ):
+        if value:
+            table.setdefault(name, value)
+    content["xml14"] = table
+    reading.publish("hie.FollowUp", content, content.get("slip", ""), notes, key_path="SCH-2")

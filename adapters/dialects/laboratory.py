@@ -1,0 +1,295 @@
+"""Orders and results. ORM^O01, OML^O21 → `hie.LabOrder`; ORU^R01 → `hie.LabResult`.
+
+Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.1 chapters 4 and 7.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.reading import SEEN_MAX, Reading
+from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
+
+Record = dict[str, Any]
+
+VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
+_TEXT: Final = frozenset({"TX", "FT"})
+_CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
+_FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
+_ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
+
+
+class _Group:
+    """One order or result: its segments, and the lines with their notes."""
+
+    __slots__ = ("has_service", "lines", "notes", "others", "scope")
+
+    def __init__(self, head: Scope) -> None:
+        self.scope: Scope = head.copy()
+        self.has_service = False
+        self.lines: list[tuple[Segment, list[str]]] = []
+        self.notes: list[str] = []
+        self.others: list[Segment] = []
+
+
+class _Patient:
+    """One PID with what belongs to it, up to the next."""
+
+    __slots__ = ("groups", "head", "insurance", "others")
+
+    def __init__(self, header: Segment) -> None:
+        self.head: Scope = {"MSH": header}
+        self.insurance: list[Segment] = []
+        self.others: list[Segment] = []
+        self.groups: list[_Group] = []
+
+
+def _patients(message: Message) -> list[_Patient]:
+    """The patients of a message, each with its groups: a group begins with ORC, or with an OBR that no ORC opened."""
+    patient = _Patient(message.header)
+    found = [patient]
+    group: _Group | None = None
+    for segment in message.segments_in_order:
+        name = segment.name
+        if name == "OBX":
+            if group is None:
+                group = _Group(patient.head)
+                patient.groups.append(group)
+            group.lines.append((segment, []))
+        elif name == "NTE":
+            if group is not None and (text := segment.text(3).strip()):
+                (group.lines[-1][1] if group.lines else group.notes).append(text)
+        elif name in _ORDER_SEGMENTS:
+            if group is None or name == "ORC" or (group.has_service and name == "OBR"):
+                group = _Group(patient.head)
+                patient.groups.append(group)
+            group.has_service |= name != "ORC"
+            group.scope.setdefault(name, segment)
+        elif name == "PID" and "PID" in patient.head:
+            patient = _Patient(message.header)
+            patient.head["PID"] = segment
+            found.append(patient)
+            group = None
+        elif group is not None:
+            group.scope.setdefault(name, segment)
+            if name == "DG1":
+                group.others.append(segment)
+        else:
+            patient.head.setdefault(name, segment)
+            if name == "IN1":
+                patient.insurance.append(segment)
+            elif name == "DG1":
+                patient.others.append(segment)
+    return found
+
+
+def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
+    notes = reading.notes()
+    if "PID" not in patient.head:
+        notes.warn("SEGMENT_MISSING", "PID")
+    return read_person(reading, patient.head, patient.insurance, notes), notes
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def map_orders(reading: Reading, _trigger: str) -> None:
+    """One event a placer number; several OBR under one number are services of one order. Refused without ORC and OBR."""
+    for patient in _patients(reading.message):
+        groups = [group for group in patient.groups if not _ORDER_SEGMENTS.isdisjoint(group.scope)]
+        if not groups:
+            continue
+        person, noted = _person(reading, patient)
+        for together in _by_number(reading, groups):
+            _publish_order(reading, patient, together, person, noted.also())
+    if not reading.mapped.events:
+        reading.refuse("NOTHING_REPRESENTABLE", "ORC")
+
+
+def _by_number(reading: Reading, groups: list[_Group]) -> list[list[_Group]]:
+    """Groups of the same order: those of one placer (else filler) number, and an OBR without number that follows its ORC."""
+    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in ("placer", "filler"))
+    found: dict[str, list[_Group]] = {}
+    last = ""
+    for position, group in enumerate(groups):
+        numbers: Record = {}
+        fill(names, group.scope, numbers, reading.notes())
+        number = numbers.get("placer") or numbers.get("filler") or ""
+        if not number:
+            number = last if last and "ORC" not in group.scope else f"\0{position}"
+        last = number
+        found.setdefault(number, []).append(group)
+    return list(found.values())
+
+
+def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], person: Record, notes: Notes) -> None:
+    dialect, own = reading.dialect, reading.context.facility
+    order: Record = {"person": person}
+    fill(dialect.plans["order"], groups[0].scope, order, notes)
+    order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
+    services = []
+    for group in groups:
+        line: Record = {}
+        fill(dialect.plans["services"], group.scope, line, notes)
+        if line:
+            services.append(line["services"])
+    if services:
+        order["services"] = services
+    if own:
+        order["ma_cskcb"] = own
+        if order.get("performer") == own:
+            del order["performer"]
+    diagnosed = patient.others + [segment for group in groups for segment in group.others]
+    if diagnoses := read_diagnoses(dialect, diagnosed, notes):
+        order["diagnoses"] = diagnoses
+    if remarks := [text for group in groups for text in group.notes]:
+        order["notes"] = remarks
+    key = order.get("placer") or order.get("filler", "")
+    reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def map_results(reading: Reading, _trigger: str) -> None:
+    """One event an OBR with its lines. Refused without OBR and OBX."""
+    for patient in _patients(reading.message):
+        groups = [group for group in patient.groups if group.has_service or group.lines]
+        if not groups:
+            continue
+        person, noted = _person(reading, patient)
+        last = len(groups) - 1
+        for position, group in enumerate(groups):
+            _publish_result(reading, group, person, noted if position == last else noted.also())
+    if not reading.mapped.events:
+        reading.refuse("NOTHING_REPRESENTABLE", "OBR")
+
+
+def _publish_result(reading: Reading, group: _Group, person: Record, notes: Notes) -> None:
+    result: Record = {"person": person, "service": {}}
+    scope = group.scope
+    if "OBR" not in scope:
+        notes.warn("SEGMENT_MISSING", "OBR")
+    if group.lines:
+        scope["OBX"] = group.lines[0][0]
+    fill(reading.dialect.plans["result"], scope, result, notes)
+    if reading.context.facility:
+        result["ma_cskcb"] = reading.context.facility
+    conclusions: list[str] = []
+    observations = _observations(reading, group.lines, conclusions, notes)
+    if observations:
+        result["observations"] = observations
+        if "status" not in result:
+            states = {line.get("status", "") for line in observations}
+            if len(states) == 1 and (state := states.pop()) in "PFCX" and state:
+                result["status"] = state
+    if conclusions:
+        result["ket_luan"] = "\n".join(conclusions)
+    if group.notes:
+        result["notes"] = group.notes
+    key = result.get("placer") or result.get("filler", "")
+    reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
+
+
+def _observations(
+    reading: Reading, lines: Iterable[tuple[Segment, list[str]]], conclusions: list[str], notes: Notes
+) -> list[Record]:
+    found: list[Record] = []
+    varying = reading.dialect.plans["line"]
+    text_of = ""  # OBX-3 of the text that the next line may go on with
+    for segment, remarks in lines:
+        fields = segment.fields
+        raw_code = fields[3] if len(fields) > 3 else ""
+        kind = fields[2] if len(fields) > 2 else ""
+        if text_of and text_of == raw_code and kind in _TEXT:
+            before = found[-1]
+            before["mo_ta"] = f"{before.get('mo_ta', '')}\n{segment.text(5)}"
+            if remarks:
+                before["notes"] = before.get("notes", []) + remarks
+            continue
+        at = f"observations[{len(found)}]."
+        line, concludes = _steady(reading, segment, notes, at)
+        if concludes:
+            text_of = ""
+            if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
+                conclusions.append(text)
+            continue
+        fill(varying, {"OBX": segment}, line, notes, at)
+        _read_value(segment, kind, line, notes, at)
+        if remarks:
+            line["notes"] = remarks
+        found.append(line)
+        text_of = raw_code if kind in _TEXT else ""
+    return found
+
+
+def _steady(reading: Reading, segment: Segment, notes: Notes, at: str) -> tuple[Record, bool]:
+    """What does not change from one result of a test to the next, remembered; and whether it is a conclusion."""
+    dialect, fields = reading.dialect, segment.fields
+    usual = segment.delimiters is STANDARD
+    alike = (*fields[2:4], *fields[6:14], *fields[15:19], *fields[20:])
+    known = dialect.seen.get(alike) if usual else None
+    if known is not None:
+        line, concludes, label = known
+        if label:
+            notes.label = label
+        return line.copy(), concludes
+    own = Notes([], notes.read_code)
+    line = {"code": {}}
+    fill(dialect.plans["observation"], {"OBX": segment}, line, own, at)
+    concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
+    if own.problems or own.cleared or own.unparsed:
+        notes.cleared += own.cleared
+        notes.unparsed |= own.unparsed
+        for problem in own.problems:
+            notes.warn(problem.code, problem.path)
+    elif usual:
+        if len(dialect.seen) >= SEEN_MAX:
+            dialect.seen.clear()
+        dialect.seen[alike] = (line.copy(), concludes, own.label)
+    if own.label:
+        notes.label = own.label
+    return line, concludes
+
+
+def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str) -> None:
+    """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one."""
+    fields = segment.fields
+    raw = fields[5] if len(fields) > 5 else ""
+    if not raw:
+        return
+    if raw == NULL:
+        notes.cleared.append(at + "gia_tri")
+        return
+    if kind in _TEXT:
+        line["mo_ta"] = segment.text(5)
+        return
+    if kind == "NM":
+        value = segment.get(5).strip() or raw
+    elif kind in _FOREIGN:
+        value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
+    else:
+        value = ";".join(filter(None, (_one_value(segment, kind, n) for n in range(1, 1 + len(segment.repetitions(5))))))
+    if not value:
+        return
+    line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
+    if kind == "NM" or kind == "SN":
+        if _NUMBER.fullmatch(value):
+            line["number"] = float(value)
+        elif kind == "NM":
+            notes.unreadable("NUMBER_UNPARSABLE", place_of({}, "OBX", segment, 5), at + "number", value)
+
+
+def _one_value(segment: Segment, kind: str, repetition: int) -> str:
+    parts = segment.components(5, repetition)
+    if kind in _CODED:
+        return (parts[1] if len(parts) > 1 else "") or parts[0] or (parts[8] if len(parts) > 8 else "")
+    if kind == "SN":  # comparator, number, separator or suffix, number
+        comparator = "" if parts[0] == "=" else parts[0]
+        return "".join([comparator, *parts[1:4]])
+    if kind in ("ST", ""):
+        return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
+    return " ".join(filter(None, parts))

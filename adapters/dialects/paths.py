@@ -1,0 +1,172 @@
+"""Places in a message, as profiles name them, and the rules that fill one record from them.
+
+A place is `SEGMENT[which]-field[which].component.subcomponent`: `PID-8`, `PID-11.4`, `OBR-32.1.1`, `PRD[RP]-7[FI].1`. What
+stands in brackets behind the segment chooses it by its own code (PRD-1, OBX-3); behind the field it chooses the repetition
+that has it as a component (an identifier type). Rules are compiled once, into tuples that `fill` walks.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from adapters.dialects.transforms import Transform
+from adapters.formats.er7 import NULL, unescape
+from adapters.formats.hl7v2 import Segment
+from hub.contract.errors import Problem, Severity
+
+_PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
+_CHOSEN_BY: Final = {"OBX": 3}  # field that tells segments of one name apart; of the others the first
+_KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
+
+
+class Place(NamedTuple):
+    """Where a value stands. segment: name, with what chooses it (`PRD[RP]`); pick: what chooses the repetition."""
+
+    segment: str
+    field: int
+    component: int
+    subcomponent: int
+    pick: str
+
+
+def read_place(text: str) -> Place:
+    """Raises: ValueError if it is not a place."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not a place in a message: {text!r}")
+    name, chosen, field, pick, component, subcomponent = found.groups()
+    return Place(f"{name}[{chosen}]" if chosen else name, int(field), int(component or 1), int(subcomponent or 1), pick or "")
+
+
+class Rule(NamedTuple):
+    """How one field of a record is filled. The kind of its transform is `value` when it has none."""
+
+    name: str
+    places: tuple[Place, ...]
+    kind: str
+    transform: Transform | None
+    codes: Mapping[str, str] | None
+    keep: bool
+
+
+Plan = tuple[Rule, ...]
+Scope = dict[str, Segment]
+"""The segments that rules may look at, by name, or by name and code (`OBX[VN-DHLS]`)."""
+
+
+class Notes:
+    """What is noticed while one event is made; it ends up in its `meta` and among the problems of the message.
+
+    label:     sensitivity of the event, once something in it has one.
+    read_code: reads one field as a `Code`, with the vendor's local tests.
+    """
+
+    __slots__ = ("cleared", "label", "problems", "read_code", "unparsed")
+
+    def __init__(self, problems: list[Problem], read_code: "ReadCode") -> None:
+        self.problems = problems
+        self.read_code = read_code
+        self.cleared: list[str] = []
+        self.unparsed: dict[str, str] = {}
+        self.label = ""
+
+    def also(self) -> "Notes":
+        """Notes of another event of the same message, which begin with these."""
+        other = Notes(self.problems, self.read_code)
+        other.cleared = self.cleared.copy()
+        other.unparsed = self.unparsed.copy()
+        other.label = self.label
+        return other
+
+    def warn(self, code: str, path: str) -> None:
+        problem = Problem(code, Severity.WARNING, path)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def unreadable(self, code: str, path: str, name: str, value: str) -> None:
+        self.unparsed[name] = value[:_KEPT_MAX]
+        self.warn(code, path)
+
+
+ReadCode = Callable[[Segment, int, Notes], dict[str, str]]
+
+
+def choose(name: str, segments: list[Segment]) -> Scope:
+    """Segments of one name by their code: `PRD[RP]`. The first of a code counts; PRD-1 may hold several codes."""
+    found: Scope = {}
+    field = _CHOSEN_BY.get(name, 1)
+    for segment in segments:
+        for repetition in range(1, 1 + len(segment.repetitions(field))):
+            found.setdefault(f"{name}[{segment.get(field, 1, 1, repetition)}]", segment)
+    return found
+
+
+def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str = "") -> None:
+    """Write what the rules find; what is absent is not written.
+
+    into: the record, as a dict.
+    at:   where the record stands in its event, such as `person.`, for `cleared` and `unparsed`.
+    """
+    for name, places, kind, transform, codes, keep in plan:
+        for key, field, component, subcomponent, pick in places:
+            segment = scope.get(key)
+            if segment is None:
+                continue
+            fields = segment.fields
+            if field >= len(fields):
+                continue
+            raw = fields[field]
+            if not raw:
+                continue
+            if raw == NULL:
+                notes.cleared.append(at + name)
+                break
+            repetition = 1 if not pick else _pick(segment, field, pick)
+            if not repetition:
+                continue
+            value: Any
+            if kind == "value":
+                value = segment.get(field, component, subcomponent, repetition)
+                if not value:
+                    continue
+                if transform is not None:
+                    value = transform.function(value)
+                elif value.isspace():
+                    continue
+            elif kind == "components":
+                value = transform.function(segment.components(field, repetition))  # type: ignore[union-attr]  # its kind says there is one
+            elif kind == "code":
+                value = notes.read_code(segment, field, notes)
+            elif kind == "list":
+                value = _texts(segment, field)
+            else:
+                value = transform.function(segment.text(field))  # type: ignore[union-attr]
+            if value and codes is not None:
+                found = codes.get(value)
+                value = found if found is not None else value if keep else None
+            if value:
+                into[name] = value
+                break
+            if value is None:
+                code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
+                notes.unreadable(code, place_of(scope, key, segment, field), at + name, segment.text(field))
+                break
+
+
+def place_of(scope: Scope, key: str, segment: Segment, field: int) -> str:
+    """The place for a problem; the number of the segment is written where the segment has a set id (OBX-1)."""
+    number = segment.get(1) if segment.name in ("OBX", "OBR", "DG1", "IN1") else ""
+    return f"{segment.name}[{number}]-{field}" if number.isdigit() and number != "1" else f"{segment.name}-{field}"
+
+
+def _pick(segment: Segment, field: int, pick: str) -> int:
+    for number, value in enumerate(segment.repetitions(field), 1):
+        if pick in value.split(segment.delimiters.component):
+            return number
+    return 0
+
+
+def _texts(segment: Segment, field: int) -> list[str]:
+    delimiters = segment.delimiters
+    firsts = (value.split(delimiters.component, 1)[0] for value in segment.repetitions(field))
+    return [unescape(value, delimiters) for value in firsts if value and value != NULL]

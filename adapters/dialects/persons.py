@@ -1,0 +1,210 @@
+"""Persons and their diagnoses: PID, IN1 and DG1. Source: `seeds/standards/hl7-mapping.md` §3.1–3.2, `identifiers.md` §1–3."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.profile import Dialect, Identifiers
+from adapters.dialects.reading import Reading
+from adapters.dialects.transforms import day, facility_code
+from adapters.formats.hl7v2 import NULL, Segment
+
+Record = dict[str, Any]
+
+_SEPARATORS: Final = re.compile(r"[\W_]+")
+_CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+_FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
+_ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
+
+
+def normalise(value: str) -> str:
+    """An identifier as it is compared: capitals, without blanks and separators."""
+    return value if value.isdigit() or (value.isalnum() and value.isupper()) else _SEPARATORS.sub("", value).upper()
+
+
+def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], notes: Notes) -> Record:
+    """The person of a PID with its identifiers; {} without PID. insurance: the IN1 of that person."""
+    person: Record = {}
+    pid = scope.get("PID")
+    if pid is None:
+        return person
+    fill(reading.dialect.plans["person"], scope, person, notes, "person.")
+    collected = _Collected(reading, notes)
+    table = reading.dialect.identifiers
+    for field in table.lists:
+        if pid.field(field) and collected.add_list(pid, field):
+            break
+    for policy in insurance:
+        collected.add_card(policy)
+    if found := collected.finished():
+        person["identifiers"] = found
+    return person
+
+
+class _Collected:
+    """The identifiers of one person while they are read."""
+
+    __slots__ = ("facility", "found", "notes", "table")
+
+    def __init__(self, reading: Reading, notes: Notes) -> None:
+        self.table: Identifiers = reading.dialect.identifiers
+        self.facility = reading.context.facility
+        self.notes = notes
+        self.found: list[tuple[Record, str]] = []  # identifier, and its place for a problem
+
+    def add_list(self, pid: Segment, field: int) -> bool:
+        """A list of CX, such as PID-3. Returns: whether there was any number in it."""
+        before = len(self.found)
+        for number in range(1, 1 + len(pid.repetitions(field))):
+            parts = pid.components(field, number)
+            value = parts[0].strip() if parts else ""
+            if value and value != NULL:
+                where = f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
+                self._add(value, parts + [""] * (8 - len(parts)), where)
+        return len(self.found) > before
+
+    def _add(self, value: str, parts: list[str], where: str) -> None:
+        authority, stated = parts[3], parts[4].upper()
+        comparable = normalise(value)
+        kind = self.table.types.get(stated, "")
+        if kind == "SDDCN":
+            kind = self._citizen_or_social(comparable, authority, stated)
+        identifier: Record = {"value": value, "normalised": comparable}
+        if not stated:
+            kind = _by_shape(comparable) if self.table.untyped else "MRN"
+            identifier["inferred"] = True
+            self.notes.warn("IDENTIFIER_INFERRED", where)
+        if kind == "MRN":
+            identifier["normalised"] = normalise(self._without_prefix(value))
+        if kind:
+            identifier["type"] = kind
+        if issuer := self._issuer(kind, authority):
+            identifier["issuer"] = issuer
+        for name, part in (("valid_from", parts[6]), ("valid_to", parts[7])):
+            if part and (date := day(part)):
+                identifier[name] = date
+        self.found.append((identifier, where))
+
+    def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
+        if authority in self.table.payers:
+            return "BHXH_NUMBER"
+        if stated == "SS" and authority != "BCA" and len(comparable) != 12:
+            return "BHXH_NUMBER" if len(comparable) == 10 else ""
+        return "CMND9" if len(comparable) == 9 else "SDDCN"
+
+    def _without_prefix(self, value: str) -> str:
+        for prefix in self.table.number_prefixes:
+            if value.startswith(prefix):
+                return value[len(prefix) :]
+        return value
+
+    def _issuer(self, kind: str, authority: str) -> str:
+        """A hospital's number always names its facility; an authority that is no facility is put behind the sender's."""
+        if kind not in _FACILITYS_OWN:
+            return authority or _ISSUERS.get(kind, "")
+        if code := facility_code(authority):
+            return f"VN-CSKCB-{code}"
+        own = f"VN-CSKCB-{self.facility}"
+        return f"{own}/{authority}" if authority and authority != self.facility else own
+
+    def add_card(self, policy: Segment) -> None:
+        """The card of one IN1, if it is one of the social insurance."""
+        table = self.table
+        for field in table.cards:
+            value = policy.get(field).strip()
+            if not value:
+                continue
+            comparable = normalise(value)
+            payer = policy.get(2) in table.payers or policy.get(3) in table.payers or policy.get(4) in table.payers
+            if not payer and (policy.field(3) or policy.field(4) or not _is_card(comparable)):
+                continue  # the policy of another insurer
+            card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
+            for name, place in (("valid_from", table.card_from), ("valid_to", table.card_to)):
+                text = policy.get(place.field, place.component)
+                if text and (date := day(text)):
+                    card[name] = date
+                elif text:
+                    where = place_of({}, "IN1", policy, place.field)
+                    self.notes.unreadable("TIME_UNPARSABLE", where, f"person.identifiers.{name}", text)
+            self.found.append((card, place_of({}, "IN1", policy, field)))
+            return
+
+    def finished(self) -> list[Record]:
+        """Cards that are none are left out, those named twice are one, and what a card tells is added."""
+        numbers = {
+            number
+            for each, _ in self.found
+            if each.get("type") == "MRN"
+            for number in (each["normalised"], normalise(each["value"]))
+        }
+        kept: dict[tuple[str, str], Record] = {}
+        for identifier, where in self.found:
+            kind, comparable = identifier.get("type", ""), identifier["normalised"]
+            if kind == "BHYT_CARD" and comparable in numbers:
+                self.notes.warn("CARD_IS_PATIENT_NUMBER", where)
+                continue
+            kept[kind, comparable] = {**kept.get((kind, comparable), {}), **identifier}
+        for (kind, comparable), _ in list(kept.items()):
+            if kind == "BHYT_CARD":
+                self._derive(comparable, kept)
+        return list(kept.values())
+
+    def _derive(self, card: str, kept: dict[tuple[str, str], Record]) -> None:
+        """A card ends in the social-insurance number, or is the citizen number itself (12 digits, since 2025)."""
+        if _CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
+            kind, value = "BHXH_NUMBER", card[-10:]
+        elif len(card) == 12 and card.isdigit():
+            kind, value = "SDDCN", card
+        else:
+            return
+        derived = {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}
+        if not any(other == kind for other, _ in kept):
+            kept[kind, value] = derived
+
+
+def _is_card(comparable: str) -> bool:
+    return bool(_CARD.fullmatch(comparable)) or (
+        comparable.isdigit() and len(comparable) in (10, 12) and comparable.strip("0") != ""
+    )
+
+
+def _by_shape(comparable: str) -> str:
+    if _CARD.fullmatch(comparable):
+        return "BHYT_CARD"
+    if comparable.isdigit() and len(comparable) == 12:
+        return "SDDCN"
+    return "BHXH_NUMBER" if comparable.isdigit() and len(comparable) == 10 else "MRN"
+
+
+def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) -> list[Record]:
+    """The DG1 among the segments, in order; the label of a protected diagnosis is noted."""
+    found: list[Record] = []
+    for segment in segments:
+        if segment.name != "DG1":
+            continue
+        diagnosis: Record = {}
+        fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, f"diagnoses[{len(found)}].")
+        if diagnosis:
+            found.append(diagnosis)
+            if label := dialect.labels_icd.get(diagnosis.get("ma_benh", "")[:3]):
+                notes.label = label
+    return found
+
+
+def insured_and_diagnosed(table: Record, person: Record, diagnoses: list[Record], names: Iterable[str]) -> None:
+    """Into a row of XML13 or XML14: what it repeats of the person, the cards and the diagnoses, under the names it has."""
+    cards = [each for each in person.get("identifiers", ()) if each.get("type") == "BHYT_CARD"]
+    main = next((each for each in diagnoses if each.get("main")), diagnoses[0] if diagnoses else {})
+    others = [each["ma_benh"] for each in diagnoses if each is not main and "ma_benh" in each]
+    has = {
+        **{name: value for name, value in person.items() if isinstance(value, str)},
+        "ma_the_bhyt": ";".join(card["value"] for card in cards),
+        "gt_the_den": ";".join(card.get("valid_to", "") for card in cards) if any("valid_to" in card for card in cards) else "",
+        "chan_doan_rv": "; ".join(each["chan_doan"] for each in diagnoses if "chan_doan" in each),
+        "ma_benh_chinh": main.get("ma_benh", ""),
+        "ma_benh_kt": ";".join(others),
+    }
+    for name in names:
+        if has.get(name):
+            table.setdefault(name, has[name])

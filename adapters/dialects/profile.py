@@ -1,0 +1,377 @@
+"""Vendor profiles: typed TOML with `extends`, read once and compiled to what mapping walks.
+
+Everything that can be wrong in a profile is found when it is loaded: unknown keys, fields that no schema has, transforms
+outside the list, places that are none, code tables that do not exist.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from adapters.dialects.paths import Place, Plan, Rule, read_place
+from adapters.dialects.transforms import TRANSFORMS, facility_code
+from adapters.formats.hl7v2 import Message
+from hub.contract import directory, records
+from hub.contract.errors import HubError
+
+STANDARD: Final = "_standard"
+_VENDORS: Final = Path(__file__).resolve().parent / "vendors"
+VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
+_RECORDS: Final[dict[str, Any]] = {
+    "person": records.Person,
+    "diagnosis": records.Diagnosis,
+    "encounter": records.Encounter,
+    "order": records.LabOrder,
+    "result": records.LabResult,
+    "observation": records.Observation,
+    "referral": records.Referral,
+    "xml13": records.Xml13,
+    "follow_up": records.FollowUp,
+    "xml14": records.Xml14,
+}
+
+
+# --- the file, as it is written ---------------------------------------------------------------------------------------
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _places(value: object) -> object:
+    return [] if value == "" else [value] if isinstance(value, str) else value
+
+
+def _rule(value: object) -> object:
+    return value if isinstance(value, (dict, RuleTable)) else {"from": value}
+
+
+class RuleTable(_Table):
+    """One rule: the first of `from` that holds a value, put through `as`, then looked up in `codes`."""
+
+    places: Annotated[list[str], BeforeValidator(_places)] = Field(alias="from")
+    transform: str = Field("", alias="as")
+    codes: str = ""
+    unknown: Literal["drop", "keep"] = "drop"
+
+
+Rules = dict[str, Annotated[RuleTable, BeforeValidator(_rule)]]
+
+
+class AckChoices(_Table):
+    """How refusals and warnings are told. coded: by the error's row; AA: accepted all the same; none: silence."""
+
+    refused: Literal["coded", "AA", "none"]
+    warnings: bool
+
+
+class Send(_Table):
+    """How the hub writes to a facility of this dialect."""
+
+    version: str
+    terminator: Literal["cr", "lf", "crlf"]
+    charset: str
+
+
+class Alias(_Table):
+    """MSH-4 `name`, from the application MSH-3, is facility `code`."""
+
+    application: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    code: str = Field(pattern=r"^\d{5}$")
+
+
+class FacilityTable(_Table):
+    aliases: list[Alias]
+
+
+class IdentifierTable(_Table):
+    """How identifiers of a person are read; see `_standard.toml`."""
+
+    lists: list[str]
+    cards: list[str]
+    card_from: str
+    card_to: str
+    payers: frozenset[str]
+    untyped: bool
+    number_prefixes: tuple[str, ...]
+    types: dict[str, str]
+
+
+class LocalTest(_Table):
+    """What a local test code is called in a common system."""
+
+    code: str = Field(min_length=1)
+    system: str = Field(min_length=1)
+    display: str = ""
+    alt_code: str = ""
+    alt_system: str = ""
+
+
+class Conclusions(_Table):
+    codes: frozenset[str]
+
+
+class Sensitive(_Table):
+    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name."""
+
+    icd: frozenset[str]
+    tests: frozenset[str]
+    words: tuple[str, ...]
+
+
+class Profile(_Table):
+    """One file of `vendors/`, with everything it extends."""
+
+    version: str
+    about: str
+    charset: str
+    ack: AckChoices
+    send: Send
+    facility: FacilityTable
+    identifiers: IdentifierTable
+    person: Rules
+    diagnosis: Rules
+    encounter: Rules
+    order: Rules
+    result: Rules
+    observation: Rules
+    referral: Rules
+    xml13: Rules
+    follow_up: Rules
+    xml14: Rules
+    conclusions: Conclusions
+    codes: dict[str, dict[str, str]]
+    tests: dict[str, LocalTest] = {}
+    sensitive: dict[str, Sensitive]
+
+
+# --- compiled ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """`IdentifierTable`, with its places read."""
+
+    lists: tuple[int, ...]
+    cards: tuple[int, ...]
+    card_from: Place
+    card_to: Place
+    payers: frozenset[str]
+    untyped: bool
+    number_prefixes: tuple[str, ...]
+    types: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A profile, ready for use.
+
+    version: its own version and those of what it extends, such as `1+1`.
+    charset: the charset the vendor is known to write, or None.
+    plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
+             change from line to line, `observation` the others.
+    labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
+    seen:    codes and result lines met before, as they were read: laboratories repeat themselves. Bounded by its users.
+    """
+
+    name: str
+    version: str
+    charset: str | None
+    ack: AckChoices
+    send: Send
+    aliases: tuple[Alias, ...]
+    identifiers: Identifiers
+    plans: Mapping[str, Plan]
+    codes: Mapping[str, Mapping[str, str]]
+    tests: Mapping[str, LocalTest]
+    conclusions: frozenset[str]
+    sensitive: Mapping[str, Sensitive]
+    labels_icd: Mapping[str, str]
+    labels_tests: Mapping[str, str]
+    labels_words: tuple[tuple[str, str], ...]
+    seen: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@cache
+def load_dialect(name: str) -> Dialect:
+    """The dialect of `vendors/<name>.toml`.
+
+    Raises: HubError(SETTING_WRONG) that names the file and the place in it; HubError(NOT_FOUND) when there is no such file.
+    """
+    if not re.fullmatch(r"\w+", name):
+        raise HubError("NOT_FOUND", "dialect")
+    raw, version = _read(name, ())
+    return compile_dialect(name, version, raw)
+
+
+def dialect_names() -> list[str]:
+    """Every dialect there is, in order."""
+    return sorted(path.stem for path in _VENDORS.glob("*.toml"))
+
+
+def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    path = _VENDORS / f"{name}.toml"
+    if name in below:
+        raise HubError("SETTING_WRONG", f"{path.name}: extends itself")
+    if not path.is_file():
+        raise HubError("NOT_FOUND", f"dialect {name}")
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except tomllib.TOMLDecodeError as wrong:
+        raise HubError("SETTING_WRONG", f"{path.name}: {wrong}") from None
+    version = str(raw.get("version", ""))
+    parent = raw.pop("extends", None)
+    if parent is None:
+        return raw, version
+    base, base_version = _read(str(parent), (*below, name))
+    return _merged(base, raw), f"{version}+{base_version}"
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged, two levels deep at most; rules, lists and single values are replaced."""
+    result = dict(base)
+    for name, value in own.items():
+        old = result.get(name)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            nested = name in ("codes", "sensitive", "identifiers")
+            result[name] = _merged(old, value) if nested else {**old, **value}
+        else:
+            result[name] = value
+    return result
+
+
+def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
+    """A dialect out of what its file holds, `extends` resolved.
+
+    Raises: HubError(SETTING_WRONG) that says where the file is wrong.
+    """
+    try:
+        profile = Profile.model_validate(raw)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in _RECORDS}
+    plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
+    plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
+    plans["line"] = tuple(rule for rule in plans["observation"] if _varies(rule))
+    plans["observation"] = tuple(rule for rule in plans["observation"] if not _varies(rule))
+    return Dialect(
+        name=name,
+        version=version,
+        charset=profile.charset or None,
+        ack=profile.ack,
+        send=profile.send,
+        aliases=tuple(profile.facility.aliases),
+        identifiers=_identifiers(name, profile.identifiers),
+        plans=plans,
+        codes=profile.codes,
+        tests=profile.tests,
+        conclusions=profile.conclusions.codes,
+        sensitive=profile.sensitive,
+        labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
+        labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},
+        labels_words=tuple((word.upper(), label) for label, what in profile.sensitive.items() for word in what.words),
+    )
+
+
+def _varies(rule: Rule) -> bool:
+    return any(place.field in VARYING for place in rule.places)
+
+
+def _identifiers(name: str, table: IdentifierTable) -> Identifiers:
+    where = f"{name}.toml identifiers"
+    return Identifiers(
+        lists=tuple(_place(where, text).field for text in table.lists),
+        cards=tuple(_place(where, text).field for text in table.cards),
+        card_from=_place(where, table.card_from),
+        card_to=_place(where, table.card_to),
+        payers=table.payers,
+        untyped=table.untyped,
+        number_prefixes=table.number_prefixes,
+        types=table.types,
+    )
+
+
+def _place(where: str, text: str) -> Place:
+    try:
+        return read_place(text)
+    except ValueError as wrong:
+        raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
+
+
+def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]]) -> Plan:
+    known: Iterable[str] = _RECORDS[section].__annotations__
+    plan = []
+    for name, rule in rules.items():
+        place = f"{where}.{name}"
+        if name not in known:
+            raise HubError("SETTING_WRONG", f"{place}: the record has no such field")
+        if rule.codes and rule.codes not in codes:
+            raise HubError("SETTING_WRONG", f"{place}: no table codes.{rule.codes}")
+        if rule.transform and rule.transform not in TRANSFORMS:
+            raise HubError("SETTING_WRONG", f"{place}: no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
+        transform = TRANSFORMS.get(rule.transform)
+        places = tuple(_place(place, text) for text in rule.places)
+        kind = transform.kind if transform else "value"
+        table = codes[rule.codes] if rule.codes else None
+        if places:
+            plan.append(Rule(name, places, kind, transform, table, rule.unknown == "keep"))
+    return tuple(plan)
+
+
+# --- whose message ----------------------------------------------------------------------------------------------------
+
+
+def dialect_for(facility: str) -> Dialect:
+    """The dialect of a facility of the directory; `_standard` for any other."""
+    found = directory.facilities().get(facility)
+    return load_dialect(found.dialect if found else STANDARD)
+
+
+@cache
+def _aliases() -> dict[tuple[str, str], tuple[str, str]]:
+    """(MSH-3, MSH-4) to facility and dialect. Raises: HubError(SETTING_WRONG) if two vendors claim the same pair."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for name in dialect_names():
+        for alias in load_dialect(name).aliases:
+            if found.setdefault((alias.application, alias.name), (alias.code, name)) != (alias.code, name):
+                raise HubError(
+                    "SETTING_WRONG", f"{name}.toml facility.aliases: {alias.application} {alias.name} is another vendor's"
+                )
+    return found
+
+
+def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Dialect]:
+    """Whose message it is, and how to read it.
+
+    application: MSH-3.1.
+    facility:    the components of MSH-4.
+    Returns:     MA_CSKCB and the facility's dialect. A code (`01004`, `CS01004`; in either component) counts first, then the
+                 aliases of all dialects, which name both MSH-3 and MSH-4. What is neither comes back as a short token of
+                 MSH-4.1 without blanks or signs, which is no code of five digits unless it was one, with `_standard`.
+    """
+    names = list(facility[:2])
+    codes = [code for code in map(facility_code, names) if code]
+    known = directory.facilities()
+    for code in codes:
+        if code in known:
+            return code, dialect_for(code)
+    for name in names:
+        alias = _aliases().get((application, name))
+        if alias:
+            return alias[0], load_dialect(alias[1])
+    token = codes[0] if codes else re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
+    return token, load_dialect(STANDARD)
+
+
+def resolve_message(message: Message) -> tuple[str, Dialect]:
+    """`resolve_facility` of a parsed message. MSH-3 and MSH-4 are ASCII in practice: a message read as latin-1 will do."""
+    header = message.header
+    return resolve_facility(header.get(3), header.components(4))

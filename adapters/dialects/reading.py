@@ -1,0 +1,105 @@
+"""One message while it is being mapped: what its parts share, and how an event comes out of it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.paths import Notes, Scope
+from adapters.dialects.profile import Dialect
+from adapters.dialects.transforms import code, moment
+from adapters.formats.hl7v2 import STANDARD, Message, Segment
+from hub.contract.errors import Problem, Severity
+from hub.contract.events import Event, stamp
+
+SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
+
+
+class Reading:
+    """The message, its dialect and context, and what has come of it so far."""
+
+    __slots__ = ("context", "dialect", "mapped", "message", "occurred_at", "without_key")
+
+    def __init__(self, message: Message, dialect: Dialect, context: Context) -> None:
+        self.message = message
+        self.dialect = dialect
+        self.context = context
+        self.mapped = Mapped()
+        self.without_key = 0
+        self.occurred_at = moment(message.get("EVN", 2)) or moment(message.header.get(7)) or ""
+
+    def notes(self) -> Notes:
+        return Notes(self.mapped.problems, self.read_code)
+
+    def refuse(self, code: str, path: str = "") -> None:
+        self.mapped.problems.append(Problem(code, Severity.ERROR, path))
+
+    def read_code(self, segment: Segment, field: int, notes: Notes) -> dict[str, str]:
+        """A coded field as a `Code`, local tests in their common name. Shared between events: not to be changed."""
+        raw = segment.fields[field]
+        usual = segment.delimiters is STANDARD
+        seen = self.dialect.seen
+        known = seen.get(raw) if usual else None
+        if known is None:
+            found = self._common(code(segment.components(field)))
+            known = found, self._label(found)
+            if usual:
+                if len(seen) >= SEEN_MAX:
+                    seen.clear()
+                seen[raw] = known
+        value: dict[str, str]
+        value, label = known
+        if label:
+            notes.label = label
+        return value
+
+    def _common(self, sent: dict[str, str]) -> dict[str, str]:
+        local = self.dialect.tests.get(sent.get("code", ""))
+        if local is None or sent.get("system") == local.system:
+            return sent
+        common = {"code": local.code, "system": local.system}
+        if display := local.display or sent.get("display", ""):
+            common["display"] = display
+        if local.alt_code:
+            return common | {"alt_code": local.alt_code, "alt_system": local.alt_system}
+        return common | {"alt_code": sent["code"], "alt_system": sent.get("system", "L")}
+
+    def _label(self, found: dict[str, str]) -> str:
+        labels = self.dialect.labels_tests
+        label = labels.get(found.get("code", "")) or labels.get(found.get("alt_code", ""))
+        if label:
+            return label
+        names = f"{found.get('code', '')} {found.get('display', '')} {found.get('alt_display', '')}".upper()
+        return next((label for word, label in self.dialect.labels_words if word in names), "")
+
+    def scope(self, segments: Iterable[Segment]) -> Scope:
+        """The first of each name, with MSH."""
+        scope: Scope = {"MSH": self.message.header}
+        for segment in segments:
+            scope.setdefault(segment.name, segment)
+        return scope
+
+    def publish(
+        self, record: str, content: dict[str, Any], key: str, notes: Notes, *, key_path: str, facility: str | None = None
+    ) -> None:
+        """Stamp one event. Without a business key, sender and control id stand in for it, and the sender is told.
+
+        facility: whose thing it is; the sender's when omitted.
+        """
+        context = self.context
+        origin = context.origin
+        if not key:
+            notes.warn("KEY_MISSING", key_path)
+            self.without_key += 1
+            key = f"{origin.source['sender']}/{origin.source.get('control_id') or origin.message_id}/{self.without_key}"
+        more: Event = {}
+        if self.occurred_at:
+            more["occurred_at"] = self.occurred_at
+        if notes.cleared:
+            more["cleared"] = notes.cleared
+        if notes.unparsed:
+            more["unparsed"] = notes.unparsed
+        if notes.label:
+            more["sensitivity"] = notes.label
+        whose = context.facility if facility is None else facility
+        event = stamp(record, content, facility=whose, business_key=key, origin=origin, keyring=context.keyring, **more)
+        self.mapped.events.append((record, event))

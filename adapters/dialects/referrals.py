@@ -1,0 +1,119 @@
+"""REF^I12 and RRI^I12 → `hie.Referral`, with table XML13 for the slip. Source: `seeds/standards/hl7-mapping.md` §4.1."""
+
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes, Scope, choose, fill
+from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
+from adapters.dialects.reading import Reading
+from adapters.dialects.transforms import facility_code
+from adapters.formats.hl7v2 import Message
+
+_OF_THE_PERSON: Final = (
+    "ho_ten", "ngay_sinh", "gioi_tinh", "ma_quoctich", "ma_dantoc", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv",
+    "ma_benh_chinh", "ma_benh_kt",
+)  # fmt: skip
+_OF_THE_ANSWER: Final = frozenset({"action", "reason"})
+
+
+def map_issued(reading: Reading, _trigger: str) -> None:
+    """REF^I12: the sender issues a slip. Refused without RF1."""
+    message = reading.message
+    if message.first("RF1") is None:
+        reading.refuse("NOTHING_REPRESENTABLE", "RF1")
+        return
+    notes, scope = reading.notes(), _scope(reading)
+    content = _content(reading, scope, notes, issued=True)
+    content["action"] = "ISSUED"
+    if reading.context.facility:
+        content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
+    _add_slip(reading, scope, content, notes)
+    reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
+
+
+def map_answered(reading: Reading, _trigger: str) -> None:
+    """RRI^I12: the receiving facility accepts or rejects. Key and facility are those of the slip, not of the answer.
+
+    Refused when RF1-1 says neither.
+    """
+    message, sender = reading.message, reading.context.facility
+    notes, scope = reading.notes(), _scope(reading)
+    content = _content(reading, scope, notes, issued=False)
+    if "action" not in content:
+        reading.refuse("NOTHING_REPRESENTABLE", "RF1-1")
+        return
+    issuer = content.get("ma_cskcb") or facility_code(message.header.get(6))
+    if issuer:
+        content["ma_cskcb"] = issuer
+    if sender:
+        content["by_facility"] = sender
+        content.setdefault("ma_cskcb_den", sender)
+    content["xml13"] = {}
+    slip = content.get("slip", "") if issuer else ""
+    reading.publish("hie.Referral", content, slip, notes, key_path="RF1-6", facility=issuer or None)
+
+
+def _scope(reading: Reading) -> Scope:
+    message = reading.message
+    scope = reading.scope(message)
+    for name in ("PRD", "OBX", "CTD"):
+        scope |= choose(name, message.segments(name))
+    return scope
+
+
+def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> dict[str, Any]:
+    message, dialect = reading.message, reading.dialect
+    if "PID" not in scope:
+        notes.warn("SEGMENT_MISSING", "PID")
+    content: dict[str, Any] = {"person": read_person(reading, scope, message.segments("IN1"), notes)}
+    plan = dialect.plans["referral"]
+    fill(tuple(rule for rule in plan if rule.name not in _OF_THE_ANSWER) if issued else plan, scope, content, notes)
+    if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
+        content["diagnoses"] = diagnoses
+    return content
+
+
+def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes) -> None:
+    """Table XML13 of a slip, out of the same message."""
+    message = reading.message
+    table: dict[str, Any] = {}
+    fill(reading.dialect.plans["xml13"], scope, table, notes, "xml13.")
+    insured_and_diagnosed(table, content["person"], content.get("diagnoses", []), _OF_THE_PERSON)
+    for name, value in (
+        ("giay_chuyen_tuyen", content.get("slip")),
+        ("ma_cskcb", content.get("ma_cskcb")),
+        ("ma_cskcb_den", content.get("ma_cskcb_den")),
+        ("ma_lk", content.get("ma_lk")),
+        ("ma_cskcb_di", ";".join(_earlier(message))),
+        ("tomtat_kq", _results_in_words(message)),
+    ):
+        if value:
+            table.setdefault(name, value)
+    content["xml13"] = table
+
+
+def _earlier(message: Message) -> list[str]:
+    """Facilities before the issuing one: PRD of role PP, in order."""
+    found = []
+    for provider in message.segments("PRD"):
+        if provider.get(1) == "PP":
+            code = facility_code(provider.get(10, 10)) or facility_code(provider.get(10, 3)) or facility_code(provider.get(7))
+            if code:
+                found.append(code)
+    return found
+
+
+def _results_in_words(message: Message) -> str:
+    """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip."""
+    phrases = []
+    for row in message.segments("OBX"):
+        name = row.get(3, 2) or row.get(3)
+        value = (
+            row.text(5)
+            if row.get(2) in ("TX", "FT")
+            else row.get(5, 2)
+            if row.get(2) in ("CE", "CWE")
+            else "".join(row.components(5))
+        )
+        if value and not row.get(3).startswith("VN-") and row.get(2) not in ("ED", "RP"):
+            phrases.append(f"{name}: {value} {row.get(6)}".strip())
+    return "; ".join(phrases)

@@ -1,0 +1,200 @@
+"""The closed list of transforms that a dialect may name behind `as =`.
+
+Each is a pure function of one value. It gives the value to write, "" when there is nothing to write, or None when the
+value is not what the field asks for: then it is left out, kept verbatim in `meta.unparsed`, and reported with the code
+of its row. A vendor that needs something else gets a new row here, with its test; a profile never holds an expression.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, Literal
+
+from hub.contract.events import VIETNAM
+
+_TIME: Final = re.compile(
+    r"(\d{4})(?:(0[1-9]|1[0-2])(?:(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d)(\.\d{1,6})?)?)?)?)?)?"
+    r"([+-](?:0\d|1[0-4])[0-5]\d)?"
+)
+_BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d)?)?)?)?")
+_BLANKS: Final = re.compile(r"\s+")
+_AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
+_FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
+_ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
+
+
+# --- one component ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=4096)
+def time(value: str) -> str | None:
+    """A date or time of 4 to 14 digits, with fraction and offset or without, as it was sent."""
+    return value if _TIME.fullmatch(value) else None
+
+
+@lru_cache(maxsize=4096)
+def minute(value: str) -> str | None:
+    """yyyymmddHHMM in Vietnam, unknown hours and minutes as 00: the form of the insurance tables."""
+    found = _TIME.fullmatch(value)
+    if found is None or found[3] is None:
+        return None
+    if found[8]:
+        local = moment(value)
+        return local and local[:16].translate(_PUNCTUATION)
+    return value[:12].ljust(12, "0")
+
+
+def day(value: str) -> str | None:
+    """yyyymmdd, whatever time stands behind it."""
+    found = minute(value)
+    return found and found[:8]
+
+
+def birth(value: str) -> str | None:
+    """yyyymmddHHMM with 00 for what is unknown: `1985` is 198500000000."""
+    digits = value[:12] if value[:14].isdigit() else value
+    return digits.ljust(12, "0") if _BIRTH.fullmatch(digits) else None
+
+
+def moment(value: str) -> str | None:
+    """ISO 8601 with the offset of Vietnam, to the second; a day alone begins at midnight."""
+    found = _TIME.fullmatch(value)
+    if found is None or found[3] is None:
+        return None
+    year, month, date, hour, minutes, seconds = (int(part) if part else 0 for part in found.groups()[:6])
+    try:
+        when = datetime(year, month, date, hour, minutes, seconds, tzinfo=VIETNAM)
+        if offset := found[8]:
+            sign = -1 if offset[0] == "-" else 1
+            when += timedelta(hours=7) - sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[3:]))
+    except (ValueError, OverflowError):  # 30 February, year 0
+        return None
+    return when.isoformat()
+
+
+_PUNCTUATION: Final = str.maketrans("", "", "-:T")
+
+
+def facility_code(value: str) -> str:
+    """MA_CSKCB out of `01004`, `CS01004` or `VN-CSKCB-01004`; nothing else is taken for one."""
+    found = _FACILITY.fullmatch(value.strip())
+    return found[1] if found else ""
+
+
+def province(value: str) -> str | None:
+    """Two digits; of three (with a leading zero) the last two."""
+    return value[-2:] if value.isdigit() and len(value) in (2, 3) else None
+
+
+def commune(value: str) -> str | None:
+    """Five digits."""
+    return value if value.isdigit() and len(value) == 5 else None
+
+
+def two_digits(value: str) -> str | None:
+    """A code of two digits; a leading zero that was dropped is put back."""
+    return value.zfill(2) if value.isdigit() and len(value) <= 2 else None
+
+
+def number_not_zero(value: str) -> str:
+    """An order number; a zero says "not found" (a habit of middleware)."""
+    return value if value.strip("0") else ""
+
+
+def icd(value: str) -> str:
+    """ICD-10 in capitals with its dot: `e119` is E11.9. Other codes pass as they are."""
+    code = value.strip().upper()
+    if _ICD.fullmatch(code):
+        return code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}"
+    return value.strip()
+
+
+def is_one(value: str) -> bool:
+    """True for 1 (DG1-15: the main diagnosis)."""
+    return value.strip() == "1"
+
+
+# --- the components of one repetition ---------------------------------------------------------------------------------
+
+
+def full_name(parts: Sequence[str]) -> str:
+    """XPN in Vietnamese order: family, middle and given name, blanks collapsed, NFC."""
+    family, given, middle = (*parts[:3], "", "", "")[:3]
+    name = f"{family} {middle} {given}"
+    if "  " in name or name[:1] == " " or name[-1:] == " " or not name.isprintable():
+        name = _BLANKS.sub(" ", name).strip()
+    return name if unicodedata.is_normalized("NFC", name) else unicodedata.normalize("NFC", name)
+
+
+def full_name_without_age(parts: Sequence[str]) -> str:
+    """`full_name` without the age that some systems put behind a small child's name: `45TH` months, `12NT` days."""
+    return _AGE.sub("", full_name(parts))
+
+
+def address(parts: Sequence[str]) -> str:
+    """XAD as one line: street, further designation, town, other geographic designation."""
+    return ", ".join(part.strip() for part in (*parts[:3], *parts[7:8]) if part.strip())
+
+
+def display(parts: Sequence[str]) -> str:
+    """CE, CWE: the text, else the code, else the original text (component 9)."""
+    first, second = (*parts[:2], "", "")[:2]
+    return second or first or (parts[8] if len(parts) > 8 else "")
+
+
+# --- the whole field --------------------------------------------------------------------------------------------------
+
+
+def text(value: str) -> str:
+    """Free text: repetitions are lines, delimiters that nobody escaped stay."""
+    return value.strip()
+
+
+def code(parts: Sequence[str]) -> dict[str, str]:
+    """CE, CWE as a `Code`: identifier, text and system, then the alternate ones; only what is there."""
+    return {name: part for name, part in zip(_CODE, parts, strict=False) if part}
+
+
+_CODE: Final = ("code", "display", "system", "alt_code", "alt_display", "alt_system")
+
+
+Kind = Literal["value", "components", "field", "list", "code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """One row of the list.
+
+    kind:    what it is given: one decoded component, the decoded components of a repetition, the whole field as text, or the
+             first components of all repetitions; a code is its components, looked up among the vendor's local tests.
+    problem: the code reported when it gives None.
+    """
+
+    function: Callable[[Any], Any]
+    kind: Kind
+    problem: str = ""
+
+
+TRANSFORMS: Final[dict[str, Transform]] = {
+    "time": Transform(time, "value", "TIME_UNPARSABLE"),
+    "minute": Transform(minute, "value", "TIME_UNPARSABLE"),
+    "day": Transform(day, "value", "TIME_UNPARSABLE"),
+    "birth": Transform(birth, "value", "TIME_UNPARSABLE"),
+    "facility_code": Transform(facility_code, "value"),
+    "province": Transform(province, "value", "CODE_UNKNOWN"),
+    "commune": Transform(commune, "value", "CODE_UNKNOWN"),
+    "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
+    "number_not_zero": Transform(number_not_zero, "value"),
+    "icd": Transform(icd, "value"),
+    "is_one": Transform(is_one, "value"),
+    "full_name": Transform(full_name, "components"),
+    "full_name_without_age": Transform(full_name_without_age, "components"),
+    "address": Transform(address, "components"),
+    "display": Transform(display, "components"),
+    "text": Transform(text, "field"),
+    "list": Transform(list, "list"),
+    "code": Transform(code, "code"),
+}
