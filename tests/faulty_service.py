@@ -1,0 +1,35 @@
+"""One service of the hub in which publishing fails, once, in the middle of a batch: `python -m tests.faulty_service NAME MARKER`.
+
+The fault is an exception that no code of ours expects; the marker file is what makes it happen only once.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hub import bus
+from hub.cli.running import connected
+from hub.cli.service import run_service
+from hub.contract.settings import read_settings
+
+AFTER = 5  # publishes
+
+
+def install(marker: Path) -> None:
+    publish = bus.Producer.publish
+    done = 0
+
+    async def faulty(self: bus.Producer, records: Any) -> None:
+        nonlocal done
+        done += len(records) > 0
+        if done > AFTER and not marker.exists():
+            marker.touch()
+            raise RuntimeError("a fault that nobody expects")
+        await publish(self, records)
+
+    bus.Producer.publish = faulty  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    install(Path(sys.argv[2]))
+    run_service(sys.argv[1], connected(read_settings()))

@@ -1,0 +1,152 @@
+"""The main job end to end on real servers: the demo's story, then all of it again in every way that must change nothing."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from hub.cli.demo import DISTRICT, PROVINCE, Story, sample
+from hub.contract.places import shipped
+from tests.whole_hub import Hub
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with Hub(tmp_path_factory.mktemp("journey")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def told(hub):
+    lines = []
+    Story(hub.town, lambda step, proof: lines.append((step, proof))).tell()
+    hub.settled()
+    return lines
+
+
+def hie(hub, *arguments):
+    """The command as a person runs it."""
+    return subprocess.run([sys.executable, "-m", "hub.cli", *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_every_step_of_the_story_is_proved(told):
+    assert [step for step, _ in told] == [
+        "check-in", "order", "result", "referral", "acceptance", "arrival", "follow-up",
+        "claim", "claim", "claim", "claim", "wrong claim", "correction", "resend", "refusal", "test traffic",
+    ]  # fmt: skip
+
+
+def test_the_books_close(hub, told):
+    done = hie(hub, "reconcile")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().endswith("books close: yes")
+    assert json.loads(hie(hub, "reconcile", "--json").stdout)["close"] is True
+
+
+def test_a_referral_is_traced_from_its_bytes_to_the_last_receipt(hub, told):
+    slip = next(row["body"]["slip"] for row in hub.town.inbox(PROVINCE) if row["record"] == "hie.Referral")
+    done = hie(hub, "trace", f"{DISTRICT}/{slip}", "--json")
+    assert done.returncode == 0, done.stderr
+    story = done.stdout
+    for word in ("ISSUED", "ACCEPTED", "ARRIVED", "referral-to-receiver", "answer-to-issuer", "ACKNOWLEDGED"):
+        assert word in story, word
+
+
+def test_what_nobody_knows_is_not_found(hub, told):
+    done = hie(hub, "trace", "no-such-id")
+    assert done.returncode == 2
+    assert "NOT_FOUND" in done.stderr
+
+
+def test_a_delivery_reads_as_hl7_in_the_recipients_dialect(hub, told):
+    rows = hub.town.inbox(PROVINCE, form="hl7")
+    referral = next(row["body"] for row in rows if row["record"] == "hie.Referral")
+    assert referral.startswith("MSH|^~\\&|")
+    assert "REF^I12" in referral
+
+
+def test_a_replay_of_everything_has_no_effect(hub, told):
+    before = hub.settled() and hub.sizes()
+    assert hie(hub, "replay", "--reason", "test: everything again").returncode == 0
+    hub.wait(lambda: hub.sql("select count(*) from journal_event where record = 'hie.AuditEvent'")[0][0] >= 1)
+    assert hub.settled().close
+    assert hub.sizes() == before | {"messages": hub.sizes()["messages"]}
+
+
+def test_a_resend_of_every_message_under_a_new_control_id_has_no_effect(hub, told):
+    before = hub.settled() and hub.sizes()
+    sent = 0
+    for path in sorted(shipped("seeds/demo").glob("*")):
+        raw = path.read_bytes()
+        if raw.startswith(b"MSH"):
+            fields = raw.split(b"|", 10)
+            fields[9] = b"AGAIN-" + fields[9][-10:]
+            raw = b"|".join(fields)
+        assert hub.town.send(raw)["ack"] == ("AR" if path.name.startswith("90") else "AA"), path.name
+        sent += 1
+    hub.wait(lambda: hub.sizes()["messages"] == before["messages"] + sent)
+    assert hub.settled().close
+    assert hub.sizes() == before | {"messages": before["messages"] + sent}
+
+
+def test_a_resend_with_a_new_time_of_statement_has_no_effect_either(hub, told):
+    before = hub.settled() and hub.sizes()
+    raw = sample("04").read_bytes()
+    later = re.sub(rb"^((?:[^|]*\|){6})\d{14}", rb"\g<1>20261124090000", raw)
+    assert later != raw
+    assert hub.town.send(later)["ack"] == "AA"
+    hub.wait(lambda: hub.sizes()["messages"] == before["messages"] + 1)
+    assert hub.settled().close
+    assert hub.sizes()["mailbox"] == before["mailbox"]
+
+
+def test_test_traffic_stays_out_of_ledger_books_and_real_mailboxes(hub, told):
+    before = hub.sizes()
+    raw = sample("10").read_bytes()
+    hl7 = sample("12").read_bytes().replace(b"|P|2.5", b"|T|2.5", 1)
+    assert raw != hl7
+    assert hub.town.send(hl7)["ack"] == "AA"
+    hub.town.expect(PROVINCE, lambda row: row["record"] == "hie.ClaimDecision", test=True)
+    hub.settled()
+    assert {name: hub.sizes()[name] for name in ("claims", "lines", "decisions")} == {
+        name: before[name] for name in ("claims", "lines", "decisions")
+    }
+    assert all("!test" in recipient for (recipient,) in hub.sql("select distinct recipient from mailbox where test"))
+
+
+def test_no_personal_value_is_in_logs_metrics_keys_or_headers(hub, told):
+    from confluent_kafka import TopicPartition
+
+    from hub.bus import consumer
+    from hub.contract.topics import topics
+
+    personal = personal_values()
+    assert len(personal) > 5
+    for log in hub.settings.logs.glob("*.log"):
+        text = log.read_text("utf-8", "replace")
+        assert [value for value in personal if value in text] == [], log.name
+    reader = consumer(hub.settings.kafka_bootstrap, "privacy")
+    try:
+        places = [TopicPartition(name, number, 0) for name, topic in topics().items() for number in range(topic.partitions)]
+        reader.assign(places)
+        while batch := reader.consume(500, 2.0):
+            for message in batch:
+                clear = (message.key() or b"") + b"".join(value for _, value in message.headers() or [])
+                assert [value for value in personal if value.encode() in clear] == []
+    finally:
+        reader.close()
+
+
+def personal_values() -> set[str]:
+    """Names, identifiers, phones and addresses of the demo's patients, read from its messages by plain text."""
+    found: set[str] = set()
+    for path in shipped("seeds/demo").glob("*.hl7"):
+        for line in path.read_bytes().decode("utf-8", "replace").replace("\n", "\r").split("\r"):
+            if line.startswith("PID|"):
+                fields = line.split("|")
+                found |= {one.split("^")[0] for one in fields[3].split("~")}
+                found |= {part for one in fields[5].split("~") for part in (one.split("^")[0],) if len(part) > 4}
+                found |= {part.split("^")[0] for part in (fields[11:12] + fields[13:14])}
+    return {value for value in found if len(value) >= 6}

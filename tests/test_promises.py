@@ -1,0 +1,149 @@
+"""The promises, tested by breaking things on real servers: nothing acknowledged is lost, nothing has its effect twice, the books close."""
+
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from itertools import count
+
+import pytest
+from adapters.dialects.render import as_xml
+from confluent_kafka.admin import AdminClient
+
+from adapters.formats.mllp import encode
+from hub.cli.messages import read_ack, send_http, send_mllp
+from hub.services import address
+from hub.simulate import claims, referrals, results
+from tests.whole_hub import Hub, ledger_rows, senders
+
+pytestmark = pytest.mark.slow
+SEED = count(1)
+LINKS, EACH, CLAIMS = 6, 40, 15
+
+
+class Load:
+    """One batch of traffic that no other test sends: results and referrals by MLLP, claims by HTTP."""
+
+    def __init__(self) -> None:
+        seed = 1000 * next(SEED)
+        self.mllp = [[*results(seed + link, EACH // 2), *referrals(seed + link, EACH // 2)] for link in range(LINKS)]
+        self.claims = [claim for claim in claims(seed, CLAIMS)]
+        self.http = [[as_xml("hie.Claim", claim) for claim in self.claims]]
+
+    def check(self, hub: Hub, acked: Counter[str]) -> None:
+        """Everything acknowledged is translated; every slip is delivered once, every claim stands in the ledger once; the books close."""
+        assert sum(acked.values()) == LINKS * EACH + CLAIMS
+        assert {ack.split()[0] for ack in acked} == {"AA"}
+        books = hub.settled(180)
+        assert books.close, books.text()
+        journal = {control_id for (control_id,) in hub.sql("select control_id from journal_message where verdict = 'translated'")}
+        sent = {raw.split(b"|", 10)[9].decode() for part in self.mllp for raw in part}
+        assert sent <= journal
+        twice = hub.sql("select recipient, event_id from mailbox group by 1, 2 having count(*) > 1")
+        assert twice == []
+        slips = [raw for part in self.mllp for raw in part if b"REF^I12" in raw]
+        delivered = hub.sql(
+            "select count(*) from journal_delivery d join journal_event e on e.event_id = d.subject_event_id"
+            " join journal_message m on m.message_id = e.message_id"
+            " where d.rule = 'referral-to-receiver' and m.control_id = any(array["
+            + ",".join(f"'{one}'" for one in sorted(sent))
+            + "])"
+        )
+        assert delivered[0][0] >= len(slips)
+        rows = [(row["ma_cskcb"], row["ma_lk"]) for row in ledger_rows(hub.settings.ledger)]
+        wanted = [(claim["ma_cskcb"], claim["ma_lk"]) for claim in self.claims]
+        assert {one: rows.count(one) for one in wanted} == dict.fromkeys(wanted, 1)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with Hub(tmp_path_factory.mktemp("promises"), workers=3) as running:
+        yield running
+
+
+def break_it(hub: Hub, name: str, how: str) -> None:
+    process = hub.services._running[name].process
+    if how == "kill":
+        hub.services.kill(name)
+    elif how == "term":
+        hub.services.end(name)
+    else:
+        marker = hub.settings.data_dir / f"{name}.raised"
+        whole = process.argv
+        process.argv = [whole[0], "-m", "tests.faulty_service", name, str(marker)]
+        hub.services.end(name)
+        hub.wait(marker.exists, 90)
+        process.argv = whole
+
+
+@pytest.mark.parametrize("how", ["kill", "term", "raise"])
+@pytest.mark.parametrize("name", ["gate", "routing-2", "insurer-vss", "mailbox"])
+def test_a_service_that_breaks_under_load_loses_nothing_and_doubles_nothing(hub, name, how):
+    load = Load()
+    with senders(hub, load.mllp, load.http) as acked:
+        hub.wait(lambda: sum(acked.values()) > LINKS * EACH // 4, 60)
+        break_it(hub, name, how)
+    hub.services.wait_ready(name)
+    load.check(hub, acked)
+
+
+def test_without_a_broker_nobody_is_answered_and_with_it_everything_goes_on(tmp_path):
+    load = Load()
+    with Hub(tmp_path, ack_wait_s=4) as hub:
+        pids = {name: hub.services.pid(name) for name in hub.services.names}
+        os.kill(hub.stack.processes["kafka-1"].pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            with socket.create_connection(address(hub.settings, "gate", "mllp_port"), timeout=60) as link:
+                link.sendall(encode(load.mllp[0][0]))
+                assert link.recv(1000) == b"", "an answer came without a broker"
+            assert time.monotonic() - began > 3
+            status, _ = send_http(address(hub.settings, "gate", "http_port"), load.mllp[0][1])
+            assert status == 503
+        finally:
+            os.kill(hub.stack.processes["kafka-1"].pid, signal.SIGCONT)
+        with senders(hub, load.mllp, load.http) as acked:
+            pass
+        load.check(hub, acked)
+        assert {name: hub.services.pid(name) for name in hub.services.names} == pids, "a service was started again"
+
+
+def test_a_broker_that_dies_and_comes_back_loses_nothing(tmp_path):
+    load = Load()
+    with Hub(tmp_path, ack_wait_s=4) as hub:
+        with senders(hub, load.mllp, load.http) as acked:
+            hub.wait(lambda: sum(acked.values()) > LINKS * EACH // 4, 60)
+            hub.stack.kill("kafka-1")
+            time.sleep(6)
+            hub.stack.restart("kafka-1")
+        load.check(hub, acked)
+
+
+def test_of_three_brokers_the_leader_dies_and_nothing_acknowledged_is_lost(tmp_path):
+    load = Load()
+    with Hub(tmp_path, brokers=3) as hub:
+        with senders(hub, load.mllp, load.http) as acked:
+            hub.wait(lambda: sum(acked.values()) > LINKS * EACH // 4, 90)
+            topic = AdminClient({"bootstrap.servers": hub.settings.kafka_bootstrap}).list_topics(
+                "message-received.v1", timeout=10
+            )
+            leader = topic.topics["message-received.v1"].partitions[0].leader
+            hub.stack.kill(f"kafka-{leader}")
+        load.check(hub, acked)
+
+
+def test_the_database_restarts_under_load(hub):
+    load = Load()
+    with senders(hub, load.mllp, load.http) as acked:
+        hub.wait(lambda: sum(acked.values()) > LINKS * EACH // 4, 60)
+        hub.stack.kill("postgres")
+        time.sleep(3)
+        hub.stack.restart("postgres")
+    load.check(hub, acked)
+
+
+def test_an_unreadable_message_is_answered_so_that_a_lock_step_sender_goes_on(hub):
+    answer = read_ack(send_mllp(address(hub.settings, "gate", "mllp_port"), b"this is no message"))
+    assert answer["ack"] == "AR"
+    assert answer["control_id"] == ""
