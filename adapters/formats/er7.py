@@ -100,7 +100,7 @@ def _layout(command: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _escaping(delimiters: Delimiters) -> dict[int, str]:
+def _escaping(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[int, str]]:
     mark = delimiters.escape
     letters = {
         delimiters.field: "F",
@@ -113,9 +113,13 @@ def _escaping(delimiters: Delimiters) -> dict[int, str]:
         "\x0b": "X0B",
         "\x1c": "X1C",
     }
-    return {ord(character): f"{mark}{letter}{mark}" for character, letter in letters.items() if character != ABSENT}
+    table = {ord(character): f"{mark}{letter}{mark}" for character, letter in letters.items() if character != ABSENT}
+    return re.compile("[" + re.escape("".join(map(chr, table))) + "]"), table
 
 
 def escape(value: str, delimiters: Delimiters = STANDARD) -> str:
     """One value as it may stand in a message; the reverse of `unescape`. The HL7 null passes as it is."""
-    return value if value.isalnum() or value == NULL else value.translate(_escaping(delimiters))
+    if value == NULL:
+        return value
+    special, table = _escaping(delimiters)
+    return value.translate(table) if special.search(value) else value

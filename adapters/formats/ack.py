@@ -1,0 +1,202 @@
+"""Acknowledgements: what to answer, and the message that says it.
+
+Original mode answers AA, AE or AR; enhanced mode (MSH-15 or MSH-16 valued) answers CA, CE or CR where MSH-15 wants one, else
+the application's answer where MSH-16 wants one. Errors and warnings stand in ERR segments, each with its place, its number
+in table 0357, the hub's code and a sentence in English (ERR-7) and Vietnamese (ERR-8). Time and ids are arguments.
+
+Source: HL7 v2.5.1 §2.9 (acknowledgement rules), §2.15.5 (ERR); before v2.5 ERR-1 (§2.24.2 of v2.3.1).
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from adapters.formats.hl7v2 import Message, Value, build
+from adapters.formats.structure import VERSIONS
+from hub.contract.errors import Problem, Severity
+
+VERSION: Final = "2.5.1"
+"""The version of an answer to a message whose version cannot be read."""
+
+_TABLE_0357: Final = {
+    "0": "Message accepted",
+    "100": "Segment sequence error",
+    "101": "Required field missing",
+    "102": "Data type error",
+    "103": "Table value not found",
+    "200": "Unsupported message type",
+    "201": "Unsupported event code",
+    "202": "Unsupported processing id",
+    "203": "Unsupported version id",
+    "204": "Unknown key identifier",
+    "205": "Duplicate key identifier",
+    "206": "Application record locked",
+    "207": "Application internal error",
+}
+_PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?)?")
+_ORDER: Final = {Severity.ERROR: 0, Severity.WARNING: 1}
+
+
+def verdict(problems: Sequence[Problem]) -> str:
+    """AA, AE or AR: the gravest answer that the errors among the problems lead to.
+
+    "" when an error is one that must not be answered, because sending again may cure it (promise 2).
+    """
+    answers = {problem.row.ack for problem in problems if problem.severity is Severity.ERROR}
+    if "" in answers:
+        return ""
+    return "AR" if "AR" in answers else "AE" if "AE" in answers else "AA"
+
+
+def answer_wanted(message: Message | None, code: str) -> str:
+    """The code to put into MSA-1 for an outcome AA, AE or AR; "" when the sender wants no answer to it.
+
+    In enhanced mode a sender that wants both answers gets the commit answer here.
+    """
+    if message is None:
+        return code
+    accept, application = message.header.get(15), message.header.get(16)
+    if not accept and not application:
+        return code
+    if _wants(accept, code):
+        return "C" + code[1]
+    return code if _wants(application, code) else ""
+
+
+def _wants(condition: str, code: str) -> bool:
+    """Table 0155: always, never, on error or reject, on success. What is not in the table counts as always."""
+    if condition in ("", "NE"):
+        return False
+    if condition == "ER":
+        return code != "AA"
+    return code == "AA" if condition == "SU" else True
+
+
+def acknowledge(
+    message: Message | None,
+    code: str,
+    problems: Sequence[Problem] = (),
+    *,
+    control_id: str,
+    now: datetime,
+    application: str = "HIE",
+    charset: str = "UNICODE UTF-8",
+    errors_max: int = 20,
+) -> str:
+    """The text of an acknowledgement.
+
+    message:    what is answered; None when its MSH could not be read: then MSA-2 stays empty, so that a lock-step sender
+                does not take the answer for that of another message.
+    code:       MSA-1, as `answer_wanted` gives it.
+    problems:   told in ERR segments, errors first, information left out; beyond `errors_max` they are only counted.
+    control_id: MSH-10 of the answer. now: MSH-7, aware of its zone.
+    charset:    what MSH-18 says when the answer is not plain ASCII: the charset the caller will encode it in.
+    """
+    version = message.version if message is not None and message.version in VERSIONS else VERSION
+    told = sorted((p for p in problems if p.severity in _ORDER), key=lambda p: _ORDER[p.severity]) if problems else []
+    errors = _errors(told, version, errors_max) if told else []
+    msh: list[Value] = ["MSH", application, None, None, None, f"{now:%Y%m%d%H%M%S%z}", None, "ACK", control_id, "P", version]
+    msa: list[Value] = ["MSA", code, None]
+    if message is not None:
+        header = message.header
+        # Sender and receiver change places; a receiver that was not named is this hub.
+        msh[1] = tuple(header.components(5)) or application
+        msh[2] = tuple(header.components(6))
+        msh[3] = tuple(header.components(3))
+        msh[4] = tuple(header.components(4))
+        msh[7] = _message_type(message.trigger, version)
+        msh[9] = tuple(header.components(11)) or "P"
+        msa[2] = message.control_id
+    if told and version < "2.5":  # MSA-3, which v2.5 replaced by ERR-8
+        msa.append(f"{told[0].code} {told[0].path}".strip() + (f" (+{len(told) - 1})" if len(told) > 1 else ""))
+    text = build([msh, msa, *errors])
+    if text.isascii():
+        return text
+    msh += [None] * 5 + [charset]
+    return build([msh, msa, *errors])
+
+
+def _message_type(trigger: str, version: str) -> Value:
+    if not trigger or version == "2.1":
+        return "ACK"
+    return ("ACK", trigger) if version < "2.3.1" else ("ACK", trigger, "ACK")
+
+
+def _errors(problems: Sequence[Problem], version: str, errors_max: int) -> list[list[Value]]:
+    if version < "2.5":
+        # ERR-1 knows no severity, so a warning in it would be read as an error: MSA-3 tells of those.
+        problems = [problem for problem in problems if problem.severity is Severity.ERROR]
+    told, rest = problems[:errors_max], len(problems) - errors_max
+    if not told:
+        return []
+    if version < "2.5":
+        places: list[Value] = [
+            (
+                *_place(problem.path)[:3],
+                (problem.row.hl7, _TABLE_0357[problem.row.hl7], "HL70357", problem.code, problem.text, "HIE"),
+            )
+            for problem in told
+        ]
+        if rest > 0:
+            places.append((None, None, None, ("0", f"{rest} more", "HIE")))
+        return [["ERR", places]]  # type: ignore[list-item]  # a list of repetitions
+    segments: list[list[Value]] = []
+    for problem in told:
+        row = problem.row
+        place = f" [{problem.path}]" if problem.path else ""
+        segments.append(
+            [
+                "ERR",
+                None,
+                _place(problem.path),
+                (row.hl7, _TABLE_0357[row.hl7], "HL70357"),
+                problem.severity.value,
+                (row.code, None, "HIE"),
+                None,
+                row.en + place,
+                row.vi,
+            ]
+        )
+    if rest > 0:
+        sentence = f"{rest} more findings are not listed."
+        segments.append(
+            [
+                "ERR",
+                None,
+                None,
+                ("0", _TABLE_0357["0"], "HL70357"),
+                "I",
+                None,
+                None,
+                sentence,
+                f"Còn {rest} phát hiện nữa không liệt kê.",
+            ]
+        )
+    return segments
+
+
+def _place(path: str) -> tuple[str | None, ...]:
+    """ERR-2: segment, its number, field, its repetition, component, subcomponent; empty for a place that is not HL7's."""
+    found = _PLACE.fullmatch(path)
+    if not found:
+        return ()
+    segment, number, field, repetition, component, subcomponent = found.groups()
+    return segment, number or "1", field, (repetition or "1") if field else None, component, subcomponent
+
+
+class Answer(NamedTuple):
+    """An acknowledgement that the hub received. control_id: MSA-2, of the message it answers."""
+
+    code: str
+    control_id: str
+
+    @property
+    def accepted(self) -> bool:
+        return self.code in ("AA", "CA")
+
+
+def read_answer(message: Message) -> Answer | None:
+    """What a received acknowledgement says; None if the message holds no MSA."""
+    msa = message.first("MSA")
+    return Answer(msa.get(1), msa.get(2)) if msa else None
