@@ -28,7 +28,7 @@ class Load:
     def __init__(self) -> None:
         seed = 1000 * next(SEED)
         self.mllp = [[*results(seed + link, EACH // 2), *referrals(seed + link, EACH // 2)] for link in range(LINKS)]
-        self.claims = [claim for claim in claims(seed, CLAIMS)]
+        self.claims = list(claims(seed, CLAIMS))
         self.http = [[as_xml("hie.Claim", claim) for claim in self.claims]]
 
     def check(self, hub: Hub, acked: Counter[str]) -> None:
