@@ -1,0 +1,228 @@
+"""The journal: every topic into an index in PostgreSQL, rows and offsets in one transaction, so that it is exact.
+
+It belongs to no consumer group: where it stands is in `journal_offset`, beside the rows. It can be thrown away and built
+anew from the topics at any time. One process writes; a second one waits until the first is gone.
+"""
+
+import asyncio
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from hub.bus import Wire, consumer, take
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.contract.topics import topics
+from hub.journal.rows import KINDS, Kind, Rows, read_record
+from hub.store.database import UNAVAILABLE, available, connect
+
+_LOCK: Final = 7302
+_TABLES: Final = (
+    "journal_offset, journal_undecodable, journal_message, journal_event, journal_delivery, journal_receipt, journal_dead_letter"
+)
+_BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+_ASK_S: Final = 10.0
+
+Place = tuple[str, int]  # topic, partition
+Offsets = dict[Place, int]
+
+
+def indexed_topics() -> dict[str, Kind]:
+    """Topic to what the journal keeps of its records. Requests, controls and audit events have no place in the books."""
+    return {name: kind for name, topic in topics().items() if (kind := KINDS.get(topic.record)) is not None}
+
+
+# --- where it stands --------------------------------------------------------------------------------------------------
+
+
+def _asked(bootstrap: str, what: OffsetSpec) -> Offsets:
+    """The first or the next offset of every partition. Raises: HubError(BROKER_UNAVAILABLE)."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    places = [TopicPartition(name, number) for name in indexed_topics() for number in range(topics()[name].partitions)]
+    try:
+        asked = admin.list_offsets(dict.fromkeys(places, what), request_timeout=_ASK_S)
+        return {(place.topic, place.partition): int(future.result(_ASK_S).offset) for place, future in asked.items()}
+    except (KafkaException, TimeoutError) as broken:
+        raise HubError("BROKER_UNAVAILABLE", "offsets") from broken
+
+
+def _firsts(bootstrap: str) -> Offsets:
+    return _asked(bootstrap, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+
+def _ends(bootstrap: str) -> Offsets:
+    return _asked(bootstrap, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # as above
+
+
+def _positions(database: Connection[TupleRow]) -> Offsets:
+    return {(row[0], row[1]): row[2] for row in database.execute("select topic, partition, next_offset from journal_offset")}
+
+
+def lag(settings: Settings) -> int:
+    """How many records the journal has still to read.
+
+    Raises: HubError(BROKER_UNAVAILABLE), HubError(DATABASE_UNAVAILABLE).
+    """
+    firsts, ends = _firsts(settings.kafka_bootstrap), _ends(settings.kafka_bootstrap)
+    with available(), connect(settings.database_url.get_secret_value()) as database:
+        at = _positions(database)
+    return sum(max(0, end - max(at.get(place, 0), firsts[place])) for place, end in ends.items())
+
+
+async def caught_up(settings: Settings, wait_s: float = 60.0) -> bool:
+    """Wait until the journal has read to the end of all topics as it was at one moment. False when the time is up first.
+
+    Raises: as `lag`.
+    """
+    deadline = time.monotonic() + wait_s
+    while await asyncio.to_thread(lag, settings):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0.2)
+    return True
+
+
+def rebuild(settings: Settings) -> None:
+    """Forget the index; the journal, stopped meanwhile or restarted afterwards, builds it anew from the topics.
+
+    Raises: HubError(DATABASE_UNAVAILABLE).
+    """
+    with available(), connect(settings.database_url.get_secret_value()) as database:
+        database.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        database.execute(f"truncate {_TABLES}")
+
+
+# --- the work ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Journal:
+    """One reader, one connection; both are thrown away when either fails, and the next pair goes on from the rows."""
+
+    settings: Settings
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, ready: Callable[[dict[str, object]], None] = lambda _facts: None) -> None:
+        """Index until stopped. Faults of Kafka, registry and PostgreSQL are waited out; ready is told once, when it reads."""
+        failures = 0
+        told: list[bool] = []
+
+        def once(facts: dict[str, object]) -> None:
+            nonlocal failures
+            failures = 0
+            if not told:
+                told.append(True)
+                ready(facts)
+
+        while not self.stop.is_set():
+            try:
+                self.follow(once)
+            except HubError as error:
+                if not error.retriable:
+                    raise
+                telemetry.fault("journal", error.code, error.where)
+            except UNAVAILABLE:
+                telemetry.fault("journal", "DATABASE_UNAVAILABLE")
+            except KafkaException:
+                telemetry.fault("journal", "BROKER_UNAVAILABLE")
+            self.stop.wait(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            failures += 1
+
+    def follow(self, ready: Callable[[dict[str, object]], None]) -> None:
+        """Read from where the rows end, until stopped. Raises: what Kafka, the registry and PostgreSQL raise when away."""
+        wire = Wire(self.settings.registry_url)
+        with available(), connect(self.settings.database_url.get_secret_value()) as database:
+            database.autocommit = True
+            if not self._alone(database):
+                return
+            at = self._start(database)
+            with closing(consumer(self.settings.kafka_bootstrap, "journal")) as reader:
+                _assign(reader, at)
+                ready({"topics": len(indexed_topics())})
+                while not self.stop.is_set():
+                    messages = take(reader, self.settings.journal_batch, 0.5)
+                    if messages:
+                        index(database, wire, messages, at)
+
+    def _alone(self, database: Connection[TupleRow]) -> bool:
+        """Hold the lock, which ends with the connection; false when stopped before it was free."""
+        while not self.stop.is_set():
+            row = database.execute("select pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+            if row is not None and row[0]:
+                return True
+            self.stop.wait(1.0)
+        return False
+
+    def _start(self, database: Connection[TupleRow]) -> Offsets:
+        """Next offset of every partition. A journal that is ahead of the topics describes other topics: it begins anew."""
+        ends = _ends(self.settings.kafka_bootstrap)
+        at = _positions(database)
+        if any(at.get(place, 0) > end for place, end in ends.items()):
+            telemetry.fault("journal", "NOT_FOUND", "topics made anew: the index is built again")
+            database.execute(f"truncate {_TABLES}")
+            at = {}
+        return {place: at.get(place, 0) for place in ends}
+
+
+def _assign(reader: Consumer, at: Mapping[Place, int]) -> None:
+    reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in at.items()])
+
+
+def index(database: Connection[TupleRow], wire: Wire, messages: Sequence[Message], at: Offsets) -> Rows:
+    """Index one batch and move the offsets, in one transaction.
+
+    at: next offset of every partition; brought forward when the transaction is committed.
+    """
+    rows, ends = Rows(), dict[Place, tuple[int, int]]()
+    for message in messages:
+        place = (message.topic() or "", message.partition() or 0)
+        offset = message.offset() or 0
+        if offset < at.get(place, 0):
+            continue  # before where the rows end: indexed already
+        rows.add(read_record(wire, message))
+        ends[place] = (ends.get(place, (offset, 0))[0], offset + 1)
+    with database.transaction():
+        repeats = rows.write(database)
+        _move(database, ends, repeats)
+    at |= {place: end for place, (_, end) in ends.items()}
+    for kind, count in rows.counts().items():
+        telemetry.journal_indexed(kind, count)
+    return rows
+
+
+def _move(database: Connection[TupleRow], ends: Mapping[Place, tuple[int, int]], repeats: Mapping[str, int]) -> None:
+    """Repeats are counted per topic, on one of its partitions: what has to add up is the topic."""
+    left = defaultdict(int, repeats)
+    values = [(topic, partition, first, end, left.pop(topic, 0)) for (topic, partition), (first, end) in sorted(ends.items())]
+    columns = [list(column) for column in zip(*values, strict=True)]
+    if columns:
+        database.execute(_MOVE, columns)
+
+
+_MOVE: Final = """
+insert into journal_offset (topic, partition, first_offset, next_offset, repeats)
+select * from unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[])
+on conflict (topic, partition) do update
+set next_offset = excluded.next_offset, repeats = journal_offset.repeats + excluded.repeats
+"""
+
+
+def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
+    """The journal as a process: blocks until SIGTERM or SIGINT."""
+    journal = Journal(settings)
+    with suppress(ValueError):  # only the main thread may set handlers; elsewhere the caller stops the journal itself
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: journal.stop.set())
+    journal.run(ready)
+    telemetry.service_stopping("journal")

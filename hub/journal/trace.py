@@ -1,0 +1,216 @@
+"""One message's whole story: what came, what was made of it, where it went, and what they said.
+
+What is under way may be missing for a moment: the journal runs behind the topics.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+from rich.console import RenderableType
+from rich.table import Table
+
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Keyring, to_json
+
+_MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
+_LABELS: Final[Mapping[str, str]] = {
+    "received": "nhận · received",
+    "event": "sự kiện · event",
+    "derived": "suy ra · derived",
+    "delivery": "giao · delivery",
+    "nobody": "không nơi nhận · nobody",
+    "receipt": "biên nhận · receipt",
+    "parked": "tạm giữ · parked",
+    "dead-letter": "thư chết · dead letter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happened. kind: a key of `_LABELS`; facts: what the journal knows of it, without any body."""
+
+    at: datetime
+    kind: str
+    id: str
+    what: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything that belongs together, in time order. cut: there is more than is shown."""
+
+    id: str
+    steps: tuple[Step, ...]
+    cut: bool
+
+    def as_json(self) -> bytes:
+        return to_json(asdict(self), indent=True)
+
+    def __rich__(self) -> RenderableType:
+        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}")
+        for name in ("giờ · time", "bước · step", "nội dung · what", "mã · id"):
+            table.add_column(name, overflow="fold")
+        for step in self.steps:
+            at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S.%f")[:-3]
+            table.add_row(at, _LABELS[step.kind], step.what, step.id)
+        return table
+
+
+def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None) -> Story:
+    """The story of a control id (MSH-10), message id, event id, delivery id, or business key.
+
+    id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk), `01731/2026-15` (slip) or a placer's number.
+    keyring: makes Kafka keys of business keys; without one these are not found.
+    Raises:  HubError(NOT_FOUND); psycopg's errors.
+    """
+    with database.transaction():
+        database.execute("set transaction isolation level repeatable read, read only")
+        found = _Found(database)
+        _roots(found, id.strip(), keyring)
+        found.spread()
+        steps = found.steps()
+    if not steps:
+        raise HubError("NOT_FOUND", "id")
+    return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
+
+
+def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
+    try:
+        uuid = UUID(id)
+    except ValueError:
+        uuid = None
+    if uuid is not None:
+        found.messages |= found.ids("select message_id from journal_message where message_id = %s", uuid)
+        found.events |= found.ids("select event_id from journal_event where event_id = %s", uuid)
+        found.events |= found.ids("select subject_event_id from journal_delivery where delivery_id = %s", uuid)
+        found.events |= found.ids("select subject_event_id from journal_delivery where subject_event_id = %s", uuid)
+        found.events |= found.ids("select event_id from parked where event_id = %s", uuid)
+    else:
+        found.messages |= found.ids("select message_id from journal_message where control_id = %s", id)
+    facility, slash, key = id.partition("/")
+    if slash and keyring is not None:
+        keys = [keyring.key(facility.strip(), key.strip(), test=test) for test in (False, True)]
+        found.events |= found.ids("select event_id from journal_event where key = any(%s)", keys)
+
+
+class _Found:
+    """The events and messages of a story, growing until nothing new belongs to it."""
+
+    def __init__(self, database: Connection[TupleRow]) -> None:
+        self._database = database
+        self.messages: set[UUID] = set()
+        self.events: set[UUID] = set()
+        self.cut = False
+
+    def ids(self, query: str, value: object) -> set[UUID]:
+        """At most as many as a story may hold."""
+        bounded = f"select distinct id from ({query}) as found (id) where id is not null limit {_MOST}"  # noqa: S608
+        rows = self._database.execute(bounded.encode(), (value,))
+        return {row[0] for row in rows}
+
+    def spread(self) -> None:
+        """Messages to their events, events to their messages, to what was derived from them, and to what they derive from."""
+        messages, events = set(self.messages), set(self.events)
+        while (messages or events) and not self.cut:
+            new_events = self.ids(_EVENTS_OF_MESSAGES, list(messages)) | self.ids(_PROMISED, list(messages))
+            new_events |= self.ids(_DERIVED, list(events)) | self.ids(_CAUSES, list(events))
+            new_messages = self.ids(_MESSAGES_OF_EVENTS, list(events))
+            messages, events = new_messages - self.messages, new_events - self.events
+            self.messages |= messages
+            self.events |= events
+            self.cut = len(self.events) >= _MOST or len(self.messages) >= _MOST
+
+    def steps(self) -> list[Step]:
+        steps: list[Step] = []
+        for query, told in _STEPS:
+            cursor = self._database.cursor(row_factory=dict_row)
+            values = {"messages": list(self.messages), "events": list(self.events)}
+            steps += [told(row) for row in cursor.execute(query.encode(), values)]
+        return steps
+
+
+_EVENTS_OF_MESSAGES: Final = "select event_id from journal_event where message_id = any(%s)"
+_PROMISED: Final = "select unnest(events) from journal_message where message_id = any(%s)"
+_DERIVED: Final = "select event_id from journal_event where causes <> '{}' and causes && %s::uuid[]"
+_CAUSES: Final = "select unnest(causes) from journal_event where event_id = any(%s)"
+_MESSAGES_OF_EVENTS: Final = "select message_id from journal_event where event_id = any(%s)"
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    return f"{row['topic']}/{row['partition']}/{row['record_offset']}"
+
+
+def _words(*parts: object) -> str:
+    return " ".join(str(part) for part in parts if part not in (None, ""))
+
+
+def _facts(row: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in without}
+
+
+def _received(row: dict[str, Any]) -> Step:
+    problems = ", ".join(_words(one["code"], one["path"]) for one in row["problems"])
+    what = _words(
+        row["facility"], row["message_type"], row["control_id"], row["transport"], "→", row["verdict"], row["ack"], problems
+    )
+    return Step(row["received_at"], "received", str(row["message_id"]), what, _facts(row, "message_id", "received_at", "day"))
+
+
+def _event(row: dict[str, Any]) -> Step:
+    rule = f"({row['rule']})" if row["rule"] else ""
+    what = _words(row["facility"], row["record"].removeprefix("hie."), row["action"], rule, _place(row))
+    kind = "derived" if row["causes"] else "event"
+    return Step(row["recorded_at"], kind, str(row["event_id"]), what, _facts(row, "event_id", "recorded_at"))
+
+
+def _delivery(row: dict[str, Any]) -> Step:
+    to = f"→ {row['recipient']}" if row["recipient"] else "—"
+    what = _words(row["record"].removeprefix("hie."), to, f"({row['rule']})", row["lane"], row["state"] or "?", row["code"])
+    kind = "delivery" if row["recipient"] else "nobody"
+    return Step(row["recorded_at"], kind, str(row["delivery_id"]), what, _facts(row, "delivery_id", "recorded_at"))
+
+
+def _receipt(row: dict[str, Any]) -> Step:
+    what = _words(row["recipient"], row["state"], row["code"], row["channel"])
+    return Step(row["at"], "receipt", str(row["delivery_id"]), what, _facts(row, "delivery_id", "at"))
+
+
+def _parked(row: dict[str, Any]) -> Step:
+    return Step(
+        row["parked_at"], "parked", str(row["event_id"] or ""), _words(row["code"], row["state"], _place(row)), _facts(row)
+    )
+
+
+def _dead_letter(row: dict[str, Any]) -> Step:
+    what = _words(row["stage"], row["code"], _place(row))
+    return Step(row["recorded_at"], "dead-letter", str(row["id"]), what, _facts(row, "id", "recorded_at"))
+
+
+_STEPS: Final[Sequence[tuple[str, Callable[[dict[str, Any]], Step]]]] = (
+    ("select * from journal_message where message_id = any(%(messages)s)", _received),
+    ("select * from journal_event where event_id = any(%(events)s)", _event),
+    ("select * from journal_delivery where subject_event_id = any(%(events)s)", _delivery),
+    (
+        "select receipt.*, recipient from journal_receipt as receipt join journal_delivery using (delivery_id)"
+        " where subject_event_id = any(%(events)s)",
+        _receipt,
+    ),
+    (
+        "select topic, partition, record_offset, event_id, code, state, parked_at from parked where event_id = any(%(events)s)"
+        " or (topic, partition, record_offset) in"
+        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s))",
+        _parked,
+    ),
+    (
+        "select letter.* from journal_dead_letter as letter where (topic, partition, record_offset) in"
+        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s)"
+        "  union all select topic, partition, record_offset from journal_message where message_id = any(%(messages)s))",
+        _dead_letter,
+    ),
+)
