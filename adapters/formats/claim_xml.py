@@ -131,6 +131,7 @@ class Reader:
                 raise HubError("EMPTY_INPUT")
             root = parser.close()
         except etree.XMLSyntaxError as broken:
+            yield from self._events(parser)  # what was whole before the break
             line = broken.lineno or 0
             raise HubError("XML_MALFORMED", f"line {line}" if line else "") from None
         yield from self._events(parser)

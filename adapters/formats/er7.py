@@ -100,7 +100,8 @@ def _layout(command: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _escaping(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[int, str]]:
+def escaping(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[int, str]]:
+    """What finds a character that has to be escaped, and the table that `str.translate` escapes it by."""
     mark = delimiters.escape
     letters = {
         delimiters.field: "F",
@@ -121,5 +122,5 @@ def escape(value: str, delimiters: Delimiters = STANDARD) -> str:
     """One value as it may stand in a message; the reverse of `unescape`. The HL7 null passes as it is."""
     if value == NULL:
         return value
-    special, table = _escaping(delimiters)
+    special, table = escaping(delimiters)
     return value.translate(table) if special.search(value) else value

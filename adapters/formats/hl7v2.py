@@ -17,7 +17,9 @@ from typing import Final
 from adapters.formats.er7 import NULL as NULL
 from adapters.formats.er7 import STANDARD as STANDARD
 from adapters.formats.er7 import Delimiters as Delimiters
-from adapters.formats.er7 import escape, escape_pattern, read_delimiters, unescape
+from adapters.formats.er7 import escape as escape
+from adapters.formats.er7 import escape_pattern, escaping, read_delimiters
+from adapters.formats.er7 import unescape as unescape
 from hub.contract.errors import HubError, Problem, Severity
 
 
@@ -418,35 +420,42 @@ def build(segments: Iterable[Sequence[Value]], delimiters: Delimiters = STANDARD
     segments: each a sequence of the name and then its fields; a header (MSH, FHS, BHS) goes on with field 3, as its first
               two are the delimiters.
     """
+    writer = _Writer(delimiters)
     lines = []
     for name, *fields in segments:
         assert isinstance(name, str)
-        built = [_field(value, delimiters) for value in fields]
+        built = [writer.field(value) if value else "" for value in fields]
         while built and not built[-1]:
             built.pop()
         if name in ("MSH", "FHS", "BHS"):
             built.insert(0, delimiters.encoding)
         lines.append(delimiters.field.join([name, *built]))
-    return "\r".join(lines) + "\r"
+    lines.append("")
+    return "\r".join(lines)
 
 
-def _field(value: Value, delimiters: Delimiters) -> str:
-    if not value:
-        return ""
-    if isinstance(value, str):
-        return escape(value, delimiters)
-    if isinstance(value, list):
-        return delimiters.repetition.join(_field(each, delimiters) for each in value)
-    return _joined([_component(each, delimiters) for each in value], delimiters.component)
+class _Writer:
+    __slots__ = ("_component", "_escape", "_find", "_repetition", "_subcomponent")
 
+    def __init__(self, delimiters: Delimiters) -> None:
+        special, self._escape = escaping(delimiters)
+        self._find = special.search
+        self._component, self._subcomponent = delimiters.component, delimiters.subcomponent
+        self._repetition = delimiters.repetition
 
-def _component(value: Component, delimiters: Delimiters) -> str:
-    if not value:
-        return ""
-    if isinstance(value, str):
-        return escape(value, delimiters)
-    return _joined([escape(each, delimiters) if each else "" for each in value], delimiters.subcomponent)
+    def field(self, value: Value) -> str:
+        if isinstance(value, str):
+            return value.translate(self._escape) if self._find(value) and value != NULL else value
+        if isinstance(value, list):
+            return self._repetition.join([self.field(each) if each else "" for each in value])
+        if value is None:
+            return ""
+        parts = [self._part(each) if each else "" for each in value]
+        return self._component.join(parts).rstrip(self._component)
 
-
-def _joined(parts: list[str], separator: str) -> str:
-    return separator.join(parts).rstrip(separator)
+    def _part(self, value: Component) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value.translate(self._escape) if self._find(value) and value != NULL else value
+        return self._subcomponent.join([self.field(each) if each else "" for each in value]).rstrip(self._subcomponent)
