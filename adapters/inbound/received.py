@@ -15,6 +15,8 @@ class Received:
     sender:     name of the credential; `local` on loopback without credentials.
     facilities: codes that the sender may speak for; None for any.
     test:       the credential is a test credential.
+    problems:   what its framing showed already.
+    charset:    what the transport declares (HTTP's charset parameter); "" if it declares none.
     """
 
     raw: bytes
@@ -23,6 +25,8 @@ class Received:
     sender: str = "local"
     facilities: frozenset[str] | None = None
     test: bool = False
+    problems: tuple[Problem, ...] = ()
+    charset: str = ""
 
 
 @dataclass(frozen=True, slots=True)

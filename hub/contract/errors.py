@@ -47,6 +47,7 @@ _ROWS: Final = (
     ErrorCode("BATCH_COUNT_MISMATCH", "102", "AE", False, "The count in BTS-1 or FTS-1 differs from what the batch holds.", "Số đếm ở BTS-1 hoặc FTS-1 khác nội dung lô."),
     ErrorCode("BATCH_UNBALANCED", "100", "AE", False, "A batch header or trailer (FHS, BHS, BTS, FTS) has no partner.", "Đoạn đầu hoặc cuối lô (FHS, BHS, BTS, FTS) không có cặp."),
     ErrorCode("OUTSIDE_MESSAGES", "100", "AE", False, "Text stands outside any message; it was kept but not read.", "Có văn bản nằm ngoài bản tin; được lưu nhưng không đọc."),
+    ErrorCode("SEVERAL_MESSAGES", "100", "AR", False, "Several messages stand in one frame. Send each in a frame or request of its own.", "Nhiều bản tin nằm trong một khung. Hãy gửi từng bản tin trong khung hoặc yêu cầu riêng."),
     ErrorCode("MSH_UNREADABLE", "100", "AR", False, "The message does not begin with a readable MSH segment. Check its first line and delimiters.", "Bản tin không bắt đầu bằng đoạn MSH đọc được. Hãy kiểm tra dòng đầu và các ký tự phân cách."),
     ErrorCode("EMPTY_INPUT", "100", "AR", False, "There is nothing in it: no byte of a message.", "Không có nội dung: không có byte nào của bản tin."),
     ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS).", "Đây không phải HL7 v2 (MSH|…) cũng không phải phong bì XML bảo hiểm (GIAMDINHHS)."),
@@ -84,6 +85,8 @@ _ROWS: Final = (
     ErrorCode("XML_TABLE_UNKNOWN", "103", "AE", False, "This table (LOAIHOSO) is not part of the standard; it was kept but not read.", "Bảng (LOAIHOSO) không thuộc chuẩn; được lưu nhưng không đọc."),
     ErrorCode("XML_ELEMENT_UNKNOWN", "102", "AE", False, "This element is not part of its table; it was kept but not read.", "Chỉ tiêu này không thuộc bảng; được lưu nhưng không đọc."),
     ErrorCode("XML_COUNT_MISMATCH", "102", "AE", False, "SOLUONGHOSO differs from the number of HOSO.", "SOLUONGHOSO khác số HOSO thực có."),
+    # ours
+    ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept and will be replayed when it is mended; do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu và sẽ được xử lý lại; không cần gửi lại."),
     # routing
     ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory; the event waits until it is.", "Cơ sở nhận không có trong danh bạ; sự kiện chờ đến khi có."),
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),

@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge, generate_latest
 _RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
 _PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
 _EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold.", ("stage", "topic"))
-_BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined.", ("kind",))
+_BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined + padding.", ("kind",))
 _LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
 _CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
 _UNCONFIRMED: Final = Counter(
@@ -109,13 +109,11 @@ def translation_failed(message_id: str, kind: str, where: str) -> None:
     _log.error("translation_failed", message_id=message_id, kind=kind, where=where)
 
 
-def bytes_counted(came: int, framed: int, junk: int) -> None:
-    """Bytes of one read: came in, ended in frames, ended in quarantine or as padding."""
-    _bytes("in").inc(came)
-    if framed:
-        _bytes("framed").inc(framed)
-    if junk:
-        _bytes("quarantined").inc(junk)
+def bytes_counted(came: int, framed: int, quarantined: int, padding: int) -> None:
+    """Bytes of MLLP links since the last count: in = framed + quarantined + padding (CR, LF, NUL between frames)."""
+    for kind, size in (("in", came), ("framed", framed), ("quarantined", quarantined), ("padding", padding)):
+        if size:
+            _bytes(kind).inc(size)
 
 
 def link_opened(count: int) -> None:

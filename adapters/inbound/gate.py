@@ -1,0 +1,178 @@
+"""The gate: what every way in hands its messages to. It translates, writes to the brokers, and only then says so.
+
+Promise 1 is kept here: `done` gets a translation, with its acknowledgement, when all in-sync replicas hold the raw bytes and
+every event; otherwise it gets nothing, and the sender hears nothing (promise 2).
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Final
+
+from adapters.inbound.raw_store import RawStore
+from adapters.inbound.received import Received, Translation
+from adapters.inbound.translate import failed, refused, translate
+from hub.bus import Headers, Out, Producer, Wire, event_out, trace_parent
+from hub.contract import telemetry
+from hub.contract.errors import HubError, Severity
+from hub.contract.events import Event, Keyring, now
+from hub.contract.topics import topic_of, topics
+
+MESSAGES: Final = "message-received.v1"
+HUGE_BYTES: Final = 256 * 1024  # beyond it a message is translated in a thread, so that other links do not wait for it
+RAW_BYTES_MAX: Final = 8 * 1024 * 1024  # beyond it the raw bytes go to the store, and their name into the record
+_HUGE_AT_ONCE: Final = 2
+_TICK: Final = timedelta(microseconds=1)
+
+Done = Callable[[Translation | None], None]
+
+
+class Gate:
+    """Takes messages from every way in. One for each process; used from its event loop only."""
+
+    def __init__(self, producer: Producer, wire: Wire, keyring: Keyring, raw_store: RawStore) -> None:
+        self._producer = producer
+        self._wire = wire
+        self._keyring = keyring
+        self._raw_store = raw_store
+        self._huge = ThreadPoolExecutor(_HUGE_AT_ONCE, thread_name_prefix="translate")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._newest = now()
+
+    def clock(self) -> datetime:
+        """The time to stamp a message with: strictly rising, so that two messages of equal bytes are two messages."""
+        self._newest = max(now(), self._newest + _TICK)
+        return self._newest
+
+    def warm_up(self) -> None:
+        """Ask the registry for what the hot path needs, so that it never waits for it. Blocks.
+
+        Raises: HubError(REGISTRY_UNAVAILABLE).
+        """
+        for name, topic in topics().items():
+            if "gate" in topic.written_by:
+                self._wire.prefix(name)
+
+    def submit(self, received: Received, done: Done) -> bool:
+        """Translate and publish one message, without waiting.
+
+        done:    called once, in the loop, with the translation when the brokers hold everything, or None when they do not
+                 confirm in time: then send no acknowledgement.
+        Returns: false for a huge message, whose records are not handed over yet: a link that wants its messages in order
+                 waits for `done` before it submits the next.
+        """
+        if len(received.raw) > HUGE_BYTES:
+            self._spawn(self._submit_huge(received, done))
+            return False
+        self._send(self.prepare(received), done)
+        return True
+
+    async def accept(self, received: Received) -> Translation:
+        """The same for whoever can wait.
+
+        Raises: HubError(BROKER_UNAVAILABLE) when nothing may be acknowledged.
+        """
+        return await self._wait(lambda done: self.submit(received, done))
+
+    def keep(self, translation: Translation, done: Done) -> None:
+        """Publish what was never a message: stray bytes, unfinished and oversize frames, as `translate.unframed` makes them."""
+        if len(translation.message["raw"]) > HUGE_BYTES:
+            self._spawn(self._keep_huge(translation, done))
+        else:
+            self._send(self._records(translation), done)
+
+    async def accept_unframed(self, translation: Translation) -> Translation:
+        """`keep` for whoever can wait. Raises: HubError(BROKER_UNAVAILABLE)."""
+        return await self._wait(lambda done: self.keep(translation, done))
+
+    def prepare(self, received: Received) -> tuple[Translation, list[Out]] | None:
+        """Translation and Kafka records of a message; None when that needs what is not there now (registry, disk)."""
+        return self._records(translate(received, self._keyring), received)
+
+    def close(self) -> None:
+        self._huge.shutdown(wait=False, cancel_futures=True)
+
+    def _records(self, translation: Translation, received: Received | None = None) -> tuple[Translation, list[Out]] | None:
+        try:
+            events = [event_out(self._wire, topic_of(record), event) for record, event in translation.events]
+            if any(len(out.value) > topics()[out.topic].largest_bytes for out in events):
+                raise HubError("FRAME_TOO_LARGE")
+        except HubError as stop:
+            if stop.retriable or received is None:
+                telemetry.fault("gate", stop.code, stop.where)
+                return None
+            translation, events = refused(received, stop.code), []
+        except Exception as fault:  # an event that its schema cannot hold: ours to mend, as any fault of translating
+            if received is None:
+                raise
+            translation, events = failed(received, fault), []
+        try:
+            return translation, [self._message_out(translation.message), *events]
+        except HubError as stop:
+            telemetry.fault("gate", stop.code, stop.where)
+            return None
+
+    def _message_out(self, message: Event) -> Out:
+        raw = message["raw"]
+        value = self._wire.pack(MESSAGES, message) if len(raw) <= RAW_BYTES_MAX else b""
+        if not value or len(value) > RAW_BYTES_MAX:
+            value = self._wire.pack(MESSAGES, {**message, "raw": b"", "raw_ref": self._raw_store.put(raw, message["raw_hash"])})
+        ident = message["message_id"]
+        headers: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", ident.encode()),
+            ("ce_type", b"hie.MessageReceived"),
+            ("ce_source", f"/sender/{message['sender']}".encode()),
+            ("ce_time", message["received_at"].isoformat().encode()),
+            ("traceparent", trace_parent(ident, ident)),
+        ]
+        return Out(MESSAGES, message["facility"], value, headers)
+
+    def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done) -> None:
+        if prepared is None:
+            asyncio.get_running_loop().call_soon(done, None)
+            return
+        translation, records = prepared
+
+        def confirmed(held: bool) -> None:
+            if held:
+                _tell(translation)
+                done(translation)
+            else:
+                telemetry.message_unconfirmed("gate", "BROKER_UNAVAILABLE")
+                done(None)
+
+        self._producer.send(records, confirmed)
+
+    async def _submit_huge(self, received: Received, done: Done) -> None:
+        self._send(await asyncio.get_running_loop().run_in_executor(self._huge, self.prepare, received), done)
+
+    async def _keep_huge(self, translation: Translation, done: Done) -> None:
+        self._send(await asyncio.get_running_loop().run_in_executor(self._huge, self._records, translation), done)
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _wait(self, start: Callable[[Done], object]) -> Translation:
+        future: asyncio.Future[Translation | None] = asyncio.get_running_loop().create_future()
+        start(lambda translation: None if future.done() else future.set_result(translation))
+        translation = await future
+        if translation is None:
+            raise HubError("BROKER_UNAVAILABLE", MESSAGES)
+        return translation
+
+
+def _tell(translation: Translation) -> None:
+    message = translation.message
+    telemetry.message_received(message["transport"], message.get("dialect", ""), translation.verdict)
+    for problem in translation.problems:
+        telemetry.problem_told(problem.code, problem.severity)
+    for record, _event in translation.events:
+        telemetry.event_published("gate", topic_of(record))
+    if translation.verdict != "translated":
+        worst = next((problem for problem in translation.problems if problem.severity is Severity.ERROR), None)
+        code, path = (worst.code, worst.path) if worst else ("", "")
+        telemetry.message_refused(message["message_id"], translation.verdict, code, path)

@@ -1,0 +1,224 @@
+"""The HTTP way in: `POST /v1/messages`, and the pages that a machine watches (`/health`, `/ready`, `/metrics`).
+
+The same gate as every other way in: 200 means that the brokers hold the message and all events made from it.
+"""
+
+import asyncio
+import socket
+from email.message import Message as MimeHeader
+from typing import Any, Final
+
+import orjson
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel
+
+from adapters.formats.mllp import Junk
+from adapters.inbound.gate import Gate
+from adapters.inbound.received import Received, Translation
+from adapters.inbound.translate import unframed
+from hub.access.credentials import Credential, Credentials
+from hub.bus import Producer
+from hub.contract import telemetry
+from hub.contract.errors import ERRORS, HubError, Problem, Severity
+from hub.contract.settings import Settings
+
+_HL7: Final = "application/hl7-v2"
+_OPEN_MAX: Final = 256  # requests under way at once; beyond it 503
+_RETRY_AFTER_S: Final = "5"
+_KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
+
+
+class ProblemView(BaseModel):
+    """One finding; path is an HL7 path or XML place."""
+
+    code: str
+    severity: str
+    path: str
+    text: str
+    text_vi: str
+
+
+class EventView(BaseModel):
+    """One event made from the message."""
+
+    event_id: str
+    topic: str
+
+
+class Answer(BaseModel):
+    """What became of a message. verdict: translated, refused or quarantined; ack: what MSA-1 would say."""
+
+    message_id: str
+    control_id: str
+    verdict: str
+    ack: str
+    problems: list[ProblemView]
+    events: list[EventView]
+
+
+class Refusal(BaseModel):
+    """Why nothing was taken."""
+
+    code: str
+    text: str
+    text_vi: str
+
+
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "One message: HL7 v2 (ER7) or the insurance XML envelope.",
+        "content": {kind: {"schema": {"type": "string"}} for kind in (_HL7, "x-application/hl7-v2+er7", "text/plain", "application/xml")},
+    }
+}  # fmt: skip
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": Answer, "description": "Translated; the brokers hold the message and its events."},
+    401: {"model": Refusal, "description": "The token is missing or not valid."},
+    403: {"model": Answer, "description": "The sender may not speak for the facility of the message; it is kept."},
+    408: {"model": Refusal, "description": "The body did not come in time."},
+    413: {"model": Refusal, "description": "The message is too large."},
+    422: {"model": Answer, "description": "Refused or quarantined; the bytes are kept."},
+    503: {"model": Refusal, "description": "The brokers do not confirm. Nothing was taken: send again after Retry-After."},
+}
+
+
+def build_api(settings: Settings, gate: Gate, credentials: Credentials, producer: Producer) -> FastAPI:
+    """The application; it holds no state of its own."""
+    api = FastAPI(title="hie-hub: messages in", version="1", docs_url="/docs", redoc_url=None)
+
+    @api.post("/v1/messages", summary="Send one message", responses=_ANSWERS, openapi_extra=_BODY)
+    async def post_message(request: Request) -> Response:
+        peer = request.client.host if request.client else ""
+        sender = credentials.of_token(_bearer(request), peer)
+        if sender is None:
+            return _refusal(401, "CREDENTIAL_WRONG", {"WWW-Authenticate": "Bearer"})
+        try:
+            async with asyncio.timeout(settings.frame_wait_s):
+                raw, size = await _read(request, settings.message_bytes_max)
+        except TimeoutError:
+            return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
+        try:
+            if size > settings.message_bytes_max:
+                await gate.accept_unframed(_too_large(gate, sender, raw, size))
+                return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
+            translation = await gate.accept(
+                Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
+            )
+        except HubError as stop:
+            return _refusal(503, stop.code, {"Retry-After": _RETRY_AFTER_S})
+        return _answer(translation, hl7=_HL7 in request.headers.get("accept", ""))
+
+    @api.get("/health", summary="The process lives")
+    async def health() -> dict[str, str]:
+        return {"status": "up"}
+
+    @api.get("/ready", summary="The brokers answer")
+    async def ready() -> Response:
+        if await asyncio.to_thread(producer.reachable):
+            return Response(b'{"status":"ready"}', media_type="application/json")
+        return _refusal(503, "BROKER_UNAVAILABLE", {"Retry-After": _RETRY_AFTER_S})
+
+    @api.get("/metrics", summary="Prometheus metrics")
+    async def metrics() -> Response:
+        return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
+
+    return api
+
+
+class HttpServer:
+    """The application on a socket of its own, in the running loop."""
+
+    def __init__(self, api: FastAPI, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        config = uvicorn.Config(
+            api, log_level="critical", access_log=False, http="h11", ws="none", lifespan="off", limit_concurrency=_OPEN_MAX
+        )
+        self._server = uvicorn.Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self, *, reuse_port: bool = False) -> int:
+        """Serve. Returns: the port. Raises: HubError(PORT_TAKEN)."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            listening.bind((self._host, self._port))
+        except OSError as taken:
+            listening.close()
+            raise HubError("PORT_TAKEN", f"HIE_HTTP_PORT {self._port}") from taken
+        # Not `serve`: signals are the service's own affair.
+        self._serving = asyncio.get_running_loop().create_task(self._server._serve([listening]))
+        while not self._server.started:
+            if self._serving.done():
+                self._serving.result()
+            await asyncio.sleep(0.01)
+        return int(listening.getsockname()[1])
+
+    async def stop(self, limit_s: float) -> None:
+        """Take no more requests, answer those under way within the limit."""
+        if self._serving is not None:
+            self._server.config.timeout_graceful_shutdown = max(1, int(limit_s))
+            self._server.should_exit = True
+            await self._serving
+
+
+async def _read(request: Request, limit: int) -> tuple[bytes, int]:
+    """The body, and its size; of one over the limit only the beginning, and nothing more is read."""
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > limit:
+        return b"", int(stated)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            return b"".join(chunks)[:_KEPT_BYTES], size
+    return b"".join(chunks), size
+
+
+def _too_large(gate: Gate, sender: Credential, raw: bytes, size: int) -> Translation:
+    received = Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test)
+    junk = Junk(raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
+    return unframed(received, junk)
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _charset(request: Request) -> str:
+    header = MimeHeader()
+    header["Content-Type"] = request.headers.get("content-type", "").replace("\r", "").replace("\n", "")
+    return str(header.get_param("charset", "") or "")
+
+
+def _refusal(status: int, code: str, headers: dict[str, str]) -> Response:
+    row = ERRORS[code]
+    body = orjson.dumps({"code": code, "text": row.en, "text_vi": row.vi})
+    return Response(body, status, headers, "application/json")
+
+
+def _answer(translation: Translation, *, hl7: bool) -> Response:
+    message = translation.message
+    status = 200 if translation.verdict == "translated" else 422
+    if any(problem.code == "FACILITY_NOT_ENTITLED" for problem in translation.problems):
+        status = 403
+    if hl7 and translation.ack:
+        return Response(translation.ack, status, media_type=_HL7)
+    body = {
+        "message_id": message["message_id"],
+        "control_id": message.get("control_id", ""),
+        "verdict": translation.verdict,
+        "ack": message["ack"],
+        "problems": [
+            {"code": p.code, "severity": p.severity, "path": p.path, "text": p.row.en, "text_vi": p.row.vi}
+            for p in translation.problems
+        ],
+        "events": message["events"],
+    }
+    return Response(orjson.dumps(body), status, media_type="application/json")

@@ -1,0 +1,284 @@
+"""The sweeper: heals messages that were half written, and translates again what somebody asks to replay.
+
+Half written: the gate died after the brokers had a message and before they had its events. The journal shows them: events
+that a message names and that no topic holds. They are made again from the raw bytes, with the same ids, and published.
+
+It runs in a thread of its own with its own connections: a database that is gone stops the sweeping, not the gate.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from adapters.inbound.gate import MESSAGES
+from adapters.inbound.raw_store import RawStore
+from adapters.inbound.received import Received, Translation
+from adapters.inbound.translate import translate
+from hub.access.credentials import Credentials
+from hub.bus import Out, Producer, Wire, consumer, dead_letter, event_out, read_at
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, Keyring, new_id, now
+from hub.contract.settings import Settings
+from hub.contract.topics import topic_of, topics
+from hub.store.database import available, connect
+
+REPLAYS: Final = "replay.v1"
+_STAGE: Final = "sweeper"
+_LOCK: Final = 7302  # of several gate processes one sweeps at a time
+_BATCH: Final = 500
+_BACK: Final = timedelta(days=7)  # how far back the first sweep looks
+_OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
+_WALK_WAIT_S: Final = 30.0
+
+_HALF_WRITTEN: Final = """
+    select message_id::text, topic, partition, record_offset,
+           array(select made::text from unnest(m.events) made
+                 where not exists (select 1 from journal_event e where e.event_id = made)) as missing
+    from journal_message m
+    where verdict = 'translated' and day >= %s and received_at >= %s and received_at < %s
+      and exists (select 1 from unnest(m.events) made where not exists (select 1 from journal_event e where e.event_id = made))
+    order by received_at limit %s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Ends of partitions at a moment: once the journal is past them, it knows all that was written before `at`."""
+
+    at: datetime
+    next_offsets: dict[tuple[str, int], int]
+
+
+class Sweeper:
+    """Runs in the gate's process, in a thread. `sweep` and `replay` are its two tasks, callable by themselves."""
+
+    def __init__(
+        self, settings: Settings, wire: Wire, producer: Producer, keyring: Keyring, raw_store: RawStore, credentials: Credentials
+    ) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._producer = producer
+        self._keyring = keyring
+        self._raw_store = raw_store
+        self._credentials = credentials
+        self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2})
+        self._ends: _Ends | None = None
+        self._checked_to: datetime | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=_STAGE, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, limit_s: float = 10.0) -> None:
+        """End after the message under way; a replay under way begins anew at the next start."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
+
+    def _run(self) -> None:
+        pause_s = min(5.0, max(0.1, self._settings.sweep_after_s / 4))
+        # A replay may take hours; until it is done nobody else is to begin it.
+        requests = consumer(self._settings.kafka_bootstrap, _STAGE, [REPLAYS], **{"max.poll.interval.ms": 86_400_000})
+        try:
+            while not self._stopping.is_set():
+                self._guarded(self.sweep)
+                request = requests.poll(pause_s)
+                while request is not None and request.error() is None and not self._stopping.is_set():
+                    if self._guarded(partial(self._execute, request, requests)):
+                        break
+                    self._stopping.wait(pause_s)
+        finally:
+            requests.close()
+
+    def _guarded(self, task: Callable[[], object]) -> bool:
+        """Do it; a fault is told and tried again later, and never leaves this thread. Returns: whether it was done."""
+        try:
+            task()
+        except HubError as stop:
+            telemetry.fault(_STAGE, stop.code, stop.where)
+        except KafkaException:
+            telemetry.fault(_STAGE, "BROKER_UNAVAILABLE")
+        except Exception as fault:  # the text may hold a value of a message: only its type is told
+            telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
+        else:
+            return True
+        return False
+
+    # --- half-written messages
+
+    def sweep(self) -> int:
+        """Publish the missing events of half-written messages. Returns: how many messages were healed.
+
+        Does nothing while the journal lags behind the topics: what it has not read yet is not missing.
+        Raises: HubError, when the database or the brokers do not answer.
+        """
+        healed = 0
+        with connect(self._settings.database_url.get_secret_value(), autocommit=True) as database, available():
+            if not cast("Any", database.execute("select pg_try_advisory_lock(%s)", (_LOCK,)).fetchone())[0]:
+                return 0
+            seen = dict[tuple[str, int], int]()
+            for topic, partition, next_offset in database.execute("select topic, partition, next_offset from journal_offset"):
+                seen[topic, partition] = next_offset
+            before = self._ends
+            caught_up = before is not None and all(seen.get(place, 0) >= end for place, end in before.next_offsets.items())
+            if caught_up and before is not None:
+                until = before.at - timedelta(seconds=self._settings.sweep_after_s)
+                since = self._checked_to or until - _BACK
+                day = since.astimezone(VIETNAM).date()
+                rows = database.execute(_HALF_WRITTEN, (day, since, until, _BATCH)).fetchall()
+                for message_id, topic, partition, offset, missing in rows:
+                    healed += self._heal(message_id, (topic, partition, offset), frozenset(missing))
+                if len(rows) < _BATCH:
+                    self._checked_to = until - _OVERLAP
+        if before is None or caught_up:
+            self._ends = self._now_ends()  # after the healing, so that what it wrote is waited for
+        return healed
+
+    def _heal(self, message_id: str, place: tuple[str, int, int], missing: frozenset[str]) -> bool:
+        try:
+            message = self._read(place)
+            # It was entitled when it came; naming its facility also stands in for an MSH-4 that it left empty.
+            again = self._translate(message, frozenset({message["facility"]}) if message["facility"] else None)
+        except HubError as stop:
+            if stop.retriable:
+                raise
+            telemetry.fault(_STAGE, stop.code, stop.where)  # its bytes are gone: nothing can be done here
+            return False
+        wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
+        # None of them: another version of the dialect reads it differently now, and what it says today counts.
+        outs = self._outs(wanted or again.events)
+        self._producer.publish_blocking(outs)
+        telemetry.message_swept(message_id, len(outs))
+        return True
+
+    def _now_ends(self) -> _Ends:
+        at = now()
+        names = [name for name, topic in topics().items() if "gate" in topic.written_by]
+        places = [TopicPartition(name, number) for name in names for number in range(topics()[name].partitions)]
+        found = self._admin.list_offsets({place: OffsetSpec.latest() for place in places}, request_timeout=10)  # type: ignore[no-untyped-call]  # it has no types
+        return _Ends(at, {(place.topic, place.partition): future.result().offset for place, future in found.items()})
+
+    # --- replays
+
+    def _execute(self, asked: Message, requests: Consumer) -> None:
+        """One request of the topic; its offset is committed when it is done."""
+        try:
+            _record, request = self._wire.unpack(asked.value())
+        except HubError as stop:
+            if stop.retriable:
+                raise
+            self._producer.publish_blocking([dead_letter(self._wire, _STAGE, stop.code, asked)])
+        else:
+            self.replay(request)
+        requests.commit(message=asked, asynchronous=False)
+
+    def replay(self, request: Event) -> tuple[int, int]:
+        """Translate again what a `hie.ReplayRequest` names, publish the events, and leave an audit event.
+
+        Messages are judged by the sender's credential as it is today. Events that were published before have the same ids.
+        Returns: messages translated, events published.
+        Raises:  HubError, when the brokers or the registry do not answer; the whole request is to be done again then.
+        """
+        count = published = 0
+        batch: list[Out] = []
+        for message in self._asked_for(request):
+            credential = self._credentials.of_name(message["sender"])
+            if credential is None:
+                continue
+            again = self._translate(message, credential.facilities)
+            count += again.verdict == "translated"
+            batch += self._outs(again.events)
+            if len(batch) >= _BATCH:
+                self._producer.publish_blocking(batch)
+                published, batch = published + len(batch), []
+        audit = {
+            "id": new_id("replay", request["id"]),
+            "at": now(),
+            "by": request["by"],
+            "action": "replay",
+            "target": f"{request['id']}: {count} messages, {published + len(batch)} events",
+            "reason": request["reason"],
+            "outcome": "done",
+        }
+        batch.append(Out("audit.v1", audit["id"], self._wire.pack("audit.v1", audit)))
+        self._producer.publish_blocking(batch)
+        published += len(batch) - 1
+        telemetry.replay_done(request["id"], count, published)
+        return count, published
+
+    def _asked_for(self, request: Event) -> Iterator[Event]:
+        ids = frozenset(request["message_ids"])
+        filters = [(name, request[name]) for name in ("sender", "facility", "message_type") if request[name]]
+        since, until = request["from_at"], request["to_at"]
+        for value in self._walk(since):
+            _record, message = self._wire.unpack(value)
+            in_time = (since is None or message["received_at"] >= since) and (until is None or message["received_at"] < until)
+            named = not ids or message["message_id"] in ids
+            if in_time and named and all(message[name] == wanted for name, wanted in filters):
+                yield message
+
+    def _walk(self, since: datetime | None) -> Iterator[bytes]:
+        """Every record of `message-received.v1` from a time on, as far as the topic goes now."""
+        reader = consumer(self._settings.kafka_bootstrap, "hie-replay", (), **{"enable.partition.eof": True})
+        try:
+            places = [TopicPartition(MESSAGES, number) for number in range(topics()[MESSAGES].partitions)]
+            if since is None:
+                ends = {place.partition: reader.get_watermark_offsets(place, timeout=10) for place in places}
+                starts = [TopicPartition(MESSAGES, number, low) for number, (low, _high) in ends.items()]
+            else:  # a record's time is never before its message's received_at
+                asked = [TopicPartition(MESSAGES, place.partition, int(since.timestamp() * 1000)) for place in places]
+                starts = reader.offsets_for_times(asked, timeout=10)
+            reader.assign(starts)
+            open_partitions = {place.partition for place in places}
+            deadline = now() + timedelta(seconds=_WALK_WAIT_S)
+            while open_partitions:
+                found = reader.consume(_BATCH, 0.5)
+                if found:
+                    deadline = now() + timedelta(seconds=_WALK_WAIT_S)
+                elif now() > deadline or self._stopping.is_set():
+                    raise HubError("BROKER_UNAVAILABLE", MESSAGES)
+                yield from _values(found, open_partitions)
+        finally:
+            reader.close()
+
+    # --- both
+
+    def _read(self, place: tuple[str, int, int]) -> Event:
+        [record] = read_at(self._settings.kafka_bootstrap, [place])
+        return self._wire.unpack(record.value())[1]
+
+    def _translate(self, message: Event, facilities: frozenset[str] | None) -> Translation:
+        """The message once more, under its own time, sender and charset, so that its events get the same ids."""
+        raw = self._raw_store.get(message["raw_ref"]) if message["raw_ref"] else message["raw"]
+        received = Received(
+            raw,
+            message["received_at"],
+            message["transport"],
+            message["sender"],
+            facilities,
+            message["test"],
+            charset=message["charset"],
+        )
+        return translate(received, self._keyring)
+
+    def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:
+        return [event_out(self._wire, topic_of(record), event) for record, event in events]
+
+
+def _values(found: list[Message], open_partitions: set[int]) -> Iterator[bytes]:
+    for message in found:
+        error = message.error()
+        if error is None:
+            yield message.value() or b""
+        elif error.code() == KafkaError._PARTITION_EOF:
+            open_partitions.discard(message.partition() or 0)
+        elif not error.retriable():
+            raise HubError("BROKER_UNAVAILABLE", MESSAGES)

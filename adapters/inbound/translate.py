@@ -1,0 +1,367 @@
+"""One message to events, a verdict and an acknowledgement: pure, whatever brought it.
+
+The walk: format → MSH → facility and dialect → charset → segments → type and version → entitlement → structure → mapping →
+verdict. It never raises. What ends it, by promises 2 and 3:
+
+| verdict | when | acknowledgement |
+|---|---|---|
+| translated | there is at least one event; everything odd about it is a warning | AA |
+| refused | type or version unsupported, sender not entitled, nothing representable, too large | AR or AE by the error's row |
+| quarantined | no readable frame, MSH, charset or XML; a fault of ours (TRANSLATION_FAILED) | AR, without MSA-2 where MSH cannot be read |
+
+A fault of ours is answered AR too. The bytes are durable and a person replays them once it is mended, so nothing is lost;
+sending them again would meet the same fault, and silence would hold up a lock-step sender with all its other patients. AA
+would be a lie: there are no events.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Final
+
+from adapters.dialects.claims import map_ehc, map_hoso
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
+from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_facility
+from adapters.formats.ack import acknowledge, answer_wanted
+from adapters.formats.ack import verdict as answer_to
+from adapters.formats.charset import Decoded, decode
+from adapters.formats.claim_xml import Reader, looks_like_envelope
+from adapters.formats.hl7v2 import Message, message_spans, parse
+from adapters.formats.mllp import Junk
+from adapters.formats.structure import VERSIONS, check
+from adapters.inbound.raw_store import raw_hash
+from adapters.inbound.received import Received, Translation
+from hub.contract.claim_tables import tables
+from hub.contract.directory import facilities
+from hub.contract.errors import HubError, Problem, Severity
+from hub.contract.events import VIETNAM, Event, Keyring, Origin, message_id
+from hub.contract.records import Source
+from hub.contract.topics import topic_of
+
+ENVELOPE: Final = "GIAMDINHHS"
+_QUARANTINED: Final = frozenset(
+    {
+        "BYTES_BETWEEN_FRAMES",
+        "FRAME_UNFINISHED",
+        "EMPTY_INPUT",
+        "FORMAT_UNKNOWN",
+        "MSH_UNREADABLE",
+        "SEVERAL_MESSAGES",
+        "CHARSET_UNREADABLE",
+        "XML_MALFORMED",
+        "XML_FORBIDDEN",
+        "TRANSLATION_FAILED",
+    }
+)
+_AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
+_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_LINE_END: Final = re.compile(rb"[\r\n]")
+_TIME: Final = re.compile(r"(\d{4,14})(?:\.\d+)?(?:([+-])(\d\d)(\d\d))?")
+_PROBLEMS_MAX: Final = 500  # kept of one message, errors first
+_BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
+
+
+class _Walk:
+    """What is known of a message so far. `header` is set once MSH could be read: before, an answer has no MSA-2."""
+
+    __slots__ = ("dialect", "header", "note", "problems", "received")
+
+    def __init__(self, received: Received) -> None:
+        raw = received.raw
+        digest = raw_hash(raw)
+        self.received = received
+        self.header: Message | None = None
+        self.dialect: Dialect | None = None
+        self.problems: list[Problem] = list(received.problems)
+        self.note: Event = {
+            "message_id": message_id(received.sender, received.received_at, digest),
+            "received_at": received.received_at,
+            "facility": "",
+            "sender": received.sender,
+            "transport": received.transport,
+            "format": "unknown",
+            "raw": raw,
+            "raw_hash": digest,
+            "raw_size": len(raw),
+            "test": received.test,
+        }
+
+
+def translate(received: Received, keyring: Keyring) -> Translation:
+    """Read one message.
+
+    received: its bytes, with whatever stands around them (framing, BOM, blank lines).
+    Returns:  always: what the message became, and what to answer once that is durable.
+    """
+    walk = _Walk(received)
+    try:
+        kind = _sniff(received.raw)
+        walk.note["format"] = kind
+        mapped = _envelope(walk, keyring) if kind == "xml" else _hl7(walk, keyring)
+    except HubError as stop:
+        if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
+            return _stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
+        return _stopped(walk, Problem(stop.code, Severity.ERROR, stop.where))
+    except Exception as fault:
+        return _stopped(walk, _fault(fault))
+    walk.problems += mapped.problems
+    if not mapped.events and not any(problem.severity is Severity.ERROR for problem in walk.problems):
+        walk.problems.append(Problem("NOTHING_REPRESENTABLE", Severity.ERROR))
+    return _finished(walk, mapped.events)
+
+
+def refused(received: Received, code: str, path: str = "") -> Translation:
+    """A message that another limit than its content keeps out, such as a record that would be too large."""
+    return _stopped(_Walk(received), Problem(code, Severity.ERROR, path))
+
+
+def failed(received: Received, fault: Exception) -> Translation:
+    """A message that a fault of ours keeps out; where it stands in our code is told, its text is not."""
+    return _stopped(_Walk(received), _fault(fault))
+
+
+def unframed(received: Received, junk: Junk) -> Translation:
+    """What never was a whole frame: stray bytes, an unfinished or an oversize one. Only the last is answered."""
+    walk = _Walk(received)
+    walk.note["raw_size"] = junk.size
+    problem = junk.problem or Problem("BYTES_BETWEEN_FRAMES")
+    return _stopped(walk, Problem(problem.code, Severity.ERROR, problem.path))
+
+
+def split(raw: bytes) -> list[bytes]:
+    """The messages of a file, in order, each byte for byte; [] if there is nothing in it.
+
+    Batch headers and trailers (FHS, BHS, BTS, FTS) are left out. What else stands outside messages is a part of its own,
+    so that it ends in quarantine, not in silence. A file of anything but HL7 is one part.
+    """
+    if not raw.strip(_AROUND):
+        return []
+    if raw[:2] in _UTF16_MARKS or looks_like_envelope(raw):
+        return [raw]
+    spans = message_spans(raw.decode("latin-1"))  # a byte a character: offsets are those of the bytes
+    if not spans:
+        return [raw]
+    parts: list[bytes] = []
+    at = 0
+    for start, stop in [*spans, (len(raw), len(raw))]:
+        lines = [line for line in _LINE_END.split(raw[at:start]) if not line.strip(_AROUND).startswith(_BATCH_SEGMENTS)]
+        outside = b"\r".join(lines).strip(_AROUND)
+        if outside:
+            parts.append(outside)
+        if stop > start:
+            parts.append(raw[start:stop])
+        at = stop
+    return parts
+
+
+# --- HL7 v2 -----------------------------------------------------------------------------------------------------------
+
+
+def _sniff(raw: bytes) -> str:
+    head = raw[:1024].lstrip(_AROUND)
+    if not head and not raw.strip(_AROUND):
+        raise HubError("EMPTY_INPUT")
+    if head[:2] in _UTF16_MARKS:
+        head = head[2:].replace(b"\0", b"").lstrip(_AROUND)
+    if head[:3] == b"MSH":
+        return "hl7"
+    if head[:1] == b"<":
+        return "xml"
+    if head[:3] in (b"FHS", b"BHS"):
+        raise HubError("SEVERAL_MESSAGES", head[:3].decode())
+    raise HubError("MSH_UNREADABLE" if head[:3].upper() == b"MSH" or b"\rMSH|" in head else "FORMAT_UNKNOWN")
+
+
+def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
+    received, note = walk.received, walk.note
+    raw = received.raw
+    if raw.isascii():
+        decoded = Decoded(raw.decode("ascii"), "ascii", ())
+        message = walk.header = parse(decoded.text)
+        _identify(walk, message)
+    else:
+        # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
+        walk.header = _read_header(raw)
+        dialect = _identify(walk, walk.header)
+        decoded = decode(raw, dialect.charset, received.charset or None)
+        message = walk.header = parse(decoded.text)
+    note["charset"] = decoded.charset
+    walk.problems += decoded.problems
+    walk.problems += message.problems
+    if message.names.count("MSH") > 1:
+        raise HubError("SEVERAL_MESSAGES", "MSH[2]")
+    kind = note["message_type"] = message_type(message)
+    if kind not in SUPPORTED:
+        raise HubError("TYPE_UNSUPPORTED", "MSH-9")
+    _check_version(walk, message)
+    if not message.control_id:
+        walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))
+    _check_facility(walk, "MSH-4")
+    walk.problems += check(message)
+    context = Context(_origin(walk, message), keyring, note["facility"])
+    assert walk.dialect is not None
+    if kind in CLAIM_TYPES:
+        return map_ehc(message, walk.dialect, context)
+    return map_message(message, walk.dialect, context)
+
+
+def _read_header(raw: bytes) -> Message:
+    """MSH alone. Raises: HubError(MSH_UNREADABLE)."""
+    if raw[:2] in _UTF16_MARKS:
+        return parse(decode(raw).text.lstrip("\ufeff\x0b\r\n\t ").replace("\n", "\r").partition("\r")[0])
+    line = _LINE_END.split(raw.lstrip(_AROUND), maxsplit=1)[0]
+    return parse(line.decode("latin-1"))
+
+
+def _identify(walk: _Walk, message: Message) -> Dialect:
+    note, header = walk.note, message.header
+    facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+    walk.dialect = dialect
+    note["facility"] = facility
+    note["control_id"] = message.control_id
+    note["version"] = message.version
+    note["message_type"] = message_type(message)
+    note["dialect"], note["dialect_version"] = dialect.name, dialect.version
+    note["test"] = walk.received.test or header.get(11) in ("T", "D")
+    return dialect
+
+
+@lru_cache(maxsize=4096)
+def _resolve(application: str, _whole: str, facility: tuple[str, ...]) -> tuple[str, Dialect]:
+    return resolve_facility(application, facility)
+
+
+def _check_version(walk: _Walk, message: Message) -> None:
+    if not message.version:
+        walk.problems.append(Problem("FIELD_MISSING", Severity.WARNING, "MSH-12"))
+    elif message.version not in VERSIONS:
+        raise HubError("VERSION_UNSUPPORTED", "MSH-12")
+
+
+def _check_facility(walk: _Walk, path: str) -> None:
+    """Whether the sender may speak for the facility; one that speaks for a single facility need not name it."""
+    entitled = walk.received.facilities
+    if not walk.note["facility"] and entitled is not None and len(entitled) == 1:
+        walk.note["facility"] = next(iter(entitled))
+        walk.problems.append(Problem("FIELD_MISSING", Severity.WARNING, path))
+    facility = walk.note["facility"]
+    if entitled is not None and facility not in entitled:
+        raise HubError("FACILITY_NOT_ENTITLED", path)
+    if facility not in facilities():
+        walk.problems.append(Problem("FACILITY_UNKNOWN", Severity.WARNING, path))
+
+
+def _origin(walk: _Walk, message: Message | None) -> Origin:
+    note = walk.note
+    source: Source = {
+        "sender": note["sender"],
+        "application": message.header.get(3) if message else "",
+        "message_type": note["message_type"],
+        "control_id": note.get("control_id", ""),
+        "dialect": note["dialect"],
+        "dialect_version": note["dialect_version"],
+        "charset": note.get("charset", ""),
+    }
+    stated_at = _stated_at(message.header.get(7)) if message else ""
+    return Origin(note["message_id"], note["received_at"], source, note["test"], stated_at)
+
+
+def _stated_at(text: str) -> str:
+    """MSH-7 as digits of Vietnam's time, "" if it is no time; times without a zone are Vietnam's."""
+    found = _TIME.fullmatch(text)
+    if not found:
+        return ""
+    digits, sign, hours, minutes = found.groups()
+    if sign is None or (sign, hours, minutes) == ("+", "07", "00") or len(digits) < 12:
+        return digits
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    try:
+        moment = datetime.strptime(digits.ljust(14, "0"), "%Y%m%d%H%M%S").replace(
+            tzinfo=timezone(offset if sign == "+" else -offset)
+        )
+        return f"{moment.astimezone(VIETNAM):%Y%m%d%H%M%S}"
+    except (ValueError, OverflowError):
+        return digits
+
+
+# --- the insurance XML ------------------------------------------------------------------------------------------------
+
+
+def _envelope(walk: _Walk, keyring: Keyring) -> Mapped:
+    """Every HOSO of an envelope. A broken one is refused alone; an envelope that breaks off is quarantined as a whole."""
+    note = walk.note
+    dialect = walk.dialect = load_dialect(STANDARD)
+    note |= {"message_type": ENVELOPE, "dialect": dialect.name, "dialect_version": dialect.version}
+    reader = Reader(walk.received.raw.lstrip(_AROUND), {name: list(table) for name, table in tables().items()})
+    mapped = Mapped()
+    origin = _origin(walk, None)
+    for hoso in reader:
+        if hoso.number == 1 or not note["facility"]:
+            note["facility"] = _resolve("", hoso.ma_cskcb, (hoso.ma_cskcb,))[0]
+            _check_facility(walk, "MACSKCB")
+        facility = _resolve("", hoso.ma_cskcb, (hoso.ma_cskcb,))[0] if hoso.ma_cskcb else note["facility"]
+        if walk.received.facilities is not None and facility not in walk.received.facilities:
+            mapped.problems.append(Problem("FACILITY_NOT_ENTITLED", Severity.ERROR, f"HOSO[{hoso.number}]"))
+            continue
+        one = map_hoso(hoso, Context(origin, keyring, facility))
+        mapped.events += one.events
+        mapped.problems += one.problems
+    mapped.problems += reader.problems
+    return mapped
+
+
+# --- the outcome ------------------------------------------------------------------------------------------------------
+
+
+def _fault(fault: Exception) -> Problem:
+    """Names the line of our code, for whoever mends it; never the exception's text, which may quote the message."""
+    trace = fault.__traceback__
+    place = ""
+    while trace is not None:
+        place = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return Problem("TRANSLATION_FAILED", Severity.ERROR, f"{type(fault).__name__} {place}".strip())
+
+
+def _stopped(walk: _Walk, problem: Problem) -> Translation:
+    walk.problems.append(problem)
+    return _finished(walk, [])
+
+
+def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
+    note, problems = walk.note, walk.problems
+    if len(problems) > _PROBLEMS_MAX:
+        problems = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)[:_PROBLEMS_MAX]
+    if events:
+        verdict, outcome = "translated", "AA"  # what could not be read of it is told; sending it again would not cure it
+    else:
+        codes = {problem.code for problem in problems if problem.severity is Severity.ERROR}
+        verdict = "quarantined" if codes & _QUARANTINED else "refused"
+        outcome = answer_to(problems)
+    answer = _answer_code(walk, verdict, outcome)
+    note["verdict"] = verdict
+    note["ack"] = answer
+    note["problems"] = [{"code": p.code, "severity": p.severity.value, "path": p.path} for p in problems]
+    note["events"] = [{"event_id": event["meta"]["event_id"], "topic": topic_of(record)} for record, event in events]
+    ack = b""
+    if answer:
+        told = problems
+        if walk.dialect is not None and not walk.dialect.ack.warnings:
+            told = [problem for problem in problems if problem.severity is Severity.ERROR]
+        ident = note["message_id"].replace("-", "")[:20]  # MSH-10 holds twenty characters
+        ack = acknowledge(walk.header, answer, told, control_id=ident, now=walk.received.received_at.astimezone(VIETNAM)).encode()
+    return Translation(note, tuple(events), tuple(problems), verdict, ack)
+
+
+def _answer_code(walk: _Walk, verdict: str, outcome: str) -> str:
+    """What to put into MSA-1; "" for silence."""
+    if not outcome or (walk.header is not None and walk.header.type == "ACK"):
+        return ""  # an acknowledgement is never acknowledged: two machines would go on for ever
+    if walk.dialect is not None and verdict != "translated" and walk.dialect.ack.refused != "coded":
+        if walk.dialect.ack.refused == "none":
+            return ""
+        outcome = walk.dialect.ack.refused
+    return answer_wanted(walk.header, outcome)
