@@ -429,7 +429,7 @@ def results(seed: int, n: int, *, lines: int = 14) -> Iterator[bytes]:
         yield "\r".join(
             (
                 _header(chance, "01940", "01004", "ORU^R01^ORU_R01", f"SIMR{order}"),
-                _patient(chance, number),
+                _patient(chance, seed, number),
                 f"PV1|1|O|K01|||||||||||||||||SIM{seed}.{number:08d}",
                 f"ORC|RE|SIMO{order}|SIMF{order}",
                 f"OBR|1|SIMO{order}|SIMF{order}|22.0121.1369^Tổng phân tích tế bào máu ngoại vi^VN-DVKT"
@@ -452,7 +452,7 @@ def referrals(seed: int, n: int, *, issuer: str = "01731", receiver: str = "0102
                 f"RF1|P|R||||{slip}|20261123|20261207||1",
                 f"PRD|RP||||||{issuer}^BYT-384^FI",
                 f"PRD|RT||||||{receiver}^BYT-384^FI",
-                _patient(chance, number),
+                _patient(chance, seed, number),
                 f"DG1|1||{illness}^{text}^ICD-10|||F|||||||||1",
                 f"PV1|1|O|K01|||||||||||||||||SIM{seed}.{number:08d}",
                 "",
@@ -465,8 +465,8 @@ def _header(chance: random.Random, sender: str, receiver: str, kind: str, contro
     return f"MSH|^~\\&|SIM|{sender}|HIE|{receiver}|2026112309{second}||{kind}|{control_id}|P|2.5.1|||AL|NE|||UNICODE UTF-8"
 
 
-def _patient(chance: random.Random, number: int) -> str:
-    person = f"{number % 10**9:09d}"
+def _patient(chance: random.Random, seed: int, number: int) -> str:
+    person = f"{(seed * 100_003 + number) % 10**9:09d}"  # each seed has people of its own
     born = f"{chance.randint(1940, 2008)}{chance.randint(1, 12):02d}{chance.randint(1, 28):02d}"
     name = f"{chance.choice(_FAMILIES)}^{chance.choice(_GIVEN)}^{chance.choice(_MIDDLES)}"
     numbers = f"BN{person}^^^VN-CSKCB-01004^MR~001{person}^^^BCA^NI~GD401{int(person):010d}^^^VSS^HC"
