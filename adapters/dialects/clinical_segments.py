@@ -1,0 +1,393 @@
+"""Clinical events as segments: what `render` writes for results, orders, encounters, referral slips and follow-up slips.
+
+Each value stands where `vendors/_standard.toml` reads it first, so our own door reads what it wrote. Not carried: that an
+identifier was inferred, the code behind a coded result, and fields of XML13 and XML14 that the profile has no place for.
+"""
+
+import re
+from typing import Any, Final
+
+from adapters.formats.hl7v2 import Component, Value
+from hub.contract.events import Event
+
+Segments = list[list[Value]]
+
+_SEX: Final = {"1": "M", "2": "F", "3": "O"}
+_IDENTIFIER_TYPES: Final = {
+    "SDDCN": "NI",
+    "CMND9": "CMND",
+    "PASSPORT": "PPN",
+    "BHYT_CARD": "HC",
+    "BHXH_NUMBER": "SB",
+    "MRN": "MR",
+    "BIRTH_CERTIFICATE_NO": "BR",
+    "TEMP": "PNT",
+}
+_NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
+_ORDER_CONTROL: Final = {"PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD"}
+_SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
+    "dau_hieu_ls": "VN-DHLS",
+    "qt_benhly": "VN-QTBL",
+    "tomtat_kq": "VN-TTKQ",
+    "pp_dieutri": "VN-PPDT",
+    "huong_dieu_tri": "VN-HDT",
+    "phuongtien_vc": "VN-PTVC",
+    "tinh_trang_ct": "VN-TTCT",
+    "ma_ttdv": "VN-TTDV",
+}
+
+
+# --- parts that several messages share --------------------------------------------------------------------------------
+
+
+def segment(name: str, fields: dict[int, Value]) -> list[Value]:
+    """A segment by field number."""
+    return [name, *(fields.get(number, "") for number in range(1, max(fields, default=0) + 1))]
+
+
+def code(value: Event) -> tuple[Component, ...]:
+    """CE of a `Code`."""
+    return tuple(value.get(name, "") for name in ("code", "display", "system", "alt_code", "alt_display", "alt_system"))
+
+
+def name_parts(full_name: str) -> tuple[Component, ...]:
+    """XPN of a Vietnamese name: the first word is the family, the last the given name."""
+    family, _, rest = full_name.partition(" ")
+    middle, _, given = rest.rpartition(" ")
+    return (family, given, middle)
+
+
+def known_part(born: str) -> str:
+    """A date without its unknown parts: 195700000000 is 1957 in HL7."""
+    while len(born) > 4 and born.isdigit() and born.endswith("00"):
+        born = born[:-2]
+    return born
+
+
+def person_segment(person: Event) -> list[Value]:
+    """PID. An identifier that follows from a card is left out: the reader derives it again."""
+    identifiers = person.get("identifiers") or []
+    cards = {each["value"] for each in identifiers if each.get("type") == "BHYT_CARD"}
+    stated = [
+        each
+        for each in identifiers
+        if not (each.get("inferred") and any(card != each["value"] and card.endswith(each["value"]) for card in cards))
+    ]
+    numbers: Value = [
+        (
+            each.get("value", ""),
+            "",
+            "",
+            each.get("issuer", ""),
+            _IDENTIFIER_TYPES.get(each.get("type", ""), ""),
+            "",
+            each.get("valid_from", ""),
+            each.get("valid_to", ""),
+        )
+        for each in stated
+    ]
+    sex = person.get("gioi_tinh", "")
+    address: tuple[Component, ...] = (
+        person.get("dia_chi", ""), "", "", person.get("matinh_cu_tru", ""), "", "", "", "", person.get("maxa_cu_tru", ""),
+    )  # fmt: skip
+    return segment(
+        "PID",
+        {
+            1: "1",
+            3: numbers,
+            5: name_parts(person.get("ho_ten", "")),
+            7: known_part(person.get("ngay_sinh", "")),
+            8: _SEX.get(sex, sex),
+            11: address,
+            13: person.get("dien_thoai", ""),
+            22: person.get("ma_dantoc", ""),
+            26: person.get("ma_quoctich", ""),
+        },
+    )
+
+
+def insurance_segments(person: Event) -> Segments:
+    """One IN1 a card."""
+    cards = [each for each in person.get("identifiers") or [] if each.get("type") == "BHYT_CARD"]
+    return [
+        segment(
+            "IN1",
+            {1: str(n), 2: "BHYT", 3: "VSS", 12: card.get("valid_from", ""), 13: card.get("valid_to", ""), 36: card["value"]},
+        )
+        for n, card in enumerate(cards, 1)
+    ]
+
+
+def diagnosis_segments(event: Event) -> Segments:
+    """One DG1 a diagnosis."""
+    return [
+        segment(
+            "DG1",
+            {
+                1: str(n),
+                3: (each.get("ma_benh", ""), each.get("chan_doan", ""), "ICD-10" if each.get("ma_benh") else ""),
+                6: each.get("type", ""),
+                15: "1" if each.get("main") else "",
+            },
+        )
+        for n, each in enumerate(event.get("diagnoses") or [], 1)
+    ]
+
+
+def note_segments(notes: list[str] | None) -> Segments:
+    """One NTE a note."""
+    return [["NTE", str(n), "", text] for n, text in enumerate(notes or [], 1)]
+
+
+def visit_segment(event: Event, more: dict[int, Value] | None = None) -> list[Value]:
+    """PV1 with the encounter key."""
+    return segment("PV1", {1: "1", 2: event.get("patient_class", ""), 19: event.get("ma_lk", ""), **(more or {})})
+
+
+def _licence(number: str) -> Value:
+    return (number, *[""] * 11, "LN") if number else ""
+
+
+# --- results and orders -----------------------------------------------------------------------------------------------
+
+
+def result_segments(event: Event) -> Segments:
+    """What follows MSH in ORU^R01."""
+    placer, filler = (event.get("placer", ""), event.get("orderer", "")), event.get("filler", "")
+    request = segment(
+        "OBR",
+        {
+            1: "1",
+            2: placer,
+            3: filler,
+            4: code(event.get("service") or {}),
+            7: event.get("sampled_at", ""),
+            14: event.get("received_in_lab_at", ""),
+            15: event.get("specimen_type", ""),
+            22: event.get("reported_at", ""),
+            25: event.get("status", ""),
+            32: ((event["ma_bs_doc_kq"],),) if event.get("ma_bs_doc_kq") else "",
+        },
+    )
+    lines = [line for each in event.get("observations") or [] for line in _observation(each)]
+    if event.get("ket_luan"):
+        lines.append(segment("OBX", {2: "TX", 3: ("KL", "Kết luận"), 5: event["ket_luan"], 11: event.get("status", "")}))
+    return [
+        person_segment(event.get("person") or {}),
+        visit_segment(event),
+        ["ORC", "RE", placer, filler],
+        request,
+        *note_segments(event.get("notes")),
+        *lines,
+    ]
+
+
+def _observation(line: Event) -> Segments:
+    laboratory = line.get("performer", "")
+    row = segment(
+        "OBX",
+        {
+            1: line.get("set_id", ""),
+            2: line.get("value_type", ""),
+            3: code(line.get("code") or {}),
+            4: line.get("sub_id", ""),
+            5: _value(line),
+            6: line.get("don_vi_do", ""),
+            7: line.get("reference_range", ""),
+            8: [*(line.get("flags") or [])],
+            11: line.get("status", ""),
+            14: line.get("observed_at", ""),
+            15: laboratory,
+            16: _licence(line.get("ma_bs_doc_kq", "")),
+            18: line.get("ma_may", ""),
+        },
+    )
+    return [row, *note_segments(line.get("notes"))]
+
+
+def _value(line: Event) -> Value:
+    """OBX-5 by OBX-2."""
+    value = line.get("gia_tri") or line.get("mo_ta") or ""
+    kind = line.get("value_type", "")
+    if kind == "SN":
+        found = _NUMBER.fullmatch(value)
+        return (found[1] or "", found[2]) if found else ("", value)
+    if kind in ("CE", "CWE", "CNE", "CF"):
+        return ("", value)
+    if kind == "ED":
+        return ("", *value.split("/", 1))
+    return str(value)
+
+
+def order_segments(event: Event, version: str) -> Segments:
+    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places."""
+    modern = version >= "2.5"
+    number, filler = event.get("placer", ""), (event.get("filler", ""), event.get("performer", ""))
+    common = segment(
+        "ORC",
+        {
+            1: _ORDER_CONTROL.get(event.get("action", ""), ""),
+            2: number,
+            3: filler,
+            4: event.get("group", ""),
+            7: "" if modern else ("", "", "", "", "", event.get("priority", "")),
+            9: event.get("ordered_at", ""),
+            12: _licence(event.get("ma_bac_si", "")),
+        },
+    )
+    built: Segments = [
+        person_segment(event.get("person") or {}),
+        visit_segment(event),
+        *insurance_segments(event.get("person") or {}),
+    ]
+    specimen, sample = event.get("specimen_type", ""), event.get("specimen_id", "")
+    for n, service in enumerate(event.get("services") or [{}], 1):
+        built.append(common)
+        if modern and event.get("priority"):
+            built.append(segment("TQ1", {1: "1", 9: event["priority"]}))
+        built.append(segment("OBR", {1: str(n), 2: number, 3: filler, 4: code(service), 15: "" if modern else specimen}))
+        if n == 1:
+            built += note_segments(event.get("notes")) + diagnosis_segments(event)
+            if modern and (specimen or sample):
+                built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
+    return built
+
+
+# --- encounters and slips ---------------------------------------------------------------------------------------------
+
+
+def encounter_segments(event: Event, recorded_at: str) -> Segments:
+    """What follows MSH in ADT. recorded_at: for EVN-2."""
+    visit = visit_segment(
+        event,
+        {
+            3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", "")),
+            7: _licence(event.get("ma_bac_si", "")),
+            20: event.get("ma_doituong_kcb", ""),
+            36: event.get("ma_loai_rv", ""),
+            37: event.get("ma_noi_den", ""),
+            44: event.get("ngay_vao", ""),
+            45: event.get("ngay_ra", ""),
+        },
+    )
+    local = {
+        2: event.get("ma_dkbd", ""),
+        9: event.get("ma_doituong_kcb", ""),
+        10: event.get("ma_noi_di", ""),
+        11: event.get("slip", ""),
+    }
+    claim = {3: event.get("ma_loai_kcb", ""), 5: event.get("ket_qua_dtri", "")}
+    return [
+        ["EVN", "", recorded_at],
+        person_segment(event.get("person") or {}),
+        visit,
+        *([segment("PV2", {3: ("", event["ly_do_vv"])})] if event.get("ly_do_vv") else []),
+        *diagnosis_segments(event),
+        *insurance_segments(event.get("person") or {}),
+        *([segment("ZIN", {1: "1", **local})] if any(local.values()) else []),
+        *([segment("ZCL", {**claim})] if any(claim.values()) else []),
+    ]
+
+
+def referral_segments(event: Event) -> Segments:
+    """What follows MSH in REF^I12, I13 and I14."""
+    slip: Event = event.get("xml13") or {}
+    issuer = event.get("ma_cskcb", "")
+    numbers: list[Any] = [slip.get("so_chuyentuyen", "")]
+    if slip.get("so_hoso"):
+        numbers.append((slip["so_hoso"], "SO_HOSO"))
+    form = segment(
+        "RF1",
+        {
+            1: "P",
+            2: event.get("priority", ""),
+            6: (event.get("slip", ""), issuer),
+            7: event.get("issued_on", ""),
+            8: event.get("expires_on", ""),
+            10: (slip.get("ma_lydo_ct", ""), event.get("reason", "")),
+            11: numbers,
+        },
+    )
+    doctor = slip.get("ma_bac_si", "")
+    own: list[Any] = [(issuer, "FI")]
+    if doctor:
+        own.append((doctor, "LN"))
+    sender = segment("PRD", {1: "RP", 7: own, 8: slip.get("ngay_vao", ""), 9: slip.get("ngay_ra", "")})
+    before: Segments = [segment("PRD", {1: "PP", 7: (code_, "FI")}) for code_ in slip.get("ma_cskcb_di", "").split(";") if code_]
+    person = event.get("person") or {}
+    local = {13: slip.get("ma_nghe_nghiep", "")}
+    return [
+        form,
+        sender,
+        segment("PRD", {1: "RT", 7: (event.get("ma_cskcb_den", ""), "FI")}),
+        *before,
+        person_segment(person),
+        *insurance_segments(person),
+        *([segment("ZIN", {1: "1", **local})] if any(local.values()) else []),
+        *diagnosis_segments(event),
+        *_slip_texts(slip),
+        visit_segment(event, {36: slip.get("ma_loai_rv", "")}),
+    ]
+
+
+def _slip_texts(slip: Event) -> Segments:
+    built: Segments = [
+        segment("OBX", {2: "TX", 3: item, 5: slip[name], 11: "F"}) for name, item in _SLIP_TEXTS.items() if slip.get(name)
+    ]
+    if slip.get("hoten_nguoi_ht") or slip.get("chucdanh_nguoi_ht"):
+        escort = (slip.get("hoten_nguoi_ht", ""), slip.get("chucdanh_nguoi_ht", ""))
+        built.append(segment("OBX", {2: "ST", 3: "VN-NHT", 5: escort, 11: "F"}))
+    for number, row in enumerate(built, 1):
+        row[1] = str(number)
+    return built
+
+
+def answer_segments(event: Event) -> Segments:
+    """What follows MSH in RRI^I12: the receiving facility's word, or the hub's, about a slip, to its issuer."""
+    action = event.get("action", "")
+    status = {"REJECTED": "R", "EXPIRED": "E"}.get(action, "A")
+    reason: Value = ("", event["reason"]) if event.get("reason") else (action if action in ("ARRIVED", "EXPIRED") else "")
+    form = segment(
+        "RF1",
+        {
+            1: status,
+            2: event.get("priority", ""),
+            6: (event.get("slip", ""), event.get("ma_cskcb", "")),
+            7: event.get("issued_on", ""),
+            8: event.get("expires_on", ""),
+            10: reason,
+        },
+    )
+    return [
+        form,
+        segment("PRD", {1: "RP", 7: (event.get("ma_cskcb", ""), "FI")}),
+        segment("PRD", {1: "RT", 7: (event.get("ma_cskcb_den", ""), "FI")}),
+        person_segment(event.get("person") or {}),
+        *diagnosis_segments(event),
+        visit_segment(event),
+    ]
+
+
+def follow_up_segments(event: Event) -> Segments:
+    """What follows MSH in SIU."""
+    slip: Event = event.get("xml14") or {}
+    schedule = segment(
+        "SCH",
+        {
+            2: event.get("slip", ""),
+            7: ("", event["reason"]) if event.get("reason") else "",
+            11: ("", "", "", event.get("ngay_hen_kl", "")),
+            16: _licence(event.get("ma_bac_si", "")),
+        },
+    )
+    person, route = event.get("person") or {}, slip.get("ma_doituong_kcb", "")
+    visit = visit_segment(event, {20: route, 44: slip.get("ngay_vao", ""), 45: slip.get("ngay_ra", "")})
+    return [
+        schedule,
+        person_segment(person),
+        visit,
+        *([segment("OBX", {1: "1", 2: "ST", 3: "VN-TTDV", 5: slip["ma_ttdv"], 11: "F"})] if slip.get("ma_ttdv") else []),
+        *diagnosis_segments(event),
+        *insurance_segments(person),
+        *([segment("ZIN", {1: "1", 9: route})] if route else []),
+    ]

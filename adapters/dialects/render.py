@@ -1,0 +1,247 @@
+"""Events outward: JSON, HL7 v2 in the recipient's dialect, or the insurance envelope.
+
+What is written here our own door reads again with equal content, as far as HL7 has a place for it (a test holds it to that).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from adapters.dialects.claim_segments import ehc_segments
+from adapters.dialects.claims import official
+from adapters.dialects.clinical_segments import (
+    Segments,
+    answer_segments,
+    encounter_segments,
+    follow_up_segments,
+    order_segments,
+    referral_segments,
+    result_segments,
+    segment,
+)
+from adapters.dialects.profile import Dialect
+from adapters.formats import claim_xml
+from adapters.formats.charset import charset_name, encode
+from adapters.formats.hl7v2 import Value, build
+from hub.contract.claim_tables import tables
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, to_json
+
+APPLICATION: Final = "HIE"  # MSH-3 of whatever the hub writes
+_TERMINATORS: Final = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
+_DECLARED: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "latin-1": "8859/1"}
+_ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED"))
+_EHC_VERSION: Final = "2.6"  # the first that has EHC
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How one event goes into a message.
+
+    type:    MSH-9 as code, trigger, structure.
+    sender:  MSH-4: whose word it is.
+    version: MSH-12.
+    """
+
+    type: tuple[str, str, str]
+    sender: str
+    version: str
+
+
+def as_json(record: str, event: Event) -> bytes:
+    """The event as JSON: amounts as text, times in ISO 8601."""
+    return to_json(event)
+
+
+def as_xml(record: str, event: Event) -> bytes:
+    """The insurance envelope of a `hie.Claim`, with one HOSO.
+
+    Raises: HubError(TYPE_UNSUPPORTED) for another record.
+    """
+    if record != "hie.Claim":
+        raise HubError("TYPE_UNSUPPORTED", f"{record} as the insurance envelope")
+    return claim_xml.write(
+        [official(event)],
+        tables(),
+        ma_cskcb=event["ma_cskcb"],
+        ngaylap=event.get("ngaylap", ""),
+        signature=(event.get("signature") or b"").decode("utf-8", "replace"),
+    )
+
+
+def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, control_id: str, receiving_facility: str) -> bytes:
+    """One HL7 v2 message in the recipient's version, charset and line ends.
+
+    now:                for MSH-7, aware.
+    receiving_facility: MA_CSKCB of the recipient; MSH-5 and MSH-6 name it as its own system does.
+    Raises: HubError(TYPE_UNSUPPORTED) for a record that HL7 has no message for.
+    """
+    written = _RECORDS.get(record)
+    if written is None:
+        raise HubError("TYPE_UNSUPPORTED", f"{record} as HL7")
+    time = f"{now.astimezone(VIETNAM):%Y%m%d%H%M%S}"
+    form, body = written(event, dialect.send.version, time)
+    charset = charset_name(dialect.send.charset)
+    alias = next((each for each in dialect.aliases if each.code == receiving_facility), None)
+    structure = form.type[2] if form.version >= "2.4" else ""
+    header: list[Value] = [
+        "MSH",
+        APPLICATION,
+        form.sender,
+        alias.application if alias else "",
+        alias.name if alias else receiving_facility,
+        time,
+        "",
+        (form.type[0], form.type[1], structure),
+        control_id,
+        "T" if event["meta"].get("test") else "P",
+        form.version,
+        *("",) * 5,  # MSH-15 and MSH-16 are empty: the recipient answers in original mode
+        _DECLARED.get(charset, ""),
+    ]
+    segments = [header, *body] if record != "hie.Claim" else _claim(header, event)
+    text = build(segments)
+    return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
+
+
+# --- which message, and whose word ------------------------------------------------------------------------------------
+
+
+def _result(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    return _Form(("ORU", "R01", "ORU_R01"), event.get("ma_cskcb", ""), version), result_segments(event)
+
+
+def _order(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    kind = ("OML", "O21", "OML_O21") if version >= "2.5" else ("ORM", "O01", "ORM_O01")
+    return _Form(kind, event.get("ma_cskcb", ""), version), order_segments(event, version)
+
+
+def _encounter(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    opened = "A01" if event.get("patient_class") == "I" else "A04"
+    trigger = {"CLOSED": "A03", "UPDATED": "A08"}.get(event.get("action", ""), opened)
+    structure = "ADT_A03" if trigger == "A03" else "ADT_A01"
+    return _Form(("ADT", trigger, structure), event.get("ma_cskcb", ""), version), encounter_segments(event, time)
+
+
+def _referral(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    action = event.get("action", "")
+    if action in _ANSWERS:
+        sender = event.get("by_facility") or APPLICATION
+        return _Form(("RRI", "I12", "RRI_I12"), sender, version), answer_segments(event)
+    trigger = {"MODIFIED": "I13", "CANCELLED": "I14"}.get(action, "I12")
+    return _Form(("REF", trigger, "REF_I12"), event.get("ma_cskcb", ""), version), referral_segments(event)
+
+
+def _follow_up(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    trigger = {"MOVED": "S13", "CANCELLED": "S15"}.get(event.get("action", ""), "S12")
+    return _Form(("SIU", trigger, "SIU_S12"), event.get("ma_cskcb", ""), version), follow_up_segments(event)
+
+
+def _claim_form(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    kind = ("EHC", "E02", "EHC_E02") if event.get("action") == "CANCELLED" else ("EHC", "E01", "EHC_E01")
+    return _Form(kind, event["ma_cskcb"], max(version, _EHC_VERSION)), []
+
+
+def _claim(header: list[Value], event: Event) -> Segments:
+    return ehc_segments(
+        header,
+        official(event),
+        day=event.get("ngaylap", ""),
+        version=event["meta"]["revision"]["version"],
+        cancelled=event.get("action") == "CANCELLED",
+    )
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    """EHC^E10: IPR with what the fund grants, IVC with what was claimed, and one ADJ a finding."""
+    granted, claimed = event.get("t_bhtt_gd"), event.get("t_bhtt")
+    status = {"REJECTED": "REJ", "CANCELLED": "ADJZER"}.get(event.get("verdict", ""), "ADJSUB" if granted == claimed else "ADJ")
+    key = event.get("ma_lk", "")
+    body: Segments = [
+        segment("MSA", {1: "AA", 2: event.get("claim_event_id", "")}),
+        segment(
+            "IPR",
+            {
+                1: event.get("claim_event_id", ""),
+                2: (key, event.get("ma_cskcb", "")),
+                3: event["meta"]["event_id"],
+                4: status,
+                5: time,
+                6: _money(granted),
+            },
+        ),
+        ["PYE", "1", "PPER"],
+        ["IN1", "1", "BHYT", event.get("payer", "").upper()],
+        segment(
+            "IVC",
+            {
+                1: key,
+                4: "OR",
+                5: "NORM",
+                6: "FN",
+                8: _money(event.get("t_tongchi_bv")),
+                10: ("", *[""] * 8, event.get("ma_cskcb", "")),
+            },
+        ),
+        segment("PSS", {1: "1"}),
+        segment("PSG", {1: "1"}),
+    ]
+    amounts = [
+        segment("ADJ", {1: name.upper(), 3: str(n), 4: name.upper(), 5: _money(event.get(name))})
+        for n, name in enumerate(("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd"), 1)
+        if event.get(name) is not None
+    ]
+    body += [segment("PSL", {1: "XML1", 3: "0", 7: "XML1"}), *amounts, *_reasons(event, "XML1", None)]
+    lines = {(each.get("table") or "XML1", each.get("stt")) for each in event.get("findings") or []} - {("XML1", None)}
+    for table, stt in sorted(lines, key=lambda line: (line[0], line[1] or 0)):
+        body.append(segment("PSL", {1: f"{table}.{stt or 0}", 3: str(stt or 0), 7: table}))
+        body += _reasons(event, table, stt)
+    return _Form(("EHC", "E10", "EHC_E10"), event.get("payer", "").upper(), max(version, _EHC_VERSION)), body
+
+
+def _reasons(event: Event, table: str, stt: int | None) -> Segments:
+    """One ADJ a finding: the element, the rule with its sentence, the amount as claimed and as computed."""
+    found = [each for each in event.get("findings") or [] if (each.get("table") or "XML1") == table and each.get("stt") == stt]
+    built = []
+    for number, each in enumerate(found, 1):
+        claimed, computed = each.get("claimed"), each.get("computed")
+        difference = None if claimed is None or computed is None else computed - claimed
+        text = each.get("text_vi") or each.get("text_en", "")
+        row = {
+            1: each.get("rule", ""),
+            3: str(number),
+            4: each.get("field", "").upper(),
+            5: _money(difference),
+            7: (each.get("rule", ""), text),
+            8: text,
+            9: _plain(claimed),
+            10: _plain(computed),
+        }
+        built.append(segment("ADJ", row))
+    return built
+
+
+def _plain(amount: Decimal | None) -> str:
+    return "" if amount is None else format(amount, "f")
+
+
+def _money(amount: Decimal | None) -> Value:
+    return ((_plain(amount), "VND"),) if amount is not None else ""
+
+
+_RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] = {
+    "hie.LabResult": _result,
+    "hie.LabOrder": _order,
+    "hie.Encounter": _encounter,
+    "hie.Referral": _referral,
+    "hie.FollowUp": _follow_up,
+    "hie.ClaimDecision": _decision,
+    "hie.Claim": _claim_form,
+}
+RENDERED: Final = frozenset(_RECORDS)
+"""The records that `as_hl7` can write."""
