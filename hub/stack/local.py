@@ -1,5 +1,6 @@
 """The stack as processes of this machine: one start, with everything it takes and gives back."""
 
+import errno
 import fcntl
 import json
 import os
@@ -43,9 +44,11 @@ class LocalStart:
             ports.release()
             self._start_all(plan, jars, unpacked)
             self._publish(home)
-        except BaseException:
+        except BaseException as wrong:
             ports.release()
             self.close()
+            if isinstance(wrong, OSError) and wrong.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise HubError("DISK_FULL", str(self.settings.data_dir)) from wrong
             raise
         return self.named, self.handles
 
@@ -123,8 +126,14 @@ class LocalStart:
         process.spawn()
 
     def _wait(self, process: Process) -> None:
-        process.wait_ready()
+        process.wait_ready(self._watch)
         self.say(f"{process.name} is up")
+
+    def _watch(self) -> None:
+        """A server that waits for another one which is gone would wait in vain."""
+        for process in list(self.handles.values()):
+            if process.pid and not process.running():
+                raise process.death()
 
     def _publish(self, home: Path) -> None:
         """For `find`, and for the next start should this process be killed."""

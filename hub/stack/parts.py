@@ -145,11 +145,16 @@ class _Progress:
         self.say(f"fetching Kafka and the registry: {self.done_bytes / 1e6:.0f} of {self.total_bytes / 1e6:.0f} MB")
 
 
+def room_bytes(folder: Path) -> int:
+    """Bytes that are free on the disk of this folder."""
+    return shutil.disk_usage(folder).free
+
+
 def _fetch(missing: list[Part], cache: Path, home: Path, say: Say) -> None:
     total = sum(part.size_bytes for part in missing)
     for old in cache.glob("fetching-*"):  # of a run that was killed: we hold the lock, so nobody uses it
         shutil.rmtree(old, ignore_errors=True)
-    if shutil.disk_usage(cache).free < 2 * total:
+    if room_bytes(cache) < 2 * total:
         raise HubError("DISK_FULL", f"{cache}: {2 * total // 1_000_000} MB needed")
     progress = _Progress(total, say)
     progress.tell()

@@ -33,8 +33,10 @@ class Spawner:
     def __init__(self) -> None:
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
+        self._gate = threading.Lock()  # no order may come in behind the last one, as nobody would answer it
         self._started: list[subprocess.Popen[bytes]] = []
-        threading.Thread(target=self._work, name="hie-stack-spawner", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="hie-stack-spawner", daemon=True)
+        self._thread.start()
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
@@ -46,8 +48,6 @@ class Spawner:
 
         def order() -> None:
             try:
-                if self._closed:
-                    raise HubError("PROCESS_DIED", log.stem)
                 with log.open("ab") as output:
                     started = subprocess.Popen(
                         argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, start_new_session=True
@@ -57,7 +57,10 @@ class Spawner:
             except BaseException as reason:
                 answer.put(reason)
 
-        self._orders.put(order)
+        with self._gate:
+            if self._closed:
+                raise HubError("PROCESS_DIED", log.stem)
+            self._orders.put(order)
         result = answer.get()
         if isinstance(result, BaseException):
             raise result
@@ -65,15 +68,17 @@ class Spawner:
 
     def close(self) -> None:
         """No process starts after this; those that run stay tied to the hub until `end`."""
-        self._closed = True
+        with self._gate:
+            self._closed = True
 
     def end(self) -> None:
-        """Kills what still runs, such as a preparation that was broken off, and lets the thread go."""
+        """Lets the thread finish its last orders and go; kills what still runs, such as a preparation that was broken off."""
+        self._orders.put(None)
+        self._thread.join()
         for started in self._started:
             if started.poll() is None:
                 started.kill()
                 started.wait()
-        self._orders.put(None)
 
 
 @dataclass(eq=False)
@@ -123,12 +128,16 @@ class Process:
         except OSError as reason:
             raise self.death(reason) from reason
 
-    def wait_ready(self) -> None:
-        """Raises: HubError(PROCESS_DIED, DISK_FULL, or its `unavailable` code) with the name of the process."""
+    def wait_ready(self, watch: Callable[[], None] = lambda: None) -> None:
+        """Waits until it serves; `watch` is called meanwhile and may raise.
+
+        Raises: HubError(PROCESS_DIED, DISK_FULL, or its `unavailable` code) with the name of the process.
+        """
         deadline = time.monotonic() + self.ready_limit_s
         while not self.ready():
             if not self.running():
                 raise self.death()
+            watch()
             if time.monotonic() > deadline:
                 raise HubError(self.unavailable, self.name)
             time.sleep(0.05)
