@@ -4,10 +4,8 @@ It belongs to no consumer group: where it stands is in `journal_offset`, beside 
 anew from the topics at any time. One process writes; a second one waits until the first is gone.
 """
 
-import asyncio
 import signal
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -80,17 +78,9 @@ def lag(settings: Settings) -> int:
     return sum(max(0, end - max(at.get(place, 0), firsts[place])) for place, end in ends.items())
 
 
-async def caught_up(settings: Settings, wait_s: float = 60.0) -> bool:
-    """Wait until the journal has read to the end of all topics as it was at one moment. False when the time is up first.
-
-    Raises: as `lag`.
-    """
-    deadline = time.monotonic() + wait_s
-    while await asyncio.to_thread(lag, settings):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(0.2)
-    return True
+def caught_up(settings: Settings) -> bool:
+    """Whether the journal has read all topics to their end. Raises: as `lag`."""
+    return lag(settings) == 0
 
 
 def rebuild(settings: Settings) -> None:

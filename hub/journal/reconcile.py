@@ -10,6 +10,7 @@ By sender and day of receipt (Asia/Ho_Chi_Minh), test traffic left out:
 and the index itself is whole: records read = rows + repeats + undecodable.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -17,11 +18,8 @@ from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
-from rich.console import Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
-from rich.text import Text
-
-from hub.contract.events import to_json
 
 STATES: Final = ("QUEUED", "SENT", "ACKNOWLEDGED", "REFUSED", "EXPIRED", "HELD", "PARKED", "DISCARDED")
 _ROUTED: Final = (
@@ -109,21 +107,26 @@ class Books:
     def close(self) -> bool:
         return not self.differences
 
-    def as_json(self) -> bytes:
-        return to_json({"close": self.close} | asdict(self), indent=True)
+    def as_dict(self) -> dict[str, Any]:
+        return {"close": self.close} | asdict(self)
 
-    def __rich__(self) -> RenderableType:
+    def text(self, width: int | None = None) -> str:
+        """For people. width: of the page; that of the terminal when omitted."""
         parts: list[RenderableType] = [_table(self.rows)]
         for one in self.differences:
             english, vietnamese = NAMES[one.name]
             shown = ", ".join(one.ids) + (" …" if one.count > len(one.ids) else "")
-            parts.append(Text(f"{one.count} {english} ({vietnamese}): {shown}", style="red"))
+            parts.append(f"{one.name}: {one.count} {english} ({vietnamese}): {shown}")
         for letter in self.dead_letters:
-            parts.append(Text(f"dead letter: {letter.topic}/{letter.partition}/{letter.offset} {letter.stage} {letter.code}"))
+            parts.append(
+                f"dead letter (thư chết): {letter.topic}/{letter.partition}/{letter.offset} {letter.stage} {letter.code}"
+            )
         if self.dead_letters_all > len(self.dead_letters):
-            parts.append(Text(f"… {self.dead_letters_all} dead letters in all"))
-        parts.append(Text(f"books close: {'yes' if self.close else 'no'}", style="bold green" if self.close else "bold red"))
-        return Group(*parts)
+            parts.append(f"… {self.dead_letters_all} dead letters in all")
+        page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
+        with page.capture() as captured:
+            page.print(*parts, sep="\n")
+        return captured.get().rstrip()
 
 
 def _table(rows: tuple[BookRow, ...]) -> Table:

@@ -3,6 +3,7 @@
 What is under way may be missing for a moment: the journal runs behind the topics.
 """
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,11 +12,11 @@ from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
-from rich.console import RenderableType
+from rich.console import Console
 from rich.table import Table
 
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, Keyring, to_json
+from hub.contract.events import VIETNAM, Keyring
 
 _MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
 _LABELS: Final[Mapping[str, str]] = {
@@ -49,17 +50,21 @@ class Story:
     steps: tuple[Step, ...]
     cut: bool
 
-    def as_json(self) -> bytes:
-        return to_json(asdict(self), indent=True)
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
-    def __rich__(self) -> RenderableType:
-        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}")
+    def text(self, width: int | None = None) -> str:
+        """For people. width: of the page; that of the terminal when omitted."""
+        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}", title_justify="left")
         for name in ("giờ · time", "bước · step", "nội dung · what", "mã · id"):
             table.add_column(name, overflow="fold")
         for step in self.steps:
             at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S.%f")[:-3]
             table.add_row(at, _LABELS[step.kind], step.what, step.id)
-        return table
+        page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
+        with page.capture() as captured:
+            page.print(table)
+        return captured.get().rstrip()
 
 
 def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None) -> Story:

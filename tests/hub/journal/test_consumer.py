@@ -1,0 +1,221 @@
+"""The journal on real topics: exact whatever happens to it, one writer at a time, and built anew at will."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from hub.bus import Producer, Wire, consumer, take
+from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.journal.consumer import Journal, caught_up, index, indexed_topics, lag, rebuild
+from hub.journal.reconcile import reconcile
+from tests.made import delivery, out, received, referral
+
+LIMIT_S = 60
+
+
+def until(what, within_s=LIMIT_S):
+    deadline = time.monotonic() + within_s
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert what()
+
+
+@contextmanager
+def journal(settings):
+    """One that runs in a thread, and is stopped afterwards."""
+    one, ready = Journal(settings), threading.Event()
+    thread = threading.Thread(target=one.run, args=(lambda _facts: ready.set(),))
+    thread.start()
+    try:
+        yield ready
+    finally:
+        one.stop.set()
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
+
+
+def write(settings, wire, count):
+    """So many messages with their referral and delivery."""
+    records, ids = [], []
+    for _ in range(count):
+        message = received()
+        event = referral(message)
+        sent = delivery(wire, "hie.Referral", event, "01021")
+        records += [out(wire, "referral.v1", event), out(wire, "message-received.v1", message), out(wire, "delivery.v1", sent)]
+        ids.append((message["message_id"], event["meta"]["event_id"], sent["meta"]["event_id"]))
+    producer = Producer(settings.kafka_bootstrap, wait_s=30)
+    producer.publish_blocking(records)
+    producer.close()
+    return ids
+
+
+def held(database, ids):
+    """How many rows the journal has of each of these."""
+    messages, events, deliveries = (list(column) for column in zip(*ids, strict=True))
+    counts = [
+        database.execute("select count(*) from journal_message where message_id = any(%s::uuid[])", (messages,)).fetchone(),
+        database.execute("select count(*) from journal_event where event_id = any(%s::uuid[])", (events,)).fetchone(),
+        database.execute("select count(*) from journal_delivery where delivery_id = any(%s::uuid[])", (deliveries,)).fetchone(),
+    ]
+    return [count for (count,) in counts]
+
+
+def read(database):
+    """How many records were read so far."""
+    return database.execute("select coalesce(sum(next_offset), 0) from journal_offset").fetchone()[0]
+
+
+def unindexed(database):
+    return [one.ids for one in reconcile(database).differences if one.name == "record-unindexed"]
+
+
+def test_it_reads_all_topics_to_their_end_and_says_when(database, own_settings: Settings, wire: Wire):
+    before = write(own_settings, wire, 20)
+    assert lag(own_settings) >= 60
+    assert not caught_up(own_settings)
+    with journal(own_settings) as ready:
+        assert ready.wait(LIMIT_S)
+        until(lambda: caught_up(own_settings))
+        assert held(database, before) == [20, 20, 20]
+        after = write(own_settings, wire, 20)
+        until(lambda: caught_up(own_settings))
+        assert held(database, before + after) == [40, 40, 40]
+    assert unindexed(database) == []
+
+
+def test_a_failed_batch_leaves_neither_rows_nor_offsets(database, own_settings, wire, monkeypatch):
+    ids = write(own_settings, wire, 3)
+    reader = consumer(own_settings.kafka_bootstrap, "test", list(indexed_topics()))
+    batch = []
+    until(lambda: batch.extend(take(reader, 5000, 0.5)) or len(batch) >= 9)
+    reader.close()
+    at = {}
+    with monkeypatch.context() as patched:
+        patched.setattr("hub.journal.consumer._move", lambda *_: (_ for _ in ()).throw(RuntimeError("fault")))
+        with pytest.raises(RuntimeError):
+            index(database, wire, batch, at)
+    assert at == {}
+    assert held(database, ids) == [0, 0, 0]
+    assert database.execute("select count(*) from journal_offset").fetchone() == (0,)
+
+
+def test_a_second_journal_waits_until_the_first_is_gone(database, own_settings, wire):
+    with journal(own_settings) as first:
+        assert first.wait(LIMIT_S)
+        standby, told = Journal(own_settings), threading.Event()
+        thread = threading.Thread(target=standby.run, args=(lambda _facts: told.set(),))
+        thread.start()
+        ids = write(own_settings, wire, 10)
+        until(lambda: caught_up(own_settings))
+        assert not told.is_set()
+    assert told.wait(LIMIT_S)
+    ids += write(own_settings, wire, 10)
+    until(lambda: caught_up(own_settings))
+    standby.stop.set()
+    thread.join(LIMIT_S)
+    assert held(database, ids) == [20, 20, 20]
+    assert unindexed(database) == []
+
+
+def test_built_anew_it_is_the_same(database, own_settings, wire):
+    ids = [one for three in write(own_settings, wire, 5) for one in three]
+
+    def rows():
+        tables = {"journal_message": "message_id", "journal_event": "event_id", "journal_delivery": "delivery_id"}
+        return [
+            database.execute(f"select {table}::text from {table} where {key} = any(%s::uuid[]) order by 1", (ids,)).fetchall()
+            for table, key in tables.items()
+        ]
+
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings))
+    first = rows()
+    assert [len(found) for found in first] == [5, 5, 5]
+    rebuild(own_settings)
+    assert database.execute("select count(*) from journal_event").fetchone() == (0,)
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings))
+    assert rows() == first
+    assert unindexed(database) == []
+
+
+def test_a_journal_of_other_topics_begins_anew(database, own_settings, wire):
+    ids = write(own_settings, wire, 2)
+    database.execute("insert into journal_offset values ('referral.v1', 0, 0, 1000000000000, 0)")
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings) and held(database, ids) == [2, 2, 2])
+    assert unindexed(database) == []
+
+
+RUN = """
+import sys
+from pydantic import SecretStr
+from hub.contract.settings import read_settings
+from hub.journal.consumer import run
+bootstrap, registry, database = sys.argv[1:]
+run(read_settings(kafka_bootstrap=bootstrap, registry_url=registry, database_url=database, journal_batch=50), lambda facts: print("ready", flush=True))
+print("stopped", flush=True)
+"""
+
+
+@contextmanager
+def process(settings):
+    arguments = (settings.kafka_bootstrap, settings.registry_url, settings.database_url.get_secret_value())
+    child = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+def test_killed_again_and_again_it_stays_exact(database, own_settings, wire):
+    ids = write(own_settings, wire, 300)
+    for _ in range(3):
+        with process(own_settings) as child:
+            assert child.stdout.readline() == "ready\n"
+            before = read(database)
+            until(lambda before=before: caught_up(own_settings) or read(database) > before)
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+        ids += write(own_settings, wire, 100)
+    with process(own_settings) as child:
+        assert child.stdout.readline() == "ready\n"
+        until(lambda: caught_up(own_settings))
+        child.terminate()
+        assert child.stdout.readline() == "stopped\n"
+        assert child.wait(LIMIT_S) == 0
+    assert held(database, ids) == [600, 600, 600]
+    assert unindexed(database) == []
+
+
+def test_without_a_database_it_says_so(own_settings):
+    gone = own_settings.model_copy(
+        update={"database_url": type(own_settings.database_url)("postgresql://nobody@127.0.0.1:1/none")}
+    )
+    with pytest.raises(HubError) as raised:
+        lag(gone)
+    assert raised.value.code == "DATABASE_UNAVAILABLE"
+
+
+def test_it_waits_for_a_database_that_is_away(database, own_settings, wire):
+    """The connection is cut under it: it comes back by itself, and nothing is missing or twice."""
+    ids = write(own_settings, wire, 10)
+    with journal(own_settings) as ready:
+        assert ready.wait(LIMIT_S)
+        until(lambda: caught_up(own_settings))
+        cut = "select count(pg_terminate_backend(pid)) from pg_locks where locktype = 'advisory' and objid = 7302 and granted and database = (select oid from pg_database where datname = current_database())"
+        assert database.execute(cut).fetchone() == (1,)
+        ids += write(own_settings, wire, 10)
+        until(lambda: caught_up(own_settings))
+    assert held(database, ids) == [20, 20, 20]
+    assert unindexed(database) == []

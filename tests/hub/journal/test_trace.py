@@ -1,0 +1,111 @@
+"""A story is found by any of its ids, is whole, stands in time order, and holds no body."""
+
+from datetime import timedelta
+
+import pytest
+
+from hub.contract.errors import HubError
+from hub.contract.events import derive
+from hub.journal.consumer import index
+from hub.journal.trace import trace
+from tests.hub.journal.test_reconcile import told
+from tests.made import AT, KEYRING, delivery, received, referral
+
+
+@pytest.fixture
+def told_story(database, log):
+    """A referral, its delivery with three receipts, the arrival that a rule made of it; and another referral that has nothing to do with it."""
+    message, other = received(control_id="CT-1"), received(control_id="CT-2")
+    event, foreign = referral(message, "S-2026-1"), referral(other, "S-2026-2")
+    meta = event["meta"]
+    content = {name: value for name, value in event.items() if name != "meta"} | {"action": "ARRIVED"}
+    arrived = derive(
+        "hie.Referral",
+        content,
+        parents=[event],
+        rule="referral-arrived",
+        facility="01731",
+        key=meta["key"],
+        revision=meta["revision"],
+    )
+    sent = delivery(log.wire, "hie.Referral", event, "01021")
+    answer = delivery(log.wire, "hie.Referral", arrived, "01731", rule="answer-to-issuer")
+    index(
+        database,
+        log.wire,
+        [
+            log.event("message-received.v1", message),
+            log.event("message-received.v1", other),
+            log.event("referral.v1", event, AT + timedelta(milliseconds=1)),
+            log.event("referral.v1", foreign, AT + timedelta(milliseconds=1)),
+            log.event("referral.v1", arrived, AT + timedelta(hours=1)),
+            log.event("delivery.v1", sent, AT + timedelta(milliseconds=2)),
+            log.event("delivery.v1", answer, AT + timedelta(hours=1, milliseconds=1)),
+            *(log.event("receipt.v1", one) for one in told(sent, "QUEUED", "SENT", "ACKNOWLEDGED")),
+        ],
+        {},
+    )
+    return {
+        "control id": "CT-1",
+        "message id": message["message_id"],
+        "event id": meta["event_id"],
+        "derived event": arrived["meta"]["event_id"],
+        "delivery id": sent["meta"]["event_id"],
+        "business key": "01731/S-2026-1",
+    }
+
+
+@pytest.mark.parametrize("by", ["control id", "message id", "event id", "derived event", "delivery id", "business key"])
+def test_the_whole_story_by_any_of_its_ids(database, told_story, by):
+    story = trace(database, told_story[by], KEYRING)
+    kinds = [step.kind for step in story.steps]
+    assert sorted(kinds) == sorted(["received", "event", "delivery", "receipt", "receipt", "receipt", "derived", "delivery"])
+    assert [step.at for step in story.steps] == sorted(step.at for step in story.steps)
+    assert kinds[0] == "received"
+    assert kinds[-2:] == ["derived", "delivery"]
+
+
+def test_people_read_it_in_both_languages(database, told_story):
+    text = trace(database, "CT-1", KEYRING).text(220)
+    for word in ("nhận · received", "REF^I12", "translated", "PID-7", "referral-to-receiver", "ACKNOWLEDGED", "referral-arrived"):
+        assert word in text, word
+
+
+def test_programs_read_it_as_a_dictionary_without_bodies(database, told_story):
+    story = trace(database, "CT-1", KEYRING).as_dict()
+    assert {step["facts"].get("state") for step in story["steps"]} >= {"QUEUED", "SENT", "ACKNOWLEDGED"}
+    assert "NGUYỄN" not in str(story)
+
+
+def test_parked_and_dead_are_part_of_the_story(database, told_story):
+    place = database.execute(
+        "select topic, partition, record_offset from journal_event where event_id = %s", (told_story["event id"],)
+    ).fetchone()
+    database.execute(
+        "insert into parked (topic, partition, record_offset, key, code, value) values (%s, %s, %s, 'k', 'RECEIVER_UNKNOWN', '')",
+        place,
+    )
+    database.execute(
+        "insert into journal_dead_letter values ('5f0c6f3e-0000-5000-8000-000000000001', 'routing', 'EVENT_UNROUTABLE', %s, %s, %s, now())",
+        place,
+    )
+    kinds = {step.kind for step in trace(database, "CT-1", KEYRING).steps}
+    assert kinds >= {"parked", "dead-letter"}
+
+
+def test_a_resend_belongs_to_the_story(database, log, told_story):
+    again = received(control_id="CT-9", at=AT + timedelta(days=1))
+    event = referral(again, "S-2026-1")
+    assert event["meta"]["event_id"] == told_story["event id"]
+    log.ends |= {"message-received.v1": 2, "referral.v1": 3}
+    index(
+        database, log.wire, [log.event("message-received.v1", again), log.event("referral.v1", event, AT + timedelta(days=1))], {}
+    )
+    assert [step.kind for step in trace(database, "CT-1", KEYRING).steps].count("received") == 2
+
+
+@pytest.mark.parametrize("nobody", ["no-such-id", "01731/NO-SUCH-SLIP", "5f0c6f3e-0000-5000-8000-000000000009", "", "/"])
+def test_what_nobody_knows_is_not_found(database, told_story, nobody):
+    with pytest.raises(HubError) as raised:
+        trace(database, nobody, KEYRING)
+    assert raised.value.code == "NOT_FOUND"
