@@ -4,11 +4,11 @@ Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.
 """
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.profile import Line
 from adapters.dialects.reading import SEEN_MAX, Reading
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 
@@ -19,18 +19,21 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE]
 _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
+_FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
+_Form = tuple[str, list[str], Record, bool, str]
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
 class _Group:
-    """One order or result: its segments, and the lines with their notes."""
+    """One order or result: its segments, its OBX, and the notes behind each (by position) and before all."""
 
-    __slots__ = ("has_service", "lines", "notes", "others", "scope")
+    __slots__ = ("has_service", "lines", "notes", "others", "remarks", "scope")
 
     def __init__(self, head: Scope) -> None:
         self.scope: Scope = head.copy()
         self.has_service = False
-        self.lines: list[tuple[Segment, list[str]]] = []
+        self.lines: list[Segment] = []
+        self.remarks: dict[int, list[str]] = {}
         self.notes: list[str] = []
         self.others: list[Segment] = []
 
@@ -58,10 +61,10 @@ def _patients(message: Message) -> list[_Patient]:
             if group is None:
                 group = _Group(patient.head)
                 patient.groups.append(group)
-            group.lines.append((segment, []))
+            group.lines.append(segment)
         elif name == "NTE":
             if group is not None and (text := segment.text(3).strip()):
-                (group.lines[-1][1] if group.lines else group.notes).append(text)
+                (group.remarks.setdefault(len(group.lines) - 1, []) if group.lines else group.notes).append(text)
         elif name in _ORDER_SEGMENTS:
             if group is None or name == "ORC" or (group.has_service and name == "OBR"):
                 group = _Group(patient.head)
@@ -105,7 +108,7 @@ def map_orders(reading: Reading, _trigger: str) -> None:
         person, noted = _person(reading, patient)
         for together in _by_number(reading, groups):
             _publish_order(reading, patient, together, person, noted.also())
-    if not reading.mapped.events:
+    if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "ORC")
 
 
@@ -164,7 +167,7 @@ def map_results(reading: Reading, _trigger: str) -> None:
         last = len(groups) - 1
         for position, group in enumerate(groups):
             _publish_result(reading, group, person, noted if position == last else noted.also())
-    if not reading.mapped.events:
+    if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "OBR")
 
 
@@ -174,12 +177,12 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
     if "OBR" not in scope:
         notes.warn("SEGMENT_MISSING", "OBR")
     if group.lines:
-        scope["OBX"] = group.lines[0][0]
+        scope["OBX"] = group.lines[0]
     fill(reading.dialect.plans["result"], scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
     conclusions: list[str] = []
-    observations = _observations(reading, group.lines, conclusions, notes)
+    observations = _observations(reading, group, conclusions, notes)
     if observations:
         result["observations"] = observations
         if "status" not in result:
@@ -194,52 +197,76 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 
-def _observations(
-    reading: Reading, lines: Iterable[tuple[Segment, list[str]]], conclusions: list[str], notes: Notes
-) -> list[Record]:
+def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
     found: list[Record] = []
-    varying = reading.dialect.plans["line"]
+    varying = reading.dialect.line
     text_of = ""  # OBX-3 of the text that the next line may go on with
-    for segment, remarks in lines:
+    for position, segment in enumerate(group.lines):
         fields = segment.fields
-        raw_code = fields[3] if len(fields) > 3 else ""
-        kind = fields[2] if len(fields) > 2 else ""
-        if text_of and text_of == raw_code and kind in _TEXT:
+        if len(fields) < 6:  # no value: room for all that is looked at by number
+            fields = segment.fields = fields + [""] * (6 - len(fields))
+        kind = fields[2]
+        if text_of and text_of == fields[3] and kind in _TEXT:
             before = found[-1]
             before["mo_ta"] = f"{before.get('mo_ta', '')}\n{segment.text(5)}"
-            if remarks:
-                before["notes"] = before.get("notes", []) + remarks
+            if position in group.remarks:
+                before["notes"] = before.get("notes", []) + group.remarks[position]
             continue
-        at = f"observations[{len(found)}]."
-        line, concludes = _steady(reading, segment, notes, at)
+        line, concludes, label = _steady(reading, segment, notes, len(found))
+        if label:
+            notes.label = label
         if concludes:
             text_of = ""
             if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
                 conclusions.append(text)
             continue
-        fill(varying, {"OBX": segment}, line, notes, at)
-        _read_value(segment, kind, line, notes, at)
-        if remarks:
-            line["notes"] = remarks
+        if kind != "NM" or not _read_plain(fields, varying, line):
+            at = f"observations[{len(found)}]."
+            fill(reading.dialect.plans["line"], {"OBX": segment}, line, notes, at)
+            _read_value(segment, kind, line, notes, at)
+        if position in group.remarks:
+            line["notes"] = group.remarks[position]
         found.append(line)
-        text_of = raw_code if kind in _TEXT else ""
+        text_of = fields[3] if kind in _TEXT else ""
     return found
 
 
-def _steady(reading: Reading, segment: Segment, notes: Notes, at: str) -> tuple[Record, bool]:
-    """What does not change from one result of a test to the next, remembered; and whether it is a conclusion."""
+def _read_plain(fields: list[str], varying: Line, line: Record) -> bool:
+    """What changes from line to line, read the short way: a plain number, plain fields. False: nothing sure, read in full."""
+    value = fields[5]
+    if not value.replace(".", "", 1).isdecimal() or len(value) > 18:
+        return False
+    reach = len(fields)
+    for name, field, convert in varying:
+        if field < reach and (raw := fields[field]):
+            text = raw if convert is None else convert(raw)
+            if not text or not raw.isalnum():
+                return False
+            line[name] = text
+    line["gia_tri"] = value
+    line["number"] = float(value)
+    return True
+
+
+def _steady(reading: Reading, segment: Segment, notes: Notes, position: int) -> tuple[Record, bool, str]:
+    """What does not change from one result of a test to the next; whether it is a conclusion; its label.
+
+    Laboratories repeat themselves: the last few forms of a test are remembered and compared as they were sent.
+    """
     dialect, fields = reading.dialect, segment.fields
+    rest = fields[6:]
+    if len(rest) > 8:
+        rest[8] = ""  # OBX-14
+        if len(rest) > 13:
+            rest[13] = ""  # OBX-19
     usual = segment.delimiters is STANDARD
-    alike = (*fields[2:4], *fields[6:14], *fields[15:19], *fields[20:])
-    known = dialect.seen.get(alike) if usual else None
-    if known is not None:
-        line, concludes, label = known
-        if label:
-            notes.label = label
-        return line.copy(), concludes
-    own = Notes([], notes.read_code)
+    forms: list[_Form] = dialect.forms.get(fields[3], []) if usual else []
+    for kind, known, line, concludes, label in forms:
+        if rest == known and kind == fields[2]:
+            return line.copy(), concludes, label
+    own = Notes(notes.message, {}, notes.read_code)
     line = {"code": {}}
-    fill(dialect.plans["observation"], {"OBX": segment}, line, own, at)
+    fill(dialect.plans["observation"], {"OBX": segment}, line, own, f"observations[{position}].")
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
@@ -247,18 +274,15 @@ def _steady(reading: Reading, segment: Segment, notes: Notes, at: str) -> tuple[
         for problem in own.problems:
             notes.warn(problem.code, problem.path)
     elif usual:
-        if len(dialect.seen) >= SEEN_MAX:
-            dialect.seen.clear()
-        dialect.seen[alike] = (line.copy(), concludes, own.label)
-    if own.label:
-        notes.label = own.label
-    return line, concludes
+        if len(dialect.forms) >= SEEN_MAX:
+            dialect.forms.clear()
+        dialect.forms[fields[3]] = [(fields[2], rest, line.copy(), concludes, own.label), *forms[: _FORMS_MAX - 1]]
+    return line, concludes, own.label
 
 
 def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str) -> None:
     """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one."""
-    fields = segment.fields
-    raw = fields[5] if len(fields) > 5 else ""
+    raw = segment.field(5)
     if not raw:
         return
     if raw == NULL:
@@ -280,7 +304,7 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         if _NUMBER.fullmatch(value):
             line["number"] = float(value)
         elif kind == "NM":
-            notes.unreadable("NUMBER_UNPARSABLE", place_of({}, "OBX", segment, 5), at + "number", value)
+            notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
 def _one_value(segment: Segment, kind: str, repetition: int) -> str:

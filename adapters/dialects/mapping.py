@@ -51,4 +51,4 @@ def map_message(message: Message, dialect: Dialect, context: Context) -> Mapped:
         reading.refuse("TYPE_UNSUPPORTED", "MSH-9")
     else:
         mapper(reading, kind.partition("^")[2])
-    return reading.mapped
+    return reading.mapped()

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from adapters.dialects.transforms import Transform
-from adapters.formats.er7 import NULL, unescape
-from adapters.formats.hl7v2 import Segment
+from adapters.formats.er7 import NULL, Delimiters, unescape
+from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
 _CHOSEN_BY: Final = {"OBX": 3}  # field that tells segments of one name apart; of the others the first
+PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
 
 
@@ -57,13 +58,16 @@ Scope = dict[str, Segment]
 class Notes:
     """What is noticed while one event is made; it ends up in its `meta` and among the problems of the message.
 
+    message:   the one that is read.
+    problems:  those of the message so far, each once, in order.
     label:     sensitivity of the event, once something in it has one.
     read_code: reads one field as a `Code`, with the vendor's local tests.
     """
 
-    __slots__ = ("cleared", "label", "problems", "read_code", "unparsed")
+    __slots__ = ("cleared", "label", "message", "problems", "read_code", "unparsed")
 
-    def __init__(self, problems: list[Problem], read_code: "ReadCode") -> None:
+    def __init__(self, message: Message, problems: dict[Problem, None], read_code: "ReadCode") -> None:
+        self.message = message
         self.problems = problems
         self.read_code = read_code
         self.cleared: list[str] = []
@@ -72,20 +76,25 @@ class Notes:
 
     def also(self) -> "Notes":
         """Notes of another event of the same message, which begin with these."""
-        other = Notes(self.problems, self.read_code)
+        other = Notes(self.message, self.problems, self.read_code)
         other.cleared = self.cleared.copy()
         other.unparsed = self.unparsed.copy()
         other.label = self.label
         return other
 
-    def warn(self, code: str, path: str) -> None:
-        problem = Problem(code, Severity.WARNING, path)
-        if problem not in self.problems:
-            self.problems.append(problem)
+    def warn(self, code: str, path: str, severity: Severity = Severity.WARNING) -> None:
+        """One more problem; beyond PROBLEMS_MAX no more are told, since nobody reads them."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems[Problem(code, severity, path)] = None
 
-    def unreadable(self, code: str, path: str, name: str, value: str) -> None:
+    def unreadable(self, code: str, segment: Segment, field: int, name: str, value: str) -> None:
+        """A value that is not what it should be: kept beside the event, left out of it.
+
+        name: where the value would have stood in the event.
+        """
         self.unparsed[name] = value[:_KEPT_MAX]
-        self.warn(code, path)
+        if len(self.problems) < PROBLEMS_MAX:
+            self.warn(code, self.message.path(segment, field))
 
 
 ReadCode = Callable[[Segment, int, Notes], dict[str, str]]
@@ -126,15 +135,19 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 continue
             value: Any
             if kind == "value":
-                value = segment.get(field, component, subcomponent, repetition)
+                if raw.isalnum():  # no delimiter, no escape: most fields
+                    value = raw if component == 1 and subcomponent == 1 else ""
+                else:
+                    value = segment.get(field, component, subcomponent, repetition).strip()
                 if not value:
                     continue
                 if transform is not None:
                     value = transform.function(value)
-                elif value.isspace():
-                    continue
             elif kind == "components":
-                value = transform.function(segment.components(field, repetition))  # type: ignore[union-attr]  # its kind says there is one
+                delimiters = segment.delimiters
+                if delimiters.repetition in raw:
+                    raw = raw.split(delimiters.repetition)[repetition - 1]
+                value = transform.function(split_components(raw, delimiters))  # type: ignore[union-attr]  # its kind says there is one
             elif kind == "code":
                 value = notes.read_code(segment, field, notes)
             elif kind == "list":
@@ -149,14 +162,20 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 break
             if value is None:
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
-                notes.unreadable(code, place_of(scope, key, segment, field), at + name, segment.text(field))
+                notes.unreadable(code, segment, field, at + name, segment.text(field))
                 break
 
 
-def place_of(scope: Scope, key: str, segment: Segment, field: int) -> str:
-    """The place for a problem; the number of the segment is written where the segment has a set id (OBX-1)."""
-    number = segment.get(1) if segment.name in ("OBX", "OBR", "DG1", "IN1") else ""
-    return f"{segment.name}[{number}]-{field}" if number.isdigit() and number != "1" else f"{segment.name}-{field}"
+def split_components(repetition: str, delimiters: Delimiters) -> list[str]:
+    """The decoded components of one repetition that was split off already; of subcomponents the first."""
+    parts = repetition.split(delimiters.component)
+    if NULL in parts:
+        parts = ["" if part == NULL else part for part in parts]
+    if delimiters.subcomponent in repetition:
+        parts = [part.partition(delimiters.subcomponent)[0] for part in parts]
+    if delimiters.escape in repetition:
+        parts = [unescape(part, delimiters) for part in parts]
+    return parts
 
 
 def _pick(segment: Segment, field: int, pick: str) -> int:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.paths import Notes, Scope, fill, split_components
 from adapters.dialects.profile import Dialect, Identifiers
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import day, facility_code
 from adapters.formats.hl7v2 import NULL, Segment
+from hub.contract.errors import Severity
 
 Record = dict[str, Any]
 
@@ -56,9 +57,9 @@ class _Collected:
     def add_list(self, pid: Segment, field: int) -> bool:
         """A list of CX, such as PID-3. Returns: whether there was any number in it."""
         before = len(self.found)
-        for number in range(1, 1 + len(pid.repetitions(field))):
-            parts = pid.components(field, number)
-            value = parts[0].strip() if parts else ""
+        for number, raw in enumerate(pid.repetitions(field), 1):
+            parts = split_components(raw, pid.delimiters)
+            value = parts[0].strip()
             if value and value != NULL:
                 where = f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
                 self._add(value, parts + [""] * (8 - len(parts)), where)
@@ -72,18 +73,20 @@ class _Collected:
             kind = self._citizen_or_social(comparable, authority, stated)
         identifier: Record = {"value": value, "normalised": comparable}
         if not stated:
-            kind = _by_shape(comparable) if self.table.untyped else "MRN"
+            expected = self.table.untyped
+            kind = _by_shape(comparable) if expected else "MRN"
             identifier["inferred"] = True
-            self.notes.warn("IDENTIFIER_INFERRED", where)
-        if kind == "MRN":
+            self.notes.warn("IDENTIFIER_INFERRED", where, Severity.INFORMATION if expected else Severity.WARNING)
+        if kind == "MRN" and self.table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value))
         if kind:
             identifier["type"] = kind
         if issuer := self._issuer(kind, authority):
             identifier["issuer"] = issuer
-        for name, part in (("valid_from", parts[6]), ("valid_to", parts[7])):
-            if part and (date := day(part)):
-                identifier[name] = date
+        if parts[6] or parts[7]:
+            for name, part in (("valid_from", parts[6]), ("valid_to", parts[7])):
+                if part and (date := day(part)):
+                    identifier[name] = date
         self.found.append((identifier, where))
 
     def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
@@ -125,42 +128,44 @@ class _Collected:
                 if text and (date := day(text)):
                     card[name] = date
                 elif text:
-                    where = place_of({}, "IN1", policy, place.field)
-                    self.notes.unreadable("TIME_UNPARSABLE", where, f"person.identifiers.{name}", text)
-            self.found.append((card, place_of({}, "IN1", policy, field)))
+                    self.notes.unreadable("TIME_UNPARSABLE", policy, place.field, f"person.identifiers.{name}", text)
+            self.found.append((card, self.notes.message.path(policy, field)))
             return
 
     def finished(self) -> list[Record]:
         """Cards that are none are left out, those named twice are one, and what a card tells is added."""
-        numbers = {
-            number
-            for each, _ in self.found
-            if each.get("type") == "MRN"
-            for number in (each["normalised"], normalise(each["value"]))
-        }
+        numbers = set()
+        for identifier, _ in self.found:
+            if identifier.get("type") == "MRN":
+                numbers.add(identifier["normalised"])
+                if self.table.number_prefixes:
+                    numbers.add(normalise(identifier["value"]))
         kept: dict[tuple[str, str], Record] = {}
         for identifier, where in self.found:
-            kind, comparable = identifier.get("type", ""), identifier["normalised"]
-            if kind == "BHYT_CARD" and comparable in numbers:
+            name = identifier.get("type", ""), identifier["normalised"]
+            if name[0] == "BHYT_CARD" and name[1] in numbers:
                 self.notes.warn("CARD_IS_PATIENT_NUMBER", where)
-                continue
-            kept[kind, comparable] = {**kept.get((kind, comparable), {}), **identifier}
-        for (kind, comparable), _ in list(kept.items()):
-            if kind == "BHYT_CARD":
-                self._derive(comparable, kept)
-        return list(kept.values())
+            elif name in kept:
+                kept[name] |= identifier
+            else:
+                kept[name] = identifier
+        kinds = {kind for kind, _ in kept}
+        derived = [_derived(number, kinds) for kind, number in kept if kind == "BHYT_CARD"]
+        return [*kept.values(), *(each for each in derived if each)]
 
-    def _derive(self, card: str, kept: dict[tuple[str, str], Record]) -> None:
-        """A card ends in the social-insurance number, or is the citizen number itself (12 digits, since 2025)."""
-        if _CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
-            kind, value = "BHXH_NUMBER", card[-10:]
-        elif len(card) == 12 and card.isdigit():
-            kind, value = "SDDCN", card
-        else:
-            return
-        derived = {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}
-        if not any(other == kind for other, _ in kept):
-            kept[kind, value] = derived
+
+def _derived(card: str, kinds: set[str]) -> Record:
+    """A card ends in the social-insurance number, or is the citizen number itself (12 digits, since 2025); {} if told already."""
+    if _CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
+        kind, value = "BHXH_NUMBER", card[-10:]
+    elif len(card) == 12 and card.isdigit():
+        kind, value = "SDDCN", card
+    else:
+        return {}
+    if kind in kinds:
+        return {}
+    kinds.add(kind)
+    return {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}
 
 
 def _is_card(comparable: str) -> bool:

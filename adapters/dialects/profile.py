@@ -6,7 +6,7 @@ outside the list, places that are none, code tables that do not exist.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -155,6 +155,9 @@ class Profile(_Table):
 # --- compiled ---------------------------------------------------------------------------------------------------------
 
 
+Line = tuple[tuple[str, int, Callable[[str], str | None] | None], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Identifiers:
     """`IdentifierTable`, with its places read."""
@@ -178,7 +181,9 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
              change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
-    seen:    codes and result lines met before, as they were read: laboratories repeat themselves. Bounded by its users.
+    line:    the rules of plan `line` the short way: field of the record, field of OBX, transform.
+    seen:    codes met before, as they were read; forms: likewise what does not change in the lines of a test. Laboratories
+             repeat themselves. Both are bounded by their users, and hold nothing of a person.
     """
 
     name: str
@@ -196,7 +201,9 @@ class Dialect:
     labels_icd: Mapping[str, str]
     labels_tests: Mapping[str, str]
     labels_words: tuple[tuple[str, str], ...]
-    seen: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    line: Line
+    seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
+    forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
 
 @cache
@@ -274,6 +281,10 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         codes=profile.codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
+        line=tuple(
+            (rule.name, rule.places[0].field, rule.transform.function if rule.transform else None)
+            for rule in sorted(plans["line"], key=lambda rule: rule.name)
+        ),
         sensitive=profile.sensitive,
         labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
         labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},

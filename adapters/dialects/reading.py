@@ -17,21 +17,25 @@ SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory be
 class Reading:
     """The message, its dialect and context, and what has come of it so far."""
 
-    __slots__ = ("context", "dialect", "mapped", "message", "occurred_at", "without_key")
+    __slots__ = ("context", "dialect", "events", "message", "occurred_at", "problems", "without_key")
 
     def __init__(self, message: Message, dialect: Dialect, context: Context) -> None:
         self.message = message
         self.dialect = dialect
         self.context = context
-        self.mapped = Mapped()
+        self.events: list[tuple[str, Event]] = []
+        self.problems: dict[Problem, None] = {}
         self.without_key = 0
         self.occurred_at = moment(message.get("EVN", 2)) or moment(message.header.get(7)) or ""
 
     def notes(self) -> Notes:
-        return Notes(self.mapped.problems, self.read_code)
+        return Notes(self.message, self.problems, self.read_code)
 
     def refuse(self, code: str, path: str = "") -> None:
-        self.mapped.problems.append(Problem(code, Severity.ERROR, path))
+        self.problems[Problem(code, Severity.ERROR, path)] = None
+
+    def mapped(self) -> Mapped:
+        return Mapped(self.events, list(self.problems))
 
     def read_code(self, segment: Segment, field: int, notes: Notes) -> dict[str, str]:
         """A coded field as a `Code`, local tests in their common name. Shared between events: not to be changed."""
@@ -102,4 +106,4 @@ class Reading:
             more["sensitivity"] = notes.label
         whose = context.facility if facility is None else facility
         event = stamp(record, content, facility=whose, business_key=key, origin=origin, keyring=context.keyring, **more)
-        self.mapped.events.append((record, event))
+        self.events.append((record, event))

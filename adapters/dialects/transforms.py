@@ -61,6 +61,13 @@ def birth(value: str) -> str | None:
 
 def moment(value: str) -> str | None:
     """ISO 8601 with the offset of Vietnam, to the second; a day alone begins at midnight."""
+    if len(value) == 14 and value.isdecimal():  # the usual form, the short way
+        iso = f"{value[:4]}-{value[4:6]}-{value[6:8]}T{value[8:10]}:{value[10:12]}:{value[12:]}"
+        try:
+            datetime.fromisoformat(iso)
+        except ValueError:
+            return None
+        return f"{iso}+07:00"
     found = _TIME.fullmatch(value)
     if found is None or found[3] is None:
         return None
