@@ -26,6 +26,7 @@ class Decoded(NamedTuple):
 _WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
 _CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii")  # the likeliest first: a tie goes to the earlier
 _SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
+_CONTROLS: Final = re.compile("[\x80-\x9f]")
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 # HL7 table 0211 and what senders write instead, in lower case without blanks, dashes, slashes and underscores
@@ -117,8 +118,14 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
         return _single_byte(raw, name, trusted=bool(profile), problems=wrong)
     if text[0] == "\ufeff":
         text = text[1:]
-    # Text that is valid UTF-8 beyond ASCII is UTF-8, whatever was declared: in other charsets such bytes make no words.
-    return Decoded(_nfc(text), "utf-8", _WRONG if name not in ("", "utf-8") else wrong)
+    if name in ("", "utf-8"):
+        return Decoded(_nfc(text), "utf-8", wrong)
+    # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
+    # words. Hardly: so the other reading stands if it is the better Vietnamese.
+    other = _read(raw, name)
+    if other is not None and (_CONTROLS.search(text) or vietnamese.likelihood(text) < vietnamese.likelihood(other)):
+        return Decoded(other, name, wrong)
+    return Decoded(_nfc(text), "utf-8", _WRONG)
 
 
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:

@@ -69,13 +69,12 @@ class Grammar:
         for index, name in enumerate(names):
             if name[0] == "Z":
                 continue
-            if name not in self._names:
-                yield index, ""
-                continue
-            move = self._moves.get((at, name))
-            if move is None:
-                move = self._moves[at, name] = self._move(at, name)
-            to, missing = move
+            to, missing = self._moved(at, name)
+            if missing and index + 1 < len(names):
+                # Is something missing, or is this one too many? The next segment tells, if it fits where we are.
+                further, lacks = self._moved(at, names[index + 1])
+                if further >= 0 and not lacks and names[index + 1] != name:
+                    to = -1
             if to < 0:
                 yield index, ""
                 continue
@@ -84,6 +83,14 @@ class Grammar:
                 yield index, lacking
         for lacking in self._lacking(at, at + 1, len(self.places), -1):
             yield len(names), lacking
+
+    def _moved(self, at: int, name: str) -> tuple[int, tuple[str, ...]]:
+        if name not in self._names:
+            return -1, ()
+        move = self._moves.get((at, name))
+        if move is None:
+            move = self._moves[at, name] = self._move(at, name)
+        return move
 
     def _move(self, at: int, name: str) -> tuple[int, tuple[str, ...]]:
         """Where a segment of that name leads from a place, and what it leaves out; (-1, ()) if it cannot stand there."""

@@ -316,7 +316,8 @@ def split_messages(text: str) -> list[str]:
 
 
 _BOUNDARY: Final = re.compile(
-    r"(?:^|(?<=[\r\n\x0b\x1c\ufeff]))[ \t\ufeff]*(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|\x1c", re.MULTILINE
+    r"(?:^|(?<=[\r\n\x0b\x1c\ufeff]))[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))|\x1c",
+    re.MULTILINE,
 )
 
 

@@ -147,8 +147,8 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
         return None
     fields = []
     for child in reference[1]:
-        if len(child) < 3 or child[1] is None:
-            continue
+        if len(child) < 3 or not isinstance(child[1], (tuple, list)):
+            continue  # a few entries of the tables are incomplete
         kind = str(child[1][2])
         least, most = child[2]
         fields.append(FieldRule(int(child[0].rsplit("_", 1)[1]), "TS" if kind == "DTM" else kind, least > 0, most or 1))

@@ -7,6 +7,7 @@ It runs in a thread of its own with its own connections: a database that is gone
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,7 @@ _BATCH: Final = 500
 _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
 _WALK_WAIT_S: Final = 30.0
+_POLL_S: Final = 0.25
 
 _HALF_WRITTEN: Final = """
     select message_id::text, topic, partition, record_offset,
@@ -87,14 +89,16 @@ class Sweeper:
         pause_s = min(5.0, max(0.1, self._settings.sweep_after_s / 4))
         # A replay may take hours; until it is done nobody else is to begin it.
         requests = consumer(self._settings.kafka_bootstrap, _STAGE, [REPLAYS], **{"max.poll.interval.ms": 86_400_000})
+        due = 0.0
         try:
             while not self._stopping.is_set():
-                self._guarded(self.sweep)
-                request = requests.poll(pause_s)
-                while request is not None and request.error() is None and not self._stopping.is_set():
-                    if self._guarded(partial(self._execute, request, requests)):
-                        break
-                    self._stopping.wait(pause_s)
+                if time.monotonic() >= due:
+                    self._guarded(self.sweep)
+                    due = time.monotonic() + pause_s
+                request = requests.poll(_POLL_S)
+                if request is not None and request.error() is None:
+                    while not self._stopping.is_set() and not self._guarded(partial(self._execute, request, requests)):
+                        self._stopping.wait(pause_s)
         finally:
             requests.close()
 

@@ -16,6 +16,7 @@ would be a lie: there are no events.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import PurePath
@@ -115,12 +116,12 @@ def translate(received: Received, keyring: Keyring) -> Translation:
 
 def refused(received: Received, code: str, path: str = "") -> Translation:
     """A message that another limit than its content keeps out, such as a record that would be too large."""
-    return _stopped(_Walk(received), Problem(code, Severity.ERROR, path))
+    return _stopped(_with_header(received), Problem(code, Severity.ERROR, path))
 
 
 def failed(received: Received, fault: Exception) -> Translation:
     """A message that a fault of ours keeps out; where it stands in our code is told, its text is not."""
-    return _stopped(_Walk(received), _fault(fault))
+    return _stopped(_with_header(received), _fault(fault))
 
 
 def unframed(received: Received, junk: Junk) -> Translation:
@@ -214,6 +215,19 @@ def _read_header(raw: bytes) -> Message:
         return parse(decode(raw).text.lstrip("\ufeff\x0b\r\n\t ").replace("\n", "\r").partition("\r")[0])
     line = _LINE_END.split(raw.lstrip(_AROUND), maxsplit=1)[0]
     return parse(line.decode("latin-1"))
+
+
+def _with_header(received: Received) -> _Walk:
+    walk = _Walk(received)
+    with suppress(HubError):
+        kind = _sniff(received.raw)
+        walk.note["format"] = kind
+        if kind == "hl7":
+            walk.header = _read_header(received.raw)
+            _identify(walk, walk.header)
+        else:
+            walk.note["message_type"] = ENVELOPE
+    return walk
 
 
 def _identify(walk: _Walk, message: Message) -> Dialect:

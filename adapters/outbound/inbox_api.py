@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.dialects.profile import dialect_for
 from adapters.dialects.render import as_hl7, as_json
+from adapters.formats.charset import decode
 from adapters.outbound.mllp_push import control_id
 from adapters.outbound.receipts import Teller, mailbox_name, move
 from adapters.outbound.wakes import Wakes
@@ -201,7 +202,7 @@ class Inbox:
                     control_id=control_id(row.delivery_id),
                     receiving_facility=facility,
                 )
-                body = hl7.decode(dialect.charset, "replace")
+                body = decode(hl7, dialect.send.charset).text
         except HubError as wrong:
             if wrong.retriable:
                 raise

@@ -225,8 +225,8 @@ class Push:
         try:
             with available(), self._wakes.waiting(self._mailbox) as woken:
                 async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
-                    while not await self._alone(connection):
-                        await asyncio.sleep(_LOOK_AGAIN_S)  # noqa: ASYNC110  # another process holds it: no event tells when it ends
+                    while not await self._alone(connection):  # noqa: ASYNC110  # no event tells when the other process ends
+                        await asyncio.sleep(_LOOK_AGAIN_S)
                     while True:
                         woken.clear()
                         wait_s = await self.round(connection)
@@ -286,7 +286,7 @@ class Push:
         try:
             record, event = self._wire.unpack(row[0])
             dialect = dialect_for(self._facility)
-            body = as_hl7(record, event, dialect, now=now(), control_id=identity, receiving_facility=self._facility)
+            body: bytes = as_hl7(record, event, dialect, now=now(), control_id=identity, receiving_facility=self._facility)
             encode(body)
         except (HubError, ValueError) as wrong:
             if isinstance(wrong, HubError) and wrong.retriable:

@@ -70,8 +70,8 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
         waiting = asyncio.create_task(stop.wait())
         port = int(listener.getsockname()[1])
         try:
-            while not server.started and not serving.done():
-                await asyncio.sleep(0.01)  # noqa: ASYNC110  # uvicorn tells it by no event
+            while not server.started and not serving.done():  # noqa: ASYNC110  # uvicorn tells it by no event
+                await asyncio.sleep(0.01)
             ready({"inbox_port": port})
             telemetry.service_ready("mailbox", inbox_port=port)
             await asyncio.wait([*tasks, serving, waiting], return_when=asyncio.FIRST_COMPLETED)

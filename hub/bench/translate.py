@@ -36,7 +36,7 @@ def bench(seconds: float) -> Iterator[Figure]:
             encode(record, event)
 
     ours = rate(whole, seconds)
-    shared = {"bytes": len(raw), "us": round(1e6 / ours, 1)}
+    shared: Figure = {"bytes": len(raw), "us": round(1e6 / ours, 1)}
     yield figure("translate", ours, "messages/s", **shared)
     text = raw.decode().replace("\r\n", "\r").replace("\n", "\r")
     for peer, work in _peers(text).items():

@@ -122,9 +122,9 @@ def credential_new(
 
     Example: hie credential new dong-linh-his --facility 01021
     """
-    from hub.access.credentials import new_token
+    from hub.access.credentials import make_token
 
-    token, token_hash = new_token()
+    token, token_hash = make_token()
     codes = ", ".join(f'"{code}"' for code in facility)
     err.print(f"token (shown once): {token}\nadd to the file of HIE_CREDENTIALS:")
     print(f'[sender.{name}]\nfacilities = [{codes}]\ntoken_blake2b = "{token_hash}"' + ("\ntest = true" if test else ""))

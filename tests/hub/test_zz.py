@@ -1,3 +1,0 @@
-def test_it(stack, settings):
-    print(stack, settings.kafka_bootstrap)
-    stack.check()
