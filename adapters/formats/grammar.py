@@ -1,8 +1,9 @@
 """The order of segments in one message structure, as an automaton that says what is missing and what does not belong.
 
-A state is the place in the structure where the newest segment was found. Moves are worked out when first needed and kept,
-so checking a message costs a look-up a segment. Of several places where a segment may stand, the one that leaves the
-fewest required segments out is taken, then the nearest.
+A state is the place in the structure where the newest segment was found. A legal message is told by following all its
+possible places at once; sets of states and moves are worked out when first needed and kept, so that costs a look-up a
+segment. Where no place is left, the message is read once more for the fewest findings. Verdicts are kept by sequence of
+names, since senders repeat themselves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 _VERDICTS_MAX: Final = 2_000  # sequences of names whose findings are kept
 _NAMES_MAX: Final = 200  # longest sequence kept
+_MARGIN: Final = 2  # readings with this many findings more than the best are followed further
 
 
 @dataclass(eq=False, slots=True)
@@ -37,12 +39,30 @@ class _Place:
     groups: tuple[_Group, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A move to another place, and the required segments it leaves out."""
+
+    to: int
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One finding of a reading and those before it."""
+
+    before: "_Found | None"
+    index: int
+    name: str
+
+
 @dataclass(eq=False, slots=True)
 class Grammar:
     """The compiled structure of one message."""
 
     places: list[_Place]
-    _moves: dict[tuple[int, str], tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    _ways: dict[tuple[int, str], list[_Way]] = field(default_factory=dict)
+    _steps: dict[tuple[frozenset[int], str], frozenset[int]] = field(default_factory=dict)
     _verdicts: dict[tuple[str, ...], list[tuple[int, str]]] = field(default_factory=dict)
     _names: frozenset[str] = frozenset()
 
@@ -57,63 +77,83 @@ class Grammar:
         """
         found = self._verdicts.get(names)
         if found is None:
-            found = list(self._walk(names))
+            found = [] if self._is_legal(names) else self._least_findings(names)
             if len(names) <= _NAMES_MAX:
                 if len(self._verdicts) >= _VERDICTS_MAX:
                     self._verdicts.clear()
                 self._verdicts[names] = found
         return found
 
-    def _walk(self, names: Sequence[str]) -> Iterator[tuple[int, str]]:
-        at = -1
+    def _is_legal(self, names: Sequence[str]) -> bool:
+        states = frozenset((-1,))
+        for name in names:
+            if name[0] == "Z":
+                continue
+            after = self._steps.get((states, name))
+            if after is None:
+                after = frozenset(way.to for state in states for way in self._ways_from(state, name) if not way.missing)
+                if name in self._names:
+                    self._steps[states, name] = after
+            if not after:
+                return False
+            states = after
+        return any(not self._lacking(state, state + 1, len(self.places), -1) for state in states)
+
+    def _least_findings(self, names: Sequence[str]) -> list[tuple[int, str]]:
+        """Of all readings of the sequence the one with the fewest findings; a segment may be passed over at the price of one."""
+        readings: dict[int, tuple[int, _Found | None]] = {-1: (0, None)}
         for index, name in enumerate(names):
             if name[0] == "Z":
                 continue
-            to, missing = self._moved(at, name)
-            if missing and index + 1 < len(names):
-                # Is something missing, or is this one too many? The next segment tells, if it fits where we are.
-                further, lacks = self._moved(at, names[index + 1])
-                if further >= 0 and not lacks and names[index + 1] != name:
-                    to = -1
-            if to < 0:
-                yield index, ""
-                continue
-            at = to
-            for lacking in missing:
-                yield index, lacking
-        for lacking in self._lacking(at, at + 1, len(self.places), -1):
-            yield len(names), lacking
+            after: dict[int, tuple[int, _Found | None]] = {}
+            for state, (cost, found) in readings.items():
+                for way in self._ways_from(state, name):
+                    if way.to not in after or after[way.to][0] > cost + len(way.missing):
+                        chain = found
+                        for lacking in way.missing:
+                            chain = _Found(chain, index, lacking)
+                        after[way.to] = (cost + len(way.missing), chain)
+            for state, (cost, found) in readings.items():
+                if state not in after or after[state][0] > cost + 1:
+                    after[state] = (cost + 1, _Found(found, index, ""))
+            bound = min(cost for cost, _ in after.values()) + _MARGIN
+            readings = {state: reading for state, reading in after.items() if reading[0] <= bound}
+        best: tuple[int, _Found | None, tuple[str, ...]] | None = None
+        for state, (cost, found) in readings.items():
+            lacking_at_end = self._lacking(state, state + 1, len(self.places), -1)
+            if best is None or best[0] > cost + len(lacking_at_end):
+                best = (cost + len(lacking_at_end), found, lacking_at_end)
+        assert best is not None
+        findings = [(len(names), name) for name in reversed(best[2])]
+        last = best[1]
+        while last is not None:
+            findings.append((last.index, last.name))
+            last = last.before
+        return findings[::-1]
 
-    def _moved(self, at: int, name: str) -> tuple[int, tuple[str, ...]]:
+    def _ways_from(self, at: int, name: str) -> list[_Way]:
+        """Where a segment of that name may stand after a place: the nearest first."""
         if name not in self._names:
-            return -1, ()
-        move = self._moves.get((at, name))
-        if move is None:
-            move = self._moves[at, name] = self._move(at, name)
-        return move
+            return []
+        ways = self._ways.get((at, name))
+        if ways is None:
+            ways = self._ways[at, name] = [_Way(to, missing) for _, _, to, missing in sorted(self._find_ways(at, name))]
+        return ways
 
-    def _move(self, at: int, name: str) -> tuple[int, tuple[str, ...]]:
-        """Where a segment of that name leads from a place, and what it leaves out; (-1, ()) if it cannot stand there."""
-        ways: list[tuple[int, int, int, int, tuple[str, ...]]] = []  # (left out, levels up, kind of move, to, names left out)
+    def _find_ways(self, at: int, name: str) -> Iterator[tuple[int, int, int, tuple[str, ...]]]:
         around = self.places[at].groups if at >= 0 else self.places[0].groups[:1]
         for to, place in enumerate(self.places):
             if place.name != name:
                 continue
             if to == at and place.repeats:
-                return to, ()
+                yield -1, 0, to, ()
             for up, group in enumerate(reversed(around)):
                 if not group.holds(to):
                     continue
                 if to > at and not any(inner.holds(to) for inner in around[len(around) - up :]) and not self._excluded(at, to):
-                    missing = self._lacking(at, at + 1, to, to)
-                    ways.append((len(missing), up, 0, to, missing))
+                    yield up, 0, to, self._lacking(at, at + 1, to, to)
                 if group.repeats and at >= 0:
-                    missing = self._lacking(at, at + 1, group.stop, -1) + self._lacking(-1, group.start, to, to)
-                    ways.append((len(missing), up, 1, to, missing))
-        if not ways:
-            return -1, ()
-        *_, to, missing = min(ways)
-        return to, missing
+                    yield up, 1, to, self._lacking(at, at + 1, group.stop, -1) + self._lacking(-1, group.start, to, to)
 
     def _excluded(self, at: int, to: int) -> bool:
         """Whether both places are alternatives of one choice."""

@@ -1,0 +1,276 @@
+"""The insurance XML envelope, read and written."""
+
+import base64
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from adapters.formats.claim_xml import ROOTS, Hoso, Reader, looks_like_envelope, write
+from hub.contract.claim_tables import RENAMED, tables
+from hub.contract.errors import HubError
+
+TABLES = tables()
+CLAIM = {
+    "XML1": [{"MA_LK": "01004-1", "HO_TEN": "Nguyễn Văn A", "MA_CSKCB": "01004", "T_TONGCHI_BH": "120000.00"}],
+    "XML2": [{"MA_LK": "01004-1", "STT": "1", "SO_LUONG": "1.500"}, {"MA_LK": "01004-1", "STT": "2", "TEN_THUOC": "A & B <10mg"}],
+    "XML3": [{"MA_LK": "01004-1", "STT": "1", "MA_DICH_VU": "03.0001.0000"}],
+}
+
+
+def envelope(*claims: dict[str, list[dict[str, str]]], nested: bool = False) -> bytes:
+    return write(claims, TABLES, ma_cskcb="01004", ngaylap="20261015", nested=nested)
+
+
+def read(raw: bytes) -> tuple[list[Hoso], Reader]:
+    reader = Reader(raw, TABLES)
+    return list(reader), reader
+
+
+def filled(hoso: Hoso) -> dict[str, list[dict[str, str]]]:
+    """The tables without the elements that are empty."""
+    return {table: [{name: text for name, text in row.items() if text} for row in rows] for table, rows in hoso.tables.items()}
+
+
+def codes(hoso: Hoso) -> list[tuple[str, str, str]]:
+    return [(problem.code, problem.severity.value, problem.path) for problem in hoso.problems]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_envelope(nested: bool) -> None:
+    hosos, reader = read(envelope(CLAIM, CLAIM, nested=nested))
+    assert [(hoso.number, hoso.ma_cskcb, hoso.ngaylap, hoso.problems) for hoso in hosos] == [
+        (1, "01004", "20261015", ()),
+        (2, "01004", "20261015", ()),
+    ]
+    assert filled(hosos[0]) == CLAIM
+    assert tuple(hosos[0].tables["XML2"][0]) == tuple(TABLES["XML2"]), "every element of the table, in the official order"
+    assert (reader.ma_cskcb, reader.ngaylap, reader.soluonghoso, reader.count, reader.problems) == (
+        "01004",
+        "20261015",
+        "2",
+        2,
+        (),
+    )
+
+
+@pytest.mark.parametrize("table", sorted(ROOTS))
+@pytest.mark.parametrize("nested", [False, True])
+def test_every_table_goes_and_comes_back(table: str, nested: bool) -> None:
+    rows = [{name: f"{name} {n}" for name in TABLES[table]} for n in range(2)]
+    (hoso,), _ = read(envelope({table: rows}, nested=nested))
+    assert hoso.tables == {table: rows} and hoso.problems == ()
+
+
+texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), max_size=20).map(str.strip)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(list(TABLES["XML4"])), texts, min_size=1), max_size=3), st.booleans())
+def test_any_text_goes_and_comes_back(rows: list[dict[str, str]], nested: bool) -> None:
+    (hoso,), _ = read(envelope({"XML4": rows}, nested=nested))
+    import unicodedata
+
+    assert filled(hoso).get("XML4", []) == [{k: unicodedata.normalize("NFC", v) for k, v in row.items() if v} for row in rows]
+
+
+def hand_made(hoso: str, *, head: str = "", tail: str = "", attributes: str = "", count: int = 1) -> bytes:
+    return (
+        f"{head}<GIAMDINHHS{attributes}><THONGTINHOSO><SOLUONGHOSO>{count}</SOLUONGHOSO><DANHSACHHOSO>{hoso}</DANHSACHHOSO>"
+        f"<NGAYLAP>20261015</NGAYLAP></THONGTINHOSO><THONGTINDONVI><MACSKCB>01004</MACSKCB></THONGTINDONVI>{tail}</GIAMDINHHS>"
+    ).encode()
+
+
+def file(table: str, content: str) -> str:
+    return f"<FILEHOSO><NOIDUNGFILE>{content}</NOIDUNGFILE><LOAIHOSO>{table}</LOAIHOSO></FILEHOSO>"
+
+
+XML1 = "<TONG_HOP><HO_TEN>A</HO_TEN><MA_LK>LK1</MA_LK><MA_CSKCB>01004</MA_CSKCB></TONG_HOP>"
+
+
+def b64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_the_order_of_elements_is_free() -> None:
+    (hoso,), reader = read(hand_made(f"<HOSO>{file('XML1', XML1)}</HOSO>"))
+    assert hoso.tables == {"XML1": [{"HO_TEN": "A", "MA_LK": "LK1", "MA_CSKCB": "01004"}]}
+    assert hoso.ma_cskcb == "01004", "from XML1, as the envelope names it only afterwards"
+    assert reader.ma_cskcb == "01004" and reader.ngaylap == "20261015"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b64(XML1),
+        b64(XML1).rstrip("="),
+        "\n  " + b64(XML1)[:20] + "\n  " + b64(XML1)[20:] + "\n",
+        b64("\ufeff" + XML1),
+        b64('<?xml version="1.0" encoding="utf-8"?>\n' + XML1),
+        b64('<?xml version="1.0" encoding="utf-16"?>\n' + XML1),
+        base64.b64encode(XML1.encode("utf-16")).decode(),
+        b64("<!-- made by -->" + XML1),
+        b64(XML1.replace("<TONG_HOP>", '<TONG_HOP xmlns="urn:x" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">')),
+        f"<![CDATA[{XML1}]]>",
+        XML1,
+        XML1.replace("<", "<!-- c --><"),
+    ],
+)
+def test_the_many_ways_to_put_a_table(content: str) -> None:
+    (hoso,), _ = read(hand_made(f"<HOSO>{file('XML1', content)}</HOSO>"))
+    assert hoso.problems == ()
+    assert hoso.tables == {"XML1": [{"HO_TEN": "A", "MA_LK": "LK1", "MA_CSKCB": "01004"}]}
+
+
+@pytest.mark.parametrize(
+    ("head", "attributes"),
+    [
+        ("\ufeff", ""),
+        ("\ufeff<?xml version='1.0' encoding='UTF-8'?>\n", ""),
+        ("\r\n ", ""),
+        ("", " xmlns='urn:vss'"),
+        ("", " xmlns:xsd='http://www.w3.org/2001/XMLSchema' Id='x'"),
+    ],
+)
+def test_what_may_stand_around(head: str, attributes: str) -> None:
+    (hoso,), reader = read(hand_made(f"<HOSO>{file('XML1', b64(XML1))}</HOSO>", head=head, attributes=attributes))
+    assert hoso.tables["XML1"] and reader.ma_cskcb == "01004"
+
+
+def test_names_of_the_older_layout_are_read_under_the_newer() -> None:
+    (table, old), new = next(iter(RENAMED.items()))
+    row = f"<{ROOTS[table][0]}><{old}>x</{old}></{ROOTS[table][0]}>"
+    (hoso,), _ = read(hand_made(f"<HOSO>{file(table, b64(row))}</HOSO>"))
+    assert hoso.tables == {table: [{new: "x"}]} and hoso.problems == ()
+
+
+def test_unknown_elements_and_tables_are_told_and_kept_out() -> None:
+    odd = "<TONG_HOP><MA_LK>LK1</MA_LK><SO_NHA>12</SO_NHA><X__>y</X__></TONG_HOP>"
+    (hoso,), _ = read(hand_made(f"<HOSO>{file('XML1', odd)}{file('XML99', b64(XML1))}{file('ABC', '')}</HOSO>"))
+    assert hoso.tables == {"XML1": [{"MA_LK": "LK1"}]}
+    assert codes(hoso) == [
+        ("XML_ELEMENT_UNKNOWN", "W", "HOSO[1]/XML1[1]/SO_NHA"),
+        ("XML_ELEMENT_UNKNOWN", "W", "HOSO[1]/XML1[1]/X__"),
+        ("XML_TABLE_UNKNOWN", "W", "HOSO[1]/XML99"),
+        ("XML_TABLE_UNKNOWN", "W", "HOSO[1]/LOAIHOSO"),
+    ]
+
+
+@pytest.mark.parametrize("content", ["!!! no base64", b64("no xml"), b64("<a>"), "", "QQ=Q", b64("\x00\x01")])
+def test_a_broken_table_refuses_its_own_hoso_only(content: str) -> None:
+    good = f"<HOSO>{file('XML1', b64(XML1))}</HOSO>"
+    hosos, _ = read(hand_made(good + f"<HOSO>{file('XML1', b64(XML1))}{file('XML2', content)}</HOSO>" + good, count=3))
+    assert [codes(hoso) for hoso in hosos] == [[], [("XML_CONTENT_BROKEN", "E", "HOSO[2]/XML2")], []]
+
+
+def test_a_count_that_differs_is_told() -> None:
+    _, reader = read(hand_made(f"<HOSO>{file('XML1', b64(XML1))}</HOSO>", count=2))
+    assert [problem.code for problem in reader.problems] == ["XML_COUNT_MISMATCH"]
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept"),
+    [
+        ("<CHUKYDONVI>abc</CHUKYDONVI>", "abc"),
+        ("<CHUKYDONVI><Signature><X/></Signature></CHUKYDONVI>", "<Signature><X/></Signature>"),
+        ("", ""),
+    ],
+)
+def test_the_signature_is_kept(tail: str, kept: str) -> None:
+    _, reader = read(hand_made("", tail=tail, count=0))
+    assert reader.signature == kept
+
+
+BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'>]>"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        hand_made("", head="<!DOCTYPE GIAMDINHHS>"),
+        hand_made("&c;", head=BOMB),
+        hand_made("", head=BOMB, attributes=" x='&c;'"),
+        hand_made("&e;", head="<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/hostname'>]>"),
+        hand_made(f"<HOSO>{file('XML1', b64(BOMB + '<TONG_HOP><HO_TEN>&c;</HO_TEN></TONG_HOP>'))}</HOSO>"),
+        BOMB.encode() + b"<other/>",
+    ],
+)
+def test_entities_and_dtds_are_refused(raw: bytes) -> None:
+    with pytest.raises(HubError, match="XML_FORBIDDEN"):
+        read(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "EMPTY_INPUT"),
+        (b"\r\n", "EMPTY_INPUT"),
+        (b"<other/>", "FORMAT_UNKNOWN"),
+        (b"<other><GIAMDINHHS/></other>", "FORMAT_UNKNOWN"),
+        (b"MSH|^~\\&|", "XML_MALFORMED"),
+        (b"<GIAMDINHHS>", "XML_MALFORMED"),
+        (b"<GIAMDINHHS>&nbsp;</GIAMDINHHS>", "XML_MALFORMED"),
+        (bytes(range(256)) * 100, "XML_MALFORMED"),
+    ],
+)
+def test_what_is_no_envelope_is_refused(raw: bytes, code: str) -> None:
+    with pytest.raises(HubError, match=code):
+        read(raw)
+
+
+def test_a_file_that_breaks_off_gives_what_was_whole() -> None:
+    raw = envelope(CLAIM, CLAIM, CLAIM)
+    reader = Reader(raw[: raw.rindex(b"<HOSO>") + 30], TABLES)
+    got = []
+    with pytest.raises(HubError, match="XML_MALFORMED"):
+        got.extend(reader)
+    assert [hoso.number for hoso in got] == [1, 2]
+
+
+def test_any_cut_gives_the_same() -> None:
+    raw = hand_made(f"<HOSO>{file('XML1', b64(XML1))}</HOSO>" * 3, head="\ufeff", count=3)
+    whole, _ = read(raw)
+    for size in (1, 7, 100):
+        assert list(Reader([raw[at : at + size] for at in range(0, len(raw), size)], TABLES)) == whole
+
+
+def test_one_hoso_at_a_time_is_in_memory() -> None:
+    raw = envelope(CLAIM)
+    start, stop = raw.index(b"<HOSO>"), raw.index(b"</HOSO>") + 7
+    most = 0
+
+    def chunks() -> Iterator[bytes]:
+        yield raw[:start]
+        for _ in range(300):
+            yield raw[start:stop]
+        yield raw[stop:]
+
+    reader = Reader(chunks(), TABLES)
+    check = etree.XMLPullParser  # the tree that the parser holds is reached through the last element seen
+    assert check is not None
+    original = reader._hoso
+
+    def watched(element: etree._Element) -> Hoso:
+        nonlocal most
+        parent = element.getparent()
+        most = max(most, len(parent) if parent is not None else 0)
+        return original(element)
+
+    reader._hoso = watched  # type: ignore[method-assign]
+    assert sum(1 for _ in reader) == 300
+    assert most <= 2, "HOSO that were given out are gone from the tree"
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    for whole in (raw, b"<GIAMDINHHS>" + raw + b"</GIAMDINHHS>"):
+        try:
+            list(Reader(whole, TABLES))
+        except HubError as refused:
+            assert refused.code in ("EMPTY_INPUT", "XML_MALFORMED", "XML_FORBIDDEN", "FORMAT_UNKNOWN")
+
+
+def test_xml_is_told_from_hl7() -> None:
+    assert looks_like_envelope(b"\xef\xbb\xbf \r\n<?xml version='1.0'?>") and looks_like_envelope(b"<GIAMDINHHS>")
+    assert not looks_like_envelope(b"MSH|^~\\&|") and not looks_like_envelope(b"")
