@@ -93,6 +93,7 @@ _ROWS: Final = (
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi."),
     ErrorCode("EVENT_UNROUTABLE", "207", "", False, "A rule failed on this event; it waits for a person, and later events of its key wait behind it.", "Quy tắc gặp lỗi với sự kiện này; sự kiện chờ người xử lý, các sự kiện sau cùng khóa xếp hàng."),
     ErrorCode("BODY_UNDECODABLE", "102", "", False, "The body of this record cannot be decoded by its schema. Its bytes are in the dead-letter topic.", "Không giải mã được bản ghi theo lược đồ. Nội dung nằm ở chủ đề dead-letter."),
+    ErrorCode("TEST_MISPLACED", "207", "", False, "Test traffic came to a real payer, or real traffic to the test payer; it stays out of the ledger.", "Dữ liệu thử đến bên chi trả thật, hoặc dữ liệu thật đến bên thử; không vào sổ cái."),
     # the world
     ErrorCode("BROKER_UNAVAILABLE", "207", "", True, "The brokers do not confirm. Nothing was acknowledged; the sender will try again.", "Kafka không xác nhận. Chưa báo nhận; bên gửi sẽ gửi lại."),
     ErrorCode("REGISTRY_UNAVAILABLE", "207", "", True, "The schema registry does not answer.", "Schema registry không trả lời."),

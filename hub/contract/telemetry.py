@@ -34,6 +34,10 @@ _DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.
 _PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
 _INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
 
+_LEDGER: Final = Counter(
+    "hie_ledger_rows", "Rows written to an insurer's ledger; repeats are claims dropped as known.", ("payer", "kind")
+)
+
 _log = structlog.get_logger("hie")
 
 
@@ -168,6 +172,13 @@ def push_answered(recipient: str, answer: str) -> None:
 def journal_indexed(kind: str, count: int) -> None:
     """kind: message, event, delivery, receipt, dead-letter or undecodable."""
     _INDEXED.labels(kind).inc(count)
+
+
+def ledger_rows_written(payer: str, claims: int, lines: int, findings: int, repeats: int) -> None:
+    """One batch is committed."""
+    for kind, count in (("claims", claims), ("lines", lines), ("findings", findings), ("repeats", repeats)):
+        _LEDGER.labels(payer, kind).inc(count)
+    _log.info("ledger_rows_written", payer=payer, claims=claims, lines=lines, findings=findings, repeats=repeats)
 
 
 # --- every service ----------------------------------------------------------------------------------------------------
