@@ -81,6 +81,7 @@ SERVICE: Final[dict[str, Place]] = {
     **{name: ("ZFT", number, 1) for number, name in enumerate(_ZFT, 1) if name != "MA_DICH_VU"},
 }
 _DRUG_GROUPS: Final = frozenset(("4", "5", "6", "7", "17"))  # MA_NHOM of XML2
+_STAYS: Final = frozenset(("03", "04", "06", "09"))  # MA_LOAI_KCB of stays
 _SEX: Final = {"M": "1", "F": "2", "O": "3", "U": "3", "A": "3"}
 _SEX_OUT: Final = {"1": "M", "2": "F", "3": "O"}
 _PAPERS: Final = frozenset(("NI", "NNVNM", "CCCD", "CMND", "SS", "PPN", "PP"))
@@ -194,7 +195,8 @@ def _read_line(run: list[Segment]) -> tuple[str, Row]:
     local = by_name.get("ZFT")
     codes = {product.get(7, at + 2): (product.get(7, at), product.get(7, at + 1)) for at in (4, 1)}
     group = local.get(1) if local else ""
-    table = "XML2" if "VN-THUOC" in codes or (codes.keys() <= {""} and group in _DRUG_GROUPS) else "XML3"
+    local_codes = codes.keys().isdisjoint(("VN-DVKT", "VN-VTYT"))
+    table = "XML2" if "VN-THUOC" in codes or (local_codes and group in _DRUG_GROUPS) else "XML3"
     places = DRUG if table == "XML2" else SERVICE
     line = {name: by_name[at[0]].get(at[1], at[2]) for name, at in places.items() if at[0] in by_name}
     if table == "XML2":
@@ -284,6 +286,7 @@ def _summary(row: Row, day: str, version: int, cancelled: bool) -> tuple[Built, 
         (("IVC", 10, 10), facility),
         (("IVC", 11, 1), "VSS"),
         (("IVC", 14, 1), row.get("NAM_QT", "") + row.get("THANG_QT", "").zfill(2) if row.get("THANG_QT") else ""),
+        (("PV1", 2, 1), "I" if row.get("MA_LOAI_KCB") in _STAYS else "O"),
         (("PV1", 19, 1), row.get("MA_LK", "")),
         (("ZCL", 33, 1), day),
     )

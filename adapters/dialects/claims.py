@@ -316,11 +316,11 @@ def _label(content: Event, dialect: Dialect) -> str:
     rows = (content["xml1"], *content.get("xml3", ()), *content.get("xml4", ()))
     listed = {row[name] for row in rows for name in ("ma_benh_chinh", "ma_benh_kt", "ma_benh") if name in row}
     tests = {row["ma_chi_so"] for row in content.get("xml4", ()) if "ma_chi_so" in row}
-    names = {row[name].upper() for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row}
+    names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
     labels = (
         *(dialect.labels_icd.get(code.strip()[:3].upper()) for codes in listed for code in codes.split(";")),
         *(dialect.labels_tests.get(code) for code in tests),
-        *(label for word, label in dialect.labels_words if any(word in name for name in names)),
+        *(label for word, label in dialect.labels_words if word.search(names)),
     )
     return next((label for label in labels if label), "")
 

@@ -140,8 +140,8 @@ def note_segments(notes: list[str] | None) -> Segments:
 
 
 def visit_segment(event: Event, more: dict[int, Value] | None = None) -> list[Value]:
-    """PV1 with the encounter key."""
-    return segment("PV1", {1: "1", 2: event.get("patient_class", ""), 19: event.get("ma_lk", ""), **(more or {})})
+    """PV1 with the encounter key. PV1-2 is required: U where the event does not know."""
+    return segment("PV1", {1: "1", 2: event.get("patient_class", "U"), 19: event.get("ma_lk", ""), **(more or {})})
 
 
 def _licence(number: str) -> Value:
