@@ -235,7 +235,7 @@ _COPY_TYPES: Final = [
     "int8",
     "uuid",
     "uuid",
-    *["text"] * 7,
+    *["text"] * 6,
     "bool",
     "text",
     "timestamptz",
