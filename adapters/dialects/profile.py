@@ -200,7 +200,7 @@ class Dialect:
     sensitive: Mapping[str, Sensitive]
     labels_icd: Mapping[str, str]
     labels_tests: Mapping[str, str]
-    labels_words: tuple[tuple[str, str], ...]
+    labels_words: tuple[tuple[re.Pattern[str], str], ...]
     line: Line
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -288,7 +288,11 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         sensitive=profile.sensitive,
         labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
         labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},
-        labels_words=tuple((word.upper(), label) for label, what in profile.sensitive.items() for word in what.words),
+        labels_words=tuple(
+            (re.compile(rf"\b{re.escape(word)}", re.IGNORECASE), label)
+            for label, what in profile.sensitive.items()
+            for word in what.words
+        ),
     )
 
 
@@ -366,7 +370,7 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
     facility:    the components of MSH-4.
     Returns:     MA_CSKCB and the facility's dialect. A code (`01004`, `CS01004`; in either component) counts first, then the
                  aliases of all dialects, which name both MSH-3 and MSH-4. What is neither comes back as a short token of
-                 MSH-4.1 without blanks or signs, which is no code of five digits unless it was one, with `_standard`.
+                 MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
     codes = [code for code in map(facility_code, names) if code]
@@ -378,7 +382,11 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
         alias = _aliases().get((application, name))
         if alias:
             return alias[0], load_dialect(alias[1])
-    token = codes[0] if codes else re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
+    token = re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
+    if codes:
+        token = codes[0]
+    elif facility_code(token):
+        token = ""  # `01 004` is no way to write 01004, and must not become it
     return token, load_dialect(STANDARD)
 
 

@@ -72,8 +72,8 @@ class Reading:
         label = labels.get(found.get("code", "")) or labels.get(found.get("alt_code", ""))
         if label:
             return label
-        names = f"{found.get('code', '')} {found.get('display', '')} {found.get('alt_display', '')}".upper()
-        return next((label for word, label in self.dialect.labels_words if word in names), "")
+        names = f"{found.get('code', '')} {found.get('display', '')} {found.get('alt_display', '')}"
+        return next((label for word, label in self.dialect.labels_words if word.search(names)), "")
 
     def scope(self, segments: Iterable[Segment]) -> Scope:
         """The first of each name, with MSH."""

@@ -41,6 +41,8 @@ def map_answered(reading: Reading, _trigger: str) -> None:
     if "action" not in content:
         reading.refuse("NOTHING_REPRESENTABLE", "RF1-1")
         return
+    if content["action"] != "REJECTED":
+        content.pop("reason", None)  # RF1-10 of an acceptance repeats why the slip was written
     issuer = content.get("ma_cskcb") or facility_code(message.header.get(6))
     if issuer:
         content["ma_cskcb"] = issuer

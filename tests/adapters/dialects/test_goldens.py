@@ -1,0 +1,79 @@
+"""Every golden message of `seeds/messages`, and the messages of the demo: message in, events out."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED
+from adapters.dialects.profile import dialect_names
+from hub.contract.events import content_hash, decode, encode
+from tests.adapters.dialects.goldens import DEMO, FOLDER, cases, expectation, stated, translated
+
+
+def _named(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+@pytest.mark.parametrize("path", cases(), ids=_named)
+def test_a_golden_message_becomes_what_stands_beside_it(path: Path) -> None:
+    expected = stated(path)
+    assert expected.pop("about"), "say in one sentence what the case shows"
+    assert expectation(path) == expected
+
+
+@pytest.mark.parametrize("path", [*cases(), *cases(DEMO)], ids=_named)
+def test_content_is_sparse_so_that_its_hash_survives_the_wire(path: Path) -> None:
+    for record, event in translated(path).events:
+        assert content_hash(decode(record, encode(record, event))) == event["meta"]["content_hash"]
+
+
+def test_every_dialect_has_cases_that_are_taken_and_cases_that_are_refused() -> None:
+    for dialect in dialect_names():
+        outcomes = {bool(stated(path)["events"]) for path in cases(FOLDER / dialect)}
+        assert outcomes == {True, False}, dialect
+
+
+def test_every_supported_message_type_has_a_case_that_is_taken() -> None:
+    shown = {event["meta"]["source"]["message_type"] for path in cases() for event in stated(path)["events"]}
+    assert SUPPORTED - CLAIM_TYPES - shown == set(), "claims have tests of their own"
+
+
+def test_the_demo_tells_one_story_of_one_person() -> None:
+    people = set()
+    outcomes = {}
+    for path in cases(DEMO):
+        if path.suffix != ".hl7" or path.name[0] not in "09":
+            continue
+        outcome = translated(path)
+        outcomes[path.stem] = outcome.message["ack"]
+        for _, event in outcome.events:
+            person = event["person"]
+            citizen = [each["normalised"] for each in person["identifiers"] if each["type"] == "SDDCN"]
+            people.add((person["ho_ten"], *citizen))
+    assert people == {("Trần Thị Mai", "001185004321")}
+    assert outcomes.pop("90-refused") == "AR"
+    assert set(outcomes.values()) == {"AA"}
+
+
+def test_the_arrival_and_the_answer_of_the_demo_name_the_slip_of_the_referral() -> None:
+    slips = {path.stem[:2]: event for path in cases(DEMO) for _, event in translated(path).events}
+    referral, answer, arrival = slips["04"], slips["05"], slips["06"]
+    assert (referral["ma_cskcb"], referral["ma_cskcb_den"]) == ("01021", "01004")
+    assert answer["action"] == "ACCEPTED"
+    assert answer["meta"]["key"] == referral["meta"]["key"]
+    assert (arrival["ma_noi_di"], arrival["slip"]) == (referral["ma_cskcb"], referral["slip"])
+
+
+def test_the_result_of_the_demo_answers_its_order() -> None:
+    events = {path.stem[:2]: event for path in cases(DEMO) for _, event in translated(path).events}
+    order, result = events["02"], events["03"]
+    assert (order["performer"], result["meta"]["facility"]) == ("01940", "01940")
+    assert (result["orderer"], result["placer"]) == (order["ma_cskcb"], order["placer"])
+    assert result["meta"]["source"]["charset"] == "tcvn3"
+    assert result["observations"][0]["code"] == {
+        "code": "1000114",
+        "system": "QD1227",
+        "display": "HbA1c",
+        "alt_code": "4548-4",
+        "alt_system": "LN",
+    }

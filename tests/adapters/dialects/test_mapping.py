@@ -1,0 +1,157 @@
+"""What mapping promises whatever the message: types, refusals, keys, limits."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapping import SUPPORTED, map_message, message_type
+from adapters.dialects.paths import PROBLEMS_MAX
+from adapters.dialects.profile import load_dialect, resolve_message
+from adapters.formats.charset import decode
+from adapters.formats.hl7v2 import Message, parse, split_messages
+from hub.contract.errors import HubError, Severity
+from hub.contract.events import Keyring, Origin, content_hash, encode
+from hub.contract.events import decode as decode_event
+
+CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
+KEYRING = Keyring(b"golden-secret-16")
+
+
+def _map(message: Message, dialect: str = "_standard", facility: str = "01021") -> Mapped:
+    found = load_dialect(dialect)
+    origin = Origin(
+        "8f14e45f-0000-5000-8000-000000000000",
+        datetime(2026, 11, 23, 1, 5, tzinfo=UTC),
+        {"sender": "local", "control_id": message.control_id, "message_type": message_type(message)},
+    )
+    return map_message(message, found, Context(origin, KEYRING, facility))
+
+
+def _oru(*rows: str, pid: str = "PID|1||N1^^^^MR") -> Message:
+    return parse("\r".join(["MSH|^~\\&|L|01940|H|01021|20261123080500||ORU^R01|M1|P|2.5.1", pid, *rows]))
+
+
+@pytest.mark.parametrize(
+    ("msh9", "kind"),
+    [("ORU^R01^ORU_R01", "ORU^R01"), ("ORU", "ORU^R01"), ("ADT^^ADT_A01", "ADT^A01"), ("ADT", "ADT"), ("ACK", "ACK"), ("", "")],
+)
+def test_message_type(msh9: str, kind: str) -> None:
+    assert message_type(parse(f"MSH|^~\\&|A|B|C|D|20261123||{msh9}|1|P|2.5")) == kind
+
+
+def test_an_unsupported_type_is_refused() -> None:
+    mapped = _map(parse("MSH|^~\\&|A|B|C|D|20261123||DFT^P03|1|P|2.5"))
+    assert [(p.code, p.severity) for p in mapped.problems] == [("TYPE_UNSUPPORTED", Severity.ERROR)]
+    assert not mapped.events
+
+
+def test_a_resend_under_the_same_control_id_is_the_same_event_even_without_a_key() -> None:
+    message = _oru("OBR|1|||GLU", "OBX|1|NM|GLU||5")
+    first, again = _map(message), _map(message)
+    assert [event["meta"]["event_id"] for _, event in first.events] == [event["meta"]["event_id"] for _, event in again.events]
+
+
+def test_results_without_numbers_in_one_message_have_keys_of_their_own() -> None:
+    mapped = _map(_oru("OBR|1|||GLU", "OBX|1|NM|GLU||5", "OBR|2|||URE", "OBX|1|NM|URE||7"))
+    assert len({event["meta"]["key"] for _, event in mapped.events}) == 2
+
+
+def test_a_remembered_line_gives_what_reading_it_anew_gives() -> None:
+    rows = [
+        f"OBX|{n}|NM|GLU^Glucose^L|1|{value}|mmol/L|3.9-6.4|H|||F|||20261123080500" for n, value in enumerate(("5", "6.5"), 1)
+    ]
+    load_dialect("_standard").forms.clear()
+    once = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
+    again = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
+    assert once == again
+    assert [line["gia_tri"] for line in again["observations"]] == ["5", "6.5"]
+    load_dialect("_standard").forms.clear()
+    alone = _map(_oru("OBR|1|P1||GLU", rows[1])).events[0][1]["observations"][0]
+    assert alone == again["observations"][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("5", 5.0),
+        ("-0.5", -0.5),
+        ("1e3", 1000.0),
+        ("5.", 5.0),
+        (".5", 0.5),
+        ("nan", None),
+        ("inf", None),
+        ("1_000", None),
+        ("5,6", None),
+        ("²", None),
+    ],
+)
+def test_a_number_is_one_only_when_it_is_written_as_one(value: str, number: float | None) -> None:
+    line = _map(_oru("OBR|1|P1||GLU", f"OBX|1|NM|GLU||{value}")).events[0][1]["observations"][0]
+    assert line.get("number") == number
+    assert line["gia_tri"] == value
+
+
+def test_long_values_are_text() -> None:
+    line = _map(_oru("OBR|1|P1||GLU", "OBX|1|ST|GLU||" + "a" * 256)).events[0][1]["observations"][0]
+    assert "gia_tri" not in line
+    assert len(line["mo_ta"]) == 256
+
+
+def test_a_document_inside_a_result_stays_in_the_raw_message() -> None:
+    line = _map(_oru("OBR|1|P1||GLU", "OBX|1|ED|PDF||LIS^application^pdf^Base64^JVBERi0=")).events[0][1]["observations"][0]
+    assert line["gia_tri"] == "application/pdf"
+
+
+def test_odd_delimiters_are_read_alike() -> None:
+    usual = _oru("OBR|1|P1||GLU^Glucose^L", "OBX|1|NM|GLU^Glucose^L||5|mmol/L|||||F")
+    rows = ["PID#1##N1****MR", "OBR#1#P1##GLU*Glucose*L", "OBX#1#NM#GLU*Glucose*L##5#mmol/L#####F"]
+    text = "\r".join(["MSH#*~\\&#L#01940#H#01021#20261123080500##ORU*R01#M1#P#2.5.1", *rows])
+    assert _map(parse(text)).events[0][1]["meta"]["content_hash"] == _map(usual).events[0][1]["meta"]["content_hash"]
+
+
+def test_no_value_of_the_message_is_in_its_problems() -> None:
+    secret = "NGUYENVANBIMAT"
+    message = _oru(
+        f"OBR|1|P1||GLU|||{secret}", f"OBX|1|NM|GLU||{secret}", pid=f"PID|1||{secret}||A||{secret}|{secret}||{secret}|^^^{secret}"
+    )
+    mapped = _map(message)
+    assert len(mapped.problems) >= 5
+    assert secret not in repr(mapped.problems)
+
+
+def test_problems_have_a_limit_and_stay_linear() -> None:
+    rows = [f"OBX|{n}|NM|GLU||x{n}|||||||||{n}zz" for n in range(20_000)]
+    mapped = _map(_oru("OBR|1|P1||GLU", *rows))
+    assert len(mapped.problems) <= PROBLEMS_MAX
+    assert len(mapped.events[0][1]["observations"]) == 20_000
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"unverified: no corpus of messages by others at {CORPUS.name}/")
+def test_messages_by_others_become_events_that_survive_the_wire() -> None:
+    taken = refused = 0
+    for path in sorted(CORPUS.rglob("*")):
+        if not path.is_file() or path.suffix in (".md", ".tsv", ".upstream"):
+            continue
+        try:
+            texts = split_messages(decode(path.read_bytes()).text)
+        except HubError:
+            continue
+        for text in texts:
+            try:
+                message = parse(text)
+            except HubError:
+                continue
+            if message_type(message) not in SUPPORTED:
+                continue
+            facility, dialect = resolve_message(message)
+            mapped = _map(message, dialect.name, facility)
+            if not mapped.events:
+                refused += 1
+                assert [p.code for p in mapped.problems if p.severity is Severity.ERROR] == ["NOTHING_REPRESENTABLE"], path
+            for record, event in mapped.events:
+                taken += 1
+                assert content_hash(decode_event(record, encode(record, event))) == event["meta"]["content_hash"], path
+    assert taken > 1700
+    assert refused < 40

@@ -1,0 +1,115 @@
+"""Vendor profiles: what is refused when one is loaded, what `extends` means, whose message it is."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.dialects import profile
+from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility
+from hub.contract import directory
+from hub.contract.errors import HubError
+
+_STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
+
+
+def _standard() -> dict[str, Any]:
+    return tomllib.loads(_STANDARD.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("name", dialect_names())
+def test_every_shipped_profile_loads(name: str) -> None:
+    dialect = load_dialect(name)
+    assert dialect.name == name
+    assert dialect.version
+
+
+def test_every_facility_of_the_directory_has_its_dialect() -> None:
+    for code, facility in directory.facilities().items():
+        assert dialect_for(code).name == facility.dialect
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "where"),
+    [
+        ("person", "ten", "PID-5", "person.ten: the record has no such field"),
+        ("person", "ho_ten", "PID5", "person.ho_ten: not a place in a message"),
+        ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
+        ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
+        ("person", "ho_ten", {"from": "PID-5", "when": "x"}, "person.ho_ten.when"),
+        ("ack", "refused", "AE", "ack.refused"),
+        ("ack", "silence", True, "ack.silence"),
+        ("identifiers", "card_from", "IN1", "identifiers: not a place"),
+        ("facility", "aliases", [{"application": "", "name": "CS1", "code": "01004"}], "facility.aliases.0.application"),
+    ],
+)
+def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, where: str) -> None:
+    raw = _standard()
+    raw[section][key] = value
+    with pytest.raises(HubError) as refused:
+        compile_dialect("mine", "1", raw)
+    assert refused.value.code == "SETTING_WRONG"
+    assert refused.value.where.startswith(f"mine.toml {where}")
+
+
+def test_an_unknown_table_is_refused() -> None:
+    with pytest.raises(HubError, match=r"mine\.toml conditions"):
+        compile_dialect("mine", "1", _standard() | {"conditions": {}})
+
+
+def test_a_vendor_states_only_what_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "_standard.toml").write_bytes(_STANDARD.read_bytes())
+    (tmp_path / "mine.toml").write_text(
+        'extends = "_standard"\nversion = "3"\n[person]\nho_ten = "PID-9"\ndien_thoai = ""\n[codes.sex]\nX = "3"\n', "utf-8"
+    )
+    monkeypatch.setattr(profile, "_VENDORS", tmp_path)
+    mine = load_dialect.__wrapped__("mine")
+    rules = {rule.name: rule for rule in mine.plans["person"]}
+    assert mine.version == "3+1"
+    assert [place.field for place in rules["ho_ten"].places] == [9]
+    assert rules["ho_ten"].transform is None, "a rule is replaced whole"
+    assert "dien_thoai" not in rules, "an empty place switches a rule off"
+    assert "ngay_sinh" in rules, "what is not stated stays"
+    assert mine.codes["sex"]["X"] == "3"
+    assert mine.codes["sex"]["M"] == "1"
+
+
+def test_a_profile_that_extends_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b"\n', "utf-8")
+    (tmp_path / "b.toml").write_text('extends = "a"\n', "utf-8")
+    monkeypatch.setattr(profile, "_VENDORS", tmp_path)
+    with pytest.raises(HubError, match="extends itself"):
+        load_dialect.__wrapped__("a")
+
+
+@pytest.mark.parametrize("name", ["nobody", "../_standard", ""])
+def test_a_dialect_that_is_not_there(name: str) -> None:
+    with pytest.raises(HubError) as refused:
+        load_dialect(name)
+    assert refused.value.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("application", "facility", "code", "dialect"),
+    [
+        ("HIS", ["01021"], "01021", "_standard"),
+        ("HIS", ["CS01004"], "01004", "songhong_his"),
+        ("HIS", ["Ánh Dương", "01940"], "01940", "anhduong_lis"),
+        ("SONGHONG_HIS", ["CS1"], "01004", "songhong_his"),
+        ("SONGHONG_HIS", ["CS2"], "01004", "songhong_his"),
+        ("OTHER_HIS", ["CS1"], "CS1", "_standard"),
+        ("HIS", ["79999"], "79999", "_standard"),
+        ("HIS", ["Good Health Hospital"], "GoodHealthHospital", "_standard"),
+        ("HIS", ["  "], "", "_standard"),
+        ("", [], "", "_standard"),
+    ],
+)
+def test_whose_message_it_is(application: str, facility: list[str], code: str, dialect: str) -> None:
+    found, how = resolve_facility(application, facility)
+    assert (found, how.name) == (code, dialect)
+
+
+def test_a_name_never_becomes_a_code_by_losing_its_signs() -> None:
+    assert resolve_facility("HIS", ["01 004"])[0] != "01004"
+    assert resolve_facility("HIS", ["(01004)"])[0] != "01004"

@@ -1,0 +1,94 @@
+"""The closed list of transforms, each by what it takes and what it leaves."""
+
+import pytest
+
+from adapters.dialects import transforms
+from adapters.dialects.transforms import TRANSFORMS
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "written"),
+    [
+        ("time", "2026", "2026"),
+        ("time", "20261123", "20261123"),
+        ("time", "202611230805", "202611230805"),
+        ("time", "20261123080500.1234+0700", "20261123080500.1234+0700"),
+        ("time", "23/11/2026", None),
+        ("time", "20261323", None),
+        ("time", "20261123250000", None),
+        ("minute", "20261123", "202611230000"),
+        ("minute", "20261123080559", "202611230805"),
+        ("minute", "20261123010500+0000", "202611230805"),
+        ("minute", "202611", None),
+        ("day", "202611230805", "20261123"),
+        ("day", "hôm nay", None),
+        ("birth", "1985", "198500000000"),
+        ("birth", "198503", "198503000000"),
+        ("birth", "19850000", "198500000000"),
+        ("birth", "20261122041530", "202611220415"),
+        ("birth", "12/03/1985", None),
+        ("birth", "19851350", None),
+        ("facility_code", "01004", "01004"),
+        ("facility_code", "CS01004", "01004"),
+        ("facility_code", "VN-CSKCB-01004", "01004"),
+        ("facility_code", "CS1", ""),
+        ("facility_code", "HIE", ""),
+        ("province", "001", "01"),
+        ("province", "79", "79"),
+        ("province", "OH", None),
+        ("commune", "00118", "00118"),
+        ("commune", "118", None),
+        ("two_digits", "1", "01"),
+        ("two_digits", "2106-3", None),
+        ("number_not_zero", "0", ""),
+        ("number_not_zero", "000", ""),
+        ("number_not_zero", "DL0", "DL0"),
+        ("icd", "e119", "E11.9"),
+        ("icd", "I10", "I10"),
+        ("icd", " B20.0 ", "B20.0"),
+        ("icd", "44054006", "44054006"),
+        ("is_one", "1", True),
+        ("is_one", "2", False),
+        ("full_name", ["Lê", "Bình", "Văn"], "Lê Văn Bình"),
+        ("full_name", ["Lê  Văn Bình"], "Lê Văn Bình"),
+        ("full_name", ["Le\u0302", "Bi\u0300nh"], "Lê Bình"),
+        ("full_name_without_age", ["LÊ BẢO AN 45TH"], "LÊ BẢO AN"),
+        ("full_name_without_age", ["LÊ BẢO AN 12NT"], "LÊ BẢO AN"),
+        ("full_name_without_age", ["LÊ THỊ NT"], "LÊ THỊ NT"),
+        ("address", ["12 Phố Huế", "", "Hà Nội", "01", "", "VN", "", "Tổ 5"], "12 Phố Huế, Hà Nội, Tổ 5"),
+        ("display", ["NEG", "Âm tính", "L"], "Âm tính"),
+        ("display", ["NEG"], "NEG"),
+        ("display", ["", "", "", "", "", "", "", "", "không rõ"], "không rõ"),
+        ("text", " hai\ndòng ", "hai\ndòng"),
+        ("list", ["H", "A"], ["H", "A"]),
+        ("code", ["GLU", "Glucose", "L"], {"code": "GLU", "display": "Glucose", "system": "L"}),
+        ("code", ["", "", "", "2345-7", "", "LN"], {"alt_code": "2345-7", "alt_system": "LN"}),
+    ],
+)
+def test_transform(name: str, value: object, written: object) -> None:
+    assert TRANSFORMS[name].function(value) == written
+
+
+def test_what_can_fail_says_how_it_is_reported() -> None:
+    for name, row in TRANSFORMS.items():
+        garbage = "?" if row.kind == "value" else []
+        if row.kind == "value" and row.function(garbage) is None:
+            assert row.problem in ("TIME_UNPARSABLE", "CODE_UNKNOWN"), name
+
+
+@pytest.mark.parametrize(
+    ("stated", "moment"),
+    [
+        ("20261123080500", "2026-11-23T08:05:00+07:00"),
+        ("20261123", "2026-11-23T00:00:00+07:00"),
+        ("202611230805+0000", "2026-11-23T15:05:00+07:00"),
+        ("20261123080500-0500", "2026-11-23T20:05:00+07:00"),
+        ("20260230", None),
+        ("20260230080500", None),
+        ("202611", None),
+        ("", None),
+        ("99991231235959-1200", None),
+    ],
+)
+def test_a_moment_is_told_in_the_time_of_vietnam(stated: str, moment: str | None) -> None:
+    assert transforms.moment(stated) == moment
