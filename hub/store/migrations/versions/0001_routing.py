@@ -12,8 +12,8 @@ _UP = """
 create table case_event (            -- every event seen: the first place decides, any other place is a repeat
     event_id   uuid primary key,
     origin     text not null,        -- topic/partition/offset of its first record
-    repeat_of  uuid,                 -- event with the same content at the head of its key
-    supersedes uuid,                 -- head of its key when it came
+    fate       text not null,        -- '' routed; REPEAT: its content stood at the head; VOID: older than a repeat that undid it
+    supersedes uuid,                 -- head of its key when it came; null for the first and for a stale one
     seen_at    timestamptz not null default now()
 );
 create index case_event_seen_at on case_event (seen_at);
@@ -33,6 +33,8 @@ create table case_fact (             -- small facts that other streams look for
     id         text not null,        -- whose fact: a key or event id
     rank       text collate "C" not null,
     data       jsonb not null,
+    event_id   uuid not null,        -- the event that says it
+    place      text not null,        -- topic/partition/offset of its record, to read it again
     expires_at timestamptz not null,
     primary key (kind, ref, id)
 );
@@ -55,7 +57,8 @@ create table parked (                -- keys that wait for a fact or a fix, in o
     event_id    uuid,
     code        text not null,       -- row of the table of errors; BEHIND for those that only wait behind another
     value       bytea not null,
-    state       text not null default 'PARKED', -- PARKED, RELEASED, DISCARDED
+    state       text not null default 'PARKED', -- PARKED; RELEASED once it was routed; DISCARDED
+    sent        boolean not null default false, -- published again; it leaves when that record is routed
     parked_at   timestamptz not null default now(),
     primary key (topic, partition, record_offset)
 );

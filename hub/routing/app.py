@@ -1,0 +1,226 @@
+"""The routing service: the table of streams, and the Faust agents that drive them in batches.
+
+Faust owns the consumer group: who reads which partition, and what is acknowledged. What a batch leads to is in `batch`.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import faust
+
+from hub.bus import LARGEST_BYTES, Producer, Wire
+from hub.contract import telemetry
+from hub.contract.directory import payers
+from hub.contract.errors import HubError
+from hub.contract.events import Keyring, now
+from hub.contract.settings import Settings
+from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
+from hub.routing.batch import Router
+from hub.routing.recall import Recaller
+from hub.routing.record import Record, headers_of
+from hub.routing.stream import Stream
+from hub.store.database import available, pool
+
+GROUP: Final = "routing"
+_WITHIN_S: Final = 0.05  # a batch waits this long to fill
+_DUE_EVERY_S: Final = 1.0
+_CLEAN_EVERY_S: Final = 60.0
+_DRAIN_S: Final = 10.0  # what is under way may end before a worker stops
+
+Route = Callable[[Stream, Sequence[Record]], Awaitable[None]]
+
+
+def streams() -> list[Stream]:
+    """The table of streams, one row a topic."""
+    of_payers = [
+        Stream(f"payer.{code}.decision.v1", "hie.ClaimDecision", partial(decisions.check, code), lookups=decisions.lookups)
+        for code in payers()
+    ]
+    return [
+        Stream("referral.v1", "hie.Referral", referrals.decide, referrals.facts, referrals.lookups, referrals.side),
+        Stream("lab-order.v1", "hie.LabOrder", lab_orders.decide, lab_orders.facts, lab_orders.lookups),
+        Stream("lab-result.v1", "hie.LabResult", lab_results.decide, lab_results.facts, lab_results.lookups),
+        Stream("encounter.v1", "hie.Encounter", encounters.decide, encounters.facts, encounters.lookups),
+        Stream("follow-up.v1", "hie.FollowUp", follow_ups.decide),
+        Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, repeat_rule="T05"),
+        *of_payers,
+        Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),
+    ]
+
+
+class Worker:
+    """Hands batches on, and sees to it that only what was routed is acknowledged.
+
+    `take_events` acknowledges a batch in a `finally`, even when its body raised or was cancelled: so a batch that was
+    not routed is marked as acknowledged already, which keeps Faust from committing it.
+
+    route: of `Router`.
+    """
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closing = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def take(self, stream: Stream, events: Sequence[Any]) -> None:
+        """Route one batch. Returns only when its events may be acknowledged."""
+        try:
+            if self._closing:
+                await asyncio.Event().wait()  # until Faust cancels us: nothing new is begun
+            self._under_way += 1
+            self._idle.clear()
+            await self._route(stream, [_record(event.message) for event in events])
+        except BaseException as broken:
+            for event in events:
+                event.message.acked = True  # as far as Faust may know; the offset stays where it was
+            if not isinstance(broken, Exception):
+                raise
+            self._closing = True  # no batch behind this one may be acknowledged either
+            if not self.ended.done():
+                self.ended.set_exception(broken)
+            self._leave()
+            await asyncio.Event().wait()
+        else:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        if self._under_way == 0:
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Begin nothing new, and give what is under way a moment to end."""
+        self._closing = True
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), _DRAIN_S)
+
+    def end(self) -> None:
+        """Somebody asks this worker to stop."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _record(message: Any) -> Record:
+    return Record(message.topic, message.partition, message.offset, message.key, message.value, headers_of(message.headers))
+
+
+def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.App:
+    """The Faust application of one worker; nothing runs yet.  group: of consumers."""
+    app = faust.App(
+        group,
+        broker=f"aiokafka://{settings.kafka_bootstrap.replace(',', ';aiokafka://')}",
+        datadir=str(settings.data_dir / "faust" / group),
+        store="memory://",
+        autodiscover=False,
+        web_enabled=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        broker_session_timeout=6.0,
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=10.0,
+        broker_max_poll_interval=86_400.0,  # while the brokers or the database are away, a stream waits and polls nothing
+        broker_commit_interval=1.0,
+        broker_commit_every=100_000,  # by time only: committing by count costs a round trip a thousand events
+        broker_max_poll_records=settings.routing_batch,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=LARGEST_BYTES,
+        stream_buffer_maxsize=settings.routing_batch,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+    )
+    for stream in streams():
+        topic = app.topic(stream.topic, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
+        app.agent(topic, name=f"{group}-{stream.topic}", concurrency=1)(_agent(stream, worker, settings.routing_batch))
+    return app
+
+
+def _agent(stream: Stream, worker: Worker, batch: int) -> Callable[[Any], Awaitable[None]]:
+    async def agent(incoming: Any) -> None:
+        async for events in incoming.take_events(batch, within=_WITHIN_S):
+            await worker.take(stream, events)
+
+    return agent
+
+
+# --- the service ------------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, ready: Callable[[dict[str, object]], None], group: str = GROUP) -> None:
+    """Route until SIGTERM or SIGINT.
+
+    settings: with addresses and secret filled in.
+    ready:    called once this worker has its partitions.
+    Raises:   what no rule expects: whoever supervises starts the worker anew.
+    """
+    asyncio.run(_serve(settings, ready, group))
+
+
+async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None], group: str) -> None:
+    wire = Wire(settings.registry_url)
+    keyring = Keyring(settings.key_secret.get_secret_value().encode())
+    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id=group)
+    recaller = Recaller(settings.kafka_bootstrap)
+    database = pool(settings.database_url.get_secret_value(), size=4)
+    database.open()
+    worker = Worker(Router(wire, keyring, database, producer, recaller, days_max=settings.claim_days).route)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.end)
+    app = build_app(settings, worker, group)
+    assigned = asyncio.Event()
+    app.on_partitions_assigned.connect(partial(_assigned, assigned), weak=False)
+    chores = [
+        asyncio.create_task(_every(_DUE_EVERY_S, lambda: _fire(database, producer, wire))),
+        asyncio.create_task(_every(_CLEAN_EVERY_S, lambda: _clean(database))),
+        asyncio.create_task(_announce(assigned, ready)),
+    ]
+    try:
+        await app.start()
+        await worker.ended
+    finally:
+        telemetry.service_stopping(GROUP)
+        for chore in chores:
+            chore.cancel()
+        await worker.drain()
+        await app.stop()
+        await asyncio.gather(*chores, return_exceptions=True)
+        producer.close()
+        recaller.close()
+        database.close()
+
+
+async def _assigned(assigned: asyncio.Event, *_args: Any, **_more: Any) -> None:
+    assigned.set()
+
+
+async def _announce(assigned: asyncio.Event, ready: Callable[[dict[str, object]], None]) -> None:
+    await assigned.wait()
+    telemetry.service_ready(GROUP)
+    ready({})
+
+
+async def _every(seconds: float, work: Callable[[], None]) -> None:
+    """Do something in a thread, again and again; a fault is waited out."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await asyncio.to_thread(work)
+        except HubError as error:
+            telemetry.fault(GROUP, error.code, error.where)
+
+
+def _fire(database: Any, producer: Producer, wire: Wire) -> None:
+    with available(), database.connection() as connection:
+        deadlines.fire(connection, producer, wire, now())
+
+
+def _clean(database: Any) -> None:
+    with available(), database.connection() as connection:
+        cases.clean(connection, now())

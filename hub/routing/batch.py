@@ -1,0 +1,340 @@
+"""Routes one batch of one stream: facts first, then look-ups, then what follows from both, then the brokers' word.
+
+Everything may be done again at any point: what was decided of a record is kept with it, ids derive from causes, and facts
+compare revisions. So a batch is acknowledged last, and a crash before that only costs time.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from hub.bus import Out, Producer, Wire, dead_letter, event_out
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.events import Event, Keyring, now, revision_rank
+from hub.routing import cases, deadlines, deliveries, parking
+from hub.routing.recall import Recaller
+from hub.routing.record import Origin, Record, place_of, place_text
+from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Moment, Nobody, Output, Publish, Recall, Refuse, Stream
+from hub.store.database import available
+
+_STAGE: Final = "routing"
+_BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_KEY_LONGEST: Final = 200
+
+
+class _SplitError(Exception):
+    """The batch cannot be taken as a whole: halves of it may. wait: the code of what to wait for when there is only one."""
+
+    def __init__(self, wait: str = "") -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+@dataclass(slots=True)
+class _Arrived:
+    """One event of the batch, and what is found out about it on the way."""
+
+    record: Record
+    event: Event
+    origin: Origin
+    facts: list[Fact] = field(default_factory=list)
+    lookups: list[CaseRef] = field(default_factory=list)
+    failed: str = ""
+    waited: bool = False  # it was parked, and now comes again
+
+    @property
+    def key(self) -> str:
+        return str(self.event["meta"]["key"])
+
+    @property
+    def event_id(self) -> str:
+        return str(self.event["meta"]["event_id"])
+
+
+@dataclass(slots=True)
+class Plan:
+    """What follows from a batch.  routed, sent: places of parked rows that are through, or were published again."""
+
+    outs: list[Out] = field(default_factory=list)
+    dues: list[Due] = field(default_factory=list)
+    parked: list[parking.Parked] = field(default_factory=list)
+    causes: dict[str, set[str]] = field(default_factory=dict)
+    routed: list[tuple[int, int]] = field(default_factory=list)
+    sent: list[tuple[int, int]] = field(default_factory=list)
+    dead: int = 0
+
+
+class Router:
+    """Shared by all streams of one worker.
+
+    days_max: longest life of a fact, in days.
+    """
+
+    def __init__(
+        self, wire: Wire, keyring: Keyring, pool: ConnectionPool, producer: Producer, recaller: Recaller, *, days_max: int
+    ) -> None:
+        self.wire, self.keyring, self.producer = wire, keyring, producer
+        self._pool, self._recaller, self._days_max = pool, recaller, days_max
+
+    async def route(self, stream: Stream, records: Sequence[Record], poisoned: bool = False) -> None:
+        """Return when everything that follows from the records is held by brokers and database.
+
+        Faults of either are waited out, for as long as they last.
+        poisoned: the database refuses what the one record says, so it parks without saying it.
+        Raises: what no one expects; nothing must be acknowledged then.
+        """
+        tries = 0
+        while True:
+            try:
+                plan = await asyncio.to_thread(self._prepare, stream, records, poisoned)
+                await self.producer.publish(plan.outs)
+                if plan.routed or plan.sent:
+                    await asyncio.to_thread(self._settle, stream.topic, plan)
+            except _SplitError as split:
+                if len(records) > 1:
+                    middle = len(records) // 2
+                    await self.route(stream, records[:middle])
+                    await self.route(stream, records[middle:])
+                    return
+                if not split.wait:
+                    poisoned = True
+                    continue
+                code = split.wait
+            except HubError as error:
+                if not error.retriable:
+                    raise
+                code = error.code
+            else:
+                if plan.dead:
+                    telemetry.dead_lettered(_STAGE, "BODY_UNDECODABLE", plan.dead)
+                telemetry.event_published(_STAGE, stream.topic, len(plan.outs))
+                return
+            telemetry.fault(_STAGE, code, stream.topic)
+            await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
+            tries += 1
+
+    # --- in a thread: everything that blocks --------------------------------------------------------------------------
+
+    def _connection(self) -> AbstractContextManager[cases.Database]:
+        return self._pool.connection()
+
+    def _prepare(self, stream: Stream, records: Sequence[Record], poisoned: bool) -> Plan:
+        plan, at = Plan(), now()
+        arrived = [one for record in records if (one := self._read(stream, record, plan)) is not None]
+        for one in arrived:
+            self._ask(stream, one, poisoned)
+        if not arrived:
+            return plan
+        try:
+            with available(), self._connection() as database:
+                places = list({one.origin[1:] for one in arrived})
+                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places)
+                going = self._queue(arrived, queues, plan)
+                standings = self._enter(database, stream, going, at)
+                database.commit()  # others may find our facts before we look for theirs
+                known = cases.find(database, [one.lookups for one in going])
+                self._decide(stream, going, standings, known, queues, plan)
+                if (code := parking.storm(database, plan.causes)) != "":
+                    raise _SplitError(code)
+                parking.park(database, plan.parked, at)
+                deadlines.put(database, self.wire, plan.dues)
+                for key in {one.key for one in going if one.waited}:
+                    self._follow(database, stream.topic, key, queues, plan)
+        except (psycopg.DataError, psycopg.IntegrityError) as refused:
+            raise _SplitError from refused  # one of them says what PostgreSQL cannot hold, such as a NUL in a text
+        return plan
+
+    def _read(self, stream: Stream, record: Record, plan: Plan) -> _Arrived | None:
+        try:
+            name, event = self.wire.unpack(record.body)
+            meta = event.get("meta", {})
+            uuid.UUID(meta.get("event_id", ""))
+            fits = name == stream.record and (record.key or b"") == meta["key"].encode() and len(meta["key"]) <= _KEY_LONGEST
+            if not fits or "\0" in meta["key"]:
+                raise HubError("BODY_UNDECODABLE", "meta")
+            origin = record.origin
+            return _Arrived(
+                record, event, origin if origin[0] == stream.topic else (record.topic, record.partition, record.offset)
+            )
+        except (HubError, ValueError, KeyError) as wrong:
+            if isinstance(wrong, HubError) and wrong.retriable:
+                raise
+            plan.outs.append(dead_letter(self.wire, _STAGE, "BODY_UNDECODABLE", record.as_message()))
+            plan.dead += 1
+            return None
+
+    def _ask(self, stream: Stream, one: _Arrived, poisoned: bool) -> None:
+        if poisoned:
+            one.failed = "EVENT_UNROUTABLE"
+            return
+        try:
+            one.facts = stream.facts(one.event, self.keyring)
+            one.lookups = stream.lookups(one.event, self.keyring)
+        except Exception as bug:  # whatever a rule stumbles over: this key waits for a person, the others go on
+            one.failed, one.facts, one.lookups = _cause(bug), [], []
+
+    def _queue(self, arrived: list[_Arrived], queues: parking.Queues, plan: Plan) -> list[_Arrived]:
+        """Those whose turn it may be; the rest waits behind what waits already, or was dealt with before."""
+        going = []
+        for one in arrived:
+            waiting = queues.waiting.setdefault(one.key, {})
+            known = one.origin[1:] in queues.places
+            if one.record.was_parked and not known:  # a header that no row answers to says nothing
+                one.origin = (one.record.topic, one.record.partition, one.record.offset)
+            one.waited = one.record.was_parked and known
+            if one.waited:
+                if one.origin[2] in waiting:
+                    going.append(one)
+            elif not known:
+                if waiting:
+                    self._park(one, parking.BEHIND, queues, plan)
+                else:
+                    going.append(one)
+        return going
+
+    def _enter(self, database: cases.Database, stream: Stream, going: list[_Arrived], at: datetime) -> list[cases.Standing]:
+        entries = []
+        for one in going:
+            meta = one.event["meta"]
+            side = stream.side(one.event)
+            entries.append(
+                cases.Entry(
+                    one.event_id,
+                    place_text(one.origin),
+                    f"{one.key}/{side}" if side else one.key,
+                    revision_rank(meta["revision"]),
+                    meta.get("content_hash", ""),
+                )
+            )
+        standings = cases.enter(database, stream.topic, entries, at)
+        told = [
+            (fact, one.event_id, f"{one.record.topic}/{one.record.partition}/{one.record.offset}")
+            for one, standing in zip(going, standings, strict=True)
+            if not standing.again and not standing.fate
+            for fact in one.facts
+        ]
+        cases.state(database, told, at, self._days_max)
+        return standings
+
+    def _decide(
+        self,
+        stream: Stream,
+        going: list[_Arrived],
+        standings: list[cases.Standing],
+        known: list[list[Found]],
+        queues: parking.Queues,
+        plan: Plan,
+    ) -> None:
+        moment_now = now()
+        for one, standing, found in zip(going, standings, known, strict=True):
+            waiting = queues.waiting.get(one.key, {})
+            if one.waited and one.origin[2] not in waiting:
+                continue  # published again twice, and through already
+            if any(offset < one.origin[2] for offset in waiting):
+                self._park(one, parking.BEHIND, queues, plan)
+                continue
+            moment = Moment(moment_now, standing.seen_at, tuple(one.facts), standing.supersedes)
+            try:
+                if one.failed:
+                    raise HubError(one.failed, "facts")
+                outputs = self._outputs(stream, one.event, standing, found, moment)
+                outs, dues = self._write(stream, one, outputs)
+            except Exception as bug:  # as above
+                if isinstance(bug, HubError) and bug.retriable:
+                    raise
+                code = _cause(bug)
+                self._park(one, code, queues, plan)
+                plan.causes.setdefault(code, set()).add(one.key)
+                continue
+            plan.outs += outs
+            plan.dues += dues
+            if one.waited:
+                waiting.pop(one.origin[2])
+                plan.routed.append(one.origin[1:])
+
+    @staticmethod
+    def _outputs(stream: Stream, event: Event, standing: cases.Standing, found: list[Found], moment: Moment) -> Sequence[Output]:
+        if standing.again:
+            return ()  # the same event at another place: nothing to add
+        if standing.fate == cases.REPEAT:
+            return (Nobody(stream.repeat_rule),)
+        if standing.fate == cases.VOID:
+            return (Nobody("superseded"),)
+        return stream.decide(event, found, moment)
+
+    def _write(self, stream: Stream, one: _Arrived, outputs: Sequence[Output]) -> tuple[list[Out], list[Due]]:
+        """The records that outputs stand for."""
+        outs: list[Out] = []
+        dues: list[Due] = []
+        value = one.record.body or b""
+        for output in outputs:
+            match output:
+                case Deliver(recipient, rule, lane, body):
+                    made = deliveries.delivery(
+                        one.event, stream.record, stream.topic, recipient, rule, lane=lane, body=value if body else b""
+                    )
+                    outs.append(event_out(self.wire, deliveries.TOPIC, made))
+                case Publish(topic, event):
+                    outs.append(event_out(self.wire, topic, event))
+                case Nobody(rule):
+                    outs.append(self._nobody(stream, one, rule))
+                case Recall():
+                    outs += self._recalled(output)
+                case Due():
+                    dues.append(output)
+                case Refuse(code, rule):
+                    outs.append(dead_letter(self.wire, _STAGE, code, one.record.as_message()))
+                    outs.append(self._nobody(stream, one, rule))
+        return outs, dues
+
+    def _nobody(self, stream: Stream, one: _Arrived, rule: str) -> Out:
+        return event_out(self.wire, deliveries.TOPIC, deliveries.delivery(one.event, stream.record, stream.topic, "", rule))
+
+    def _recalled(self, recall: Recall) -> list[Out]:
+        """The delivery of an earlier event, as it would have been made when that event came."""
+        origin = place_of(recall.place)
+        value = self._recaller.read(origin)
+        if value is None:
+            return []  # older than the topic keeps
+        record, event = self.wire.unpack(value)
+        made = deliveries.delivery(event, record, origin[0], recall.recipient, recall.rule, lane=recall.lane, body=value)
+        return [event_out(self.wire, deliveries.TOPIC, made)]
+
+    @staticmethod
+    def _park(one: _Arrived, code: str, queues: parking.Queues, plan: Plan) -> None:
+        queues.waiting.setdefault(one.key, {})[one.origin[2]] = parking.Row(one.origin[1], one.origin[2], code, sent=False)
+        record = replace(one.record, topic=one.origin[0], partition=one.origin[1], offset=one.origin[2], headers={})
+        plan.parked.append(parking.Parked(record, one.key, one.event_id, code))
+
+    def _follow(self, database: cases.Database, topic: str, key: str, queues: parking.Queues, plan: Plan) -> None:
+        """When only events without a cause of their own still wait under a key, they follow by themselves."""
+        left = queues.waiting.get(key, {})
+        if any(row.code != parking.BEHIND and not row.sent for row in left.values()):
+            return
+        fresh = [offset for offset, row in left.items() if not row.sent and row.code == parking.BEHIND]
+        plan.outs += parking.following(database, topic, key, fresh)
+        plan.sent += [(left[offset].partition, offset) for offset in fresh]
+
+    def _settle(self, topic: str, plan: Plan) -> None:
+        with available(), self._connection() as database:
+            parking.settle(database, topic, plan.routed, plan.sent)
+
+
+def _cause(bug: Exception) -> str:
+    """The code that an event parks under. The exception's text may hold a value and stays out of the log."""
+    if isinstance(bug, HubError):
+        return bug.code
+    last = bug.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    where = f"{last.tb_frame.f_code.co_filename.rpartition('/')[2]}:{last.tb_lineno}" if last is not None else ""
+    telemetry.fault(_STAGE, "EVENT_UNROUTABLE", f"{type(bug).__name__} {where}")
+    return "EVENT_UNROUTABLE"

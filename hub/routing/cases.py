@@ -1,0 +1,196 @@
+"""The case index in PostgreSQL: what was seen, what stands at the head of each key, and the facts that streams look for.
+
+All functions work on a batch with a fixed number of statements, and leave the transaction to the caller.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from hub.routing.stream import CaseRef, Fact, Found
+
+Database = Connection[TupleRow]
+
+REPEAT: Final = "REPEAT"
+VOID: Final = "VOID"
+_KEPT_SEEN_DAYS: Final = 400  # as long as the longest topic can be replayed
+_CLEANED_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event on its way in.  origin: topic/partition/offset of its record, the first one if it was parked meanwhile."""
+
+    event_id: str
+    origin: str
+    key: str
+    rank: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the index says of one event.
+
+    fate:    "" to be routed; REPEAT: its content stood at the head of its key already; VOID: it is older than a
+             repeat of what it would change, so nobody may take it for the newest.
+    again:   the same event id was seen at another place: no effect at all.
+    seen_at: when it was first seen.
+    """
+
+    fate: str
+    again: bool
+    supersedes: str
+    seen_at: datetime
+
+
+@dataclass(slots=True)
+class _Head:
+    rank: str
+    told: str
+    event_id: str
+    content_hash: str
+    changed: bool = False
+
+
+def enter(database: Database, stream: str, entries: Sequence[Entry], now: datetime) -> list[Standing]:
+    """Note the events, in their order, and move the heads of their keys.
+
+    Whoever does it again for the same record finds what was decided the first time.
+    """
+    seen = _seen(database, entries)
+    heads = _heads(database, stream, entries)
+    standings, fresh = [], []
+    for entry in entries:
+        before = seen.get(entry.event_id)
+        if before is None:
+            fate, supersedes = _meet(heads, entry)
+            before = (entry.origin, fate, supersedes, now)
+            seen[entry.event_id] = before
+            fresh.append((entry.event_id, *before))
+        origin, fate, supersedes, seen_at = before
+        standings.append(Standing(fate, origin != entry.origin, supersedes, seen_at))
+    if fresh:
+        columns = [list(column) for column in zip(*fresh, strict=True)]
+        columns[3] = [value or None for value in columns[3]]
+        database.execute(_ENTER, columns)
+    moved = sorted((key, head) for key, head in heads.items() if head.changed) if heads else []
+    if moved:
+        rows = [(stream, key, head.rank, head.told, head.event_id, head.content_hash) for key, head in moved]
+        database.execute(_MOVE, [list(column) for column in zip(*rows, strict=True)])
+    return standings
+
+
+def _meet(heads: dict[str, _Head], entry: Entry) -> tuple[str, str]:
+    """Fate of a new event, and what it supersedes; the head of its key moves."""
+    head = heads.get(entry.key)
+    if head is None:
+        heads[entry.key] = _Head(entry.rank, entry.rank, entry.event_id, entry.content_hash, changed=True)
+        return "", ""
+    if entry.content_hash and head.content_hash == entry.content_hash:
+        if entry.rank > head.rank:
+            head.rank, head.changed = entry.rank, True
+        return REPEAT, ""
+    if entry.rank > head.rank:
+        superseded = head.event_id
+        heads[entry.key] = _Head(entry.rank, entry.rank, entry.event_id, entry.content_hash, changed=True)
+        return "", superseded
+    return (VOID if entry.rank > head.told else ""), ""
+
+
+def _seen(database: Database, entries: Sequence[Entry]) -> dict[str, tuple[str, str, str, datetime]]:
+    rows = database.execute(_SEEN, ([entry.event_id for entry in entries],))
+    return {row[0]: (row[1], row[2], row[3] or "", row[4]) for row in rows}
+
+
+def _heads(database: Database, stream: str, entries: Sequence[Entry]) -> dict[str, _Head]:
+    rows = database.execute(_HEADS, (stream, list({entry.key for entry in entries})))
+    return {row[0]: _Head(*row[1:]) for row in rows}
+
+
+def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datetime, days_max: int) -> None:
+    """Write facts, each with its event id and place; one of lower rank than what stands has no effect."""
+    newest: dict[tuple[str, str, str], tuple[Fact, str, str]] = {}
+    for fact, event_id, place in facts:
+        name = (fact.kind, fact.ref, fact.id)
+        if name not in newest or fact.rank > newest[name][0].rank:
+            newest[name] = (fact, event_id, place)
+    if not newest:
+        return
+    ends = {days: now + timedelta(days=min(days, days_max)) for days in {one[0].days for one in newest.values()}}
+    rows = [
+        (*name, fact.rank, orjson.dumps(fact.data).decode(), event_id, place, ends[fact.days])
+        for name, (fact, event_id, place) in sorted(newest.items())
+    ]
+    database.execute(_STATE, [list(column) for column in zip(*rows, strict=True)])
+
+
+def find(database: Database, lookups: Sequence[Sequence[CaseRef]]) -> list[list[Found]]:
+    """What the index holds for the look-ups of each event, all in one query."""
+    known: list[list[Found]] = [[] for _ in lookups]
+    wanted = [(number, ref.kind, ref.ref, ref.about) for number, refs in enumerate(lookups) for ref in refs]
+    if not wanted:
+        return known
+    query = [list(column) for column in zip(*wanted, strict=True)]
+    facts: dict[tuple[int, str, str, str], tuple[Any, ...]] = {}
+    abouts: dict[tuple[int, str, str, str], list[Found]] = {}
+    for row in database.execute(_FIND, query):
+        name = (row[0], *row[1:4])
+        facts[name] = row[1:7]
+        of_it = abouts.setdefault(name, [])
+        if row[7] is not None:
+            of_it.append(Found(*row[7:13]))
+    for name, (kind, ref, id_, data, event_id, place) in facts.items():
+        known[name[0]].append(Found(kind, ref, id_, data, event_id, place, tuple(abouts[name])))
+    return known
+
+
+def clean(database: Database, now: datetime) -> int:
+    """Forget what has outlived its use, a bounded number at a time. Returns: how many rows went."""
+    gone = database.execute(_CLEAN_FACTS, (now, _CLEANED_AT_ONCE)).rowcount
+    return gone + database.execute(_CLEAN_SEEN, (now - timedelta(days=_KEPT_SEEN_DAYS), _CLEANED_AT_ONCE)).rowcount
+
+
+_SEEN: Final = """
+select event_id::text, origin, fate, supersedes::text, seen_at from case_event where event_id = any(%s::uuid[])
+"""
+_HEADS: Final = """
+select key, rank, told, event_id::text, content_hash from case_head where stream = %s and key = any(%s::text[])
+"""
+_ENTER: Final = """
+insert into case_event (event_id, origin, fate, supersedes, seen_at)
+select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::timestamptz[]) on conflict do nothing
+"""
+_MOVE: Final = """
+insert into case_head (stream, key, rank, told, event_id, content_hash)
+select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[])
+on conflict (stream, key) do update set (rank, told, event_id, content_hash)
+    = (excluded.rank, excluded.told, excluded.event_id, excluded.content_hash)
+where excluded.rank > case_head.rank
+"""
+_STATE: Final = """
+insert into case_fact (kind, ref, id, rank, data, event_id, place, expires_at)
+select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::uuid[], %s::text[], %s::timestamptz[])
+on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at)
+    = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at)
+where excluded.rank > case_fact.rank
+"""
+_FIND: Final = """
+select wanted.number, fact.kind, fact.ref, fact.id, fact.data, fact.event_id::text, fact.place,
+       about.kind, about.ref, about.id, about.data, about.event_id::text, about.place
+from unnest(%s::int[], %s::text[], %s::text[], %s::text[]) as wanted (number, kind, ref, about)
+join case_fact as fact on fact.kind = wanted.kind and fact.ref = wanted.ref and fact.expires_at > now()
+left join case_fact as about on wanted.about <> '' and about.kind = wanted.about and about.ref = fact.id
+order by wanted.number, fact.kind, fact.ref, fact.id
+"""
+_CLEAN_FACTS: Final = """
+delete from case_fact where ctid = any(array(select ctid from case_fact where expires_at < %s limit %s))
+"""
+_CLEAN_SEEN: Final = """
+delete from case_event where ctid = any(array(select ctid from case_event where seen_at < %s limit %s))
+"""

@@ -1,0 +1,82 @@
+"""Results: to the orderer, and to the facility that a person is referred to."""
+
+from typing import Any, Final
+
+from hub.contract.events import Event, Keyring, revision_rank
+from hub.routing.persons import contradict, lab_refs, person_refs
+from hub.routing.referrals import slip_of
+from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, receiver
+
+_DAYS: Final = 30  # as long as the topic keeps what the fact points to
+_SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
+_CRITICAL: Final = frozenset({"HH", "LL", "AA", ">", "<"})  # HL7 table 0078
+
+
+def facts(event: Event, keyring: Keyring) -> list[Fact]:
+    """That a result is there: under what its order will be found by, and under the person. The place says where it is."""
+    meta = event["meta"]
+    event_id, rank = meta["event_id"], revision_rank(meta["revision"])
+    persons = person_refs(event["person"], keyring, test=meta["test"])
+    said = {
+        "lab": event.get("ma_cskcb", ""),
+        "orderer": event.get("orderer", ""),
+        "received_at": meta["revision"]["received_at"].isoformat(),
+        "persons": persons,
+        "lane": _lane(event),
+    }
+    found = [Fact("result", ref, event_id, rank, said, _DAYS) for ref in _refs(event, keyring)]
+    if event.get("status") in _SETTLED and not _held(event):
+        found += [Fact("result-of-person", ref, event_id, rank, said, _DAYS) for ref in persons.values()]
+    return found
+
+
+def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
+    """Its order, and the person's referrals."""
+    found = [CaseRef("order", ref) for ref in _refs(event, keyring)]
+    if event.get("status") in _SETTLED and not _held(event):
+        persons = person_refs(event["person"], keyring, test=event["meta"]["test"])
+        found += [CaseRef("referral-of-person", ref, about="referral") for ref in persons.values()]
+    return found
+
+
+def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
+    """Each recipient once, and never the sender. Raises: HubError(RECEIVER_UNKNOWN)."""
+    lab, lane = event.get("ma_cskcb", ""), _lane(event)
+    rules: dict[str, str] = {}
+    if event.get("orderer"):
+        rules[event["orderer"]] = "result-to-orderer"
+    said = moment.facts[0].data if moment.facts else None
+    for fact in known:
+        if said is None:
+            break
+        if fact.kind == "order" and answers(fact.data, said):
+            rules[fact.data["orderer"]] = "result-to-orderer"
+        elif fact.kind == "referral-of-person":
+            slip = slip_of(fact.id, fact.about)
+            if slip is not None and slip.wants(said, lab):
+                rules.setdefault(slip.receiver, "result-to-receiver")
+    rules.pop(lab, None)
+    outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in sorted(rules)]
+    return outputs or [Nobody("nobody-held-sensitive" if _held(event) else "nobody-result")]
+
+
+def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:
+    """Whether a result belongs to an order found by number: a named orderer decides alone, and persons must not differ."""
+    return result["orderer"] in ("", order["orderer"]) and not contradict(order["persons"], result["persons"])
+
+
+def _held(event: Event) -> bool:
+    """HIV results go to nobody but their orderer until consent is known to the hub."""
+    return bool(event["meta"].get("sensitivity") == "HIV")
+
+
+def _lane(event: Event) -> str:
+    critical = any(_CRITICAL.intersection(line.get("flags", ())) for line in event.get("observations", ()))
+    return "urgent" if critical else "routine"
+
+
+def _refs(event: Event, keyring: Keyring) -> list[str]:
+    test = event["meta"]["test"]
+    persons = person_refs(event["person"], keyring, test=test).values()
+    lab, placer, filler = (event.get(name, "") for name in ("ma_cskcb", "placer", "filler"))
+    return lab_refs(keyring, persons, test=test, performer=lab, placer=placer, filler=filler, open_order=True)

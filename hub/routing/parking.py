@@ -1,0 +1,198 @@
+"""Keys that wait for a fact or a fix: in order, without stopping any other key.
+
+A parked row is an event's place in the queue of its key. `release` publishes the waiting events again, in order, each
+with a header that names its row; the worker routes such a record only when nothing older of its key still waits, and
+the row leaves when that is done. Whatever arrives meanwhile queues behind, and follows by itself.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, dict_row
+
+from hub.bus import Headers, Out, Producer, Wire, dead_letter
+from hub.contract.events import new_id, now
+from hub.routing.record import PARKED_HEADER, Record
+
+Database = Connection[TupleRow]
+
+BEHIND: Final = "BEHIND"
+STORM_KEYS: Final = 20  # keys parked for one cause within a minute; more pause the stream
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parked event that still waits.  sent: published again."""
+
+    partition: int
+    offset: int
+    code: str
+    sent: bool
+
+
+@dataclass(slots=True)
+class Queues:
+    """What waits in a topic, for the keys of one batch.
+
+    waiting: key to rows, by offset, oldest first.
+    places:  (partition, offset) of records of the batch that were parked before, in whatever state they are now.
+    """
+
+    waiting: dict[str, dict[int, Row]] = field(default_factory=dict)
+    places: set[tuple[int, int]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """One event to park, or to leave parked."""
+
+    record: Record
+    key: str
+    event_id: str
+    code: str
+
+
+def read(database: Database, topic: str, keys: Iterable[str], places: Sequence[tuple[int, int]]) -> Queues:
+    """What waits under these keys, and which of these records were parked before."""
+    queues = Queues()
+    for key, partition, offset, code, state, sent, here in database.execute(
+        _READ,
+        {"topic": topic, "keys": list(keys), "partitions": [one for one, _ in places], "offsets": [one for _, one in places]},
+    ):
+        if here:
+            queues.places.add((partition, offset))
+        if state == "PARKED":
+            queues.waiting.setdefault(key, {})[offset] = Row(partition, offset, code, sent)
+    return queues
+
+
+def park(database: Database, parked: Iterable[Parked], at: datetime) -> None:
+    """Put events into the queues of their keys; one that waits already, waits on."""
+    for one in parked:
+        topic, partition, offset = one.record.origin
+        database.execute(_PARK, (topic, partition, offset, one.key, one.event_id or None, one.code, one.record.body or b"", at))
+
+
+def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
+    """The cause that has parked, or would now park, too many keys within a minute; "" for none.  causes: code to keys."""
+    for code, keys in causes.items():
+        row = database.execute(_STORM, (code, list(keys))).fetchone()
+        if row is not None and row[0] + len(keys) > STORM_KEYS:
+            return code
+    return ""
+
+
+def settle(database: Database, topic: str, routed: Sequence[tuple[int, int]], sent: Sequence[tuple[int, int]]) -> None:
+    """Note what was routed after it had waited, and what was published again."""
+    for query, places in ((_ROUTED, routed), (_SENT, sent)):
+        if places:
+            database.execute(query, ([one for one, _ in places], [one for _, one in places], topic))
+
+
+def following(database: Database, topic: str, key: str, offsets: Iterable[int]) -> list[Out]:
+    """Records for the waiting events of a key at these offsets, in order."""
+    rows = database.execute(_VALUES + " and record_offset = any(%s) order by record_offset", (topic, key, list(offsets)))
+    return [_again(topic, key, *row) for row in rows]
+
+
+def _again(topic: str, key: str, partition: int, offset: int, value: bytes) -> Out:
+    headers: Headers = [(PARKED_HEADER, f"{topic}/{partition}/{offset}".encode())]
+    return Out(topic, key, value, headers)
+
+
+# --- what an operator does --------------------------------------------------------------------------------------------
+
+
+def waiting(database: Database) -> list[dict[str, Any]]:
+    """One row a parked key: topic, key, code (why its oldest event waits), waiting (events), since."""
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_WAITING).fetchall()
+
+
+def release(database: Database, producer: Producer, wire: Wire, topic: str, key: str, *, by: str, reason: str) -> int:
+    """Publish what waits under a key again, in order. Returns: how many events.
+
+    Raises: HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
+    """
+    rows = database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    producer.publish_blocking(
+        [*(_again(topic, key, *row) for row in rows), _audit(wire, "release", topic, key, by, reason, len(rows))]
+    )
+    with database.transaction():
+        settle(database, topic, [], [(row[0], row[1]) for row in rows])
+    database.commit()
+    return len(rows)
+
+
+def discard(database: Database, producer: Producer, wire: Wire, topic: str, key: str, *, by: str, reason: str) -> int:
+    """Give up the event that a key waits for; its bytes go to the dead letters, and those behind it go on.
+
+    Returns: how many events were given up: 1, or 0 when nothing waits.
+    Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
+    """
+    rows = database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    if rows:
+        partition, offset, value = rows[0]
+        record = Record(topic, partition, offset, key.encode(), bytes(value))
+        letter = dead_letter(wire, "routing", "EVENT_UNROUTABLE", record.as_message())
+        audit = _audit(wire, "discard", topic, key, by, reason, 1)
+        producer.publish_blocking([letter, audit])
+        with database.transaction():
+            database.execute(_DISCARD, (topic, partition, offset))
+            database.execute(_BEHEAD, (topic, key, key, topic, partition, offset))  # the same said again is no repeat
+        database.commit()
+        producer.publish_blocking([_again(topic, key, *row) for row in rows[1:]])
+        with database.transaction():
+            settle(database, topic, [], [(row[0], row[1]) for row in rows[1:]])
+        database.commit()
+    return min(1, len(rows))
+
+
+def _audit(wire: Wire, action: str, topic: str, key: str, by: str, reason: str, count: int) -> Out:
+    at = now()
+    event_id = new_id("audit", at.isoformat(), by, action, topic, key)
+    outcome = "done" if count else "refused"
+    value = {"id": event_id, "at": at, "by": by, "action": f"parked-{action}", "target": f"{topic} {key}"}
+    return Out("audit.v1", event_id, wire.pack("audit.v1", value | {"reason": reason, "outcome": outcome}))
+
+
+_READ: Final = """
+with place as (select * from unnest(%(partitions)s::int[], %(offsets)s::bigint[]) as place (partition, record_offset))
+select key, partition, record_offset, code, state, sent, (partition, record_offset) in (select * from place)
+from parked where topic = %(topic)s
+    and ((state = 'PARKED' and key = any(%(keys)s)) or (partition, record_offset) in (select * from place))
+order by record_offset
+"""
+_PARK: Final = """
+insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at)
+values (%s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (topic, partition, record_offset) do update
+set code = excluded.code, sent = false, parked_at = excluded.parked_at where parked.state = 'PARKED'
+"""
+_STORM: Final = """
+select count(distinct key) from parked
+where state = 'PARKED' and code = %s and key <> all(%s) and parked_at > now() - interval '1 minute'
+"""
+_ROUTED: Final = """
+update parked set state = 'RELEASED' from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)
+where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offset) = (place.partition, place.record_offset)
+"""
+_SENT: Final = """
+update parked set sent = true from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)
+where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offset) = (place.partition, place.record_offset)
+"""
+_VALUES: Final = "select partition, record_offset, value from parked where topic = %s and key = %s and state = 'PARKED'"
+_WAITING: Final = """
+select topic, key, (array_agg(code order by record_offset))[1] as code, count(*) as waiting, min(parked_at) as since
+from parked where state = 'PARKED' group by topic, key order by since
+"""
+_DISCARD: Final = """
+update parked set state = 'DISCARDED' where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
+"""
+_BEHEAD: Final = """
+delete from case_head where stream = %s and (key = %s or starts_with(key, %s || '/')) and event_id =
+    (select event_id from parked where topic = %s and partition = %s and record_offset = %s)
+"""

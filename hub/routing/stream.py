@@ -1,0 +1,173 @@
+"""The shape that every stream has: three pure functions, and what goes in and comes out of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from hub.contract.directory import facilities
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What one event says that other streams look for. Of two with the same kind, ref and id the higher rank stands.
+
+    ref:  what it is looked up by; hashed where it identifies a person.
+    id:   whose fact it is: a Kafka key, an event id, or one side of a case.
+    data: JSON, small, never a body or a name of a person.
+    days: how long it is kept, at most.
+    """
+
+    kind: str
+    ref: str
+    id: str
+    rank: str
+    data: dict[str, Any]
+    days: int = 365
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRef:
+    """One look-up. about: kind of the facts to fetch too, about each id that is found (their ref is that id)."""
+
+    kind: str
+    ref: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One fact as the case index holds it, with the event and the place (topic/partition/offset) that it came from."""
+
+    kind: str
+    ref: str
+    id: str
+    data: dict[str, Any]
+    event_id: str = ""
+    place: str = ""
+    about: tuple["Found", ...] = ()
+
+
+Known = Sequence[Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When an event is decided, what it says itself, and what stood at the head of its key before it came.
+
+    now:        for the directory's dates.
+    seen_at:    when it was first seen; the same when it is decided again.
+    facts:      its own, as the stream's `facts` made them.
+    supersedes: event id of the head before it; "" for the first and for a stale one.
+    """
+
+    now: datetime
+    seen_at: datetime
+    facts: tuple[Fact, ...] = ()
+    supersedes: str = ""
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(VIETNAM).date()
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Give this event to a recipient. body: false where the recipient gets it by a topic of its own."""
+
+    recipient: str
+    rule: str
+    lane: str = "routine"
+    body: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Nobody is addressed, by this rule."""
+
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Give an earlier event, read again at its place, to a recipient."""
+
+    place: str
+    recipient: str
+    rule: str
+    lane: str = "routine"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Write a derived event to a topic."""
+
+    topic: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Write a derived event to a topic when its time has come."""
+
+    at: datetime
+    topic: str
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Give this event to the dead letters, under a row of the table of errors."""
+
+    code: str
+    rule: str
+
+
+Output = Deliver | Nobody | Recall | Publish | Due | Refuse
+
+
+# --- the stream -------------------------------------------------------------------------------------------------------
+
+
+def _nothing(_event: Event, _keyring: Keyring) -> list[Any]:
+    return []
+
+
+def _one_side(_event: Event) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One row of the table of streams.
+
+    facts:       what the event says that others look for.
+    lookups:     what has to be known to decide.
+    decide:      what follows. Raises HubError(RECEIVER_UNKNOWN, PAYER_UNKNOWN) when it has to wait: its key parks.
+    side:        who speaks, where several do under one key; each side has a head of its own.
+    repeat_rule: rule of an event whose content stands at the head of its key already.
+    """
+
+    topic: str
+    record: str
+    decide: Callable[[Event, Known, Moment], list[Output]]
+    facts: Callable[[Event, Keyring], list[Fact]] = field(default=_nothing)
+    lookups: Callable[[Event, Keyring], list[CaseRef]] = field(default=_nothing)
+    side: Callable[[Event], str] = field(default=_one_side)
+    repeat_rule: str = "repeat"
+
+
+def receiver(code: str, moment: Moment) -> str:
+    """The facility, if the directory has it open today.
+
+    Raises: HubError(RECEIVER_UNKNOWN).
+    """
+    facility = facilities().get(code)
+    if facility is None or not facility.open_on(moment.today):
+        raise HubError("RECEIVER_UNKNOWN", "directory")
+    return code
