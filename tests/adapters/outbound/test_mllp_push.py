@@ -1,0 +1,346 @@
+"""MLLP push: an answer belongs to the message whose id it names, order is kept per key, and one recipient slows no other."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from adapters.formats.mllp import Decoder, Frame, encode
+from adapters.outbound.mllp_push import (
+    Link,
+    Pending,
+    Push,
+    Target,
+    acknowledgement,
+    backoff_s,
+    control_id,
+    in_order,
+    read_targets,
+)
+from adapters.outbound.receipts import Teller
+from adapters.outbound.wakes import Wakes
+from hub.contract.errors import HubError
+from hub.contract.events import new_id, now
+from hub.store.database import async_pool
+from tests.adapters.outbound.test_inbox_api import fill, outbox
+from tests.made import AT, unique
+
+LIMIT_S = 60
+
+
+def run(work):
+    return asyncio.run(asyncio.wait_for(work, LIMIT_S))
+
+
+def ack(code, control, terminator=b"\r"):
+    return encode(
+        b"MSH|^~\\&|LIS|01940|HIE||20260302||ACK|A1|P|2.3.1" + terminator + f"MSA|{code}|{control}".encode() + terminator
+    )
+
+
+class Recipient:
+    """A real listener. answers: what to write for each message it gets, given its number and control id; None closes the link."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.got = []
+        self.links = 0
+
+    async def serve(self, reader, writer):
+        self.links += 1
+        decoder = Decoder()
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                for frame in decoder.feed(data):
+                    if isinstance(frame, Frame):
+                        control = frame.body.replace(b"\n", b"\r").split(b"\r")[0].split(b"|")[9].decode()
+                        self.got.append(control)
+                        answer = self.answers(len(self.got), control)
+                        if answer is None:
+                            writer.close()
+                            return
+                        writer.write(answer)
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(answers):
+    recipient = Recipient(answers)
+    server = await asyncio.start_server(recipient.serve, "127.0.0.1", 0)
+    recipient.target = Target(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    yield recipient
+    server.close()
+    await server.wait_closed()
+
+
+@asynccontextmanager
+async def pushing(settings, wire, targets):
+    """One push a recipient, until left."""
+    url = settings.database_url.get_secret_value()
+    async with async_pool(url) as pool:
+        wakes = Wakes(url)
+        teller = Teller(pool, wire, None)
+        work = [wakes.run(), *(Push(settings, box, target, wire, wakes, teller).run() for box, target in targets.items())]
+        tasks = [asyncio.create_task(one) for one in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                assert not task.done(), task.result()
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(what):
+    while not what():  # noqa: ASYNC110  # what is waited for lies in the database
+        await asyncio.sleep(0.02)
+
+
+def ids(sent):
+    return [one["meta"]["event_id"] for one in sent]
+
+
+def controls(sent):
+    return [control_id(UUID(one)) for one in ids(sent)]
+
+
+# --- pure -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_control_id_is_of_the_delivery_and_fits_msh_10():
+    made = {control_id(UUID(new_id("x", str(number)))) for number in range(2000)}
+    assert len(made) == 2000
+    assert {len(one) for one in made} == {20}
+    assert all(one.isalnum() for one in made)
+    assert control_id(UUID(int=7)) == control_id(UUID(int=7))
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b"MSH|^~\\&|A\rMSA|AA|ID1\r", ("AA", "ID1")),
+        (b"MSH|^~\\&|A\nMSA|ae|ID1|text\n", ("AE", "ID1")),
+        (b"MSH#*~\\&#A\r\nMSA#CA#ID1*x#\r\n", ("CA", "ID1")),
+        (b"MSH|^~\\&|A\rMSA|AA\r", ("AA", "")),
+        (b"MSH|^~\\&|A\rERR|x\r", ("", "")),
+        (b"MSA|AA|ID1", ("", "")),
+        (b"", ("", "")),
+        ("MSH|^~\\&|Ệ\rMSA|AR|ID1|Lỗi".encode("utf-16"), ("", "")),
+    ],
+)
+def test_an_acknowledgement_says_what_and_to_which(body, found):
+    assert acknowledgement(body) == found
+
+
+def test_backing_off_doubles_spreads_and_ends():
+    assert [backoff_s(number, 1.0) for number in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
+    assert backoff_s(1, 0.0) == 0.25
+    assert backoff_s(10_000, 1.0) == 300.0
+
+
+def pending(seq, key, lane="routine", again=None):
+    return Pending(seq, UUID(int=seq), key, lane, 0, again)
+
+
+def test_urgent_ones_go_first_but_never_before_their_keys_earlier_ones():
+    rows = [pending(1, "a"), pending(2, "b"), pending(3, "c", "urgent"), pending(4, "b", "urgent"), pending(5, "b")]
+    assert [one.seq for one in in_order(rows, AT)] == [2, 3, 4, 1, 5]
+
+
+def test_a_key_whose_head_waits_waits_as_a_whole_and_others_go_on():
+    later = AT + timedelta(seconds=1)
+    rows = [pending(1, "a", again=later), pending(2, "b"), pending(3, "a", "urgent"), pending(4, "c", again=AT)]
+    assert [one.seq for one in in_order(rows, AT)] == [2, 4]
+    assert [one.seq for one in in_order(rows, later)] == [1, 3, 2, 4]
+
+
+def test_the_file_of_recipients_is_checked(tmp_path):
+    file = tmp_path / "push.toml"
+    file.write_text('[recipient.01940]\nhost = "lis"\nport = 2575\n[recipient."01940!test"]\nhost = "trial"\nport = 2576\n')
+    assert read_targets(file) == {"01940": Target(host="lis", port=2575), "01940!test": Target(host="trial", port=2576)}
+    assert read_targets(None) == {}
+    for wrong in ("[recipient.01940]\nhost = 'lis'\n", "[recipient.01940]\nhost = 'x'\nport = 0\n", "recipient = [", "[other]\n"):
+        file.write_text(wrong)
+        with pytest.raises(HubError) as raised:
+            read_targets(file)
+        assert raised.value.code == "SETTING_WRONG"
+
+
+# --- the link ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_its_own_answer_counts_however_it_comes():
+    """Answers to others, junk and a cut in the middle of the frame come first."""
+
+    async def ask():
+        async with listening(lambda _n, control: ack("AE", "ANOTHER") + b"junk" + ack("AA", control, b"\n")) as recipient:
+            link = Link(recipient.target, LIMIT_S)
+            answers = [await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|%s|P|2.5.1\r" % one, one.decode()) for one in (b"M1", b"M2")]
+            await link.close()
+            return answers, recipient.links
+
+    assert run(ask()) == (["AA", "AA"], 1)
+
+
+def test_a_late_answer_is_never_anothers():
+    """The first message is answered only when the second comes: the link it went over is closed by then."""
+
+    async def ask():
+        late = {}
+
+        def answers(number, control):
+            late[number] = control
+            return b"" if number == 1 else ack("AR", late[1]) + ack("AA", control)
+
+        async with listening(answers) as recipient:
+            link = Link(recipient.target, 0.3)
+            with pytest.raises(HubError) as raised:
+                await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
+            second = await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M2|P|2.5.1\r", "M2")
+            await link.close()
+            return raised.value, second, recipient.links
+
+    silent, second, links = run(ask())
+    assert (silent.code, silent.where) == ("RECIPIENT_UNREACHABLE", "answer")
+    assert (second, links) == ("AA", 2)
+
+
+def test_a_recipient_that_is_not_there_is_told_apart_from_a_silent_one():
+    async def ask():
+        async with listening(lambda *_: b"") as recipient:
+            target = recipient.target
+        with pytest.raises(HubError) as raised:
+            await Link(target, LIMIT_S).ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
+        return raised.value.where
+
+    assert run(ask()) == "connect"
+
+
+# --- whole ------------------------------------------------------------------------------------------------------------
+
+
+def test_deliveries_go_in_order_and_the_answer_is_the_receipt(database, own_settings, wire):
+    async def push():
+        box = unique("P")
+        codes = ["AA", "CA", "AE", "AR"]
+        before = await fill(own_settings, wire, box, 2)
+        async with listening(lambda number, control: ack(codes[number - 1], control)) as recipient:
+            async with pushing(own_settings, wire, {box: recipient.target}):
+                await until(lambda: len(outbox(database, box)) == 2)
+                sent = before + await fill(own_settings, wire, box, 2)
+                await until(lambda: len(outbox(database, box)) == 4)
+            return box, sent, recipient.got
+
+    box, sent, got = run(push())
+    assert got == controls(sent)
+    states = [("ACKNOWLEDGED", ""), ("ACKNOWLEDGED", ""), ("REFUSED", "RECIPIENT_REFUSED"), ("REFUSED", "RECIPIENT_REFUSED")]
+    assert outbox(database, box) == [(one, *state, "mllp") for one, state in zip(ids(sent), states, strict=True)]
+
+
+def test_a_silent_message_is_tried_again_others_go_on_and_its_key_waits(database, own_settings, wire):
+    """Two of one key and one of another; the recipient closes the link on the first message, twice."""
+
+    async def push():
+        box = unique("P")
+        slip = unique("S")
+        sent = [
+            *await fill(own_settings, wire, box, 1, slip=slip),
+            *await fill(own_settings, wire, box, 1, slip=slip, name="TRẦN VĂN AN"),
+        ]
+        sent += await fill(own_settings, wire, box, 1)
+        head = controls(sent)[0]
+        async with listening(
+            lambda _n, control: None if control == head and recipient.got.count(head) < 3 else ack("AA", control)
+        ) as recipient:
+            async with pushing(own_settings, wire, {box: recipient.target}):
+                await until(lambda: len(outbox(database, box)) == 3)
+            tries = database.execute("select tries from mailbox where recipient = %s order by seq", (box,)).fetchall()
+            return controls(sent), recipient.got, tries
+
+    (first, second, third), got, tries = run(push())
+    assert got.count(first) == 3
+    assert got.index(third) < len(got) - 1 - got[::-1].index(first)  # the other key went before the last try of the first
+    assert got.index(second) > len(got) - 1 - got[::-1].index(first)  # its own key did not
+    assert tries == [(2,), (0,), (0,)]
+
+
+def test_one_recipient_that_hangs_slows_no_other(database, own_settings, wire):
+    async def push():
+        slow, fast = unique("P"), unique("Q")
+        await fill(own_settings, wire, slow, 3)
+        sent = await fill(own_settings, wire, fast, 30)
+        async with listening(lambda *_: b"") as hanging, listening(lambda _n, control: ack("AA", control)) as recipient:
+            async with pushing(own_settings, wire, {slow: hanging.target, fast: recipient.target}):
+                await until(lambda: len(outbox(database, fast)) == 30)
+            return slow, controls(sent), recipient.got
+
+    slow, wanted, got = run(push())
+    assert got == wanted
+    assert outbox(database, slow) == []
+
+
+def test_a_recipient_that_comes_late_gets_everything(database, own_settings, wire):
+    async def push():
+        box = unique("P")
+        sent = await fill(own_settings, wire, box, 3)
+        async with listening(lambda *_: b"") as recipient:
+            target = recipient.target
+        async with pushing(own_settings, wire, {box: target}):
+            await asyncio.sleep(0.3)
+            recipient = Recipient(lambda _n, control: ack("AA", control))
+            server = await asyncio.start_server(recipient.serve, target.host, target.port)
+            await until(lambda: len(outbox(database, box)) == 3)
+        server.close()
+        await server.wait_closed()
+        return controls(sent), recipient.got
+
+    wanted, got = run(push())
+    assert got == wanted
+
+
+def test_two_processes_push_one_mailbox_once(database, own_settings, wire):
+    async def push():
+        box = unique("P")
+        async with listening(lambda _n, control: ack("AA", control)) as recipient:
+            targets = {box: recipient.target}
+            async with pushing(own_settings, wire, targets), pushing(own_settings, wire, targets):
+                sent = await fill(own_settings, wire, box, 10)
+                await until(lambda: len(outbox(database, box)) == 10)
+            return controls(sent), recipient.got
+
+    wanted, got = run(push())
+    assert got == wanted
+
+
+def test_what_cannot_be_written_is_held_and_the_rest_goes_on(database, own_settings, wire):
+    async def push():
+        box = unique("P")
+        await fill(own_settings, wire, box, 2)
+        database.execute("update mailbox set body = '\\x0000' where recipient = %s and seq = 1", (box,))
+        async with (
+            listening(lambda _n, control: ack("AA", control)) as recipient,
+            pushing(own_settings, wire, {box: recipient.target}),
+        ):
+            await until(lambda: len(outbox(database, box)) == 2)
+        return box
+
+    box = run(push())
+    assert [(row[1], row[2]) for row in outbox(database, box)] == [("HELD", "BODY_UNDECODABLE"), ("ACKNOWLEDGED", "")]
+
+
+def test_what_was_read_over_the_api_is_still_pushed_until_the_recipients_word(database, own_settings, wire):
+    async def push():
+        box = unique("P")
+        await fill(own_settings, wire, box, 1)
+        database.execute("update mailbox set state = 'SENT', changed_at = %s where recipient = %s", (now(), box))
+        async with (
+            listening(lambda _n, control: ack("AA", control)) as recipient,
+            pushing(own_settings, wire, {box: recipient.target}),
+        ):
+            await until(lambda: len(outbox(database, box)) == 1)
+        return box
+
+    box = run(push())
+    assert outbox(database, box)[0][1] == "ACKNOWLEDGED"
