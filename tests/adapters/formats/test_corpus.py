@@ -1,6 +1,7 @@
 """Messages written by others: none stops the reader, and what it reads is what hl7apy and python-hl7 read."""
 
 import csv
+import re
 from collections import Counter, defaultdict
 
 import hl7
@@ -105,16 +106,17 @@ def test_repetitions_are_those_of_hl7apy() -> None:
                 theirs = by_hl7apy("\r".join(line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line))
             except HL7apyException:
                 continue
-            # What does not stand in the text hl7apy wrote anew (escapes, components it has no place for), and it drops blanks at the end and
-            # leading zeros of numbers.
-            anew = {place for _, place, value in theirs if value.rstrip("^&") not in text}
+            # What does not stand in that place of the text hl7apy wrote anew: escapes, numbers, blanks, parts it has no place for.
+            written = {
+                (f"{line[:3]}_{number}", value.rstrip("^&"))
+                for line in re.split(r"[\r\n]+", text)
+                for number, field in enumerate(line.split("|"))
+                for value in field.split("~")
+            }
+            anew = {place for _, place, value in theirs if (place, value.rstrip("^&")) not in written}
             places = {place for _, place, _ in theirs} - anew
             ours, other = (
-                sorted(
-                    (place, value.strip().rstrip("^&").lstrip("0"))
-                    for _, place, value in read
-                    if place in places and value.strip("^&0")
-                )
+                sorted((place, value.rstrip("^&")) for _, place, value in read if place in places and value.strip("^&"))
                 for read in (by_us(message), theirs)
             )
             assert ours == other
