@@ -6,7 +6,7 @@ An event is a typed dict of `hub.contract.records` whose first field is `meta`. 
 import hashlib
 import io
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -14,12 +14,13 @@ from functools import cache
 from typing import Any, Final, cast
 
 import orjson
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import load_schema
 
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.contract.records import Meta, Revision, Source
+from hub.contract.writer import compile_writer
 
 Event = dict[str, Any]  # one of the typed dicts; the record's name travels beside it, as in Kafka
 
@@ -56,9 +57,12 @@ def schema_text(record: str) -> str:
 
 def encode(record: str, event: Mapping[str, Any]) -> bytes:
     """The event as a plain Avro body, without the registry's prefix. Absent fields take their defaults."""
-    buffer = io.BytesIO()
-    schemaless_writer(buffer, _parsed(record), event)
-    return buffer.getvalue()
+    return _writer(record)(event)
+
+
+@cache
+def _writer(record: str) -> Callable[[Mapping[str, Any]], bytes]:
+    return compile_writer(schema(record))
 
 
 def decode(record: str, body: bytes, writer: Any = None) -> Event:

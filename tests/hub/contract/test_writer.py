@@ -1,0 +1,101 @@
+"""The compiled writer writes what fastavro writes, for every record and any part of it that is present."""
+
+import io
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from fastavro import parse_schema, schemaless_writer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.contract.events import schema
+from hub.contract.topics import topics
+from hub.contract.writer import compile_writer
+
+RECORDS = sorted({topic.record for topic in topics().values()})
+TEXT = st.text(max_size=30)
+
+
+def values(avro, known):
+    """A strategy of values of a type in which any field with a default may be absent."""
+    if isinstance(avro, list):
+        return st.none() | values(avro[1], known)
+    if isinstance(avro, str) and avro in known:
+        return known[avro]
+    kind = avro if isinstance(avro, str) else avro["type"]
+    logical = "" if isinstance(avro, str) else avro.get("logicalType", "")
+    if kind == "record":
+        required = {field["name"]: values(field["type"], known) for field in avro["fields"] if "default" not in field}
+        optional = {field["name"]: values(field["type"], known) for field in avro["fields"] if "default" in field}
+        known[avro["name"]] = st.fixed_dictionaries(required, optional=optional)
+        return known[avro["name"]]
+    if logical == "decimal":
+        top = 10 ** avro["precision"] - 1
+        return st.integers(-top, top).map(lambda unscaled: Decimal(unscaled).scaleb(-avro["scale"]))
+    if logical == "timestamp-micros":
+        return st.datetimes(datetime(1969, 1, 1), datetime(2200, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
+    if kind == "array":
+        return st.lists(values(avro["items"], known), max_size=3)
+    if kind == "map":
+        return st.dictionaries(TEXT, values(avro["values"], known), max_size=3)
+    return {
+        "string": TEXT,
+        "bytes": st.binary(max_size=30),
+        "boolean": st.booleans(),
+        "int": st.integers(-(2**31), 2**31 - 1),
+        "long": st.integers(-(2**63), 2**63 - 1),
+        "double": st.floats(allow_nan=False),
+    }[kind]
+
+
+def by_fastavro(avro, event):
+    def bytes_defaults(node):
+        if isinstance(node, dict):
+            if node.get("type") == "bytes" and isinstance(node.get("default"), str):
+                node["default"] = node["default"].encode("latin-1")
+            for part in node.values():
+                bytes_defaults(part)
+        elif isinstance(node, list):
+            for part in node:
+                bytes_defaults(part)
+        return node
+
+    buffer = io.BytesIO()
+    schemaless_writer(buffer, bytes_defaults(parse_schema(avro)), event)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("record", [record for record in RECORDS if record != "hie.Claim"])
+@given(data=st.data())
+def test_the_same_bytes_as_fastavro(record, data):
+    event = data.draw(values(schema(record), {}))
+    assert compile_writer(schema(record))(event) == by_fastavro(schema(record), event)
+
+
+def test_the_same_bytes_for_claims_of_full_width():
+    from hub.simulate import claims
+
+    write = compile_writer(schema("hie.Claim"))
+    for claim in claims(7, 20):
+        assert write(claim) == by_fastavro(schema("hie.Claim"), claim)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"no_such_field": "x"}, KeyError),
+        ({"t_bhtt": Decimal("0.001")}, ValueError),
+        ({"t_bhtt": Decimal(10) ** 17}, ValueError),
+        ({"ma_lk": None}, (TypeError, AttributeError)),
+        ({"meta": {}}, TypeError),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_never_written(change, error):
+    from tests.archive.make import example
+
+    whole = example(schema("hie.ClaimDecision"), {})
+    write = compile_writer(schema("hie.ClaimDecision"))
+    assert write(whole)
+    with pytest.raises(error):
+        write(whole | change)
