@@ -81,6 +81,13 @@ SERVICE: Final[dict[str, Place]] = {
     **{name: ("ZFT", number, 1) for number, name in enumerate(_ZFT, 1) if name != "MA_DICH_VU"},
 }
 _DRUG_GROUPS: Final = frozenset(("4", "5", "6", "7", "17"))  # MA_NHOM of XML2
+_REQUIRED: Final[tuple[tuple[Place, Component], ...]] = (  # fields that v2.6 wants and that say nothing here
+    (("PSS", 3, 1), "1"),
+    (("PSS", 5, 1), "BHYT"),
+    (("PSG", 3, 1), "1"),
+    (("PSG", 4, 1), "N"),
+    (("PSG", 6, 1), "BHYT"),
+)
 _STAYS: Final = frozenset(("03", "04", "06", "09"))  # MA_LOAI_KCB of stays
 _SEX: Final = {"M": "1", "F": "2", "O": "3", "U": "3", "A": "3"}
 _SEX_OUT: Final = {"1": "M", "2": "F", "3": "O"}
@@ -146,7 +153,7 @@ def _read_person(message: Message) -> Row:
     born = person.get(7)
     sex = person.get(8)
     return found | {
-        "HO_TEN": full_name(person.components(5)),
+        "HO_TEN": full_name(person.components(5) or [""]),
         "NGAY_SINH": born.ljust(12, "0") if born.isdigit() else born,
         "GIOI_TINH": _SEX.get(sex, sex),
     }
@@ -285,6 +292,10 @@ def _summary(row: Row, day: str, version: int, cancelled: bool) -> tuple[Built, 
         (("IVC", 6, 1), "FN"),
         (("IVC", 10, 10), facility),
         (("IVC", 11, 1), "VSS"),
+        (("IVC", 25, 1), "BHYT"),
+        *_REQUIRED,
+        (("PSS", 4, 1), row.get("T_TONGCHI_BV", "")),
+        (("PSG", 5, 1), row.get("T_TONGCHI_BV", "")),
         (("IVC", 14, 1), row.get("NAM_QT", "") + row.get("THANG_QT", "").zfill(2) if row.get("THANG_QT") else ""),
         (("PV1", 2, 1), "I" if row.get("MA_LOAI_KCB") in _STAYS else "O"),
         (("PV1", 19, 1), row.get("MA_LK", "")),
@@ -359,7 +370,8 @@ def _line(table: str, row: Row) -> Built:
     for name, at in (DRUG if table == "XML2" else SERVICE).items():
         if row.get(name):
             _place(built, at, (row[name], "VND") if at in _MONEY else row[name])
-    _place(built, ("PSL", 1, 1), row.get("STT", ""))
+    for at, fixed in ((("PSL", 1, 1), row.get("STT", "")), (("PSL", 6, 1), "P"), (("PSL", 21, 1), "N")):
+        _place(built, at, fixed)
     product = built["PSL"]
     product += [""] * (10 - len(product))
     if table == "XML2":
@@ -367,7 +379,7 @@ def _line(table: str, row: Row) -> Built:
     else:
         product[7], product[9] = _written_names(row)
     adjustments: Built = [
-        ["ADJ", str(number), "", str(number), name, ((row[name], "VND"),)]
+        ["ADJ", str(number), str(number), str(number), name, ((row[name], "VND"),), *[""] * 8, row.get("NGAY_YL", "")]
         for number, name in enumerate((name for name in AMOUNTS if row.get(name)), 1)
     ]
     return [product, *([built["ZFT"]] if "ZFT" in built else []), *adjustments]

@@ -78,7 +78,7 @@ def person_segment(person: Event) -> list[Value]:
             each.get("value", ""),
             "",
             "",
-            each.get("issuer", ""),
+            each.get("issuer", "").rpartition("/")[2],  # of VN-CSKCB-01021/BVBM what the hospital itself says
             _IDENTIFIER_TYPES.get(each.get("type", ""), ""),
             "",
             each.get("valid_from", ""),
@@ -339,7 +339,7 @@ def _slip_texts(slip: Event) -> Segments:
         built.append(segment("OBX", {2: "ST", 3: "VN-NHT", 5: escort, 11: "F"}))
     for number, row in enumerate(built, 1):
         row[1] = str(number)
-    return built
+    return [segment("OBR", {1: "1", 4: ("VN-GCT", "Giấy chuyển tuyến")}), *built] if built else []
 
 
 def answer_segments(event: Event) -> Segments:
@@ -371,13 +371,16 @@ def answer_segments(event: Event) -> Segments:
 def follow_up_segments(event: Event) -> Segments:
     """What follows MSH in SIU."""
     slip: Event = event.get("xml14") or {}
+    doctor = _licence(event.get("ma_bac_si", ""))
     schedule = segment(
         "SCH",
         {
             2: event.get("slip", ""),
+            6: event.get("action", ""),
             7: ("", event["reason"]) if event.get("reason") else "",
             11: ("", "", "", event.get("ngay_hen_kl", "")),
-            16: _licence(event.get("ma_bac_si", "")),
+            16: doctor,
+            20: doctor,
         },
     )
     person, route = event.get("person") or {}, slip.get("ma_doituong_kcb", "")
@@ -388,6 +391,6 @@ def follow_up_segments(event: Event) -> Segments:
         visit,
         *([segment("OBX", {1: "1", 2: "ST", 3: "VN-TTDV", 5: slip["ma_ttdv"], 11: "F"})] if slip.get("ma_ttdv") else []),
         *diagnosis_segments(event),
-        *insurance_segments(person),
         *([segment("ZIN", {1: "1", 9: route})] if route else []),
+        ["RGS", "1"],
     ]

@@ -1,0 +1,276 @@
+"""What the hub writes, its own door reads again with equal content; and each recipient gets it in its own dialect."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.dialects.claims import map_ehc, map_hoso
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapping import map_message
+from adapters.dialects.profile import load_dialect
+from adapters.dialects.render import RENDERED, as_hl7, as_json, as_xml
+from adapters.formats.charset import decode
+from adapters.formats.claim_xml import Reader
+from adapters.formats.hl7v2 import Message, parse
+from adapters.formats.structure import check
+from hub import simulate
+from hub.contract import events
+from hub.contract.claim_tables import tables
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
+from tests.adapters.dialects.goldens import DEMO, cases, translated
+
+NOW = datetime(2026, 11, 23, 8, 5, tzinfo=VIETNAM)
+KEYRING = Keyring(b"secret")
+STANDARD = load_dialect("_standard")
+CLINICAL = RENDERED - {"hie.Claim", "hie.ClaimDecision"}
+
+
+def shown() -> list[Any]:
+    """Every clinical event of the golden messages and of the demo."""
+    found = []
+    for path in [*cases(), *cases(DEMO)]:
+        for number, (record, event) in enumerate(translated(path).events):
+            if record in CLINICAL:
+                found.append(pytest.param(record, event, id=f"{path.stem}-{number}"))
+    return found
+
+
+def rendered(record: str, event: Event, dialect: str = "_standard", to: str = "01004") -> Message:
+    chosen = load_dialect(dialect)
+    raw = as_hl7(record, event, chosen, now=NOW, control_id="C-1", receiving_facility=to)
+    return parse(decode(raw, chosen.send.charset).text)
+
+
+def read_again(message: Message) -> Mapped:
+    origin = Origin("m-1", NOW, {"sender": "hub"}, stated_at="20261123080500")
+    context = Context(origin, KEYRING, message.header.get(4))
+    return map_ehc(message, STANDARD, context) if message.type == "EHC" else map_message(message, STANDARD, context)
+
+
+def carried(event: Event, *, legacy: bool = False) -> Event:
+    """The content without what HL7 has no place for; legacy: in v2.3.1 and TCVN3 besides."""
+    content: Event = orjson.loads(as_json("", {name: value for name, value in event.items() if name != "meta"}))
+    for identifier in content.get("person", {}).get("identifiers", ()):
+        identifier.pop("inferred", None)
+        identifier.pop("normalised", None)  # where the sender's own prefix was taken off
+    if legacy:
+        content.pop("specimen_id", None)
+        content["person"]["ho_ten"] = content["person"].get("ho_ten", "").casefold()  # TCVN3 has few capitals
+    return content
+
+
+def stamped(record: str, content: Event) -> Event:
+    origin = Origin("m-1", NOW, {"sender": "hub"})
+    return stamp(record, content, facility="01021", business_key="k", origin=origin, keyring=KEYRING)
+
+
+# --- what we write, we read -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("record", "event"), shown())
+@pytest.mark.parametrize("dialect", ["_standard", "anhduong_lis"])
+def test_a_written_event_is_read_again_with_equal_content(record: str, event: Event, dialect: str) -> None:
+    legacy = dialect != "_standard"
+    message = rendered(record, event, dialect, to=event.get("performer", "") or event["meta"]["facility"])
+    mapped = read_again(message)
+    [(again, read)] = mapped.events
+    assert again == record
+    assert carried(read, legacy=legacy) == carried(event, legacy=legacy)
+
+
+@pytest.mark.parametrize(("record", "event"), shown())
+def test_an_event_off_the_bus_is_written_as_a_fresh_one(record: str, event: Event) -> None:
+    """Avro fills absent fields with empty text and lists."""
+    full = events.decode(record, events.encode(record, event))
+    assert as_hl7(record, full, STANDARD, now=NOW, control_id="1", receiving_facility="01004") == as_hl7(
+        record, event, STANDARD, now=NOW, control_id="1", receiving_facility="01004"
+    )
+
+
+@pytest.mark.parametrize(("record", "event"), shown())
+def test_a_written_message_has_the_segments_that_its_structure_asks_for(record: str, event: Event) -> None:
+    found = {problem.code for problem in check(rendered(record, event))}
+    assert found.isdisjoint({"SEGMENT_MISSING", "SEGMENT_UNEXPECTED"})
+
+
+_TEXT = st.text(st.sampled_from("aZ 09|^~\\&\nđỄ.;<="), min_size=1, max_size=15).map(str.strip).filter(bool)
+_LINE = st.fixed_dictionaries(
+    {"code": st.fixed_dictionaries({"code": _TEXT, "display": _TEXT, "system": _TEXT})},
+    optional={
+        "don_vi_do": _TEXT,
+        "reference_range": _TEXT,
+        "flags": st.lists(_TEXT, min_size=1, max_size=3),
+        "notes": st.lists(_TEXT, min_size=1, max_size=2),
+    },
+)
+
+
+@given(st.lists(st.tuples(_LINE, st.sampled_from(("ST", "FT")), _TEXT), min_size=1, max_size=4), st.lists(_TEXT, max_size=2))
+def test_delimiters_and_line_breaks_in_results_survive(lines: list[tuple[Event, str, str]], notes: list[str]) -> None:
+    observations = [
+        line | {"set_id": str(n), "value_type": kind, ("gia_tri" if kind == "ST" else "mo_ta"): value}
+        | {"code": line["code"] | {"code": f"C{n}"}}
+        for n, (line, kind, value) in enumerate(lines, 1)
+    ]  # fmt: skip
+    content = {"placer": "1", "ma_cskcb": "01940", "person": {}, "service": {"code": "X"}, "observations": observations}
+    event = stamped("hie.LabResult", content | ({"notes": notes} if notes else {}))
+    [(_, read)] = read_again(rendered("hie.LabResult", event)).events
+    assert carried(read)["observations"] == carried(event)["observations"]
+    assert read.get("notes", []) == notes
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_the_same_as_envelope_and_as_hl7() -> None:
+    for claim in simulate.claims(3, 15):
+        [hoso] = Reader(as_xml("hie.Claim", claim), {name: list(table) for name, table in tables().items()})
+        origin = Origin("m-1", NOW, {"sender": "his"})
+        [(_, by_xml)] = map_hoso(hoso, Context(origin, KEYRING, hoso.ma_cskcb)).events
+        [(_, by_hl7)] = read_again(rendered("hie.Claim", claim)).events
+        hashes = {event["meta"]["content_hash"] for event in (claim, by_xml, by_hl7)}
+        assert len(hashes) == 1
+
+
+def test_a_cancelled_claim_is_ehc_e02_with_its_version() -> None:
+    origin = Origin("m-1", NOW, {"sender": "his"}, version=4)
+    content = {"action": "CANCELLED", "ma_cskcb": "01021", "ma_lk": "LK1", "xml1": {"ma_lk": "LK1", "ma_cskcb": "01021"}}
+    event = stamp("hie.Claim", content, facility="01021", business_key="LK1", origin=origin, keyring=KEYRING)
+    message = rendered("hie.Claim", event)
+    assert (message.type, message.trigger, message.version) == ("EHC", "E02", "2.6")
+    [(_, read)] = read_again(message).events
+    assert (read["action"], read["meta"]["revision"]["version"]) == ("CANCELLED", 4)
+
+
+def test_the_signature_goes_with_the_envelope() -> None:
+    claim = next(simulate.claims(1, 1)) | {"signature": b"c2lnbmVk"}
+    reader = Reader(as_xml("hie.Claim", claim), {name: list(table) for name, table in tables().items()})
+    assert len(list(reader)) == 1
+    assert reader.signature == "c2lnbmVk"
+
+
+def test_a_decision_tells_the_grant_and_each_reason() -> None:
+    finding = {
+        "rule": "X05", "severity": "E", "table": "XML1", "field": "t_tongchi_bv", "claimed": Decimal("1100.000"),
+        "computed": Decimal("1000.000"), "text_vi": "Tổng chi phí khác tổng các dòng",
+    }  # fmt: skip
+    line = {"rule": "X04", "severity": "E", "table": "XML3", "stt": 2, "field": "t_bhtt", "text_en": "does not balance"}
+    decision = stamped(
+        "hie.ClaimDecision",
+        {
+            "payer": "vss", "ma_cskcb": "01021", "ma_lk": "LK1", "claim_event_id": "e-1", "verdict": "REJECTED",
+            "t_tongchi_bv": Decimal("1100.00"), "t_bhtt": Decimal("800.00"), "t_bhtt_gd": Decimal("0.00"),
+            "findings": [finding, line],
+        },
+    )  # fmt: skip
+    message = rendered("hie.ClaimDecision", decision, to="01021")
+    assert (message.type, message.trigger) == ("EHC", "E10")
+    assert (message.get("IPR", 4), message.get("IPR", 6), message.get("IVC", 1)) == ("REJ", "0.00", "LK1")
+    groups = {group[0].get(1): group[1:] for group in message.groups("PSL")}
+    reason = groups["XML1"][-1]
+    assert [reason.get(n) for n in (1, 4, 5, 8, 9, 10)] == [
+        "X05", "T_TONGCHI_BV", "-100.000", "Tổng chi phí khác tổng các dòng", "1100.000", "1000.000",
+    ]  # fmt: skip
+    assert [(row.get(1), row.get(4), row.get(8)) for row in groups["XML3.2"]] == [("X04", "T_BHTT", "does not balance")]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "granted", "status"),
+    [
+        ("ACCEPTED", "800.00", "ADJSUB"),
+        ("ACCEPTED", "700.00", "ADJ"),
+        ("REJECTED", "0.00", "REJ"),
+        ("CANCELLED", "0.00", "ADJZER"),
+    ],
+)
+def test_the_status_of_a_decision(verdict: str, granted: str, status: str) -> None:
+    content = {"payer": "vss", "ma_lk": "1", "verdict": verdict, "t_bhtt": Decimal("800.00"), "t_bhtt_gd": Decimal(granted)}
+    assert rendered("hie.ClaimDecision", stamped("hie.ClaimDecision", content)).get("IPR", 4) == status
+
+
+# --- the recipient's dialect ------------------------------------------------------------------------------------------
+
+
+def result(**more: Any) -> Event:
+    return stamped("hie.LabResult", {"ma_cskcb": "01940", "person": {"ho_ten": "Trần Thị Mai"}, "service": {"code": "X"}, **more})
+
+
+def test_the_standard_recipient_gets_utf_8_and_cr() -> None:
+    raw = as_hl7("hie.LabResult", result(), STANDARD, now=NOW, control_id="C-1", receiving_facility="01021")
+    assert raw.startswith(b"MSH|^~\\&|HIE|01940||01021|20261123080500||ORU^R01^ORU_R01|C-1|P|2.5.1||||||UNICODE UTF-8\r")
+    assert "Trần^Mai^Thị".encode() in raw
+    assert b"\n" not in raw
+
+
+def test_the_laboratory_gets_2_3_1_in_tcvn3_with_lf() -> None:
+    lab = load_dialect("anhduong_lis")
+    raw = as_hl7("hie.LabResult", result(), lab, now=NOW, control_id="C-1", receiving_facility="01940")
+    assert raw.startswith(b"MSH|^~\\&|HIE|01940||01940|20261123080500||ORU^R01|C-1|P|2.3.1\n")
+    assert b"\r" not in raw
+    assert "Trần^Mai^Thị" in decode(raw, "tcvn3").text
+
+
+def test_a_recipient_is_named_as_it_names_itself() -> None:
+    message = rendered("hie.LabResult", result(), "songhong_his", to="01004")
+    assert (message.header.get(5), message.header.get(6)) == ("SONGHONG_HIS", "CS1")
+
+
+def test_time_is_told_in_vietnam_and_test_traffic_is_marked() -> None:
+    origin = Origin("m-1", NOW, {"sender": "hub"}, test=True)
+    event = stamp("hie.LabResult", {"person": {}, "service": {}}, facility="1", business_key="k", origin=origin, keyring=KEYRING)
+    utc = NOW.astimezone(events.UTC)
+    header = parse(as_hl7("hie.LabResult", event, STANDARD, now=utc, control_id="1", receiving_facility="").decode()).header
+    assert (header.get(7), header.get(11)) == ("20261123080500", "T")
+
+
+@pytest.mark.parametrize(
+    ("record", "content", "kind"),
+    [
+        ("hie.LabOrder", {"action": "PLACED"}, "OML^O21^OML_O21"),
+        ("hie.Referral", {"action": "ISSUED"}, "REF^I12^REF_I12"),
+        ("hie.Referral", {"action": "MODIFIED"}, "REF^I13^REF_I12"),
+        ("hie.Referral", {"action": "CANCELLED"}, "REF^I14^REF_I12"),
+        ("hie.Referral", {"action": "ACCEPTED"}, "RRI^I12^RRI_I12"),
+        ("hie.Referral", {"action": "ARRIVED"}, "RRI^I12^RRI_I12"),
+        ("hie.FollowUp", {"action": "BOOKED"}, "SIU^S12^SIU_S12"),
+        ("hie.FollowUp", {"action": "CANCELLED"}, "SIU^S15^SIU_S12"),
+        ("hie.Encounter", {"action": "OPENED"}, "ADT^A04^ADT_A01"),
+        ("hie.Encounter", {"action": "OPENED", "patient_class": "I"}, "ADT^A01^ADT_A01"),
+        ("hie.Encounter", {"action": "CLOSED"}, "ADT^A03^ADT_A03"),
+        ("hie.Encounter", {"action": "UPDATED"}, "ADT^A08^ADT_A01"),
+    ],
+)
+def test_which_message_an_event_becomes(record: str, content: Event, kind: str) -> None:
+    assert rendered(record, stamped(record, {"person": {}, **content})).header.field(9) == kind
+
+
+def test_an_order_for_an_old_system_is_orm() -> None:
+    message = rendered("hie.LabOrder", stamped("hie.LabOrder", {"person": {}, "placer": "1"}), "anhduong_lis")
+    assert message.header.field(9) == "ORM^O01"
+
+
+def test_the_hub_tells_the_issuer_of_arrival_and_expiry() -> None:
+    for action, status in (("ARRIVED", "A"), ("EXPIRED", "E"), ("REJECTED", "R")):
+        message = rendered(
+            "hie.Referral", stamped("hie.Referral", {"person": {}, "action": action, "slip": "S1", "ma_cskcb": "01021"})
+        )
+        assert (message.get("RF1", 1), message.get("RF1", 6)) == (status, "S1")
+        assert message.get("RF1", 10) == ("" if action == "REJECTED" else action)
+
+
+def test_what_hl7_or_the_envelope_has_no_form_for_is_said() -> None:
+    with pytest.raises(HubError, match="TYPE_UNSUPPORTED"):
+        as_hl7("hie.Receipt", {"meta": {}}, STANDARD, now=NOW, control_id="1", receiving_facility="")
+    with pytest.raises(HubError, match="TYPE_UNSUPPORTED"):
+        as_xml("hie.Referral", {})
+
+
+def test_json_keeps_amounts_as_text() -> None:
+    claim = next(simulate.claims(1, 1))
+    assert orjson.loads(as_json("hie.Claim", claim))["xml1"]["t_bhtt"] == str(claim["xml1"]["t_bhtt"])
