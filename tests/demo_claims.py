@@ -269,7 +269,7 @@ def district() -> Event:
         "giay_chuyen_tuyen": SLIP, "ma_cskcb_di": "01731", "ma_cskcb_den": "01004", "so_chuyentuyen": "SCT-2611-31",
         "so_hoso": "HS-01021.261123.045", "dia_chi": MAI["dia_chi"], "gt_the_den": MAI["gt_the_den"],
         "dau_hieu_ls": "Mệt, khát nhiều, sụt 4 kg trong 2 tháng", "qt_benhly": "Đái tháo đường 6 năm, điều trị Metformin",
-        "tomtat_kq": "HbA1c: 10.4 %", "pp_dieutri": "Metformin", "ma_loai_rv": "2", "ma_lydo_ct": "2",
+        "tomtat_kq": "HbA1c: 10.4 %", "ten_dich_vu": "Khám Nội", "pp_dieutri": "Metformin", "ma_loai_rv": "2", "ma_lydo_ct": "2",
         "tinh_trang_ct": "Tỉnh, sinh hiệu ổn định", "huong_dieu_tri": "Điều chỉnh insulin", "phuongtien_vc": "Tự túc",
         "ma_bac_si": "000123/HNO-CCHN", "ma_ttdv": "0101998877",
     }  # fmt: skip

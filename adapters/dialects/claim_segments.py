@@ -102,7 +102,8 @@ def ehc_rows(message: Message) -> tuple[Rows, int]:
     """The official rows that an EHC message states, and the sender's version of the claim (ZCL-2, else 0)."""
     summary = {name: message.get(*found) for name, found in SUMMARY.items()}
     for name, found in INSTEAD.items():
-        summary[name] = summary[name] or message.get(*found)
+        if name != "NGAY_TTOAN" or message.first("ZCL") is None:  # IVC-7 may be another day than that of payment
+            summary[name] = summary[name] or message.get(*found)
     summary |= _read_period(message, summary) | _read_person(message) | _read_cards(message) | _read_diagnoses(message)
     rows: Rows = {"XML1": [{name: text for name, text in summary.items() if text}]}
     for run in message.groups("PSL"):
@@ -251,7 +252,7 @@ def ehc_segments(header: list[Value], rows: Rows, *, day: str, version: int, can
     built = [header, *claim]
     for table in ("XML2", "XML3"):
         for row in rows.get(table, ()):
-            built += _line(table, row)
+            built += _line(table, row, day)
     built += procedures
     read, _ = ehc_rows(parse(build(built)))
     for table, lines in rows.items():
@@ -292,6 +293,7 @@ def _summary(row: Row, day: str, version: int, cancelled: bool) -> tuple[Built, 
         (("IVC", 6, 1), "FN"),
         (("IVC", 10, 10), facility),
         (("IVC", 11, 1), "VSS"),
+        (("IVC", 7, 1), row.get("NGAY_TTOAN") or day),
         (("IVC", 25, 1), "BHYT"),
         *_REQUIRED,
         (("PSS", 4, 1), row.get("T_TONGCHI_BV", "")),
@@ -365,7 +367,7 @@ def _write_diagnoses(row: Row) -> Built:
     ]
 
 
-def _line(table: str, row: Row) -> Built:
+def _line(table: str, row: Row, day: str) -> Built:
     built: dict[str, list[Value]] = {}
     for name, at in (DRUG if table == "XML2" else SERVICE).items():
         if row.get(name):
@@ -379,7 +381,7 @@ def _line(table: str, row: Row) -> Built:
     else:
         product[7], product[9] = _written_names(row)
     adjustments: Built = [
-        ["ADJ", str(number), str(number), str(number), name, ((row[name], "VND"),), *[""] * 8, row.get("NGAY_YL", "")]
+        ["ADJ", str(number), str(number), str(number), name, ((row[name], "VND"),), *[""] * 8, row.get("NGAY_YL") or day]
         for number, name in enumerate((name for name in AMOUNTS if row.get(name)), 1)
     ]
     return [product, *([built["ZFT"]] if "ZFT" in built else []), *adjustments]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from adapters.dialects.claim_segments import Row, Rows, ehc_cleared, ehc_day, ehc_rows
 from adapters.dialects.mapped import Context, Mapped
-from adapters.dialects.persons import normalise
+from adapters.dialects.persons import derived_number, normalise
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect
 from adapters.dialects.transforms import moment
 from adapters.formats.claim_xml import Hoso
@@ -280,6 +280,9 @@ def person(row: Event, facility: str) -> Event:
         *_cards(row),
     ]
     present = [identifier for identifier in identifiers if identifier]
+    kinds = {each["type"] for each in present}
+    cards = [each["normalised"] for each in present if each["type"] == "BHYT_CARD"]
+    present += [number for number in (derived_number(card, kinds) for card in cards) if number]
     return found | ({"identifiers": present} if present else {})
 
 

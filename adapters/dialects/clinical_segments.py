@@ -261,6 +261,7 @@ def encounter_segments(event: Event, recorded_at: str) -> Segments:
     visit = visit_segment(
         event,
         {
+            2: event.get("patient_class", ""),
             3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", "")),
             7: _licence(event.get("ma_bac_si", "")),
             20: event.get("ma_doituong_kcb", ""),

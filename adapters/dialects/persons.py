@@ -150,11 +150,11 @@ class _Collected:
             else:
                 kept[name] = identifier
         kinds = {kind for kind, _ in kept}
-        derived = [_derived(number, kinds) for kind, number in kept if kind == "BHYT_CARD"]
+        derived = [derived_number(number, kinds) for kind, number in kept if kind == "BHYT_CARD"]
         return [*kept.values(), *(each for each in derived if each)]
 
 
-def _derived(card: str, kinds: set[str]) -> Record:
+def derived_number(card: str, kinds: set[str]) -> Record:
     """A card ends in the social-insurance number, or is the citizen number itself (12 digits, since 2025); {} if told already."""
     if _CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
         kind, value = "BHXH_NUMBER", card[-10:]

@@ -18,6 +18,7 @@ from hub import simulate
 from hub.contract.claim_tables import tables
 from hub.contract.errors import Problem, Severity
 from hub.contract.events import Event, Keyring, Origin, content_hash, decode, encode, sparse
+from tests.adapters.dialects.goldens import FOLDER, translated
 
 CONTEXT = Context(Origin("m-1", datetime(2026, 11, 23, tzinfo=UTC), {"sender": "his"}), Keyring(b"secret"), "01021")
 HEADER = ["MSH", "HIS", "01021", "HIE", "VSS", "20261123163000", "", ("EHC", "E01", "EHC_E01"), "C-1", "P", "2.6"]
@@ -219,6 +220,7 @@ def test_a_check_in_opens_an_encounter_and_needs_no_summary() -> None:
             "value": "DN4010116149000", "normalised": "DN4010116149000", "type": "BHYT_CARD", "issuer": "VSS",
             "valid_from": "20260101", "valid_to": "20261231",
         },
+        {"value": "0116149000", "normalised": "0116149000", "type": "BHXH_NUMBER", "issuer": "VSS", "inferred": True},
     ]  # fmt: skip
     assert event["meta"]["occurred_at"] == "2026-11-23T08:05:00+07:00"
     assert decode("hie.Encounter", encode("hie.Encounter", event))["ma_dkbd"] == "01021"
@@ -342,3 +344,11 @@ def test_whatever_the_rows_hold_ehc_carries_it_exactly(rows: Rows) -> None:
     for table, lines in rows.items():
         found = [{name: text for name, text in row.items() if text} for row in read.get(table, [])]
         assert found == [{name: text for name, text in row.items() if text} for row in lines]
+
+
+def test_the_golden_envelope_and_the_golden_message_say_the_same() -> None:
+    """Sample 11 of hl7-mapping.md §6."""
+    pair = [FOLDER / "_standard" / name for name in ("claim-outpatient.xml", "ehc-e01-outpatient.hl7")]
+    contents = [{name: value for name, value in translated(path).events[0][1].items() if name != "meta"} for path in pair]
+    assert contents[0] == contents[1]
+    assert {translated(path).events[0][1]["meta"]["content_hash"] for path in pair} == {content_hash(contents[0])}
