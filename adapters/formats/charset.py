@@ -26,6 +26,8 @@ class Decoded(NamedTuple):
 _WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
 _CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii")  # the likeliest first: a tie goes to the earlier
 _SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
+_LOOKED_AT: Final = 64 * 1024  # bytes that a guess looks at, from the first one beyond ASCII
+_HIGH: Final = re.compile(rb"[\x80-\xff]")
 _CONTROLS: Final = re.compile("[\x80-\x9f]")
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -123,7 +125,9 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
     # words. Hardly: so the other reading stands if it is the better Vietnamese.
     other = _read(raw, name)
-    if other is not None and (_CONTROLS.search(text) or vietnamese.likelihood(text) < vietnamese.likelihood(other)):
+    if other is not None and (
+        _CONTROLS.search(text) or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT])
+    ):
         return Decoded(other, name, wrong)
     return Decoded(_nfc(text), "utf-8", _WRONG)
 
@@ -135,7 +139,7 @@ def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, 
     guess, likelihood = _guess(raw)
     if text is not None and guess != name:
         # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
-        if likelihood <= max(_SURE, vietnamese.likelihood(text)) or guess == "":
+        if likelihood <= max(_SURE, vietnamese.likelihood(text[:_LOOKED_AT])) or guess == "":
             return Decoded(text, name, problems)
     elif text is not None:
         return Decoded(text, name, problems)
@@ -147,6 +151,9 @@ def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, 
 def _guess(raw: bytes) -> tuple[str, float]:
     """The Vietnamese code page that the bytes fit best, and how well; "" if none."""
     best, best_likelihood = "", 0.0
+    first = _HIGH.search(raw)
+    assert first is not None  # else it were ASCII
+    raw = raw[max(first.start() - 64, 0) : first.start() + _LOOKED_AT]
     for name in _CANDIDATES:
         likelihood = vietnamese.likelihood(vietnamese.decode_legacy(raw, name))
         if likelihood > best_likelihood:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 _VERDICTS_MAX: Final = 2_000  # sequences of names whose findings are kept
 _NAMES_MAX: Final = 200  # longest sequence kept
+_READ_MAX: Final = 2_000  # segments of an illegal message that are read for the fewest findings
 _MARGIN: Final = 2  # readings with this many findings more than the best are followed further
 
 
@@ -77,7 +78,7 @@ class Grammar:
         """
         found = self._verdicts.get(names)
         if found is None:
-            found = [] if self._is_legal(names) else self._least_findings(names)
+            found = [] if self._is_legal(names) else self._least_findings(names[:_READ_MAX])
             if len(names) <= _NAMES_MAX:
                 if len(self._verdicts) >= _VERDICTS_MAX:
                     self._verdicts.clear()

@@ -133,11 +133,10 @@ class Message:
     names:    the names of the segments in order, MSH first.
     problems: what reading found odd; never an error, since an unreadable message raises instead.
     plain:    no repetition, subcomponent, escape or null anywhere: `fields` of its segments, split at components, are decoded.
-    repeats:  whether a repetition delimiter stands anywhere.
-    longest:  characters of the longest segment.
+    repeating, long: names of the segments that hold a repetition, and of those of more than `LONG` characters.
     """
 
-    __slots__ = ("_by_name", "delimiters", "longest", "names", "plain", "problems", "repeats", "segments_in_order")
+    __slots__ = ("_by_name", "delimiters", "long", "names", "plain", "problems", "repeating", "segments_in_order")
 
     def __init__(
         self,
@@ -146,16 +145,16 @@ class Message:
         delimiters: Delimiters,
         problems: tuple[Problem, ...],
         plain: bool,
-        repeats: bool,
-        longest: int,
+        repeating: frozenset[str],
+        long: frozenset[str],
     ) -> None:
         self.segments_in_order = segments
         self.names = names
         self.delimiters = delimiters
         self.problems = problems
         self.plain = plain
-        self.repeats = repeats
-        self.longest = longest
+        self.repeating = repeating
+        self.long = long
         self._by_name: dict[str, list[Segment]] | None = None
 
     def __iter__(self) -> Iterator[Segment]:
@@ -259,6 +258,13 @@ class Message:
         return self.header.get(12)
 
 
+LONG: Final = 199
+"""Characters that every text may have (`ST` up to v2.6): what is checked in longer segments only."""
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+PROBLEMS_MAX: Final = 200
+"""Findings kept of one kind of check; a message with more is not better understood by reading them all."""
+
 _AROUND: Final = "\ufeff\x0b\x1c\x00\r\n\t "  # a BOM, framing left in a file, blank lines
 _AFTER: Final = "\x1c\x00\r\n"
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
@@ -296,12 +302,14 @@ def parse(text: str) -> Message:
     repeats = text.find(delimiters.repetition, after) >= 0
     plain = not escapes and not repeats and text.find(delimiters.subcomponent, after) < 0 and text.find(NULL, after) < 0
     segments: list[Segment] = list(map(_Plain if plain else Segment, names, rows, repeat(delimiters)))
+    repeating = _names([line for line in lines if delimiters.repetition in line]) if repeats else _NO_NAMES
+    long = _names([line for line in lines if len(line) > LONG]) if max(map(len, lines)) > LONG else _NO_NAMES
     header = rows[0]
     header.insert(1, separator)
     if len(header) < 3:
         header.append("")
     segments[0] = _Header("MSH", header, delimiters)
-    message = Message(segments, tuple(names), delimiters, problems, plain, repeats, max(map(len, lines)))
+    message = Message(segments, tuple(names), delimiters, problems, plain, repeating, long)
     if escapes:
         message.problems += _unknown_escapes(message, text[after:])
     return message
@@ -334,6 +342,10 @@ def message_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def _names(lines: list[str]) -> frozenset[str]:
+    return frozenset([line.lstrip(_AROUND)[:3].upper() for line in lines])
+
+
 def _part(value: str, separator: str, number: int) -> str:
     if separator not in value:
         return value if number == 1 else ""
@@ -361,12 +373,19 @@ def _lines(text: str, separator: str) -> tuple[list[str], tuple[Problem, ...]]:
     lines: list[str] = []
     joined = False
     for stretch in text.split("\r"):
-        for number, line in enumerate(stretch.split("\n")):
-            if number and lines and line.strip() and not _is_segment(line.lstrip().split(separator, 1)[0]):
-                lines[-1] += "\n" + line
+        run: list[str] = []  # the lines of one segment
+        for line in stretch.split("\n"):
+            if line == stretch:
+                lines.append(line)  # the usual stretch: no LF in it
+            elif run and line.strip() and not _is_segment(line.lstrip()[:4].partition(separator)[0]):
+                run.append(line)
                 joined = True
             else:
-                lines.append(line)
+                if run:
+                    lines.append("\n".join(run))
+                run = [line]
+        if run:
+            lines.append("\n".join(run))
     return lines, ((Problem("LINE_BREAK_IN_FIELD", Severity.WARNING),) if joined else ())
 
 
@@ -378,6 +397,7 @@ def _keep_segments(rows: list[list[str]], separator: str) -> tuple[list[list[str
     """The rows that are segments, with their names in order; the others are reported by the segment they follow."""
     kept: list[list[str]] = []
     problems: list[Problem] = []
+    counts: dict[str, int] = {}
     for row in rows:
         name = row[0].strip(_AROUND)
         if not _is_segment(name) and len(row) > 1 and _is_segment(name.upper()):
@@ -385,12 +405,15 @@ def _keep_segments(rows: list[list[str]], separator: str) -> tuple[list[list[str
             problems.append(Problem("SEGMENT_NAME_ODD", Severity.WARNING, name))
         if _is_segment(name):
             _known_names.add(name)
+            counts[name] = counts.get(name, 0) + 1
             row[0] = name
             kept.append(row)
-        elif name or len(row) > 1:
-            after = f"{kept[-1][0]}[{sum(r[0] == kept[-1][0] for r in kept)}]" if kept else ""
-            problems.append(Problem("SEGMENT_UNREADABLE", Severity.WARNING, f"after {after}" if after else ""))
-    return kept, tuple(problems)
+        elif (name or len(row) > 1) and len(problems) < PROBLEMS_MAX:
+            before = kept[-1][0] if kept else ""
+            problems.append(
+                Problem("SEGMENT_UNREADABLE", Severity.WARNING, f"after {before}[{counts[before]}]" if before else "")
+            )
+    return kept, tuple(problems[:PROBLEMS_MAX])
 
 
 def _unknown_escapes(message: Message, text: str) -> tuple[Problem, ...]:
@@ -404,6 +427,8 @@ def _unknown_escapes(message: Message, text: str) -> tuple[Problem, ...]:
         for number, value in enumerate(segment.fields):
             if mark in value and mark in pattern.sub("", value) and not (number <= 2 and segment is message.header):
                 problems.append(Problem("ESCAPE_UNKNOWN", Severity.WARNING, message.path(segment, number)))
+                if len(problems) == PROBLEMS_MAX:
+                    return tuple(problems)
     return tuple(problems)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import hl7apy
 
 from adapters.formats.grammar import Grammar, read_grammar
-from adapters.formats.hl7v2 import Message, Segment
+from adapters.formats.hl7v2 import LONG, PROBLEMS_MAX, Message, Segment
 from hub.contract.errors import Problem, Severity
 
 VERSIONS: Final = frozenset(hl7apy.SUPPORTED_LIBRARIES)
@@ -65,8 +65,7 @@ _FORMS: Final = {
     "TS": (re.compile(_DATE % f"(?:{_TIME})?" + _ZONE), 26, "TIME_UNPARSABLE"),
     "IS": (re.compile(r".*", re.DOTALL), 20, "FIELD_TOO_LONG"),
 }
-_TEXT_MAX: Final = {"ST": 199, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
-_SHORTEST_TEXT_MAX: Final = 199
+_TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
 _COLUMNS_FROM: Final = 4  # segments of one name from which looking at columns is cheaper than at segments
 _SEEN_MAX: Final = 20_000
 
@@ -86,15 +85,17 @@ class FieldRule:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRule:
-    """The fields of one segment; `required` and `simple` are what the quick look needs of them."""
+    """The fields of one segment; the rest is what the quick look needs of them."""
 
     fields: tuple[FieldRule, ...]
     required: tuple[int, ...]
     simple: tuple[tuple[int, str, set[str]], ...]
+    bounded: tuple[int, ...]  # fields that may not repeat for ever
+    texts: tuple[tuple[int, int], ...]  # fields of text, with their greatest length
 
 
 def check(message: Message) -> list[Problem]:
-    """All findings about one message, structure first; [] for a version that has no reference tables.
+    """The findings about one message, structure first, at most `PROBLEMS_MAX`; [] for a version that has no reference tables.
 
     Z-segments and fields beyond the standard's are passed over. Without MSH-9.3 the structure is taken from the trigger; a
     message whose structure is not in the tables has only its fields checked.
@@ -108,6 +109,8 @@ def check(message: Message) -> list[Problem]:
         if rule is not None and not _quick(rule, name, segments, message):
             for segment in segments:
                 problems += check_segment(rule, segment, message)
+                if len(problems) >= PROBLEMS_MAX:
+                    return problems[:PROBLEMS_MAX]
     return problems
 
 
@@ -159,6 +162,8 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
         tuple(fields),
         tuple(field.number for field in fields if field.required),
         tuple((field.number, field.kind, _seen[field.kind]) for field in fields if field.kind in _FORMS),
+        tuple(field.number for field in fields if field.most > 0),
+        tuple((field.number, _TEXT_MAX[field.kind]) for field in fields if field.kind in _TEXT_MAX) if version < "2.7" else (),
     )
 
 
@@ -174,7 +179,7 @@ def _order(message: Message, version: str) -> list[Problem]:
     if rules is None:
         return []
     problems = []
-    for index, missing in rules.findings(message.names):
+    for index, missing in rules.findings(message.names)[:PROBLEMS_MAX]:
         if missing:
             problems.append(Problem("SEGMENT_MISSING", Severity.WARNING, missing))
         else:
@@ -184,10 +189,10 @@ def _order(message: Message, version: str) -> list[Problem]:
 
 def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: Message) -> bool:
     """Whether these segments surely have nothing to report."""
-    if message.repeats or message.longest > _SHORTEST_TEXT_MAX:
-        return False
+    repetition = message.delimiters.repetition if name in message.repeating else ""
+    is_long = name in message.long
     if len(segments) >= _COLUMNS_FROM:
-        return _quick_columns(rule, name, [segment.fields for segment in segments])
+        return _quick_columns(rule, name, [segment.fields for segment in segments], repetition, is_long)
     for segment in segments:
         fields = segment.fields
         count = len(fields)
@@ -199,12 +204,16 @@ def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: M
                 break
             if fields[number] not in seen and not _is_good(kind, fields[number], seen):
                 return False
+        if repetition and any(repetition in fields[number] for number in rule.bounded if number < count):
+            return False
+        if is_long and any(len(fields[number]) > most for number, most in rule.texts if number < count):
+            return False
         if name == "OBX" and count > 5 and fields[2] in _FORMS and not _is_good(fields[2], fields[5], _seen[fields[2]]):
             return False
     return True
 
 
-def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]]) -> bool:
+def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]], repetition: str, is_long: bool) -> bool:
     columns = list(zip_longest(*rows, fillvalue=""))
     count = len(columns)
     for number in rule.required:
@@ -215,6 +224,10 @@ def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]]) -> bool:
             break
         if not seen.issuperset(columns[number]) and not all(_is_good(kind, value, seen) for value in set(columns[number])):
             return False
+    if repetition and any(repetition in "".join(columns[number]) for number in rule.bounded if number < count):
+        return False
+    if is_long and any(max(map(len, columns[number])) > most for number, most in rule.texts if number < count):
+        return False
     if name == "OBX" and count > 5:
         for kind in set(columns[2]):
             if kind in _FORMS:

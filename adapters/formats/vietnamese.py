@@ -4,6 +4,7 @@ Sources: TCVN 5712:1993 (VN1, and its subset VN3 that the ABC fonts use, known a
 fonts. Each table was checked against the 134 accented letters: every letter once, every byte once.
 """
 
+import codecs
 import re
 import unicodedata
 from typing import Final
@@ -89,8 +90,9 @@ _VNI_WRITTEN: Final = {letter: pair for pair, letter in _VNI.items() if pair in 
 _VNI_FOUND: Final = re.compile("|".join(sorted(_VNI, key=len, reverse=True)))
 
 
-def _table(single: dict[int, str]) -> tuple[str, ...]:
-    return tuple(single.get(byte, chr(byte) if byte < 0x80 or byte == 0xA0 else "\ufffd") for byte in range(256))
+def _table(single: dict[int, str]) -> str:
+    """The 256 letters of a code page; U+FFFE stands for none, as `codecs.charmap_decode` has it."""
+    return "".join(single.get(byte, chr(byte) if byte < 0x80 or byte == 0xA0 else "\ufffe") for byte in range(256))
 
 
 _DECODING: Final = {
@@ -118,7 +120,7 @@ def decode_legacy(raw: bytes, charset: str) -> str:
     elif charset == "windows-1258":
         text = raw.decode("cp1258", "replace")
     else:
-        text = raw.decode("latin-1").translate(dict(enumerate(_DECODING[charset])))
+        text, _ = codecs.charmap_decode(raw, "replace", _DECODING[charset])
     return unicodedata.normalize("NFC", text)
 
 

@@ -87,6 +87,11 @@ def test_what_fits_nothing_is_refused() -> None:
         decode(bytes(range(0x80, 0x100)) * 3)
 
 
+def test_a_large_text_is_judged_by_a_part_of_it() -> None:
+    text = message("x" * 5_000_000 + " Nguyễn Văn Hải " * 100_000)
+    assert decode(encode(text, "tcvn3")).charset == "tcvn3"
+
+
 def test_decomposed_text_is_composed() -> None:
     text = message("Nguyễn Thị Ngọc")
     assert decode(unicodedata.normalize("NFD", text).encode()).text == text

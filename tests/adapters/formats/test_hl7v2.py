@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.formats.hl7v2 import (
     NULL,
+    PROBLEMS_MAX,
     Component,
     Delimiters,
     Message,
@@ -193,6 +194,16 @@ def test_a_file_of_several_messages() -> None:
 def test_twenty_megabytes_are_read() -> None:
     message = parse(MSH + "OBX|1|ED|X||^^^Base64^" + "QUJD" * 5_000_000 + "||||||F\r")
     assert len(message.segments("OBX")[0].get(5, 5)) == 20_000_000
+
+
+def test_endless_damage_is_told_in_few_words_and_in_linear_time() -> None:
+    # Were each bad line to look back at all before it, these would take hours.
+    message = parse(MSH + "NTE|1||x\r no segment \r" * 200_000)
+    assert len(message) == 200_001 and len(message.problems) == PROBLEMS_MAX
+    message = parse(MSH + "NTE|1||a" + "\nb" * 500_000 + "\r")
+    assert len(message.segments("NTE")[0].text(3)) == 1_000_001
+    message = parse(MSH + "NTE|1||a\\q\\\r" * 100_000)
+    assert len(message.problems) == PROBLEMS_MAX
 
 
 # what any text gives
