@@ -415,8 +415,8 @@ def _break(content: Event, rule: str) -> None:
 # --- HL7 --------------------------------------------------------------------------------------------------------------
 
 
-def results(seed: int, n: int, *, lines: int = 14) -> Iterator[bytes]:
-    """`n` messages ORU^R01 (v2.5.1, UTF-8, segments ended by CR) from the laboratory, each of `lines` OBX."""
+def results(seed: int, n: int, *, lines: int = 14, reporter: str = "01021", orderer: str = "01004") -> Iterator[bytes]:
+    """`n` messages ORU^R01 (v2.5.1, UTF-8, segments ended by CR) from one facility to another, each of `lines` OBX."""
     chance = random.Random(seed)  # noqa: S311  # repeatable, nothing secret
     for number in range(n):
         order = f"{seed}{number:08d}"
@@ -428,11 +428,11 @@ def results(seed: int, n: int, *, lines: int = 14) -> Iterator[bytes]:
         ]
         yield "\r".join(
             (
-                _header(chance, "01940", "01004", "ORU^R01^ORU_R01", f"SIMR{order}"),
+                _header(chance, reporter, orderer, "ORU^R01^ORU_R01", f"SIMR{order}"),
                 _patient(chance, seed, number),
-                f"PV1|1|O|K01|||||||||||||||||SIM{seed}.{number:08d}",
-                f"ORC|RE|SIMO{order}|SIMF{order}",
-                f"OBR|1|SIMO{order}|SIMF{order}|22.0121.1369^Tổng phân tích tế bào máu ngoại vi^VN-DVKT"
+                f"PV1|1|O|K01||||||||||||||||SIM{seed}.{number:08d}",
+                f"ORC|RE|SIMO{order}^{orderer}|SIMF{order}",
+                f"OBR|1|SIMO{order}^{orderer}|SIMF{order}|22.0121.1369^Tổng phân tích tế bào máu ngoại vi^VN-DVKT"
                 "|||20261123082000||||||||||||||||||F|||||||000789&Lê&Hạnh",
                 *observations,
                 "",
@@ -454,7 +454,7 @@ def referrals(seed: int, n: int, *, issuer: str = "01731", receiver: str = "0102
                 f"PRD|RT||||||{receiver}^BYT-384^FI",
                 _patient(chance, seed, number),
                 f"DG1|1||{illness}^{text}^ICD-10|||F|||||||||1",
-                f"PV1|1|O|K01|||||||||||||||||SIM{seed}.{number:08d}",
+                f"PV1|1|O|K01||||||||||||||||SIM{seed}.{number:08d}",
                 "",
             )
         ).encode()
@@ -462,7 +462,7 @@ def referrals(seed: int, n: int, *, issuer: str = "01731", receiver: str = "0102
 
 def _header(chance: random.Random, sender: str, receiver: str, kind: str, control_id: str) -> str:
     second = f"{chance.randint(0, 3599) // 60:02d}{chance.randint(0, 59):02d}"
-    return f"MSH|^~\\&|SIM|{sender}|HIE|{receiver}|2026112309{second}||{kind}|{control_id}|P|2.5.1|||AL|NE|||UNICODE UTF-8"
+    return f"MSH|^~\\&|SIM|{sender}|HIE|{receiver}|2026112309{second}||{kind}|{control_id}|P|2.5.1||||||UNICODE UTF-8"
 
 
 def _patient(chance: random.Random, seed: int, number: int) -> str:
