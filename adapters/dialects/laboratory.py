@@ -21,6 +21,7 @@ _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _Form = tuple[str, list[str], Record, bool, str]
+_NOTHING: Final[tuple[None, bool, str]] = (None, False, "")
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
@@ -199,20 +200,22 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
 
 def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
     found: list[Record] = []
-    varying = reading.dialect.line
+    dialect, remarks = reading.dialect, group.remarks
+    varying = dialect.line
+    usual = reading.message.delimiters is STANDARD
     text_of = ""  # OBX-3 of the text that the next line may go on with
     for position, segment in enumerate(group.lines):
         fields = segment.fields
         if len(fields) < 6:  # no value: room for all that is looked at by number
             fields = segment.fields = fields + [""] * (6 - len(fields))
-        kind = fields[2]
-        if text_of and text_of == fields[3] and kind in _TEXT:
-            before = found[-1]
-            before["mo_ta"] = f"{before.get('mo_ta', '')}\n{segment.text(5)}"
-            if position in group.remarks:
-                before["notes"] = before.get("notes", []) + group.remarks[position]
+        kind, test = fields[2], fields[3]
+        if text_of and text_of == test and kind in _TEXT:
+            _go_on(found[-1], segment, remarks.get(position))
             continue
-        line, concludes, label = _steady(reading, segment, notes, len(found))
+        rest = _steady_part(fields)
+        line, concludes, label = _remembered(dialect.forms.get(test), kind, rest) if usual else _NOTHING
+        if line is None:
+            line, concludes, label = _steady(reading, segment, rest, notes, len(found))
         if label:
             notes.label = label
         if concludes:
@@ -222,19 +225,26 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             continue
         if kind != "NM" or not _read_plain(fields, varying, line):
             at = f"observations[{len(found)}]."
-            fill(reading.dialect.plans["line"], {"OBX": segment}, line, notes, at)
+            fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at)
-        if position in group.remarks:
-            line["notes"] = group.remarks[position]
+        if position in remarks:
+            line["notes"] = remarks[position]
         found.append(line)
-        text_of = fields[3] if kind in _TEXT else ""
+        text_of = test if kind in _TEXT else ""
     return found
+
+
+def _go_on(before: Record, segment: Segment, remarks: list[str] | None) -> None:
+    """A further line of the text before."""
+    before["mo_ta"] = f"{before.get('mo_ta', '')}\n{segment.text(5)}"
+    if remarks:
+        before["notes"] = before.get("notes", []) + remarks
 
 
 def _read_plain(fields: list[str], varying: Line, line: Record) -> bool:
     """What changes from line to line, read the short way: a plain number, plain fields. False: nothing sure, read in full."""
     value = fields[5]
-    if not value.replace(".", "", 1).isdecimal() or len(value) > 18:
+    if len(value) > 18 or not (value.isdecimal() or value.replace(".", "", 1).isdecimal()):
         return False
     reach = len(fields)
     for name, field, convert in varying:
@@ -248,24 +258,32 @@ def _read_plain(fields: list[str], varying: Line, line: Record) -> bool:
     return True
 
 
-def _steady(reading: Reading, segment: Segment, notes: Notes, position: int) -> tuple[Record, bool, str]:
-    """What does not change from one result of a test to the next; whether it is a conclusion; its label.
-
-    Laboratories repeat themselves: the last few forms of a test are remembered and compared as they were sent.
-    """
-    dialect, fields = reading.dialect, segment.fields
+def _steady_part(fields: list[str]) -> list[str]:
+    """What follows the value, without the times, which change (OBX-14, OBX-19)."""
     rest = fields[6:]
     if len(rest) > 8:
-        rest[8] = ""  # OBX-14
+        rest[8] = ""
         if len(rest) > 13:
-            rest[13] = ""  # OBX-19
-    usual = segment.delimiters is STANDARD
-    forms: list[_Form] = dialect.forms.get(fields[3], []) if usual else []
-    for kind, known, line, concludes, label in forms:
-        if rest == known and kind == fields[2]:
-            return line.copy(), concludes, label
+            rest[13] = ""
+    return rest
+
+
+def _remembered(forms: list[_Form] | None, kind: str, rest: list[str]) -> tuple[Record | None, bool, str]:
+    if forms:
+        for known_kind, known, line, concludes, label in forms:
+            if rest == known and kind == known_kind:
+                return line.copy(), concludes, label
+    return _NOTHING
+
+
+def _steady(reading: Reading, segment: Segment, rest: list[str], notes: Notes, position: int) -> tuple[Record, bool, str]:
+    """What does not change from one result of a test to the next; whether it is a conclusion; its label.
+
+    Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
+    """
+    dialect, fields = reading.dialect, segment.fields
     own = Notes(notes.message, {}, notes.read_code)
-    line = {"code": {}}
+    line: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, line, own, f"observations[{position}].")
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     if own.problems or own.cleared or own.unparsed:
@@ -273,9 +291,10 @@ def _steady(reading: Reading, segment: Segment, notes: Notes, position: int) -> 
         notes.unparsed |= own.unparsed
         for problem in own.problems:
             notes.warn(problem.code, problem.path)
-    elif usual:
+    elif segment.delimiters is STANDARD:
         if len(dialect.forms) >= SEEN_MAX:
             dialect.forms.clear()
+        forms: list[_Form] = dialect.forms.get(fields[3], [])
         dialect.forms[fields[3]] = [(fields[2], rest, line.copy(), concludes, own.label), *forms[: _FORMS_MAX - 1]]
     return line, concludes, own.label
 

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, split_components
 from adapters.dialects.profile import Dialect, Identifiers
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import day, facility_code
-from adapters.formats.hl7v2 import NULL, Segment
+from adapters.formats.hl7v2 import Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
@@ -60,34 +61,37 @@ class _Collected:
         for number, raw in enumerate(pid.repetitions(field), 1):
             parts = split_components(raw, pid.delimiters)
             value = parts[0].strip()
-            if value and value != NULL:
-                where = f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
-                self._add(value, parts + [""] * (8 - len(parts)), where)
+            if value:
+                self._add(value, parts, field, number)
         return len(self.found) > before
 
-    def _add(self, value: str, parts: list[str], where: str) -> None:
-        authority, stated = parts[3], parts[4].upper()
+    def _add(self, value: str, parts: list[str], field: int, number: int) -> None:
+        reach = len(parts)
+        authority = parts[3] if reach > 3 else ""
+        stated = parts[4].upper() if reach > 4 else ""
+        table = self.table
         comparable = normalise(value)
-        kind = self.table.types.get(stated, "")
+        kind = table.types.get(stated, "")
+        identifier: Record = {"value": value, "normalised": comparable}
         if kind == "SDDCN":
             kind = self._citizen_or_social(comparable, authority, stated)
-        identifier: Record = {"value": value, "normalised": comparable}
-        if not stated:
-            expected = self.table.untyped
+        elif not stated:
+            expected = table.untyped
             kind = _by_shape(comparable) if expected else "MRN"
             identifier["inferred"] = True
-            self.notes.warn("IDENTIFIER_INFERRED", where, Severity.INFORMATION if expected else Severity.WARNING)
-        if kind == "MRN" and self.table.number_prefixes:
+            severity = Severity.INFORMATION if expected else Severity.WARNING
+            self.notes.warn("IDENTIFIER_INFERRED", _list_place(field, number), severity)
+        if kind == "MRN" and table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value))
         if kind:
             identifier["type"] = kind
-        if issuer := self._issuer(kind, authority):
+        if issuer := _issuer(kind, authority, self.facility):
             identifier["issuer"] = issuer
-        if parts[6] or parts[7]:
-            for name, part in (("valid_from", parts[6]), ("valid_to", parts[7])):
+        if reach > 6:
+            for name, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
                 if part and (date := day(part)):
                     identifier[name] = date
-        self.found.append((identifier, where))
+        self.found.append((identifier, _list_place(field, number) if kind == "BHYT_CARD" else ""))
 
     def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
         if authority in self.table.payers:
@@ -101,15 +105,6 @@ class _Collected:
             if value.startswith(prefix):
                 return value[len(prefix) :]
         return value
-
-    def _issuer(self, kind: str, authority: str) -> str:
-        """A hospital's number always names its facility; an authority that is no facility is put behind the sender's."""
-        if kind not in _FACILITYS_OWN:
-            return authority or _ISSUERS.get(kind, "")
-        if code := facility_code(authority):
-            return f"VN-CSKCB-{code}"
-        own = f"VN-CSKCB-{self.facility}"
-        return f"{own}/{authority}" if authority and authority != self.facility else own
 
     def add_card(self, policy: Segment) -> None:
         """The card of one IN1, if it is one of the social insurance."""
@@ -166,6 +161,21 @@ def derived_number(card: str, kinds: set[str]) -> Record:
         return {}
     kinds.add(kind)
     return {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}
+
+
+@lru_cache(maxsize=4096)
+def _issuer(kind: str, authority: str, facility: str) -> str:
+    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's."""
+    if kind not in _FACILITYS_OWN:
+        return authority or _ISSUERS.get(kind, "")
+    if code := facility_code(authority):
+        return f"VN-CSKCB-{code}"
+    own = f"VN-CSKCB-{facility}"
+    return f"{own}/{authority}" if authority and authority != facility else own
+
+
+def _list_place(field: int, number: int) -> str:
+    return f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
 
 
 def _is_card(comparable: str) -> bool:

@@ -55,6 +55,8 @@ def day(value: str) -> str | None:
 
 def birth(value: str) -> str | None:
     """yyyymmddHHMM with 00 for what is unknown: `1985` is 198500000000."""
+    if len(value) == 8 and value.isdecimal() and "0101" <= value[4:] <= "1231" and "01" <= value[6:] <= "31":
+        return value + "0000"  # the usual form, the short way
     digits = value[:12] if value[:14].isdigit() else value
     return digits.ljust(12, "0") if _BIRTH.fullmatch(digits) else None
 
@@ -129,8 +131,8 @@ def is_one(value: str) -> bool:
 
 def full_name(parts: Sequence[str]) -> str:
     """XPN in Vietnamese order: family, middle and given name, blanks collapsed, NFC."""
-    family, given, middle = (*parts[:3], "", "", "")[:3]
-    name = f"{family} {middle} {given}"
+    family, given, middle = parts if len(parts) == 3 else (*parts[:3], "", "", "")[:3]
+    name = f"{family} {middle} {given}" if middle else f"{family} {given}"
     if "  " in name or name[:1] == " " or name[-1:] == " " or not name.isprintable():
         name = _BLANKS.sub(" ", name).strip()
     return name if unicodedata.is_normalized("NFC", name) else unicodedata.normalize("NFC", name)
@@ -143,7 +145,8 @@ def full_name_without_age(parts: Sequence[str]) -> str:
 
 def address(parts: Sequence[str]) -> str:
     """XAD as one line: street, further designation, town, other geographic designation."""
-    return ", ".join(part.strip() for part in (*parts[:3], *parts[7:8]) if part.strip())
+    told = [part.strip() for part in (*parts[:3], *parts[7:8]) if part]
+    return ", ".join(filter(None, told))
 
 
 def display(parts: Sequence[str]) -> str:
