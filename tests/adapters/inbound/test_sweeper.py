@@ -1,0 +1,189 @@
+"""The sweeper on real topics and a database of its own, filled as the journal would fill it."""
+
+import secrets
+from datetime import timedelta
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+from pydantic import SecretStr
+
+from adapters.inbound.gate import MESSAGES, Gate
+from adapters.inbound.raw_store import RawStore
+from adapters.inbound.received import Received
+from adapters.inbound.sweeper import REPLAYS, Sweeper
+from hub.access.credentials import Credentials
+from hub.bus import Out, Producer, Wire
+from hub.contract.events import Keyring, new_id, now
+from hub.contract.topics import topics
+from hub.store.database import migrate
+from tests.adapters.inbound.conftest import Border, oru
+
+GATE_TOPICS = [name for name, topic in topics().items() if "gate" in topic.written_by]
+
+
+@pytest.fixture
+def settings_alone(prepared, tmp_path):
+    """A database of this test, so that no journal but ours writes into it."""
+    url, name = prepared.database_url.get_secret_value(), f"sweeper_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"create database {name}")
+    own = url.rpartition("/")[0] + f"/{name}"
+    migrate(own)
+    yield prepared.model_copy(update={"database_url": SecretStr(own), "sweep_after_s": 1.0, "data_dir": tmp_path})
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"drop database {name} with (force)")
+
+
+class Bench:
+    """A sweeper, and a gate whose records the test writes itself, all or some."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.wire = Wire(settings.registry_url)
+        self.producer = Producer(settings.kafka_bootstrap, wait_s=30)
+        self.raw_store = RawStore(settings.data_dir / "raw")
+        keyring = Keyring(settings.key_secret.get_secret_value().encode())
+        self.gate = Gate(self.producer, self.wire, keyring, self.raw_store)
+        credentials = Credentials.open(settings.credentials)
+        self.sweeper = Sweeper(settings, self.wire, self.producer, keyring, self.raw_store, credentials)
+        self.border = Border(settings, 0, 0)
+
+    def write(self, raw, *, events, age=timedelta(hours=1), sender="local"):
+        """A message as the gate writes it: whole, or as if it died before the events. Returns: its `MessageReceived`."""
+        translation, records = self.gate.prepare(Received(raw, now() - age, "mllp", sender))
+        with self.border.new_records(MESSAGES) as read:
+            self.producer.publish_blocking(records if events else records[:1])
+            assert translation.message["message_id"] in [event["message_id"] for _, event in read()]
+        return translation.message
+
+    def journal(self, message, *, next_offset=10**12):
+        """Index a message as the journal does; of its events none were seen."""
+        place = self.place_of(message["message_id"])
+        with psycopg.connect(self.settings.database_url.get_secret_value(), autocommit=True) as database:
+            database.execute(
+                "insert into journal_message values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    message["message_id"],
+                    message["received_at"],
+                    message["received_at"].date(),
+                    message["sender"],
+                    message["facility"],
+                    message["transport"],
+                    message["format"],
+                    message["message_type"],
+                    message["control_id"],
+                    message["verdict"],
+                    message["ack"],
+                    Jsonb(message["problems"]),
+                    [made["event_id"] for made in message["events"]],
+                    message["test"],
+                    *place,
+                ),
+            )
+            for topic in GATE_TOPICS:
+                for partition in range(topics()[topic].partitions):
+                    database.execute(
+                        "insert into journal_offset (topic, partition, first_offset, next_offset) values (%s, %s, 0, %s) on conflict (topic, partition)"
+                        " do update set next_offset = excluded.next_offset",
+                        (topic, partition, next_offset),
+                    )
+
+    def place_of(self, message_id):
+        from confluent_kafka import TopicPartition
+
+        from hub.bus import consumer
+
+        reader = consumer(self.settings.kafka_bootstrap, "test-place")
+        try:
+            reader.assign([TopicPartition(MESSAGES, n, 0) for n in range(topics()[MESSAGES].partitions)])
+            while True:
+                record = reader.poll(10)
+                assert record is not None and record.error() is None
+                if self.wire.unpack(record.value())[1]["message_id"] == message_id:
+                    return MESSAGES, record.partition(), record.offset()
+        finally:
+            reader.close()
+
+
+@pytest.fixture
+def bench(settings_alone):
+    one = Bench(settings_alone)
+    yield one
+    one.producer.close()
+    one.gate.close()
+
+
+def test_a_half_written_message_gets_its_events_under_the_same_ids(bench):
+    message = bench.write(oru("HALF"), events=False)
+    bench.journal(message)
+    with bench.border.new_records("lab-result.v1") as read:
+        assert bench.sweeper.sweep() == 0  # the first round only learns how far the topics go
+        assert bench.sweeper.sweep() == 1
+        made = [event for _, event in read() if event["meta"]["message_id"] == message["message_id"]]
+        assert [event["meta"]["event_id"] for event in made] == [one["event_id"] for one in message["events"]]
+        assert made[0]["meta"]["revision"]["received_at"] == message["received_at"]
+
+
+def test_a_half_written_message_is_healed_once(bench):
+    message = bench.write(oru("ONCE"), events=False)
+    bench.journal(message)
+    bench.sweeper.sweep()
+    assert bench.sweeper.sweep() == 1
+    with psycopg.connect(bench.settings.database_url.get_secret_value(), autocommit=True) as database:
+        for made in message["events"]:  # the journal sees what was published
+            database.execute(
+                "insert into journal_event values (%s, %s, 0, 0, '', %s, '', '', '', '', '', '{}', now(), false)",
+                (made["event_id"], made["topic"], message["message_id"]),
+            )
+    assert bench.sweeper.sweep() == 0
+
+
+def test_nothing_is_swept_while_the_journal_lags_behind(bench):
+    bench.journal(bench.write(oru("LAG"), events=False), next_offset=0)
+    assert [bench.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
+
+
+def test_a_message_too_large_for_a_record_is_healed_from_the_raw_store(bench):
+    large = oru("STORED") + b"".join(b"ZZZ|%d||%s\r" % (n, secrets.token_hex(500_000).encode()) for n in range(1, 10))
+    message = bench.write(large, events=False)
+    [held] = list((bench.settings.data_dir / "raw").iterdir())
+    assert held.read_bytes() == large
+    bench.journal(message)
+    bench.sweeper.sweep()
+    assert bench.sweeper.sweep() == 1
+
+
+def test_a_replay_publishes_the_same_ids_again_and_leaves_an_audit_event(bench):
+    message = bench.write(oru("REPLAY"), events=True)
+    bench.write(oru("OTHER"), events=True)
+    request = {"id": new_id("test", secrets.token_hex(8)), "at": now(), "by": "tester", "reason": "why not"}
+    request["message_ids"] = [message["message_id"]]
+    with bench.border.new_records("lab-result.v1", "audit.v1", MESSAGES) as read:
+        bench.producer.publish_blocking([Out(REPLAYS, request["id"], bench.wire.pack(REPLAYS, request))])
+        bench.sweeper.start()
+        audit = new_id("replay", request["id"])
+        while audit not in [event.get("id") for _, event in read()]:
+            pass
+        bench.sweeper.stop()
+        records = read()
+        again = [event for topic, event in records if topic == "lab-result.v1"]
+        assert [event["meta"]["event_id"] for event in again] == [one["event_id"] for one in message["events"]]
+        [left] = [event for topic, event in records if topic == "audit.v1" and event["id"] == audit]
+        assert left["by"] == "tester" and left["action"] == "replay" and left["outcome"] == "done"
+        assert MESSAGES not in [topic for topic, _ in records]
+
+
+def test_a_replay_does_not_translate_for_a_sender_whose_credential_is_gone(bench):
+    message = bench.write(oru("GONE"), events=True, sender="former")
+    request = {"id": "r", "at": now(), "by": "", "reason": "", "sender": "former", "facility": "", "message_type": ""}
+    request |= {"message_ids": [message["message_id"]], "from_at": message["received_at"], "to_at": None}
+    assert bench.sweeper.replay(request) == (0, 0)
+
+
+def test_a_database_that_is_gone_stops_the_sweeping_and_not_the_gate(make_border):
+    from tests.adapters.inbound.conftest import msa
+
+    border = make_border(database_url=SecretStr("postgresql://nobody@127.0.0.1:9/none"), sweep_after_s=0.5)
+    with border.link() as link:
+        assert [msa(link.ask(oru(f"DB{n}")))[0] for n in range(3)] == ["AA"] * 3

@@ -1,0 +1,280 @@
+"""One message to a verdict: what the border refuses, and that it refuses nothing else."""
+
+import itertools
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.formats.claim_xml import write
+from adapters.formats.hl7v2 import parse
+from adapters.formats.mllp import Junk
+from adapters.inbound import translate as module
+from adapters.inbound.received import Received
+from adapters.inbound.translate import failed, split, translate, unframed
+from hub.contract.claim_tables import tables
+from hub.contract.errors import ERRORS, Problem, Severity
+from hub.contract.events import Keyring, encode
+from hub.contract.places import shipped
+from tests.adapters.inbound.conftest import codes, msa, oru
+
+KEYRING = Keyring(b"a secret of tests only")
+AT = datetime(2026, 10, 15, 1, 20, 30, 123456, UTC)
+
+
+def read(raw, **more):
+    return translate(Received(raw, AT, "mllp", **more), KEYRING)
+
+
+def found(translation):
+    return [(problem.code, problem.severity.value, problem.path) for problem in translation.problems]
+
+
+def header(raw, field, value):
+    """The message with another MSH field."""
+    first, _, rest = raw.partition(b"\r")
+    fields = first.split(b"|")
+    fields += [b""] * (field - len(fields))
+    fields[field - 1] = value
+    return b"|".join(fields) + b"\r" + rest
+
+
+def envelope(*keys, ma_cskcb="01004"):
+    rows = [{"XML1": [{"MA_LK": key, "MA_CSKCB": ma_cskcb, "STT": "1", "HO_TEN": "MẪU AN"}]} for key in keys]
+    return write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb=ma_cskcb, ngaylap="20261015")
+
+
+# --- translated
+
+
+def test_a_good_message_becomes_events_and_an_aa():
+    done = read(oru("A1"))
+    assert done.verdict == "translated" and done.problems == ()
+    assert [record for record, _ in done.events] == ["hie.LabResult"]
+    assert msa(done.ack.decode()) == ("AA", "A1")
+    message = done.message
+    assert (message["facility"], message["message_type"], message["version"]) == ("01004", "ORU^R01", "2.5.1")
+    assert message["dialect"] == "songhong_his" and message["charset"] == "ascii" and message["format"] == "hl7"
+    assert message["events"] == [{"event_id": done.events[0][1]["meta"]["event_id"], "topic": "lab-result.v1"}]
+    assert encode("hie.MessageReceived", message)
+
+
+def test_the_same_bytes_at_the_same_time_give_the_same_ids_always():
+    assert read(oru("A2", order="X")).message == read(oru("A2", order="X")).message
+
+
+def test_a_resend_is_another_message_and_the_same_event():
+    one, two = (translate(Received(oru("A3", order="X"), AT + late, "mllp"), KEYRING) for late in (timedelta(0), timedelta(1)))
+    assert one.message["message_id"] != two.message["message_id"]
+    assert one.message["events"] == two.message["events"]
+
+
+@pytest.mark.parametrize(
+    ("processing", "credential", "test"), [("P", False, False), ("T", False, True), ("D", False, True), ("P", True, True)]
+)
+def test_test_traffic_is_known_by_msh_11_or_by_the_credential(processing, credential, test):
+    done = read(oru("A4", processing=processing), test=credential)
+    assert done.message["test"] is test and done.events[0][1]["meta"]["test"] is test
+
+
+def test_a_facility_that_nobody_knows_is_a_warning():
+    done = read(oru("A5", facility="99999"))
+    assert done.verdict == "translated" and ("FACILITY_UNKNOWN", "W", "MSH-4") in found(done)
+    assert "FACILITY_UNKNOWN" in codes(done.ack.decode())
+
+
+def test_a_missing_control_id_and_version_are_warnings():
+    done = read(header(header(oru(""), 10, b""), 12, b""))
+    assert done.verdict == "translated"
+    assert {("CONTROL_ID_MISSING", "W", "MSH-10"), ("FIELD_MISSING", "W", "MSH-12")} <= set(found(done))
+
+
+def test_a_sender_of_one_facility_need_not_name_it():
+    done = read(header(oru("A6"), 4, b""), facilities=frozenset({"01940"}))
+    assert done.verdict == "translated" and done.message["facility"] == "01940"
+
+
+@pytest.mark.parametrize(
+    ("stated", "revision"),
+    [
+        (b"20261015081530", "20261015081530"),
+        (b"20261015081530+0700", "20261015081530"),
+        (b"20261015011530+0000", "20261015081530"),
+        (b"20261015081530.1234", "20261015081530"),
+        (b"202610150815", "20261015081500"),
+        (b"not a time", "00000000000000"),
+        (b"20261315081530+0000", "20261315081530"),
+    ],
+)
+def test_the_revision_is_what_msh_7_states_in_vietnams_time(stated, revision):
+    assert read(header(oru("A7"), 7, stated)).events[0][1]["meta"]["revision"]["stated_at"] == revision
+
+
+def test_enhanced_mode_is_answered_as_msh_15_asks():
+    assert msa(read(header(header(oru("A8"), 15, b"AL"), 16, b"NE")).ack.decode()) == ("CA", "A8")
+    silent = read(header(header(oru("A8"), 15, b"NE"), 16, b"NE"))
+    assert silent.ack == b"" and silent.message["ack"] == ""
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf-8-sig", "utf-16"])
+def test_vietnamese_text_is_read_in_the_charset_it_fits(charset):
+    done = read(oru("A9").decode().replace("MAU^AN^THI", "NGUYỄN^ĂN^THỊ").encode(charset))
+    assert done.verdict == "translated"
+    assert done.events[0][1]["person"]["ho_ten"] == "NGUYỄN THỊ ĂN"
+
+
+# --- refused
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "answer"),
+    [
+        ((9, b"ADT^A99"), "TYPE_UNSUPPORTED", "AR"),
+        ((9, b""), "TYPE_UNSUPPORTED", "AR"),
+        ((12, b"3.0"), "VERSION_UNSUPPORTED", "AR"),
+    ],
+)
+def test_an_unsupported_type_or_version_is_refused(change, code, answer):
+    done = read(header(oru("R1"), *change))
+    assert (done.verdict, done.events, done.message["ack"]) == ("refused", (), answer)
+    assert msa(done.ack.decode()) == (answer, "R1") and codes(done.ack.decode())[0] == code
+
+
+def test_a_sender_that_is_not_entitled_is_refused_and_its_bytes_are_kept():
+    done = read(oru("R2", facility="01021"), facilities=frozenset({"01004"}))
+    assert done.verdict == "refused" and found(done)[-1] == ("FACILITY_NOT_ENTITLED", "E", "MSH-4")
+    assert done.message["raw"] == oru(
+        "R2", facility="01021", order=done.message["raw"].split(b"ORC|RE|")[1].split(b"|")[0].decode()
+    )
+
+
+def test_an_acknowledgement_is_never_acknowledged():
+    done = read(header(oru("R3"), 9, b"ACK^R01"))
+    assert done.verdict == "refused" and done.ack == b""
+
+
+# --- quarantined
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"", "EMPTY_INPUT"),
+        (b" \r\n\x00\x0b", "EMPTY_INPUT"),
+        (bytes(range(256)) * 10, "FORMAT_UNKNOWN"),
+        (b"MSH", "MSH_UNREADABLE"),
+        (b"MSH1234", "MSH_UNREADABLE"),
+        (b"msh|^~\\&|", "MSH_UNREADABLE"),
+        (b"<html/>", "FORMAT_UNKNOWN"),
+        (b"<GIAMDINHHS><unclosed>", "XML_MALFORMED"),
+        (b'<!DOCTYPE GIAMDINHHS [<!ENTITY a "b">]><GIAMDINHHS/>', "XML_FORBIDDEN"),
+        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1"), "SEVERAL_MESSAGES"),
+    ],
+)
+def test_what_cannot_be_read_is_quarantined_and_answered_ar_without_msa_2(raw, code):
+    done = read(raw)
+    assert done.verdict == "quarantined" and done.message["raw"] == raw and done.events == ()
+    assert code in [problem.code for problem in done.problems]
+    assert msa(done.ack.decode()) == ("AR", "")
+
+
+def test_two_messages_in_one_frame_are_never_mixed_into_one():
+    done = read(oru("Q2") + oru("Q3"))
+    assert done.verdict == "quarantined" and found(done)[-1][0] == "SEVERAL_MESSAGES"
+
+
+def test_a_fault_of_ours_keeps_the_bytes_and_tells_where_but_never_a_value(monkeypatch):
+    def breaks(*_):
+        raise KeyError("MAU AN THI")
+
+    monkeypatch.setattr(module, "map_message", breaks)
+    done = read(oru("Q4"))
+    assert done.verdict == "quarantined" and msa(done.ack.decode()) == ("AR", "Q4")
+    [problem] = [problem for problem in done.problems if problem.severity is Severity.ERROR]
+    assert problem.code == "TRANSLATION_FAILED" and re.fullmatch(r"KeyError test_translate\.py:\d+", problem.path)
+    assert b"MAU" not in done.ack
+
+
+def test_an_event_that_no_record_can_hold_is_told_with_the_messages_own_control_id():
+    done = failed(Received(oru("Q5"), AT, "mllp"), ValueError("MAU AN THI"))
+    assert msa(done.ack.decode()) == ("AR", "Q5") and done.message["facility"] == "01004"
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "answered"),
+    [
+        ("BYTES_BETWEEN_FRAMES", "quarantined", False),
+        ("FRAME_UNFINISHED", "quarantined", False),
+        ("FRAME_TOO_LARGE", "refused", True),
+    ],
+)
+def test_what_never_was_a_frame_is_kept_with_its_true_size(code, verdict, answered):
+    done = unframed(Received(b"some", AT, "mllp"), Junk(b"some", 1000, Problem(code)))
+    assert done.verdict == verdict and done.message["raw_size"] == 1000 and done.message["raw"] == b"some"
+    assert bool(done.ack) is answered
+
+
+# --- the insurance XML
+
+
+def test_an_envelope_of_several_claims_is_one_message_with_several_events():
+    done = read(envelope("V1", "V2", "V3"))
+    assert done.verdict == "translated" and done.message["message_type"] == "GIAMDINHHS" and done.message["facility"] == "01004"
+    assert [event["ma_lk"] for _, event in done.events] == ["V1", "V2", "V3"]
+
+
+def test_a_broken_claim_is_refused_alone():
+    done = read(envelope("V1", "", "V3"))
+    assert done.verdict == "translated" and [event["ma_lk"] for _, event in done.events] == ["V1", "V3"]
+    assert any(problem.severity is Severity.ERROR for problem in done.problems)
+
+
+def test_an_envelope_of_another_facility_is_refused():
+    done = read(envelope("V1"), facilities=frozenset({"01021"}))
+    assert done.verdict == "refused" and "FACILITY_NOT_ENTITLED" in [problem.code for problem in done.problems]
+
+
+def test_an_envelope_that_breaks_off_is_quarantined_as_a_whole():
+    whole = envelope("V1", "V2")
+    done = read(whole[: whole.rindex(b"</HOSO>") + 7])
+    assert done.verdict == "quarantined" and done.events == ()
+
+
+# --- files
+
+
+def test_a_file_is_split_byte_for_byte_and_nothing_of_it_is_lost():
+    one, two = oru("S1"), oru("S2")
+    assert split(one + two) == [one, two]
+    assert split(b"\x0b" + one + b"\x1c\r\x0b" + two + b"\x1c\r") == [one, two]
+    assert split(b"FHS|^~\\&|\rBHS|^~\\&|\r" + one + b"BTS|1\rFTS|1\r") == [one]
+    assert split(b"scribble\r" + one) == [b"scribble", one]
+    assert split(b"") == [] and split(b"\r\n") == [] and split(b"\x00\x01x") == [b"\x00\x01x"]
+    assert split(envelope("V1")) == [envelope("V1")]
+
+
+# --- messages written by others
+
+
+def _corpus() -> list[Path]:
+    folder = shipped("").resolve().parent / "shared" / "corpus"
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+
+
+def test_whatever_others_wrote_gets_a_verdict_with_a_reason_and_never_a_fault_of_ours():
+    files = _corpus()
+    if not files:
+        pytest.skip("unverified: the corpus is not beside this checkout")
+    counts = dict.fromkeys(("translated", "refused", "quarantined"), 0)
+    for path, raw in itertools.chain.from_iterable(((path, raw) for raw in split(path.read_bytes())) for path in files):
+        done = read(raw)
+        counts[done.verdict] += 1
+        assert "TRANSLATION_FAILED" not in [problem.code for problem in done.problems], (path.name, found(done))
+        assert all(problem.code in ERRORS for problem in done.problems)
+        assert done.verdict == "translated" or any(problem.severity is Severity.ERROR for problem in done.problems)
+        assert not done.ack or parse(done.ack.decode()).first("MSA")
+        assert encode("hie.MessageReceived", done.message)
+        for record, event in done.events:
+            assert encode(record, event)
+    assert all(counts.values())

@@ -1,0 +1,86 @@
+"""Credentials: who a caller is."""
+
+import pytest
+
+from hub.access.credentials import LOCAL, Credentials, make_token, token_hash
+from hub.contract.errors import HubError
+
+
+@pytest.fixture
+def open_file(tmp_path):
+    def open_it(text):
+        path = tmp_path / "credentials.toml"
+        path.write_text(text, encoding="utf-8")
+        return Credentials.open(path)
+
+    return open_it
+
+
+def test_without_a_file_whoever_is_on_this_machine_is_local_and_nobody_else_is_anybody():
+    credentials = Credentials.open(None)
+    assert credentials.of_address("127.0.0.1") is LOCAL and credentials.of_address("::1") is LOCAL
+    assert credentials.of_token("", "127.0.0.1") is LOCAL
+    assert credentials.of_address("10.0.0.1") is None and credentials.of_token("any", "10.0.0.1") is None
+    assert credentials.of_name("local") is LOCAL and LOCAL.may_act_for("01004")
+
+
+def test_a_token_is_known_by_its_hash_alone(open_file):
+    token, digest = make_token()
+    credentials = open_file(f'[sender.a]\nfacilities = ["01004"]\ntoken_blake2b = "{digest}"\n')
+    found = credentials.of_token(token, "203.0.113.9")
+    assert found is not None and found.name == "a"
+    assert found.may_act_for("01004") and not found.may_act_for("01021")
+    assert credentials.of_token(digest) is None and credentials.of_token("") is None
+    assert credentials.of_token(token + "x") is None
+
+
+def test_each_token_is_another_and_hashes_the_same_every_time():
+    one, two = make_token(), make_token()
+    assert one[0] != two[0] and token_hash(one[0]) == one[1]
+
+
+def test_with_a_file_loopback_is_nobody(open_file):
+    credentials = open_file('[sender.a]\nfacilities = ["01004"]\nmllp_from = ["10.1.0.0/16"]\n')
+    assert credentials.of_address("127.0.0.1") is None and credentials.of_token("", "127.0.0.1") is None
+    assert credentials.of_name("local") is None
+
+
+def test_the_closest_network_decides(open_file):
+    credentials = open_file(
+        '[sender.region]\nfacilities = ["01004", "01021"]\nmllp_from = ["10.1.0.0/16", "2001:db8::/32"]\n'
+        '[sender.lab]\nfacilities = ["01940"]\nmllp_from = ["10.1.7.0/24"]\ntest = true\n'
+    )
+    assert credentials.of_address("10.1.2.3").name == "region"
+    assert credentials.of_address("::ffff:10.1.2.3").name == "region"
+    assert credentials.of_address("2001:db8::5%eth0").name == "region"
+    lab = credentials.of_address("10.1.7.9")
+    assert (lab.name, lab.test) == ("lab", True)
+    assert credentials.of_address("10.2.0.1") is None and credentials.of_address("") is None
+
+
+def test_a_sender_without_facilities_may_speak_for_none(open_file):
+    credentials = open_file('[sender.a]\nmllp_from = ["10.0.0.0/8"]\n')
+    assert not credentials.of_address("10.0.0.1").may_act_for("01004")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[sender.a]\nfacilities = 5\n", "sender.a.facilities"),
+        ('[sender.a]\ntoken_blake2b = "secret value"\n', "sender.a.token_blake2b"),
+        ('[sender.a]\nmllp_from = ["10.1.0.1/16"]\n', "sender.a.mllp_from"),
+        ("[sender.a]\ncolour = 1\n", "sender.a.colour"),
+        ("[other]\n", "sender"),
+        ("[sender", "TOMLDecodeError"),
+        ('[sender.a]\nmllp_from = ["10.0.0.0/8"]\n[sender.b]\nmllp_from = ["10.0.0.0/8"]\n', "sender.b"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_place_and_never_a_value(open_file, text, place):
+    with pytest.raises(HubError, match="SETTING_WRONG") as wrong:
+        open_file(text)
+    assert place in str(wrong.value) and "secret value" not in str(wrong.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(HubError, match="SETTING_WRONG"):
+        Credentials.open(tmp_path / "none.toml")
