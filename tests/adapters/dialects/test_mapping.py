@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import SUPPORTED, map_message, message_type
@@ -14,6 +16,7 @@ from adapters.formats.hl7v2 import Message, parse, split_messages
 from hub.contract.errors import HubError, Severity
 from hub.contract.events import Keyring, Origin, content_hash, encode
 from hub.contract.events import decode as decode_event
+from tests.adapters.dialects.goldens import cases
 
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
 KEYRING = Keyring(b"golden-secret-16")
@@ -155,3 +158,28 @@ def test_messages_by_others_become_events_that_survive_the_wire() -> None:
                 assert content_hash(decode_event(record, encode(record, event))) == event["meta"]["content_hash"], path
     assert taken > 1700
     assert refused < 40
+
+
+_PIECES = st.sampled_from(
+    ["", '""', "|", "^", "~", "&", "\\", "\\X", "\\.br\\", "^^^", "0", "²", "\x00", "\r", "OBX|", "PID|1||", "𝒳", "|" * 40]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    path=st.sampled_from([path for path in cases() if path.suffix == ".hl7"]),
+    damage=st.lists(st.tuples(st.integers(60, 3000), st.integers(0, 12), _PIECES), min_size=1, max_size=6),
+)
+def test_whatever_happens_to_a_message_mapping_neither_fails_nor_writes_what_is_absent(
+    path: Path, damage: list[tuple[int, int, str]]
+) -> None:
+    text = decode(path.read_bytes(), load_dialect(path.parent.name).charset).text
+    for at, cut, piece in damage:
+        at %= len(text)
+        text = text[:at] + piece + text[at + cut :]
+    try:
+        message = parse(text)
+    except HubError:
+        return
+    for record, event in _map(message, path.parent.name).events:
+        assert content_hash(decode_event(record, encode(record, event))) == event["meta"]["content_hash"]
