@@ -24,7 +24,7 @@ _MAPPERS: Final[dict[str, Callable[[Reading, str], None]]] = {
     "RRI^I12": map_answered,
     "SIU^S12": map_follow_up,
 }
-CLAIM_TYPES: Final = frozenset({"EHC^E01"})  # `claims.py` reads these
+CLAIM_TYPES: Final = frozenset({"EHC^E01", "EHC^E02", "EHC^E04"})  # `claims.py` reads these
 SUPPORTED: Final = frozenset(_MAPPERS) | CLAIM_TYPES
 _ONLY_TRIGGER: Final = {"ORU": "R01", "ORM": "O01"}  # before v2.3 the trigger could be left out
 
