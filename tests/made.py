@@ -61,7 +61,7 @@ def referral(message: Event, slip: str = "", *, action: str = "ISSUED", to: str 
         "ma_cskcb": message["facility"],
         "ma_cskcb_den": to,
         "person": {"ho_ten": name, "ngay_sinh": "19800304", "gioi_tinh": "2"},
-        "diagnoses": [{"code": "I10", "text": "Tăng huyết áp"}],
+        "diagnoses": [{"ma_benh": "I10", "chan_doan": "Tăng huyết áp", "main": True}],
         "reason": "Vượt khả năng chuyên môn",
     }
     event = stamp(

@@ -98,22 +98,20 @@ class Pending:
 def in_order(pending: Sequence[Pending], at: datetime) -> list[Pending]:
     """What may go now, in the order to go: urgent ones first, each behind the earlier ones of its key.
 
-    pending: by seq. A key whose head waits for its next try waits as a whole.
+    pending: by seq. A key whose head waits for its next try waits as a whole; one whose head was tried in vain goes last, so
+             that a message which the recipient cannot take holds up its own key only.
     """
-    waiting: set[str] = set()
-    due: dict[str, list[Pending]] = {}
+    keys: dict[str, list[Pending]] = {}
     for one in pending:
-        if one.next_try_at is not None and one.next_try_at > at:
-            waiting.add(one.subject_key)
-        if one.subject_key not in waiting:
-            due.setdefault(one.subject_key, []).append(one)
-    first: dict[UUID, Pending] = {}
-    for key_rows in due.values():
-        last_urgent = max((at for at, one in enumerate(key_rows) if one.lane == "urgent"), default=-1)
-        first |= {one.delivery_id: one for one in key_rows[: last_urgent + 1]}
-    urgent = sorted(first.values(), key=lambda one: one.seq)
-    rest = sorted((one for rows in due.values() for one in rows if one.delivery_id not in first), key=lambda one: one.seq)
-    return urgent + rest
+        keys.setdefault(one.subject_key, []).append(one)
+    ranked: list[tuple[bool, bool, int, Pending]] = []
+    for rows in keys.values():
+        head = rows[0]
+        if head.next_try_at is not None and head.next_try_at > at:
+            continue
+        last_urgent = max((place for place, one in enumerate(rows) if one.lane == "urgent"), default=-1)
+        ranked += [(head.tries > 0, place > last_urgent, one.seq, one) for place, one in enumerate(rows)]
+    return [one for _tried, _routine, _seq, one in sorted(ranked, key=lambda row: row[:3])]
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------

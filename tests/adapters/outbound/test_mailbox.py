@@ -140,7 +140,7 @@ def test_days_are_made_by_several_at_once(database, database_url):
 def test_a_reader_misses_nothing_while_eight_writers_commit(database, database_url):
     """Writers hold their transactions open for a while; the reader follows its cursor all the time."""
     boxes = [unique("R") for _ in range(3)]
-    each, writers = 40, 8
+    each, writers = 25, 8
 
     async def write(writer: int, left: list[int]) -> None:
         chance = random.Random(writer)
