@@ -20,7 +20,7 @@ from testcontainers.core.network import Network
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.stack.ports import Ports
-from hub.stack.probes import HOST, kafka_answers, postgres_answers, registry_answers
+from hub.stack.probes import HOST, apicurio_has_replayed, kafka_answers, postgres_answers
 from hub.stack.specification import (
     DATABASE,
     kafka_cluster,
@@ -196,7 +196,7 @@ class ContainerStart:
         env = {"APICURIO_STORAGE_KIND": "kafkasql", "APICURIO_KAFKASQL_BOOTSTRAP_SERVERS": bootstrap}
         url = registry_url(port)
         self._spawn(
-            "registry", self.images["registry"], 8080, port, env, "", lambda: registry_answers(url), "REGISTRY_UNAVAILABLE"
+            "registry", self.images["registry"], 8080, port, env, "", lambda: apicurio_has_replayed(url), "REGISTRY_UNAVAILABLE"
         )
         self._wait("registry")
         self.named["registry_url"] = url

