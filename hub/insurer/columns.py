@@ -134,8 +134,10 @@ class _Block:
     def read(self, bodies: Mapping[int, bytes]) -> pl.DataFrame:
         """Bodies by row as nested columns with `row`. Raises: HubError(BODY_UNDECODABLE) when any of them is damaged."""
         mark = os.urandom(8)
-        data = mark.join(bodies.values()) + mark
-        block = b"".join((self._head, _long(_ROWS_CLAIMED), _long(len(data)), data, self._sync))
+        size = sum(map(len, bodies.values())) + len(bodies) * len(mark)
+        first, *rest = bodies.values()
+        head = b"".join((self._head, _long(_ROWS_CLAIMED), _long(size), first))
+        block = mark.join((head, *rest, self._sync))  # one copy of what may be a hundred megabytes
         columns = [*self._columns, "_end"]
         frame = within(_LIMIT_S + _LIMIT_PER_BODY_S * len(bodies), partial(_first_rows, block, len(bodies), columns))
         if frame.height != len(bodies) or not frame.select((pl.col("_end") == mark).all()).item():

@@ -78,13 +78,16 @@ class _Memory:
 class Insurer:
     """One worker; `worker` of `workers` takes every partition p with p % workers == worker.
 
+    topic: read this one instead of the payer's own, such as a copy of it.
     Raises (open, step): Stopped when `stop` is set while it waits.
     """
 
-    def __init__(self, settings: Settings, payer: str, stop: threading.Event, *, worker: int = 0, workers: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, payer: str, stop: threading.Event, *, worker: int = 0, workers: int = 1, topic: str = ""
+    ) -> None:
         self.settings, self.payer, self.stop = settings, payer, stop
         self.worker, self.workers = worker, workers
-        self.topic = f"payer.{payer}.claim.v1"
+        self.topic = topic or f"payer.{payer}.claim.v1"
         self.cpu_s: Counter[str] = Counter()
         self._wire = Wire(settings.registry_url)
         self._producer = Producer(

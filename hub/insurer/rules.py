@@ -89,8 +89,9 @@ def divided(numerator: pl.Expr, divisor: int) -> pl.Expr:
 
 
 def _taken(part: pl.Expr, available: pl.Expr) -> pl.Expr:
-    """How much of what is available a share takes up; a share below zero takes nothing."""
-    return pl.min_horizontal(part.clip(lower_bound=0), available)
+    """How much of what is available a share takes up; a share below zero takes nothing, an unknown one an unknown part."""
+    some = part.is_not_null() & available.is_not_null()
+    return pl.when(available == 0).then(available).when(some).then(pl.min_horizontal(part.clip(lower_bound=0), available))
 
 
 def _line_money(lines: pl.DataFrame) -> pl.DataFrame:

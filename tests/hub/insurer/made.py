@@ -1,0 +1,77 @@
+"""Claims for the tests of the insurer, and its tables of columns made from them."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from hub.contract.events import Event, encode
+from hub.insurer.columns import Decoded, decode_claims
+from hub.insurer.rules import adjudicate
+from hub.simulate import cents, claims, shares, totals
+
+SCHEMA_ID = 7
+PREFIX = b"\0" + SCHEMA_ID.to_bytes(4, "big")
+
+
+def writers(schema_id: int) -> tuple[str, Any]:
+    """A registry that knows our own claim schema under one id."""
+    from hub.contract.errors import HubError
+
+    if schema_id != SCHEMA_ID:
+        raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}")
+    return "hie.Claim", None
+
+
+def values_of(events: Iterable[Event]) -> list[bytes]:
+    return [PREFIX + encode("hie.Claim", event) for event in events]
+
+
+def columns_of(events: Iterable[Event]) -> Decoded:
+    return decode_claims(values_of(events), writers)
+
+
+def claim(seed: int = 1, rows: int = 26) -> Event:
+    """One right claim with lines in both tables."""
+    return next(event for event in claims(seed, 50, rows) if event.get("xml2") and event.get("xml3"))
+
+
+def line(table: str, **given: Any) -> dict[str, Any]:
+    """A right line without sponsors; what is given comes instead, and `sponsors` is spread over the four sources."""
+    prices = {"don_gia": Decimal("1000.000")} if table == "xml2" else {"don_gia_bv": Decimal("1000.000"), "don_gia_bh": Decimal("1000.000"), "tyle_tt_dv": Decimal("100.00")}  # fmt: skip
+    made: dict[str, Any] = {
+        "stt": 1,
+        "ma_nhom": "4" if table == "xml2" else "1",
+        "ma_pttt": "1",
+        "so_luong": Decimal("10.000"),
+        "tyle_tt_bh": Decimal("100.00"),
+        "muc_huong": Decimal("80.00"),
+        **prices,
+        **{f"t_nguonkhac_{name}": Decimal("0.00") for name in ("nsnn", "vtnn", "vttn", "cl")},
+        "t_nguonkhac": Decimal("0.00"),
+    } | given
+    price = made["don_gia"] if table == "xml2" else made["don_gia_bv"] * made["tyle_tt_dv"] / 100
+    insured = made["don_gia"] if table == "xml2" else made["don_gia_bh"] * made["tyle_tt_dv"] / 100
+    bv = cents(made["so_luong"] * price)
+    bh = cents(made["so_luong"] * insured * made["tyle_tt_bh"] / 100)
+    right = {"thanh_tien_bv": bv, "thanh_tien_bh": bh, **shares(bv, bh, made["muc_huong"], made["t_nguonkhac"])}
+    return right | made
+
+
+def claim_of(drugs: Sequence[dict[str, Any]] = (), services: Sequence[dict[str, Any]] = (), **summary: Any) -> Event:
+    """A claim of these lines whose totals are theirs, unless given otherwise."""
+    made = claim()
+    xml2, xml3 = list(drugs), list(services)
+    return made | {"xml1": made["xml1"] | totals(xml2, xml3) | summary, "xml2": xml2, "xml3": xml3}
+
+
+def findings_of(*events: Event) -> pl.DataFrame:
+    decoded = columns_of(events)
+    assert not decoded.culprits
+    return adjudicate(decoded.claims, decoded.lines)
+
+
+def found_in(event: Event) -> set[tuple[str, str, str]]:
+    """Rule, severity and field of every finding about one claim."""
+    return set(findings_of(event).select("rule", "severity", "field").iter_rows())
