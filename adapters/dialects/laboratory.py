@@ -308,7 +308,8 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         notes.cleared.append(at + "gia_tri")
         return
     if kind in _TEXT:
-        line["mo_ta"] = segment.text(5)
+        if text := segment.text(5):  # highlighting alone leaves nothing
+            line["mo_ta"] = text
         return
     if kind == "NM":
         value = segment.get(5).strip() or raw
@@ -328,6 +329,8 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
 
 def _one_value(segment: Segment, kind: str, repetition: int) -> str:
     parts = segment.components(5, repetition)
+    if not parts:
+        return ""
     if kind in _CODED:
         return (parts[1] if len(parts) > 1 else "") or parts[0] or (parts[8] if len(parts) > 8 else "")
     if kind == "SN":  # comparator, number, separator or suffix, number

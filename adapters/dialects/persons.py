@@ -71,6 +71,8 @@ class _Collected:
         stated = parts[4].upper() if reach > 4 else ""
         table = self.table
         comparable = normalise(value)
+        if not comparable:
+            return  # `-` or `?`: no number at all
         kind = table.types.get(stated, "")
         identifier: Record = {"value": value, "normalised": comparable}
         if kind == "SDDCN":
@@ -82,7 +84,7 @@ class _Collected:
             severity = Severity.INFORMATION if expected else Severity.WARNING
             self.notes.warn("IDENTIFIER_INFERRED", _list_place(field, number), severity)
         if kind == "MRN" and table.number_prefixes:
-            identifier["normalised"] = normalise(self._without_prefix(value))
+            identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
             identifier["type"] = kind
         if issuer := _issuer(kind, authority, self.facility):
@@ -114,6 +116,8 @@ class _Collected:
             if not value:
                 continue
             comparable = normalise(value)
+            if not comparable:
+                continue
             payer = policy.get(2) in table.payers or policy.get(3) in table.payers or policy.get(4) in table.payers
             if not payer and (policy.field(3) or policy.field(4) or not _is_card(comparable)):
                 continue  # the policy of another insurer

@@ -96,6 +96,27 @@ def test_a_number_is_one_only_when_it_is_written_as_one(value: str, number: floa
     assert line["gia_tri"] == value
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "line"),
+    [
+        ("CE", "~NEG^Âm tính", {"gia_tri": "Âm tính"}),
+        ("SN", "~=^5", {"gia_tri": "5", "number": 5.0}),
+        ("SN", "^1^-^2", {"gia_tri": "1-2"}),
+        ("TX", "\\H\\", {}),
+        ("ST", "a^b", {"gia_tri": "a^b"}),
+        ("XPN", "Lê^Bình", {"gia_tri": "Lê Bình"}),
+    ],
+)
+def test_a_value_by_its_type(kind: str, value: str, line: dict[str, object]) -> None:
+    read = _map(_oru("OBR|1|P1||GLU", f"OBX|1|{kind}|GLU||{value}")).events[0][1]["observations"][0]
+    assert {name: read[name] for name in ("gia_tri", "mo_ta", "number") if name in read} == line
+
+
+def test_an_identifier_of_signs_alone_is_none() -> None:
+    person = _map(_oru("OBR|1|P1||GLU", pid="PID|1||--^^^^MR~?^^^BCA^NI||Lê^Bình")).events[0][1]["person"]
+    assert person == {"ho_ten": "Lê Bình"}
+
+
 def test_long_values_are_text() -> None:
     line = _map(_oru("OBR|1|P1||GLU", "OBX|1|ST|GLU||" + "a" * 256)).events[0][1]["observations"][0]
     assert "gia_tri" not in line
