@@ -88,6 +88,8 @@ class Alias(_Table):
 
 
 class FacilityTable(_Table):
+    """How MSH-4 is told to be a facility when it is not its code."""
+
     aliases: list[Alias]
 
 
@@ -115,6 +117,8 @@ class LocalTest(_Table):
 
 
 class Conclusions(_Table):
+    """Codes of the OBX that are the conclusion of a result, not a line of it."""
+
     codes: frozenset[str]
 
 
