@@ -3,6 +3,9 @@
 import asyncio
 from functools import partial
 
+import uvloop
+
+from hub.contract import telemetry
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
@@ -15,12 +18,13 @@ def run_service(name: str, settings: Settings) -> None:
     name:   gate, mailbox, journal, routing-N or insurer-PAYER.
     Raises: HubError(NOT_FOUND) for any other name.
     """
+    telemetry.configure(settings.log_level)
     ready = partial(say_ready, settings, name)
     kind, _, which = name.partition("-")
     if name == "gate":
         from adapters.inbound.service import run as gate
 
-        asyncio.run(gate(settings, ready))
+        uvloop.run(gate(settings, ready))
     elif name == "mailbox":
         from adapters.outbound.service import run as mailbox
 

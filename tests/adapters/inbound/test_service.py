@@ -23,8 +23,10 @@ from tests.adapters.inbound.conftest import SECRET, Border, Link, msa, oru, runn
 PROGRAM = """
 import asyncio, json, sys
 from adapters.inbound.service import run
+from hub.contract import telemetry
 from hub.contract.settings import read_settings
 
+telemetry.configure("warning")
 asyncio.run(run(read_settings(), lambda ports: print(json.dumps(ports), flush=True)))
 """
 
