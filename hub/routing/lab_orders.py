@@ -28,10 +28,11 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     outputs: list[Output] = [Nobody("nobody-order")]
     if performer and performer != orderer:
         outputs = [Deliver(receiver(performer, moment), "order-to-laboratory", lane)]
+    fetched = {}
     for fact in known:
         if moment.facts and answers(moment.facts[0].data, fact.data) and fact.data["lab"] != orderer:
-            outputs.append(Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"]))
-    return outputs
+            fetched[fact.place] = Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"])
+    return [*outputs, *fetched.values()]
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:

@@ -158,15 +158,15 @@ def _late(event: Event, slip: Slip | None, known: Known, lane: str) -> list[Outp
     """What came before the slip did: an arrival, and results of the person."""
     if slip is None:
         return []
-    outputs: list[Output] = []
+    found: dict[str, Output] = {}  # by what it is: a person with two identifiers is found twice
     for fact in known:
         if fact.kind == "result-of-person" and slip.wants(fact.data, fact.data["lab"]):
-            outputs.append(Recall(fact.place, slip.receiver, "result-to-receiver", lane))
-        elif fact.kind in ("arrival", "arrival-of-person") and not slip.arrived:
-            by_number = fact.kind == "arrival"
-            if arrives(slip, fact.data, by_number=by_number):
-                outputs.append(Publish(TOPIC, arrived(slip, fact.data, fact.event_id, event)))
-    return outputs
+            found[fact.place] = Recall(fact.place, slip.receiver, "result-to-receiver", lane)
+        elif slip.arrived or fact.kind not in ("arrival", "arrival-of-person"):
+            continue
+        elif arrives(slip, fact.data, by_number=fact.kind == "arrival"):
+            found["arrived"] = Publish(TOPIC, arrived(slip, fact.data, fact.event_id, event))
+    return list(found.values())
 
 
 # --- arrival ----------------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def arrived(slip: Slip, arrival: dict[str, Any], encounter_id: str, cause: Event
     )
     event["meta"]["event_id"] = new_id("hie.Referral", slip.key, "referral-arrived")
     event["meta"]["causes"] = sorted({encounter_id, slip.event_id})
-    event["person"] = {}
+    event |= {"person": {}, "xml13": {}}
     return event
 
 
@@ -246,7 +246,7 @@ def _expiry(event: Event) -> list[Output]:
         revision=revision,
     )
     expired["meta"]["event_id"] = new_id("hie.Referral", meta["key"], "referral-expired", content["expires_on"])
-    expired["person"] = {}
+    expired |= {"person": {}, "xml13": {}}
     return [Due(at, TOPIC, expired)]
 
 

@@ -18,11 +18,12 @@ create table case_event (            -- every event seen: the first place decide
 );
 create index case_event_seen_at on case_event (seen_at);
 
-create table case_head (             -- the newest revision of each key
-    stream       text not null,      -- record name
-    key          text not null,      -- Kafka key
-    rank         text collate "C" not null,
-    event_id     uuid not null,
+create table case_head (             -- the newest revision of each key, and of each side that speaks under it
+    stream     text not null,        -- topic
+    key        text not null,        -- Kafka key, and the side behind a /
+    rank       text collate "C" not null, -- of the newest statement, repeats included
+    told       text collate "C" not null, -- of the newest that was routed
+    event_id   uuid not null,        -- that one
     content_hash text not null,
     primary key (stream, key)
 );

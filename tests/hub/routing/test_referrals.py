@@ -1,0 +1,148 @@
+"""Referral slips: who hears of them, when they expire, what comes with them."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from hub.contract.errors import HubError
+from hub.routing.referrals import arrived, slip_of, working_days_after
+from hub.routing.stream import Deliver, Due, Nobody, Publish, Recall
+from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, check_in, decided, known_of, person, referral, result
+
+TOPIC = "referral.v1"
+
+
+@pytest.mark.parametrize("action", ["ISSUED", "MODIFIED", "CANCELLED"])
+def test_what_the_issuer_says_goes_to_the_receiver(action):
+    assert Deliver(DISTRICT, "referral-to-receiver") in decided(TOPIC, referral(action))
+
+
+def test_a_stat_referral_takes_the_urgent_lane():
+    assert decided(TOPIC, referral(priority="S"))[0] == Deliver(DISTRICT, "referral-to-receiver", "urgent")
+
+
+@pytest.mark.parametrize("action", ["ACCEPTED", "REJECTED"])
+def test_the_answer_goes_to_the_issuer(action):
+    assert decided(TOPIC, referral(action)) == [Deliver(COMMUNE, "answer-to-issuer")]
+
+
+@pytest.mark.parametrize("code", ["99999", ""])
+def test_a_receiver_that_the_directory_does_not_have_makes_the_slip_wait(code):
+    with pytest.raises(HubError) as waits:
+        decided(TOPIC, referral(to=code))
+    assert waits.value.code == "RECEIVER_UNKNOWN"
+
+
+def test_a_facility_that_refers_to_itself_is_told_nothing():
+    assert decided(TOPIC, referral(to=COMMUNE)) == [Nobody("nobody-self")]
+
+
+def test_a_slip_expires_when_its_last_day_in_vietnam_has_passed():
+    (due,) = [one for one in decided(TOPIC, referral()) if isinstance(one, Due)]
+    assert due.at == datetime(2026, 12, 7, 17, 0, tzinfo=UTC)
+    assert due.event["action"] == "EXPIRED"
+    assert due.event["meta"]["key"] == referral()["meta"]["key"]
+
+
+@pytest.mark.parametrize(
+    ("issued", "last"),
+    [
+        (date(2026, 11, 23), date(2026, 12, 7)),
+        (date(2026, 11, 27), date(2026, 12, 11)),
+        (date(2026, 11, 28), date(2026, 12, 11)),
+        (date(2026, 11, 29), date(2026, 12, 11)),
+    ],
+)
+def test_ten_working_days_leave_out_weekends(issued, last):
+    assert working_days_after(issued, 10) == last
+
+
+@pytest.mark.parametrize("stated", ["", "2026XX07", "00000000"])
+def test_a_slip_without_a_readable_end_lives_ten_working_days(stated):
+    (due,) = [one for one in decided(TOPIC, referral(expires_on=stated)) if isinstance(one, Due)]
+    assert due.event["expires_on"] == "20261207"
+
+
+def expired(slip="S1"):
+    return next(one.event for one in decided(TOPIC, referral(slip=slip)) if isinstance(one, Due))
+
+
+def test_an_open_slip_that_expires_is_told_to_both():
+    known = known_of(TOPIC, referral(), referral("ACCEPTED", minute=5))
+    assert decided(TOPIC, expired(), known) == [Deliver(COMMUNE, "expiry-to-issuer"), Deliver(DISTRICT, "expiry-to-receiver")]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        referral("CANCELLED", minute=9),
+        referral("REJECTED", minute=9),
+        referral("ARRIVED", minute=9),
+        referral("MODIFIED", minute=9, expires_on="20261214"),
+    ],
+    ids=lambda event: event["action"],
+)
+def test_a_slip_that_has_ended_or_was_prolonged_does_not_expire(later):
+    known = known_of(TOPIC, *([] if later["action"] in ("CANCELLED", "MODIFIED") else [referral()]), later)
+    assert decided(TOPIC, expired(), known) == [Nobody("nobody-expiry-void")]
+
+
+def test_only_the_receiver_can_answer():
+    stranger = known_of(TOPIC, referral(), referral("REJECTED", minute=5, by_facility=PROVINCE))
+    slip = slip_of(referral()["meta"]["key"], stranger)
+    assert slip is not None
+    assert slip.open
+
+
+def test_results_of_the_last_month_go_with_a_slip():
+    known = [*known_of(TOPIC, referral()), *known_of("lab-result.v1", result(), kinds=["result-of-person"])]
+    assert Recall("lab-result.v1/0/0", DISTRICT, "result-to-receiver") in decided(TOPIC, referral(), known)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [result(minute=-40 * 24 * 60), result(status="P"), result(lab=DISTRICT), result(sensitivity="HIV")],
+    ids=["old", "preliminary", "its own", "hiv"],
+)
+def test_other_results_do_not(other):
+    known = [*known_of(TOPIC, referral()), *known_of("lab-result.v1", other, kinds=["result-of-person"])]
+    assert not [one for one in decided(TOPIC, referral(), known) if isinstance(one, Recall)]
+
+
+def test_a_slip_that_comes_after_its_check_in_has_arrived_with_the_same_id_as_the_other_way_round():
+    encounter = check_in(slip="S1", ma_noi_di=COMMUNE)
+    slip_first = decided("encounter.v1", encounter, known_of(TOPIC, referral(), kinds=["referral"]))
+    check_in_first = decided(TOPIC, referral(), [*known_of(TOPIC, referral()), *known_of("encounter.v1", encounter)])
+    (one,), (other,) = ([out for out in outs if isinstance(out, Publish)] for outs in (slip_first, check_in_first))
+    drop = {"message_id", "source", "occurred_at"}  # of whichever came last
+    assert one.event["meta"].keys() == other.event["meta"].keys()
+    assert [(name, one.event["meta"][name]) for name in one.event["meta"] if name not in drop] == [
+        (name, other.event["meta"][name]) for name in one.event["meta"] if name not in drop
+    ]
+    assert one.event["action"] == "ARRIVED"
+
+
+def test_arrival_tells_no_more_of_the_person_than_the_slip():
+    slip = slip_of(referral()["meta"]["key"], known_of(TOPIC, referral()))
+    assert slip is not None
+    (fact,) = known_of("encounter.v1", check_in(slip="S1", ma_noi_di=COMMUNE))
+    assert arrived(slip, fact.data, fact.event_id, referral())["person"] == {}
+
+
+def test_arrival_is_told_to_the_issuer():
+    assert decided(TOPIC, referral("ARRIVED", by_facility=DISTRICT)) == [Deliver(COMMUNE, "arrival-to-issuer")]
+
+
+def test_an_action_of_a_later_release_is_for_nobody():
+    assert decided(TOPIC, referral("FORWARDED")) == [Nobody("nobody-action")]
+
+
+def test_facts_hold_no_name_and_no_plain_identifier():
+    for fact in known_of(TOPIC, referral(person=person("001090000009"))):
+        assert "001090000009" not in str(fact)
+        assert "Người" not in str(fact)
+
+
+def test_the_laboratory_is_not_told_its_own_result():
+    known = [*known_of(TOPIC, referral(to=LAB)), *known_of("lab-result.v1", result(), kinds=["result-of-person"])]
+    assert not [one for one in decided(TOPIC, referral(to=LAB), known) if isinstance(one, Recall)]
