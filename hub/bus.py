@@ -437,6 +437,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
     made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(made) if made else {})
+    _wait_for_leaders(admin)
     present = [topic for name, topic in topics().items() if name in cluster.topics]
     wanted = [_resource(topic, copies) for topic in present]
     _done(admin.incremental_alter_configs(wanted) if wanted else {})
@@ -446,6 +447,19 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
             raise HubError("SETTING_WRONG", f"{topic.name} has {len(grown.partitions)} partitions, not {topic.partitions}")
         say(f"{topic.name:32} {topic.record:22} {'there' if grown else 'created'}")
     return len(missing)
+
+
+def _wait_for_leaders(admin: AdminClient, wait_s: float = 30.0) -> None:
+    """A topic just made has no leaders for a moment, and whoever asks then is told that it is not there."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        there = admin.list_topics(timeout=10).topics
+        leaders = [[part.leader for part in there[name].partitions.values()] if name in there else [] for name in topics()]
+        if all(one and min(one) >= 0 for one in leaders):
+            return
+        if time.monotonic() > deadline:
+            raise HubError("BROKER_UNAVAILABLE", "topics have no leaders")
+        time.sleep(0.1)
 
 
 def _resource(topic: Topic, copies: int) -> ConfigResource:

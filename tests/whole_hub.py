@@ -113,7 +113,7 @@ class Hub:
         from deltalake import DeltaTable
 
         [(messages, events, deliveries, mailbox)] = self.sql(
-            "select (select count(*) from journal_message), (select count(distinct event_id) from journal_event),"
+            "select (select count(*) from journal_message), (select count(distinct event_id) from journal_event where record <> 'hie.AuditEvent'),"
             " (select count(*) from journal_delivery), (select count(*) from mailbox)"
         )
         ledger = {}

@@ -113,10 +113,12 @@ def _record(message: Any) -> Record:
 
 def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.App:
     """The Faust application of one worker; nothing runs yet.  group: of consumers."""
+    datadir = settings.data_dir / "faust" / group
+    datadir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         group,
         broker=f"aiokafka://{settings.kafka_bootstrap.replace(',', ';aiokafka://')}",
-        datadir=str(settings.data_dir / "faust" / group),
+        datadir=str(datadir),
         store="memory://",
         autodiscover=False,
         web_enabled=False,
