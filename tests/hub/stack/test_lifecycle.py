@@ -228,12 +228,11 @@ def test_a_killed_process_is_noticed_and_comes_back_with_its_data(own: tuple[Sta
     assert produce(running.kafka_bootstrap, topic, b"kept") is None
     with psycopg.connect(running.database_url) as link:
         link.execute(f"create table {table} as select 1 as n".encode())
-    os.kill(running.processes[name].pid, signal.SIGKILL)
     import psutil
 
-    psutil.wait_procs(
-        [psutil.Process(running.processes[name].pid)] if psutil.pid_exists(running.processes[name].pid) else [], timeout=30
-    )
+    victim = psutil.Process(running.processes[name].pid)
+    victim.kill()
+    psutil.wait_procs([victim], timeout=30)
     with pytest.raises(HubError) as died:
         running.check()
     assert (died.value.code, died.value.where) == ("PROCESS_DIED", name)
@@ -320,6 +319,7 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
         subprocess.run(["/bin/umount", str(small)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_later_is_the_reason_given(tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()

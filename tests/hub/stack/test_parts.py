@@ -1,5 +1,6 @@
 """Fetching: once, checked, whole; against a repository of our own on loopback, through jgo as in real use."""
 
+import gc
 import hashlib
 import io
 import os
@@ -18,6 +19,16 @@ pytest.importorskip("jgo", reason="unverified: the extra `local` is not installe
 
 from hub.contract.errors import HubError
 from hub.stack import parts, specification
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _answers_of_jgo_collected() -> Iterator[None]:
+    """jgo does not close the answers that it refuses: let the collector say so here, where it may."""
+    yield
+    gc.collect()
 
 
 class Repository(ThreadingHTTPServer):
