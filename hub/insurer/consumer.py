@@ -228,12 +228,12 @@ class Insurer:
     ) -> dict[int, tuple[str, tuple[int, int]]]:
         """Row to event id and place of every claim that is no repeat; the first one of several in the batch counts."""
         taken: dict[int, tuple[str, tuple[int, int]]] = {}
-        here: set[tuple[int, str]] = set()
+        here: dict[tuple[int, str], int] = {}
         for row, event_id in claims.select("row", "event_id").iter_rows():
             partition, offset = cast("int", messages[row].partition()), cast("int", messages[row].offset())
-            known = (partition, event_id) in here or self._memory[partition].knows(event_id, offset)
-            if not known and row not in misplaced:
-                here.add((partition, event_id))
+            known = offset - here.get((partition, event_id), offset - WINDOW - 1) <= WINDOW
+            if not known and row not in misplaced and not self._memory[partition].knows(event_id, offset):
+                here[partition, event_id] = offset
                 taken[row] = (event_id, (partition, offset))
         return taken
 

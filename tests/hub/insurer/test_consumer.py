@@ -176,17 +176,24 @@ def test_every_claim_stands_once_in_the_ledger_and_is_answered_once(bench, strea
 
 
 def test_a_second_run_finds_nothing_to_do(bench, stream):
-    bench.put(stream[:30])
-    before = table_rows(bench.run("ledger", 30))
+    bench.put(stream[:15])
+    before = table_rows(bench.run("ledger", 15))
     worker = bench.insurer("ledger")
     worker.open()
     assert worker.step() == 0
     worker.close()
     assert all(rows.equals(before[name]) for name, rows in table_rows(bench.folder / "ledger").items())
-    assert len(bench.said()) == 30
+    assert len(bench.said()) == 15
 
 
-KILLS = [*({"die_after": appends} for appends in (1, 2, 3, 4, 5, 6)), {"die_in": "publish"}]
+# After each append of one batch (the last one: committed, nothing said), with decisions out and no marker, and further on.
+KILLS = [
+    *({"die_after": appends} for appends in (1, 1, 1, 1)),
+    {"die_in": "publish"},
+    {"die_after": 3},
+    {"die_after": 6},
+    {"die_in": "publish"},
+]
 
 
 def test_killed_between_any_two_commits_the_ledger_is_that_of_an_unbroken_run(bench, stream):
