@@ -75,7 +75,7 @@ def produce(bootstrap: str, topic: str, value: bytes, partition: int = 0) -> Kaf
         "delivery.timeout.ms": 60_000,
         "log_level": 0,
     }
-    producer = Producer(client)
+    producer = Producer({**client, "topic.metadata.propagation.max.ms": 3_000})
     producer.produce(topic, value, partition=partition, on_delivery=lambda error, _message: outcome.append(error))
     assert producer.flush(90) == 0
     return outcome[0]

@@ -20,7 +20,6 @@ pytest.importorskip("jgo", reason="unverified: the extra `local` is not installe
 from hub.contract.errors import HubError
 from hub.stack import parts, specification
 
-
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
