@@ -182,7 +182,10 @@ def _one_by_one(block: _Block, bodies: Iterable[tuple[int, bytes]], culprits: di
 
 
 def within(limit_s: float, work: Callable[[], pl.DataFrame]) -> pl.DataFrame:
-    """The result of the work, which is left to itself when it takes longer. Raises: TimeoutError, or what the work raises."""
+    """The result of the work, which is left to itself when it takes longer.
+
+    Raises: TimeoutError, or what the work raises; HubError(BODY_UNDECODABLE) instead of what is no Exception.
+    """
     outcome: list[pl.DataFrame | BaseException] = []
 
     def run() -> None:
@@ -196,9 +199,12 @@ def within(limit_s: float, work: Callable[[], pl.DataFrame]) -> pl.DataFrame:
     worker.join(limit_s)
     if not outcome:
         raise TimeoutError
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    result = outcome[0]
+    if isinstance(result, pl.DataFrame):
+        return result
+    if isinstance(result, Exception):
+        raise result
+    raise HubError(CODE, RECORD) from result  # a panic of the Rust reader is no Exception
 
 
 def _long(number: int) -> bytes:

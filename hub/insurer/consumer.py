@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,8 @@ _POLL_S: Final = 0.5
 _CHUNK: Final = 500
 _BATCH_BYTES: Final = 64 * 1024 * 1024
 _WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+_PLACE_IS_WRONG: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID)
 
 T = TypeVar("T")
 
@@ -102,6 +105,7 @@ class Insurer:
         self._ledger: Ledger
         self._outbox: Outbox
         self._memory: dict[int, _Memory] = {}
+        self._said = ""
 
     def open(self) -> None:
         """Find the topic, open the ledger, complete what a crash left, and stand at the next offsets."""
@@ -162,15 +166,22 @@ class Insurer:
                 else:
                     taken.append(message)
                     size += len(message)
+                    self._said = ""
         return taken
 
     def _heed(self, message: Message) -> None:
+        """An error in place of a record: said once in a row; one about the place is looked into."""
         error = cast("KafkaError", message.error())
+        if error.name() != self._said:
+            telemetry.fault(STAGE, "BROKER_UNAVAILABLE", error.name())
+            self._said = error.name()
+        if error.code() in _PLACE_IS_WRONG:
+            with suppress(KafkaException):  # while the topic is away there is nothing to compare
+                if self._describe()[0] != self._ledger.topic_id:
+                    raise HubError("LEDGER_CONFLICT", f"{self.topic} was made anew while it was read; start again")
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             partition = cast("int", message.partition())
             self._consumer.seek(TopicPartition(self.topic, partition, self._start(partition)))
-        else:
-            telemetry.fault(STAGE, "BROKER_UNAVAILABLE", error.name())
 
     def _complete(self, ends: dict[int, int]) -> None:
         """Form the interrupted batch again, [committed, end) of each partition, and finish it."""

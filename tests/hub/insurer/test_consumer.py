@@ -264,6 +264,19 @@ def test_a_topic_made_anew_is_read_from_its_start_and_repeats_are_dropped(bench,
     assert rows["claims"].get_column("kafka_topic_id").n_unique() == 2
 
 
+def test_a_topic_made_anew_while_it_is_read_ends_the_worker(bench, stream):
+    bench.put(stream[:9], partition=0)
+    worker = bench.insurer("ledger")
+    worker.open()
+    until(lambda: worker.step() >= 0 and worker._ledger.committed(0) == 9)
+    bench.make_topic_anew()
+    bench.put(stream[21:24], partition=0)
+    with pytest.raises(HubError, match="made anew"):
+        until(lambda: worker.step() and False)
+    worker.close()
+    assert table_rows(bench.run("ledger", 3))["claims"].height == 12
+
+
 def test_repeats_beyond_the_window_are_the_stated_limit(bench, stream, monkeypatch):
     monkeypatch.setattr(module, "WINDOW", 5)
     bench.put([*stream[:6], stream[0], stream[4]], partition=0)
