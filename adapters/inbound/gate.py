@@ -13,7 +13,7 @@ from typing import Final
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received, Translation
 from adapters.inbound.translate import failed, refused, translate
-from hub.bus import Headers, Out, Producer, Wire, event_out, trace_parent
+from hub.bus import Headers, Out, Producer, Wire, event_out
 from hub.contract import telemetry
 from hub.contract.errors import HubError, Severity
 from hub.contract.events import Event, Keyring, now
@@ -125,7 +125,6 @@ class Gate:
             ("ce_type", b"hie.MessageReceived"),
             ("ce_source", f"/sender/{message['sender']}".encode()),
             ("ce_time", message["received_at"].isoformat().encode()),
-            ("traceparent", trace_parent(ident, ident)),
         ]
         return Out(MESSAGES, message["facility"], value, headers)
 

@@ -365,9 +365,52 @@ def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
         told = problems
         if walk.dialect is not None and not walk.dialect.ack.warnings:
             told = [problem for problem in problems if problem.severity is Severity.ERROR]
-        ident = note["message_id"].replace("-", "")[:20]  # MSH-10 holds twenty characters
-        ack = acknowledge(walk.header, answer, told, control_id=ident, now=walk.received.received_at.astimezone(VIETNAM)).encode()
+        ack = _ack(walk, answer, told) if told or walk.header is None else _plain_ack(walk, walk.header, answer)
     return Translation(note, tuple(events), tuple(problems), verdict, ack)
+
+
+def _ident(walk: _Walk) -> str:
+    return str(walk.note["message_id"]).replace("-", "")[:20]  # MSH-10 holds twenty characters
+
+
+@lru_cache(maxsize=8)
+def _local(second: datetime) -> datetime:
+    return second.astimezone(VIETNAM)
+
+
+def _ack(walk: _Walk, code: str, problems: Sequence[Problem]) -> bytes:
+    at = _local(walk.received.received_at.replace(microsecond=0))
+    return acknowledge(walk.header, code, problems, control_id=_ident(walk), now=at).encode()
+
+
+_templates: Final[dict[tuple[str, ...], tuple[str, str, str]]] = {}
+_TEMPLATES_MAX: Final = 4096
+
+
+def _plain_ack(walk: _Walk, message: Message, code: str) -> bytes:
+    """The answer to a message without problems. Those to one sender differ in time and ids only, so the rest is kept."""
+    fields, control_id = message.header.fields, message.header.field(10)
+    usual = control_id.isascii() and control_id.replace("-", "").replace(".", "").isalnum()
+    if fields[2] != "^~\\&" or not usual:
+        return _ack(walk, code, ())
+    form = (code, *fields[3:7], fields[9], *fields[11:13])
+    second = walk.received.received_at.replace(microsecond=0)
+    kept = _templates.get(form)
+    if kept is None:
+        whole = _ack(walk, code, ())
+        parts = whole.decode().split("|")
+        # MSH-7 and MSH-10 are the seventh and tenth part, MSA-2 the last.
+        if parts[6] == _stamp(second) and parts[9] == _ident(walk) and parts[-1] == f"{control_id}\r":
+            if len(_templates) >= _TEMPLATES_MAX:
+                _templates.clear()
+            _templates[form] = ("|".join(parts[:6]), "|".join(parts[7:9]), "|".join(parts[10:-1]))
+        return whole
+    return f"{kept[0]}|{_stamp(second)}|{kept[1]}|{_ident(walk)}|{kept[2]}|{control_id}\r".encode()
+
+
+@lru_cache(maxsize=8)
+def _stamp(second: datetime) -> str:
+    return f"{_local(second):%Y%m%d%H%M%S%z}"
 
 
 def _answer_code(walk: _Walk, verdict: str, outcome: str) -> str:

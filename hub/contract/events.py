@@ -26,6 +26,7 @@ Event = dict[str, Any]  # one of the typed dicts; the record's name travels besi
 
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
 _NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://hie-hub.invalid/events")
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}  # RFC 9562 §4.1
 
 
 # --- schemas and bytes ------------------------------------------------------------------------------------------------
@@ -159,8 +160,9 @@ class Keyring:
 
 
 def new_id(*parts: str) -> str:
-    """UUIDv5 of the parts, in order."""
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(parts)))
+    """UUIDv5 of the parts, in order. Written out, as `uuid.uuid5` takes four times as long and every event needs several."""
+    name = hashlib.sha1(_NAMESPACE.bytes + "\x1f".join(parts).encode(), usedforsecurity=False).hexdigest()
+    return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:32]}"
 
 
 def message_id(sender: str, received_at: datetime, raw_hash: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from pydantic import SecretStr
 
 from adapters.formats.hl7v2 import parse
@@ -104,7 +105,7 @@ class Border:
         places = [TopicPartition(name, n) for name in names or (MESSAGES,) for n in range(topics()[name].partitions)]
 
         def ends() -> dict[tuple[str, int], int]:
-            return {(p.topic, p.partition): reader.get_watermark_offsets(p, timeout=10)[1] for p in places}
+            return {(p.topic, p.partition): _end(reader, p) for p in places}
 
         before = ends()
 
@@ -126,6 +127,16 @@ class Border:
     def received(self, control_id: str, read: Callable[[], list[tuple[str, Event]]]) -> Event:
         [found] = [event for topic, event in read() if topic == MESSAGES and event["control_id"] == control_id]
         return found
+
+
+def _end(reader: Consumer, place: TopicPartition, tries: int = 200) -> int:
+    """The end of a partition; one that was made a moment ago has no leader yet."""
+    for _ in range(tries):
+        try:
+            return int(reader.get_watermark_offsets(place, timeout=10)[1])
+        except KafkaException:
+            time.sleep(0.1)
+    raise AssertionError(f"{place.topic} has no leader")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.formats.ack import acknowledge
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Junk
@@ -15,7 +16,7 @@ from adapters.inbound.received import Received
 from adapters.inbound.translate import failed, split, translate, unframed
 from hub.contract.claim_tables import tables
 from hub.contract.errors import ERRORS, Problem, Severity
-from hub.contract.events import Keyring, encode
+from hub.contract.events import VIETNAM, Keyring, encode
 from hub.contract.places import shipped
 from tests.adapters.inbound.conftest import codes, msa, oru
 
@@ -122,6 +123,19 @@ def test_vietnamese_text_is_read_in_the_charset_it_fits(charset):
     done = read(oru("A9").decode().replace("MAU^AN^THI", "NGUYỄN^ĂN^THỊ").encode(charset))
     assert done.verdict == "translated"
     assert done.events[0][1]["person"]["ho_ten"] == "NGUYỄN THỊ ĂN"
+
+
+@pytest.mark.parametrize("control_id", ["B1", "B-2.x", "B^3", "B\\T\\4", "", "Ế5"])
+@pytest.mark.parametrize("version", [b"2.3.1", b"2.5.1"])
+def test_the_quick_answer_is_the_answer(control_id, version):
+    for late in range(2):  # the second one comes from what the first one left
+        raw = header(oru(control_id), 12, version)
+        received = Received(raw, AT + timedelta(hours=late), "mllp")
+        done = translate(received, KEYRING)
+        told = [problem for problem in done.problems if problem.severity is not Severity.INFORMATION]
+        ident = done.message["message_id"].replace("-", "")[:20]
+        local = received.received_at.astimezone(VIETNAM)
+        assert done.ack.decode() == acknowledge(parse(raw.decode()), "AA", told, control_id=ident, now=local)
 
 
 # --- refused

@@ -1,0 +1,80 @@
+"""The gate beside its ways in: what is too large for a record, and what happens when a part of the hub is not there."""
+
+import asyncio
+import secrets
+
+import pytest
+
+from adapters.inbound.gate import MESSAGES, Gate
+from adapters.inbound.raw_store import RawStore, raw_hash
+from adapters.inbound.received import Received
+from hub.bus import Producer, Wire
+from hub.contract.errors import HubError
+from hub.contract.events import Keyring
+from tests.adapters.inbound.conftest import Border, msa, oru
+
+
+@pytest.fixture
+def make_gate(prepared, tmp_path):
+    producers = []
+
+    def make(raw_folder=None, registry=None, bootstrap=None):
+        producer = Producer(bootstrap or prepared.kafka_bootstrap, wait_s=1 if bootstrap else 30)
+        producers.append(producer)
+        store = RawStore(raw_folder or tmp_path / "raw")
+        return Gate(producer, Wire(registry or prepared.registry_url), Keyring(b"a secret of tests only"), store)
+
+    yield make
+    for producer in producers:
+        producer.close()
+
+
+def large(control_id):
+    """Over 8 MiB of a segment that no event takes up."""
+    return oru(control_id) + b"".join(b"ZZZ|%d||%s\r" % (n, secrets.token_hex(500_000).encode()) for n in range(1, 10))
+
+
+def test_raw_bytes_too_large_for_a_record_go_to_the_store_before_the_answer(make_gate, prepared, tmp_path):
+    gate, raw = make_gate(), large("G1")
+    with Border(prepared, 0, 0).new_records(MESSAGES) as read:
+        done = asyncio.run(gate.accept(Received(raw, gate.clock(), "http")))
+        assert done.verdict == "translated"
+        [held] = [event for _, event in read() if event["control_id"] == "G1"]
+    assert held["raw"] == b"" and held["raw_ref"] == held["raw_hash"] == raw_hash(raw) and held["raw_size"] == len(raw)
+    assert RawStore(tmp_path / "raw").get(held["raw_ref"]) == raw
+
+
+def test_a_full_disk_means_silence_and_not_a_refusal(make_gate, tmp_path):
+    (tmp_path / "file").write_text("not a folder")  # root writes into any folder, but not into a file
+    gate = make_gate(raw_folder=tmp_path / "file")
+    with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
+        asyncio.run(gate.accept(Received(large("G2"), gate.clock(), "http")))
+
+
+def test_an_event_too_large_for_a_record_refuses_the_message_by_its_own_control_id(make_gate, prepared):
+    gate = make_gate()
+    notes = b"".join(b"NTE|%d||%s\r" % (n, secrets.token_hex(25_000).encode()) for n in range(1, 190))
+    with Border(prepared, 0, 0).new_records(MESSAGES) as read:
+        done = asyncio.run(gate.accept(Received(oru("G3") + notes, gate.clock(), "http")))
+        assert [event["verdict"] for _, event in read() if event["control_id"] == "G3"] == [done.verdict]
+    assert done.verdict == "refused" and msa(done.ack.decode()) == ("AR", "G3")
+
+
+def test_without_brokers_or_registry_nothing_is_acknowledged(make_gate):
+    for gate in (make_gate(bootstrap="127.0.0.1:9"), make_gate(registry="http://127.0.0.1:9")):
+        with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
+            asyncio.run(gate.accept(Received(oru("G4"), gate.clock(), "http")))
+
+
+def test_two_messages_of_equal_bytes_in_one_moment_are_two_messages(make_gate):
+    gate, raw = make_gate(), oru("G5")
+    ids = {gate.prepare(Received(raw, gate.clock(), "mllp"))[0].message["message_id"] for _ in range(100)}
+    assert len(ids) == 100
+
+
+def test_no_key_header_or_topic_name_holds_a_value_of_the_patient(make_gate):
+    gate = make_gate()
+    _translation, records = gate.prepare(Received(oru("G6"), gate.clock(), "mllp"))
+    outside = repr([(record.topic, record.key, record.headers) for record in records])
+    assert not [value for value in ("MAU", "THI", "MR1", "19850312", "G6") if value in outside]
+    assert {record.key.partition(":")[0] for record in records} == {"01004"}
