@@ -82,9 +82,7 @@ class Worker:
                 event.message.acked = True  # as far as Faust may know; the offset stays where it was
             if not isinstance(broken, Exception):
                 raise
-            self._closing = True  # no batch behind this one may be acknowledged either
-            if not self.ended.done():
-                self.ended.set_exception(broken)
+            self.fail(broken)
             self._leave()
             await asyncio.Event().wait()
         else:
@@ -100,6 +98,12 @@ class Worker:
         self._closing = True
         with suppress(TimeoutError):
             await asyncio.wait_for(self._idle.wait(), _DRAIN_S)
+
+    def fail(self, reason: Exception) -> None:
+        """This worker must not go on: no batch behind the one that failed may be acknowledged."""
+        self._closing = True
+        if not self.ended.done():
+            self.ended.set_exception(reason)
 
     def end(self) -> None:
         """Somebody asks this worker to stop."""
@@ -182,6 +186,7 @@ async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None],
         asyncio.create_task(_every(_DUE_EVERY_S, lambda: _fire(database, producer, wire))),
         asyncio.create_task(_every(_CLEAN_EVERY_S, lambda: _clean(database))),
         asyncio.create_task(_announce(assigned, ready)),
+        asyncio.create_task(_watch(app, worker)),
     ]
     try:
         await app.start()
@@ -206,6 +211,14 @@ async def _announce(assigned: asyncio.Event, ready: Callable[[dict[str, object]]
     await assigned.wait()
     telemetry.service_ready(GROUP)
     ready({})
+
+
+async def _watch(app: faust.App, worker: Worker) -> None:
+    """End the worker when Faust breaks down inside, which it would outlive without reading on."""
+    while not app.crashed:
+        await asyncio.sleep(0.2)
+    reason = app.crash_reason
+    worker.fail(reason if isinstance(reason, Exception) else RuntimeError("faust crashed"))
 
 
 async def _every(seconds: float, work: Callable[[], None]) -> None:
