@@ -88,7 +88,8 @@ class Ledger:
     def rows(self, name: str, partition: int, start: int, end: int, columns: Iterable[str] = ()) -> pl.DataFrame:
         """Rows of this topic with start <= offset < end, in the order of their offsets (and of their number)."""
         wanted = (pl.col("kafka_topic_id") == self.topic_id) & pl.col("kafka_offset").is_between(start, end, closed="left")
-        found = self._scan(name, partition).filter(wanted).sort("kafka_offset", maintain_order=True)
+        may_hold = (pl.col("min.kafka_offset") < end) & (pl.col("max.kafka_offset") >= start)
+        found = self._scan(name, partition, may_hold).filter(wanted).sort("kafka_offset", maintain_order=True)
         return found.select(*columns or schema_of(name)).collect()
 
     def event_ids(self, partition: int, window: int) -> list[tuple[str, int]]:
@@ -98,7 +99,8 @@ class Ledger:
 
     def event_ids_before(self, partition: int, window: int) -> set[str]:
         """The same of topics that were here before this one, under other ids."""
-        others = self._scan("claims", partition).filter(pl.col("kafka_topic_id") != self.topic_id)
+        only_ours = (pl.col("min.kafka_topic_id") == self.topic_id) & (pl.col("max.kafka_topic_id") == self.topic_id)
+        others = self._scan("claims", partition, ~only_ours).filter(pl.col("kafka_topic_id") != self.topic_id)
         last = pl.col("kafka_offset") > pl.col("kafka_offset").max().over("kafka_topic_id") - window
         return set(others.filter(last).select("event_id").collect().get_column("event_id").to_list())
 
@@ -115,13 +117,18 @@ class Ledger:
             commit_properties=CommitProperties(app_transactions=marks),
         )
 
-    def _scan(self, name: str, partition: int) -> pl.LazyFrame:
-        return scan(self._tables[name], schema_of(name)).filter(pl.col("kafka_partition") == partition)
+    def _scan(self, name: str, partition: int, may_hold: pl.Expr) -> pl.LazyFrame:
+        """Rows of a partition, out of the files whose statistics in the log (`min.…`, `max.…`) do not rule it out."""
+        actions = pl.DataFrame(self._tables[name].get_add_actions(flatten=True))
+        if actions.height:
+            may_hold &= (pl.col("min.kafka_partition") <= partition) & (pl.col("max.kafka_partition") >= partition)
+            actions = actions.filter(may_hold.fill_null(True))
+        files = [str(self.folder / name / path) for path in actions.get_column("path")] if actions.height else []
+        return scan(files, schema_of(name)).filter(pl.col("kafka_partition") == partition)
 
 
-def scan(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    """All rows of a table."""
-    files = table.file_uris()
+def scan(files: list[str], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """All rows of a table's files."""
     if not files:
         return pl.LazyFrame(schema=dict(columns))
     return pl.scan_parquet(files, schema=_stored(columns))

@@ -130,7 +130,7 @@ def until(done, limit_s=120.0):
 def table_rows(folder):
     order = {"lines": ["table", "stt"], "findings": ["number"]}
     return {
-        name: scan(DeltaTable(str(folder / name)), schema_of(name))
+        name: scan(DeltaTable(str(folder / name)).file_uris(), schema_of(name))
         .collect()
         .sort("kafka_partition", "kafka_offset", *order.get(name, []))
         for name in TABLES
@@ -352,3 +352,39 @@ def test_totals_count_the_newest_revision_of_each_claim(bench, stream):
     assert summed["lines"] == len(stream[2].get("xml2", [])) + len(stream[2].get("xml3", []))
     assert summed["t_bhtt"] == newer["xml1"]["t_bhtt"] + stream[2]["xml1"]["t_bhtt"]
     assert (summed["accepted"], summed["rejected"]) in ((1, 1), (0, 2))
+
+
+SERVICE = """
+import sys
+from hub.contract.settings import read_settings
+from hub.insurer.consumer import run
+run(read_settings(), "vss", lambda facts: print("ready", facts, flush=True))
+"""
+
+
+def service(bench, kafka):
+    addresses = {"HIE_KAFKA_BOOTSTRAP": kafka, "HIE_REGISTRY_URL": bench.settings.registry_url}
+    environment = os.environ | addresses | {"HIE_DATA_DIR": str(bench.folder / "data")}
+    return subprocess.Popen([sys.executable, "-c", SERVICE], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def first_line(process, about):
+    """The first line that has this in it; the log of the service goes the same way."""
+    for line in process.stdout:
+        if about in line:
+            return line
+    raise AssertionError(f"it ended without saying {about}")
+
+
+def test_the_service_says_when_it_is_ready_and_ends_cleanly(bench):
+    with service(bench, bench.settings.kafka_bootstrap) as process:
+        assert "'worker': 0, 'workers': 1" in first_line(process, "ready {")
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_without_a_broker_the_service_waits_and_can_be_ended(bench):
+    with service(bench, "127.0.0.1:9") as process:
+        assert "BROKER_UNAVAILABLE" in first_line(process, "fault")
+        process.terminate()
+        assert process.wait(60) == 0

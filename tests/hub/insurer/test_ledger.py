@@ -48,7 +48,7 @@ def table_rows(folder):
     found = {}
     for name in TABLES:
         table = DeltaTable(str(folder / name))
-        found[name] = module.scan(table, schema_of(name)).collect().sort(*order, *more.get(name, []))
+        found[name] = module.scan(table.file_uris(), schema_of(name)).collect().sort(*order, *more.get(name, []))
     return found
 
 
@@ -137,3 +137,16 @@ def test_a_topic_made_anew_begins_at_its_own_offsets_but_knows_what_was_taken(tm
     new.append(batch(events[2:4], [(0, 0), (0, 1)], "topic-b"), {0: 2})
     assert [event_id for event_id, _ in new.event_ids(0, 1)] == [events[3]["meta"]["event_id"]]
     assert old.event_ids(0, 100) == [(events[0]["meta"]["event_id"], 0), (events[1]["meta"]["event_id"], 1)]
+
+
+def test_only_files_that_may_hold_what_is_asked_are_opened(tmp_path, events, monkeypatch):
+    ledger = Ledger(tmp_path, "topic-a")
+    for number in range(6):
+        ledger.append(batch(events[number : number + 1], [(number % 2, number)]), {number % 2: number + 1})
+    opened = []
+    monkeypatch.setattr(
+        module, "scan", lambda files, columns, scan=module.scan: (opened.append(len(files)), scan(files, columns))[1]
+    )
+    assert ledger.rows("claims", 0, 2, 5, ("kafka_offset",)).get_column("kafka_offset").to_list() == [2, 4]
+    assert ledger.event_ids_before(0, 100) == set()
+    assert opened == [2, 0]
