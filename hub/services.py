@@ -80,6 +80,11 @@ class Services:
                 self._spawn(name)
             for name in self.names:
                 self._running[name].process.wait_ready()
+        except HubError as dead:
+            if dead.where in self._running:
+                self.say(f"{dead.where} said last: {self._last_line(dead.where)}")
+            self.stop()
+            raise
         except BaseException:
             self.stop()
             raise
@@ -123,6 +128,10 @@ class Services:
             self._running[name].process.stop()
         self._spawner.end()
         self._running.clear()
+
+    def _last_line(self, name: str) -> str:
+        lines = self._running[name].process.last_words().strip().splitlines()
+        return lines[-1] if lines else "nothing"
 
     def _spawn(self, name: str) -> None:
         one = self._running[name]

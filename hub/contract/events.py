@@ -52,8 +52,8 @@ def _bytes_by_default(parsed: Any) -> Any:
 
 
 def schema_text(record: str) -> str:
-    """The schema as the registry gets it."""
-    return orjson.dumps(schema(record)).decode()
+    """The schema as the registry gets it, the same text in every process (fastavro's order of attributes is not)."""
+    return orjson.dumps(schema(record), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def encode(record: str, event: Mapping[str, Any]) -> bytes:

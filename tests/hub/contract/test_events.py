@@ -1,5 +1,8 @@
 """Identity, revision and bytes of events."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -125,6 +128,17 @@ def test_surplus_or_missing_bytes_are_an_error_and_never_a_record(junk):
         decode("hie.Referral", body + b"\0" + junk)
     with pytest.raises(HubError, match="BODY_UNDECODABLE"):
         decode("hie.Referral", body[: -1 - len(junk)])
+
+
+def test_a_schema_has_the_same_text_in_every_process():
+    asked = "from hub.contract.events import schema_text; print(schema_text('hie.Claim'))"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", asked], capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": seed}
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1
 
 
 def test_json_keeps_amounts_exact_and_vietnamese_readable():
