@@ -8,9 +8,9 @@ from collections import Counter
 from itertools import count
 
 import pytest
-from adapters.dialects.render import as_xml
 from confluent_kafka.admin import AdminClient
 
+from adapters.dialects.render import as_xml
 from adapters.formats.mllp import encode
 from hub.cli.messages import read_ack, send_http, send_mllp
 from hub.services import address
@@ -51,7 +51,7 @@ class Load:
             + "])"
         )
         assert delivered[0][0] >= len(slips)
-        rows = [(row["ma_cskcb"], row["ma_lk"]) for row in ledger_rows(hub.settings.ledger)]
+        rows = ledger_rows(hub.settings, "claims").select("ma_cskcb", "ma_lk").rows()
         wanted = [(claim["ma_cskcb"], claim["ma_lk"]) for claim in self.claims]
         assert {one: rows.count(one) for one in wanted} == dict.fromkeys(wanted, 1)
 

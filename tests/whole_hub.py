@@ -1,7 +1,6 @@
 """A whole hub for a test: own servers, own data folder, every service; and senders that behave as real ones do."""
 
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from adapters.formats.mllp import Decoder, Frame, encode
@@ -22,6 +22,7 @@ from hub.cli.messages import read_ack, send_http
 from hub.cli.operate import books_of
 from hub.cli.running import connected, hand_down, key_secret, prepare
 from hub.contract.settings import Settings, read_settings
+from hub.insurer.ledger import TABLES, files_of
 from hub.services import Services, address, service_names
 from hub.store.database import connect
 
@@ -110,17 +111,11 @@ class Hub:
 
     def sizes(self) -> dict[str, int]:
         """What could grow: messages, events, deliveries, mailbox rows, ledger rows."""
-        from deltalake import DeltaTable
-
         [(messages, events, deliveries, mailbox)] = self.sql(
             "select (select count(*) from journal_message), (select count(distinct event_id) from journal_event where record <> 'hie.AuditEvent'),"
             " (select count(*) from journal_delivery), (select count(*) from mailbox)"
         )
-        ledger = {}
-        for name in ("claims", "lines", "findings", "decisions"):
-            path = self.settings.ledger / name
-            table = DeltaTable(str(path)) if path.exists() else None
-            ledger[name] = sum(int(row["num_records"]) for row in table.get_add_actions(flatten=True).to_pylist()) if table else 0
+        ledger = {name: ledger_rows(self.settings, name).height for name in TABLES}
         return {"messages": messages, "events": events, "deliveries": deliveries, "mailbox": mailbox, **ledger}
 
 
@@ -194,11 +189,7 @@ def senders(hub: Hub, mllp: Sequence[Sequence[bytes]], http: Sequence[Sequence[b
     assert failures == []
 
 
-def ledger_rows(folder: Path) -> list[dict[str, Any]]:
-    """Every row of the ledger's claims, as JSON-able dicts."""
-    from deltalake import DeltaTable
-
-    rows: list[dict[str, Any]] = json.loads(
-        json.dumps(DeltaTable(str(folder / "claims")).to_pyarrow_table().to_pylist(), default=str)
-    )
-    return rows
+def ledger_rows(settings: Settings, name: str) -> pl.DataFrame:
+    """Every row of one table of the ledger."""
+    files = files_of(settings.ledger, name)
+    return pl.read_parquet(files) if files else pl.DataFrame()
