@@ -67,9 +67,11 @@ class Wire:
     def prefix(self, topic: str) -> bytes:
         """The five bytes in front of every body that we write to a topic."""
         if topic not in self._prefixes:
-            found = self._ask(
-                lambda: self._client.lookup_schema(f"{topic}-value", Schema(schema_text(topics()[topic].record), "AVRO"))
-            )
+            schema = Schema(schema_text(topics()[topic].record), "AVRO")
+            try:
+                found = self._ask(lambda: self._client.lookup_schema(f"{topic}-value", schema))
+            except SchemaRegistryError as unknown:
+                raise HubError("SCHEMA_INCOMPATIBLE", f"{topic}: not registered yet; `hie topics apply` does it") from unknown
             self._prefixes[topic] = _PREFIX.pack(0, found.schema_id)
         return self._prefixes[topic]
 

@@ -141,3 +141,12 @@ def test_an_incompatible_schema_is_refused_with_the_reason(settings, wire, monke
 def test_a_registry_that_does_not_answer_is_said_to():
     with pytest.raises(HubError, match="REGISTRY_UNAVAILABLE"):
         Wire("http://127.0.0.1:9").prefix("claim.v1")
+
+
+def test_a_topic_that_was_never_registered_says_what_to_do(wire, settings, monkeypatch):
+    monkeypatch.setattr(
+        "hub.bus.schema_text",
+        lambda _record: '{"type":"record","name":"Never","namespace":"hie","fields":[{"name":"x","type":"int"}]}',
+    )
+    with pytest.raises(HubError, match="SCHEMA_INCOMPATIBLE.*hie topics apply"):
+        Wire(settings.registry_url).prefix("claim.v1")
