@@ -148,5 +148,5 @@ def test_a_topic_that_was_never_registered_says_what_to_do(wire, settings, monke
         "hub.bus.schema_text",
         lambda _record: '{"type":"record","name":"Never","namespace":"hie","fields":[{"name":"x","type":"int"}]}',
     )
-    with pytest.raises(HubError, match="SCHEMA_INCOMPATIBLE.*hie topics apply"):
+    with pytest.raises(HubError, match=r"SCHEMA_INCOMPATIBLE.*hie topics apply"):
         Wire(settings.registry_url).prefix("claim.v1")
