@@ -106,9 +106,10 @@ class Services:
             elif clock >= one.again_at:
                 self._spawn(name)
 
-    def wait_ready(self, name: str) -> None:
-        """Wait until a service that was started again serves."""
-        self._running[name].process.wait_ready()
+    def serves(self, name: str) -> bool:
+        """Whether a service runs and has said that it is ready."""
+        process = self._running[name].process
+        return process.running() and process.ready()
 
     def pid(self, name: str) -> int:
         return self._running[name].process.pid

@@ -6,7 +6,7 @@ compare revisions. So a batch is acknowledged last, and a crash before that only
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +28,8 @@ from hub.store.database import available
 _STAGE: Final = "routing"
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _KEY_LONGEST: Final = 200
+
+Recalled = Mapping[Origin, bytes]
 
 
 class _SplitError(Exception):
@@ -233,20 +235,26 @@ class Router:
         queues: parking.Queues,
         plan: Plan,
     ) -> None:
-        moment_now = now()
-        for one, standing, found in zip(going, standings, known, strict=True):
+        made = self._outputs(stream, going, standings, known)
+        places = [
+            place_of(output.place)
+            for outputs in made
+            if not isinstance(outputs, Exception)
+            for output in outputs
+            if isinstance(output, Recall)
+        ]
+        recalled = self._recaller.read(places)
+        for one, outputs in zip(going, made, strict=True):
             waiting = queues.waiting.get(one.key, {})
             if one.waited and one.origin[2] not in waiting:
                 continue  # published again twice, and through already
             if any(offset < one.origin[2] for offset in waiting):
                 self._park(one, parking.BEHIND, queues, plan)
                 continue
-            moment = Moment(moment_now, standing.seen_at, tuple(one.facts), standing.supersedes)
             try:
-                if one.failed:
-                    raise HubError(one.failed, "facts")
-                outputs = self._outputs(stream, one.event, standing, found, moment)
-                outs, dues = self._write(stream, one, outputs)
+                if isinstance(outputs, Exception):
+                    raise outputs
+                outs, dues = self._write(stream, one, outputs, recalled)
             except Exception as bug:  # as above
                 if isinstance(bug, HubError) and bug.retriable:
                     raise
@@ -260,17 +268,29 @@ class Router:
                 waiting.pop(one.origin[2])
                 plan.routed.append(one.origin[1:])
 
-    @staticmethod
-    def _outputs(stream: Stream, event: Event, standing: cases.Standing, found: list[Found], moment: Moment) -> Sequence[Output]:
-        if standing.again:
-            return ()  # the same event at another place: nothing to add
-        if standing.fate == cases.REPEAT:
-            return (Nobody(stream.repeat_rule),)
-        if standing.fate == cases.VOID:
-            return (Nobody("superseded"),)
-        return stream.decide(event, found, moment)
+    def _outputs(
+        self, stream: Stream, going: list[_Arrived], standings: list[cases.Standing], known: list[list[Found]]
+    ) -> list[Sequence[Output] | Exception]:
+        """What each event leads to, or why nothing can follow yet."""
+        at = now()
+        made: list[Sequence[Output] | Exception] = []
+        for one, standing, found in zip(going, standings, known, strict=True):
+            if one.failed:
+                made.append(HubError(one.failed, "facts"))
+            elif standing.again:
+                made.append(())  # the same event at another place: nothing to add
+            elif standing.fate:
+                made.append((Nobody(stream.repeat_rule if standing.fate == cases.REPEAT else "superseded"),))
+            else:
+                try:
+                    made.append(
+                        stream.decide(one.event, found, Moment(at, standing.seen_at, tuple(one.facts), standing.supersedes))
+                    )
+                except Exception as bug:
+                    made.append(bug)
+        return made
 
-    def _write(self, stream: Stream, one: _Arrived, outputs: Sequence[Output]) -> tuple[list[Out], list[Due]]:
+    def _write(self, stream: Stream, one: _Arrived, outputs: Sequence[Output], recalled: Recalled) -> tuple[list[Out], list[Due]]:
         """The records that outputs stand for."""
         outs: list[Out] = []
         dues: list[Due] = []
@@ -287,7 +307,7 @@ class Router:
                 case Nobody(rule):
                     outs.append(self._nobody(stream, one, rule))
                 case Recall():
-                    outs += self._recalled(output)
+                    outs += self._recalled(output, recalled)
                 case Due():
                     dues.append(output)
                 case Refuse(code, rule):
@@ -298,10 +318,10 @@ class Router:
     def _nobody(self, stream: Stream, one: _Arrived, rule: str) -> Out:
         return event_out(self.wire, deliveries.TOPIC, deliveries.delivery(one.event, stream.record, stream.topic, "", rule))
 
-    def _recalled(self, recall: Recall) -> list[Out]:
+    def _recalled(self, recall: Recall, recalled: Recalled) -> list[Out]:
         """The delivery of an earlier event, as it would have been made when that event came."""
         origin = place_of(recall.place)
-        value = self._recaller.read(origin)
+        value = recalled.get(origin)
         if value is None:
             return []  # older than the topic keeps
         record, event = self.wire.unpack(value)

@@ -21,7 +21,11 @@ STREAMS = {stream.topic: stream for stream in streams()}
 TOPICS = {"hie.Referral": "referral.v1", "hie.LabOrder": "lab-order.v1", "hie.LabResult": "lab-result.v1"}
 TOPICS |= {"hie.Encounter": "encounter.v1", "hie.FollowUp": "follow-up.v1", "hie.Claim": "claim.v1"}
 
-_FULL = {"hie.Referral": {"person": {}, "xml13": {}}, "hie.LabOrder": {"person": {}}, "hie.LabResult": {"person": {}, "service": {}}}
+_FULL = {
+    "hie.Referral": {"person": {}, "xml13": {}},
+    "hie.LabOrder": {"person": {}},
+    "hie.LabResult": {"person": {}, "service": {}},
+}
 _FULL |= {"hie.Encounter": {"person": {}}, "hie.FollowUp": {"person": {}, "xml14": {}}, "hie.Claim": {"xml1": {}}}
 
 
@@ -111,8 +115,8 @@ class Remembered:
     def __init__(self) -> None:
         self.values: dict[tuple[str, int, int], bytes] = {}
 
-    def read(self, origin: tuple[str, int, int]) -> bytes | None:
-        return self.values.get(origin)
+    def read(self, origins: Iterable[tuple[str, int, int]]) -> dict[tuple[str, int, int], bytes]:
+        return {origin: self.values[origin] for origin in origins if origin in self.values}
 
 
 class SmallHub:

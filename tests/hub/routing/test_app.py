@@ -1,0 +1,243 @@
+"""Workers on real servers, broken in the middle of a batch: every event has its outputs, and each output one id."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from hub.bus import Producer, consumer, event_out
+from hub.contract.errors import HubError
+from hub.contract.events import derive, now
+from hub.contract.settings import to_environment
+from hub.routing.app import streams
+from hub.routing.deadlines import put
+from hub.routing.recall import Recaller
+from hub.routing.stream import Due
+from hub.store.database import connect
+from tests.hub.routing.story import order, referral, result
+
+LIMIT_S = 120
+
+
+class Workers:
+    """Routing workers of one consumer group of its own."""
+
+    def __init__(self, settings, folder: Path) -> None:
+        self.group, self.folder = f"routing-{uuid.uuid4().hex[:8]}", folder
+        self.environment = os.environ | to_environment(settings) | {
+            "HIE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "HIE_REGISTRY_URL": settings.registry_url,
+            "HIE_DATABASE_URL": settings.database_url.get_secret_value(),
+            "HIE_KEY_SECRET": settings.key_secret.get_secret_value(),
+            "HIE_ROUTING_BATCH": "50",
+        }  # fmt: skip
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, fault: Path | None = None) -> subprocess.Popen[bytes]:
+        ready = self.folder / f"ready-{len(self.processes)}"
+        argv = [sys.executable, "-m", "tests.hub.routing.worker", self.group, str(ready), *([str(fault)] if fault else [])]
+        with (self.folder / f"log-{len(self.processes)}").open("wb") as log:
+            process = subprocess.Popen(argv, env=self.environment, stderr=log, stdout=log)
+        self.processes.append(process)
+        until(lambda: ready.exists() or process.poll() is not None)
+        assert process.poll() is None, (self.folder / f"log-{len(self.processes) - 1}").read_text()
+        return process
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def until(true) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def workers(routing_settings, tmp_path, empty_index) -> Iterator[Workers]:
+    made = Workers(routing_settings, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def producer(routing_settings) -> Iterator[Producer]:
+    made = Producer(routing_settings.kafka_bootstrap, wait_s=30)
+    yield made
+    made.close()
+
+
+@contextmanager
+def deliveries_of(settings, wire, subjects: set[str]):
+    """Yields a function that reads on, and tells how often each delivery of these subjects stands in the topic."""
+    reader = consumer(settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["delivery.v1"])
+    seen: Counter[tuple[str, str, str]] = Counter()
+
+    def read() -> Counter[tuple[str, str, str]]:
+        for message in reader.consume(2000, 0.2):
+            assert message.error() is None
+            _record, one = wire.unpack(message.value())
+            if one["subject_event_id"] in subjects:
+                seen[one["subject_event_id"], one["meta"]["event_id"], one["recipient"]] += 1
+        return seen
+
+    try:
+        yield read
+    finally:
+        reader.close()
+
+
+def load(wire, kind: str, count: int):
+    """Referrals and results of as many people, none of which any other test sends."""
+    run = uuid.uuid4().hex[:8]
+    events = []
+    for number in range(count):
+        person = {"identifiers": [{"type": "PASSPORT", "normalised": f"{run}{number}", "value": ""}]}
+        events.append(("referral.v1", referral(slip=f"{kind}{run}{number}", person=person)))
+        events.append(("lab-result.v1", result(f"{kind}{run}{number}", person=person, orderer="01004")))
+    return [event for _topic, event in events], [event_out(wire, topic, event) for topic, event in events]
+
+
+def whole(events, seen) -> bool:
+    """Each referral reached its receiver, each result its orderer and that receiver."""
+    return len(seen) >= len(events) // 2 * 3
+
+
+@pytest.mark.parametrize("how", ["kill", "fault", "term"])
+def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wire, routing_settings, how, tmp_path):
+    events, outs = load(wire, how, 1500)
+    marker = tmp_path / "fault"
+    broken = workers.start(marker if how == "fault" else None)
+    for _ in range(2):
+        workers.start()
+    with deliveries_of(routing_settings, wire, {event["meta"]["event_id"] for event in events}) as read:
+        producer.publish_blocking(outs)
+        if how == "fault":
+            until(lambda: broken.poll() is not None)
+            assert broken.returncode == 1
+            assert marker.exists()
+        else:
+            until(lambda: len(read()) > 50)  # all three are at work
+            broken.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
+            broken.wait(30)
+            assert broken.returncode == (-signal.SIGKILL if how == "kill" else 0)
+        workers.start()
+        until(lambda: whole(events, read()))
+        seen = read()
+    pairs = {(subject, recipient) for subject, _id, recipient in seen}
+    wanted = {(event["meta"]["event_id"], event.get("ma_cskcb_den") or "01004") for event in events}
+    wanted |= {(event["meta"]["event_id"], "01021") for event in events if "status" in event}
+    assert pairs == wanted
+    assert len(seen) == len(pairs)  # however often it was said, each has one id
+
+
+def test_a_result_before_its_order_reaches_the_orderer_by_its_place(workers, producer, wire, routing_settings):
+    run = uuid.uuid4().hex
+    early, late = result(run), order(run)
+    workers.start()
+    with deliveries_of(routing_settings, wire, {early["meta"]["event_id"]}) as read:
+        producer.publish_blocking([event_out(wire, "lab-result.v1", early)])
+        until(lambda: any(recipient == "" for _subject, _id, recipient in read()))
+        producer.publish_blocking([event_out(wire, "lab-order.v1", late)])
+        until(lambda: any(recipient == "01004" for _subject, _id, recipient in read()))
+
+
+def test_a_deadline_comes_back_as_an_event_on_its_own_key(workers, producer, wire, routing_settings):
+    slip = uuid.uuid4().hex
+    issued = referral(slip=slip, expires_on="20261101", issued_on="20261020")
+    workers.start()
+    reader = consumer(routing_settings.kafka_bootstrap, f"test-{slip}", ["referral.v1"])
+    try:
+        producer.publish_blocking([event_out(wire, "referral.v1", issued)])
+        found: list[tuple[str, str]] = []
+
+        def expired() -> bool:
+            for message in reader.consume(1000, 0.2):
+                _record, event = wire.unpack(message.value())
+                found.extend([(event["action"], message.key().decode())] if event["slip"] == slip else [])
+            return ("EXPIRED", issued["meta"]["key"]) in found
+
+        until(expired)
+    finally:
+        reader.close()
+
+
+def test_a_deadline_that_lies_ahead_waits(routing_settings, wire, empty_index):
+    event = derive(
+        "hie.Referral",
+        {"action": "EXPIRED", "person": {}, "xml13": {}},
+        parents=[referral()],
+        rule="x",
+        facility="01731",
+        key="01731:k",
+        revision=referral()["meta"]["revision"],
+    )
+    with connect(routing_settings.database_url.get_secret_value()) as database:
+        for _ in range(2):
+            put(database, wire, [Due(now() + timedelta(days=1), "referral.v1", event)])
+        assert database.execute("select count(*) from due where due_at > now()").fetchone() == (1,)
+
+
+def test_a_record_that_the_topic_no_longer_keeps_is_none(routing_settings):
+    recaller = Recaller(routing_settings.kafka_bootstrap)
+    try:
+        assert recaller.read([("audit.v1", 0, 10**9)]) == {}
+    finally:
+        recaller.close()
+
+
+def test_many_records_are_read_again_at_once(routing_settings, wire, producer):
+    events, outs = load(wire, "recall", 300)
+    places: dict[tuple[str, int, int], str] = {}
+    with_group = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["lab-result.v1"])
+    wanted = {event["meta"]["event_id"] for event in events if "status" in event}
+    try:
+        producer.publish_blocking(outs)
+
+        def all_seen() -> bool:
+            for message in with_group.consume(1000, 0.2):
+                event_id = wire.unpack(message.value())[1]["meta"]["event_id"]
+                if event_id in wanted:
+                    places[message.topic(), message.partition(), message.offset()] = event_id
+            return len(places) == len(wanted)
+
+        until(all_seen)
+    finally:
+        with_group.close()
+    recaller = Recaller(routing_settings.kafka_bootstrap)
+    try:
+        for _ in range(2):
+            found = recaller.read([*places, ("lab-result.v1", 3, 10**9)])
+            assert {place: wire.unpack(value)[1]["meta"]["event_id"] for place, value in found.items()} == places
+    finally:
+        recaller.close()
+
+
+def test_no_broker_is_a_fault_that_can_be_tried_again(monkeypatch):
+    monkeypatch.setattr("hub.routing.recall._WAIT_S", 1.0)
+    recaller = Recaller("127.0.0.1:1")
+    try:
+        with pytest.raises(HubError) as fault:
+            recaller.read([("audit.v1", 0, 0)])
+        assert fault.value.retriable
+    finally:
+        recaller.close()
+
+
+def test_the_table_of_streams_has_a_row_for_every_topic_that_is_routed():
+    routed = {stream.topic for stream in streams()}
+    assert {"referral.v1", "lab-order.v1", "lab-result.v1", "encounter.v1", "follow-up.v1", "claim.v1"} <= routed
+    assert {"payer.vss.decision.v1", "payer.test.decision.v1", "claim-decision.v1"} <= routed
