@@ -59,10 +59,12 @@ class Recaller:
 
 def _collect(reader: Consumer, wanted: _Wanted) -> dict[Origin, bytes]:
     found: dict[Origin, bytes] = {}
-    reader.assign([TopicPartition(*place, offsets[0]) for place, offsets in wanted.items()])
+    places = [TopicPartition(*place, offsets[0]) for place, offsets in wanted.items()]
+    reader.assign(places)
+    reader.resume(places)  # what the reading before has paused stays paused until then
     deadline = time.monotonic() + _WAIT_S
-    while any(wanted.values()):
-        messages = reader.consume(1_000, 0.1)
+    while left := sum(len(offsets) for offsets in wanted.values()):
+        messages = reader.consume(min(1_000, left), 0.1)  # no more than that: it waits until they are there
         if messages:
             deadline = time.monotonic() + _WAIT_S
         elif time.monotonic() > deadline:

@@ -116,7 +116,9 @@ def whole(events, seen) -> bool:
     return len(seen) >= len(events) // 2 * 3
 
 
-@pytest.mark.parametrize("how", ["kill", "fault", "term"])
+@pytest.mark.parametrize(
+    "how", ["kill", pytest.param("fault", marks=pytest.mark.slow), pytest.param("term", marks=pytest.mark.slow)]
+)
 def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wire, routing_settings, how, tmp_path):
     events, outs = load(wire, how, 1500)
     marker = tmp_path / "fault"
