@@ -4,6 +4,7 @@ Faust owns the consumer group: who reads which partition, and what is acknowledg
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ _WITHIN_S: Final = 0.05  # a batch waits this long to fill
 _DUE_EVERY_S: Final = 1.0
 _CLEAN_EVERY_S: Final = 60.0
 _DRAIN_S: Final = 10.0  # what is under way may end before a worker stops
+_GC_THRESHOLD: Final = 200_000  # a batch is a million small objects in no cycles; looking for cycles took a tenth of the time
 
 Route = Callable[[Stream, Sequence[Record]], Awaitable[None]]
 
@@ -165,6 +167,8 @@ def run(settings: Settings, ready: Callable[[dict[str, object]], None], group: s
     ready:    called once this worker has its partitions.
     Raises:   what no rule expects: whoever supervises starts the worker anew.
     """
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD)
     asyncio.run(_serve(settings, ready, group))
 
 

@@ -268,7 +268,7 @@ def working_days_after(day: date, count: int) -> date:
 def day_of(text: str, otherwise: date) -> date:
     """The day that text begins with (yyyymmdd…), else the other one. Days that no calendar reaches do not count."""
     try:
-        day = datetime.strptime(text[:8], "%Y%m%d").date()  # a day has no zone
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8]))
     except ValueError:
         return otherwise
     return day if 1900 <= day.year <= 9000 else otherwise

@@ -4,7 +4,7 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.routing.stream import Deliver, Nobody, Recall
-from tests.hub.routing.story import DISTRICT, LAB, PROVINCE, decided, known_of, order, person, referral, result
+from tests.hub.routing.story import DISTRICT, KEYRING, LAB, PROVINCE, STREAMS, decided, known_of, order, person, referral, result
 
 RESULTS, ORDERS = "lab-result.v1", "lab-order.v1"
 TO_ORDERER = Deliver(PROVINCE, "result-to-orderer")
@@ -66,8 +66,6 @@ def test_a_result_within_the_house_is_for_nobody():
 
 
 def test_order_and_result_look_where_the_other_one_stands():
-    from tests.hub.routing.story import KEYRING, STREAMS
-
     for made in (order(), order(performer=""), order(filler="F9")):
         facts = {fact.ref for fact in STREAMS[ORDERS].facts(made, KEYRING)}
         looked = {ref.ref for ref in STREAMS[RESULTS].lookups(result(filler="F9"), KEYRING) if ref.kind == "order"}
