@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.console import Console
 from rich.table import Table
 
 from hub.cli.messages import read_ack, send_http, send_mllp
-from hub.cli.running import connected, hand_down, key_secret, prepare
+from hub.cli.running import connected, hand_down, key_secret, prepare, terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
@@ -25,7 +24,7 @@ from hub.contract.settings import Settings
 from hub.services import Services, address, service_names
 
 PROVINCE, DISTRICT, COMMUNE, LABORATORY = "01004", "01021", "01731", "01940"
-out = Console(highlight=False, soft_wrap=True)
+out = terminal()
 
 Delivery = dict[str, Any]
 
@@ -259,7 +258,7 @@ def _summary(settings: Settings) -> bool:
         name = (
             known.name_en
             if known
-            else {"portal": "insurance portal (citizen's app)", "vss": "Vietnam Social Security"}.get(row["facility"], "")
+            else {"portal": "insurance portal, for the citizen's app", "vss": "Vietnam Social Security"}.get(row["facility"], "")
         )
         counts = (str(row[part]) for part in ("taken", "refused", "events", "delivered", "acknowledged"))
         table.add_row(row["facility"], name, *counts)
@@ -269,7 +268,7 @@ def _summary(settings: Settings) -> bool:
         f"VSS ledger: {totals['claims']} claims in force, {totals['lines']} lines, {totals['findings']} findings; "
         f"claimed {_money(totals['t_tongchi_bv'])} VND, granted {_money(totals['t_bhtt_gd'])} VND"
     )
-    out.print(books.text())
+    out.print(books.text(out.width))
     out.print("To look further: `hie demo --keep` or `hie up`, then `hie trace 01021/<slip>`, `hie inbox 01021`, `hie status`.")
     return books.close
 

@@ -6,10 +6,9 @@ import threading
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from hub.cli import messages, operate
-from hub.cli.running import connected, hand_down, key_secret, prepare
+from hub.cli.running import connected, hand_down, key_secret, prepare, terminal
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -28,7 +27,7 @@ app.add_typer(credential_app, name="credential")
 operate.add_to(app)
 messages.add_to(app)
 
-err = Console(stderr=True, highlight=False)
+err = terminal(stderr=True)
 
 
 @app.command()

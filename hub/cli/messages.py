@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 import httpx
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from hub.cli.running import connected
+from hub.cli.running import connected, terminal
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
 
-out = Console(highlight=False, soft_wrap=True)
+out = terminal()
+_SHOWN = 20  # problems a message
 _OFFLINE = Keyring(b"offline translation, no secret")  # keys made offline are never seen on a bus
 
 
@@ -178,14 +178,18 @@ def inbox(
 # --- translate --------------------------------------------------------------------------------------------------------
 
 
-def translations(file: Path) -> Iterator[dict[str, Any]]:
-    """One row a message of a file: what the hub would say to it, offline, with an open directory."""
+def translations(file: Path, bytes_max: int) -> Iterator[dict[str, Any]]:
+    """One row a message of a file: what the hub would say to it, offline, with an open directory.
+
+    bytes_max: largest message taken, as at the door.
+    """
     from adapters.inbound.received import Received
-    from adapters.inbound.translate import split, translate
+    from adapters.inbound.translate import refused, split, translate
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
-        done = translate(Received(raw, received_at, "folder"), _OFFLINE)
+        received = Received(raw, received_at, "folder")
+        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > bytes_max else translate(received, _OFFLINE)
         yield {
             "file": str(file),
             "message": number,
@@ -211,9 +215,10 @@ def translate(
     from hub.contract.events import to_json
 
     counts: dict[str, int] = {}
+    bytes_max = read_settings().message_bytes_max
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
-            for row in translations(file):
+            for row in translations(file, bytes_max):
                 counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
                 if as_json:
                     print(to_json(row).decode())
@@ -228,5 +233,7 @@ def _show(row: dict[str, Any]) -> None:
     colour = {"translated": "green", "refused": "red"}.get(row["verdict"], "yellow")
     events = ", ".join(event["record"].removeprefix("hie.") for event in row["events"])
     out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {row['type']}  {events}")
-    for problem in row["problems"]:
+    for problem in row["problems"][:_SHOWN]:
         out.print(f"    {problem['severity']} {problem['code']} {problem['path']}  {problem['text']}", style="dim", markup=False)
+    if len(row["problems"]) > _SHOWN:
+        out.print(f"    … and {len(row['problems']) - _SHOWN} more (--json shows all)", style="dim")

@@ -9,16 +9,15 @@ from typing import Annotated, Any
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from hub.cli.running import connected, keyring
+from hub.cli.running import connected, keyring, terminal
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.journal.reconcile import Books
 
-out = Console(highlight=False, soft_wrap=True)
+out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
 
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
@@ -91,7 +90,7 @@ def reconcile(
     if as_json:
         print(to_json(books.as_dict()).decode())
     else:
-        out.print(books.text())
+        out.print(books.text(out.width))
         out.print(f"books close: {'yes' if books.close else 'no'}")
     raise typer.Exit(0 if books.close else 1)
 

@@ -2,15 +2,23 @@
 
 import os
 import secrets
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import SecretStr
+from rich.console import Console
 
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
+
+
+def terminal(*, stderr: bool = False) -> Console:
+    """Where a command prints for people: as wide as the window, or 120 columns when nobody looks (a pipe, a log)."""
+    seen = (sys.stderr if stderr else sys.stdout).isatty()
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if seen else 120)
 
 
 def key_secret(settings: Settings) -> SecretStr:

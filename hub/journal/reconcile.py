@@ -132,11 +132,11 @@ class Books:
 def _table(rows: tuple[BookRow, ...]) -> Table:
     table = Table(title="Books by sender and day · Sổ đối chiếu theo bên gửi và ngày")
     columns = ("received", "translated", "refused", "quarantined", "events", "nobody", "parked", "addressed")
-    table.add_column("day · ngày")
-    table.add_column("sender · bên gửi")
+    table.add_column("day", no_wrap=True)
+    table.add_column("sender")
     for name in columns:
         table.add_column(name, justify="right")
-    table.add_column("states · trạng thái")
+    table.add_column("states")
     for row in rows:
         states = ", ".join(f"{name} {row.states[name]}" for name in (*STATES, "") if row.states.get(name))
         table.add_row(row.day.isoformat(), row.sender, *(str(getattr(row, name)) for name in columns), states)

@@ -176,8 +176,9 @@ _STORM: Final = """
 select count(distinct key) from parked
 where state = 'PARKED' and code = %s and key <> all(%s) and parked_at > now() - interval '1 minute'
 """
+# The body goes when the event does: nothing of a person stays here longer than it waits.
 _ROUTED: Final = """
-update parked set state = 'RELEASED' from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)
+update parked set state = 'RELEASED', value = '' from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)
 where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offset) = (place.partition, place.record_offset)
 """
 _SENT: Final = """
@@ -190,7 +191,7 @@ select topic, key, (array_agg(code order by record_offset))[1] as code, count(*)
 from parked where state = 'PARKED' group by topic, key order by since
 """
 _DISCARD: Final = """
-update parked set state = 'DISCARDED' where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
+update parked set state = 'DISCARDED', value = '' where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
 """
 _BEHEAD: Final = """
 delete from case_head where stream = %s and (key = %s or starts_with(key, %s || '/')) and event_id =

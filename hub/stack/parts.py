@@ -125,6 +125,7 @@ class _Progress:
     def __init__(self, total_bytes: int, say: Say) -> None:
         self.total_bytes, self.say = total_bytes, say
         self.done_bytes, self.said_at, self.cancelled = 0, 0.0, False
+        self._told = ""
         self._lock = threading.Lock()
 
     @contextmanager
@@ -142,7 +143,10 @@ class _Progress:
         self.tell()
 
     def tell(self) -> None:
-        self.say(f"fetching Kafka and the registry: {self.done_bytes / 1e6:.0f} of {self.total_bytes / 1e6:.0f} MB")
+        line = f"fetching Kafka and the registry: {self.done_bytes / 1e6:.0f} of {self.total_bytes / 1e6:.0f} MB"
+        if line != self._told:
+            self._told = line
+            self.say(line)
 
 
 def room_bytes(folder: Path) -> int:
