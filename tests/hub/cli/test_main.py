@@ -1,0 +1,61 @@
+"""The command as a person meets it: help with examples, one sentence for an error, exit codes that programs may use."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.main import get_command
+
+from hub.cli.main import app
+
+
+def hie(*arguments, **environment):
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-m", "hub.cli", *arguments],
+        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def commands(command, path=()):
+    found = {path: command} if not hasattr(command, "commands") else {}
+    for name, part in getattr(command, "commands", {}).items():
+        found |= commands(part, (*path, name))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "command"), commands(get_command(app)).items(), ids=lambda one: " ".join(one) if isinstance(one, tuple) else ""
+)
+def test_every_command_has_help_with_an_example(path, command):
+    assert f"Example: hie {' '.join(path)}" in command.help or "Example: HIE_" in command.help
+
+
+def test_an_error_is_one_sentence_in_two_languages_and_exit_code_2(tmp_path):
+    done = hie("status", HIE_DATA_DIR=str(tmp_path), HIE_KAFKA_BOOTSTRAP="", HIE_REGISTRY_URL="", HIE_DATABASE_URL="")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "no hub runs on this data folder" in done.stderr
+    assert "Hub không có gì với mã này" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_is_named():
+    done = hie("status", HIE_BROKRES="3")
+    assert done.returncode == 2
+    assert "HIE_BROKRES" in done.stderr
+
+
+def test_an_unknown_bench_is_named():
+    done = hie("bench", "everything")
+    assert done.returncode == 2
+    assert "translate, gate, routing, insurer" in done.stderr
+
+
+def test_a_new_credential_shows_its_token_once_and_keeps_only_a_hash():
+    done = hie("credential", "new", "dong-linh-his", "--facility", "01021")
+    assert done.returncode == 0
+    token = done.stderr.split("token (shown once): ")[1].split()[0]
+    assert token not in done.stdout
+    assert done.stdout.startswith('[sender.dong-linh-his]\nfacilities = ["01021"]\ntoken_blake2b = "')

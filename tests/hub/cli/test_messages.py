@@ -1,0 +1,71 @@
+"""`hie translate`, offline: one row a message, whatever the file holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hub.cli.main import app
+from hub.cli.messages import read_ack, translations
+from hub.contract.places import shipped
+
+CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus"
+MIB = 1024 * 1024
+
+
+def translate(*arguments):
+    done = CliRunner().invoke(app, ["translate", *map(str, arguments)])
+    return done.exit_code, done.stdout
+
+
+def test_a_message_is_one_json_line_with_its_events():
+    code, text = translate("--json", shipped("seeds/demo/04-referral-to-province.hl7"))
+    [row] = map(json.loads, text.splitlines())
+    assert code == 0
+    assert set(row) == {"file", "message", "control_id", "type", "verdict", "ack", "problems", "events"}
+    assert (row["control_id"], row["type"], row["verdict"], row["ack"]) == ("DEMO-04", "REF^I12", "translated", "AA")
+    assert row["events"][0]["record"] == "hie.Referral"
+
+
+def test_it_ends_with_1_when_any_message_was_not_translated():
+    code, text = translate(shipped("seeds/demo"))
+    assert code == 1
+    assert text.splitlines()[-1] == "refused 1 · translated 14"
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "code"),
+    [
+        (b"", "quarantined", "EMPTY_INPUT"),
+        (bytes(range(256)) * 50, "quarantined", "FORMAT_UNKNOWN"),
+        (b"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|1|P|2.5.1\rNTE|1||" + b"A" * (20 * MIB), "refused", "FRAME_TOO_LARGE"),
+        (b"MSH|^~\\&|A|B|C|D|20261123||ZZZ^Z99|1|P|2.5.1\r", "refused", "TYPE_UNSUPPORTED"),
+        (b"<GIAMDINHHS>", "quarantined", "XML_MALFORMED"),
+    ],
+    ids=["empty", "binary", "20 MB", "unknown type", "cut XML"],
+)
+def test_a_file_that_cannot_be_translated_has_a_clear_problem(tmp_path, content, verdict, code):
+    file = tmp_path / "file"
+    file.write_bytes(content)
+    [row] = translations(file, 20 * MIB)
+    assert row["verdict"] == verdict
+    assert code in [problem["code"] for problem in row["problems"] if problem["severity"] == "E"]
+    assert row["events"] == []
+
+
+def test_messages_written_by_others_are_read_without_a_crash():
+    if not CORPUS.is_dir():
+        pytest.skip("unverified, the corpus of messages written by others is not here")
+    rows = [row for path in sorted(CORPUS.rglob("*")) if path.is_file() for row in translations(path, 20 * MIB)]
+    assert len(rows) >= 2288
+    assert {row["verdict"] for row in rows} == {"translated", "refused", "quarantined"}
+    assert [row["file"] for row in rows if any(p["code"] == "TRANSLATION_FAILED" for p in row["problems"])] == []
+
+
+def test_an_acknowledgement_is_read_with_its_problems():
+    ack = b"MSH|^~\\&|HIE|HUB|A|B|20261123||ACK|1|P|2.5.1\rMSA|AR|X1\rERR||MSH^1^9|200^^HL70357|E|TYPE_UNSUPPORTED\r"
+    answer = read_ack(ack)
+    assert (answer["ack"], answer["control_id"]) == ("AR", "X1")
+    assert answer["problems"][0]["code"] == "TYPE_UNSUPPORTED"
+    assert read_ack(b"")["ack"] == ""

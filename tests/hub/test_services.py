@@ -1,0 +1,109 @@
+"""Services are started, watched and stopped; here each is a tiny program that says it is ready and waits."""
+
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+from hub.contract.errors import HubError
+from hub.contract.settings import read_settings
+from hub.services import Services, address, facts_of, say_ready, service_names
+
+WAITS = """
+import os, sys, time
+from hub.contract.settings import read_settings
+from hub.services import say_ready
+say_ready(read_settings(data_dir=sys.argv[1]), sys.argv[2], {"mllp_port": 4711})
+time.sleep(600)
+"""
+DIES = "import sys; print('no such thing as luck'); sys.exit(3)"
+
+
+class Tiny(Services):
+    programs: dict[str, str]
+
+    def _process(self, name):
+        process = super()._process(name)
+        process.argv = [sys.executable, "-c", self.programs[name], str(self.settings.data_dir), name]
+        return process
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return read_settings(data_dir=tmp_path)
+
+
+def tiny(settings, **programs):
+    said = []
+    services = Tiny(settings, list(programs), said.append)
+    services.programs = programs
+    return services, said
+
+
+def wait(what, within_s=60):
+    deadline = time.monotonic() + within_s
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert what()
+
+
+def test_they_are_ready_when_start_returns_and_gone_when_stop_does(settings):
+    services, _ = tiny(settings, gate=WAITS, journal=WAITS)
+    services.start()
+    pids = [services.pid(name) for name in ("gate", "journal")]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+    assert facts_of(settings, "gate")["pid"] == pids[0]
+    services.stop()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_one_that_is_killed_is_started_again_and_the_others_stay(settings):
+    services, said = tiny(settings, gate=WAITS, journal=WAITS)
+    services.start()
+    try:
+        before, other = services.pid("gate"), services.pid("journal")
+        services.kill("gate")
+        wait(lambda: services.watch() or (services.pid("gate") != before and services.serves("gate")))
+        assert services.pid("journal") == other
+        assert "gate ended by itself" in said[0]
+    finally:
+        services.stop()
+
+
+def test_one_that_does_not_start_stops_all_and_says_why(settings):
+    services, said = tiny(settings, journal=WAITS, gate=DIES)
+    with pytest.raises(HubError, match=r"PROCESS_DIED.*gate"):
+        services.start()
+    assert said == ["gate said last: no such thing as luck"]
+    assert not psutil.pid_exists(facts_of(settings, "journal").get("pid", 2**22))
+
+
+def test_one_that_keeps_dying_is_started_later_and_later(settings):
+    services, said = tiny(settings, gate=WAITS)
+    services.start()
+    try:
+        services.programs["gate"] = DIES
+        services._running["gate"].process.argv[2] = DIES
+        services.kill("gate")
+        wait(lambda: services.watch() or len(said) >= 3)
+        assert "in 1 s" in said[1]
+        assert "in 2 s" in said[2]
+    finally:
+        services.stop()
+
+
+def test_an_address_is_what_the_service_said(settings):
+    with pytest.raises(HubError, match="hie up"):
+        address(settings, "gate", "mllp_port")
+    say_ready(settings, "gate", {"mllp_port": 2575})
+    assert address(settings, "gate", "mllp_port") == ("127.0.0.1", 2575)
+    assert facts_of(settings, "gate")["pid"] == os.getpid()
+
+
+def test_who_reads_starts_before_who_writes():
+    names = service_names(routing_workers=2)
+    assert names[0] == "journal"
+    assert names[-1] == "gate"
+    assert {"routing-1", "routing-2", "insurer-vss", "insurer-test", "mailbox"} < set(names)
