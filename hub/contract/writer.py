@@ -195,7 +195,8 @@ class _Compiler:
         if constant:
             parts.append(repr(constant))
         unpack = "".join(f"v{number}, " for number in range(len(shape)))
-        exec(f"def write(value):\n {unpack + '= value.values()' if shape else ''}\n return join(({', '.join(parts)},))", known)
+        source = f"def write(value):\n {unpack + '= value.values()' if shape else ''}\n return join(({', '.join(parts)},))"
+        exec(source, known)  # noqa: S102 - the text is ours alone, see above
         write: Encode = known["write"]
         return write
 
