@@ -11,6 +11,7 @@ from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Line
 from adapters.dialects.reading import SEEN_MAX, Reading
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
+from hub.contract.writer import Steady, Varied
 
 Record = dict[str, Any]
 
@@ -20,7 +21,8 @@ _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
-_Form = tuple[str, list[str], Record, bool, str]
+_VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
+_Form = tuple[str, list[str], Steady, bool, str]
 _NOTHING: Final[tuple[None, bool, str]] = (None, False, "")
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
@@ -213,9 +215,9 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             _go_on(found[-1], segment, remarks.get(position))
             continue
         rest = _steady_part(fields)
-        line, concludes, label = _remembered(dialect.forms.get(test), kind, rest) if usual else _NOTHING
-        if line is None:
-            line, concludes, label = _steady(reading, segment, rest, notes, len(found))
+        steady, concludes, label = _remembered(dialect.forms.get(test), kind, rest) if usual else _NOTHING
+        if steady is None:
+            steady, concludes, label = _steady(reading, segment, rest, notes, len(found))
         if label:
             notes.label = label
         if concludes:
@@ -223,12 +225,14 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
                 conclusions.append(text)
             continue
-        if kind != "NM" or not _read_plain(fields, varying, line):
+        line = _read_plain(fields, varying, steady) if kind == "NM" and position not in remarks else None
+        if line is None:
+            line = dict(steady)
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at)
-        if position in remarks:
-            line["notes"] = remarks[position]
+            if position in remarks:
+                line["notes"] = remarks[position]
         found.append(line)
         text_of = test if kind in _TEXT else ""
     return found
@@ -241,21 +245,23 @@ def _go_on(before: Record, segment: Segment, remarks: list[str] | None) -> None:
         before["notes"] = before.get("notes", []) + remarks
 
 
-def _read_plain(fields: list[str], varying: Line, line: Record) -> bool:
-    """What changes from line to line, read the short way: a plain number, plain fields. False: nothing sure, read in full."""
+def _read_plain(fields: list[str], varying: Line, steady: Steady) -> Record | None:
+    """A line read the short way: a plain number, plain fields, the rest as it is known. None: nothing sure, read it in full."""
     value = fields[5]
     if len(value) > 18 or not (value.isdecimal() or value.replace(".", "", 1).isdecimal()):
-        return False
+        return None
+    line = Varied(steady)
+    line.steady = steady
     reach = len(fields)
     for name, field, convert in varying:
         if field < reach and (raw := fields[field]):
             text = raw if convert is None else convert(raw)
             if not text or not raw.isalnum():
-                return False
+                return None
             line[name] = text
     line["gia_tri"] = value
     line["number"] = float(value)
-    return True
+    return line
 
 
 def _steady_part(fields: list[str]) -> list[str]:
@@ -268,15 +274,15 @@ def _steady_part(fields: list[str]) -> list[str]:
     return rest
 
 
-def _remembered(forms: list[_Form] | None, kind: str, rest: list[str]) -> tuple[Record | None, bool, str]:
+def _remembered(forms: list[_Form] | None, kind: str, rest: list[str]) -> tuple[Steady | None, bool, str]:
     if forms:
-        for known_kind, known, line, concludes, label in forms:
+        for known_kind, known, steady, concludes, label in forms:
             if rest == known and kind == known_kind:
-                return line.copy(), concludes, label
+                return steady, concludes, label
     return _NOTHING
 
 
-def _steady(reading: Reading, segment: Segment, rest: list[str], notes: Notes, position: int) -> tuple[Record, bool, str]:
+def _steady(reading: Reading, segment: Segment, rest: list[str], notes: Notes, position: int) -> tuple[Steady, bool, str]:
     """What does not change from one result of a test to the next; whether it is a conclusion; its label.
 
     Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
@@ -285,18 +291,19 @@ def _steady(reading: Reading, segment: Segment, rest: list[str], notes: Notes, p
     own = Notes(notes.message, {}, notes.read_code)
     line: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, line, own, f"observations[{position}].")
+    steady = Steady(line)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
         notes.unparsed |= own.unparsed
         for problem in own.problems:
             notes.warn(problem.code, problem.path)
-    elif segment.delimiters is STANDARD:
+    elif segment.delimiters is STANDARD and _VALUES.isdisjoint(line):
         if len(dialect.forms) >= SEEN_MAX:
             dialect.forms.clear()
         forms: list[_Form] = dialect.forms.get(fields[3], [])
-        dialect.forms[fields[3]] = [(fields[2], rest, line.copy(), concludes, own.label), *forms[: _FORMS_MAX - 1]]
-    return line, concludes, own.label
+        dialect.forms[fields[3]] = [(fields[2], rest, steady, concludes, own.label), *forms[: _FORMS_MAX - 1]]
+    return steady, concludes, own.label
 
 
 def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str) -> None:

@@ -2,8 +2,8 @@
 
 An event names only what is present; a schema of 300 fields is mostly defaults. Events of one origin name the same fields in
 the same order, so each such shape of a record is compiled once into a function of a few lines, in which the defaults between
-two fields that are present are one constant. The bytes are those that fastavro writes (a property test compares), and
-reading stays with fastavro.
+two fields that are present are one constant. What records share beyond that, they may say (`Varied`): then that is constant
+too. The bytes are those that fastavro writes (a property test compares), and reading stays with fastavro.
 """
 
 import struct
@@ -14,6 +14,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 Encode = Callable[[Any], bytes]
+_Constants = tuple[bytes, ...]
+_Write = Callable[[Mapping[str, Any], _Constants], bytes]
+_Shape = tuple[str, ...]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT: Final = 24  # characters; codes and units of this length come again and again
@@ -36,6 +39,23 @@ _SMALL: Final = [_varint(number) for number in range(256)]
 
 def _long(number: int) -> bytes:
     return _SMALL[number] if 0 <= number < 256 else _varint(number)
+
+
+class Steady(dict[str, Any]):
+    """Fields that many records of one type share. Never changed, so that their encoding is kept, for each shape they stand in."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        super().__init__(fields)
+        self.kept: dict[_Shape, tuple[_Write, _Constants]] = {}
+
+
+class Varied(dict[str, Any]):
+    """A record made of a `Steady` and fields of its own; those of the steady part are not to be set again."""
+
+    __slots__ = ("steady",)
+    steady: Steady
 
 
 class _Strings(dict[str, bytes]):
@@ -153,52 +173,86 @@ class _Compiler:
         return self._plain[avro["type"]]
 
     def _record(self, avro: dict[str, Any]) -> Encode:
-        fields = [_Field(field["name"], self.encoder(field["type"]), field) for field in avro["fields"]]
-        shapes: dict[tuple[str, ...], Encode] = {}
+        shapes = _Shapes([_Field(field["name"], self.encoder(field["type"]), field) for field in avro["fields"]], self._strings)
+        known = shapes.known
 
         def record(value: Mapping[str, Any]) -> bytes:
             shape = tuple(value)
-            write = shapes.get(shape)
-            if write is None:
-                if len(shapes) >= _SHAPES_MAX:
-                    shapes.clear()
-                write = shapes[shape] = self._shape(fields, shape)
-            return write(value)
+            found = value.steady.kept.get(shape) if type(value) is Varied else known.get(shape)
+            if found is None:
+                found = shapes.learn(value, shape)
+            write, constants = found
+            return write(value, constants)
 
         self._named[avro["name"]] = record
         return record
 
-    def _shape(self, fields: Sequence[_Field], shape: tuple[str, ...]) -> Encode:
-        """A writer of records that hold exactly these fields, in this order.
 
-        Generated, as dataclasses are: `v0, v1 = value.values(); return join((b"defaults", strings[v1], encode0(v0)))`. Only
-        numbers and constants get into the text, never a name.
-        """
-        if unknown := set(shape).difference(field.name for field in fields):
+class _Shapes:
+    """The writers of one record type, by which fields are present, and in which order."""
+
+    def __init__(self, fields: Sequence[_Field], strings: _Strings) -> None:
+        self.known: dict[_Shape, tuple[_Write, _Constants]] = {}
+        self._fields = fields
+        self._string = strings.__getitem__
+        self._names: dict[str, Any] = {"join": b"".join, "strings": strings}
+        self._names |= {f"encode{number}": field.encode for number, field in enumerate(fields)}
+        self._writers: dict[str, _Write] = {}
+
+    def learn(self, value: Mapping[str, Any], shape: _Shape) -> tuple[_Write, _Constants]:
+        """The writer for records like this one, and what is constant in them; both are kept."""
+        steady = value.steady if type(value) is Varied else None
+        kept = self.known if steady is None else steady.kept
+        if len(kept) >= _SHAPES_MAX:
+            kept.clear()
+        found = kept[shape] = self._make(shape, steady or {})
+        return found
+
+    def _make(self, shape: _Shape, steady: Mapping[str, Any]) -> tuple[_Write, _Constants]:
+        if unknown := set(shape).difference(field.name for field in self._fields):
             raise KeyError(*unknown)
-        known: dict[str, Any] = {"join": b"".join, "strings": self._strings}
         parts: list[str] = []
+        constants: list[bytes] = []
         constant = b""
-        for field in fields:
+        for number, field in enumerate(self._fields):
             if field.name not in shape:
                 constant += field.default()
-                continue
-            if constant:
-                parts.append(repr(constant))
-                constant = b""
-            number = shape.index(field.name)
-            if field.encode is self._plain["string"]:
-                parts.append(f"strings[v{number}]")
+            elif field.name in steady:
+                constant += field.encode(steady[field.name])
             else:
-                known[f"encode{number}"] = field.encode
-                parts.append(f"encode{number}(v{number})")
+                if constant:
+                    parts.append(f"c{len(constants)}")
+                    constants.append(constant)
+                    constant = b""
+                at = shape.index(field.name)
+                parts.append(f"strings[v{at}]" if field.encode == self._string else f"encode{number}(v{at})")
         if constant:
-            parts.append(repr(constant))
-        unpack = "".join(f"v{number}, " for number in range(len(shape)))
-        source = f"def write(value):\n {unpack + '= value.values()' if shape else ''}\n return join(({', '.join(parts)},))"
-        exec(source, known)  # noqa: S102 - the text is ours alone, see above
-        write: Encode = known["write"]
-        return write
+            parts.append(f"c{len(constants)}")
+            constants.append(constant)
+        return self._writer(len(shape), len(constants), parts), tuple(constants)
+
+    def _writer(self, values: int, constants: int, parts: list[str]) -> _Write:
+        """Generated, as dataclasses are, and never out of names or values: only numbers get into the text.
+
+        def write(value, constants):
+            v0, v1, = value.values()
+            c0, c1, = constants
+            return join((c0, strings[v1], encode0(v0), c1,))
+        """
+        lines = (
+            "def write(value, constants):",
+            "".join(f"v{number}, " for number in range(values)) + "= value.values()" if values else "",
+            "".join(f"c{number}, " for number in range(constants)) + "= constants" if constants else "",
+            f"return join(({''.join(f'{part}, ' for part in parts)}))",
+        )
+        source = "\n ".join(lines)
+        if source not in self._writers:
+            if len(self._writers) >= _SHAPES_MAX:
+                self._writers.clear()
+            names = self._names.copy()
+            exec(source, names)  # noqa: S102 - see above
+            self._writers[source] = names["write"]
+        return self._writers[source]
 
 
 def compile_writer(schema: dict[str, Any]) -> Callable[[Mapping[str, Any]], bytes]:
