@@ -4,6 +4,7 @@ Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill
@@ -22,8 +23,8 @@ _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
-_Form = tuple[str, list[str], Steady, bool, str]
-_NOTHING: Final[tuple[None, bool, str]] = (None, False, "")
+_SENT: Final = "+"  # stands for a value that differs from line to line
+_Varying = tuple[str, int, Callable[[str], str | None] | None]
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
@@ -157,6 +158,25 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
 
+class _Form:
+    """What lines of a test have in common, as it was sent and as it is read; see `_read_form`.
+
+    fixed:   their common fields.
+    steady:  the same with those that vary, for lines that can be read the short way; None if they cannot.
+    varying: of the latter: field of the record, field of OBX, transform.
+    """
+
+    __slots__ = ("concludes", "fixed", "label", "sent", "steady", "varying")
+
+    def __init__(self, sent: list[str], fixed: Record, concludes: bool, label: str) -> None:
+        self.sent = sent
+        self.fixed = fixed
+        self.concludes = concludes
+        self.label = label
+        self.steady: Steady | None = None
+        self.varying: tuple[_Varying, ...] = ()
+
+
 # --- results ----------------------------------------------------------------------------------------------------------
 
 
@@ -203,8 +223,7 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
 def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
     found: list[Record] = []
     dialect, remarks = reading.dialect, group.remarks
-    varying = dialect.line
-    usual = reading.message.delimiters is STANDARD
+    forms = dialect.forms if reading.message.delimiters is STANDARD else {}
     text_of = ""  # OBX-3 of the text that the next line may go on with
     for position, segment in enumerate(group.lines):
         fields = segment.fields
@@ -214,25 +233,27 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
         if text_of and text_of == test and kind in _TEXT:
             _go_on(found[-1], segment, remarks.get(position))
             continue
-        rest = _steady_part(fields)
-        steady, concludes, label = _remembered(dialect.forms.get(test), kind, rest) if usual else _NOTHING
-        if steady is None:
-            steady, concludes, label = _steady(reading, segment, rest, notes, len(found))
-        if label:
-            notes.label = label
-        if concludes:
+        sent = _without_values(fields)
+        for form in forms.get(test, ()):
+            if form.sent == sent:
+                break
+        else:
+            form = _read_form(reading, segment, sent, notes, len(found))
+        if form.label:
+            notes.label = form.label
+        if form.concludes:
             text_of = ""
             if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
                 conclusions.append(text)
             continue
-        line = _read_plain(fields, varying, steady) if kind == "NM" and position not in remarks else None
+        line = _read_plain(fields, form) if form.steady is not None else None
         if line is None:
-            line = dict(steady)
+            line = form.fixed.copy()
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at)
-            if position in remarks:
-                line["notes"] = remarks[position]
+        if position in remarks:
+            line = {**line, "notes": remarks[position]}
         found.append(line)
         text_of = test if kind in _TEXT else ""
     return found
@@ -245,65 +266,74 @@ def _go_on(before: Record, segment: Segment, remarks: list[str] | None) -> None:
         before["notes"] = before.get("notes", []) + remarks
 
 
-def _read_plain(fields: list[str], varying: Line, steady: Steady) -> Record | None:
+def _without_values(fields: list[str]) -> list[str]:
+    """OBX-2 and all behind it, without what differs from one result of a test to the next: there it only says whether it is sent."""
+    sent = fields[2:]
+    if sent[2]:
+        sent[2] = _SENT
+    sent[3] = ""
+    if len(sent) > 12:
+        if sent[12]:
+            sent[12] = _SENT
+        if len(sent) > 17 and sent[17]:
+            sent[17] = _SENT
+    return sent
+
+
+def _read_plain(fields: list[str], form: _Form) -> Record | None:
     """A line read the short way: a plain number, plain fields, the rest as it is known. None: nothing sure, read it in full."""
     value = fields[5]
     if len(value) > 18 or not (value.isdecimal() or value.replace(".", "", 1).isdecimal()):
         return None
-    line = Varied(steady)
-    line.steady = steady
-    reach = len(fields)
-    for name, field, convert in varying:
-        if field < reach and (raw := fields[field]):
-            text = raw if convert is None else convert(raw)
-            if not text or not raw.isalnum():
-                return None
-            line[name] = text
+    assert form.steady is not None
+    line = Varied(form.steady)
+    line.steady = form.steady
+    for name, field, convert in form.varying:
+        raw = fields[field]
+        text = raw if convert is None else convert(raw)
+        if not text or not raw.isalnum():
+            return None
+        line[name] = text
     line["gia_tri"] = value
     line["number"] = float(value)
     return line
 
 
-def _steady_part(fields: list[str]) -> list[str]:
-    """What follows the value, without the times, which change (OBX-14, OBX-19)."""
-    rest = fields[6:]
-    if len(rest) > 8:
-        rest[8] = ""
-        if len(rest) > 13:
-            rest[13] = ""
-    return rest
-
-
-def _remembered(forms: list[_Form] | None, kind: str, rest: list[str]) -> tuple[Steady | None, bool, str]:
-    if forms:
-        for known_kind, known, steady, concludes, label in forms:
-            if rest == known and kind == known_kind:
-                return steady, concludes, label
-    return _NOTHING
-
-
-def _steady(reading: Reading, segment: Segment, rest: list[str], notes: Notes, position: int) -> tuple[Steady, bool, str]:
-    """What does not change from one result of a test to the next; whether it is a conclusion; its label.
+def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes, position: int) -> _Form:
+    """What does not change from one result of a test to the next.
 
     Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
     """
     dialect, fields = reading.dialect, segment.fields
     own = Notes(notes.message, {}, notes.read_code)
-    line: Record = {"code": {}}
-    fill(dialect.plans["observation"], {"OBX": segment}, line, own, f"observations[{position}].")
-    steady = Steady(line)
+    fixed: Record = {"code": {}}
+    fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
+    form = _Form(sent, fixed, concludes, own.label)
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
         notes.unparsed |= own.unparsed
         for problem in own.problems:
             notes.warn(problem.code, problem.path)
-    elif segment.delimiters is STANDARD and _VALUES.isdisjoint(line):
+    elif segment.delimiters is STANDARD:
+        if fields[2] == "NM" and fields[1] and dialect.line is not None and _VALUES.isdisjoint(fixed):
+            form.varying = _present(dialect.line, fields)
+            names = [*(name for name, _, _ in form.varying), *_VALUES]
+            form.steady = Steady({**fixed, **dict.fromkeys(names)}, names)
         if len(dialect.forms) >= SEEN_MAX:
             dialect.forms.clear()
-        forms: list[_Form] = dialect.forms.get(fields[3], [])
-        dialect.forms[fields[3]] = [(fields[2], rest, steady, concludes, own.label), *forms[: _FORMS_MAX - 1]]
-    return steady, concludes, own.label
+        dialect.forms[fields[3]] = [form, *dialect.forms.get(fields[3], ())[: _FORMS_MAX - 1]]
+    return form
+
+
+def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:
+    """Of each rule the place that holds a value, if there is one."""
+    found = []
+    for name, places, convert in line:
+        field = next((field for field in places if field < len(fields) and fields[field]), 0)
+        if field:
+            found.append((name, field, convert))
+    return tuple(found)
 
 
 def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str) -> None:

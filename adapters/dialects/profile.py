@@ -159,7 +159,7 @@ class Profile(_Table):
 # --- compiled ---------------------------------------------------------------------------------------------------------
 
 
-Line = tuple[tuple[str, int, Callable[[str], str | None] | None], ...]
+Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
              change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
-    line:    the rules of plan `line` the short way: field of the record, field of OBX, transform.
+    line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
     seen:    codes met before, as they were read; forms: likewise what does not change in the lines of a test. Laboratories
              repeat themselves. Both are bounded by their users, and hold nothing of a person.
     """
@@ -205,7 +205,7 @@ class Dialect:
     labels_icd: Mapping[str, str]
     labels_tests: Mapping[str, str]
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
-    line: Line
+    line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -285,10 +285,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         codes=profile.codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
-        line=tuple(
-            (rule.name, rule.places[0].field, rule.transform.function if rule.transform else None)
-            for rule in sorted(plans["line"], key=lambda rule: rule.name)
-        ),
+        line=_line(plans["line"]),
         sensitive=profile.sensitive,
         labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
         labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},
@@ -302,6 +299,17 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
 
 def _varies(rule: Rule) -> bool:
     return any(place.field in VARYING for place in rule.places)
+
+
+def _line(plan: Plan) -> Line | None:
+    simple = all(
+        rule.kind == "value" and rule.codes is None and all(place[2:] == (1, 1, "") for place in rule.places) for rule in plan
+    )
+    rows = [
+        (rule.name, tuple(place.field for place in rule.places), rule.transform.function if rule.transform else None)
+        for rule in plan
+    ]
+    return tuple(rows) if simple else None
 
 
 def _identifiers(name: str, table: IdentifierTable) -> Identifiers:

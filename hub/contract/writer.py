@@ -7,7 +7,7 @@ too. The bytes are those that fastavro writes (a property test compares), and re
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -42,17 +42,21 @@ def _long(number: int) -> bytes:
 
 
 class Steady(dict[str, Any]):
-    """Fields that many records of one type share. Never changed, so that their encoding is kept, for each shape they stand in."""
+    """What many records of one type have in common: all their fields. Never changed, so that its encoding is kept.
 
-    __slots__ = ("kept",)
+    varying: the fields that each record has its own value of; here they only stand in.
+    """
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    __slots__ = ("kept", "varying")
+
+    def __init__(self, fields: Mapping[str, Any], varying: Iterable[str]) -> None:
         super().__init__(fields)
-        self.kept: dict[_Shape, tuple[_Write, _Constants]] = {}
+        self.varying = frozenset(varying)
+        self.kept: tuple[_Write, _Constants] | None = None
 
 
 class Varied(dict[str, Any]):
-    """A record made of a `Steady` and fields of its own; those of the steady part are not to be set again."""
+    """A record made as `Varied(steady)`, which then sets all the fields that vary, `steady`, and nothing else."""
 
     __slots__ = ("steady",)
     steady: Steady
@@ -177,10 +181,10 @@ class _Compiler:
         known = shapes.known
 
         def record(value: Mapping[str, Any]) -> bytes:
-            shape = tuple(value)
-            found = value.steady.kept.get(shape) if type(value) is Varied else known.get(shape)
-            if found is None:
-                found = shapes.learn(value, shape)
+            if type(value) is Varied:
+                found = value.steady.kept or shapes.keep(value.steady)
+            else:
+                found = known.get(tuple(value)) or shapes.learn(tuple(value))
             write, constants = found
             return write(value, constants)
 
@@ -199,13 +203,16 @@ class _Shapes:
         self._names |= {f"encode{number}": field.encode for number, field in enumerate(fields)}
         self._writers: dict[str, _Write] = {}
 
-    def learn(self, value: Mapping[str, Any], shape: _Shape) -> tuple[_Write, _Constants]:
-        """The writer for records like this one, and what is constant in them; both are kept."""
-        steady = value.steady if type(value) is Varied else None
-        kept = self.known if steady is None else steady.kept
-        if len(kept) >= _SHAPES_MAX:
-            kept.clear()
-        found = kept[shape] = self._make(shape, steady or {})
+    def learn(self, shape: _Shape) -> tuple[_Write, _Constants]:
+        """The writer for records of this shape, and what is constant in them."""
+        if len(self.known) >= _SHAPES_MAX:
+            self.known.clear()
+        found = self.known[shape] = self._make(shape, {})
+        return found
+
+    def keep(self, steady: Steady) -> tuple[_Write, _Constants]:
+        """The same for records made of this one."""
+        found = steady.kept = self._make(tuple(steady), {name: steady[name] for name in steady if name not in steady.varying})
         return found
 
     def _make(self, shape: _Shape, steady: Mapping[str, Any]) -> tuple[_Write, _Constants]:
