@@ -156,9 +156,9 @@ class Services:
 def address(settings: Settings, service: str, port: str) -> tuple[str, int]:
     """Host and port where a service of the running hub listens.
 
-    Raises: HubError(NOT_FOUND) when it does not run.
+    Raises: HubError(NOT_RUNNING) when it does not run.
     """
     facts = facts_of(settings, service)
     if not facts.get(port):
-        raise HubError("NOT_FOUND", f"{service} is not running; start the hub with `hie up`")
+        raise HubError("NOT_RUNNING", service)
     return "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen, int(facts[port])  # noqa: S104

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli import messages, operate
-from hub.cli.running import connected, hand_down, key_secret, prepare, terminal
+from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -42,6 +42,8 @@ def up(
     from hub.services import Services, address, service_names
 
     settings = read_settings()
+    check_dialects()
+    check_ports(settings)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -64,6 +66,7 @@ def up(
             say(
                 f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
             )
+            say(f"Kafka {here.kafka_bootstrap} · registry {here.registry_url} · ledger {here.ledger}")
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
             while not stop.wait(0.5):
                 servers.check()
@@ -71,7 +74,7 @@ def up(
         finally:
             say("stopping …")
             services.stop()
-    say("stopped; the data stay in " + settings.data_dir.name)
+    say(f"stopped; the data stay in {settings.data_dir}")
 
 
 def _say(line: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ import httpx
 import typer
 from rich.table import Table
 
-from hub.cli.running import connected, terminal
+from hub.cli.running import check_dialects, connected, terminal
+from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import Keyring, now
+from hub.contract.events import VIETNAM, Keyring, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
 
@@ -79,7 +81,8 @@ def send(
                 print(json.dumps(row, ensure_ascii=False))
             else:
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
-                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {row.get('message_id', '')}")
+                known_as = row.get("message_id") or row.get("control_id") or ""  # either is what `hie trace` takes
+                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
                 for problem in row["problems"]:
                     out.print(
                         f"    {problem['severity']} {problem['code']} {problem['path']}  [dim]{problem['text']}[/]", markup=True
@@ -94,7 +97,7 @@ def _sent(settings: Settings, raw: bytes, *, http: bool, token: str) -> dict[str
             return {"status": status, "problems": [], "ack": "", **answer}
         return read_ack(send_mllp(address(settings, "gate", "mllp_port"), raw))
     except OSError as broken:
-        raise HubError("BROKER_UNAVAILABLE", f"the gate does not answer ({type(broken).__name__})") from broken
+        raise HubError("NOT_RUNNING", f"the gate does not answer ({type(broken).__name__})") from broken
 
 
 def read_ack(body: bytes) -> dict[str, Any]:
@@ -148,30 +151,27 @@ def inbox(
     if as_json:
         print(json.dumps(page, ensure_ascii=False))
         return
+    show_inbox(facility, page, body=body)
+
+
+def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
+    """For people: one row a delivery of a page of the inbox API; with their bodies if told."""
+    if not page["deliveries"]:
+        known = facility in facilities() or facility == "portal"
+        out.print(f"{facility}: nothing waits" + ("" if known else "; this code is not in the directory, seeds/facilities.csv"))
+        return
+    count = len(page["deliveries"])
     table = Table(
-        "seq",
-        "record",
-        "action",
-        "from",
-        "state",
-        "queued",
-        "delivery",
-        title=f"{facility}: {len(page['deliveries'])} deliveries",
+        "cursor", "queued", "state", "what, delivery id", title=f"{facility}: {count} deliver{'y' if count == 1 else 'ies'}"
     )
     for row in page["deliveries"]:
-        table.add_row(
-            str(row["seq"]),
-            row["record"],
-            row.get("action", ""),
-            row.get("source", ""),
-            row["state"],
-            row["queued_at"][:19],
-            row["delivery_id"],
-        )
+        queued = datetime.fromisoformat(row["queued_at"]).astimezone(VIETNAM)
+        what = f"{row['record'].removeprefix('hie.')} ({row['rule']})\n{row['delivery_id']}"
+        table.add_row(str(row["cursor"]), f"{queued:%d/%m %H:%M}", row["state"], what)
     out.print(table)
     for row in page["deliveries"] if body else []:
         text = row["body"] if isinstance(row["body"], str) else json.dumps(row["body"], ensure_ascii=False, indent=2)
-        out.print(f"[bold]seq {row['seq']}[/]")
+        out.print(f"\n[bold]cursor {row['cursor']}[/]  {row['delivery_id']}")
         out.print(text.replace("\r", "\n"), markup=False)
 
 
@@ -216,6 +216,7 @@ def translate(
 
     counts: dict[str, int] = {}
     bytes_max = read_settings().message_bytes_max
+    check_dialects()
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
             for row in translations(file, bytes_max):

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from hub.cli.running import connected, keyring, terminal
-from hub.contract.errors import HubError
+from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.journal.reconcile import Books
@@ -25,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def add_to(app: typer.Typer) -> None:
+    app.command()(ledger)
     app.command()(trace)
     app.command()(reconcile)
     app.command()(replay)
@@ -50,11 +51,15 @@ def trace(
 
     settings = connected(read_settings())
     with connect(settings.database_url.get_secret_value()) as database:
-        story = story_of(database, what, keyring(settings))
+        try:
+            story = story_of(database, what, keyring(settings))
+        except HubError as unknown:
+            hint = "look for a control id (MSH-10), the id that `hie send` printed, or FACILITY/KEY; the journal may be seconds behind"
+            raise HubError(unknown.code, hint) from None
     if as_json:
         print(to_json(story.as_dict()).decode())
     else:
-        out.print(story.text(), markup=False)
+        out.print(story.text(out.width), markup=False)
 
 
 # --- reconcile --------------------------------------------------------------------------------------------------------
@@ -124,6 +129,21 @@ def ledger_totals(settings: Settings) -> dict[str, Any]:
     return totals(settings)
 
 
+def ledger(as_json: AsJson = False) -> None:
+    """What the default payer's ledger adds up to, in VND, over the newest revision of each claim; cancelled ones left out.
+
+    Example: hie ledger
+    """
+    settings = read_settings()
+    found = ledger_totals(settings)
+    if as_json:
+        print(to_json(found).decode())
+        return
+    counts = ", ".join(f"{name} {found[name]}" for name in ("claims", "accepted", "rejected", "lines", "findings"))
+    out.print(f"{counts}\nclaimed (t_bhtt) {found['t_bhtt']:,.2f} VND, granted (t_bhtt_gd) {found['t_bhtt_gd']:,.2f} VND")
+    out.print(f"tables: {settings.ledger}")
+
+
 # --- replay -----------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +180,9 @@ def replay(
         producer.publish_blocking([Out("replay.v1", str(request["id"]), Wire(settings.registry_url).pack("replay.v1", request))])
     finally:
         producer.close()
-    out.print(f"asked for replay {request['id']}; the gate carries it out, and `hie trace` shows it")
+    out.print(
+        f"asked for replay {request['id']}; the gate carries it out, and `hie trace` of a message shows its events written again"
+    )
 
 
 # --- parked -----------------------------------------------------------------------------------------------------------
@@ -178,10 +200,14 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         print(to_json(rows).decode())
         return
-    table = Table("topic", "key", "code", "waiting", "since", title=f"{len(rows)} keys parked")
-    for row in rows:
-        table.add_row(row["topic"], row["key"], row["code"], str(row["waiting"]), f"{row['since']:%Y-%m-%d %H:%M}")
-    out.print(table)
+    out.print(f"{len(rows)} keys parked")
+    for row in rows:  # no table: topic and key must be whole, to be copied
+        since = row["since"].astimezone(VIETNAM)
+        why = ERRORS[row["code"]].en if row["code"] in ERRORS else ""
+        out.print(f"\n{row['topic']} {row['key']}\n    {row['code']}  [dim]{why}[/]")
+        out.print(f"    {row['waiting']} waiting since {since:%d/%m/%Y %H:%M} · hie trace {row['event_id']}")
+    if rows:
+        out.print("\nCause gone: hie parked release TOPIC KEY --reason … · never: hie parked discard TOPIC KEY --reason …")
 
 
 @parked_app.command("release")
@@ -209,7 +235,12 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
             count = act(database, producer, Wire(settings.registry_url), topic, key, by=getpass.getuser(), reason=reason)
     finally:
         producer.close()
-    out.print(f"{count} events {action}d")
+    if not count:
+        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key; see `hie parked list`")
+    again = (
+        "; what still has its cause parks again, see `hie parked list`" if action == "release" else "; what waited behind goes on"
+    )
+    out.print(f"{count} {'event' if count == 1 else 'events'} {action}{'d' if action.endswith('e') else 'ed'}{again}")
 
 
 # --- status -----------------------------------------------------------------------------------------------------------
@@ -229,6 +260,7 @@ def status(as_json: AsJson = False) -> None:
     for name, row in found["services"].items():
         table.add_row(name, f"[green]{row['pid']}[/]" if row["alive"] else "[red]not running[/]", row["at"])
     out.print(table)
+    out.print(f"Kafka {found['kafka']} · registry {found['registry']}\nledger {settings.ledger} · logs {settings.logs}")
     out.print(f"brokers: {found['brokers']}; {found['durability']}")
     out.print(
         f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
@@ -240,10 +272,11 @@ def _status(settings: Settings) -> dict[str, Any]:
     from confluent_kafka.admin import AdminClient
 
     from hub.journal.consumer import caught_up
-    from hub.services import facts_of
+    from hub.services import facts_of, service_names
     from hub.store.database import connect
 
-    names = sorted(path.stem for path in (settings.data_dir / "run").glob("*.json"))
+    seen = {path.stem for path in (settings.data_dir / "run").glob("*.json")}
+    names = sorted(seen | set(service_names())) if seen else []  # a service that is down left no file; elsewhere run none of ours
     services = {}
     for name in names:
         facts = facts_of(settings, name)
@@ -268,6 +301,8 @@ def _status(settings: Settings) -> dict[str, Any]:
     messages, events, parked, dead_letters = (row[0] if row else 0 for row in counts)
     return {
         "services": services,
+        "kafka": settings.kafka_bootstrap,
+        "registry": settings.registry_url,
         "brokers": brokers,
         "durability": "acknowledged means held by two brokers of three"
         if brokers >= 3

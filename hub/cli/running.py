@@ -48,7 +48,7 @@ def keyring(settings: Settings) -> Keyring:
 def connected(settings: Settings) -> Settings:
     """The settings with what they leave empty taken from the hub that runs on this data folder.
 
-    Raises: HubError(NOT_FOUND) when no hub runs and the settings name no servers.
+    Raises: HubError(NOT_RUNNING) when no hub runs and the settings name no servers.
     """
     named = {
         "kafka_bootstrap": settings.kafka_bootstrap,
@@ -60,7 +60,7 @@ def connected(settings: Settings) -> Settings:
 
         found = find(settings)
         if found is None:
-            raise HubError("NOT_FOUND", "no hub runs on this data folder; start one with `hie up`")
+            raise HubError("NOT_RUNNING", "no hub runs on this data folder")
         named = {name: value or getattr(found, name) for name, value in named.items()}
     update: dict[str, object] = {**named, "database_url": SecretStr(named["database_url"]), "key_secret": key_secret(settings)}
     return settings.model_copy(update=update)
@@ -74,6 +74,29 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> None:
     created = apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url))
     migrate(settings.database_url.get_secret_value())
     say(f"topics, schemas and tables are there ({created} topics created)")
+
+
+def check_ports(settings: Settings) -> None:
+    """Raises: HubError(PORT_TAKEN) when another program has a port of the listeners; better said before all else starts."""
+    from hub.stack import find
+    from hub.stack.ports import Ports
+
+    if find(settings) is not None:  # a hub of this folder has them, and `stack.start` says so
+        return
+    ports = Ports()
+    try:
+        for name in ("mllp_port", "http_port", "inbox_port"):
+            ports.take(getattr(settings, name), f"HIE_{name.upper()}")
+    finally:
+        ports.release()
+
+
+def check_dialects() -> None:
+    """Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
+    from adapters.dialects.profile import dialect_names, load_dialect
+
+    for name in dialect_names():
+        load_dialect(name)
 
 
 def hand_down(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Every setting of the hub, in one typed model, read once from the environment (`HIE_…`) by the command line."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
@@ -89,10 +90,11 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _names_are_known(cls, values: dict[str, object]) -> dict[str, object]:
-        known = {f"HIE_{name}".upper() for name in cls.model_fields}
+        known = {f"HIE_{name}".upper() for name in cls.model_fields} | {"HIE_TOKEN"}  # a sender's, of `hie send` and `hie inbox`
         unknown = sorted(name for name in os.environ if name.startswith("HIE_") and name not in known)
         if unknown:
-            raise ValueError(f"no such setting: {', '.join(unknown)}")
+            near = get_close_matches(unknown[0], known, 1)
+            raise ValueError(f"no such setting: {', '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
         return values
 
     @model_validator(mode="after")
@@ -119,8 +121,8 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # the model checks them
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() if first["loc"] else "settings"
-        raise HubError("SETTING_WRONG", f"{name}: {first['msg']}") from None
+        name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() + ": " if first["loc"] else ""
+        raise HubError("SETTING_WRONG", name + first["msg"].removeprefix("Value error, ")) from None
 
 
 def to_environment(settings: Settings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
+from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 
@@ -32,6 +33,8 @@ _ROUTED: Final = (
     "claim-decision.v1",
 )
 _SHOWN: Final = 20
+_WIDE: Final = 110  # columns that the table needs
+_TITLE: Final = "Books by sender and day · Sổ đối chiếu theo bên gửi và ngày"
 
 NAMES: Final[Mapping[str, tuple[str, str]]] = {
     "message-without-verdict": ("messages neither translated, refused nor quarantined", "bản tin chưa có kết luận"),
@@ -112,7 +115,8 @@ class Books:
 
     def text(self, width: int | None = None) -> str:
         """For people. width: of the page; that of the terminal when omitted."""
-        parts: list[RenderableType] = [_table(self.rows)]
+        page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
+        parts: list[RenderableType] = [_table(self.rows)] if page.width >= _WIDE else [_lines(self.rows)]
         for one in self.differences:
             english, vietnamese = NAMES[one.name]
             shown = ", ".join(one.ids) + (" …" if one.count > len(one.ids) else "")
@@ -123,24 +127,39 @@ class Books:
             )
         if self.dead_letters_all > len(self.dead_letters):
             parts.append(f"… {self.dead_letters_all} dead letters in all")
-        page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
         with page.capture() as captured:
             page.print(*parts, sep="\n")
         return captured.get().rstrip()
 
 
 def _table(rows: tuple[BookRow, ...]) -> Table:
-    table = Table(title="Books by sender and day · Sổ đối chiếu theo bên gửi và ngày")
+    table = Table(title=_TITLE, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     columns = ("received", "translated", "refused", "quarantined", "events", "nobody", "parked", "addressed")
     table.add_column("day", no_wrap=True)
     table.add_column("sender")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     table.add_column("states")
     for row in rows:
-        states = ", ".join(f"{name} {row.states[name]}" for name in (*STATES, "") if row.states.get(name))
-        table.add_row(row.day.isoformat(), row.sender, *(str(getattr(row, name)) for name in columns), states)
+        table.add_row(row.day.isoformat(), row.sender, *(str(getattr(row, name)) for name in columns), _states(row))
     return table
+
+
+def _lines(rows: tuple[BookRow, ...]) -> str:
+    """The same for a narrow window."""
+    text = [_TITLE]
+    for row in rows:
+        text.append(f"{row.day.isoformat()}  {row.sender}")
+        text.append(
+            f"  received {row.received} = translated {row.translated} + refused {row.refused} + quarantined {row.quarantined}"
+        )
+        text.append(f"  events {row.events}, of them for nobody {row.nobody}, parked or given up {row.parked + row.dead}")
+        text.append(f"  deliveries {row.addressed}: {_states(row) or 'none'}")
+    return "\n".join(text)
+
+
+def _states(row: BookRow) -> str:
+    return ", ".join(f"{name} {row.states[name]}" for name in (*STATES, "") if row.states.get(name))
 
 
 def reconcile(database: Connection[TupleRow]) -> Books:

@@ -55,12 +55,12 @@ class Story:
 
     def text(self, width: int | None = None) -> str:
         """For people. width: of the page; that of the terminal when omitted."""
-        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}", title_justify="left")
-        for name in ("giờ · time", "bước · step", "nội dung · what", "mã · id"):
-            table.add_column(name, overflow="fold")
-        for step in self.steps:
-            at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S.%f")[:-3]
-            table.add_row(at, _LABELS[step.kind], step.what, step.id)
+        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}", title_justify="left", box=None)
+        for name in ("giờ · time", "bước · step", "nội dung, mã · what, id"):
+            table.add_column(name, overflow="fold", header_style="bold")
+        for step in self.steps:  # an id has a line of its own: whole, to be copied, in a window of 80 columns too
+            at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y\n%H:%M:%S.%f")[:-3]
+            table.add_row(at, _LABELS[step.kind], f"{step.what}\n{step.id}")
         page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
         with page.capture() as captured:
             page.print(table)

@@ -107,7 +107,7 @@ def _again(topic: str, key: str, partition: int, offset: int, value: bytes) -> O
 
 
 def waiting(database: Database) -> list[dict[str, Any]]:
-    """One row a parked key: topic, key, code (why its oldest event waits), waiting (events), since."""
+    """One row a parked key: topic, key, code (why its oldest event waits), event_id (of that one), waiting (events), since."""
     with database.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_WAITING).fetchall()
 
@@ -187,7 +187,8 @@ where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offse
 """
 _VALUES: Final = "select partition, record_offset, value from parked where topic = %s and key = %s and state = 'PARKED'"
 _WAITING: Final = """
-select topic, key, (array_agg(code order by record_offset))[1] as code, count(*) as waiting, min(parked_at) as since
+select topic, key, (array_agg(code order by record_offset))[1] as code, (array_agg(event_id order by record_offset))[1] as event_id,
+       count(*) as waiting, min(parked_at) as since
 from parked where state = 'PARKED' group by topic, key order by since
 """
 _DISCARD: Final = """

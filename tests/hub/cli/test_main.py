@@ -37,14 +37,21 @@ def test_an_error_is_one_sentence_in_two_languages_and_exit_code_2(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert "no hub runs on this data folder" in done.stderr
-    assert "Hub không có gì với mã này" in done.stderr
+    assert "NOT_RUNNING" in done.stderr
+    assert "`hie up`" in done.stderr
+    assert "không chạy ở đây" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_an_unknown_setting_is_named():
     done = hie("status", HIE_BROKRES="3")
     assert done.returncode == 2
-    assert "HIE_BROKRES" in done.stderr
+    assert "HIE_BROKRES; did you mean HIE_BROKERS?" in done.stderr
+
+
+def test_a_token_in_the_environment_is_no_unknown_setting(tmp_path):
+    done = hie("inbox", "01004", HIE_TOKEN="x", HIE_DATA_DIR=str(tmp_path))
+    assert "NOT_RUNNING" in done.stderr
 
 
 def test_an_unknown_bench_is_named():

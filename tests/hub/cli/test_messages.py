@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hub.cli.main import app
-from hub.cli.messages import read_ack, translations
+from hub.cli.messages import read_ack, show_inbox, translations
 from hub.contract.places import shipped
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus"
@@ -69,3 +69,24 @@ def test_an_acknowledgement_is_read_with_its_problems():
     assert (answer["ack"], answer["control_id"]) == ("AR", "X1")
     assert answer["problems"][0]["code"] == "TYPE_UNSUPPORTED"
     assert read_ack(b"")["ack"] == ""
+
+
+def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
+    delivery = {
+        "cursor": 7,
+        "delivery_id": "dac9d9b5-fe3b-5ac2-ab7a-76689532232a",
+        "event_id": "2b18d7bc",
+        "record": "hie.Referral",
+    }
+    delivery |= {"lane": "routine", "rule": "referral-to-receiver", "state": "SENT", "code": ""}
+    delivery |= {"queued_at": "2026-11-23T17:50:12.605053+00:00", "body": "MSH|^~\\&|HIE\rRF1|P"}
+    show_inbox("01004", {"deliveries": [delivery]}, body=True)
+    shown = capsys.readouterr().out
+    for part in ("01004: 1 delivery", "24/11 00:50", "Referral (referral-to-receiver)", delivery["delivery_id"], "cursor 7"):
+        assert part in shown
+    assert "MSH|^~\\&|HIE\nRF1|P" in shown
+
+
+def test_an_empty_inbox_of_an_unknown_facility_says_so(capsys):
+    show_inbox("09999", {"deliveries": []}, body=False)
+    assert "not in the directory" in capsys.readouterr().out
