@@ -63,8 +63,8 @@ def birth(value: str) -> str | None:
 
 def moment(value: str) -> str | None:
     """ISO 8601 with the offset of Vietnam, to the second; a day alone begins at midnight."""
-    if len(value) == 14 and value.isdecimal():  # the usual form, the short way
-        iso = f"{value[:4]}-{value[4:6]}-{value[6:8]}T{value[8:10]}:{value[10:12]}:{value[12:]}"
+    if (len(value) == 14 or value[14:] == "+0700") and value[:14].isdecimal():  # the usual forms, the short way
+        iso = f"{value[:4]}-{value[4:6]}-{value[6:8]}T{value[8:10]}:{value[10:12]}:{value[12:14]}"
         try:
             datetime.fromisoformat(iso)
         except ValueError:

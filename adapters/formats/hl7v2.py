@@ -47,6 +47,8 @@ class Segment:
         value = fields[field] if field < len(fields) else ""
         if not value:
             return ""
+        if value.isalnum():  # no delimiter, no escape
+            return value if component == subcomponent == repetition == 1 else ""
         delimiters = self.delimiters
         value = _part(value, delimiters.repetition, repetition)
         value = _part(value, delimiters.component, component)

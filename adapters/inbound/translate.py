@@ -194,11 +194,11 @@ def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     walk.problems += message.problems
     if message.names.count("MSH") > 1:
         raise HubError("SEVERAL_MESSAGES", "MSH[2]")
-    kind = note["message_type"] = message_type(message)
+    kind = note["message_type"]
     if kind not in SUPPORTED:
         raise HubError("TYPE_UNSUPPORTED", "MSH-9")
-    _check_version(walk, message)
-    if not message.control_id:
+    _check_version(walk)
+    if not note["control_id"]:
         walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))
     _check_facility(walk, "MSH-4")
     walk.problems += check(message)
@@ -248,10 +248,11 @@ def _resolve(application: str, _whole: str, facility: tuple[str, ...]) -> tuple[
     return resolve_facility(application, facility)
 
 
-def _check_version(walk: _Walk, message: Message) -> None:
-    if not message.version:
+def _check_version(walk: _Walk) -> None:
+    version = walk.note["version"]
+    if not version:
         walk.problems.append(Problem("FIELD_MISSING", Severity.WARNING, "MSH-12"))
-    elif message.version not in VERSIONS:
+    elif version not in VERSIONS:
         raise HubError("VERSION_UNSUPPORTED", "MSH-12")
 
 
@@ -346,7 +347,8 @@ def _stopped(walk: _Walk, problem: Problem) -> Translation:
 
 
 def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
-    note, problems = walk.note, walk.problems
+    note = walk.note
+    problems = list(dict.fromkeys(walk.problems))  # structure and mapping may have found the same
     if len(problems) > _PROBLEMS_MAX:
         problems = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)[:_PROBLEMS_MAX]
     if events:
