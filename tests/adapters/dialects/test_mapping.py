@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -63,16 +64,25 @@ def test_results_without_numbers_in_one_message_have_keys_of_their_own() -> None
 
 def test_a_remembered_line_gives_what_reading_it_anew_gives() -> None:
     rows = [
-        f"OBX|{n}|NM|GLU^Glucose^L|1|{value}|mmol/L|3.9-6.4|H|||F|||20261123080500" for n, value in enumerate(("5", "6.5"), 1)
+        f"OBX|{set_id}|NM|GLU^Glucose^L|{sub_id}|{value}|mmol/L|3.9-6.4|H|||F|||{observed}||^LE||XN550|{analysed}"
+        for set_id in ("1", "2", "", "?-")
+        for sub_id in ("", "a", "b")
+        for value in ("5", "6.5", "-1", "")
+        for observed, analysed in (("20261123080500", ""), ("20261123", ""), ("", "20261123090000"), ("today", "2026"), ("", ""))
     ]
-    load_dialect("_standard").forms.clear()
-    once = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
-    again = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
-    assert once == again
-    assert [line["gia_tri"] for line in again["observations"]] == ["5", "6.5"]
-    load_dialect("_standard").forms.clear()
-    alone = _map(_oru("OBR|1|P1||GLU", rows[1])).events[0][1]["observations"][0]
-    assert alone == again["observations"][1]
+    forms = load_dialect("_standard").forms
+
+    def anew(row: str) -> dict[str, Any]:
+        forms.clear()
+        return dict(_map(_oru("OBR|1|P1||GLU", row)).events[0][1]["observations"][0])
+
+    alone = [anew(row) for row in rows]
+    forms.clear()
+    for _ in range(2):
+        event = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
+        assert event["observations"] == alone
+        assert encode("hie.LabResult", event) == encode("hie.LabResult", {**event, "observations": alone})
+    assert {line.get("observed_at", "") for line in alone} == {"20261123080500", "20261123", "20261123090000", ""}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.contract.events import schema
 from hub.contract.topics import topics
-from hub.contract.writer import compile_writer
+from hub.contract.writer import Steady, Varied, compile_writer
 
 RECORDS = sorted({topic.record for topic in topics().values()})
 TEXT = st.text(max_size=30)
@@ -71,6 +71,32 @@ def by_fastavro(avro, event):
 def test_the_same_bytes_as_fastavro(record, data):
     event = data.draw(values(schema(record), {}))
     assert compile_writer(schema(record))(event) == by_fastavro(schema(record), event)
+
+
+@given(data=st.data())
+def test_records_that_share_most_fields_are_written_as_if_each_stood_alone(data):
+    avro = schema("hie.LabResult")
+    write = compile_writer(avro)
+    event = data.draw(values(avro, {}).filter(lambda event: event.get("observations")))
+    lines = []
+    for line in event["observations"]:
+        varying = [name for name in ("set_id", "gia_tri", "number", "flags") if name in line]
+        steady = Steady({**line, **dict.fromkeys(varying)}, varying)
+        for value in (line, line | {name: [] if name == "flags" else None for name in varying if name in ("number", "flags")}):
+            varied = Varied(steady)
+            varied.steady = steady
+            varied.update({name: value[name] for name in varying})
+            lines.append((varied, value))
+    assert write(event | {"observations": [varied for varied, _ in lines]}) == write(
+        event | {"observations": [value for _, value in lines]}
+    )
+
+
+@given(data=st.data())
+def test_the_order_in_which_fields_are_named_does_not_matter(data):
+    write = compile_writer(schema("hie.Referral"))
+    event = data.draw(values(schema("hie.Referral"), {}))
+    assert write(dict(reversed(event.items()))) == write(event)
 
 
 def test_the_same_bytes_for_claims_of_full_width():
