@@ -123,7 +123,7 @@ class _Header(Segment):
     def get(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
         if field <= 2:
             return self.fields[field] if component == subcomponent == repetition == 1 else ""
-        return super().get(field, component, subcomponent, repetition)
+        return Segment.get(self, field, component, subcomponent, repetition)
 
     def repetitions(self, field: int) -> list[str]:
         return [self.fields[field]] if field <= 2 else super().repetitions(field)
