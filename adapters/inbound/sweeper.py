@@ -24,7 +24,7 @@ from adapters.inbound.translate import translate
 from hub.access.credentials import Credentials
 from hub.bus import Out, Producer, Wire, consumer, dead_letter, event_out, read_at
 from hub.contract import telemetry
-from hub.contract.errors import HubError
+from hub.contract.errors import HubError, Severity
 from hub.contract.events import VIETNAM, Event, Keyring, new_id, now
 from hub.contract.settings import Settings
 from hub.contract.topics import topic_of, topics
@@ -32,12 +32,13 @@ from hub.store.database import available, connect
 
 REPLAYS: Final = "replay.v1"
 _STAGE: Final = "sweeper"
-_LOCK: Final = 7302  # of several gate processes one sweeps at a time
+_LOCK: Final = 7305  # of several gate processes one sweeps at a time
 _BATCH: Final = 500
 _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
 _WALK_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.25
+_NEVER_WHOLE: Final = frozenset({"FRAME_UNFINISHED", "BYTES_BETWEEN_FRAMES"})
 
 _HALF_WRITTEN: Final = """
     select message_id::text, topic, partition, record_offset,
@@ -149,8 +150,7 @@ class Sweeper:
     def _heal(self, message_id: str, place: tuple[str, int, int], missing: frozenset[str]) -> bool:
         try:
             message = self._read(place)
-            # It was entitled when it came; naming its facility also stands in for an MSH-4 that it left empty.
-            again = self._translate(message, frozenset({message["facility"]}) if message["facility"] else None)
+            again = self._translate(message, self._entitled(message))
         except HubError as stop:
             if stop.retriable:
                 raise
@@ -162,6 +162,17 @@ class Sweeper:
         self._producer.publish_blocking(outs)
         telemetry.message_swept(message_id, len(outs))
         return True
+
+    def _entitled(self, message: Event) -> frozenset[str] | None:
+        """Whom its sender may speak for, with the facility it was taken for: it was entitled to that one when it came.
+
+        All of them, as an envelope may hold records of several. Naming the facility also stands in for an MSH-4 left empty.
+        """
+        own = frozenset({message["facility"]} if message["facility"] else ())
+        credential = self._credentials.of_name(message["sender"])
+        if credential is None:
+            return own or None
+        return None if credential.facilities is None else credential.facilities | own
 
     def _now_ends(self) -> _Ends:
         at = now()
@@ -188,6 +199,8 @@ class Sweeper:
         """Translate again what a `hie.ReplayRequest` names, publish the events, and leave an audit event.
 
         Messages are judged by the sender's credential as it is today. Events that were published before have the same ids.
+        What never was a whole frame is left out: a message cut short would read as one that says less. A message that cannot
+        be read any more, or whose events no topic takes, is told and passed over, so that it holds up no other.
         Returns: messages translated, events published.
         Raises:  HubError, when the brokers or the registry do not answer; the whole request is to be done again then.
         """
@@ -197,9 +210,16 @@ class Sweeper:
             credential = self._credentials.of_name(message["sender"])
             if credential is None:
                 continue
-            again = self._translate(message, credential.facilities)
+            try:
+                again = self._translate(message, credential.facilities)
+                outs = self._outs(again.events)
+            except HubError as stop:
+                if stop.retriable:
+                    raise
+                telemetry.fault(_STAGE, stop.code, stop.where)
+                continue
             count += again.verdict == "translated"
-            batch += self._outs(again.events)
+            batch += outs
             if len(batch) >= _BATCH:
                 self._producer.publish_blocking(batch)
                 published, batch = published + len(batch), []
@@ -223,10 +243,16 @@ class Sweeper:
         filters = [(name, request[name]) for name in ("sender", "facility", "message_type") if request[name]]
         since, until = request["from_at"], request["to_at"]
         for value in self._walk(since):
-            _record, message = self._wire.unpack(value)
+            try:
+                _record, message = self._wire.unpack(value)
+            except HubError as wrong:
+                if wrong.retriable:
+                    raise
+                telemetry.fault(_STAGE, wrong.code, MESSAGES)
+                continue
             in_time = (since is None or message["received_at"] >= since) and (until is None or message["received_at"] < until)
             named = not ids or message["message_id"] in ids
-            if in_time and named and all(message[name] == wanted for name, wanted in filters):
+            if in_time and named and _was_whole(message) and all(message[name] == wanted for name, wanted in filters):
                 yield message
 
     def _walk(self, since: datetime | None) -> Iterator[bytes]:
@@ -260,8 +286,13 @@ class Sweeper:
         return self._wire.unpack(record.value())[1]
 
     def _translate(self, message: Event, facilities: frozenset[str] | None) -> Translation:
-        """The message once more, under its own time, sender and charset, so that its events get the same ids."""
+        """The message once more, under its own time, sender and charset, so that its events get the same ids.
+
+        Raises: HubError(NOT_FOUND) when its bytes are gone, HubError(FRAME_TOO_LARGE) when only its beginning was kept.
+        """
         raw = self._raw_store.get(message["raw_ref"]) if message["raw_ref"] else message["raw"]
+        if len(raw) != message["raw_size"]:
+            raise HubError("FRAME_TOO_LARGE", "kept in part")
         received = Received(
             raw,
             message["received_at"],
@@ -274,7 +305,16 @@ class Sweeper:
         return translate(received, self._keyring)
 
     def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:
-        return [event_out(self._wire, topic_of(record), event) for record, event in events]
+        outs = [event_out(self._wire, topic_of(record), event) for record, event in events]
+        if any(len(out.value) > topics()[out.topic].largest_bytes for out in outs):
+            raise HubError("FRAME_TOO_LARGE", "event")
+        return outs
+
+
+def _was_whole(message: Event) -> bool:
+    """Whether the bytes were a frame or a body of their own, not what a broken link left of one."""
+    ended_by = {problem["code"] for problem in message["problems"] if problem["severity"] == Severity.ERROR}
+    return not ended_by & _NEVER_WHOLE
 
 
 def _values(found: list[Message], open_partitions: set[int]) -> Iterator[bytes]:

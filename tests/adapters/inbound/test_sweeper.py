@@ -8,12 +8,17 @@ import pytest
 from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
+from adapters.formats.claim_xml import write
+from adapters.formats.mllp import Junk
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received
 from adapters.inbound.sweeper import REPLAYS, Sweeper
+from adapters.inbound.translate import unframed
 from hub.access.credentials import Credentials
 from hub.bus import Out, Producer, Wire
+from hub.contract.claim_tables import tables
+from hub.contract.errors import Problem, Severity
 from hub.contract.events import Keyring, new_id, now
 from hub.contract.topics import topics
 from hub.store.database import migrate
@@ -72,7 +77,7 @@ class Bench:
                     message["transport"],
                     message["format"],
                     message["message_type"],
-                    message["control_id"],
+                    message.get("control_id", ""),
                     message["verdict"],
                     message["ack"],
                     Jsonb(message["problems"]),
@@ -139,6 +144,32 @@ def test_a_half_written_message_is_healed_once(bench):
     assert bench.sweeper.sweep() == 0
 
 
+def test_it_sweeps_beside_a_journal_that_runs(bench):
+    from hub.journal.consumer import _LOCK
+
+    bench.journal(bench.write(oru("BESIDE"), events=False))
+    with psycopg.connect(bench.settings.database_url.get_secret_value(), autocommit=True) as journal:
+        journal.execute("select pg_advisory_lock(%s)", (_LOCK,))  # held as long as the journal runs
+        bench.sweeper.sweep()
+        assert bench.sweeper.sweep() == 1
+
+
+def test_an_envelope_of_several_facilities_is_healed_whole(bench):
+    number = secrets.token_hex(6)
+    rows = [{"XML1": [{"MA_LK": number, "MA_CSKCB": code, "STT": "1", "HO_TEN": "MẪU AN"}]} for code in ("01004", "01021")]
+    raw = write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb="01004", ngaylap="20261015")
+    owner = b"<THONGTINDONVI><MACSKCB>01004</MACSKCB></THONGTINDONVI>"
+    raw = raw.replace(owner, b"").replace(b"</GIAMDINHHS>", owner + b"</GIAMDINHHS>")  # named last: each claim names its own
+    message = bench.write(raw, events=False)
+    assert len(message["events"]) == 2
+    bench.journal(message)
+    with bench.border.new_records("claim.v1") as read:
+        bench.sweeper.sweep()
+        assert bench.sweeper.sweep() == 1
+        made = {event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]}
+    assert made == {one["event_id"] for one in message["events"]}
+
+
 def test_nothing_is_swept_while_the_journal_lags_behind(bench):
     bench.journal(bench.write(oru("LAG"), events=False), next_offset=0)
     assert [bench.sweeper.sweep() for _ in range(3)] == [0, 0, 0]
@@ -179,6 +210,30 @@ def test_a_replay_does_not_translate_for_a_sender_whose_credential_is_gone(bench
     request = {"id": "r", "at": now(), "by": "", "reason": "", "sender": "former", "facility": "", "message_type": ""}
     request |= {"message_ids": [message["message_id"]], "from_at": message["received_at"], "to_at": None}
     assert bench.sweeper.replay(request) == (0, 0)
+
+
+def asked(**more):
+    """A replay request, as it is read from its topic."""
+    request = {"id": new_id("test", secrets.token_hex(8)), "at": now(), "by": "", "reason": "", "sender": "", "facility": ""}
+    return request | {"message_type": "", "message_ids": [], "from_at": None, "to_at": None} | more
+
+
+def test_a_replay_leaves_out_what_a_broken_link_left_of_a_message(bench):
+    whole, cut = oru("CUT"), oru("CUT")[:-60]
+    translation = unframed(
+        Received(cut, now(), "mllp", "local"), Junk(cut, len(cut), Problem("FRAME_UNFINISHED", Severity.ERROR))
+    )
+    assert translation.verdict == "quarantined" and cut.count(b"OBR|") == 1 and len(cut) < len(whole)
+    bench.producer.publish_blocking([bench.gate._message_out(translation.message)])
+    assert bench.sweeper.replay(asked(message_ids=[translation.message["message_id"]])) == (0, 0)
+
+
+def test_a_replay_passes_over_a_message_whose_bytes_are_gone(bench):
+    large = oru("LOST") + b"".join(b"ZZZ|%d||%s\r" % (n, secrets.token_hex(500_000).encode()) for n in range(1, 10))
+    lost, kept = bench.write(large, events=False), bench.write(oru("KEPT"), events=False)
+    [held] = list((bench.settings.data_dir / "raw").iterdir())
+    held.unlink()
+    assert bench.sweeper.replay(asked(message_ids=[lost["message_id"], kept["message_id"]])) == (1, 1)
 
 
 def test_a_database_that_is_gone_stops_the_sweeping_and_not_the_gate(make_border):
