@@ -98,7 +98,8 @@ def _meet(heads: dict[str, _Head], entry: Entry) -> tuple[str, str]:
         superseded = head.event_id
         heads[entry.key] = _Head(entry.rank, entry.rank, entry.event_id, entry.content_hash, changed=True)
         return "", superseded
-    return (VOID if entry.rank > head.told else ""), ""
+    # Of the same rank as the head it came with the repeat, in one message: not older, so it is news.
+    return (VOID if head.told < entry.rank < head.rank else ""), ""
 
 
 def _rows(rows: Sequence[tuple[Any, ...]]) -> str:

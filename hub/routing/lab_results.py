@@ -1,5 +1,6 @@
 """Results: to the orderer, and to the facility that a person is referred to."""
 
+import hashlib
 from typing import Any, Final
 
 from hub.contract.events import Event, Keyring, revision_rank
@@ -10,6 +11,13 @@ from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Ou
 _DAYS: Final = 30  # as long as the topic keeps what the fact points to
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
 _CRITICAL: Final = frozenset({"HH", "LL", "AA", ">", "<"})  # HL7 table 0078
+
+
+def side(event: Event) -> str:
+    """Which result of the order: several services come under one number, each corrected and repeated by itself."""
+    service = event.get("service", {})
+    parts = (event.get("filler", ""), service.get("system", ""), service.get("code", "") or service.get("display", ""))
+    return hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).hexdigest()
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:

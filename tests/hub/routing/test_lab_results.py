@@ -112,3 +112,56 @@ def test_an_hiv_result_goes_to_its_orderer_only():
     assert "result-of-person" not in stream_refs
     assert decided(RESULTS, held) == [Nobody("nobody-held-sensitive")]
     assert decided(RESULTS, held, orders(order())) == [TO_ORDERER]
+
+
+# --- several results under one number
+
+
+GLUCOSE, SODIUM = {"service": {"code": "GLU"}}, {"service": {"code": "NA"}}
+
+
+def delivered(hub):
+    """What was delivered, by what it says."""
+    conclusions = {}
+    for one in hub.deliveries.values():
+        _record, event = hub.router.wire.unpack(one["body"]) if one["body"] else ("", {})
+        if one["recipient"] == DISTRICT:
+            conclusions[one["subject_event_id"]] = event["ket_luan"]
+    return sorted(conclusions.values())
+
+
+def panel(minute, glucose, sodium):
+    """Two results of one order in one message, as a laboratory sends a panel."""
+    return [
+        ("hie.LabResult", result(minute=minute, orderer=DISTRICT, ket_luan=text, **service))
+        for service, text in ((GLUCOSE, glucose), (SODIUM, sodium))
+    ]
+
+
+def test_a_correction_beside_an_unchanged_result_of_the_same_order_is_delivered(new_hub):
+    hub = new_hub()
+    hub.send(*panel(1, "5.4", "139"), *panel(2, "5.4", "141"))
+    assert delivered(hub) == ["139", "141", "5.4"]
+
+
+def test_a_panel_said_again_is_a_repeat_of_each_of_its_results(new_hub):
+    hub = new_hub()
+    hub.send(*panel(1, "5.4", "139"), *panel(2, "5.4", "139"))
+    assert delivered(hub) == ["139", "5.4"]
+
+
+def test_one_that_is_late_is_not_taken_for_an_older_one_of_another_service(new_hub):
+    hub = new_hub()
+    first, late, again = panel(1, "5.4", "139"), panel(2, "5.4", "139"), panel(3, "5.4", "139")
+    hub.send(first[0], again[0], late[1])
+    assert delivered(hub) == ["139", "5.4"]
+
+
+def test_two_of_one_service_in_one_message_stand_beside_each_other(new_hub):
+    hub = new_hub()
+
+    def twice(minute, fasting, after):
+        return [("hie.LabResult", result(minute=minute, orderer=DISTRICT, ket_luan=text, **GLUCOSE)) for text in (fasting, after)]
+
+    hub.send(*twice(1, "5.4", "7.0"), *twice(2, "5.4", "9.9"))
+    assert delivered(hub) == ["5.4", "7.0", "9.9"]
