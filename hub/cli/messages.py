@@ -144,7 +144,7 @@ def inbox(
         answer = client.get(base, params=asked)
         page = answer.json()
         if answer.status_code != 200:
-            raise HubError(page.get("code", "NOT_FOUND"), facility)
+            raise HubError(page.get("code", "NOT_FOUND"), page.get("where") or facility)
         if acknowledge and page["deliveries"]:
             done = [{"delivery_id": row["delivery_id"], "state": "ACKNOWLEDGED"} for row in page["deliveries"]]
             client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status()
@@ -233,7 +233,9 @@ def translate(
 def _show(row: dict[str, Any]) -> None:
     colour = {"translated": "green", "refused": "red"}.get(row["verdict"], "yellow")
     events = ", ".join(event["record"].removeprefix("hie.") for event in row["events"])
-    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {row['type']}  {events}")
+    dialect = row["events"][0]["meta"]["source"]["dialect"] if row["events"] else ""
+    by = f"  [dim]by {dialect}.toml[/]" if dialect else ""
+    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {row['type']}  {events}{by}")
     for problem in row["problems"][:_SHOWN]:
         out.print(f"    {problem['severity']} {problem['code']} {problem['path']}  {problem['text']}", style="dim", markup=False)
     if len(row["problems"]) > _SHOWN:

@@ -176,7 +176,14 @@ def _event(row: dict[str, Any]) -> Step:
 
 def _delivery(row: dict[str, Any]) -> Step:
     to = f"→ {row['recipient']}" if row["recipient"] else "—"
-    what = _words(row["record"].removeprefix("hie."), to, f"({row['rule']})", row["lane"], row["state"] or "?", row["code"])
+    what = _words(
+        row["record"].removeprefix("hie."),
+        to,
+        f"({row['rule']})",
+        row["lane"],
+        row["state"] or (row["recipient"] and "?"),
+        row["code"],
+    )
     kind = "delivery" if row["recipient"] else "nobody"
     return Step(row["recorded_at"], kind, str(row["delivery_id"]), what, _facts(row, "delivery_id", "recorded_at"))
 
