@@ -207,6 +207,9 @@ class Inbox:
             if wrong.retriable:
                 raise
             return answer | {"body": None, "problem": _explained(wrong)}
+        except Exception as fault:  # ours to mend: the cursor of this mailbox must not stand still for it
+            telemetry.fault("inbox", "TRANSLATION_FAILED", telemetry.trace_of(fault))
+            return answer | {"body": None, "problem": _explained(HubError("TRANSLATION_FAILED", "body"))}
         return answer | {"body": body}
 
 

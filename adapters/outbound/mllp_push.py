@@ -286,13 +286,19 @@ class Push:
             dialect = dialect_for(self._facility)
             body: bytes = as_hl7(record, event, dialect, now=now(), control_id=identity, receiving_facility=self._facility)
             encode(body)
-        except (HubError, ValueError) as wrong:
-            if isinstance(wrong, HubError) and wrong.retriable:
+        except HubError as wrong:
+            if wrong.retriable:
                 raise
-            code = wrong.code if isinstance(wrong, HubError) else "CHARSET_UNREADABLE"
-            await self._settle(connection, one, "HELD", code)
-            return None
-        return body
+            code = wrong.code
+        except ValueError:  # of `encode`: the text holds what frames end with
+            code = "CHARSET_UNREADABLE"
+        except Exception as fault:  # ours to mend: raised, it would end the process at every start
+            telemetry.fault("push", "TRANSLATION_FAILED", telemetry.trace_of(fault))
+            code = "TRANSLATION_FAILED"
+        else:
+            return body
+        await self._settle(connection, one, "HELD", code)
+        return None
 
     async def _settle(self, connection: AsyncConnection[TupleRow], one: Pending, state: str, code: str) -> None:
         await move(connection, self._mailbox, [one.delivery_id], state, at=now(), channel="mllp", code=code)

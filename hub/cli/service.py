@@ -1,6 +1,7 @@
 """One service in this process, from its name."""
 
 import asyncio
+import sys
 from functools import partial
 
 import uvloop
@@ -16,9 +17,20 @@ def run_service(name: str, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
     name:   gate, mailbox, journal, routing-N or insurer-PAYER.
-    Raises: HubError(NOT_FOUND) for any other name.
+    Raises: HubError(NOT_FOUND) for any other name. A fault that nobody expected ends the process with 1; the log says where
+            it happened, and nothing of what it happened to.
     """
     telemetry.configure(settings.log_level)
+    try:
+        _run(name, settings)
+    except HubError:
+        raise
+    except Exception as fault:
+        telemetry.service_broke(name, fault)
+        sys.exit(1)
+
+
+def _run(name: str, settings: Settings) -> None:
     ready = partial(say_ready, settings, name)
     kind, _, which = name.partition("-")
     if name == "gate":

@@ -8,9 +8,11 @@ A happening of every message is counted always and logged at debug only: a line 
 
 import logging
 import sys
+import threading
 from collections.abc import Mapping
 from functools import cache
-from typing import Final
+from pathlib import PurePath
+from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter, Gauge, generate_latest
@@ -52,6 +54,40 @@ def configure(level: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Libraries) for handler in root.handlers):
+        root.addHandler(_Libraries(logging.WARNING))
+    threading.excepthook = _thread_broke
+
+
+def trace_of(fault: BaseException | None) -> str:
+    """Type of an exception and the lines of code it came through, innermost last; never its text, which may quote a message."""
+    if fault is None:
+        return ""
+    places, trace = [], fault.__traceback__
+    while trace is not None:
+        places.append(f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    cause = f" from {trace_of(fault.__cause__)}" if fault.__cause__ else ""
+    return f"{type(fault).__name__} {' '.join(places)}".strip() + cause
+
+
+class _Libraries(logging.Handler):
+    """What libraries log: who and where, without the text. asyncio and uvicorn write exceptions out, values and all."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fault = record.exc_info[1] if record.exc_info else None
+        where = f"{record.module}:{record.lineno}"
+        _log.warning("library", logger=record.name, severity=record.levelname, where=where, fault=trace_of(fault))
+
+
+def _thread_broke(raised: Any) -> None:
+    _log.error("broken", stage=raised.thread.name if raised.thread else "thread", fault=trace_of(raised.exc_value))
+
+
+def service_broke(stage: str, fault: BaseException) -> None:
+    """A service ends by a fault that nobody expected; whoever keeps it starts it anew."""
+    _log.error("broken", stage=stage, fault=trace_of(fault))
 
 
 def metrics() -> bytes:

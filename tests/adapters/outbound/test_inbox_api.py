@@ -10,6 +10,7 @@ import httpx
 import pytest
 from psycopg import AsyncConnection
 
+from adapters.dialects.render import as_json
 from adapters.outbound.inbox_api import Inbox, build_api
 from adapters.outbound.mailbox import make_days, put, read_delivery
 from adapters.outbound.mllp_push import control_id
@@ -203,6 +204,31 @@ def test_a_body_that_cannot_be_shown_is_told_and_holds_up_nothing(database, own_
     sent, (broken, good) = run(read())
     assert (broken["body"], broken["problem"]["code"]) == (None, "BODY_UNDECODABLE")
     assert good["body"]["meta"]["event_id"] == sent[1]["meta"]["causes"][0]
+
+
+def test_a_body_that_a_fault_of_ours_keeps_from_being_shown_holds_up_nothing(database, own_settings, wire, monkeypatch, capsys):
+    def faulty(record, event):
+        if event["meta"]["event_id"] == broken_id:
+            raise KeyError(event["person"]["ho_ten"])
+        return as_json(record, event)
+
+    async def read():
+        box = unique("A")
+        sent = await fill(own_settings, wire, box, 2)
+        return sent, await page(box, sent[0]["meta"]["causes"][0])
+
+    async def page(box, first):
+        nonlocal broken_id
+        broken_id = first
+        async with api(own_settings, wire) as served:
+            return (await served.client.get(f"/v1/inbox/{box}")).json()["deliveries"]
+
+    broken_id = ""
+    monkeypatch.setattr("adapters.outbound.inbox_api.as_json", faulty)
+    sent, (broken, good) = run(read())
+    assert (broken["body"], broken["problem"]["code"]) == (None, "TRANSLATION_FAILED")
+    assert good["body"]["meta"]["event_id"] == sent[1]["meta"]["causes"][0]
+    assert "KeyError" in (told := "".join(capsys.readouterr())) and "SEN" not in told
 
 
 def test_a_page_is_bounded_in_bytes_but_never_empty(database, own_settings, wire):

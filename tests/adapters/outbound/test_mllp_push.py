@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from adapters.dialects.render import as_hl7
 from adapters.formats.mllp import Decoder, Frame, encode
 from adapters.outbound.mllp_push import (
     Link,
@@ -331,6 +332,30 @@ def test_what_cannot_be_written_is_held_and_the_rest_goes_on(database, own_setti
 
     box = run(push())
     assert [(row[1], row[2]) for row in outbox(database, box)] == [("HELD", "BODY_UNDECODABLE"), ("ACKNOWLEDGED", "")]
+
+
+def test_what_a_fault_of_ours_keeps_from_being_written_is_held_and_the_rest_goes_on(database, own_settings, wire, monkeypatch):
+    made = []
+
+    def faulty(record, event, *arguments, **more):
+        made.append(event["meta"]["event_id"])
+        if event["meta"]["event_id"] == made[0]:
+            raise KeyError(event["person"]["ho_ten"])
+        return as_hl7(record, event, *arguments, **more)
+
+    async def push():
+        box = unique("P")
+        await fill(own_settings, wire, box, 2)
+        async with (
+            listening(lambda _n, control: ack("AA", control)) as recipient,
+            pushing(own_settings, wire, {box: recipient.target}),
+        ):
+            await until(lambda: len(outbox(database, box)) == 2)
+        return box
+
+    monkeypatch.setattr("adapters.outbound.mllp_push.as_hl7", faulty)
+    box = run(push())
+    assert [(row[1], row[2]) for row in outbox(database, box)] == [("HELD", "TRANSLATION_FAILED"), ("ACKNOWLEDGED", "")]
 
 
 def test_what_was_read_over_the_api_is_still_pushed_until_the_recipients_word(database, own_settings, wire):
