@@ -11,6 +11,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -338,7 +339,7 @@ class Producer:
                 group = self._done.popleft()
                 finished.setdefault(group.loop, []).append(group)
             for loop, groups in finished.items():
-                if not loop.is_closed():
+                with suppress(RuntimeError):  # that loop is closed: nobody waits any more, and the others still do
                     loop.call_soon_threadsafe(_settle, groups)
 
     def close(self) -> None:

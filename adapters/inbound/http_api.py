@@ -27,6 +27,7 @@ _HL7: Final = "application/hl7-v2"
 _OPEN_MAX: Final = 256  # requests under way at once; beyond it 503
 _RETRY_AFTER_S: Final = "5"
 _KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
+_HELD_BYTES_MAX: Final = 1024 * 1024 * 1024  # bodies of all requests together; beyond it 503
 
 
 class ProblemView(BaseModel):
@@ -79,12 +80,50 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     408: {"model": Refusal, "description": "The body did not come in time."},
     413: {"model": Refusal, "description": "The message is too large."},
     422: {"model": Answer, "description": "Refused or quarantined; the bytes are kept."},
-    503: {"model": Refusal, "description": "The brokers do not confirm. Nothing was taken: send again after Retry-After."},
+    503: {
+        "model": Refusal,
+        "description": "The brokers do not confirm, or there is no room. Nothing was taken: send again after Retry-After.",
+    },
 }
 
 
-def build_api(settings: Settings, gate: Gate, credentials: Credentials, producer: Producer) -> FastAPI:
-    """The application; it holds no state of its own."""
+class _Room:
+    """Memory for the bodies of all requests under way."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._left = bytes_max
+
+    def take(self, size: int) -> None:
+        """Raises: HubError(OVERLOADED)."""
+        if size > self._left:
+            raise HubError("OVERLOADED", "bodies")
+        self._left -= size
+
+    def give(self, size: int) -> None:
+        self._left += size
+
+
+class _Held:
+    """What one request took of the room."""
+
+    def __init__(self, room: _Room) -> None:
+        self._room, self._size = room, 0
+
+    def take(self, size: int) -> None:
+        """Raises: HubError(OVERLOADED)."""
+        self._room.take(size)
+        self._size += size
+
+    def give_back(self) -> None:
+        self._room.give(self._size)
+        self._size = 0
+
+
+def build_api(
+    settings: Settings, gate: Gate, credentials: Credentials, producer: Producer, *, held_bytes_max: int = _HELD_BYTES_MAX
+) -> FastAPI:
+    """The application; of its own it knows only how many bytes of bodies it holds."""
+    room = _Room(held_bytes_max)
     api = FastAPI(title="hie-hub: messages in", version="1", docs_url="/docs", redoc_url=None)
 
     @api.post("/v1/messages", summary="Send one message", responses=_ANSWERS, openapi_extra=_BODY)
@@ -93,20 +132,22 @@ def build_api(settings: Settings, gate: Gate, credentials: Credentials, producer
         sender = credentials.of_token(_bearer(request), peer)
         if sender is None:
             return _refusal(401, "CREDENTIAL_WRONG", {"WWW-Authenticate": "Bearer"})
+        held = _Held(room)
         try:
             async with asyncio.timeout(settings.frame_wait_s):
-                raw, size = await _read(request, settings.message_bytes_max)
-        except TimeoutError:
-            return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
-        try:
+                raw, size = await _read(request, settings.message_bytes_max, held)
             if size > settings.message_bytes_max:
                 await gate.accept_unframed(_too_large(gate, sender, raw, size))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
             translation = await gate.accept(
                 Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
             )
+        except TimeoutError:
+            return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
         except HubError as stop:
             return _refusal(503, stop.code, {"Retry-After": _RETRY_AFTER_S})
+        finally:
+            held.give_back()
         return _answer(translation, hl7=_HL7 in request.headers.get("accept", ""))
 
     @api.get("/health", summary="The process lives")
@@ -165,14 +206,18 @@ class HttpServer:
             await self._serving
 
 
-async def _read(request: Request, limit: int) -> tuple[bytes, int]:
-    """The body, and its size; of one over the limit only the beginning, and nothing more is read."""
+async def _read(request: Request, limit: int, held: _Held) -> tuple[bytes, int]:
+    """The body, and its size; of one over the limit only the beginning, and nothing more is read.
+
+    Raises: HubError(OVERLOADED) when the requests under way hold too much already.
+    """
     stated = request.headers.get("content-length", "")
     if stated.isdigit() and int(stated) > limit:
         return b"", int(stated)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
+        held.take(len(chunk))
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:

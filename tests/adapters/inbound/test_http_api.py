@@ -1,11 +1,17 @@
 """POST /v1/messages and the pages beside it."""
 
+import asyncio
+
 import httpx
 import pytest
 
 from adapters.formats.hl7v2 import parse
-from adapters.inbound.gate import MESSAGES
-from hub.access.credentials import make_token
+from adapters.inbound.gate import MESSAGES, Gate
+from adapters.inbound.http_api import build_api
+from adapters.inbound.raw_store import RawStore
+from hub.access.credentials import Credentials, make_token
+from hub.bus import Producer, Wire
+from hub.contract.events import Keyring
 from tests.adapters.inbound.conftest import oru
 
 
@@ -108,3 +114,20 @@ def test_health_ready_and_metrics(client):
     client.post("/v1/messages", content=oru("M1"))
     metrics = client.get("/metrics").text
     assert 'hie_messages_received_total{dialect="songhong_his",transport="http",verdict="translated"}' in metrics
+
+
+def test_requests_that_together_hold_too_much_are_asked_to_come_again(prepared, tmp_path):
+    async def ask():
+        producer = Producer(prepared.kafka_bootstrap, wait_s=30)
+        gate = Gate(producer, Wire(prepared.registry_url), Keyring(b"0" * 16), RawStore(tmp_path))
+        api = build_api(prepared, gate, Credentials.open(None), producer, held_bytes_max=1_000)
+        try:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://hub", timeout=60) as client:
+                return [await client.post("/v1/messages", content=oru(f"R{n}", value="5" * n)) for n in (1, 2_000, 2, 3, 4)]
+        finally:
+            gate.close()
+            await asyncio.to_thread(producer.close)
+
+    answers = asyncio.run(ask())
+    assert [answer.status_code for answer in answers] == [200, 503, 200, 200, 200]
+    assert answers[1].json()["code"] == "OVERLOADED" and answers[1].headers["retry-after"]
