@@ -10,7 +10,9 @@ from hub.insurer.ledger import TABLES, files_of
 
 _IN_FORCE: Final = """
     with newest as (
-        select *, row_number() over (partition by key order by version desc, stated_at desc, received_at desc) as place from claims
+        select *, row_number() over (
+            partition by key order by version desc, stated_at desc, received_at desc, kafka_offset
+        ) as place from claims
     ), in_force as (select event_id, t_tongchi_bv, t_tongchi_bh, t_bhtt from newest where place = 1 and action <> 'CANCELLED')
 """
 _TOTALS: Final = f"""{_IN_FORCE}
