@@ -266,7 +266,7 @@ def _summary(settings: Settings) -> bool:
     totals = ledger_totals(settings)
     out.print(
         f"VSS ledger: {totals['claims']} claims in force, {totals['lines']} lines, {totals['findings']} findings; "
-        f"claimed {_money(totals['t_tongchi_bv'])} VND, granted {_money(totals['t_bhtt_gd'])} VND"
+        f"cost {_money(totals['t_tongchi_bv'])} VND, claimed {_money(totals['t_bhtt'])} VND, granted {_money(totals['t_bhtt_gd'])} VND"
     )
     out.print(books.text(out.width))
     out.print("To look further: `hie demo --keep` or `hie up`, then `hie trace 01021/<slip>`, `hie inbox 01021`, `hie status`.")

@@ -44,9 +44,17 @@ def up(
     settings = read_settings()
     check_dialects()
     check_ports(settings)
-    stop = threading.Event()
+    stop, serving = threading.Event(), threading.Event()
+
+    def end(*_: object) -> None:
+        again = stop.is_set()
+        stop.set()
+        if not again and not serving.is_set():  # while it starts: go back at once; a second Ctrl-C must not break the way back
+            _say("stopping …")
+            raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     say = _say
     with stack.start(settings, say) as servers:
         key_secret(settings)
@@ -68,6 +76,7 @@ def up(
             )
             say(f"Kafka {here.kafka_bootstrap} · registry {here.registry_url} · ledger {here.ledger}")
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
+            serving.set()
             while not stop.wait(0.5):
                 servers.check()
                 services.watch()

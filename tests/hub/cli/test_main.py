@@ -1,8 +1,11 @@
 """The command as a person meets it: help with examples, one sentence for an error, exit codes that programs may use."""
 
+import signal
+import socket
 import subprocess
 import sys
 
+import psutil
 import pytest
 from typer.main import get_command
 
@@ -66,3 +69,29 @@ def test_a_new_credential_shows_its_token_once_and_keeps_only_a_hash():
     token = done.stderr.split("token (shown once): ")[1].split()[0]
     assert token not in done.stdout
     assert done.stdout.startswith('[sender.dong-linh-his]\nfacilities = ["01021"]\ntoken_blake2b = "')
+
+
+def test_ctrl_c_while_the_hub_starts_ends_it_at_once_and_leaves_nothing(tmp_path):
+    import os
+
+    ports = {f"HIE_{name}_PORT": "0" for name in ("KAFKA", "REGISTRY", "DATABASE", "MLLP", "HTTP", "INBOX")}
+    environment = {**os.environ, **ports, "HIE_DATA_DIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-m", "hub.cli", "up"], stderr=subprocess.PIPE, text=True, env=environment) as hub:
+        said = hub.stderr
+        assert any(line.startswith("postgres is up") for line in said)
+        hub.send_signal(signal.SIGINT)
+        rest = said.read()
+    assert hub.returncode == 130
+    assert "stopping" in rest
+    assert "the hub is up" not in rest
+    commands_left = [" ".join(found.info["cmdline"] or []) for found in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands_left if str(tmp_path) in command]
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        done = hie("up", HIE_MLLP_PORT=str(other.getsockname()[1]), HIE_DATA_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert "PORT_TAKEN" in done.stderr
+    assert "HIE_MLLP_PORT" in done.stderr
+    assert "starting" not in done.stderr
