@@ -63,7 +63,8 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         return None
     said = sides["issuer"].data
     version, stated_at, received_at = said["revision"]
-    answer = sides["answer"].data if "answer" in sides else {"by": "", "state": ""}
+    # Only the receiver can answer: what others say stands beside it, and never in its place.
+    answers = [sides[name].data["state"] for name in (f"answer/{said['receiver']}", "answer/") if name in sides]
     expired = sides["expired"].data["on"] if "expired" in sides else ""
     return Slip(
         key=key,
@@ -76,7 +77,7 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         expires=date.fromisoformat(said["expires"]),
         revision={"version": version, "stated_at": stated_at, "received_at": datetime.fromisoformat(received_at)},
         persons=said["persons"],
-        answer=answer["state"] if answer["by"] in ("", said["receiver"]) else "",  # only the receiver can answer
+        answer=answers[0] if answers else "",
         arrived="arrived" in sides,
         expired=expired == said["expires"],  # a modified slip outlives the end it had before
     )
@@ -87,7 +88,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
     meta, action = event["meta"], event.get("action", "")
     key, rank = meta["key"], revision_rank(meta["revision"])
     if action in _ANSWERS:
-        return [Fact("referral", key, "answer", rank, {"state": action, "by": event.get("by_facility", "")}, _DAYS)]
+        return [Fact("referral", key, side(event), rank, {"state": action}, _DAYS)]
     if action == "ARRIVED":
         return [Fact("referral", key, "arrived", rank, {"by": event.get("by_facility", "")}, _DAYS)]
     if action == "EXPIRED":
@@ -114,7 +115,9 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 def side(event: Event) -> str:
     """The issuer, who answered, or what happened: a slip said again is a repeat although it was accepted meanwhile."""
     action = str(event.get("action", ""))
-    return "issuer" if action in _STATEMENTS else "answer" if action in _ANSWERS else action.lower()
+    if action in _ANSWERS:
+        return f"answer/{event.get('by_facility', '')}"
+    return "issuer" if action in _STATEMENTS else action.lower()
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:

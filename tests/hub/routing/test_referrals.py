@@ -26,6 +26,13 @@ def test_the_answer_goes_to_the_issuer(action):
     assert decided(TOPIC, referral(action)) == [Deliver(COMMUNE, "answer-to-issuer")]
 
 
+def test_an_answer_of_a_facility_that_is_not_the_receiver_does_not_stand_in_the_place_of_the_receivers(new_hub):
+    hub = new_hub()
+    hub.send(("hie.Referral", referral()), ("hie.Referral", referral("ACCEPTED", minute=9, by_facility=LAB)))
+    hub.send(("hie.Referral", referral("REJECTED", minute=6)), ("hie.LabResult", result(minute=20)))
+    assert (DISTRICT, "result-to-receiver") not in hub.addressed()
+
+
 @pytest.mark.parametrize("code", ["99999", ""])
 def test_a_receiver_that_the_directory_does_not_have_makes_the_slip_wait(code):
     with pytest.raises(HubError) as waits:
