@@ -21,16 +21,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 topics_app = typer.Typer(help="The Kafka topics and their schemas.", no_args_is_help=True)
-app.add_typer(topics_app, name="topics")
 credential_app = typer.Typer(help="Who may send and read.", no_args_is_help=True)
-app.add_typer(credential_app, name="credential")
-operate.add_to(app)
-messages.add_to(app)
+_RUNNING = "The hub"
 
 err = terminal(stderr=True)
 
 
-@app.command()
+@app.command(rich_help_panel=_RUNNING)
 def up(
     routing_workers: Annotated[int, typer.Option(min=1, max=12, help="How many routing workers.")] = 1,
 ) -> None:
@@ -90,7 +87,7 @@ def _say(line: str) -> None:
     err.print(line, soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=_RUNNING)
 def run(name: Annotated[str, typer.Argument(help="gate, routing-1, insurer-vss, mailbox or journal.")]) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
@@ -101,7 +98,7 @@ def run(name: Annotated[str, typer.Argument(help="gate, routing-1, insurer-vss, 
     run_service(name, connected(read_settings()))
 
 
-@app.command("prepare")
+@app.command("prepare", rich_help_panel=_RUNNING)
 def prepare_command() -> None:
     """Topics, schemas and tables as this release wants them; for installations where `hie up` does not do it.
 
@@ -141,7 +138,7 @@ def credential_new(
     print(f'[sender.{name}]\nfacilities = [{codes}]\ntoken_blake2b = "{token_hash}"' + ("\ntest = true" if test else ""))
 
 
-@app.command()
+@app.command(rich_help_panel=_RUNNING)
 def demo(
     keep: Annotated[bool, typer.Option(help="Keep the hub running afterwards, until Ctrl-C.")] = False,
 ) -> None:
@@ -154,7 +151,7 @@ def demo(
     raise typer.Exit(run_demo(read_settings(), keep=keep))
 
 
-@app.command()
+@app.command(rich_help_panel=_RUNNING)
 def bench(
     what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, insurer; all when omitted.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
@@ -166,6 +163,12 @@ def bench(
     from hub.bench import run_benches
 
     run_benches(what or [], seconds)
+
+
+messages.add_to(app)
+operate.add_to(app)
+app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
+app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)
 
 
 def main() -> None:

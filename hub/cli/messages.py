@@ -24,9 +24,9 @@ _OFFLINE = Keyring(b"offline translation, no secret")  # keys made offline are n
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(send)
-    app.command()(inbox)
-    app.command()(translate)
+    app.command(rich_help_panel="A vendor")(send)
+    app.command(rich_help_panel="A vendor")(inbox)
+    app.command(rich_help_panel="A vendor")(translate)
 
 
 # --- send -------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def inbox(
     test: Annotated[bool, typer.Option(help="The test mailbox.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The answer of the inbox API as it is.")] = False,
 ) -> None:
-    """What waits for a facility, in order.
+    """What came for a facility, in order, acknowledged or not.
 
     Example: hie inbox 01004 --format hl7 --body
     """
@@ -158,7 +158,7 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
     """For people: one row a delivery of a page of the inbox API; with their bodies if told."""
     if not page["deliveries"]:
         known = facility in facilities() or facility == "portal"
-        out.print(f"{facility}: nothing waits" + ("" if known else "; this code is not in the directory, seeds/facilities.csv"))
+        out.print(f"{facility}: nothing came" + ("" if known else "; this code is not in the directory, seeds/facilities.csv"))
         return
     count = len(page["deliveries"])
     table = Table(

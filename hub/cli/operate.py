@@ -20,17 +20,19 @@ from hub.journal.reconcile import Books
 out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
 
+_OPERATOR = "An operator"
+
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(ledger)
-    app.command()(trace)
-    app.command()(reconcile)
-    app.command()(replay)
-    app.command()(status)
-    app.add_typer(parked_app, name="parked")
+    app.command(rich_help_panel="An insurer")(ledger)
+    app.command(rich_help_panel=_OPERATOR)(trace)
+    app.command(rich_help_panel=_OPERATOR)(reconcile)
+    app.command(rich_help_panel=_OPERATOR)(replay)
+    app.command(rich_help_panel=_OPERATOR)(status)
+    app.add_typer(parked_app, name="parked", rich_help_panel=_OPERATOR)
 
 
 # --- trace ------------------------------------------------------------------------------------------------------------
