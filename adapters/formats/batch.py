@@ -56,7 +56,7 @@ def read(text: str) -> Batch:
                 problems.append(Problem("BATCH_UNBALANCED", Severity.WARNING, name))
             count = rest.split(separator)[0].strip() if separator else ""
             holds = batches_in_file if name == "FTS" else messages_in_batch
-            if count and (not count.isdecimal() or int(count) != holds):
+            if count and (not count.isdecimal() or len(count) > 19 or int(count) != holds):
                 problems.append(Problem("BATCH_COUNT_MISMATCH", Severity.WARNING, f"{name}-1"))
         stray = _ENVELOPE.sub("", between).strip(_FRAMING)
         if stray:

@@ -101,7 +101,8 @@ class Reader:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Findings about the envelope as a whole; complete after the last HOSO."""
-        if self.soluonghoso == str(self.count) or (self.soluonghoso.isdecimal() and int(self.soluonghoso) == self.count):
+        stated = self.soluonghoso
+        if stated == str(self.count) or (stated.isdecimal() and len(stated) < 20 and int(stated) == self.count):
             return ()
         return (Problem("XML_COUNT_MISMATCH", Severity.WARNING, "SOLUONGHOSO"),)
 

@@ -19,6 +19,7 @@ HEAD, TAIL = "BHS|^~\\&|A\r", "BTS|2\r"
         (HEAD + ORU + ORU + "BTS\r", []),
         (HEAD + ORU + TAIL, [("BATCH_COUNT_MISMATCH", "BTS-1")]),
         (HEAD + ORU + ORU + "BTS|two\r", [("BATCH_COUNT_MISMATCH", "BTS-1")]),
+        (HEAD + ORU + ORU + f"BTS|{'2' * 5_000}\r", [("BATCH_COUNT_MISMATCH", "BTS-1")]),
         (HEAD + ORU, [("BATCH_UNBALANCED", "BHS")]),
         (ORU + ORU + "FTS|0\r", [("BATCH_UNBALANCED", "FTS")]),
         ("hello\r" + ORU, [("OUTSIDE_MESSAGES", "")]),
