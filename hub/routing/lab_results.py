@@ -6,7 +6,7 @@ from typing import Any, Final
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.routing.persons import contradict, lab_refs, person_refs
 from hub.routing.referrals import slip_of
-from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, receiver
+from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, is_open, receiver
 
 _DAYS: Final = 30  # as long as the topic keeps what the fact points to
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
@@ -61,7 +61,9 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
             rules[fact.data["orderer"]] = "result-to-orderer"
         elif fact.kind == "referral-of-person":
             slip = slip_of(fact.id, fact.about)
-            if slip is not None and slip.wants(said, lab):
+            # A slip to a facility that nobody knows waits by itself, and fetches the results when it goes on;
+            # the orderer must not wait with it.
+            if slip is not None and slip.wants(said, lab) and is_open(slip.receiver, moment):
                 rules.setdefault(slip.receiver, "result-to-receiver")
     rules.pop(lab, None)
     outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in sorted(rules)]

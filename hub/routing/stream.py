@@ -162,12 +162,17 @@ class Stream:
     repeat_rule: str = "repeat"
 
 
+def is_open(code: str, moment: Moment) -> bool:
+    """Whether the directory has the facility, and open today."""
+    facility = facilities().get(code)
+    return facility is not None and facility.open_on(moment.today)
+
+
 def receiver(code: str, moment: Moment) -> str:
     """The facility, if the directory has it open today.
 
     Raises: HubError(RECEIVER_UNKNOWN).
     """
-    facility = facilities().get(code)
-    if facility is None or not facility.open_on(moment.today):
+    if not is_open(code, moment):
         raise HubError("RECEIVER_UNKNOWN", "directory")
     return code

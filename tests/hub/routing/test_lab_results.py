@@ -96,6 +96,11 @@ def test_nor_when_it_was_cancelled():
     assert decided(RESULTS, result(), slips(referral("CANCELLED"))) == [Nobody("nobody-result")]
 
 
+def test_a_slip_to_an_unknown_facility_does_not_keep_the_result_from_its_orderer():
+    known = [*orders(order()), *slips(referral(to="99999"))]
+    assert decided(RESULTS, result(), known) == [TO_ORDERER]
+
+
 def test_a_facility_that_ordered_and_receives_is_told_once():
     both = [*orders(order(by=DISTRICT)), *slips(referral())]
     assert decided(RESULTS, result(), both) == [Deliver(DISTRICT, "result-to-orderer")]
