@@ -5,6 +5,8 @@ replicas confirmed. Values are Avro in Confluent's wire format (a zero byte, fou
 """
 
 import asyncio
+import os
+import signal
 import struct
 import threading
 import time
@@ -23,6 +25,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
 
+from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import Event, decode, decode_head, encode, new_id, now, schema_text
 from hub.contract.topics import Topic, topics
@@ -42,9 +45,6 @@ class Out:
     value: bytes
     headers: Headers = field(default_factory=list)
     partition: int = -1
-
-
-# --- the registry -----------------------------------------------------------------------------------------------------
 
 
 class Wire:
@@ -156,7 +156,7 @@ def event_out(wire: Wire, topic: str, event: Event) -> Out:
         ("ce_specversion", b"1.0"),
         ("ce_id", meta["event_id"].encode()),
         ("ce_type", topics()[topic].record.encode()),
-        ("ce_source", f"/facility/{meta['facility']}".encode()),
+        ("ce_source", f"/facility/{meta['key'].partition(':')[0]}".encode()),
         ("ce_time", meta["revision"]["received_at"].isoformat().encode()),
         ("hie_message_id", message.encode()),
         ("traceparent", trace_parent(message, meta["event_id"])),
@@ -244,6 +244,7 @@ class Producer:
                 "queue.buffering.max.kbytes": 256 * 1024,
                 "socket.keepalive.enable": True,
                 "log_level": 2,  # broken links are reported by what fails, not by librdkafka's own lines
+                "error_cb": _end_if_fatal,
             }
         )
         self._done: deque[_Group] = deque()
@@ -349,6 +350,13 @@ class Producer:
         self._poller.join()
 
 
+def _end_if_fatal(error: KafkaError) -> None:
+    """After a fatal error this producer never sends again: end the process cleanly, and whoever watches it starts it anew."""
+    if error.fatal():
+        telemetry.fault("producer", "BROKER_UNAVAILABLE", "fatal")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _settle(groups: list[_Group]) -> None:
     for group in groups:
         group.settle()
@@ -418,9 +426,6 @@ def read_at(bootstrap: str, places: Sequence[tuple[str, int, int]], wait_s: floa
     finally:
         reader.close()
     return found
-
-
-# --- topics -----------------------------------------------------------------------------------------------------------
 
 
 def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda _line: None) -> int:

@@ -15,7 +15,12 @@ from confluent_kafka.admin import AdminClient
 
 from adapters.dialects.render import as_xml
 from adapters.formats.mllp import encode
+from adapters.inbound.received import Received
+from adapters.inbound.translate import translate
+from hub.bus import Out, Producer, Wire
 from hub.cli.messages import read_ack, send_http, send_mllp
+from hub.cli.running import keyring
+from hub.contract.events import now
 from hub.services import address
 from hub.simulate import claims, referrals, results
 from tests.whole_hub import Hub, ledger_rows, senders
@@ -62,7 +67,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    with Hub(tmp_path_factory.mktemp("promises"), workers=3) as running:
+    with Hub(tmp_path_factory.mktemp("promises"), workers=3, sweep_after_s=5) as running:
         yield running
 
 
@@ -155,6 +160,20 @@ def test_the_database_restarts_under_load(hub):
         time.sleep(3)
         hub.stack.restart("postgres")
     load.check(hub, acked)
+
+
+def test_a_half_written_message_heals_itself(hub):
+    """The gate died after the brokers had the message, and before they had its events."""
+    [raw] = referrals(1000 * next(SEED), 1)
+    done = translate(Received(raw, now(), "mllp"), keyring(hub.settings))
+    producer = Producer(hub.settings.kafka_bootstrap, wait_s=10)
+    value = Wire(hub.settings.registry_url).pack("message-received.v1", done.message)
+    producer.publish_blocking([Out("message-received.v1", done.message["facility"], value)])
+    producer.close()
+    [(_, event)] = done.events
+    found = f"select count(*) from journal_delivery where subject_event_id = '{event['meta']['event_id']}'"
+    hub.wait(lambda: hub.sql(found)[0][0] == 1, 90)
+    assert hub.settled().close
 
 
 def test_an_unreadable_message_is_answered_so_that_a_lock_step_sender_goes_on(hub):

@@ -16,7 +16,7 @@ from adapters.inbound.translate import failed, refused, translate
 from hub.bus import Headers, Out, Producer, Wire, event_out
 from hub.contract import telemetry
 from hub.contract.errors import HubError, Severity
-from hub.contract.events import Event, Keyring, now
+from hub.contract.events import Event, Keyring, is_code, now
 from hub.contract.topics import topic_of, topics
 
 MESSAGES: Final = "message-received.v1"
@@ -88,7 +88,12 @@ class Gate:
 
     def prepare(self, received: Received) -> tuple[Translation, list[Out]] | None:
         """Translation and Kafka records of a message; None when that needs what is not there now (registry, disk)."""
-        return self._records(translate(received, self._keyring), received)
+        try:
+            translation = translate(received, self._keyring)
+        except HubError as stop:
+            telemetry.fault("gate", stop.code, stop.where)
+            return None
+        return self._records(translation, received)
 
     def close(self) -> None:
         self._huge.shutdown(wait=False, cancel_futures=True)
@@ -126,7 +131,7 @@ class Gate:
             ("ce_source", f"/sender/{message['sender']}".encode()),
             ("ce_time", message["received_at"].isoformat().encode()),
         ]
-        return Out(MESSAGES, message["facility"], value, headers)
+        return Out(MESSAGES, message["facility"] if is_code(message["facility"]) else "", value, headers)
 
     def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done) -> None:
         if prepared is None:
@@ -145,10 +150,19 @@ class Gate:
         self._producer.send(records, confirmed)
 
     async def _submit_huge(self, received: Received, done: Done) -> None:
-        self._send(await asyncio.get_running_loop().run_in_executor(self._huge, self.prepare, received), done)
+        await self._apart(lambda: self.prepare(received), done)
 
     async def _keep_huge(self, translation: Translation, done: Done) -> None:
-        self._send(await asyncio.get_running_loop().run_in_executor(self._huge, self._records, translation), done)
+        await self._apart(lambda: self._records(translation), done)
+
+    async def _apart(self, work: Callable[[], tuple[Translation, list[Out]] | None], done: Done) -> None:
+        """In a thread; whatever happens there, the link that waits is told."""
+        try:
+            prepared = await asyncio.get_running_loop().run_in_executor(self._huge, work)
+        except Exception:
+            telemetry.fault("gate", "TRANSLATION_FAILED", "huge")
+            prepared = None
+        self._send(prepared, done)
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

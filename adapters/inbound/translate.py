@@ -95,7 +95,8 @@ def translate(received: Received, keyring: Keyring) -> Translation:
     """Read one message.
 
     received: its bytes, with whatever stands around them (framing, BOM, blank lines).
-    Returns:  always: what the message became, and what to answer once that is durable.
+    Returns:  what the message became, and what to answer once that is durable; a fault of ours is an answer too.
+    Raises:   HubError(OVERLOADED) when the machine has no memory, file or disk for it now.
     """
     walk = _Walk(received)
     try:
@@ -106,6 +107,8 @@ def translate(received: Received, keyring: Keyring) -> Translation:
         if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
             return _stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
         return _stopped(walk, Problem(stop.code, Severity.ERROR, stop.where))
+    except (OSError, MemoryError) as passing:  # the machine's trouble, not the message's: it may pass, so nobody is answered
+        raise HubError("OVERLOADED", "translate") from passing
     except Exception as fault:
         return _stopped(walk, _fault(fault))
     walk.problems += mapped.problems

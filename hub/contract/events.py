@@ -144,6 +144,11 @@ def _digest(content: Event) -> str:
     return hashlib.blake2b(orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
+def is_code(facility: str) -> bool:
+    """Whether it has the form of a facility code (MA_CSKCB, or the identifier of 13 digits), so that it may be shown."""
+    return len(facility) in (5, 13) and facility.isascii() and facility.isdigit()
+
+
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """Makes Kafka keys and other hashes of identifiers, which nobody can reverse without the secret."""
@@ -151,8 +156,14 @@ class Keyring:
     secret: bytes = field(repr=False)
 
     def key(self, facility: str, business_key: str, *, test: bool) -> str:
-        """`facility:hash`; test traffic has keys of its own, so that it never stands in the way of real traffic."""
-        return f"{facility}:{self.hash('test' if test else 'real', business_key)}"
+        """`facility:hash`; test traffic has keys of its own, so that it never stands in the way of real traffic.
+
+        A facility that is no code (any text that a sender put there) is hashed with the rest: keys are read by many.
+        """
+        kind = "test" if test else "real"
+        if is_code(facility):
+            return f"{facility}:{self.hash(kind, business_key)}"
+        return f":{self.hash(kind, facility, business_key)}"
 
     def hash(self, *parts: str) -> str:
         """Keyed BLAKE2b-128 of the parts, in hex."""

@@ -61,6 +61,13 @@ def test_a_key_names_the_facility_and_hides_the_business_key():
     assert key != Keyring(b"another secret 16").key("01021", "CT-1", test=False)
 
 
+def test_a_facility_that_is_no_code_is_hidden_too():
+    key = KEYS.key("NGUYEN VAN A", "CT-1", test=False)
+    assert key.startswith(":")
+    assert "NGUYEN" not in key
+    assert key != KEYS.key("TRAN VAN B", "CT-1", test=False)
+
+
 def test_test_traffic_has_keys_of_its_own():
     assert referral(test=True)["meta"]["key"] != referral()["meta"]["key"]
 
