@@ -160,7 +160,7 @@ def test_the_table_of_topics_is_the_topics():
 
 
 def test_nothing_names_a_machine_or_a_registry():
-    pattern = re.compile(r"/work/|/root/|/tmp/|(?:pypi|pythonhosted|maven|npmjs)\.(?:org|com)|repo1\.maven", re.IGNORECASE)
+    pattern = re.compile(r"/(?:work|root|tmp)/|(?:pypi|pythonhosted|maven|npmjs)\.(?:org|com)|repo1\.maven", re.IGNORECASE)
     hits = []
     for path in [*SOURCES, *TESTS, *ROOT.glob("*.*"), *ROOT.rglob("README.md"), ROOT / "Makefile", ROOT / ".ci/run"]:
         if path.is_file() and ".venv" not in path.parts and path != Path(__file__) and pattern.search(path.read_text("utf-8")):
