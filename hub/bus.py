@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka import Producer as _Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec, ResourceType
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from fastavro import parse_schema
@@ -293,8 +293,7 @@ class Producer:
         if not confirmed:
             raise HubError("BROKER_UNAVAILABLE", records[0].topic)
 
-    def publish_blocking(self, records: Iterable[Out]) -> None:
-        """The same for a thread without a loop."""
+    def publish_blocking(self, records: Iterable[Out]) -> None:  # the same for a thread without a loop
         asyncio.run(self.publish(list(records)))
 
     def _enqueue(self, record: Out, group: _Group) -> bool:
@@ -445,7 +444,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
     made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(made) if made else {})
-    _wait_for_leaders(admin)
+    _wait_for_leaders(admin, missing)
     present = [topic for name, topic in topics().items() if name in cluster.topics]
     wanted = [_resource(topic, copies) for topic in present]
     _done(admin.incremental_alter_configs(wanted) if wanted else {})
@@ -457,16 +456,19 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     return len(missing)
 
 
-def _wait_for_leaders(admin: AdminClient, wait_s: float = 30.0) -> None:
-    """A topic just made has no leaders for a moment, and whoever asks then is told that it is not there."""
+def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic], wait_s: float = 30.0) -> None:
+    """A topic just made has no leaders for a moment, and a leader needs another to know that it is one."""
+    newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    places = {TopicPartition(topic.name, number): newest for topic in made for number in range(topic.partitions)}
     deadline = time.monotonic() + wait_s
-    while True:
-        there = admin.list_topics(timeout=10).topics
-        leaders = [[part.leader for part in there[name].partitions.values()] if name in there else [] for name in topics()]
-        if all(one and min(one) >= 0 for one in leaders):
+    while places:
+        try:
+            for answer in admin.list_offsets(places, request_timeout=10).values():
+                answer.result(10)
             return
-        if time.monotonic() > deadline:
-            raise HubError("BROKER_UNAVAILABLE", "topics have no leaders")
+        except KafkaException as early:
+            if time.monotonic() > deadline:
+                raise HubError("BROKER_UNAVAILABLE", "topics have no leaders") from early
         time.sleep(0.1)
 
 
