@@ -85,5 +85,7 @@ def test_several_tellers_take_different_rows(database, own_settings, wire):
             there.close()
             return told
 
-    assert sorted(asyncio.run(tell())) == [1000, 2000, 2000]
+    told = asyncio.run(tell())
+    assert sum(told) == 5000, "each row once; how they share them is the database's affair"
+    assert max(told) <= 2000
     assert database.execute("select count(*) from receipt_outbox").fetchone() == (0,)
