@@ -7,6 +7,8 @@ One TOML file, named by `HIE_CREDENTIALS`, one table a credential:
     token_blake2b = "…"             # hash of its token (`make_token`); absent: no HTTP
     mllp_from    = ["10.1.0.0/16"]  # networks its MLLP links come from; absent: no MLLP
     test         = false            # true: whatever it sends is test traffic
+    gateway_user     = "01004_BV"   # its account of the insurance gateway's calls; absent: none
+    gateway_password = "$argon2id…" # hash of the password as the client sends it (`hie credential gateway`)
 
 Without the file everything that comes from this machine is the sender `local`, which may speak for any facility.
 """
@@ -16,11 +18,12 @@ import hmac
 import ipaddress
 import secrets
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hub.contract.errors import HubError
 
@@ -50,6 +53,19 @@ class Credential:
 LOCAL: Final = Credential("local", None)
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of the insurance gateway's calls.
+
+    user:     as the file writes it; clients may differ in case.
+    password: argon2id hash of what the client sends; "" on a hub without credentials, where any will do.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    credential: Credential
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,6 +73,14 @@ class _Row(BaseModel):
     token_blake2b: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     mllp_from: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     test: bool = False
+    gateway_user: str = Field("", max_length=64)
+    gateway_password: str = Field("", pattern=r"^(\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+)?$")
+
+    @model_validator(mode="after")
+    def _user_has_password(self) -> Self:
+        if bool(self.gateway_user) != bool(self.gateway_password):
+            raise ValueError("gateway_user and gateway_password belong together")
+        return self
 
 
 class _File(BaseModel):
@@ -72,12 +96,18 @@ class Credentials:
     """
 
     def __init__(
-        self, by_token: dict[str, Credential], by_network: list[tuple[Network, Credential]], *, local: bool = False
+        self,
+        by_token: dict[str, Credential],
+        by_network: list[tuple[Network, Credential]],
+        accounts: Sequence[Account] = (),
+        *,
+        local: bool = False,
     ) -> None:
         self._by_token = by_token
+        self._accounts = {account.user.casefold(): account for account in accounts}
         self._by_network = sorted(by_network, key=lambda pair: -pair[0].prefixlen)  # the closest network decides
         self._local = local
-        everyone = [*by_token.values(), *(credential for _, credential in by_network)]
+        everyone = [*by_token.values(), *(who for _, who in by_network), *(account.credential for account in accounts)]
         self._by_name = {credential.name: credential for credential in everyone} | ({"local": LOCAL} if local else {})
 
     @classmethod
@@ -97,6 +127,7 @@ class Credentials:
             raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS {type(wrong).__name__}") from None
         by_token: dict[str, Credential] = {}
         by_network: dict[Network, Credential] = {}
+        accounts: dict[str, Account] = {}
         for name, row in rows.sender.items():
             credential = Credential(name, row.facilities, row.test)
             if row.token_blake2b:
@@ -107,12 +138,16 @@ class Credentials:
                 if network in by_network:
                     raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: network of another sender")
                 by_network[network] = credential
-        return cls(by_token, list(by_network.items()))
+            if row.gateway_user.casefold() in accounts:
+                raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: gateway_user of another sender")
+            if row.gateway_user:
+                accounts[row.gateway_user.casefold()] = Account(row.gateway_user, row.gateway_password, credential)
+        return cls(by_token, list(by_network.items()), list(accounts.values()))
 
     def of_token(self, token: str, address: str = "") -> Credential | None:
         """The owner of a token; None when nobody is. Without a file: `local` for a caller on this machine, token or not."""
         if self._local:
-            return LOCAL if _is_loopback(address) else None
+            return LOCAL if is_loopback(address) else None
         digest = token_hash(token)
         found = None
         for known, credential in self._by_token.items():  # all are compared, in constant time each: no hint in the timing
@@ -123,11 +158,21 @@ class Credentials:
     def of_address(self, address: str) -> Credential | None:
         """The sender whose MLLP links come from this address; None when nobody's do."""
         if self._local:
-            return LOCAL if _is_loopback(address) else None
+            return LOCAL if is_loopback(address) else None
         parsed = _parse(address)
         if parsed is None:
             return None
         return next((who for network, who in self._by_network if parsed.version == network.version and parsed in network), None)
+
+    def of_user(self, user: str, address: str = "") -> Account | None:
+        """The account of the gateway's calls; its password is not looked at. Without a file: any user on this machine."""
+        if self._local:
+            return Account(user, "", LOCAL) if is_loopback(address) else None
+        return self._accounts.get(user.casefold())
+
+    def any_account(self) -> Account | None:
+        """Some account: to spend the same time on a user that nobody has."""
+        return next(iter(self._accounts.values()), None)
 
     def of_name(self, name: str) -> Credential | None:
         """The credential of a name that the hub wrote down earlier, as it is today; None when it is no more."""
@@ -153,6 +198,7 @@ def _parse(address: str) -> Address | None:
     return getattr(parsed, "ipv4_mapped", None) or parsed  # 10.1.2.3 may come as ::ffff:10.1.2.3
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address is this machine's own."""
     parsed = _parse(address)
     return parsed is not None and parsed.is_loopback

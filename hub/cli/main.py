@@ -138,6 +138,31 @@ def credential_new(
     print(f'[sender.{name}]\nfacilities = [{codes}]\ntoken_blake2b = "{token_hash}"' + ("\ntest = true" if test else ""))
 
 
+@credential_app.command("gateway")
+def credential_gateway(
+    name: Annotated[str, typer.Argument(help="Name of the sender, such as song-hong-his.")],
+    user: Annotated[str, typer.Option(help="The account that its client logs in with, such as 01004_BV.")],
+    facility: Annotated[list[str], typer.Option(help="Facility code that it may speak for; repeat for more.")],
+    test: Annotated[bool, typer.Option(help="Everything it sends is test traffic.")] = False,
+) -> None:
+    """Lines for the credentials file: an account of the insurance gateway's calls. Asks for its password, or its MD5 as clients send it.
+
+    Example: hie credential gateway song-hong-his --user 01004_BV --facility 01004
+    """
+    from hub.access.passwords import as_sent, password_hash
+
+    if sys.stdin.isatty():
+        password = typer.prompt("password of the account", hide_input=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        raise HubError("REQUEST_WRONG", "password is empty")
+    codes = ", ".join(f'"{code}"' for code in facility)
+    err.print("add to the file of HIE_CREDENTIALS; where the sender is there already, the last two lines to its table:")
+    lines = (f"[sender.{name}]", f"facilities = [{codes}]", *(["test = true"] if test else []))
+    print("\n".join((*lines, f'gateway_user = "{user}"', f'gateway_password = "{password_hash(as_sent(password))}"')))
+
+
 @app.command(rich_help_panel=_RUNNING)
 def demo(
     keep: Annotated[bool, typer.Option(help="Keep the hub running afterwards, until Ctrl-C.")] = False,

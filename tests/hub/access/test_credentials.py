@@ -84,3 +84,38 @@ def test_a_wrong_file_is_refused_with_the_place_and_never_a_value(open_file, tex
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(HubError, match="SETTING_WRONG"):
         Credentials.open(tmp_path / "none.toml")
+
+
+HASH = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$Wl1yMkuKqqnEOMCmXuuxDQ"
+
+
+def test_an_account_of_the_gateway_is_known_by_its_user_in_any_case(open_file):
+    credentials = open_file(f'[sender.a]\nfacilities = ["01004"]\ngateway_user = "01004_BV"\ngateway_password = "{HASH}"\n')
+    account = credentials.of_user("01004_bv", "203.0.113.9")
+    assert account is not None and (account.user, account.credential.name, account.password) == ("01004_BV", "a", HASH)
+    assert HASH not in repr(account)
+    assert credentials.of_user("01021_BV") is None and credentials.of_name("a") is account.credential
+    assert credentials.any_account() is account
+
+
+def test_without_a_file_any_user_on_this_machine_is_local():
+    credentials = Credentials.open(None)
+    account = credentials.of_user("01004_BV", "127.0.0.1")
+    assert account is not None and account.credential is LOCAL
+    assert credentials.of_user("01004_BV", "10.0.0.1") is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        'gateway_user = "x"',
+        f'gateway_password = "{HASH}"',
+        'gateway_user = "x"\ngateway_password = "5EBE2294ECD0E0F08EAB7690D2A6EE69"',
+        f'gateway_user = "X"\ngateway_password = "{HASH}"\n[sender.b]\ngateway_user = "x"\ngateway_password = "{HASH}"',
+    ],
+    ids=["no password", "no user", "a password that is no argon2id hash", "two accounts of one user"],
+)
+def test_a_wrong_account_stops_the_start_without_a_value(open_file, lines):
+    with pytest.raises(HubError, match="SETTING_WRONG") as wrong:
+        open_file(f"[sender.a]\n{lines}\n")
+    assert "5EBE" not in str(wrong.value) and HASH not in str(wrong.value)

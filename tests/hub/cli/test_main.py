@@ -4,20 +4,22 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 
 import psutil
 import pytest
+from argon2 import PasswordHasher
 from typer.main import get_command
 
 from hub.cli.main import app
 
 
-def hie(*arguments, **environment):
+def hie(*arguments, input=None, **environment):
     import os
 
     return subprocess.run(
         [sys.executable, "-m", "hub.cli", *arguments],
-        capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment},
+        capture_output=True, input=input, text=True, timeout=120, check=False, env={**os.environ, **environment},
     )  # fmt: skip
 
 
@@ -69,6 +71,19 @@ def test_a_new_credential_shows_its_token_once_and_keeps_only_a_hash():
     token = done.stderr.split("token (shown once): ")[1].split()[0]
     assert token not in done.stdout
     assert done.stdout.startswith('[sender.dong-linh-his]\nfacilities = ["01021"]\ntoken_blake2b = "')
+
+
+def test_an_account_of_the_gateway_is_made_from_its_password_or_from_its_md5():
+    from hub.access.passwords import as_sent
+
+    arguments = ("credential", "gateway", "dong-linh-his", "--user", "01021_BV", "--facility", "01021", "--test")
+    for typed in ("mat khau", as_sent("mat khau").lower()):
+        done = hie(*arguments, input=f"{typed}\n")
+        assert done.returncode == 0 and typed not in done.stdout + done.stderr
+        row = tomllib.loads(done.stdout)["sender"]["dong-linh-his"]
+        assert PasswordHasher().verify(row.pop("gateway_password"), as_sent("mat khau"))
+        assert row == {"facilities": ["01021"], "test": True, "gateway_user": "01021_BV"}
+    assert hie(*arguments, input="\n").returncode == 2
 
 
 def test_ctrl_c_while_the_hub_starts_ends_it_at_once_and_leaves_nothing(tmp_path):
