@@ -233,6 +233,8 @@ class Reader:
             name = known.get(child.tag) or known.get(_name(child))
             if name:
                 row[name] = row.get(name) or _text(child)
+            elif _name(child) == "CHUKYDONVI":
+                continue  # a check-in that is sent alone carries the signature inside its table
             elif len(child):
                 below.append(child)
             else:

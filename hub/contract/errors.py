@@ -62,6 +62,9 @@ _ROWS: Final = (
     ErrorCode("FACILITY_NOT_ENTITLED", "207", "AR", False, "This sender may not speak for the facility that the message names.", "Bên gửi không được phép gửi thay cơ sở nêu trong bản tin."),
     ErrorCode("FACILITY_UNKNOWN", "103", "AE", False, "The facility code is not in the directory.", "Mã cơ sở không có trong danh bạ."),
     ErrorCode("CREDENTIAL_WRONG", "207", "AR", False, "The credential is missing or not valid.", "Thiếu thông tin xác thực hoặc thông tin không hợp lệ."),
+    ErrorCode("TLS_REQUIRED", "207", "AR", False, "A password travels with this call, so it is taken over TLS or from this machine only.", "Lời gọi này kèm mật khẩu nên chỉ nhận qua TLS hoặc từ chính máy này."),
+    ErrorCode("TOKEN_EXPIRED", "207", "AR", False, "The token has expired; take a new one.", "Token đã hết hạn; hãy lấy token mới."),
+    ErrorCode("TRIES_EXCEEDED", "207", "AR", True, "Too many failed logins; wait five minutes, then try with the right password.", "Đăng nhập sai quá nhiều lần; hãy đợi năm phút rồi thử lại với mật khẩu đúng."),
     ErrorCode("REQUEST_WRONG", "102", "AR", False, "The request lacks a parameter, or one has a wrong form.", "Yêu cầu thiếu tham số hoặc tham số sai dạng."),
     # contents
     ErrorCode("KEY_MISSING", "101", "AE", False, "The business key of this message type is missing; sender and control id stand in for it.", "Thiếu khóa nghiệp vụ của loại bản tin; hub dùng bên gửi và mã bản tin thay thế."),
@@ -103,6 +106,8 @@ _ROWS: Final = (
     ErrorCode("LEDGER_CONFLICT", "207", "", True, "Another process wrote the same part of the ledger.", "Tiến trình khác đã ghi cùng phần sổ cái."),
     ErrorCode("RECIPIENT_REFUSED", "207", "", False, "The recipient answered the delivery with a refusal.", "Bên nhận từ chối bản tin được giao."),
     ErrorCode("RECIPIENT_UNREACHABLE", "207", "", True, "The recipient does not answer; the delivery waits and is tried again.", "Bên nhận không trả lời; bản tin chờ và sẽ được gửi lại."),
+    ErrorCode("CARD_CHECK_UNSET", "207", "", False, "This hub has no way to the card register (HIE_CARD_CHECK_URL is not set). Check the card on the insurer's portal.", "Hub này chưa nối với hệ thống tra cứu thẻ (chưa đặt HIE_CARD_CHECK_URL). Hãy tra cứu thẻ trên cổng của cơ quan bảo hiểm."),
+    ErrorCode("CARD_CHECK_SILENT", "207", "", True, "The card register does not answer. Try again later, or check the card on the insurer's portal.", "Hệ thống tra cứu thẻ không trả lời. Hãy thử lại sau hoặc tra cứu trên cổng của cơ quan bảo hiểm."),
     # the local stack and settings
     ErrorCode("SETTING_WRONG", "207", "", False, "A setting is unknown or has a wrong value.", "Có cấu hình không rõ hoặc sai giá trị."),
     ErrorCode("PORT_TAKEN", "207", "", False, "Another program listens on a port that the hub needs. Stop it, or set another port.", "Cổng hub cần đã bị chương trình khác dùng. Hãy dừng nó hoặc đặt cổng khác."),

@@ -4,6 +4,7 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,6 +66,11 @@ class Settings(BaseSettings):
     )
     idle_s: float = Field(600.0, gt=0, description="An MLLP link without a byte for this long is closed, in seconds.")
     frame_wait_s: float = Field(60.0, gt=0, description="Longest time from the first byte of a frame to its last, in seconds.")
+    gateway_token_s: float = Field(3600.0, gt=0, description="Lifetime of a token of the insurance gateway's calls, in seconds.")
+    card_check_url: str = Field(
+        "",
+        description="Address of the gateway that answers card checks, such as https://host; https unless on this machine; empty: none.",
+    )
     sweep_after_s: float = Field(
         60.0, gt=0, description="A message whose events are missing for this long is translated again, in seconds."
     )
@@ -101,6 +107,14 @@ class Settings(BaseSettings):
     def _loopback_unless_credentials(self) -> Self:
         if self.credentials is None and self.listen not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("HIE_LISTEN names more than loopback, which needs HIE_CREDENTIALS")
+        return self
+
+    @model_validator(mode="after")
+    def _card_check_is_private(self) -> Self:
+        address = urlsplit(self.card_check_url)
+        near = address.hostname in ("127.0.0.1", "::1", "localhost")
+        if self.card_check_url and not (address.hostname and (address.scheme == "https" or (address.scheme == "http" and near))):
+            raise ValueError("HIE_CARD_CHECK_URL must be https://host, or http:// on this machine")
         return self
 
     @property

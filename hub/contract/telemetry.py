@@ -23,6 +23,9 @@ _EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold."
 _BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined + padding.", ("kind",))
 _LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
 _CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
+_CALLS_REFUSED: Final = Counter(
+    "hie_gateway_calls_refused", "Calls of the insurance gateway that nothing came of.", ("call", "code")
+)
 _UNCONFIRMED: Final = Counter(
     "hie_unconfirmed", "Messages left without acknowledgement: the brokers did not confirm.", ("stage",)
 )
@@ -165,6 +168,11 @@ def link_closed(count: int, reason: str) -> None:
     _CLOSED.labels(reason).inc()
     if reason != "closed":
         _log.info("link_closed", reason=reason)
+
+
+def gateway_call_refused(call: str, code: str) -> None:
+    """A call of the insurance gateway ended before anything was taken: a wrong password, a wrong parameter, brokers away."""
+    _CALLS_REFUSED.labels(call, code).inc()
 
 
 def message_swept(message_id: str, events: int) -> None:
