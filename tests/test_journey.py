@@ -1,14 +1,17 @@
 """The main job end to end on real servers: the demo's story, then all of it again in every way that must change nothing."""
 
+import base64
 import json
 import re
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from hub.cli.demo import DISTRICT, PROVINCE, Story, sample
 from hub.contract.places import shipped
+from hub.services import address
 from tests.whole_hub import Hub
 
 
@@ -153,3 +156,41 @@ def personal_values() -> set[str]:
                 found |= {part for one in fields[5].split("~") for part in (one.split("^")[0],) if len(part) > 4}
                 found |= {part.split("^")[0] for part in (fields[11:12] + fields[13:14])}
     return {value for value in found if len(value) >= 6}
+
+
+def test_a_hospital_moves_from_the_insurance_gateway_by_changing_the_address(hub, told):
+    """Its own client, as it is: token, check-in, claim, the claim again, a wrong one, and what became of them all."""
+    before = hub.settled() and hub.sizes()
+    host, port = address(hub.settings, "gate", "http_port")
+    samples = {name: shipped(f"seeds/messages/_standard/claim-{name}.xml").read_bytes() for name in ("outpatient", "check-in")}
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
+        account = {"username": "01021_BV", "password": "5EBE2294ECD0E0F08EAB7690D2A6EE69"}
+        key = client.post("/api/token/take", data=account).json()["APIKey"]
+        headers = {"accessToken": key["access_token"], "tokenId": key["id_token"], "passwordHash": account["password"]}
+
+        def send(call, raw, kind):
+            form = {"username": account["username"], "loaiHoSo": kind, "maTinh": "01", "maCSKCB": "01021"}
+            form["fileHSBase64"] = base64.b64encode(raw).decode()
+            return client.post(f"/api/qd130/{call}", data=form, headers=headers).json()
+
+        checked_in = send("checkInKcbQd3176", samples["check-in"], "0")
+        taken, again = (send("guiHoSoXmlQD3176", samples["outpatient"], "130") for _ in range(2))
+        wrong = send("guiHoSoXmlQD3176", samples["outpatient"][:500], "130")
+        assert [one["maKetQua"] for one in (checked_in, taken, again, wrong)] == ["200", "200", "200", "201"]
+        hub.wait(lambda: hub.sizes()["messages"] == before["messages"] + 4)
+
+        def ask(call, **fields):
+            query = {"token": key["access_token"], "id_token": key["id_token"], **account, "maCSKCB": "01021", **fields}
+            return client.post(f"/api/egw/{call}", params=query).json()
+
+        times = [one["thoiGianTiepNhan"] for one in (taken, again, wrong)]
+        days = list(dict.fromkeys(f"{at[6:8]}/{at[4:6]}/{at[:4]}" for at in times))  # two, if midnight came between
+        counted = ask("nhanKQTiepNhanHS4210", loaiHoSo="3", tuNgay=days[0], denNgay=days[-1])["dsKQGuiHosoNgay"]
+        assert [sum(row[name] for row in counted) for name in ("tongSo", "soHSThanhCong", "soHSLoi")] == [3, 2, 1]
+        listed = [row for day in days for row in ask("nhanChiTietHSNgay4210", loaiHoSo="3", ngayGui=day)["dsHoSo"]]
+        assert [row["maGiaoDich"] for row in listed] == [one["maGiaoDich"] for one in (taken, again, wrong)]
+        assert [row["maLoi"] for row in ask("nhanChiTietLoiHS4210", maGiaoDich=wrong["maGiaoDich"])["dsLoi"]] == ["201"]
+    assert hub.settled().close
+    assert hub.sizes()["claims"] == before["claims"] + 1, "the claim and its resend are one row of the ledger"
+    story = hie(hub, "trace", again["maGiaoDich"], "--json").stdout
+    assert taken["maGiaoDich"] in story and "claim-to-payer" in story

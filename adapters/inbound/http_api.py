@@ -125,6 +125,7 @@ def build_api(
     """The application; of its own it knows only how many bytes of bodies it holds."""
     room = _Room(held_bytes_max)
     api = FastAPI(title="hie-hub: messages in", version="1", docs_url="/docs", redoc_url=None)
+    api.state.room = room  # for the other ways in on this server
 
     @api.post("/v1/messages", summary="Send one message", responses=_ANSWERS, openapi_extra=_BODY)
     async def post_message(request: Request) -> Response:

@@ -11,7 +11,7 @@ from hub.contract.events import Event
 class Received:
     """The bytes of one message, and who brought them.
 
-    transport:  mllp, http, folder, gateway or replay.
+    transport:  mllp, http, folder, gateway (claims), gateway-check-in or replay.
     sender:     name of the credential; `local` on loopback without credentials.
     facilities: codes that the sender may speak for; None for any.
     test:       the credential is a test credential.

@@ -9,6 +9,7 @@ from typing import Final
 
 from adapters.inbound.gate import Gate
 from adapters.inbound.http_api import HttpServer, build_api
+from adapters.inbound.insurance_gateway import Gateway
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.sweeper import Sweeper
@@ -42,7 +43,10 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-gate")
     gate = Gate(producer, wire, keyring, raw_store)
     listener = MllpListener(settings, gate, credentials)
-    http = HttpServer(build_api(settings, gate, credentials, producer), settings.listen, settings.http_port)
+    api = build_api(settings, gate, credentials, producer)
+    gateway = Gateway(settings, gate, credentials, keyring, api.state.room)
+    gateway.mount(api)
+    http = HttpServer(api, settings.listen, settings.http_port)
     sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials)
     stop = asyncio.Event()
     try:
@@ -60,6 +64,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     finally:
         telemetry.service_stopping("gate")
         await asyncio.gather(listener.stop(_STOP_LIMIT_S), http.stop(_STOP_LIMIT_S))
+        await gateway.close()
         await asyncio.to_thread(sweeper.stop)
         await asyncio.to_thread(producer.close)
         gate.close()
