@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from fastavro import parse_schema, schemaless_writer
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.contract.events import schema
@@ -14,7 +14,8 @@ from hub.contract.topics import topics
 from hub.contract.writer import Steady, Varied, compile_writer
 
 RECORDS = sorted({topic.record for topic in topics().values()})
-TEXT = st.text(max_size=30)
+TEXT = st.text(max_size=12)
+UNHURRIED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def values(avro, known):
@@ -36,9 +37,9 @@ def values(avro, known):
     if logical == "timestamp-micros":
         return st.datetimes(datetime(1969, 1, 1), datetime(2200, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
     if kind == "array":
-        return st.lists(values(avro["items"], known), max_size=3)
+        return st.lists(values(avro["items"], known), max_size=2)
     if kind == "map":
-        return st.dictionaries(TEXT, values(avro["values"], known), max_size=3)
+        return st.dictionaries(TEXT, values(avro["values"], known), max_size=2)
     return {
         "string": TEXT,
         "bytes": st.binary(max_size=30),
@@ -67,12 +68,14 @@ def by_fastavro(avro, event):
 
 
 @pytest.mark.parametrize("record", [record for record in RECORDS if record != "hie.Claim"])
+@UNHURRIED
 @given(data=st.data())
 def test_the_same_bytes_as_fastavro(record, data):
     event = data.draw(values(schema(record), {}))
     assert compile_writer(schema(record))(event) == by_fastavro(schema(record), event)
 
 
+@UNHURRIED
 @given(data=st.data())
 def test_records_that_share_most_fields_are_written_as_if_each_stood_alone(data):
     avro = schema("hie.LabResult")
@@ -92,6 +95,7 @@ def test_records_that_share_most_fields_are_written_as_if_each_stood_alone(data)
     )
 
 
+@UNHURRIED
 @given(data=st.data())
 def test_the_order_in_which_fields_are_named_does_not_matter(data):
     write = compile_writer(schema("hie.Referral"))
