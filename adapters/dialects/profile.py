@@ -25,7 +25,11 @@ _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 _RECORDS: Final[dict[str, Any]] = {
     "person": records.Person,
+    "guardian": records.Guardian,
+    "allergy": records.Allergy,
     "diagnosis": records.Diagnosis,
+    "procedure": records.Procedure,
+    "registration": records.Registration,
     "encounter": records.Encounter,
     "order": records.LabOrder,
     "result": records.LabResult,
@@ -141,7 +145,11 @@ class Profile(_Table):
     facility: FacilityTable
     identifiers: IdentifierTable
     person: Rules
+    guardian: Rules
+    allergy: Rules
     diagnosis: Rules
+    procedure: Rules
+    registration: Rules
     encounter: Rules
     order: Rules
     result: Rules

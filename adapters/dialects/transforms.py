@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -23,6 +24,7 @@ _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01
 _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
+_PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
 
 
@@ -121,6 +123,14 @@ def icd(value: str) -> str:
     return value.strip()
 
 
+def percent(value: str) -> Decimal | None:
+    """0 to 100, with or without a sign of percent, to two places."""
+    number = value.removesuffix("%").strip()
+    if not _PERCENT.fullmatch(number) or (amount := Decimal(number)) > 100:
+        return None
+    return amount.quantize(Decimal("0.01"))
+
+
 def is_one(value: str) -> bool:
     """True for 1 (DG1-15: the main diagnosis)."""
     return value.strip() == "1"
@@ -199,6 +209,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
     "number_not_zero": Transform(number_not_zero, "value"),
     "icd": Transform(icd, "value"),
+    "percent": Transform(percent, "value", "NUMBER_UNPARSABLE"),
     "is_one": Transform(is_one, "value"),
     "full_name": Transform(full_name, "components"),
     "full_name_without_age": Transform(full_name_without_age, "components"),

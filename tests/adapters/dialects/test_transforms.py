@@ -1,5 +1,7 @@
 """The closed list of transforms, each by what it takes and what it leaves."""
 
+from decimal import Decimal
+
 import pytest
 
 from adapters.dialects import transforms
@@ -47,6 +49,12 @@ from adapters.dialects.transforms import TRANSFORMS
         ("icd", "I10", "I10"),
         ("icd", " B20.0 ", "B20.0"),
         ("icd", "44054006", "44054006"),
+        ("percent", "80", Decimal("80.00")),
+        ("percent", "95.5 %", Decimal("95.50")),
+        ("percent", "100", Decimal("100.00")),
+        ("percent", "101", None),
+        ("percent", "-1", None),
+        ("percent", "all", None),
         ("is_one", "1", True),
         ("is_one", "2", False),
         ("full_name", ["Lê", "Bình", "Văn"], "Lê Văn Bình"),
@@ -73,7 +81,7 @@ def test_what_can_fail_says_how_it_is_reported() -> None:
     for name, row in TRANSFORMS.items():
         garbage = "?" if row.kind == "value" else []
         if row.kind == "value" and row.function(garbage) is None:
-            assert row.problem in ("TIME_UNPARSABLE", "CODE_UNKNOWN"), name
+            assert row.problem in ("TIME_UNPARSABLE", "CODE_UNKNOWN", "NUMBER_UNPARSABLE"), name
 
 
 @pytest.mark.parametrize(
