@@ -23,6 +23,7 @@ _IDENTIFIER_TYPES: Final = {
     "BIRTH_CERTIFICATE_NO": "BR",
     "TEMP": "PNT",
 }
+_UNSPECIFIED: Final = "U"  # CX-5, table 0203: a kind that the hub has no name for, and that must not be guessed
 _NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
 _ORDER_CONTROL: Final = {"PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD"}
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
@@ -72,7 +73,7 @@ def identifier_list(identifiers: list[Event] | None) -> Value:
             "",
             "",
             each.get("issuer", "").rpartition("/")[2],  # of VN-CSKCB-01021/BVBM what the hospital itself says
-            _IDENTIFIER_TYPES.get(each.get("type", ""), ""),
+            _IDENTIFIER_TYPES.get(each.get("type", ""), _UNSPECIFIED),
             "",
             each.get("valid_from", ""),
             each.get("valid_to", ""),

@@ -46,12 +46,13 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     return person
 
 
-def read_identifiers(reading: Reading, segment: Segment, fields: Iterable[int], notes: Notes) -> list[Record]:
-    """The identifiers in some fields of CX, such as MRG-1: as they stand, each once."""
+def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes) -> list[Record]:
+    """The identifiers in some fields of CX, such as MRG-1, of some segments: as they stand, each once."""
     collected = _Collected(reading, notes)
-    for field in fields:
-        if segment.field(field):
-            collected.add_list(segment, field)
+    for segment in segments:
+        for field in fields:
+            if segment.field(field):
+                collected.add_list(segment, field)
     return list({(each.get("type"), each.get("issuer"), each["normalised"]): each for each, _ in collected.found}.values())
 
 
@@ -62,7 +63,7 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
         if segment.name == "NK1":
             guardian: Record = {}
             fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, f"person.guardians[{len(found)}].")
-            if identifiers := read_identifiers(reading, segment, (_GUARDIANS_NUMBERS,), notes):
+            if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes):
                 guardian["identifiers"] = identifiers
             if guardian:
                 found.append(guardian)
@@ -200,7 +201,7 @@ def _issuer(kind: str, authority: str, facility: str) -> str:
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"
-    return f"{own}/{authority}" if authority and authority != facility else own
+    return f"{own}/{authority}" if authority and authority not in (facility, own) else own
 
 
 def _list_place(name: str, field: int, number: int) -> str:

@@ -109,19 +109,14 @@ def _number(person: dict[str, Any]) -> str:
 def _numbers(reading: Reading, segments: Sequence[Segment], notes: Notes) -> list[dict[str, Any]]:
     pid = segments[0]
     for field in reading.dialect.identifiers.lists:
-        if found := read_identifiers(reading, pid, (field,), notes):
+        if found := read_identifiers(reading, [pid], (field,), notes):
             return found
     return []
 
 
 def _add_merged(reading: Reading, content: dict[str, Any], segments: Sequence[Segment], notes: Notes) -> None:
-    numbers: list[dict[str, Any]] = []
-    visits: list[str] = []
-    for segment in segments:
-        if segment.name == "MRG":
-            numbers += read_identifiers(reading, segment, _MERGED_NUMBERS, notes)
-            visits += [value for field in _MERGED_VISITS if (value := segment.get(field).strip())]
-    if numbers:
+    merged = [segment for segment in segments if segment.name == "MRG"]
+    if numbers := read_identifiers(reading, merged, _MERGED_NUMBERS, notes):
         content["merged"] = numbers
-    if visits:
+    if visits := [value for segment in merged for field in _MERGED_VISITS if (value := segment.get(field).strip())]:
         content["merged_visits"] = list(dict.fromkeys(visits))

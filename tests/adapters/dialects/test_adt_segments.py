@@ -46,3 +46,16 @@ def test_any_number_of_merged_visits_is_read_again(visits: list[str]) -> None:
     event = stamped("hie.Registration", content | ({"merged_visits": visits} if visits else {}))
     [(_, read)] = read_again(rendered("hie.Registration", event)).events
     assert carried(read) == carried(event)
+
+
+def test_an_identifier_of_a_kind_without_a_name_is_not_guessed_on_the_way_back() -> None:
+    numbers = [
+        {"value": "BN1", "normalised": "BN1", "type": "MRN", "issuer": "VN-CSKCB-01021"},
+        {"value": "X1", "normalised": "X1"},
+    ]
+    event = stamped(
+        "hie.Registration", {"action": "UPDATED", "ma_cskcb": "01021", "number": "BN1", "person": {"identifiers": numbers}}
+    )
+    mapped = read_again(rendered("hie.Registration", event))
+    assert carried(mapped.events[0][1]) == carried(event)
+    assert mapped.problems == []
