@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from fastavro import parse_schema, schemaless_writer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.contract.events import schema
@@ -15,7 +15,6 @@ from hub.contract.writer import Steady, Varied, compile_writer
 
 RECORDS = sorted({topic.record for topic in topics().values()})
 TEXT = st.text(max_size=12)
-UNHURRIED = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def values(avro, known):
@@ -68,14 +67,12 @@ def by_fastavro(avro, event):
 
 
 @pytest.mark.parametrize("record", [record for record in RECORDS if record != "hie.Claim"])
-@UNHURRIED
 @given(data=st.data())
 def test_the_same_bytes_as_fastavro(record, data):
     event = data.draw(values(schema(record), {}))
     assert compile_writer(schema(record))(event) == by_fastavro(schema(record), event)
 
 
-@UNHURRIED
 @given(data=st.data())
 def test_records_that_share_most_fields_are_written_as_if_each_stood_alone(data):
     avro = schema("hie.LabResult")
@@ -95,7 +92,6 @@ def test_records_that_share_most_fields_are_written_as_if_each_stood_alone(data)
     )
 
 
-@UNHURRIED
 @given(data=st.data())
 def test_the_order_in_which_fields_are_named_does_not_matter(data):
     write = compile_writer(schema("hie.Referral"))
