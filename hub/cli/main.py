@@ -39,7 +39,7 @@ def up(
     from hub.services import Services, address, service_names
 
     settings = read_settings()
-    check_dialects()
+    check_dialects(settings)
     check_ports(settings)
     stop, serving = threading.Event(), threading.Event()
 

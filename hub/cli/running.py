@@ -91,10 +91,11 @@ def check_ports(settings: Settings) -> None:
         ports.release()
 
 
-def check_dialects() -> None:
-    """Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
-    from adapters.dialects.profile import dialect_names, load_dialect
+def check_dialects(settings: Settings) -> None:
+    """Read every profile. Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
+    from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 
+    use_vendors(settings.vendors_dir)
     for name in dialect_names():
         load_dialect(name)
 
