@@ -41,6 +41,7 @@ GRADES: Final = {
 _GUESSED: Final = frozenset(
     {"KEY_MISSING", "FACILITY_UNKNOWN", "IDENTIFIER_INFERRED", "CHARSET_DECLARED_WRONG", "SEGMENT_UNREADABLE", "DELIMITERS_ODD"}
 )
+_OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
 _WITH: Final = {"order": ("services",), "observation": ("line",)}  # plans that hold the rest of a section
@@ -103,7 +104,7 @@ class FieldRow:
     name: str
     messages: int
     count: int
-    status: str  # understood, wrong or ignored
+    status: str  # understood, wrong, ignored, or form: a set id and the like
     read: tuple[str, ...]
     ignored: tuple[str, ...]
     shapes: tuple[tuple[str, int], ...]
@@ -144,8 +145,19 @@ class Report:
 
     @property
     def understood(self) -> tuple[int, int]:
-        """Values sent in fields that something reads, and all."""
-        return sum(row.count for row in self.fields if row.read), sum(row.count for row in self.fields)
+        """Values sent in fields that something reads, and all; those of the form left out."""
+        rows = [row for row in self.fields if row.status != "form"]
+        return sum(row.count for row in rows if row.read), sum(row.count for row in rows)
+
+    @property
+    def never_anywhere(self) -> dict[str, tuple[str, ...]]:
+        """What several kinds of event have in common and none of them fills, such as `person.dien_thoai`."""
+        common: dict[str, tuple[str, ...]] = {}
+        for name in (name for row in self.events for name in row.never):
+            having = [row for row in self.events if name in row.never or name in row.filled]
+            if len(having) > 1 and all(row.never.get(name) == having[0].never.get(name, ()) for row in having):
+                common[name] = having[0].never[name]
+        return common
 
 
 def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
@@ -303,9 +315,10 @@ def _fields(samples: Sequence[Sample], dialect: Dialect, findings: Sequence[Find
         place = f"{name}-{number}"
         known = tuple(sorted(kind for kind in what.kinds if (name, number) in read[kind]))
         ignored = tuple(sorted(kind for kind in what.kinds if kind not in known))
-        status = "wrong" if place in wrong else "understood" if known else "ignored"
+        words, datatype = field_name(what.version, name, number)
+        formal = name == "MSH" or datatype == "SI" or (name, number) in _OF_THE_FORM
+        status = "wrong" if place in wrong else "form" if formal else "understood" if known else "ignored"
         shapes, codes = (tuple(each.most_common(_SHOWN)) for each in (what.shapes, what.codes))
-        words = field_name(what.version, name, number).name
         rows.append(FieldRow(place, words, what.messages, what.count, status, known, ignored, shapes, codes))
     return tuple(rows)
 
