@@ -242,7 +242,16 @@ def load_dialect(name: str) -> Dialect:
 
 def load_file(path: Path) -> Dialect:
     """The dialect of a file that stands anywhere; what it extends is found by name. Raises: as `load_dialect`."""
-    return compile_dialect(path.stem, *reversed(_read_file(path, (path.stem,))))
+    if not path.is_file():
+        raise HubError("NOT_FOUND", f"file {path.name}")
+    raw, version = _read_file(path, (path.stem,))
+    return compile_dialect(path.stem, version, raw)
+
+
+def compile_text(name: str, text: str) -> Dialect:
+    """The dialect that a file of this text would be. Raises: as `load_dialect`."""
+    raw, version = _read_text(f"{name}.toml", text, (name,))
+    return compile_dialect(name, version, raw)
 
 
 def read_profile(name: str) -> tuple[dict[str, Any], str]:
@@ -270,11 +279,17 @@ def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
 
 def _read_file(path: Path, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except tomllib.TOMLDecodeError as wrong:
-        raise HubError("SETTING_WRONG", f"{path.name}: {wrong}") from None
+        text = path.read_text("utf-8")
     except UnicodeDecodeError:
         raise HubError("SETTING_WRONG", f"{path.name}: not UTF-8") from None
+    return _read_text(path.name, text, below)
+
+
+def _read_text(where: str, text: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as wrong:
+        raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
     version = str(raw.get("version", ""))
     parent = raw.pop("extends", None)
     if parent is None:

@@ -27,7 +27,7 @@ _ROWS: Final = (
     ("LINE_BREAK_IN_FIELD", "Write \\.br\\ for a line break inside a field.", "Viết \\.br\\ thay cho ngắt dòng trong trường."),
     ("DELIMITERS_ODD", "Write ^~\\& into MSH-2.", "Ghi ^~\\& vào MSH-2."),
     ("ESCAPE_UNKNOWN", "Write a backslash inside text as \\E\\.", "Viết dấu \\ trong văn bản thành \\E\\."),
-    ("FIELD_MISSING", "Fill the field. If you have no such value, nothing is lost; it is only told.", "Điền trường này. Nếu không có giá trị, không mất gì; hub chỉ nhắc."),
+    ("FIELD_MISSING", "Fill the field. Where this is a warning and you have no such value, nothing is lost.", "Điền trường này. Nếu chỉ là cảnh báo và không có giá trị thì không mất gì."),
     ("FIELD_TOO_LONG", "Shorten the value, or send it in the field made for it; the hub kept all of it.", "Rút ngắn giá trị hoặc gửi ở trường phù hợp; hub đã giữ nguyên."),
     ("FIELD_REPEATS", "Send one value, or a segment for each.", "Gửi một giá trị, hoặc mỗi giá trị một đoạn."),
     ("NUMBER_UNPARSABLE", "Send digits with a point (5.6). For words set OBX-2 to ST or TX.", "Gửi chữ số với dấu chấm (5.6). Nếu là chữ, đặt OBX-2 là ST hoặc TX."),

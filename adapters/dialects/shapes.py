@@ -49,5 +49,7 @@ def is_code(value: str) -> bool:
 
 
 def shown_name(value: str) -> str:
-    """Name of an application, facility or file kind as it stands, cut; its shape when a long number is in it."""
-    return shape(value) if _LONG_NUMBER.search(value) else value[:40]
+    """Name of an application or facility as it stands, cut; its shape when a long number is in it."""
+    if _LONG_NUMBER.search(value):
+        return shape(value)
+    return "".join(character if character.isprintable() else "·" for character in value[:40])

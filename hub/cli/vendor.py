@@ -1,5 +1,6 @@
 """What the maker of a vendor's system does: begin a dialect, check samples, accept what comes of them, learn from messages."""
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -10,9 +11,10 @@ from typing import Annotated, Final
 import typer
 
 from adapters.dialects.conformance import Report, Sample, report
-from adapters.dialects.profile import Dialect, load_dialect, load_file
+from adapters.dialects.evidence import Evidence, gather
+from adapters.dialects.profile import STANDARD, Dialect, compile_text, dialect_names, load_dialect, load_file
 from hub.cli.running import check_dialects, terminal
-from hub.cli.vendor_report import show_changes, show_report
+from hub.cli.vendor_report import show_begun, show_changes, show_report
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Keyring, now, to_json
 from hub.contract.places import in_checkout, shipped
@@ -58,6 +60,89 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[str, Path]]:
         for file in found:
             if file.is_file() and not file.name.startswith(".") and (file == path or file.suffix.lower() not in _NO_SAMPLES):
                 yield str(file.relative_to(path)) if file != path else file.name, file
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+@vendor_app.command("new")
+def new(
+    name: Name,
+    extends: Annotated[str, typer.Option(help="The dialect that it differs from.")] = STANDARD,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Folder or file of messages: begin with what they teach.", exists=True)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a dialect: its file, with comments to take away, and a folder for its samples.
+
+    In a checkout the file stands among the hub's own; with HIE_VENDORS_DIR in that folder, samples beside it.
+
+    Example: hie vendor new minhtam_his --from samples/
+    """
+    from adapters.dialects.learn import learn as propose
+    from adapters.dialects.learn import skeleton
+
+    settings = read_settings()
+    check_dialects(settings)
+    if not re.fullmatch(r"[a-z][a-z0-9_]{1,40}", name):
+        raise HubError("REQUEST_WRONG", "NAME: small letters, digits and _, such as minhtam_his")
+    if name in dialect_names():
+        raise HubError("REQUEST_WRONG", f"there is a dialect {name} already: hie vendor check {name}")
+    load_dialect(extends)
+    if source is not None and extends != STANDARD:
+        raise HubError("REQUEST_WRONG", f"--from compares with {STANDARD}; leave --extends out")
+    text = propose(_evidence([source]), name) if source is not None else skeleton(name, extends)
+    profile = _profile_of(settings, name)
+    profile.write_text(text, "utf-8")
+    samples = _samples_of(settings, name)
+    samples.mkdir(parents=True, exist_ok=True)
+    if as_json:
+        print(to_json({"profile": str(profile), "samples": str(samples)}).decode())
+    else:
+        show_begun(out, name, profile, samples, learned=source is not None)
+
+
+# --- learn ------------------------------------------------------------------------------------------------------------
+
+
+def _evidence(paths: Sequence[Path]) -> Evidence:
+    return gather(file.read_bytes() for _, file in _files(paths))
+
+
+@vendor_app.command("learn")
+def learn(
+    paths: Annotated[list[Path], typer.Argument(metavar="FOLDER|FILES", help="Messages, a few hundred if you can.", exists=True)],
+    name: Annotated[str, typer.Option(help="Name of the dialect in the proposal.")] = "learned",
+    as_json: AsJson = False,
+) -> None:
+    """Propose a profile from messages, on standard output: what differs from _standard, each row with its evidence.
+
+    It loads as it stands. No value of a patient is in it: only counts, shapes and codes.
+
+    Example: hie vendor learn samples/ --name minhtam_his > minhtam_his.toml
+    """
+    from adapters.dialects.learn import learn as propose
+
+    check_dialects(read_settings())
+    seen = _evidence(paths)
+    if not seen.messages:
+        raise HubError("NOT_FOUND", "no message of HL7 v2 in these files")
+    text = propose(seen, name)
+    learned = compile_text(name, text)
+    before, after = (report(gather_samples(paths, dialect), dialect).grade for dialect in (load_dialect(STANDARD), learned))
+    if as_json:
+        rows = {"name": name, "messages": len(seen.messages), "grade_standard": before, "grade_learned": after, "profile": text}
+        print(to_json(rows).decode())
+        return
+    print(text, end="")
+    told = terminal(stderr=True)
+    told.print(f"{len(seen.messages)} messages; grade with {STANDARD}: {before}, with this proposal: {after}")
+
+
+def gather_samples(paths: Sequence[Path], dialect: Dialect) -> list[Sample]:
+    """`read_samples` of several files and folders."""
+    return [sample for path in paths for sample in read_samples(path, dialect)]
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The reports of `hie vendor` on a terminal of 80 columns."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -62,7 +63,9 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
     for one in findings[:_SHOWN]:
         colour = "red" if one.severity == "E" else "yellow"
         looks = f"  looks like {one.shape}" if one.shape else ""
-        out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place}[/]  × {one.count}, first in {one.first}")
+        out.print(
+            f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}, first in {one.first}"
+        )
         _line(out, one.en + looks, 4)
         if one.do_en:
             _line(out, f"→ {one.do_en}", 4)
@@ -159,3 +162,27 @@ def _differences(out: Console, one: Change) -> None:
             _line(out, f"{mark} {place}", 9)
         if len(places) > _SHOWN:
             _line(out, f"{mark} … {len(places)} in all", 9, "dim")
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def show_begun(out: Console, name: str, profile: Path, samples: Path, *, learned: bool) -> None:
+    """What was written, and the way from here."""
+    out.print(f"[green]written[/]  {profile}\n[green]made[/]     {samples}{os.sep}\n\nNext:")
+    steps = (
+        (
+            "Read the file: each row has its evidence; complete or delete those with #."
+            if learned
+            else "Say in the file what differs."
+        ),
+        f"Put samples into the folder, without real patients: one .hl7 or .xml a habit, some that must be refused.\n"
+        f"hie vendor check {name} --html report.html",
+        "Name the facility: an alias under [facility] (MSH-3, MSH-4, its code), or a row in the directory.",
+        f"hie vendor accept {name}\nwrites a .json beside each sample; say in its `about` what it shows.",
+    )
+    for number, step in enumerate(steps, 1):
+        first, *more = step.split("\n")
+        out.print(f"{number}. {first}", markup=False)
+        for line in more:
+            _line(out, line, 3)
