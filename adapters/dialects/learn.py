@@ -398,19 +398,25 @@ def _codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
         local = Counter({value: count for value, count in values.items() if value not in raw["codes"][table]})
         if not local:
             continue
-        at = ", ".join(map(place_text, distinct))
-        if len(local) > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in local):
-            looks = _counts(Counter(map(shape, local.elements())), 4)
-            draft.add(
-                f"codes.{table}",
-                f"# {at} holds {local.total()} values that are not in this table, and too varied for codes: {looks}",
-            )
-            continue
-        targets = sorted({target for target in raw["codes"][table].values() if target})
+        _code_rows(draft, table, ", ".join(map(place_text, distinct)), values.total(), local, raw["codes"][table])
+
+
+def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:
+    """Local codes: an official code means itself, a word for a sex that sex; of the others a person has to say it."""
+    targets = sorted({target for target in known.values() if target})
+    sexes = _SEXES if table == "sex" else {}
+    meant = {value: value if value in targets else sexes.get(fold(value), "") for value in local}
+    rest = Counter({value: count for value, count in local.items() if not meant[value]})
+    draft.add(
+        f"codes.{table}", f"# {at}: {local.total()} of {total} values are not in the hub's table; it knows {', '.join(targets)}"
+    )
+    rows = [value for value, _ in local.most_common(40) if meant[value]]
+    if len(rest) > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in rest):
+        looks = _counts(Counter(map(shape, rest.elements())), 4)
+        draft.add(f"codes.{table}", f"# {rest.total()} of them are too varied for codes: {looks}")
+    else:
+        rows += [value for value, _ in rest.most_common(40)]
+    for value in rows:
         draft.add(
-            f"codes.{table}",
-            f"# {at}: {local.total()} of {values.total()} values are not in the hub's table; it knows {', '.join(targets)}",
+            f"codes.{table}", f"{'' if meant[value] else '# '}{_key(value)} = {_text(meant[value] or '?')} # × {local[value]}"
         )
-        for value, count in local.most_common(40):
-            meant = value if value in targets else _SEXES.get(fold(value), "") if table == "sex" else ""
-            draft.add(f"codes.{table}", f"{'' if meant else '# '}{_key(value)} = {_text(meant or '?')} # × {count}")

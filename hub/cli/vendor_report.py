@@ -62,7 +62,7 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
     out.print(f"\n[bold]{title}[/]" + ("" if findings else "  nothing / không có"))
     for one in findings[:_SHOWN]:
         colour = "red" if one.severity == "E" else "yellow"
-        looks = f"  looks like {one.shape}" if one.shape else ""
+        looks = f", looks like {one.shape}" if one.shape else ""
         out.print(
             f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}, first in {one.first}"
         )
