@@ -26,12 +26,12 @@ from hub.contract.errors import ERRORS, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
 GRADES: Final = {
-    "A": ("every sample is translated, and nothing is warned of", "mọi mẫu đều dịch được, không có cảnh báo"),
-    "B": ("every sample is translated; warnings concern the form, nothing is lost or guessed",
-          "mọi mẫu đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
-    "C": ("every sample is translated, but something is lost or guessed: an unreadable value, a missing business key, "
-          "an unknown facility, an untyped identifier, a wrong charset",
-          "mọi mẫu đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
+    "A": ("every sample that should be is translated, and nothing is warned of", "mọi mẫu cần dịch đều dịch được, không có cảnh báo"),
+    "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
+          "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
+    "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
+          "key, an unknown facility, an untyped identifier, a wrong charset",
+          "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
           "cơ sở không rõ, định danh không ghi loại, sai bảng mã"),
     "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
     "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),

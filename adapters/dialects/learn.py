@@ -49,8 +49,7 @@ class Draft:
         parts[1] += "".join(f"\n{row}" for row in self.tables.get("", ()))
         for name, rows in self.tables.items():
             if name:
-                live = any(not row.startswith("#") for row in rows)
-                parts.append("\n".join([f"[{name}]" if live else f"# [{name}]", *rows]))
+                parts.append("\n".join([f"[{name}]", *rows]))
         return "\n\n".join(parts) + "\n"
 
 
@@ -232,10 +231,12 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
             rows.append(f"    {row % _text(named[0][0])}; {named[0][1]} of them name this facility elsewhere")
         else:
             rows.append(f"    # {row % _text('?????')}; write its MA_CSKCB")
+    if rows or notes:
+        draft.add("facility", *notes)
     if any(not row.lstrip().startswith("#") for row in rows):
-        draft.add("facility", *notes, "aliases = [", *rows, "]")
-    elif rows or notes:
-        draft.add("facility", *notes, *(["# aliases = [", *(f"# {row.lstrip(' #')}" for row in rows), "# ]"] if rows else []))
+        draft.add("facility", "aliases = [", *rows, "]")
+    elif rows:
+        draft.add("facility", *(f"# aliases = [{row.lstrip(' #').replace(' },', ' }]', 1)}" for row in rows))
 
 
 # --- identifiers ------------------------------------------------------------------------------------------------------

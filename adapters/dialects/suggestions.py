@@ -105,7 +105,7 @@ def local_tests(seen: Evidence) -> Iterator[str]:
                 names[code][line.get(3, 2)] += 1
                 units[code][line.get(6)] += 1
     if counts:
-        yield f"# {len(counts)} local codes in OBX-3, with their lines: give each test what the country calls it, and take its # away"
+        yield f"# Local codes in OBX-3 ({len(counts)}), with their lines: give each test what the country calls it, and take its # away"
     for code, count in counts.most_common(_TESTS_MAX):
         display, unit = (each[code].most_common(1)[0][0] for each in (names, units))
         called = f", {_plain(display)}" if display and count > 1 else ""

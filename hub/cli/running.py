@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from rich.console import Console
 
+from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
@@ -96,8 +97,12 @@ def check_dialects(settings: Settings) -> None:
     from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 
     use_vendors(settings.vendors_dir)
-    for name in dialect_names():
+    names = dialect_names()
+    for name in names:
         load_dialect(name)
+    for code, facility in facilities().items():
+        if facility.dialect not in names:
+            raise HubError("SETTING_WRONG", f"facilities.csv {code}: no dialect {facility.dialect}, nor one in HIE_VENDORS_DIR")
 
 
 def hand_down(settings: Settings) -> None:

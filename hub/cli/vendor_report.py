@@ -63,10 +63,9 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
     for one in findings[:_SHOWN]:
         colour = "red" if one.severity == "E" else "yellow"
         looks = f", looks like {one.shape}" if one.shape else ""
-        out.print(
-            f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}, first in {one.first}"
-        )
-        _line(out, one.en + looks, 4)
+        out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}")
+        _line(out, f"first in {one.first}{looks}", 4, "dim")
+        _line(out, one.en, 4)
         if one.do_en:
             _line(out, f"→ {one.do_en}", 4)
         _line(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
@@ -119,6 +118,8 @@ def _refused(out: Console, found: Report) -> None:
         out.print(f"  {mark}  {name}  {kind}  {', '.join(codes)}")
     if len(found.refused) > 2 * _SHOWN:
         out.print(f"  … and {len(found.refused) - 2 * _SHOWN} more", style="dim")
+    if found.unexpected:
+        _line(out, "A sample that is right to be refused: `hie vendor accept` writes that down as expected.", 2, "dim")
 
 
 # --- accept -----------------------------------------------------------------------------------------------------------
