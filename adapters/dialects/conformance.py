@@ -48,6 +48,14 @@ _WITH: Final = {"order": ("services",), "observation": ("line",)}  # plans that 
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
+_NOTHING_LOST: Final = (
+    "Nothing is lost: the profile reads it, or no rule needs it. Only its form is not the standard's.",
+    "Không mất gì: hồ sơ đọc được, hoặc không quy tắc nào cần. Chỉ hình thức khác chuẩn.",
+)
+_READ_ALL_THE_SAME: Final = {
+    "TIME_UNPARSABLE": _NOTHING_LOST,
+    "NUMBER_UNPARSABLE": _NOTHING_LOST,
+}  # told by the standard's form alone
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
 
@@ -225,6 +233,10 @@ def _findings(samples: Sequence[Sample]) -> tuple[Finding, ...]:
     for (code, severity, place), where in met.items():
         first, problem = where[0]
         row, (do_en, do_vi) = ERRORS[code], REMEDIES.get(code, ("", ""))
+        if code in _READ_ALL_THE_SAME and not any(
+            event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
+        ):
+            do_en, do_vi = _READ_ALL_THE_SAME[code]
         looks = shape(_value_at(first.message, problem.path))
         messages = len({sample.name for sample, _ in where})
         found.append(Finding(code, severity, place, len(where), messages, first.name, looks, row.en, row.vi, do_en, do_vi))

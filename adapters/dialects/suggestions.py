@@ -40,17 +40,20 @@ class _Candidate(NamedTuple):
 def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, str]]:
     """(section, commented row) for each key, time and facility that no rule finds, the likeliest places first."""
     of_record = {record.__name__: section for section, record in sections().items()}
-    ignored = {row.place: row for row in found.fields if row.status == "ignored"}
+    ignored = {row.place for row in found.fields if row.status == "ignored"}
     for row in found.events:
         section = of_record.get(row.record.removeprefix("hie."))
         if section is None:
             continue
         messages = [one.message for one in samples if one.message and any(record == row.record for record, _ in one.events)]
+        taken: set[str] = set()  # by a key before it
         for name, places in row.never.items():
             fits = _fitting(name)
             if not places or fits is None:
                 continue
-            for one in _ranked(messages, set(ignored), fits, distinct=name in _KEYS)[:_SHOWN]:
+            likely = [one for one in _ranked(messages, ignored, fits, distinct=name in _KEYS) if one.place not in taken][:_SHOWN]
+            taken |= {one.place for one in likely}
+            for one in likely:
                 told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
                 yield section, f'# {name} = "{one.place}" # {", ".join(places)} hold nothing; here {told}'
 

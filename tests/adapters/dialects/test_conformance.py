@@ -12,7 +12,7 @@ from adapters.dialects import conformance
 from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
 from adapters.dialects.paths import read_place
-from adapters.dialects.profile import Dialect, load_dialect
+from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.dialects.remedies import REMEDIES
 from adapters.dialects.shapes import is_code, shape, shown_code
 from adapters.formats.charset import decode
@@ -119,6 +119,16 @@ def test_problems_at_one_place_are_one_finding_with_its_remedy() -> None:
     assert (one.do_en, one.do_vi) == REMEDIES["TIME_UNPARSABLE"]
     [row] = [each for each in found.fields if each.place == "PID-7"]
     assert row.status == "wrong"
+
+
+def test_what_only_the_standard_finds_odd_is_told_to_be_no_loss() -> None:
+    mine = compile_text(
+        "mine", 'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = { from = "PID-7", as = "day_first" }\n'
+    )
+    found = report([visit(VISIT.replace("19900102", "02/01/1990"), dialect=mine)], mine)
+    [one] = found.findings
+    assert (found.grade, one.code) == ("B", "TIME_UNPARSABLE")
+    assert one.do_en.startswith("Nothing is lost")
 
 
 def test_every_remedy_belongs_to_an_error() -> None:

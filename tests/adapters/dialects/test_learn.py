@@ -90,7 +90,7 @@ def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:
     raws = [path.read_bytes() for path in cases(FOLDER / "anhduong_lis")]
     mine, stated, text = learned(raws)
     assert (mine.charset, stated["send"]["terminator"], stated["send"]["version"]) == ("tcvn3", "lf", "2.3.1")
-    assert "tests" not in stated
+    assert stated["tests"] == {}
     assert re.search(r'^# GLU = \{ code = "", system = "LN" \} # × 2, Glucose, mmol/L$', text, re.MULTILINE)
 
 
@@ -150,7 +150,7 @@ def test_a_field_that_holds_names_where_codes_belong_gives_no_codes() -> None:
         for number, name in enumerate(["Hoa", "Minh", "Lan", "Tuấn", "Sơn", "Hải"])
     ]
     _, stated, text = learned(raws)
-    assert "sex" not in stated.get("codes", {})
+    assert stated["codes"]["sex"] == {}
     assert "6 of them are too varied for codes: Aaa × 4, Aaaa × 2" in text
     assert not re.search("Hoa|Minh|Lan|Tuấn", text)
 
@@ -165,6 +165,19 @@ def test_a_doctor_whose_name_stands_where_the_code_belongs() -> None:
     mine, stated, _ = learned(raws)
     assert stated["order"]["ma_bac_si"] == ["ORC-12[LN]", "ORC-12.2", "OBR-16", "PV1-8"]
     assert events(raws[0], mine)[0][1]["ma_bac_si"] == "bs.hoa"
+
+
+def test_times_that_no_rule_reads_get_the_transform_that_reads_them() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^^MR||A^B||{born}\rPV1|1|O\r").encode()
+        for number, born in enumerate(["02/01/1990", "31/12/2001", "1/2/1985"])
+    ]
+    mine, stated, text = learned(raws)
+    assert stated["person"]["ngay_sinh"] == {"from": "PID-7", "as": "day_first"}
+    assert "3 of 3 are unread: 99/99/9999 × 2, 9/9/9999 × 1" in text
+    assert events(raws[0], mine)[0][1]["person"]["ngay_sinh"] == "199001020000"
+    unknown = [raw.replace(b"/", b"_") for raw in raws]
+    assert "no transform reads them" in learned(unknown)[2]
 
 
 def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
@@ -186,7 +199,7 @@ def test_a_key_that_stands_elsewhere_is_suggested_with_its_evidence() -> None:
         for number in range(6)
     ]
     _, stated, text = learned(raws)
-    assert "encounter" not in stated, "a guess at meaning is no row"
+    assert stated["encounter"] == {}, "a guess at meaning is no row"
     assert '# ma_lk = "PV1-5" # PV1-19, PID-18 hold nothing; here 6 values, 6 different, 100 % of messages: AA.9999.9999' in text
 
 
