@@ -49,6 +49,7 @@ def page(report: Report, made_at: str) -> str:
         _head(report, made_at),
         _todo(report),
         _refused(report),
+        _ignored(report.fields),
         _events(report),
         _fields(report.fields, report.segments),
         _about(report),
@@ -143,6 +144,17 @@ def _refused(report: Report) -> str:
     ]
     heads = [("", "sample", "mẫu"), ("", "type", "loại"), ("", "codes", "mã lỗi"), ("", "expected", "có dự kiến")]
     return f"<h2>{_both('Not translated', 'Không dịch được')}</h2>{_table(heads, rows)}"
+
+
+def _ignored(rows: Iterable[FieldRow]) -> str:
+    items = "".join(
+        f"<li><code>{escape(row.place)}</code> {escape(row.name)} × {row.count} "
+        f'<span class="shape">{escape(row.shapes[0][0]) if row.shapes else ""}</span></li>'
+        for row in rows
+        if row.status == "ignored"
+    )
+    shown = f'<ul class="flow">{items}</ul>' if items else f"<p>{_both('Nothing.', 'Không có.')}</p>"
+    return f"<h2>{_both('Ignored: sent, and read by nothing', 'Gửi nhưng không được đọc')}</h2>\n{shown}\n"
 
 
 def _events(report: Report) -> str:

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 from adapters.inbound import translate
 from hub.cli.main import app
+from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 
@@ -103,6 +105,12 @@ def test_a_profile_of_ones_own_may_not_hide_one_of_the_hub(own: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HIE_VENDORS_DIR", str(tmp_path / "nowhere"))
     assert "HIE_VENDORS_DIR" in refusal(hie("check", "songhong_his")).where
+
+
+def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(facilities()["01731"], dialect="gone_his")
+    monkeypatch.setattr("hub.cli.running.facilities", lambda: {"01731": row})
+    assert "facilities.csv 01731: no dialect gone_his" in refusal(hie("check", "songhong_his")).where
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
