@@ -21,6 +21,7 @@ _TIME: Final = re.compile(
     r"([+-](?:0\d|1[0-4])[0-5]\d)?"
 )
 _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d)?)?)?)?")
+_DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
@@ -53,6 +54,18 @@ def day(value: str) -> str | None:
     """yyyymmdd, whatever time stands behind it."""
     found = minute(value)
     return found and found[:8]
+
+
+def day_first(value: str) -> str | None:
+    """yyyymmddHHMM out of a date as people write it, `02/01/1990` or `2-1-1990 08:30`; unknown hours and minutes as 00."""
+    found = _DAY_FIRST.fullmatch(value)
+    if found is None:
+        return None
+    date, month, year, hour, minutes = (int(part) if part else 0 for part in found.groups())
+    try:
+        return f"{datetime(year, month, date, hour, minutes):%Y%m%d%H%M}"
+    except ValueError:
+        return None
 
 
 def birth(value: str) -> str | None:
@@ -202,6 +215,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "time": Transform(time, "value", "TIME_UNPARSABLE"),
     "minute": Transform(minute, "value", "TIME_UNPARSABLE"),
     "day": Transform(day, "value", "TIME_UNPARSABLE"),
+    "day_first": Transform(day_first, "value", "TIME_UNPARSABLE"),
     "birth": Transform(birth, "value", "TIME_UNPARSABLE"),
     "facility_code": Transform(facility_code, "value"),
     "province": Transform(province, "value", "CODE_UNKNOWN"),

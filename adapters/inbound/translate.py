@@ -25,7 +25,7 @@ from typing import Final
 from adapters.dialects.claims import map_ehc, map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_facility
+from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.formats.ack import acknowledge, answer_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.charset import Decoded, decode
@@ -68,14 +68,15 @@ _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 class _Walk:
     """What is known of a message so far. `header` is set once MSH could be read: before, an answer has no MSA-2."""
 
-    __slots__ = ("dialect", "header", "note", "problems", "received")
+    __slots__ = ("dialect", "given", "header", "note", "problems", "received")
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: Received, given: Dialect | None = None) -> None:
         raw = received.raw
         digest = raw_hash(raw)
         self.received = received
         self.header: Message | None = None
         self.dialect: Dialect | None = None
+        self.given = given
         self.problems: list[Problem] = list(received.problems)
         self.note: Event = {
             "message_id": message_id(received.sender, received.received_at, digest),
@@ -91,14 +92,15 @@ class _Walk:
         }
 
 
-def translate(received: Received, keyring: Keyring) -> Translation:
+def translate(received: Received, keyring: Keyring, dialect: Dialect | None = None) -> Translation:
     """Read one message.
 
     received: its bytes, with whatever stands around them (framing, BOM, blank lines).
+    dialect:  how to read it, to try a profile; the facility's own when omitted.
     Returns:  what the message became, and what to answer once that is durable; a fault of ours is an answer too.
     Raises:   HubError(OVERLOADED) when the machine has no memory, file or disk for it now.
     """
-    walk = _Walk(received)
+    walk = _Walk(received, dialect)
     try:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
@@ -235,7 +237,10 @@ def _with_header(received: Received) -> _Walk:
 
 def _identify(walk: _Walk, message: Message) -> Dialect:
     note, header = walk.note, message.header
-    facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+    if walk.given is None:
+        facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+    else:
+        facility, dialect = resolve_as(header.get(3), header.components(4), walk.given), walk.given
     walk.dialect = dialect
     note["facility"] = facility
     note["control_id"] = message.control_id

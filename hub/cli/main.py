@@ -9,6 +9,7 @@ import typer
 
 from hub.cli import messages, operate
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
+from hub.cli.vendor import vendor_app
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -39,7 +40,7 @@ def up(
     from hub.services import Services, address, service_names
 
     settings = read_settings()
-    check_dialects()
+    check_dialects(settings)
     check_ports(settings)
     stop, serving = threading.Event(), threading.Event()
 
@@ -191,6 +192,7 @@ def bench(
 
 
 messages.add_to(app)
+app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)

@@ -215,8 +215,9 @@ def translate(
     from hub.contract.events import to_json
 
     counts: dict[str, int] = {}
-    bytes_max = read_settings().message_bytes_max
-    check_dialects()
+    settings = read_settings()
+    bytes_max = settings.message_bytes_max
+    check_dialects(settings)
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
             for row in translations(file, bytes_max):

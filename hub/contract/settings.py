@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     push: Path | None = Field(
         None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port."
     )
+    vendors_dir: Path | None = Field(
+        None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
+    )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
     links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
     pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
