@@ -28,6 +28,7 @@ from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, messa
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.formats.ack import acknowledge, answer_wanted
 from adapters.formats.ack import verdict as answer_to
+from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode
 from adapters.formats.claim_xml import Reader, looks_like_envelope
 from adapters.formats.hl7v2 import Message, message_spans, parse
@@ -137,8 +138,14 @@ def unframed(received: Received, junk: Junk) -> Translation:
     return _stopped(walk, Problem(problem.code, Severity.ERROR, problem.path))
 
 
+def too_many(received: Received, most: int) -> Translation:
+    """A batch of more messages than the hub takes at once: refused as a whole, its bytes are kept."""
+    problem = Problem("FRAME_TOO_LARGE", Severity.ERROR, f"MSH[{most + 1}]")
+    return unframed(received, Junk(received.raw, len(received.raw), problem))
+
+
 def split(raw: bytes) -> list[bytes]:
-    """The messages of a file, in order, each byte for byte; [] if there is nothing in it.
+    """The messages of a file, in order, each byte for byte, to send one by one; [] if there is nothing in it.
 
     Batch headers and trailers (FHS, BHS, BTS, FTS) are left out. What else stands outside messages is a part of its own,
     so that it ends in quarantine, not in silence. A file of anything but HL7 is one part.
@@ -172,18 +179,16 @@ def _sniff(raw: bytes) -> str:
         raise HubError("EMPTY_INPUT")
     if head[:2] in _UTF16_MARKS:
         head = head[2:].replace(b"\0", b"").lstrip(_AROUND)
-    if head[:3] == b"MSH":
+    if head[:3] == b"MSH" or head[:3] in _BATCH_SEGMENTS:
         return "hl7"
     if head[:1] == b"<":
         return "xml"
-    if head[:3] in (b"FHS", b"BHS"):
-        raise HubError("SEVERAL_MESSAGES", head[:3].decode())
     raise HubError("MSH_UNREADABLE" if head[:3].upper() == b"MSH" or b"\rMSH|" in head else "FORMAT_UNKNOWN")
 
 
 def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     received, note = walk.received, walk.note
-    raw = received.raw
+    raw = alone(received.raw)
     if raw.isascii():
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
@@ -228,7 +233,7 @@ def _with_header(received: Received) -> _Walk:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
         if kind == "hl7":
-            walk.header = _read_header(received.raw)
+            walk.header = _read_header(alone(received.raw))
             _identify(walk, walk.header)
         else:
             walk.note["message_type"] = ENVELOPE

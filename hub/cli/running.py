@@ -86,7 +86,8 @@ def check_ports(settings: Settings) -> None:
         return
     ports = Ports()
     try:
-        for name in ("mllp_port", "http_port", "inbox_port"):
+        secure = ("mllps_port", "https_port") if settings.tls_certificate is not None else ()
+        for name in ("mllp_port", "http_port", "inbox_port", *secure):
             ports.take(getattr(settings, name), f"HIE_{name.upper()}")
     finally:
         ports.release()

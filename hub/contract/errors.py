@@ -66,6 +66,8 @@ _ROWS: Final = (
     ErrorCode("TOKEN_EXPIRED", "207", "AR", False, "The token has expired; take a new one.", "Token đã hết hạn; hãy lấy token mới."),
     ErrorCode("TRIES_EXCEEDED", "207", "AR", True, "Too many failed logins; wait five minutes, then try with the right password.", "Đăng nhập sai quá nhiều lần; hãy đợi năm phút rồi thử lại với mật khẩu đúng."),
     ErrorCode("REQUEST_WRONG", "102", "AR", False, "The request lacks a parameter, or one has a wrong form.", "Yêu cầu thiếu tham số hoặc tham số sai dạng."),
+    ErrorCode("FILE_NOT_PLAIN", "207", "AR", False, "This is no plain file but a link or a device; the drop folder takes plain files only.", "Đây không phải tệp thường mà là liên kết hoặc thiết bị; thư mục nhận chỉ lấy tệp thường."),
+    ErrorCode("FOLDER_UNUSABLE", "207", "", True, "A file of the drop folder cannot be read, moved or answered; it stays and is tried again. Check who may read and write there.", "Không đọc, chuyển hoặc trả lời được tệp trong thư mục nhận; tệp được giữ và thử lại. Hãy kiểm tra quyền đọc ghi."),
     # contents
     ErrorCode("KEY_MISSING", "101", "AE", False, "The business key of this message type is missing; sender and control id stand in for it.", "Thiếu khóa nghiệp vụ của loại bản tin; hub dùng bên gửi và mã bản tin thay thế."),
     ErrorCode("CONTROL_ID_MISSING", "101", "AE", False, "MSH-10 is empty; the hub gave the message an id made from its bytes.", "MSH-10 trống; hub tạo mã từ nội dung bản tin."),

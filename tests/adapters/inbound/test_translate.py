@@ -183,7 +183,7 @@ def test_an_acknowledgement_is_never_acknowledged():
         (b"<html/>", "FORMAT_UNKNOWN"),
         (b"<GIAMDINHHS><unclosed>", "XML_MALFORMED"),
         (b'<!DOCTYPE GIAMDINHHS [<!ENTITY a "b">]><GIAMDINHHS/>', "XML_FORBIDDEN"),
-        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1"), "SEVERAL_MESSAGES"),
+        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1") + oru("Q2"), "SEVERAL_MESSAGES"),
     ],
 )
 def test_what_cannot_be_read_is_quarantined_and_answered_ar_without_msa_2(raw, code):
