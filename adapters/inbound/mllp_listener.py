@@ -36,7 +36,9 @@ from hub.contract.settings import Settings
 _END_SILENCE_S: Final = 0.05  # a frame that ended without its 0x0D is taken after this long without a byte
 _WRITE_BUFFER_BYTES: Final = 64 * 1024  # acknowledgements that the sender does not read, before its link is not read
 _PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # unfinished frames of all links together
-_TURN_MAX: Final = 16  # messages of one link handed over before the other links have their turn
+_TURN_MAX: Final = 8  # messages of one link handed over before the other links have their turn
+_FRAMES_MAX: Final = 256  # of one read decoded at once; real messages come nowhere near it
+_SLICE_BYTES: Final = 4 * 1024
 _LINGER_S: Final = 5.0  # for a sender to take its last acknowledgements once the link is closing
 
 
@@ -51,6 +53,8 @@ class _Link(asyncio.Protocol):
         self._secure = False
         self._decoder = Decoder(listener.settings.message_bytes_max)
         self._transport: asyncio.Transport | None = None
+        self._unread = b""  # of a read that holds very many frames: decoded slice by slice
+        self._decoded = False  # the decoder has given out all it had; nothing more comes
         self._backlog: deque[tuple[Frame | Junk | Part, datetime]] = deque()  # framed, not handed to the gate yet
         self._slots: deque[Slot] = deque()  # handed to the gate, not acknowledged yet
         self._reading = self._writable = True
@@ -92,12 +96,19 @@ class _Link(asyncio.Protocol):
         if self.ending:
             return
         self._last_byte = self._listener.loop.time()
-        found = self._decoder.feed(data)
         self._listener.bytes_came += len(data)
+        if self._unread or data.count(START) > _FRAMES_MAX:
+            self._unread += data
+            self._dispatch()
+        else:
+            self._decode(data)
+
+    def _decode(self, data: bytes) -> None:
+        found = self._decoder.feed(data)
         self._take(found)
         if self._decoder.unfinished:
             self._open_frame(began=bool(found))
-            if data[-1:] == END:
+            if data[-1:] == END and not self._unread:
                 self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, self._last_byte)
         elif self._frame_began:
             self._frame_over()
@@ -127,15 +138,21 @@ class _Link(asyncio.Protocol):
         if self.ending:
             return
         self.ending = reason
+        if not self._unread:
+            self._decode_end()
+        self._dispatch()
+
+    def _decode_end(self) -> None:
+        self._decoded = True
         self._take(self._decoder.close())
         self._frame_over()
-        self._dispatch()
 
     def drop(self, reason: str) -> None:
         """Close now, without any further acknowledgement."""
         if self.ending in ("", "closed"):
             self.ending = reason
-        self._dropped = True
+        self._dropped = self._decoded = True
+        self._unread = b""
         self._backlog.clear()
         self._slots.clear()
         self._frame_over()
@@ -199,7 +216,9 @@ class _Link(asyncio.Protocol):
                 break
             turn += 1
             self._hand_over(*backlog.popleft())
-        if self.ending and not slots and not backlog and not self._cutting:
+        if self._unread and not backlog:
+            self._hand_over_later(0.0)
+        if self._decoded and not slots and not backlog and not self._cutting:
             self._hang_up()
         self._set_reading()
 
@@ -213,6 +232,11 @@ class _Link(asyncio.Protocol):
 
     def _next_turn(self) -> None:
         self._turn = None
+        if self._unread and not self._backlog and not self._waits():
+            data, self._unread = self._unread[:_SLICE_BYTES], self._unread[_SLICE_BYTES:]
+            self._decode(data)
+            if self.ending and not self._unread:
+                self._decode_end()
         self._dispatch()
 
     def _hand_over(self, one: Frame | Junk | Part, received_at: datetime) -> None:
@@ -269,7 +293,7 @@ class _Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        room = len(self._slots) < self._listener.settings.pipeline_max and not self._backlog and not self._cutting
+        room = len(self._slots) < self._listener.settings.pipeline_max and not (self._backlog or self._cutting or self._unread)
         want = room and self._writable and not self.ending
         if want and not self._reading:
             self._last_byte = self._listener.loop.time()  # the silence was ours
