@@ -21,6 +21,7 @@ _ENVELOPE: Final = re.compile(r"(FHS|BHS|BTS|FTS)(?:([^A-Za-z0-9\s])([^\r\n\x1c]
 _FRAMING: Final = "\ufeff\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _HEADERS: Final = (b"FHS", b"BHS")
+_TRAILER_BYTES_MAX: Final = 512  # a longer one is read as a segment that does not belong where it stands
 _OTHER: Final = (b"\xff\xfe", b"\xfe\xff", b"<")  # UTF-16 and XML are one message each
 _ECHOED: Final = re.compile(r"[\w .:-]*", re.ASCII)  # of a batch header, in any delimiters
 
@@ -132,12 +133,12 @@ def alone(raw: bytes) -> bytes:
     Raises: HubError(SEVERAL_MESSAGES); NOTHING_REPRESENTABLE for a batch of none; FORMAT_UNKNOWN for other text beside batch
             segments.
     """
-    if raw[:3] == b"MSH" and b"BTS" not in raw and b"FTS" not in raw:
+    end = raw[-_TRAILER_BYTES_MAX:]  # looking at all of every message would cost more
+    trailed = b"BTS" in end or b"FTS" in end
+    if raw[:3] == b"MSH" and not trailed:
         return raw
     head = raw[:1024].lstrip(_AROUND)
-    if raw.startswith(_OTHER) or not head.startswith((*_HEADERS, b"BTS", b"FTS", b"MSH")):
-        return raw
-    if head[:3] == b"MSH" and b"BTS" not in raw and b"FTS" not in raw:
+    if raw.startswith(_OTHER) or not (head.startswith((*_HEADERS, b"BTS", b"FTS")) or (head[:3] == b"MSH" and trailed)):
         return raw
     text = raw.decode("latin-1")
     spans = message_spans(text)

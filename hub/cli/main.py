@@ -72,6 +72,11 @@ def up(
             say(
                 f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
             )
+            if here.tls_certificate is not None:
+                mllp, http = address(here, "gate", "mllps_port"), address(here, "gate", "https_port")
+                say(f"by TLS: MLLP on {mllp[0]}:{mllp[1]} · POST https://{http[0]}:{http[1]}/v1/messages")
+            if here.drop_dir is not None:
+                say(f"drop folder {here.drop_dir}")
             say(f"Kafka {here.kafka_bootstrap} · registry {here.registry_url} · ledger {here.ledger}")
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
             serving.set()
