@@ -23,7 +23,7 @@ from adapters.inbound.gate import Gate
 from adapters.inbound.received import Received, Translation, parts
 from adapters.inbound.tls import ServerTls
 from adapters.inbound.translate import too_many, unframed
-from hub.access.credentials import Credential, Credentials
+from hub.access.credentials import Credential, Credentials, is_loopback
 from hub.access.quota import Quotas
 from hub.bus import Producer
 from hub.contract import telemetry
@@ -103,7 +103,11 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": Answer, "description": "Translated; the brokers hold the message and its events."},
     207: {"model": Answers, "description": "A batch: an answer for each message; the brokers hold them all."},
     401: {"model": Refusal, "description": "The token is missing or not valid."},
-    403: {"model": Answer, "description": "The sender may not speak for the facility of the message; it is kept."},
+    403: {
+        "model": Answer,
+        "description": "The sender may not speak for the facility of the message; it is kept. Or a token that came without "
+        "TLS from another machine: nothing was taken.",
+    },
     408: {"model": Refusal, "description": "The body did not come in time."},
     413: {"model": Refusal, "description": "The message is too large."},
     422: {"model": Answer, "description": "Refused or quarantined; the bytes are kept."},
@@ -168,6 +172,8 @@ def build_api(
         sender = credentials.of_token(_bearer(request), peer)
         if sender is None:
             return _refusal(401, "CREDENTIAL_WRONG", {"WWW-Authenticate": "Bearer"})
+        if request.url.scheme != "https" and not is_loopback(peer):
+            return _refusal(403, "TLS_REQUIRED", {})
         quota = quotas.of(sender, time.monotonic())
         if quota is not None and (wait_s := quota.wait_s(time.monotonic())):
             return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})

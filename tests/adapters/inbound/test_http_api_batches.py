@@ -19,13 +19,14 @@ HL7 = {"Accept": "application/hl7-v2"}
 def post(tmp_path):
     """Post bodies to an API before an offline gate; returns the answers and the brokers."""
 
-    def send(*bodies, headers=None, credentials=None, fail_after=None, **changes):
+    def send(*bodies, headers=None, credentials=None, fail_after=None, base="http://hub", peer="127.0.0.1", **changes):
         async def ask():
             gate, brokers = offline_gate(tmp_path)
             brokers.fail_after = fail_after
             settings = read_settings(data_dir=tmp_path, **changes)
             api = build_api(settings, gate, credentials or Credentials.open(None), brokers)
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://hub", headers=headers) as client:
+            transport = httpx.ASGITransport(api, client=(peer, 40_000))
+            async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
                 answers = [await client.post("/v1/messages", content=body) for body in bodies]
             gate.close()
             return answers, brokers
@@ -102,3 +103,15 @@ def test_a_sender_beyond_its_quota_is_told_when_to_come_again(post, tmp_path):
     assert [answer.status_code for answer in answers] == [200, 207, 429]
     assert 1 <= int(answers[2].headers["retry-after"]) <= 60 and answers[2].json()["code"] == "OVERLOADED"
     assert [one["control_id"] for one in brokers.messages()] == ["Q1", "Q2", "Q3"]
+
+
+def test_a_token_is_taken_over_tls_or_from_this_machine_only(post, tmp_path):
+    token, digest = make_token()
+    file = tmp_path / "credentials.toml"
+    file.write_text(f'[sender.a]\nfacilities = ["01004"]\ntoken_blake2b = "{digest}"\n')
+    known = {"headers": {"Authorization": f"Bearer {token}"}, "credentials": Credentials.open(file)}
+    [near], _ = post(oru("T1"), **known)
+    [secure], _ = post(oru("T2"), peer="10.0.0.7", base="https://hub", **known)
+    [plain], brokers = post(oru("T3"), peer="10.0.0.7", **known)
+    assert (near.status_code, secure.status_code) == (200, 200)
+    assert plain.status_code == 403 and plain.json()["code"] == "TLS_REQUIRED" and brokers.held == []
