@@ -48,7 +48,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     gate = Gate(producer, wire, keyring, raw_store)
     quotas = Quotas()
     api = build_api(settings, gate, credentials, producer, quotas)
-    gateway = Gateway(settings, gate, credentials, keyring, api.state.room)
+    gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas)
     gateway.mount(api)
     certificate = _certificate(settings)
     listener = MllpListener(settings, gate, credentials, quotas, certificate)

@@ -13,10 +13,11 @@ from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
-from hub.bus import Out, Producer, Wire
-from hub.contract.events import Event, Keyring, decode
+from hub.bus import Out, Producer
+from hub.contract.events import Event, decode
 from hub.contract.settings import read_settings
 from hub.contract.topics import topics
+from tests.adapters.inbound.served import KEYRING, OfflineWire
 
 
 class Brokers(Producer):
@@ -48,17 +49,9 @@ class Brokers(Producer):
         ]
 
 
-class _Wire(Wire):
-    def __init__(self) -> None:
-        self._prefixes: dict[str, bytes] = {}
-
-    def prefix(self, topic: str) -> bytes:
-        return b"\0\0\0\0\1"
-
-
 def offline_gate(folder: Path, **more: Any) -> tuple[Gate, Brokers]:
     brokers = Brokers()
-    return Gate(brokers, _Wire(), Keyring(b"a secret of tests only"), RawStore(folder / "raw"), **more), brokers
+    return Gate(brokers, OfflineWire(), KEYRING, RawStore(folder / "raw"), **more), brokers
 
 
 async def eventually(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
