@@ -29,6 +29,107 @@ class AuditEvent(TypedDict, total=False):
     outcome: str
 
 
+class CatalogueChange(TypedDict, total=False):
+    """One entry of a facility's catalogue as it is from now on: MFE with its segments. Which fields are filled follows from `catalogue`."""
+
+    meta: "Meta"
+    action: str
+    catalogue: str
+    entry: str
+    ma_cskcb: str
+    display: str
+    effective_at: str
+    valid_from: str
+    valid_to: str
+    active: str
+    ma_khoa: str
+    gioi_tinh: str
+    ngay_sinh: str
+    licence: str
+    licence_type: str
+    licence_issuer: str
+    licence_to: str
+    job: str
+    specialities: list[str]
+    scope: list[str]
+    slots: list[str]
+    room: str
+    ma_giuong: str
+    kind: str
+    bed_type: str
+    beds_planned: int | None
+    beds_actual: int | None
+    level: str
+    services: list[str]
+    ma_may: str
+    modality: str
+    funding: str
+    serial: str
+    code: "Code"
+    don_gia: Decimal | None
+
+
+class Charge(TypedDict, total=False):
+    """Charges of an encounter, as one message posted them. A line that comes again, under its line_id, replaces the line before; lines join a claim when the encounter is closed."""
+
+    meta: "Meta"
+    action: str
+    ma_lk: str
+    ma_cskcb: str
+    person: "Person"
+    patient_class: str
+    diagnoses: list["Diagnosis"]
+    lines: list["ChargeLine"]
+
+
+class ChargeLine(TypedDict, total=False):
+    """One line of a charge: FT1 with its ZFT. What is the same in XML2 or XML3 has its name there."""
+
+    line_id: str
+    kind: str
+    cancels: str
+    table: str
+    code: "Code"
+    ma_thuoc: str
+    ma_dich_vu: str
+    ma_vat_tu: str
+    ten_thuoc: str
+    ten_dich_vu: str
+    ten_vat_tu: str
+    ma_nhom: str
+    goi_vtyt: str
+    so_luong: Decimal | None
+    don_gia_bv: Decimal | None
+    don_gia_bh: Decimal | None
+    thanh_tien_bv: Decimal | None
+    insurance_amount: Decimal | None
+    pham_vi: str
+    tyle_tt_dv: Decimal | None
+    tyle_tt_bh: Decimal | None
+    muc_huong: Decimal | None
+    tt_thau: str
+    so_dang_ky: str
+    t_nguonkhac_nsnn: Decimal | None
+    t_nguonkhac_vtnn: Decimal | None
+    t_nguonkhac_vttn: Decimal | None
+    t_nguonkhac_cl: Decimal | None
+    ma_khoa: str
+    ma_giuong: str
+    ma_benh: str
+    ma_bac_si: str
+    nguoi_thuc_hien: str
+    ma_pttt_qt: str
+    ma_pttt: str
+    ma_may: str
+    ngay_yl: str
+    ngay_th_yl: str
+    ngay_kq: str
+    posted_at: str
+    placer: str
+    filler: str
+    notes: list[str]
+
+
 class Claim(TypedDict, total=False):
     """One insurance claim: one HOSO of the envelope, with the official tables."""
 
@@ -84,6 +185,15 @@ class Code(TypedDict, total=False):
     alt_system: str
 
 
+class Content(TypedDict, total=False):
+    """One body of a document: ED or RP in OBX-5."""
+
+    code: "Code"
+    media_type: str
+    data: bytes
+    pointer: str
+
+
 class Control(TypedDict, total=False):
     """An operator's instruction to the services."""
 
@@ -130,6 +240,37 @@ class Diagnosis(TypedDict, total=False):
     chan_doan: str
     type: str
     main: bool
+
+
+class Document(TypedDict, total=False):
+    """A clinical document: its state, and its body where the message brings one."""
+
+    meta: "Meta"
+    action: str
+    document: str
+    parent: str
+    code: "Code"
+    title: str
+    ma_lk: str
+    ma_cskcb: str
+    person: "Person"
+    placer: str
+    filler: str
+    activity_at: str
+    originated_at: str
+    transcribed_at: str
+    edited_at: str
+    ma_bac_si: str
+    file_name: str
+    completion: str
+    confidentiality: str
+    availability: str
+    storage: str
+    change_reason: str
+    signatures: list["Signature"]
+    text: str
+    contents: list["Content"]
+    notes: list[str]
 
 
 class Encounter(TypedDict, total=False):
@@ -362,6 +503,63 @@ class Person(TypedDict, total=False):
     guardians: list["Guardian"]
 
 
+class Prescription(TypedDict, total=False):
+    """A prescription with its drugs."""
+
+    meta: "Meta"
+    action: str
+    ma_don_thuoc: str
+    replaces: str
+    group: str
+    ma_lk: str
+    ma_cskcb: str
+    person: "Person"
+    ma_bac_si: str
+    ngay_yl: str
+    diagnoses: list["Diagnosis"]
+    lines: list["PrescriptionLine"]
+    notes: list[str]
+
+
+class PrescriptionLine(TypedDict, total=False):
+    """One drug of a prescription: RXE, or RXO of an order for it."""
+
+    line_id: str
+    action: str
+    code: "Code"
+    ma_thuoc: str
+    so_dang_ky: str
+    ten_thuoc: str
+    ham_luong: str
+    dang_bao_che: str
+    duong_dung: str
+    lieu_dung: str
+    dose: Decimal | None
+    dose_most: Decimal | None
+    dose_unit: str
+    timing: str
+    times_a_day: Decimal | None
+    duration: str
+    days: Decimal | None
+    starts_at: str
+    ends_at: str
+    cach_dung: str
+    so_luong: Decimal | None
+    don_vi_tinh: str
+    refills: int | None
+    parts: list["PrescriptionPart"]
+    notes: list[str]
+
+
+class PrescriptionPart(TypedDict, total=False):
+    """One component of a drug: RXC, such as an ingredient of a herbal decoction."""
+
+    type: str
+    code: "Code"
+    amount: Decimal | None
+    unit: str
+
+
 class Problem(TypedDict, total=False):
     """One finding about one message; it holds no value of the message."""
 
@@ -439,12 +637,43 @@ class ReplayRequest(TypedDict, total=False):
     to_at: datetime | None
 
 
+class Resource(TypedDict, total=False):
+    """How much there is of one thing at one place."""
+
+    kind: str
+    ma_khoa: str
+    speciality: str
+    level: str
+    total: int | None
+    in_use: int | None
+    free: int | None
+
+
+class ResourceReport(TypedDict, total=False):
+    """What a facility has to give at a moment: beds, ventilators, staff. It says nothing of any patient."""
+
+    meta: "Meta"
+    action: str
+    ma_cskcb: str
+    reported_at: str
+    resources: list["Resource"]
+    notes: list[str]
+
+
 class Revision(TypedDict, total=False):
     """Which statement of the sender about a thing this is. Compared field by field, in this order; never counted."""
 
     version: int
     stated_at: str
     received_at: datetime
+
+
+class Signature(TypedDict, total=False):
+    """Who authenticated a document, and when."""
+
+    ma_bac_si: str
+    name: str
+    signed_at: str
 
 
 class Source(TypedDict, total=False):

@@ -30,6 +30,11 @@ _ROUTED: Final = (
     "encounter.v1",
     "follow-up.v1",
     "person.v1",
+    "charge.v1",
+    "prescription.v1",
+    "document.v1",
+    "catalogue-change.v1",
+    "resource-report.v1",
     "claim.v1",
     "claim-decision.v1",
 )

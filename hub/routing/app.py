@@ -23,7 +23,7 @@ from hub.routing import cases, claims, deadlines, decisions, encounters, follow_
 from hub.routing.batch import Router
 from hub.routing.recall import Recaller
 from hub.routing.record import Record, headers_of
-from hub.routing.recorded import recorded
+from hub.routing.recorded import lines_of, recorded
 from hub.routing.stream import Stream
 from hub.store.database import available, pool
 
@@ -50,6 +50,11 @@ def streams() -> list[Stream]:
         Stream("encounter.v1", "hie.Encounter", encounters.decide, encounters.facts, encounters.lookups),
         Stream("follow-up.v1", "hie.FollowUp", follow_ups.decide),
         recorded("person.v1", "hie.Registration", "person"),
+        recorded("charge.v1", "hie.Charge", "charge", side=lines_of),
+        recorded("prescription.v1", "hie.Prescription", "prescription"),
+        recorded("document.v1", "hie.Document", "document"),
+        recorded("catalogue-change.v1", "hie.CatalogueChange", "catalogue"),
+        recorded("resource-report.v1", "hie.ResourceReport", "resource"),
         Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, repeat_rule="T05"),
         *of_payers,
         Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),

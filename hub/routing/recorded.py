@@ -1,5 +1,6 @@
 """Kinds of events that nobody is addressed with: they are recorded for whoever reads their topic, and the books say so."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -14,6 +15,12 @@ def recorded(topic: str, record: str, kind: str, side: Callable[[Event], str] = 
     side: what of a key an event is about, where events of different things share a key.
     """
     return Stream(topic, record, partial(_decide, f"nobody-{kind}"), side=side)
+
+
+def lines_of(event: Event) -> str:
+    """Which lines of an encounter a charge is about: only what says something of the same ones repeats or replaces it."""
+    names = "\x1f".join(sorted(line.get("line_id", "") for line in event.get("lines", ())))
+    return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
 
 
 def _decide(rule: str, _event: Event, _known: Known, _moment: Moment) -> list[Output]:

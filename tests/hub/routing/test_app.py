@@ -242,4 +242,5 @@ def test_no_broker_is_a_fault_that_can_be_tried_again(monkeypatch):
 def test_the_table_of_streams_has_a_row_for_every_topic_that_is_routed():
     routed = {stream.topic for stream in streams()}
     assert {"referral.v1", "lab-order.v1", "lab-result.v1", "encounter.v1", "follow-up.v1", "claim.v1"} <= routed
+    assert {"charge.v1", "prescription.v1", "document.v1", "catalogue-change.v1", "resource-report.v1"} <= routed
     assert {"payer.vss.decision.v1", "payer.test.decision.v1", "claim-decision.v1"} <= routed
