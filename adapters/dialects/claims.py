@@ -4,7 +4,6 @@ Both go through the same typed conversion of official rows, so the same claim ha
 Source: Decisions 130, 4750, 3176 (`seeds/standards/xml-tables.csv`); EHC profile: `CLAIMS.md`.
 """
 
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from adapters.dialects.claim_segments import Row, Rows, ehc_cleared, ehc_day, eh
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.persons import derived_number, normalise
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect
-from adapters.dialects.transforms import moment
+from adapters.dialects.transforms import NUMBER, exact, moment
 from adapters.formats.claim_xml import Hoso
 from adapters.formats.hl7v2 import Message
 from hub.contract.claim_tables import RENAMED, tables
@@ -27,7 +26,6 @@ Convert = Callable[[str], Any]  # a number, or None when the text is none that f
 
 WITHDRAWN: Final = "8"  # MA_DOITUONG_KCB: the facility takes the claim back
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event
-_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 
 
 # --- official text to typed values ------------------------------------------------------------------------------------
@@ -41,24 +39,7 @@ def _converter(kind: str) -> Convert | None:
     if kind in ("int", "long"):
         return _whole(31 if kind == "int" else 63)
     precision, scale = kind.removeprefix("decimal(").removesuffix(")").split(",")
-    return _decimal(int(precision), int(scale))
-
-
-def _decimal(precision: int, scale: int) -> Convert:
-    quantum = Decimal(1).scaleb(-scale)
-    limit = Decimal(10) ** (precision - scale)
-
-    @lru_cache(maxsize=8192)
-    def convert(text: str) -> Decimal | None:
-        if len(text) > 64 or _NUMBER.fullmatch(text) is None:
-            return None
-        value = Decimal(text)
-        if not -limit < value < limit:
-            return None
-        exact = value.quantize(quantum)
-        return exact + 0 if exact == value else None  # + 0: minus zero is zero
-
-    return convert
+    return exact(int(precision), int(scale))
 
 
 def _whole(bits: int) -> Convert:
@@ -66,7 +47,7 @@ def _whole(bits: int) -> Convert:
 
     @lru_cache(maxsize=4096)
     def convert(text: str) -> int | None:
-        if len(text) > 32 or _NUMBER.fullmatch(text) is None:
+        if len(text) > 32 or NUMBER.fullmatch(text) is None:
             return None
         value = Decimal(text)
         return int(value) if value == value.to_integral_value() and -limit <= value < limit else None

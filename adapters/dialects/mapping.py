@@ -4,14 +4,21 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+from adapters.dialects.catalogues import TRIGGERS as _MFN
+from adapters.dialects.catalogues import map_catalogue
+from adapters.dialects.charges import map_charges
+from adapters.dialects.documents import TRIGGERS as _MDM
+from adapters.dialects.documents import map_document
 from adapters.dialects.encounters import ENCOUNTER_ACTIONS, map_encounter
 from adapters.dialects.follow_ups import FOLLOW_UP_ACTIONS, map_follow_up
 from adapters.dialects.laboratory import map_orders, map_results
 from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.prescriptions import map_prescriptions
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.referrals import REFERRAL_ACTIONS, map_answered, map_issued
 from adapters.dialects.registrations import REGISTRATION_ACTIONS, map_class_changed, map_registration, map_updated
+from adapters.dialects.resources import map_observed
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 
 _MAPPERS: Final[dict[str, Callable[[Reading, str], None]]] = {
@@ -21,11 +28,16 @@ _MAPPERS: Final[dict[str, Callable[[Reading, str], None]]] = {
     "ADT^A07": map_class_changed,
     "ADT^A08": map_updated,
     **dict.fromkeys(("ORM^O01", "OML^O21", "OML^O33", "OML^O35", "OML^O39", "OMG^O19", "OMI^O23"), map_orders),
-    **dict.fromkeys(("ORU^R01", "ORU^R30", "ORU^R31", "ORU^R32", "ORU^R40"), map_results),
+    "ORU^R01": map_observed,
+    **dict.fromkeys(("ORU^R30", "ORU^R31", "ORU^R32", "ORU^R40"), map_results),
     **dict.fromkeys(("OUL^R21", "OUL^R22", "OUL^R23", "OUL^R24"), map_results),
     **{f"REF^{trigger}": map_issued for trigger in REFERRAL_ACTIONS},
     **dict.fromkeys(("RRI^I12", "RRI^I13", "RRI^I14", "RRI^I15"), map_answered),
     **{f"SIU^{trigger}": map_follow_up for trigger in FOLLOW_UP_ACTIONS},
+    **dict.fromkeys(("DFT^P03", "DFT^P11"), map_charges),
+    **dict.fromkeys(("RDE^O01", "RDE^O11", "RDE^O25", "OMP^O09"), map_prescriptions),
+    **{f"MDM^{trigger}": map_document for trigger in sorted(_MDM)},
+    **{f"MFN^{trigger}": map_catalogue for trigger in sorted(_MFN)},
 }
 CLAIM_TYPES: Final = frozenset({"EHC^E01", "EHC^E02", "EHC^E04"})  # `claims.py` reads these
 SUPPORTED: Final = frozenset(_MAPPERS) | CLAIM_TYPES

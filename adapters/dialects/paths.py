@@ -1,7 +1,7 @@
 """Places in a message, as profiles name them, and the rules that fill one record from them.
 
 A place is `SEGMENT[which]-field[which].component.subcomponent`: `PID-8`, `PID-11.4`, `OBR-32.1.1`, `PRD[RP]-7[FI].1`. What
-stands in brackets behind the segment chooses it by its own code (PRD-1, OBX-3); behind the field it chooses the repetition
+stands in brackets behind the segment chooses it by its own code (PRD-1, OBX-3, LCH-4); behind the field it chooses the repetition
 that has it as a component (an identifier type). Rules are compiled once, into tuples that `fill` walks.
 """
 
@@ -15,7 +15,8 @@ from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
-_CHOSEN_BY: Final = {"OBX": 3}  # field that tells segments of one name apart; of the others the first
+_CHOSEN_BY: Final = {"OBX": 3, "LCH": 4, "LRL": 4}  # field that tells segments of one name apart; of the others the first
+_DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
 
@@ -150,8 +151,23 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 value = transform.function(split_components(raw, delimiters))  # type: ignore[union-attr]  # its kind says there is one
             elif kind == "code":
                 value = notes.read_code(segment, field, notes)
+            elif kind == "number" or kind == "money":
+                text = segment.get(field, component, 1, repetition).strip()
+                if not text:
+                    continue
+                foreign = kind == "money" and segment.get(field, component, 2, repetition) not in _DONG
+                value = None if foreign else transform.function(text)  # type: ignore[union-attr]  # likewise
+                if value is not None:
+                    into[name] = value  # zero is not absent
+                else:
+                    wrong = "CURRENCY_FOREIGN" if foreign else "NUMBER_UNPARSABLE"
+                    notes.unreadable(wrong, segment, field, at + name, segment.text(field))
+                break
             elif kind == "list":
-                value = _texts(segment, field)
+                value = transform.function(_texts(segment, field))  # type: ignore[union-attr]
+            elif kind == "rows":
+                count = len(segment.repetitions(field))
+                value = transform.function([segment.components(field, number) for number in range(1, count + 1)])  # type: ignore[union-attr]
             else:
                 value = transform.function(segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:

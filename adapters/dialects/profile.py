@@ -6,8 +6,9 @@ outside the list, places that are none, code tables that do not exist.
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -39,6 +40,29 @@ _RECORDS: Final[dict[str, Any]] = {
     "xml13": records.Xml13,
     "follow_up": records.FollowUp,
     "xml14": records.Xml14,
+    "charge": records.Charge,
+    "charge_line": records.ChargeLine,
+    "prescription": records.Prescription,
+    "prescription_line": records.PrescriptionLine,
+    "prescription_part": records.PrescriptionPart,
+    "document": records.Document,
+    "catalogue": records.CatalogueChange,
+    "practitioner": records.CatalogueChange,
+    "location": records.CatalogueChange,
+    "machine": records.CatalogueChange,
+    "service": records.CatalogueChange,
+    "price": records.CatalogueChange,
+    "report": records.ResourceReport,
+}
+_NUMBERS: Final = (Decimal | None, int | None)
+_ITEMS: Final = frozenset({"ma_thuoc", "ma_dich_vu", "ma_vat_tu"})
+_FIGURES: Final = frozenset(
+    {f"{kind}.{of}" for kind in ("BED", "ICU_BED", "VENTILATOR", "STAFF") for of in ("total", "in_use", "free")}
+)
+_CODED_AS: Final = {  # tables whose values name fields of a record
+    "item_system": _ITEMS,
+    "item_group": _ITEMS,
+    "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
 }
 
 
@@ -159,6 +183,19 @@ class Profile(_Table):
     xml13: Rules
     follow_up: Rules
     xml14: Rules
+    charge: Rules
+    charge_line: Rules
+    prescription: Rules
+    prescription_line: Rules
+    prescription_part: Rules
+    document: Rules
+    catalogue: Rules
+    practitioner: Rules
+    location: Rules
+    machine: Rules
+    service: Rules
+    price: Rules
+    report: Rules
     conclusions: Conclusions
     codes: dict[str, dict[str, str]]
     tests: dict[str, LocalTest] = {}
@@ -329,6 +366,9 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     except ValidationError as wrong:
         first = wrong.errors()[0]
         raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for table, allowed in _CODED_AS.items():
+        if wrong_values := set(profile.codes[table].values()) - allowed:
+            raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}")
     plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in _RECORDS}
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
@@ -395,7 +435,7 @@ def _place(where: str, text: str) -> Place:
 
 
 def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]]) -> Plan:
-    known: Iterable[str] = _RECORDS[section].__annotations__
+    known: Mapping[str, Any] = _RECORDS[section].__annotations__
     plan = []
     for name, rule in rules.items():
         place = f"{where}.{name}"
@@ -408,6 +448,8 @@ def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mappi
         transform = TRANSFORMS.get(rule.transform)
         places = tuple(_place(place, text) for text in rule.places)
         kind = transform.kind if transform else "value"
+        if places and (known[name] in _NUMBERS) != (kind in ("number", "money")):
+            raise HubError("SETTING_WRONG", f"{place}: a number needs a transform for numbers, and a text none")
         table = codes[rule.codes] if rule.codes else None
         if places:
             plan.append(Rule(name, places, kind, transform, table, rule.unknown == "keep"))

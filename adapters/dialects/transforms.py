@@ -26,6 +26,7 @@ _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
+NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
 
 
@@ -149,6 +150,30 @@ def is_one(value: str) -> bool:
     return value.strip() == "1"
 
 
+def exact(precision: int, scale: int) -> Callable[[str], Decimal | None]:
+    """The conversion of a text to an amount that loses nothing: None with more digits or places than these. Few differ, so
+    the last ones are kept."""
+    quantum = Decimal(1).scaleb(-scale)
+    limit = Decimal(10) ** (precision - scale)
+
+    @lru_cache(maxsize=8192)
+    def convert(text: str) -> Decimal | None:
+        if len(text) > 64 or NUMBER.fullmatch(text) is None:
+            return None
+        value = Decimal(text)
+        if not -limit < value < limit:
+            return None
+        exact = value.quantize(quantum)
+        return exact + 0 if exact == value else None  # + 0: minus zero is zero
+
+    return convert
+
+
+def whole(value: str) -> int | None:
+    """A number of things: digits only, nine at most."""
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else None
+
+
 # --- the components of one repetition ---------------------------------------------------------------------------------
 
 
@@ -178,6 +203,11 @@ def display(parts: Sequence[str]) -> str:
     return second or first or (parts[8] if len(parts) > 8 else "")
 
 
+def location(parts: Sequence[str]) -> str:
+    """PL as a path: department, room and bed as far as they are there, with `/` between."""
+    return "/".join(part.strip() for part in parts[:3]).rstrip("/")
+
+
 # --- the whole field --------------------------------------------------------------------------------------------------
 
 
@@ -194,15 +224,31 @@ def code(parts: Sequence[str]) -> dict[str, str]:
 _CODE: Final = ("code", "display", "system", "alt_code", "alt_display", "alt_system")
 
 
-Kind = Literal["value", "components", "field", "list", "code"]
+def joined(values: Sequence[str]) -> str:
+    """The official form of several codes: `;` between them."""
+    return ";".join(value.strip() for value in values if value.strip())
+
+
+def joined_icd(values: Sequence[str]) -> str:
+    """The same of ICD-10 codes."""
+    return joined([icd(value) for value in values])
+
+
+def paths(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Each repetition as its components with `/` between: weekly hours `1^0700^1130` are 1/0700/1130."""
+    return [path for row in rows if (path := "/".join(part.strip() for part in row).strip("/"))]
+
+
+Kind = Literal["value", "number", "money", "components", "field", "list", "rows", "code"]
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
     """One row of the list.
 
-    kind:    what it is given: one decoded component, the decoded components of a repetition, the whole field as text, or the
-             first components of all repetitions; a code is its components, looked up among the vendor's local tests.
+    kind:    what it is given: one decoded component, the decoded components of a repetition, the whole field as text, the
+             first components of all repetitions, or all components of each; a code is its components, looked up among the
+             vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
     """
 
@@ -223,7 +269,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
     "number_not_zero": Transform(number_not_zero, "value"),
     "icd": Transform(icd, "value"),
-    "percent": Transform(percent, "value", "NUMBER_UNPARSABLE"),
+    "percent": Transform(percent, "number", "NUMBER_UNPARSABLE"),
     "is_one": Transform(is_one, "value"),
     "full_name": Transform(full_name, "components"),
     "full_name_without_age": Transform(full_name_without_age, "components"),
@@ -232,4 +278,12 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "text": Transform(text, "field"),
     "list": Transform(list, "list"),
     "code": Transform(code, "code"),
+    "location": Transform(location, "components"),
+    "joined": Transform(joined, "list"),
+    "joined_icd": Transform(joined_icd, "list"),
+    "paths": Transform(paths, "rows"),
+    "whole": Transform(whole, "number", "NUMBER_UNPARSABLE"),
+    "quantity": Transform(exact(13, 3), "number", "NUMBER_UNPARSABLE"),
+    "amount": Transform(exact(18, 2), "money", "NUMBER_UNPARSABLE"),
+    "unit_price": Transform(exact(18, 3), "money", "NUMBER_UNPARSABLE"),
 }

@@ -48,6 +48,7 @@ _BY_TYPE: Final = {
     "VXU": "VXU_V04",
     "ORU": "ORU_R01",
     "ORM": "ORM_O01",
+    "RDE": "RDE_O11",
     "ACK": "ACK",
 }
 _A05_FIRST: Final = ("A14", "A28", "A31", "A05")

@@ -15,8 +15,9 @@ would be a lie: there are no events.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
 from pathlib import PurePath
@@ -26,6 +27,7 @@ from adapters.dialects.claims import map_ehc, map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
+from adapters.dialects.resources import JSON_TYPE, read_form, report_of
 from adapters.formats.ack import acknowledge, answer_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.batch import alone
@@ -54,6 +56,7 @@ _QUARANTINED: Final = frozenset(
         "SEVERAL_MESSAGES",
         "CHARSET_UNREADABLE",
         "XML_MALFORMED",
+        "JSON_MALFORMED",
         "XML_FORBIDDEN",
         "TRANSLATION_FAILED",
     }
@@ -105,7 +108,7 @@ def translate(received: Received, keyring: Keyring, dialect: Dialect | None = No
     try:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
-        mapped = _envelope(walk, keyring) if kind == "xml" else _hl7(walk, keyring)
+        mapped = _READERS[kind](walk, keyring)
     except HubError as stop:
         if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
             return _stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
@@ -183,6 +186,8 @@ def _sniff(raw: bytes) -> str:
         return "hl7"
     if head[:1] == b"<":
         return "xml"
+    if head[:1] == b"{":
+        return "json"
     raise HubError("MSH_UNREADABLE" if head[:3].upper() == b"MSH" or b"\rMSH|" in head else "FORMAT_UNKNOWN")
 
 
@@ -236,7 +241,7 @@ def _with_header(received: Received) -> _Walk:
             walk.header = _read_header(alone(received.raw))
             _identify(walk, walk.header)
         else:
-            walk.note["message_type"] = ENVELOPE
+            walk.note["message_type"] = ENVELOPE if kind == "xml" else JSON_TYPE
     return walk
 
 
@@ -339,6 +344,27 @@ def _envelope(walk: _Walk, keyring: Keyring) -> Mapped:
         mapped.problems += one.problems
     mapped.problems += reader.problems
     return mapped
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def _json(walk: _Walk, keyring: Keyring) -> Mapped:
+    """A report of resources, in the form of `adapters/dialects/resources.py`; one that does not fit it is refused."""
+    note = walk.note
+    dialect = walk.dialect = load_dialect(STANDARD)
+    note |= {"message_type": JSON_TYPE, "dialect": dialect.name, "dialect_version": dialect.version, "charset": "utf-8"}
+    form, problems = read_form(walk.received.raw.strip(_AROUND))
+    if form is None:
+        return Mapped([], problems)
+    note |= {"control_id": form.control_id, "test": walk.received.test or form.test}
+    note["facility"] = _resolve("", form.ma_cskcb, (form.ma_cskcb,))[0]
+    _check_facility(walk, "ma_cskcb")
+    origin = replace(_origin(walk, None), stated_at=_stated_at(form.reported_at))
+    return Mapped([report_of(form, Context(origin, keyring, note["facility"]))])
+
+
+_READERS: Final[dict[str, Callable[[_Walk, Keyring], Mapped]]] = {"hl7": _hl7, "xml": _envelope, "json": _json}
 
 
 # --- the outcome ------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_a_type_that_is_read_as_another_gives_the_same_events(kind: str, other: 
 
 
 def test_an_unsupported_type_is_refused() -> None:
-    mapped = _map(parse("MSH|^~\\&|A|B|C|D|20261123||DFT^P03|1|P|2.5"))
+    mapped = _map(parse("MSH|^~\\&|A|B|C|D|20261123||RDS^O13|1|P|2.5"))
     assert [(p.code, p.severity) for p in mapped.problems] == [("TYPE_UNSUPPORTED", Severity.ERROR)]
     assert not mapped.events
 

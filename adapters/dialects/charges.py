@@ -1,0 +1,84 @@
+"""DFT^P03 and P11 → `hie.Charge`. Source: `seeds/standards/hl7-mapping.md` §3.2 (ZFT), §4.6 and §5.
+
+One event a message and encounter, with a line for each FT1: what a message takes back and puts in its place takes effect
+together, and a claim is assembled from as many records as there were messages.
+"""
+
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.reading import Reading
+from adapters.dialects.runs import Patient, firsts, notes_of, patients
+from adapters.formats.hl7v2 import Segment
+
+Record = dict[str, Any]
+
+NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
+_ORDERS: Final = frozenset({"ORC", "OBR"})
+
+
+def map_charges(reading: Reading, _trigger: str) -> None:
+    """Refused without FT1."""
+    for patient in patients(reading.message, lambda name, _: name == "FT1"):
+        if patient.runs:
+            _publish(reading, patient)
+    if not reading.events:
+        reading.refuse("NOTHING_REPRESENTABLE", "FT1")
+
+
+def _publish(reading: Reading, patient: Patient) -> None:
+    notes, dialect = reading.notes(), reading.dialect
+    head = reading.scope(patient.head)
+    if "PID" not in head:
+        notes.warn("SEGMENT_MISSING", "PID")
+    charge: Record = {"action": "POSTED", "person": read_person(reading, head, patient.named("IN1"), notes)}
+    fill(dialect.plans["charge"], head, charge, notes)
+    if reading.context.facility:
+        charge["ma_cskcb"] = reading.context.facility
+    if diagnoses := read_diagnoses(dialect, patient.named("DG1"), notes):
+        charge["diagnoses"] = diagnoses
+    if sum(segment.name == "ORC" for segment in patient.head) > 1:  # orders before the lines: nobody can say whose they are
+        head = {name: segment for name, segment in head.items() if name not in _ORDERS}
+    charge["lines"] = [
+        _read_line(reading, head | firsts(run), run, notes, f"lines[{number}].") for number, run in enumerate(patient.runs)
+    ]
+    reading.publish("hie.Charge", charge, charge.get("ma_lk", ""), notes, key_path="PV1-19")
+
+
+def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
+    line: Record = {"code": {}}
+    fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
+    said = run[0]
+    _place(reading, line, said, notes)
+    for illness in line.get("ma_benh", "").split(";"):
+        if label := reading.dialect.labels_icd.get(illness[:3]):
+            notes.label = label
+    if line.get("kind") == "CREDIT" and "cancels" not in line:
+        notes.warn("FIELD_MISSING", reading.message.path(said, 31))
+    if remarks := notes_of(run):
+        line["notes"] = remarks
+    return line
+
+
+def _place(reading: Reading, line: Record, said: Segment, notes: Notes) -> None:
+    """Into which official element, and so into which table, the code goes: by its system, else by MA_NHOM."""
+    code, codes = line["code"], reading.dialect.codes
+    found = {
+        codes["item_system"][code[system]]: (code.get(number, ""), code.get(name, ""))
+        for system, number, name in (("system", "code", "display"), ("alt_system", "alt_code", "alt_display"))
+        if code.get(system) in codes["item_system"]
+    }
+    if not found and (element := codes["item_group"].get(line.get("ma_nhom", ""))):
+        found[element] = (code.get("code", ""), code.get("display", ""))
+    if not found:
+        if code:
+            notes.warn("CODE_UNKNOWN", reading.message.path(said, 7, 3))
+        return
+    description = said.get(8)
+    for element, (number, name) in found.items():
+        if number:
+            line[element] = number
+        if name := name or (description if len(found) == 1 else ""):
+            line[NAMES[element]] = name
+    line["table"] = "XML2" if "ma_thuoc" in found else "XML3"

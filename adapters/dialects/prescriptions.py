@@ -1,0 +1,137 @@
+"""RDE^O11 (O01, O25) and OMP^O09 → `hie.Prescription`. Source: `seeds/standards/hl7-mapping.md` §4.4, `identifiers.md` §9.
+
+One event a prescription code, whatever the number of drugs under it.
+"""
+
+import re
+from decimal import Decimal
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.reading import Reading
+from adapters.dialects.runs import Patient, firsts, notes_of, patients
+from adapters.formats.hl7v2 import Segment
+
+Record = dict[str, Any]
+
+_DRUGS: Final = frozenset({"RXE", "RXO"})
+_REGISTERED_BY: Final = frozenset({"", "VN-SDK"})  # what may stand as the system of a registration number
+_DURATION: Final = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>[^\W\d_]+)|(?P<old>[DW])(?P<m>\d{1,4})")
+_DAYS: Final = {"d": 1, "day": 1, "days": 1, "ngày": 1, "ngay": 1, "w": 7, "wk": 7, "week": 7, "weeks": 7, "tuần": 7, "tuan": 7}
+_EVERY_HOURS: Final = re.compile(r"Q(1|2|3|4|6|8|12|24)H", re.IGNORECASE)
+
+
+def map_prescriptions(reading: Reading, _trigger: str) -> None:
+    """Refused without a drug (RXE, RXO)."""
+    for patient in patients(reading.message, _begins):
+        drugs = [run for run in patient.runs if any(segment.name in _DRUGS for segment in run)]
+        if drugs:
+            _publish(reading, patient, drugs)
+    if not reading.events:
+        reading.refuse("NOTHING_REPRESENTABLE", "RXE")
+
+
+def _begins(name: str, before: set[str]) -> bool:
+    """A drug begins with ORC; RXO and RXE behind one ORC are the same drug, as ordered and as encoded."""
+    return name == "ORC" or (name in _DRUGS and (not before or name in before or "RXE" in before))
+
+
+def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> None:
+    noted, dialect = reading.notes(), reading.dialect
+    head = reading.scope(patient.head)
+    if "PID" not in head:
+        noted.warn("SEGMENT_MISSING", "PID")
+    person = read_person(reading, head, patient.named("IN1"), noted)
+    diagnoses = read_diagnoses(dialect, patient.named("DG1"), noted)
+    remarks = notes_of(patient.head)
+    for number, runs in _by_number(reading, head, drugs).items():
+        notes = noted.also()
+        prescription: Record = {"person": person}
+        fill(dialect.plans["prescription"], head | firsts(runs[0]), prescription, notes)
+        action = prescription.setdefault("action", "ISSUED")
+        if action == "CHANGED" and prescription.get("replaces"):
+            prescription["action"] = "ISSUED"  # a new code that takes the place of the old one, which is never edited
+        else:
+            prescription.pop("replaces", None)
+        if reading.context.facility:
+            prescription["ma_cskcb"] = reading.context.facility
+        if diagnoses:
+            prescription["diagnoses"] = diagnoses
+        lines: list[Record] = []
+        for run in runs:
+            line = _read_drug(reading, head | firsts(run), run, notes, f"lines[{len(lines)}].")
+            if line.get("action", action) == action:
+                line.pop("action", None)
+            lines.append(line)
+        prescription["lines"] = lines
+        if remarks:
+            prescription["notes"] = remarks
+        reading.publish("hie.Prescription", prescription, number, notes, key_path="RXE-15")
+
+
+def _by_number(reading: Reading, head: Scope, drugs: list[list[Segment]]) -> dict[str, list[list[Segment]]]:
+    """Drugs of one prescription: those of one code, else of one group of orders, else each placer number by itself."""
+    plans = reading.dialect.plans
+    names = tuple(rule for rule in plans["prescription"] if rule.name in ("ma_don_thuoc", "group"))
+    names += tuple(rule for rule in plans["prescription_line"] if rule.name == "line_id")
+    found: dict[str, list[list[Segment]]] = {}
+    for run in drugs:
+        numbers: Record = {}
+        fill(names, head | firsts(run), numbers, reading.notes())
+        number = numbers.get("ma_don_thuoc", "").lower() or numbers.get("group") or numbers.get("line_id", "")
+        found.setdefault(number, []).append(run)
+    return found
+
+
+def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
+    line: Record = {"code": {}}
+    fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
+    code = line["code"]
+    if code.get("system", "VN-THUOC") in reading.dialect.codes["item_system"] and code.get("code"):
+        line["ma_thuoc"] = code["code"]
+    if code.get("alt_system", "") not in _REGISTERED_BY:
+        line.pop("so_dang_ky", None)
+    strength = next(
+        ((scope[name].get(at), scope[name].get(at + 1)) for name, at in (("RXE", 25), ("RXO", 18)) if name in scope), None
+    )
+    if strength and strength[0]:
+        line["ham_luong"] = " ".join(filter(None, strength))
+    timing = scope.get("TQ1")
+    if timing is not None and timing.get(6):
+        line["duration"] = f"{timing.get(6)} {timing.get(6, 2)}".strip()
+    _reckon(reading, line)
+    parts = [
+        _read_part(reading, segment, notes, f"{at}parts[{n}].") for n, segment in enumerate(s for s in run if s.name == "RXC")
+    ]
+    if parts:
+        line["parts"] = parts
+    if remarks := notes_of(run):
+        line["notes"] = remarks
+    return line
+
+
+def _read_part(reading: Reading, segment: Segment, notes: Notes, at: str) -> Record:
+    part: Record = {"code": {}}
+    fill(reading.dialect.plans["prescription_part"], {"RXC": segment}, part, notes, at)
+    return part
+
+
+def _reckon(reading: Reading, line: Record) -> None:
+    """What timing and duration say in numbers, and LIEU_DUNG out of them: amount * times a day * days."""
+    timing = line.get("timing", "")
+    every = _EVERY_HOURS.fullmatch(timing)
+    times = str(24 // int(every[1])) if every else reading.dialect.codes["times_a_day"].get(timing.upper(), "")
+    if times:
+        line["times_a_day"] = Decimal(times).quantize(_PLACES)
+    found = _DURATION.fullmatch(line.get("duration", ""))
+    if found and found["old"]:
+        line["days"] = (Decimal(found["m"]) * (7 if found["old"] == "W" else 1)).quantize(_PLACES)
+    elif found and (length := _DAYS.get(found["unit"].lower())):
+        line["days"] = (Decimal(found["n"]) * length).quantize(_PLACES)
+    if {"dose", "times_a_day", "days"} <= line.keys():
+        dose, often, days = (format(line[name].normalize(), "f") for name in ("dose", "times_a_day", "days"))
+        line["lieu_dung"] = f"{dose} {line.get('dose_unit', '')}".strip() + f" * {often} lần/ngày * {days} ngày"
+
+
+_PLACES: Final = Decimal("0.001")
