@@ -6,7 +6,6 @@ What is written here our own door reads again with equal content, as far as HL7 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 from adapters.dialects.adt_segments import encounter_form, encounter_segments, registration_form, registration_segments
@@ -22,6 +21,15 @@ from adapters.dialects.clinical_segments import (
     segment,
 )
 from adapters.dialects.profile import Dialect
+from adapters.dialects.recorded_segments import (
+    catalogue_segments,
+    charge_segments,
+    document_segments,
+    money,
+    plain,
+    prescription_segments,
+    resource_segments,
+)
 from adapters.formats import claim_xml
 from adapters.formats.charset import charset_name, encode
 from adapters.formats.hl7v2 import Value, build
@@ -34,6 +42,14 @@ _TERMINATORS: Final = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
 _DECLARED: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "latin-1": "8859/1"}
 _ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED"))
 _SLIPS: Final = {"MOVED": "S13", "MODIFIED": "S14", "CANCELLED": "S15", "DELETED": "S17", "NO_SHOW": "S26"}
+_DOCUMENTS: Final = {  # action to trigger, without and with the body
+    "STATUS_CHANGED": ("T03", "T04"),
+    "ADDENDED": ("T05", "T06"),
+    "EDITED": ("T07", "T08"),
+    "REPLACED": ("T09", "T10"),
+    "CANCELLED": ("T11", "T11"),
+}
+_CATALOGUES: Final = {"PRACTITIONER": "M02", "PRICE": "M04", "LOCATION": "M05", "SERVICE": "M08", "MACHINE": "M13"}
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -143,6 +159,30 @@ def _follow_up(event: Event, version: str, _time: str) -> tuple[_Form, Segments]
     return _Form(("SIU", trigger, "SIU_S12"), event.get("ma_cskcb", ""), version), follow_up_segments(event)
 
 
+def _charge(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    return _Form(("DFT", "P03", "DFT_P03"), event.get("ma_cskcb", ""), version), charge_segments(event, time)
+
+
+def _prescription(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    kind = ("RDE", "O11", "RDE_O11") if version >= "2.4" else ("RDE", "O01", "RDE_O01")
+    return _Form(kind, event.get("ma_cskcb", ""), version), prescription_segments(event, version)
+
+
+def _document(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    told, with_body = _DOCUMENTS.get(event.get("action", ""), ("T01", "T02"))
+    trigger, structure = (with_body, "MDM_T02") if event.get("text") or event.get("contents") else (told, "MDM_T01")
+    return _Form(("MDM", trigger, structure), event.get("ma_cskcb", ""), version), document_segments(event, time)
+
+
+def _catalogue(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    trigger = _CATALOGUES[event["catalogue"]]
+    return _Form(("MFN", trigger, f"MFN_{trigger}"), event.get("ma_cskcb", ""), version), catalogue_segments(event)
+
+
+def _resources(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    return _Form(("ORU", "R01", "ORU_R01"), event.get("ma_cskcb", ""), version), resource_segments(event)
+
+
 def _claim_form(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
     kind = ("EHC", "E02", "EHC_E02") if event.get("action") == "CANCELLED" else ("EHC", "E01", "EHC_E01")
     return _Form(kind, event["ma_cskcb"], max(version, _EHC_VERSION)), []
@@ -176,7 +216,7 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
                 3: event["meta"]["event_id"],
                 4: status,
                 5: time,
-                6: _money(granted),
+                6: money(granted),
             },
         ),
         ["PYE", "1", "PPER"],
@@ -188,7 +228,7 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
                 4: "OR",
                 5: "NORM",
                 6: "FN",
-                8: _money(event.get("t_tongchi_bv")),
+                8: money(event.get("t_tongchi_bv")),
                 10: ("", *[""] * 8, event.get("ma_cskcb", "")),
             },
         ),
@@ -196,7 +236,7 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
         segment("PSG", {1: "1"}),
     ]
     amounts = [
-        segment("ADJ", {1: name.upper(), 3: str(n), 4: name.upper(), 5: _money(event.get(name))})
+        segment("ADJ", {1: name.upper(), 3: str(n), 4: name.upper(), 5: money(event.get(name))})
         for n, name in enumerate(("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd"), 1)
         if event.get(name) is not None
     ]
@@ -220,22 +260,14 @@ def _reasons(event: Event, table: str, stt: int | None) -> Segments:
             1: each.get("rule", ""),
             3: str(number),
             4: each.get("field", "").upper(),
-            5: _money(difference),
+            5: money(difference),
             7: (each.get("rule", ""), text),
             8: text,
-            9: _plain(claimed),
-            10: _plain(computed),
+            9: plain(claimed),
+            10: plain(computed),
         }
         built.append(segment("ADJ", row))
     return built
-
-
-def _plain(amount: Decimal | None) -> str:
-    return "" if amount is None else format(amount, "f")
-
-
-def _money(amount: Decimal | None) -> Value:
-    return ((_plain(amount), "VND"),) if amount is not None else ""
 
 
 _RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] = {
@@ -245,6 +277,11 @@ _RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] 
     "hie.Registration": _registration,
     "hie.Referral": _referral,
     "hie.FollowUp": _follow_up,
+    "hie.Charge": _charge,
+    "hie.Prescription": _prescription,
+    "hie.Document": _document,
+    "hie.CatalogueChange": _catalogue,
+    "hie.ResourceReport": _resources,
     "hie.ClaimDecision": _decision,
     "hie.Claim": _claim_form,
 }

@@ -63,6 +63,7 @@ def carried(event: Event, *, legacy: bool = False) -> Event:
         identifier.pop("normalised", None)  # where the sender's own prefix was taken off
     if legacy:
         content.pop("specimen_id", None)
+    if legacy and "person" in content:
         content["person"]["ho_ten"] = content["person"].get("ho_ten", "").casefold()  # TCVN3 has few capitals
     return content
 
@@ -264,6 +265,12 @@ def test_time_is_told_in_vietnam_and_test_traffic_is_marked() -> None:
         ("hie.Registration", {"action": "LINKED"}, "ADT^A24^ADT_A24"),
         ("hie.Registration", {"action": "UNLINKED"}, "ADT^A37^ADT_A37"),
         ("hie.Encounter", {"action": "UPDATED"}, "ADT^A08^ADT_A01"),
+        ("hie.Charge", {"action": "POSTED"}, "DFT^P03^DFT_P03"),
+        ("hie.Prescription", {"action": "ISSUED"}, "RDE^O11^RDE_O11"),
+        ("hie.Document", {"action": "EDITED"}, "MDM^T07^MDM_T01"),
+        ("hie.Document", {"action": "EDITED", "text": "x"}, "MDM^T08^MDM_T02"),
+        ("hie.CatalogueChange", {"catalogue": "LOCATION"}, "MFN^M05^MFN_M05"),
+        ("hie.ResourceReport", {"action": "REPORTED"}, "ORU^R01^ORU_R01"),
     ],
 )
 def test_which_message_an_event_becomes(record: str, content: Event, kind: str) -> None:
