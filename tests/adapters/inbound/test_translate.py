@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from adapters.formats.ack import acknowledge
@@ -169,6 +170,44 @@ def test_an_acknowledgement_is_never_acknowledged():
     assert done.verdict == "refused" and done.ack == b""
 
 
+# --- JSON
+
+
+def report(**change):
+    form = {"type": "resource-report", "ma_cskcb": "01004", "reported_at": "2026-10-15T08:00:00+07:00", "control_id": "J1"}
+    return orjson.dumps(form | {"resources": [{"kind": "VENTILATOR", "total": 4, "in_use": 0}]} | change)
+
+
+def test_a_report_of_resources_may_come_as_json():
+    done = read(b"\xef\xbb\xbf \n" + report())
+    assert done.verdict == "translated" and done.problems == ()
+    [(record, event)] = done.events
+    assert (record, event["resources"]) == ("hie.ResourceReport", [{"kind": "VENTILATOR", "total": 4, "in_use": 0}])
+    assert event["meta"]["revision"]["stated_at"] == "20261015080000"
+    message = done.message
+    assert [message[name] for name in ("format", "message_type", "facility", "control_id", "test")] == [
+        "json", "resource-report", "01004", "J1", False,
+    ]  # fmt: skip
+    assert message["events"] == [{"event_id": event["meta"]["event_id"], "topic": "resource-report.v1"}]
+    assert msa(done.ack.decode())[0] == "AA"
+
+
+def test_a_json_report_is_marked_as_test_and_is_entitled_like_any_message():
+    assert read(report(test=True)).events[0][1]["meta"]["test"] is True
+    done = read(report(), facilities=frozenset({"01021"}))
+    assert done.verdict == "refused" and found(done)[-1] == ("FACILITY_NOT_ENTITLED", "E", "ma_cskcb")
+
+
+def test_json_that_does_not_fit_the_form_is_refused_with_every_fault():
+    done = read(report(reported_at="8h", resources=[{"kind": "BED", "total": "4"}], note="x"))
+    assert done.verdict == "refused" and done.events == ()
+    assert found(done) == [
+        ("TIME_UNPARSABLE", "E", "reported_at"),
+        ("NUMBER_UNPARSABLE", "E", "resources[1].total"),
+        ("FIELD_UNKNOWN", "E", "note"),
+    ]
+
+
 # --- quarantined
 
 
@@ -183,6 +222,7 @@ def test_an_acknowledgement_is_never_acknowledged():
         (b"msh|^~\\&|", "MSH_UNREADABLE"),
         (b"<html/>", "FORMAT_UNKNOWN"),
         (b"<GIAMDINHHS><unclosed>", "XML_MALFORMED"),
+        (b'{"type": "resource-report"', "JSON_MALFORMED"),
         (b'<!DOCTYPE GIAMDINHHS [<!ENTITY a "b">]><GIAMDINHHS/>', "XML_FORBIDDEN"),
         (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1") + oru("Q2"), "SEVERAL_MESSAGES"),
     ],

@@ -6,8 +6,10 @@ from datetime import timedelta
 from confluent_kafka import Message
 
 from adapters.outbound.receipts import Change, receipt_of
+from hub.journal import reconcile
 from hub.journal.consumer import index
-from hub.journal.rows import read_record
+from hub.journal.rows import KINDS, read_record
+from hub.routing.app import streams
 from tests.made import AT, KEYRING, delivery, received, referral
 
 REF = "referral.v1"
@@ -159,3 +161,9 @@ def test_what_a_person_did_is_in_the_index(log):
     read = read_record(log.wire, log.event("audit.v1", audit))
     assert read.kind == "event"
     assert "replay" in read.values
+
+
+def test_every_event_that_routing_decides_is_indexed_and_is_in_the_books():
+    decided = [stream for stream in streams() if not stream.topic.startswith("payer.")]
+    assert {KINDS[stream.record] for stream in decided} == {"event"}
+    assert set(reconcile._ROUTED) == {stream.topic for stream in decided}

@@ -1,0 +1,81 @@
+"""Charges: which table a line belongs to, what an amount is, and whose order it carries."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.adapters.dialects.said import PID, PV1, mapped, only, told
+
+
+def lines(*rows):
+    return only(mapped("DFT^P03", PID, PV1, *rows))["lines"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "group", "elements", "table"),
+    [
+        ("40.170^Thuốc^VN-THUOC", "1", {"ma_thuoc": "40.170", "ten_thuoc": "Thuốc"}, "XML2"),
+        ("03.1^Dịch vụ^VN-DVKT", "4", {"ma_dich_vu": "03.1", "ten_dich_vu": "Dịch vụ"}, "XML3"),
+        ("N03^Kim^VN-VTYT^03.1^Siêu âm^VN-DVKT", "10", {"ma_vat_tu": "N03", "ma_dich_vu": "03.1"}, "XML3"),
+        ("T1^^L^40.170^Thuốc^VN-THUOC", "", {"ma_thuoc": "40.170", "ten_thuoc": "Thuốc"}, "XML2"),
+        ("T1^Thuốc^L", "17", {"ma_thuoc": "T1"}, "XML2"),
+        ("V1^Kim^L", "11", {"ma_vat_tu": "V1"}, "XML3"),
+        ("K1^Khám^L", "13", {"ma_dich_vu": "K1"}, "XML3"),
+    ],
+)
+def test_the_coding_system_decides_the_table_and_ma_nhom_where_it_is_local(sent, group, elements, table):
+    [line] = lines(f"FT1|1|L1||20261123||CG|{sent}", f"ZFT|{group}")
+    assert elements.items() <= line.items()
+    assert line["table"] == table
+
+
+def test_a_line_that_nothing_places_is_kept_and_told():
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X1^Phí^L")
+    [line] = only(found)["lines"]
+    assert line["code"]["code"] == "X1"
+    assert "table" not in line
+    assert ("CODE_UNKNOWN", "FT1-7.3") in told(found)
+
+
+def test_zero_is_an_amount_and_another_currency_is_none():
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X||||0&VND|12.5&USD")
+    [line] = only(found)["lines"]
+    assert line["thanh_tien_bv"] == Decimal("0.00")
+    assert "don_gia_bv" not in line
+    assert ("CURRENCY_FOREIGN", "FT1-12") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"lines[0].don_gia_bv": "12.5&USD"}
+
+
+def test_the_order_behind_a_line_is_its_own_and_orders_before_all_lines_are_nobodys():
+    first, second = lines("FT1|1|L1||20261123||CG|X", "ORC|RE|O1|F1", "FT1|2|L2||20261123||CG|Y")
+    assert (first["placer"], first["filler"]) == ("O1", "F1")
+    assert "placer" not in second
+    [line] = lines("ORC|RE|O1", "FT1|1|L1||20261123||CG|X")
+    assert line["placer"] == "O1"
+    [line] = lines("ORC|RE|O1", "OBR|1", "ORC|RE|O2", "OBR|2", "FT1|1|L1||20261123||CG|X")
+    assert "placer" not in line
+
+
+def test_a_credit_names_the_line_that_it_takes_back():
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L2||20261123||CD|X" + "|" * 24 + "4201", "FT1|2|L3||20261123||CD|X")
+    first, second = only(found)["lines"]
+    assert (first["kind"], first["cancels"]) == ("CREDIT", "4201")
+    assert "cancels" not in second
+    assert ("FIELD_MISSING", "FT1[2]-31") in told(found)
+
+
+def test_an_illness_of_a_line_that_is_protected_labels_the_event():
+    event = only(mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X" + "|" * 12 + "J00~b20.1"))
+    assert event["lines"][0]["ma_benh"] == "J00;B20.1"
+    assert event["meta"]["sensitivity"] == "HIV"
+
+
+def test_charges_of_two_patients_in_one_message_are_two_events():
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1", "PID|2||N2^^^^MR", "PV1|1|O|||||||||||||||||LK2", "FT1|1|L2")
+    assert [(event["ma_lk"], event["lines"][0]["line_id"]) for _, event in found.events] == [("LK1", "L1"), ("LK2", "L2")]
+
+
+def test_without_ft1_nothing_was_charged():
+    found = mapped("DFT^P03", PID, PV1)
+    assert not found.events
+    assert ("NOTHING_REPRESENTABLE", "FT1") in told(found)

@@ -1,0 +1,105 @@
+"""Prescriptions: what belongs to one, what replaces one, and what timing says in numbers."""
+
+from decimal import Decimal
+
+import pytest
+
+from tests.adapters.dialects.said import PID, PV1, mapped, only, told
+
+
+def drug(number, rx="", *, control="NW", parent="", timing="BID", duration="5^D", group=""):
+    return (
+        f"ORC|{control}|{number}||{group}||||{parent}|202611230830",
+        f"RXE||40.170^Amlodipin^VN-THUOC|1||Viên|||||10|Viên||||{rx}",
+        f"TQ1|1||{timing}|||{duration}",
+        "RXR|1.01",
+    )
+
+
+def prescriptions(*rows):
+    return [event for _, event in mapped("RDE^O11", PID, PV1, *rows).events]
+
+
+def test_drugs_of_one_code_are_one_prescription_however_the_code_is_written():
+    [one] = prescriptions(*drug("1", "01021a1b2c3d-c"), *drug("2", "01021A1B2C3D-C"))
+    assert [line["line_id"] for line in one["lines"]] == ["1", "2"]
+    [other] = prescriptions(*drug("9", "01021A1B2C3D-C"))
+    assert other["meta"]["key"] == one["meta"]["key"]
+
+
+def test_without_code_the_group_of_orders_decides_and_else_each_number_by_itself():
+    assert [len(each["lines"]) for each in prescriptions(*drug("1", group="G1"), *drug("2", group="G1"))] == [2]
+    assert [len(each["lines"]) for each in prescriptions(*drug("1"), *drug("2"))] == [1, 1]
+
+
+def test_drugs_without_any_number_are_one_prescription_under_sender_and_control_id():
+    found = mapped("RDE^O11", PID, PV1, *drug(""), *drug(""))
+    assert len(only(found)["lines"]) == 2
+    assert ("KEY_MISSING", "RXE-15") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("control", "parent", "action", "replaces"),
+    [
+        ("RP", "01021old0000-c", "ISSUED", "01021old0000-c"),
+        ("XO", "01021old0000-c", "ISSUED", "01021old0000-c"),
+        ("XO", "", "CHANGED", None),
+        ("NW", "P-1", "ISSUED", None),
+        ("CA", "01021old0000-c", "CANCELLED", None),
+    ],
+)
+def test_a_new_code_supersedes_and_never_edits_the_old_one(control, parent, action, replaces):
+    [one] = prescriptions(*drug("1", "01021new0000-c", control=control, parent=parent))
+    assert (one["action"], one.get("replaces"), one["ma_don_thuoc"]) == (action, replaces, "01021new0000-c")
+    assert "action" not in one["lines"][0]
+
+
+def test_a_line_says_its_own_action_where_it_differs():
+    [one] = prescriptions(*drug("1", "R-1"), *drug("2", "R-1", control="CA"))
+    assert [line.get("action") for line in one["lines"]] == [None, "CANCELLED"]
+
+
+@pytest.mark.parametrize(
+    ("timing", "duration", "often", "days", "text"),
+    [
+        ("BID", "5^D", "2", "5", "1 Viên * 2 lần/ngày * 5 ngày"),
+        ("Q8H", "2^tuần", "3", "14", "1 Viên * 3 lần/ngày * 14 ngày"),
+        ("qod", "10^ngày", "0.5", "10", "1 Viên * 0.5 lần/ngày * 10 ngày"),
+        ("PRN", "5^D", None, "5", None),
+        ("BID", "3^L", "2", None, None),
+        ("BID", "W2", "2", "14", "1 Viên * 2 lần/ngày * 14 ngày"),
+        ("Q5H", "", None, None, None),
+    ],
+)
+def test_amount_times_a_day_and_days_make_lieu_dung(timing, duration, often, days, text):
+    [one] = prescriptions(*drug("1", "R-1", timing=timing, duration=duration))
+    [line] = one["lines"]
+    assert line.get("times_a_day") == (Decimal(often) if often else None)
+    assert line.get("days") == (Decimal(days) if days else None)
+    assert line.get("lieu_dung") == text
+
+
+def test_an_order_and_its_encoding_are_one_drug_and_the_encoding_counts():
+    [one] = prescriptions("ORC|NW|1", "RXO|AMLO^Amlodipin^L|2||Viên", "RXR|PO", *drug("1", "R-1")[1:])
+    [line] = one["lines"]
+    assert (line["code"]["code"], line["dose"]) == ("40.170", Decimal("1.000"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "ma_thuoc", "so_dang_ky"),
+    [
+        ("40.170^A^VN-THUOC^VD-1^^VN-SDK", "40.170", "VD-1"),
+        ("40.170^A", "40.170", None),
+        ("0071^A^NDC^X^^L", None, None),
+    ],
+)
+def test_only_national_codes_are_taken_for_such(sent, ma_thuoc, so_dang_ky):
+    [one] = prescriptions("ORC|NW|1", f"RXE||{sent}|1", "RXR|1.01")
+    [line] = one["lines"]
+    assert (line.get("ma_thuoc"), line.get("so_dang_ky")) == (ma_thuoc, so_dang_ky)
+
+
+def test_an_order_without_a_drug_is_nothing():
+    found = mapped("OMP^O09", PID, "ORC|NW|1")
+    assert not found.events
+    assert ("NOTHING_REPRESENTABLE", "RXE") in told(found)
