@@ -57,6 +57,32 @@ def test_a_referral_is_traced_from_its_bytes_to_the_last_receipt(hub, told):
         assert word in story, word
 
 
+RECORDED = {
+    "dft-p03-drug-service-supply": "nobody-charge",
+    "rde-o11-two-drugs": "nobody-prescription",
+    "mdm-t02-pdf": "nobody-document",
+    "mfn-m02-practitioners": "nobody-catalogue",
+    "oru-r01-resources": "nobody-resource",
+}
+
+
+def test_what_nobody_is_addressed_with_is_recorded_and_the_books_still_close(hub, told):
+    before = hub.settled() and hub.sizes()
+    for case in RECORDED:
+        assert hub.town.send((shipped("seeds/messages/_standard") / f"{case}.hl7").read_bytes())["ack"] == "AA", case
+    form = {"type": "resource-report", "ma_cskcb": PROVINCE, "reported_at": "2026-11-23T08:00:00+07:00"}
+    form |= {"resources": [{"kind": "BED", "total": 350}], "control_id": "JOURNEY-JSON"}
+    assert hub.town.send(json.dumps(form).encode())["verdict"] == "translated"
+    hub.wait(lambda: hub.sizes()["deliveries"] == before["deliveries"] + 7)  # one entry of the catalogue is a message's second
+    rules = hub.sql("select rule, count(*) from journal_delivery where recipient = '' group by 1")
+    assert {rule: count for rule, count in rules if rule in RECORDED.values()} == {
+        "nobody-charge": 1, "nobody-prescription": 1, "nobody-document": 1, "nobody-catalogue": 2, "nobody-resource": 2,
+    }  # fmt: skip
+    assert hub.settled().close
+    assert hub.sizes()["mailbox"] == before["mailbox"]
+    assert "nobody-resource" in hie(hub, "trace", "JOURNEY-JSON").stdout
+
+
 def test_what_nobody_knows_is_not_found(hub, told):
     done = hie(hub, "trace", "no-such-id")
     assert done.returncode == 2

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from rich.table import Table
 
-from hub.cli.messages import read_ack, send_http, send_mllp
+from hub.cli.messages import media_type, read_ack, send_http, send_mllp
 from hub.cli.running import connected, hand_down, key_secret, prepare, terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import HubError
@@ -48,7 +48,7 @@ class Town:
     def send(self, raw: bytes) -> dict[str, Any]:
         """Send one message the way its format goes, MLLP or HTTP; what the hub answered, and how long it took (`ms`)."""
         began = time.perf_counter()
-        if raw.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
+        if media_type(raw) != "application/hl7-v2":
             _, answer = send_http(address(self.settings, "gate", "http_port"), raw)
         else:
             answer = read_ack(send_mllp(address(self.settings, "gate", "mllp_port"), raw))

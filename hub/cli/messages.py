@@ -48,11 +48,17 @@ def send_mllp(place: tuple[str, int], raw: bytes, wait_s: float = 30.0, tls: ssl
     return b""
 
 
+def media_type(raw: bytes) -> str:
+    """What a message is, by its first sign. HL7 goes by MLLP, XML and JSON by HTTP."""
+    first = raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    return {b"<": "application/xml", b"{": "application/json"}.get(first, "application/hl7-v2")
+
+
 def send_http(
     place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0, tls: ssl.SSLContext | None = None
 ) -> tuple[int, dict[str, Any]]:
     """Send one body to POST /v1/messages; the status and the answer."""
-    headers = {"Content-Type": "application/xml" if raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<" else "application/hl7-v2"}
+    headers = {"Content-Type": media_type(raw)}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"{'https' if tls is not None else 'http'}://{place[0]}:{place[1]}/v1/messages"
@@ -61,8 +67,8 @@ def send_http(
 
 
 def send(
-    files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2 or insurance XML.", exists=True, dir_okay=False)],
-    http: Annotated[bool, typer.Option(help="By HTTP; XML always goes this way.")] = False,
+    files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2, insurance XML or JSON.", exists=True, dir_okay=False)],
+    http: Annotated[bool, typer.Option(help="By HTTP; XML and JSON always go this way.")] = False,
     token: Annotated[str, typer.Option(help="Token of your credential, by HTTP.", envvar="HIE_TOKEN")] = "",
     whole: Annotated[
         bool, typer.Option(help="Each file in one frame or request, however many messages it holds; else one by one.")
@@ -84,7 +90,13 @@ def send(
     refused = 0
     for file in files:
         bodies = [file.read_bytes()] if whole else split(file.read_bytes())
-        sent = (row for raw in bodies for row in _sent(settings, raw, http or b"GIAMDINHHS" in raw[:400], token, tls))
+        sent = (
+            row
+            for raw in bodies
+            for row in _sent(
+                settings, raw, http or b"GIAMDINHHS" in raw[:400] or media_type(raw) == "application/json", token, tls
+            )
+        )
         for number, answer in enumerate(sent, 1):
             row = {"file": file.name, "message": number, **answer}
             refused += row["ack"] not in ("AA", "CA")
