@@ -38,7 +38,7 @@ _HELD_BYTES_MAX: Final = 1024 * 1024 * 1024  # bodies of all requests together; 
 
 
 class ProblemView(BaseModel):
-    """One finding; path is an HL7 path or XML place."""
+    """One finding; path is an HL7 path, or a place in XML or JSON."""
 
     code: str
     severity: str
@@ -94,9 +94,12 @@ class Refusal(BaseModel):
 _BODY: Final = {
     "requestBody": {
         "required": True,
-        "description": "One message, HL7 v2 (ER7) or the insurance XML envelope; or several HL7 messages, in a row or as a batch "
-        "(FHS, BHS … BTS, FTS).",
-        "content": {kind: {"schema": {"type": "string"}} for kind in (_HL7, "x-application/hl7-v2+er7", "text/plain", "application/xml")},
+        "description": "One message: HL7 v2 (ER7), the insurance XML envelope, or a report of resources as JSON; or several HL7 "
+        "messages, in a row or as a batch (FHS, BHS … BTS, FTS).",
+        "content": {
+            kind: {"schema": {"type": "string"}}
+            for kind in (_HL7, "x-application/hl7-v2+er7", "text/plain", "application/xml", "application/json")
+        },
     }
 }  # fmt: skip
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {

@@ -48,6 +48,7 @@ def test_a_refusal_is_422_with_code_place_and_sentence_in_two_languages(client):
         (b"\x89PNG\r\n\x1a\n\x00\x00", "FORMAT_UNKNOWN"),
         (b"<other/>", "FORMAT_UNKNOWN"),
         (b"<GIAMDINHHS><broken>", "XML_MALFORMED"),
+        (b"{broken", "JSON_MALFORMED"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><GIAMDINHHS>&a;</GIAMDINHHS>', "XML_FORBIDDEN"),
     ],
 )
