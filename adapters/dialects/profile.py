@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -16,54 +15,16 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.dialects.paths import Place, Plan, Rule, read_place
+from adapters.dialects.sections import CODED_AS, NUMBERS, RECORDS
 from adapters.dialects.transforms import TRANSFORMS, facility_code
 from adapters.formats.hl7v2 import Message
-from hub.contract import directory, records
+from hub.contract import directory
 from hub.contract.errors import HubError
 
 STANDARD: Final = "_standard"
 _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
-_RECORDS: Final[dict[str, Any]] = {
-    "person": records.Person,
-    "guardian": records.Guardian,
-    "allergy": records.Allergy,
-    "diagnosis": records.Diagnosis,
-    "procedure": records.Procedure,
-    "registration": records.Registration,
-    "encounter": records.Encounter,
-    "order": records.LabOrder,
-    "result": records.LabResult,
-    "observation": records.Observation,
-    "referral": records.Referral,
-    "xml13": records.Xml13,
-    "follow_up": records.FollowUp,
-    "xml14": records.Xml14,
-    "charge": records.Charge,
-    "charge_line": records.ChargeLine,
-    "prescription": records.Prescription,
-    "prescription_line": records.PrescriptionLine,
-    "prescription_part": records.PrescriptionPart,
-    "document": records.Document,
-    "catalogue": records.CatalogueChange,
-    "practitioner": records.CatalogueChange,
-    "location": records.CatalogueChange,
-    "machine": records.CatalogueChange,
-    "service": records.CatalogueChange,
-    "price": records.CatalogueChange,
-    "report": records.ResourceReport,
-}
-_NUMBERS: Final = (Decimal | None, int | None)
-_ITEMS: Final = frozenset({"ma_thuoc", "ma_dich_vu", "ma_vat_tu"})
-_FIGURES: Final = frozenset(
-    {f"{kind}.{of}" for kind in ("BED", "ICU_BED", "VENTILATOR", "STAFF") for of in ("total", "in_use", "free")}
-)
-_CODED_AS: Final = {  # tables whose values name fields of a record
-    "item_system": _ITEMS,
-    "item_group": _ITEMS,
-    "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
-}
 
 
 # --- the file, as it is written ---------------------------------------------------------------------------------------
@@ -204,7 +165,7 @@ class Profile(_Table):
 
 def sections() -> Mapping[str, Any]:
     """Section of a profile to the record that its rules fill."""
-    return _RECORDS
+    return RECORDS
 
 
 # --- compiled ---------------------------------------------------------------------------------------------------------
@@ -366,10 +327,10 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     except ValidationError as wrong:
         first = wrong.errors()[0]
         raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for table, allowed in _CODED_AS.items():
+    for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes[table].values()) - allowed:
             raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}")
-    plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in _RECORDS}
+    plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in RECORDS}
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
     plans["line"] = tuple(rule for rule in plans["observation"] if _varies(rule))
@@ -435,7 +396,7 @@ def _place(where: str, text: str) -> Place:
 
 
 def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]]) -> Plan:
-    known: Mapping[str, Any] = _RECORDS[section].__annotations__
+    known: Mapping[str, Any] = RECORDS[section].__annotations__
     plan = []
     for name, rule in rules.items():
         place = f"{where}.{name}"
@@ -448,7 +409,7 @@ def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mappi
         transform = TRANSFORMS.get(rule.transform)
         places = tuple(_place(place, text) for text in rule.places)
         kind = transform.kind if transform else "value"
-        if places and (known[name] in _NUMBERS) != (kind in ("number", "money")):
+        if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
             raise HubError("SETTING_WRONG", f"{place}: a number needs a transform for numbers, and a text none")
         table = codes[rule.codes] if rule.codes else None
         if places:
