@@ -29,7 +29,7 @@ from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_a
 from adapters.formats.ack import acknowledge, answer_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.batch import alone
-from adapters.formats.charset import Decoded, decode
+from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
 from adapters.formats.claim_xml import Reader, looks_like_envelope
 from adapters.formats.hl7v2 import Message, message_spans, parse
 from adapters.formats.mllp import Junk
@@ -59,7 +59,6 @@ _QUARANTINED: Final = frozenset(
     }
 )
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _TIME: Final = re.compile(r"(\d{4,14})(?:\.\d+)?(?:([+-])(\d\d)(\d\d))?")
 _PROBLEMS_MAX: Final = 500  # kept of one message, errors first
@@ -152,7 +151,7 @@ def split(raw: bytes) -> list[bytes]:
     """
     if not raw.strip(_AROUND):
         return []
-    if raw[:2] in _UTF16_MARKS or looks_like_envelope(raw):
+    if is_wide(raw) or looks_like_envelope(raw):
         return [raw]
     spans = message_spans(raw.decode("latin-1"))  # a byte a character: offsets are those of the bytes
     if not spans:
@@ -177,8 +176,8 @@ def _sniff(raw: bytes) -> str:
     head = raw[:1024].lstrip(_AROUND)
     if not head and not raw.strip(_AROUND):
         raise HubError("EMPTY_INPUT")
-    if head[:2] in _UTF16_MARKS:
-        head = head[2:].replace(b"\0", b"").lstrip(_AROUND)
+    if is_wide(raw):
+        head = raw[:2048].lstrip(b"\xff\xfe\0").replace(b"\0", b"").lstrip(_AROUND)
     if head[:3] == b"MSH" or head[:3] in _BATCH_SEGMENTS:
         return "hl7"
     if head[:1] == b"<":
@@ -189,10 +188,13 @@ def _sniff(raw: bytes) -> str:
 def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     received, note = walk.received, walk.note
     raw = alone(received.raw)
-    if raw.isascii():
+    if raw.isascii() and not is_wide(raw):
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
-        _identify(walk, message)
+        charset = _identify(walk, message).charset or (message.header.field(18) if len(message.header.fields) > 18 else "")
+        if charset and has_low_letters(raw, charset):  # capitals of VISCII or VPS, and no other letter beyond ASCII
+            decoded = decode(raw, charset)
+            message = walk.header = parse(decoded.text)
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
         walk.header = _read_header(raw)
@@ -221,7 +223,7 @@ def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
 
 def _read_header(raw: bytes) -> Message:
     """MSH alone. Raises: HubError(MSH_UNREADABLE)."""
-    if raw[:2] in _UTF16_MARKS:
+    if is_wide(raw):
         return parse(decode(raw).text.lstrip("\ufeff\x0b\r\n\t ").replace("\n", "\r").partition("\r")[0])
     line = _LINE_END.split(raw.lstrip(_AROUND), maxsplit=1)[0]
     return parse(line.decode("latin-1"))

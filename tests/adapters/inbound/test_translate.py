@@ -47,6 +47,25 @@ def envelope(*keys, ma_cskcb="01004"):
     return write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb=ma_cskcb, ngaylap="20261015")
 
 
+# --- the charset, as far as the border has to know it
+
+
+@pytest.mark.parametrize("order", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("name", [b"MAU", "MẪU".encode()])
+def test_a_message_in_utf16_or_utf32_is_read(order, name):
+    done = read(oru("W1").replace(b"MAU", name).decode().encode(order))
+    assert done.verdict == "translated" and msa(done.ack.decode()) == ("AA", "W1")
+    assert done.message["charset"] == order.removesuffix("-le").removesuffix("-be")
+    assert done.events[0][1]["person"]["ho_ten"] == f"{name.decode()} THI AN"
+
+
+def test_a_name_whose_only_letters_beyond_ascii_lie_below_0x20_is_read():
+    raw = oru("L1").replace(b"MAU^AN", "PHẠM^MẬN".encode().replace("Ạ".encode(), b"\x02").replace("Ậ".encode(), b"\x03"))
+    assert raw.isascii()
+    done = read(header(raw, 18, b"x-viet-vps"))
+    assert done.message["charset"] == "vps" and done.events[0][1]["person"]["ho_ten"] == "PHẠM THI MẬN"
+
+
 # --- translated
 
 
