@@ -363,7 +363,7 @@ def _stopped(walk: _Walk, problem: Problem) -> Translation:
 
 def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
     note = walk.note
-    problems = list(dict.fromkeys(walk.problems))  # structure and mapping may have found the same
+    problems = _distinct(walk.problems) if walk.problems else []
     if len(problems) > _PROBLEMS_MAX:
         problems = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)[:_PROBLEMS_MAX]
     if events:
@@ -384,6 +384,17 @@ def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
             told = [problem for problem in problems if problem.severity is Severity.ERROR]
         ack = _ack(walk, answer, told) if told or walk.header is None else _plain_ack(walk, walk.header, answer)
     return Translation(note, tuple(events), tuple(problems), verdict, ack)
+
+
+def _distinct(problems: Sequence[Problem]) -> list[Problem]:
+    """Each finding once: structure and mapping may have found the same, and then the graver word stands."""
+    worst: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        place = (problem.code, problem.path)
+        known = worst.get(place)
+        if known is None or known.severity is Severity.INFORMATION or problem.severity is Severity.ERROR:
+            worst[place] = problem
+    return list(worst.values())
 
 
 def _ident(walk: _Walk) -> str:
