@@ -23,10 +23,11 @@ from adapters.dialects.clinical_segments import (
 )
 from adapters.dialects.profile import Dialect
 from adapters.formats import claim_xml
+from adapters.formats.ack import acknowledge
 from adapters.formats.charset import charset_name, encode
-from adapters.formats.hl7v2 import Value, build
+from adapters.formats.hl7v2 import Value, build, parse
 from hub.contract.claim_tables import tables
-from hub.contract.errors import HubError
+from hub.contract.errors import ERRORS, HubError, Problem, Severity
 from hub.contract.events import VIETNAM, Event, to_json
 
 APPLICATION: Final = "HIE"  # MSH-3 of whatever the hub writes
@@ -34,6 +35,7 @@ _TERMINATORS: Final = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
 _DECLARED: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "latin-1": "8859/1"}
 _ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED"))
 _SLIPS: Final = {"MOVED": "S13", "MODIFIED": "S14", "CANCELLED": "S15", "DELETED": "S17", "NO_SHOW": "S26"}
+_RECEIVED: Final = "hie.MessageReceived"  # the subject of an application's answer
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -79,6 +81,8 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     receiving_facility: MA_CSKCB of the recipient; MSH-5 and MSH-6 name it as its own system does.
     Raises: HubError(TYPE_UNSUPPORTED) for a record that HL7 has no message for.
     """
+    if record == _RECEIVED:
+        return _answer(event, dialect, now, control_id)
     written = _RECORDS.get(record)
     if written is None:
         raise HubError("TYPE_UNSUPPORTED", f"{record} as HL7")
@@ -104,6 +108,28 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     ]
     segments = [header, *body] if record != "hie.Claim" else _claim(header, event)
     text = build(segments)
+    return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
+
+
+def _answer(event: Event, dialect: Dialect, now: datetime, control_id: str) -> bytes:
+    """The application's answer to a message that got its commit answer before, in that message's version.
+
+    MSH-15 asks for a commit answer in turn, without which a push would send it again.
+    """
+    charset = charset_name(dialect.send.charset)
+    problems = [
+        Problem(each["code"], Severity(each["severity"]), each["path"]) for each in event["problems"] if each["code"] in ERRORS
+    ]
+    told = problems if dialect.ack.warnings else []
+    text = acknowledge(
+        parse(event["raw"].decode()),
+        event["ack"],
+        told,
+        control_id=control_id,
+        now=now.astimezone(VIETNAM),
+        charset=_DECLARED.get(charset, charset),
+        commit=True,
+    )
     return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
 
 
@@ -249,4 +275,4 @@ _RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] 
     "hie.Claim": _claim_form,
 }
 RENDERED: Final = frozenset(_RECORDS)
-"""The records that `as_hl7` can write."""
+"""The records that `as_hl7` can write, besides an application's answer to a `hie.MessageReceived`."""

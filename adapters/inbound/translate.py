@@ -26,7 +26,7 @@ from adapters.dialects.claims import map_ehc, map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
-from adapters.formats.ack import acknowledge, answer_wanted
+from adapters.formats.ack import acknowledge, answer_wanted, deferred_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
@@ -34,6 +34,7 @@ from adapters.formats.claim_xml import Reader, looks_like_envelope
 from adapters.formats.hl7v2 import Message, message_spans, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.structure import VERSIONS, check
+from adapters.inbound.deferred import answered, deferred_answer
 from adapters.inbound.raw_store import raw_hash
 from adapters.inbound.received import Received, Translation
 from hub.contract.claim_tables import tables
@@ -383,7 +384,17 @@ def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
         if walk.dialect is not None and not walk.dialect.ack.warnings:
             told = [problem for problem in problems if problem.severity is Severity.ERROR]
         ack = _ack(walk, answer, told) if told or walk.header is None else _plain_ack(walk, walk.header, answer)
-    return Translation(note, tuple(events), tuple(problems), verdict, ack)
+    deferred = _deferred(walk) if answer == "CA" else None
+    return Translation(note, tuple(events), tuple(problems), verdict, ack, deferred)
+
+
+def _deferred(walk: _Walk) -> tuple[Event, Event] | None:
+    message = walk.header
+    if message is None or not deferred_wanted(message, "AA"):
+        return None
+    origin = _origin(walk, message)
+    delivery = deferred_answer(walk.note, origin.source, origin.stated_at)
+    return (delivery, answered(walk.note, message)) if delivery else None
 
 
 def _distinct(problems: Sequence[Problem]) -> list[Problem]:
