@@ -192,7 +192,7 @@ def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     if raw.isascii() and not is_wide(raw):
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
-        charset = _identify(walk, message).charset or (message.header.field(18) if len(message.header.fields) > 18 else "")
+        charset = _identify(walk, message).charset or (message.header.get(18) if len(message.header.fields) > 18 else "")
         if charset and has_low_letters(raw, charset):  # capitals of VISCII or VPS, and no other letter beyond ASCII
             decoded = decode(raw, charset)
             message = walk.header = parse(decoded.text)

@@ -36,7 +36,9 @@ _DAYS_AHEAD: Final = 2
 _DAYS_LOCK: Final = 7303
 
 
-_LAST: Final = {"hie.MessageReceived": "message_id"}  # the subject of an application's answer has no meta
+_LAST: Final = {
+    "hie.MessageReceived": "message_id"
+}  # the subject of an application's answer: it has no meta, and waits for no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def read_delivery(wire: Wire, value: bytes | None) -> tuple[Letter, bool] | None
     texts = {
         "mailbox": mailbox_name(recipient, test=meta["test"]),
         "record": delivery["subject_record"],
-        "subject_key": subject["meta"]["key"] if subject and "meta" in subject else "",
+        "subject_key": subject.get("meta", {}).get("key", meta["event_id"]) if subject else "",
         "lane": delivery["lane"] or "routine",
         "rule": delivery["rule"],
         "facility": meta["facility"],
