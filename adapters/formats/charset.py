@@ -51,6 +51,7 @@ _NAMES: Final = {
     "isoir192": "utf-8",
     "unicodeutf16": "utf-16",
     "utf16": "utf-16",
+    "utf32": "utf-32",
     "unicodeutf32": "utf-32",
     "tcvn3": "tcvn3",
     "abc": "tcvn3",
