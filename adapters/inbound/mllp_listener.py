@@ -151,7 +151,7 @@ class _Link(asyncio.Protocol):
         """Close now, without any further acknowledgement."""
         if self.ending in ("", "closed"):
             self.ending = reason
-        left = [*(one for one, _at in self._backlog), *self._decoder.close()]
+        left = [*(one for one, _at in self._backlog if not isinstance(one, Part)), *self._decoder.close()]
         self._listener.bytes_dropped += len(self._unread) + sum(one.size for one in left)
         self._dropped = self._decoded = True
         self._unread = b""
