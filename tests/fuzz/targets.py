@@ -143,8 +143,8 @@ def charsets(data: bytes) -> None:
             except HubError as lacks:
                 assert lacks.code == "CHARSET_LACKS_LETTER"
                 continue
-            if charset.is_wide(again) and not found.charset.startswith("utf-16"):
-                continue  # a text of NULs that begins as UTF-16 does
+            if charset.is_wide(again) and "\0" in text.lstrip("\ufeff")[:4]:
+                continue  # a text that begins with NULs as UTF-16 or UTF-32 does cannot be told from them
             assert charset.decode(again, found.charset, "").text.lstrip("\ufeff") == text.lstrip("\ufeff") or text.isascii()
 
 
