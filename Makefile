@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-all check bench clean
+.PHONY: help install demo test test-all check bench fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ check: $(READY) ## format, lint, strict types
 bench: $(READY) ## measure; one JSON line a figure
 	@$(BIN)/hie bench
 
+FUZZ_SECONDS ?= 600
+fuzz: $(READY) ## coverage-guided fuzzing of framer, reader, charset and XML (FUZZ_SECONDS each, 600 by default)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,fuzz]'
+	@$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+
 clean: ## remove the virtual environment and caches of tools (fetched Kafka and data stay: see `hie status`)
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .fuzz build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -31,10 +31,11 @@ from adapters.dialects.recorded_segments import (
     resource_segments,
 )
 from adapters.formats import claim_xml
+from adapters.formats.ack import acknowledge
 from adapters.formats.charset import charset_name, encode
-from adapters.formats.hl7v2 import Value, build
+from adapters.formats.hl7v2 import Value, build, parse
 from hub.contract.claim_tables import tables
-from hub.contract.errors import HubError
+from hub.contract.errors import ERRORS, HubError, Problem, Severity
 from hub.contract.events import VIETNAM, Event, to_json
 
 APPLICATION: Final = "HIE"  # MSH-3 of whatever the hub writes
@@ -50,6 +51,7 @@ _DOCUMENTS: Final = {  # action to trigger, without and with the body
     "CANCELLED": ("T11", "T11"),
 }
 _CATALOGUES: Final = {"PRACTITIONER": "M02", "PRICE": "M04", "LOCATION": "M05", "SERVICE": "M08", "MACHINE": "M13"}
+_RECEIVED: Final = "hie.MessageReceived"  # the subject of an application's answer
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -95,6 +97,8 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     receiving_facility: MA_CSKCB of the recipient; MSH-5 and MSH-6 name it as its own system does.
     Raises: HubError(TYPE_UNSUPPORTED) for a record that HL7 has no message for.
     """
+    if record == _RECEIVED:
+        return _answer(event, dialect, now, control_id)
     written = _RECORDS.get(record)
     if written is None:
         raise HubError("TYPE_UNSUPPORTED", f"{record} as HL7")
@@ -120,6 +124,28 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     ]
     segments = [header, *body] if record != "hie.Claim" else _claim(header, event)
     text = build(segments)
+    return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
+
+
+def _answer(event: Event, dialect: Dialect, now: datetime, control_id: str) -> bytes:
+    """The application's answer to a message that got its commit answer before, in that message's version.
+
+    MSH-15 asks for a commit answer in turn, without which a push would send it again.
+    """
+    charset = charset_name(dialect.send.charset)
+    problems = [
+        Problem(each["code"], Severity(each["severity"]), each["path"]) for each in event["problems"] if each["code"] in ERRORS
+    ]
+    told = problems if dialect.ack.warnings else []
+    text = acknowledge(
+        parse(event["raw"].decode()),
+        event["ack"],
+        told,
+        control_id=control_id,
+        now=now.astimezone(VIETNAM),
+        charset=_DECLARED.get(charset, charset),
+        commit=True,
+    )
     return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
 
 
@@ -286,4 +312,4 @@ _RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] 
     "hie.Claim": _claim_form,
 }
 RENDERED: Final = frozenset(_RECORDS)
-"""The records that `as_hl7` can write."""
+"""The records that `as_hl7` can write, besides an application's answer to a `hie.MessageReceived`."""

@@ -1,10 +1,12 @@
 """Acknowledgements: what to answer, and the message that says it.
 
 Original mode answers AA, AE or AR; enhanced mode (MSH-15 or MSH-16 valued) answers CA, CE or CR where MSH-15 wants one, else
-the application's answer where MSH-16 wants one. Errors and warnings stand in ERR segments, each with its place, its number
+the application's answer where MSH-16 wants one; who wants both gets the second later (`deferred_wanted`). Errors and warnings stand in ERR segments, each with its place, its number
 in table 0357, the hub's code and a sentence in English (ERR-7) and Vietnamese (ERR-8). Time and ids are arguments.
 
-Source: HL7 v2.5.1 §2.9 (acknowledgement rules), §2.15.5 (ERR); before v2.5 ERR-1 (§2.24.2 of v2.3.1).
+How versions differ: v2.1 has no trigger in MSH-9 and plain components in ERR-1; v2.2 to v2.4 have one ERR whose ERR-1 repeats,
+and MSA-6; v2.3 brings MSH-18, v2.3.1 the structure in MSH-9, v2.5 an ERR a finding. Source: HL7 v2.5.1 §2.9 (acknowledgement
+rules), §2.15.5 (ERR); v2.3.1 §2.24.1 (MSA) and §2.24.2 (ERR).
 """
 
 import re
@@ -34,6 +36,7 @@ _TABLE_0357: Final = {
     "206": "Application record locked",
     "207": "Application internal error",
 }
+_OURS: Final = "99HIE"  # the coding system of the hub's own codes, as table 0396 names local ones
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?)?")
 _ORDER: Final = {Severity.ERROR: 0, Severity.WARNING: 1}
 
@@ -64,6 +67,14 @@ def answer_wanted(message: Message | None, code: str) -> str:
     return code if _wants(application, code) else ""
 
 
+def deferred_wanted(message: Message | None, code: str) -> bool:
+    """Whether a sender that gets CA for this outcome now wants the application's AA as well, later.
+
+    A refusal (CE, CR) is the last word: HL7 has no application's answer after it.
+    """
+    return code == "AA" and message is not None and _wants(message.header.get(15), code) and _wants(message.header.get(16), code)
+
+
 def _wants(condition: str, code: str) -> bool:
     """Table 0155: always, never, on error or reject, on success. What is not in the table counts as always."""
     if condition in ("", "NE"):
@@ -83,6 +94,7 @@ def acknowledge(
     application: str = "HIE",
     charset: str = "UNICODE UTF-8",
     errors_max: int = 20,
+    commit: bool = False,
 ) -> str:
     """The text of an acknowledgement.
 
@@ -91,6 +103,7 @@ def acknowledge(
     code:       MSA-1, as `answer_wanted` gives it.
     problems:   told in ERR segments, errors first, information left out; beyond `errors_max` they are only counted.
     control_id: MSH-10 of the answer. now: MSH-7, aware of its zone.
+    commit:     ask for a commit answer to this one (MSH-15 AL, MSH-16 NE): it travels as a message of its own.
     charset:    what MSH-18 says when the answer is not plain ASCII: the charset the caller will encode it in.
     """
     version = message.version if message is not None and message.version in VERSIONS else VERSION
@@ -108,12 +121,16 @@ def acknowledge(
         msh[7] = _message_type(message.trigger, version)
         msh[9] = tuple(header.components(11)) or "P"
         msa[2] = message.control_id
-    if told and version < "2.5":  # MSA-3, which v2.5 replaced by ERR-8
+    if told and version < "2.5":  # MSA-3 and MSA-6, which v2.5 replaced by ERR
         msa.append(f"{told[0].code} {told[0].path}".strip() + (f" (+{len(told) - 1})" if len(told) > 1 else ""))
+        if told[0].severity is Severity.ERROR and version != "2.1":
+            msa += [None, None, (told[0].row.hl7, _TABLE_0357[told[0].row.hl7], "HL70357")]
+    if commit:
+        msh += [None] * 2 + ["AL", "NE"]
     text = build([msh, msa, *errors])
-    if text.isascii():
+    if text.isascii() or version < "2.3":
         return text
-    msh += [None] * 5 + [charset]
+    msh += [None] * (16 - len(msh)) + [charset]
     return build([msh, msa, *errors])
 
 
@@ -131,15 +148,9 @@ def _errors(problems: Sequence[Problem], version: str, errors_max: int) -> list[
     if not told:
         return []
     if version < "2.5":
-        places: list[Value] = [
-            (
-                *_place(problem.path)[:3],
-                (problem.row.hl7, _TABLE_0357[problem.row.hl7], "HL70357", problem.code, problem.text, "HIE"),
-            )
-            for problem in told
-        ]
+        places: list[Value] = [_error_before_2_5(problem, version) for problem in told]
         if rest > 0:
-            places.append((None, None, None, ("0", f"{rest} more", "HIE")))
+            places.append((None, None, None, "0" if version == "2.1" else ("0", f"{rest} more", _OURS)))
         return [["ERR", places]]  # type: ignore[list-item]  # a list of repetitions
     segments: list[list[Value]] = []
     for problem in told:
@@ -152,7 +163,7 @@ def _errors(problems: Sequence[Problem], version: str, errors_max: int) -> list[
                 _place(problem.path),
                 (row.hl7, _TABLE_0357[row.hl7], "HL70357"),
                 problem.severity.value,
-                (row.code, None, "HIE"),
+                (row.code, None, _OURS),
                 None,
                 row.en + place,
                 row.vi,
@@ -174,6 +185,15 @@ def _errors(problems: Sequence[Problem], version: str, errors_max: int) -> list[
             ]
         )
     return segments
+
+
+def _error_before_2_5(problem: Problem, version: str) -> Value:
+    """One repetition of ERR-1: segment, its number, field, code."""
+    segment, number, field = (*_place(problem.path)[:3], None, None, None)[:3]
+    row = problem.row
+    if version == "2.1":
+        return segment, number, field, row.hl7
+    return segment, number, field, (row.hl7, _TABLE_0357[row.hl7], "HL70357", row.code, row.en, _OURS)
 
 
 def _place(path: str) -> tuple[str | None, ...]:

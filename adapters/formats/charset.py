@@ -1,8 +1,8 @@
 """Bytes to text and back: which character set a message is in, and a form of names that can be compared.
 
 Decided in this order: what the sender's profile says, what MSH-18 declares, strict UTF-8, what the bytes look like (TCVN3,
-VNI, VISCII, windows-1258). Text is always in NFC; the raw bytes are kept elsewhere. A declaration that the bytes contradict
-is reported, and the message is read in what they fit.
+windows-1258, VNI, VISCII, VPS). Text is always in NFC; the raw bytes are kept elsewhere. A declaration that the bytes
+contradict is reported, and the message is read in what they fit.
 """
 
 import codecs
@@ -24,12 +24,22 @@ class Decoded(NamedTuple):
 
 
 _WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
-_CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii")  # the likeliest first: a tie goes to the earlier
+_CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii", "vps")  # the likeliest first: a tie goes to the earlier
 _SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
 _LOOKED_AT: Final = 64 * 1024  # bytes that a guess looks at, from the first one beyond ASCII
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
+_MIXED: Final = re.compile("[A-Za-z][\u0400-\u0fff]|[\u0400-\u0fff][A-Za-z]")  # no word does: bytes that are UTF-8 by chance
 _CONTROLS: Final = re.compile("[\x80-\x9f]")
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_WIDE: Final = (  # how texts of two and four bytes a letter begin, the longer first
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"M\0\0\0", "utf-32-le"),
+    (b"\0\0\0M", "utf-32-be"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"M\0S\0", "utf-16-le"),
+    (b"\0M\0S", "utf-16-be"),
+)
 
 # HL7 table 0211 and what senders write instead, in lower case without blanks, dashes, slashes and underscores
 _NAMES: Final = {
@@ -41,6 +51,7 @@ _NAMES: Final = {
     "isoir192": "utf-8",
     "unicodeutf16": "utf-16",
     "utf16": "utf-16",
+    "utf32": "utf-32",
     "unicodeutf32": "utf-32",
     "tcvn3": "tcvn3",
     "abc": "tcvn3",
@@ -51,6 +62,9 @@ _NAMES: Final = {
     "vni": "vni",
     "vniwindows": "vni",
     "viscii": "viscii",
+    "vps": "vps",
+    "xvietvps": "vps",
+    "xviettcvn5712": "vn1",
     "windows1258": "windows-1258",
     "cp1258": "windows-1258",
     "windows1252": "windows-1252",
@@ -83,7 +97,7 @@ def charset_name(declared: str) -> str:
 
 
 def declared_charset(raw: bytes) -> str:
-    """MSH-18 as it stands in the bytes (first repetition), "" if there is none; works before the charset is known."""
+    """MSH-18 as it stands in the bytes, its repetitions parted by `~`; "" if there is none. Works before the charset is known."""
     start = raw.find(b"MSH", 0, 256)
     separator = raw[start + 3 : start + 4]
     if start < 0 or not separator:
@@ -96,24 +110,42 @@ def declared_charset(raw: bytes) -> str:
     if len(fields) <= 17:
         return ""
     repetition = fields[1][1:2] or b"~"
-    return fields[17].split(repetition)[0].decode("latin-1").strip()
+    return fields[17].replace(repetition, b"~").decode("latin-1").strip()
+
+
+def is_wide(raw: bytes) -> bool:
+    """Whether a message is in UTF-16 or UTF-32, by its first bytes."""
+    return (
+        raw.startswith(tuple(mark for mark, _ in _WIDE)) if raw[:1] in (b"\xff", b"\xfe", b"\0") or raw[1:2] == b"\0" else False
+    )
+
+
+def has_low_letters(raw: bytes, charset: str) -> bool:
+    """Whether bytes below 0x20 are letters in that charset, so that a text of ASCII bytes is not ASCII."""
+    page = vietnamese.LOW.get(charset_name(charset))
+    return page is not None and page.search(raw) is not None
 
 
 def decode(raw: bytes, profile: str | None = None, declared: str | None = None) -> Decoded:
     """Read the bytes of one message.
 
     profile:  the charset that the sender's dialect names; None or "" if it names none.
-    declared: what the message itself declares; None: look for MSH-18 in the bytes.
+    declared: what the message itself declares, repetitions parted by `~`: the first is what it is in, the others are what
+              it may change to, so any of them is a right declaration. None: look for MSH-18 in the bytes.
     Raises:   HubError(CHARSET_UNREADABLE) when nothing fits.
     """
-    if raw.isascii() and raw.find(b"\0", 0, 4) < 0:
-        return Decoded(raw.decode("ascii"), "ascii", ())
-    if raw[:2] in _UTF16_MARKS or raw[:4] in (b"M\0S\0", b"\0M\0S"):
-        return _utf16(raw)
+    wide = _wide(raw) if is_wide(raw) else None
+    if wide is not None:
+        return wide
     if declared is None:
         declared = declared_charset(raw)
-    name = charset_name(profile or declared)
-    wrong = _WRONG if (declared or profile) and not name else ()
+    first = profile or next((each for each in declared.split("~") if charset_name(each)), declared)
+    if raw.isascii() and not has_low_letters(raw, first):
+        return Decoded(raw.decode("ascii"), "ascii", ())
+    name = charset_name(first)
+    wrong = _WRONG if first and not name else ()
+    if name.startswith(("utf-16", "utf-32")):
+        name, wrong = "", _WRONG  # it does not begin as such a text does
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -121,15 +153,18 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     if text[0] == "\ufeff":
         text = text[1:]
     if name in ("", "utf-8"):
-        return Decoded(_nfc(text), "utf-8", wrong)
+        guess = _guess(raw)[0] if not name and _MIXED.search(text) else ""
+        return Decoded(vietnamese.decode_legacy(raw, guess), guess, wrong) if guess else Decoded(_nfc(text), "utf-8", wrong)
     # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
     # words. Hardly: so the other reading stands if it is the better Vietnamese.
     other = _read(raw, name)
     if other is not None and (
-        _CONTROLS.search(text) or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT])
+        raw.isascii()
+        or _CONTROLS.search(text)
+        or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT])
     ):
         return Decoded(other, name, wrong)
-    return Decoded(_nfc(text), "utf-8", _WRONG)
+    return Decoded(_nfc(text), "utf-8", () if any(charset_name(each) == "utf-8" for each in declared.split("~")) else _WRONG)
 
 
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:
@@ -139,7 +174,7 @@ def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, 
     guess, likelihood = _guess(raw)
     if text is not None and guess != name:
         # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
-        if likelihood <= max(_SURE, vietnamese.likelihood(text[:_LOOKED_AT])) or guess == "":
+        if not guess or likelihood <= max(_SURE, vietnamese.likelihood(text[:_LOOKED_AT], cased=name not in ("tcvn3", "vn1"))):
             return Decoded(text, name, problems)
     elif text is not None:
         return Decoded(text, name, problems)
@@ -155,7 +190,7 @@ def _guess(raw: bytes) -> tuple[str, float]:
     assert first is not None  # else it were ASCII
     raw = raw[max(first.start() - 64, 0) : first.start() + _LOOKED_AT]
     for name in _CANDIDATES:
-        likelihood = vietnamese.likelihood(vietnamese.decode_legacy(raw, name))
+        likelihood = vietnamese.likelihood(vietnamese.decode_legacy(raw, name), cased=name != "tcvn3")
         if likelihood > best_likelihood:
             best, best_likelihood = name, likelihood
     return (best, best_likelihood) if best_likelihood >= _SURE else ("", 0.0)
@@ -174,12 +209,19 @@ def _read(raw: bytes, name: str) -> str | None:
         return None
 
 
-def _utf16(raw: bytes) -> Decoded:
-    order = "utf-16" if raw[:2] in _UTF16_MARKS else "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+def _wide(raw: bytes) -> Decoded | None:
+    """None where no mark says so, and only the first bytes looked like it."""
+    order = next(order for mark, order in _WIDE if raw.startswith(mark))
+    name = order.removesuffix("-le").removesuffix("-be")
     try:
-        return Decoded(_nfc(raw.decode(order)), "utf-16", ())
+        text = _nfc(raw.decode(order))
     except UnicodeDecodeError:
-        raise HubError("CHARSET_UNREADABLE") from None
+        if order == name:  # by its mark
+            raise HubError("CHARSET_UNREADABLE") from None
+        return None
+    declared = declared_charset(text[:8192].encode("latin-1", "replace"))
+    right = not declared or any(charset_name(each) == name or each == "UNICODE" for each in declared.split("~"))
+    return Decoded(text.removeprefix("\ufeff"), name, () if right else _WRONG)
 
 
 def _nfc(text: str) -> str:

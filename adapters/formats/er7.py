@@ -15,18 +15,21 @@ ABSENT: Final = "\uffff"  # stands for a delimiter that the message does without
 
 @dataclass(frozen=True, slots=True)
 class Delimiters:
-    """MSH-1 and MSH-2."""
+    """MSH-1 and MSH-2. truncation: the character that v2.7 and later may add to MSH-2, "" if it is not there."""
 
     field: str = "|"
     component: str = "^"
     repetition: str = "~"
     escape: str = "\\"
     subcomponent: str = "&"
+    truncation: str = ""
 
     @property
     def encoding(self) -> str:
         """MSH-2."""
-        return "".join(c for c in (self.component, self.repetition, self.escape, self.subcomponent) if c != ABSENT)
+        return "".join(
+            c for c in (self.component, self.repetition, self.escape, self.subcomponent, self.truncation) if c != ABSENT
+        )
 
 
 STANDARD: Final = Delimiters()
@@ -40,7 +43,7 @@ def read_delimiters(field: str, encoding: str) -> tuple[Delimiters, tuple[Proble
     chosen = usable[:4]
     for usual in "^~\\&"[len(chosen) :]:
         chosen.append(usual if usual not in chosen and usual != field else ABSENT)
-    found = Delimiters(field, chosen[0], chosen[1], chosen[2], chosen[3])
+    found = Delimiters(field, chosen[0], chosen[1], chosen[2], chosen[3], "".join(usable[4:5]))
     return found, ((Problem("DELIMITERS_ODD", Severity.WARNING, "MSH-2"),) if odd else ())
 
 
@@ -48,8 +51,9 @@ def read_delimiters(field: str, encoding: str) -> tuple[Delimiters, tuple[Proble
 def escape_pattern(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[str, str]]:
     """What matches the known escape sequences, and what those of one letter stand for."""
     mark = re.escape(delimiters.escape)
+    letters = "FSTREHNP" if delimiters.truncation else "FSTREHN"
     pattern = re.compile(
-        rf"{mark}(?:([FSTREHN])|\.(br|ce|fi|nf|sp ?\+?\d*|in ?[+-]?\d*|ti ?[+-]?\d*|sk ?\+?\d*)|X((?:[0-9A-Fa-f]{{2}})+(?:{mark}{mark}X(?:[0-9A-Fa-f]{{2}})+)*)){mark}"
+        rf"{mark}(?:([{letters}])|\.(br|ce|fi|nf|sp ?\+?\d*|in ?[+-]?\d*|ti ?[+-]?\d*|sk ?\+?\d*)|X((?:[0-9A-Fa-f]{{2}})+(?:{mark}{mark}X(?:[0-9A-Fa-f]{{2}})+)*)){mark}"
     )
     plain = {
         "F": delimiters.field,
@@ -59,6 +63,7 @@ def escape_pattern(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[str,
         "E": delimiters.escape,
         "H": "",  # highlighting on and off has no place in plain text
         "N": "",
+        "P": delimiters.truncation,
     }
     return pattern, {name: "" if value == ABSENT else value for name, value in plain.items()}
 
@@ -114,6 +119,8 @@ def escaping(delimiters: Delimiters) -> tuple["re.Pattern[str]", dict[int, str]]
         "\x0b": "X0B",
         "\x1c": "X1C",
     }
+    if delimiters.truncation:
+        letters[delimiters.truncation] = "P"
     table = {ord(character): f"{mark}{letter}{mark}" for character, letter in letters.items() if character != ABSENT}
     return re.compile("[" + re.escape("".join(map(chr, table))) + "]"), table
 

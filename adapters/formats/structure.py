@@ -1,7 +1,8 @@
 """What the standard asks of a message: which segments, in which order, how often; which fields, and of what form.
 
 The rules come from hl7apy's reference tables (v2.1 to 2.8.2), compiled once for each version and structure that is asked
-for. Every finding is a warning: the border refuses messages for other reasons (promise 3).
+for. Every finding is a warning: the border refuses messages for other reasons (promise 3). A code that is not in its table is
+information only, recorded and not told: vendors add codes of their own, and what the hub maps is judged by the mapping.
 
 Fields are checked twice: a quick look over whole columns, which most segments pass, and the full check of a segment, made
 only where the quick look saw something. The full check alone decides what is reported.
@@ -17,7 +18,7 @@ from typing import Any, Final
 import hl7apy
 
 from adapters.formats.grammar import Grammar, read_grammar
-from adapters.formats.hl7v2 import LONG, PROBLEMS_MAX, Message, Segment
+from adapters.formats.hl7v2 import LONG, NULL, PROBLEMS_MAX, Message, Segment
 from hub.contract.errors import Problem, Severity
 
 VERSIONS: Final = frozenset(hl7apy.SUPPORTED_LIBRARIES)
@@ -76,12 +77,16 @@ _seen: Final[dict[str, set[str]]] = {kind: {"", '""'} for kind in _FORMS}
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
-    """One field of one segment. kind: its datatype; most: repetitions allowed, -1 for any number."""
+    """One field of one segment.
+
+    kind: its datatype; most: repetitions allowed, -1 for any number; codes: what a field of type ID may hold, empty for any.
+    """
 
     number: int
     kind: str
     required: bool
     most: int
+    codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class SegmentRule:
     simple: tuple[tuple[int, str, set[str]], ...]
     bounded: tuple[int, ...]  # fields that may not repeat for ever
     texts: tuple[tuple[int, int], ...]  # fields of text, with their greatest length
+    coded: tuple[tuple[int, frozenset[str]], ...]  # fields of a closed table, with its codes, the empty value and the null
 
 
 def check(message: Message) -> list[Problem]:
@@ -155,7 +161,8 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
             continue  # a few entries of the tables are incomplete
         kind = str(child[1][2])
         least, most = child[2]
-        fields.append(FieldRule(int(child[0].rsplit("_", 1)[1]), "TS" if kind == "DTM" else kind, least > 0, most or 1))
+        codes = _codes(version, str(child[1][4])) if kind == "ID" and len(child[1]) > 4 else frozenset[str]()
+        fields.append(FieldRule(int(child[0].rsplit("_", 1)[1]), "TS" if kind == "DTM" else kind, least > 0, most or 1, codes))
     fields.sort(key=lambda field: field.number)
     if name in ("MSH", "FHS", "BHS"):
         fields = [field for field in fields if field.number > 2]
@@ -165,7 +172,19 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
         tuple((field.number, field.kind, _seen[field.kind]) for field in fields if field.kind in _FORMS),
         tuple(field.number for field in fields if field.most > 0),
         tuple((field.number, _TEXT_MAX[field.kind]) for field in fields if field.kind in _TEXT_MAX) if version < "2.7" else (),
+        tuple((field.number, field.codes | {"", '""'}) for field in fields if field.codes),
     )
+
+
+@cache
+def _codes(version: str, table: str) -> frozenset[str]:
+    """The codes of one table that HL7 itself defines; empty where the reference has none, or cut them, or leaves them open."""
+    library: Any = hl7apy.load_library(version)
+    codes = frozenset(map(str, getattr(library, "TABLES", {}).get(table, ("", ()))[1]))  # v2.1 to v2.3 have no tables
+    if any(" " in code or code == "..." for code in codes):
+        return frozenset()
+    # Table 0125 lags behind the datatypes that its own version has.
+    return codes.union(library.DATATYPES_STRUCTS, library.BASE_DATATYPES) if codes and table == "HL70125" else codes
 
 
 @lru_cache(maxsize=1024)
@@ -205,6 +224,11 @@ def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: M
                 break
             if fields[number] not in seen and not _is_good(kind, fields[number], seen):
                 return False
+        for number, codes in rule.coded:
+            if number >= count:
+                break
+            if fields[number] not in codes:
+                return False
         if repetition and any(repetition in fields[number] for number in rule.bounded if number < count):
             return False
         if is_long and any(len(fields[number]) > most for number, most in rule.texts if number < count):
@@ -224,6 +248,11 @@ def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]], repetiti
         if number >= count:
             break
         if not seen.issuperset(columns[number]) and not all(_is_good(kind, value, seen) for value in set(columns[number])):
+            return False
+    for number, codes in rule.coded:
+        if number >= count:
+            break
+        if not codes.issuperset(columns[number]):
             return False
     if repetition and any(repetition in "".join(columns[number]) for number in rule.bounded if number < count):
         return False
@@ -289,6 +318,10 @@ def check_segment(rule: SegmentRule, segment: Segment, message: Message) -> list
         if kind == "varies" and segment.name == "OBX" and number == 5 and segment.field(2) in _FORMS:
             kind = segment.field(2)
         for repetition, value in enumerate(repetitions, 1):
+            if field.codes and value.partition(message.delimiters.component)[0] not in field.codes and value != NULL:
+                problems.append(
+                    Problem("CODE_UNKNOWN", Severity.INFORMATION, message.path(segment, number, repetition=repetition))
+                )
             if kind in _FORMS:
                 fault = "" if value in _seen[kind] else _fault(kind, value.replace(message.delimiters.component, "^"))
                 if fault:

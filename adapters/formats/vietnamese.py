@@ -1,7 +1,8 @@
 """Vietnamese before Unicode: the letters, the code pages that carried them, and how a syllable is made.
 
 Sources: TCVN 5712:1993 (VN1, and its subset VN3 that the ABC fonts use, known as TCVN3); RFC 1456 (VISCII); the VNI-Windows
-fonts. Each table was checked against the 134 accented letters: every letter once, every byte once.
+fonts; VPSKeys (VPS, in browsers `x-viet-vps`). Each table was checked against the 134 accented letters: every letter once,
+every byte once.
 """
 
 import codecs
@@ -61,6 +62,21 @@ _VISCII: Final = dict(
     )
 )
 
+# VPS keeps a few letters of its western neighbours, and puts fourteen capitals below 0x20.
+_VPS: Final = dict(
+    zip(
+        bytes.fromhex("02 03 04 05 06 10 11 12 13 14 15 19 1c 1d"),
+        "ẠẬẶẸỆỊỌỘỢỤỰỴẪỮ",
+        strict=True,
+    )
+) | dict(
+    zip(
+        [byte for byte in range(0x80, 0x100) if byte != 0xA0],
+        "ÀẢÃẤẦẨọỗĂếềểệẮẰẲẾ‘’ỀỂỄỐỒỔỖýỷỵỚỜỞắằẳẵặỠớÙờởỡŨỨợỪổỬỲỸÍÌộỈĨÓửữÒỎÕựầÁÂấẩẫậđẻÉÊẹỉễịỹƯỦồốÔỏơÈừứÚũưÝẺßàáâãảạăçèéêẽìíîĩẴĐòóôõöƠụùúủüỶẼỳ",
+        strict=True,
+    )
+)
+
 # VNI-Windows writes a base letter and then a byte for its marks; a few letters have one byte. Written here as latin-1.
 _VNI_MARKS: Final = {
     "a": dict(zip("ùøûõïêéèúüëâáàåãä", "áàảãạăắằẳẵặâấầẩẫậ", strict=True)),
@@ -98,6 +114,7 @@ def _table(single: dict[int, str]) -> str:
 _DECODING: Final = {
     "tcvn3": _table(_TCVN3 | _VN1_CAPITALS | _VN1_TONES),
     "viscii": _table(_VISCII),
+    "vps": _table(_VPS),
 }
 _ENCODING: Final[dict[str, dict[str, bytes]]] = {
     # A capital that only VN1 has is written as its lower-case letter, which every TCVN3 font can show.
@@ -105,12 +122,19 @@ _ENCODING: Final[dict[str, dict[str, bytes]]] = {
     | {letter: bytes([byte]) for byte, letter in _TCVN3.items()},
     "vn1": {letter: bytes([byte]) for byte, letter in (_TCVN3 | _VN1_CAPITALS).items()},
     "viscii": {letter: bytes([byte]) for byte, letter in _VISCII.items()},
+    "vps": {letter: bytes([byte]) for byte, letter in _VPS.items()},
     "vni": {letter: pair.encode("latin-1") for letter, pair in _VNI_WRITTEN.items()},
 }
 _DECODING["vn1"] = _DECODING["tcvn3"]
 
 LEGACY: Final = frozenset(_ENCODING) | {"windows-1258"}
 """The names that `decode_legacy` and `encode_legacy` take."""
+
+LOW: Final = {
+    name: re.compile(b"[" + re.escape(bytes(byte for byte in page if byte < 0x20)) + b"]")
+    for name, page in (("vn1", _VN1_CAPITALS), ("viscii", _VISCII), ("vps", _VPS))
+}
+"""What finds the capitals of a code page that lie below 0x20: a text of such letters and no others passes for ASCII."""
 
 
 def decode_legacy(raw: bytes, charset: str) -> str:
@@ -162,10 +186,13 @@ def _written(character: str, table: dict[str, bytes] | None) -> bytes | None:
 # How likely a text is Vietnamese: what a wrong code page makes of a word is hardly ever a syllable.
 
 _SYLLABLE: Final = re.compile(
-    r"(?:ngh?|nh|n|ch|c|kh|k|gh|gi|g|ph|p|th|tr|t|qu|[bdđhlmrsvx])?"
-    r"(?:(?:uyê|iê|yê|uô|ươ|oa|oă|oe|oo|uâ|uê|uy|uơ|[aăâeêioôơuưy])(?:ch|c|m|nh|ng|n|p|t)?"
+    # how it begins depends on the vowel that follows; some vowels do not end a syllable, and some only end it
+    r"(?:(?:ngh|gh|k)(?=[eêiy])|(?:ng|c)(?![eêiy])|g(?![eê])|nh|n|ch|kh|gi|ph|p|th|tr|t|qu|[bdđhlmrsvx])?"
+    r"(?:(?:uyê|iê|yê|uô|ươ|oă|oo|uâ|[ăâ])(?:ch|c|k|m|nh|ng|n|p|t)"
+    r"|(?:oa|oe|uê|uy|uơ|[aeêioôơuưy])(?:ch|c|k|m|nh|ng|n|p|t)?"
     r"|uôi|ươi|ươu|iêu|yêu|oai|oay|oao|oeo|uây|uyu|uya|ai|ao|au|ay|âu|ây|eo|êu|ia|iu|oi|ôi|ơi|ua|ui|ưa|ưi|ưu|ue|uao|uai)"
 )
+_STOPPED: Final = ("c", "ch", "p", "t")  # a syllable that ends so has one of two tones
 _BARE: Final = re.compile(r"(?:[^\W\d_]|[\u0300-\u036f])+")
 _WORDS: Final = (
     "nguyễn trần lê phạm hoàng huỳnh phan vũ võ đặng bùi đỗ hồ ngô dương lý văn thị đức hữu ngọc thúy hồng phương hà hải hùng "
@@ -174,43 +201,52 @@ _WORDS: Final = (
     "và của không có được là với tại đến từ theo hóa học đường huyết"
 )
 _COMMON: Final = frozenset(_WORDS.split())
+_UNIT: Final = re.compile(r"µ[A-Za-z]*|[°±×≥≤][A-Za-z]*|[cdkmn]?m[²³]")
+_LOST: Final = re.compile(r"[\x01-\x08\x0e-\x1b\x1d-\x1f]")
 _SYMBOLS: Final = frozenset("°±²³µ·×÷½¼¾–—‘’“”…•™®©€«»≥≤\u00a0")
 
 
 def is_syllable(word: str) -> bool:
     """Whether a word of letters, in any case and normal form, is built as Vietnamese syllables are."""
     marks = unicodedata.normalize("NFD", word.casefold())
-    if sum(mark in TONES for mark in marks) > 1:
-        return False
+    tones = [mark for mark in marks if mark in TONES]
     letters = unicodedata.normalize("NFC", "".join(mark for mark in marks if mark not in TONES))
-    return _SYLLABLE.fullmatch(letters) is not None
+    if len(tones) > 1 or (letters.endswith(_STOPPED) and tones not in (["\u0301"], ["\u0323"])):
+        return False
+    composed = len(unicodedata.normalize("NFC", marks)) == len(letters)  # else a tone stands on what is no vowel
+    return composed and _SYLLABLE.fullmatch(letters) is not None
 
 
-def likelihood(text: str, words_max: int = 400) -> float:
+def likelihood(text: str, words_max: int = 400, *, cased: bool = True) -> float:
     """How well a decoded text reads as Vietnamese, 0 to 1, judged by its words with letters beyond ASCII.
 
-    A well-known word is better evidence than one that is merely a syllable, one that mixes cases is worse; what is neither
-    a syllable nor a usual symbol counts against the text.
+    A well-known word is better evidence than one that is merely a syllable; what is neither a syllable nor a usual symbol
+    counts against the text, and so does a control character that no text has.
+    cased: whether the charset knows the case of every letter, as all but TCVN3 do: then a word that mixes cases is none.
     """
-    good = bad = 0.0
+    good, bad = 0.0, float(len(_LOST.findall(text)))
     for word in set(re.findall(r"[^\x00-\x40\[-`{-\x7f]+", text)):
         if word.isascii():
             continue
         if all(letter in _SYMBOLS or letter.isascii() for letter in word):
             good, bad = (good + 0.5, bad) if _is_unit(word) else (good, bad + 1)
-        elif not (_BARE.fullmatch(word) and is_syllable(word)):
+        elif not (_BARE.fullmatch(word) and is_syllable(word) and (_one_case(word) or not cased)):
             bad += 1
         elif word.casefold() in _COMMON:
             good += 2
         else:
             good += 1
-            bad += 0.1 if word in (word.lower(), word.upper(), word.capitalize()) else 0.2
+            bad += 0.1
         words_max -= 1
         if not words_max:
             break
     return good / (good + bad) if good + bad else 0.0
 
 
+def _one_case(word: str) -> bool:
+    return word in (word.lower(), word.upper(), word.capitalize())
+
+
 def _is_unit(word: str) -> bool:
     """`µmol`, `°C`, `m²`, or symbols alone: not letters with a symbol among them, as misread text has."""
-    return word.startswith(("µ", "°", "±", "×", "≥", "≤")) or word[-1] in "²³" or not any(letter.isascii() for letter in word)
+    return _UNIT.fullmatch(word) is not None or not any(letter.isascii() for letter in word)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from adapters.formats.batch import Cut, cut, may_be_several
+from adapters.inbound.deferred import TOPIC as DELIVERIES
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received, Translation
 from adapters.inbound.translate import failed, refused, translate
@@ -137,6 +138,9 @@ class Gate:
     def _records(self, translation: Translation, received: Received | None = None) -> tuple[Translation, list[Out]] | None:
         try:
             events = [event_out(self._wire, topic_of(record), event) for record, event in translation.events]
+            if translation.deferred is not None:
+                delivery, body = translation.deferred
+                events.append(event_out(self._wire, DELIVERIES, {**delivery, "body": self._wire.pack(MESSAGES, body)}))
             if any(len(out.value) > topics()[out.topic].largest_bytes for out in events):
                 raise HubError("FRAME_TOO_LARGE")
         except HubError as stop:

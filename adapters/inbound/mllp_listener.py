@@ -151,6 +151,8 @@ class _Link(asyncio.Protocol):
         """Close now, without any further acknowledgement."""
         if self.ending in ("", "closed"):
             self.ending = reason
+        left = [*(one for one, _at in self._backlog if not isinstance(one, Part)), *self._decoder.close()]
+        self._listener.bytes_dropped += len(self._unread) + sum(one.size for one in left)
         self._dropped = self._decoded = True
         self._unread = b""
         self._backlog.clear()
@@ -363,6 +365,7 @@ class MllpListener:
         self.port = self.tls_port = 0  # once it listens; `tls_port` stays 0 without a certificate
         self.loop = asyncio.get_running_loop()
         self.bytes_came = self.bytes_framed = self.bytes_quarantined = self.bytes_padding = 0  # since the last look
+        self.bytes_dropped = 0
         self.bytes_pending = 0  # in open frames of all links
         self._links: set[_Link] = set()
         self._empty = asyncio.Event()
@@ -454,5 +457,7 @@ class MllpListener:
         self._looking = self.loop.call_later(self._look_s, self._look)
 
     def _count(self) -> None:
-        telemetry.bytes_counted(self.bytes_came, self.bytes_framed, self.bytes_quarantined, self.bytes_padding)
-        self.bytes_came = self.bytes_framed = self.bytes_quarantined = self.bytes_padding = 0
+        telemetry.bytes_counted(
+            self.bytes_came, self.bytes_framed, self.bytes_quarantined, self.bytes_padding, self.bytes_dropped
+        )
+        self.bytes_came = self.bytes_framed = self.bytes_quarantined = self.bytes_padding = self.bytes_dropped = 0

@@ -38,6 +38,7 @@ class Translation:
     message:  the `hie.MessageReceived` record: bytes, verdict, problems, ids of the events.
     events:   (record name, event) in the order of the message.
     ack:      the acknowledgement to send once the brokers hold everything; empty when the message asks for none.
+    deferred: the delivery of the application's answer, where the sender wants it besides the commit one, and its body.
     verdict:  translated, refused or quarantined.
     """
 
@@ -46,6 +47,7 @@ class Translation:
     problems: tuple[Problem, ...]
     verdict: str
     ack: bytes
+    deferred: tuple[Event, Event] | None = None
 
 
 def parts(received: Received, cut: Cut, clock: Callable[[], datetime]) -> list[Received]:

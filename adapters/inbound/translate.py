@@ -28,14 +28,15 @@ from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
-from adapters.formats.ack import acknowledge, answer_wanted
+from adapters.formats.ack import acknowledge, answer_wanted, deferred_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.batch import alone
-from adapters.formats.charset import Decoded, decode
+from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
 from adapters.formats.claim_xml import Reader, looks_like_envelope
 from adapters.formats.hl7v2 import Message, message_spans, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.structure import VERSIONS, check
+from adapters.inbound.deferred import answered, deferred_answer
 from adapters.inbound.raw_store import raw_hash
 from adapters.inbound.received import Received, Translation
 from hub.contract.claim_tables import tables
@@ -62,7 +63,6 @@ _QUARANTINED: Final = frozenset(
     }
 )
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
-_UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _TIME: Final = re.compile(r"(\d{4,14})(?:\.\d+)?(?:([+-])(\d\d)(\d\d))?")
 _PROBLEMS_MAX: Final = 500  # kept of one message, errors first
@@ -155,7 +155,7 @@ def split(raw: bytes) -> list[bytes]:
     """
     if not raw.strip(_AROUND):
         return []
-    if raw[:2] in _UTF16_MARKS or looks_like_envelope(raw):
+    if is_wide(raw) or looks_like_envelope(raw):
         return [raw]
     spans = message_spans(raw.decode("latin-1"))  # a byte a character: offsets are those of the bytes
     if not spans:
@@ -180,8 +180,8 @@ def _sniff(raw: bytes) -> str:
     head = raw[:1024].lstrip(_AROUND)
     if not head and not raw.strip(_AROUND):
         raise HubError("EMPTY_INPUT")
-    if head[:2] in _UTF16_MARKS:
-        head = head[2:].replace(b"\0", b"").lstrip(_AROUND)
+    if is_wide(raw):
+        head = raw[:2048].lstrip(b"\xff\xfe\0").replace(b"\0", b"").lstrip(_AROUND)
     if head[:3] == b"MSH" or head[:3] in _BATCH_SEGMENTS:
         return "hl7"
     if head[:1] == b"<":
@@ -194,10 +194,13 @@ def _sniff(raw: bytes) -> str:
 def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     received, note = walk.received, walk.note
     raw = alone(received.raw)
-    if raw.isascii():
+    if raw.isascii() and not is_wide(raw):
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
-        _identify(walk, message)
+        charset = _identify(walk, message).charset or (message.header.get(18) if len(message.header.fields) > 18 else "")
+        if charset and has_low_letters(raw, charset):  # capitals of VISCII or VPS, and no other letter beyond ASCII
+            decoded = decode(raw, charset)
+            message = walk.header = parse(decoded.text)
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
         walk.header = _read_header(raw)
@@ -226,7 +229,7 @@ def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
 
 def _read_header(raw: bytes) -> Message:
     """MSH alone. Raises: HubError(MSH_UNREADABLE)."""
-    if raw[:2] in _UTF16_MARKS:
+    if is_wide(raw):
         return parse(decode(raw).text.lstrip("\ufeff\x0b\r\n\t ").replace("\n", "\r").partition("\r")[0])
     line = _LINE_END.split(raw.lstrip(_AROUND), maxsplit=1)[0]
     return parse(line.decode("latin-1"))
@@ -387,7 +390,7 @@ def _stopped(walk: _Walk, problem: Problem) -> Translation:
 
 def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
     note = walk.note
-    problems = list(dict.fromkeys(walk.problems))  # structure and mapping may have found the same
+    problems = _distinct(walk.problems) if walk.problems else []
     if len(problems) > _PROBLEMS_MAX:
         problems = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)[:_PROBLEMS_MAX]
     if events:
@@ -407,7 +410,28 @@ def _finished(walk: _Walk, events: Sequence[tuple[str, Event]]) -> Translation:
         if walk.dialect is not None and not walk.dialect.ack.warnings:
             told = [problem for problem in problems if problem.severity is Severity.ERROR]
         ack = _ack(walk, answer, told) if told or walk.header is None else _plain_ack(walk, walk.header, answer)
-    return Translation(note, tuple(events), tuple(problems), verdict, ack)
+    deferred = _deferred(walk) if answer == "CA" else None
+    return Translation(note, tuple(events), tuple(problems), verdict, ack, deferred)
+
+
+def _deferred(walk: _Walk) -> tuple[Event, Event] | None:
+    message = walk.header
+    if message is None or not deferred_wanted(message, "AA"):
+        return None
+    origin = _origin(walk, message)
+    delivery = deferred_answer(walk.note, origin.source, origin.stated_at)
+    return (delivery, answered(walk.note, message)) if delivery else None
+
+
+def _distinct(problems: Sequence[Problem]) -> list[Problem]:
+    """Each finding once: structure and mapping may have found the same, and then the graver word stands."""
+    worst: dict[tuple[str, str], Problem] = {}
+    for problem in problems:
+        place = (problem.code, problem.path)
+        known = worst.get(place)
+        if known is None or known.severity is Severity.INFORMATION or problem.severity is Severity.ERROR:
+            worst[place] = problem
+    return list(worst.values())
 
 
 def _ident(walk: _Walk) -> str:

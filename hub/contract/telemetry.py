@@ -20,7 +20,7 @@ from prometheus_client import Counter, Gauge, generate_latest
 _RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
 _PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
 _EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold.", ("stage", "topic"))
-_BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined + padding.", ("kind",))
+_BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined + padding + dropped.", ("kind",))
 _LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
 _CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
 _CALLS_REFUSED: Final = Counter(
@@ -151,9 +151,13 @@ def translation_failed(message_id: str, kind: str, where: str) -> None:
     _log.error("translation_failed", message_id=message_id, kind=kind, where=where)
 
 
-def bytes_counted(came: int, framed: int, quarantined: int, padding: int) -> None:
-    """Bytes of MLLP links since the last count: in = framed + quarantined + padding (CR, LF, NUL between frames)."""
-    for kind, size in (("in", came), ("framed", framed), ("quarantined", quarantined), ("padding", padding)):
+def bytes_counted(came: int, framed: int, quarantined: int, padding: int, dropped: int = 0) -> None:
+    """Bytes of MLLP links since the last count: in = framed + quarantined + padding (CR, LF, NUL between frames) + dropped.
+
+    dropped: read and not taken when the hub closed a link without an answer, so the sender has them still.
+    """
+    kinds = (("in", came), ("framed", framed), ("quarantined", quarantined), ("padding", padding), ("dropped", dropped))
+    for kind, size in kinds:
         if size:
             _bytes(kind).inc(size)
 

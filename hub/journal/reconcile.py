@@ -279,7 +279,8 @@ _DIFFERENCES: Final[Mapping[str, str]] = {
     + "select event_id from accounted where to_someone is null and not is_waiting and not is_dead order by 1",
     "delivery-without-event": """
         select delivery_id from journal_delivery where not test
-        and not exists (select from journal_event where event_id = subject_event_id) order by 1""",
+        and not exists (select from journal_event where event_id = subject_event_id)
+        and not exists (select from journal_message where message_id = subject_event_id) order by 1""",
     "delivery-stateless": """
         select delivery_id from journal_delivery
         where recipient <> '' and not test and not (state = any(%(states)s)) order by 1""",

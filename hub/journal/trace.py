@@ -207,10 +207,10 @@ def _dead_letter(row: dict[str, Any]) -> Step:
 _STEPS: Final[Sequence[tuple[str, Callable[[dict[str, Any]], Step]]]] = (
     ("select * from journal_message where message_id = any(%(messages)s)", _received),
     ("select * from journal_event where event_id = any(%(events)s)", _event),
-    ("select * from journal_delivery where subject_event_id = any(%(events)s)", _delivery),
+    ("select * from journal_delivery where subject_event_id = any(%(events)s::uuid[] || %(messages)s::uuid[])", _delivery),
     (
         "select receipt.*, recipient from journal_receipt as receipt join journal_delivery using (delivery_id)"
-        " where subject_event_id = any(%(events)s)",
+        " where subject_event_id = any(%(events)s::uuid[] || %(messages)s::uuid[])",
         _receipt,
     ),
     (

@@ -47,6 +47,23 @@ def rendered(record: str, event: Event, dialect: str = "_standard", to: str = "0
     return parse(decode(raw, chosen.send.charset).text)
 
 
+@pytest.mark.parametrize("version", ["2.2", "2.3.1", "2.5.1", "2.8"])
+def test_an_application_answer_is_an_ack_of_the_senders_version(version: str) -> None:
+    header = f"MSH|^~\\&|LIS^1|CS1|HIE|HUB|20261123||ORU^R01|C-9|P|{version}|||AL|AL\r"
+    problem = {"code": "FIELD_MISSING", "severity": "W", "path": "PID-7"}
+    event: Event = {
+        "raw": header.encode(),
+        "ack": "AA",
+        "problems": [problem, {**problem, "code": "GONE_SINCE"}],
+        "message_id": "m",
+    }
+    message = rendered("hie.MessageReceived", event)
+    assert (message.type, message.trigger, message.version, message.control_id) == ("ACK", "R01", version, "C-1")
+    assert (message.get("MSA", 1), message.get("MSA", 2)) == ("AA", "C-9")
+    assert [message.header.field(n) for n in (3, 4, 5, 6, 15, 16)] == ["HIE", "HUB", "LIS^1", "CS1", "AL", "NE"]
+    assert len(message.segments("ERR")) == (version >= "2.5")
+
+
 def read_again(message: Message) -> Mapped:
     origin = Origin("m-1", NOW, {"sender": "hub"}, stated_at="20261123080500")
     context = Context(origin, KEYRING, message.header.get(4))

@@ -127,12 +127,21 @@ def test_odd_delimiters() -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "used"),
-    [("^~", "^~\\&"), ("^~\\\\&", "^~\\&"), ("", "^~\\&"), ("^~\\&#", "^~\\&"), ("&", "&~\\")],
+    [("^~", "^~\\&"), ("^~\\\\&", "^~\\&"), ("", "^~\\&"), ("^~\\&#", "^~\\&#"), ("&", "&~\\")],
 )
 def test_incomplete_delimiters_are_completed(encoding: str, used: str) -> None:
     message = parse(f"MSH|{encoding}|A\rPID|1||7^8\r")
     assert message.delimiters.encoding == used
     assert (codes(message) == []) == (encoding == "^~\\&#")
+
+
+def test_the_truncation_character_of_v2_7_is_escaped_as_p() -> None:
+    message = parse("MSH|^~\\&#|A\rNTE|1||No \\P\\ 5 and cut#\r")
+    assert message.delimiters.truncation == "#" and message.problems == ()
+    assert message.segments("NTE")[0].get(3) == "No # 5 and cut#"
+    assert build([["MSH", "A"], ["NTE", "1", "", "No # 5"]], message.delimiters) == "MSH|^~\\&#|A\rNTE|1||No \\P\\ 5\r"
+    before = parse("MSH|^~\\&|A\rNTE|1||No \\P\\ 5\r")
+    assert before.segments("NTE")[0].get(3) == "No \\P\\ 5" and codes(before) == ["ESCAPE_UNKNOWN"]
 
 
 @pytest.mark.parametrize("text", ["PID|1\r", "MSH", "MSHA^~\\&|", "MSH ^~\\&", "hello", "<xml/>"])

@@ -12,6 +12,7 @@ from adapters.formats import structure
 from adapters.formats.charset import decode
 from adapters.formats.hl7v2 import PROBLEMS_MAX, Message, parse, split_messages
 from adapters.formats.structure import VERSIONS, check, check_segment, grammar, segment_rule, structure_of
+from hub.contract.errors import Severity
 
 from .samples import CORPUS, NO_CORPUS, ORU, corpus
 
@@ -57,6 +58,41 @@ def test_findings(old: str, new: str, code: str, path: str) -> None:
     else:
         found = findings(changed((old, new)))
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("ORC|RE|", "ORC|??|", "ORC-1"),
+        ("||CM\r", "||ZZ\r", "ORC-5"),
+        ("|||F\rNTE", "|||Q\rNTE", "OBX[1]-11"),
+        ("OBX|2|NM|", "OBX|2|QQ|", "OBX[2]-2"),
+        ("|P|2.5.1\r", "|P|2.5.1|||ON|AL\r", "MSH-15"),
+    ],
+)
+def test_a_code_that_its_table_lacks_is_information(old: str, new: str, path: str) -> None:
+    (problem,) = check(parse(changed((old, new))))
+    assert (problem.code, problem.severity, problem.path) == ("CODE_UNKNOWN", Severity.INFORMATION, path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ORC|RE|", 'ORC|""|'),
+        ("OBX|2|NM|3094-0^Urea^LN||6.1", "OBX|2|CWE|3094-0^Urea^LN||6.1"),  # table 0125 of v2.5.1 forgot it
+        ("|P|2.5.1\r", "|P|2.5.1||||||TCVN3\r"),  # charsets are judged by reading
+        ("|19850312|F\r", "|19850312|Nữ\r"),  # table 0001 is the users' to define
+    ],
+)
+def test_what_is_no_closed_table_is_not_checked(old: str, new: str) -> None:
+    assert findings(changed((old, new))) == []
+
+
+def test_codes_are_those_of_the_version() -> None:
+    text = changed(("|||F\rNTE", "|||B\rNTE"))
+    assert findings(text) == [("CODE_UNKNOWN", "OBX[1]-11")]
+    assert ("CODE_UNKNOWN", "OBX[1]-11") not in findings(text.replace("|2.5.1\r", "|2.8.2\r"))
+    assert ("CODE_UNKNOWN", "OBX[1]-11") not in findings(text.replace("|2.5.1\r", "|2.3\r")), "it has no tables"
 
 
 def test_a_missing_segment_is_named() -> None:

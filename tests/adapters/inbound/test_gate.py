@@ -5,12 +5,15 @@ import secrets
 
 import pytest
 
+from adapters.dialects.profile import load_dialect
+from adapters.dialects.render import as_hl7
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore, raw_hash
 from adapters.inbound.received import Received
+from adapters.outbound.mailbox import read_delivery
 from hub.bus import Producer, Wire
 from hub.contract.errors import HubError
-from hub.contract.events import Keyring
+from hub.contract.events import Keyring, now
 from tests.adapters.inbound.conftest import Border, msa, oru
 
 
@@ -70,6 +73,26 @@ def test_two_messages_of_equal_bytes_in_one_moment_are_two_messages(make_gate):
     gate, raw = make_gate(), oru("G5")
     ids = {gate.prepare(Received(raw, gate.clock(), "mllp"))[0].message["message_id"] for _ in range(100)}
     assert len(ids) == 100
+
+
+def test_both_answers_of_enhanced_mode_are_written_together_and_the_second_is_a_letter(make_gate, prepared):
+    gate = make_gate()
+    raw = oru("G7").replace(b"|P|2.5.1", b"|P|2.5.1|||AL|AL")
+    with Border(prepared, 0, 0).new_records(MESSAGES, "delivery.v1") as read:
+        first = asyncio.run(gate.accept(Received(raw, gate.clock(), "http")))
+        again = asyncio.run(gate.accept(Received(raw, gate.clock(), "http")))
+        assert [msa(done.ack.decode()) for done in (first, again)] == [("CA", "G7")] * 2
+        wire = Wire(prepared.registry_url)
+        sent = [event for topic, event in read() if topic == "delivery.v1" and event["rule"] == "application-ack-to-sender"]
+    letters = [read_delivery(wire, wire.pack("delivery.v1", one)) for one in sent]
+    assert [(letter.mailbox, letter.record, readable) for letter, readable in letters] == [
+        ("01004", "hie.MessageReceived", True)
+    ] * 2
+    assert len({letter.delivery_id for letter, _ in letters}) == 1, "the mailbox takes it once"
+    hl7 = as_hl7(
+        *wire.unpack(letters[0][0].body), load_dialect("_standard"), now=now(), control_id="H1", receiving_facility="01004"
+    )
+    assert msa(hl7.decode()) == ("AA", "G7")
 
 
 def test_no_key_header_or_topic_name_holds_a_value_of_the_patient(make_gate):

@@ -48,6 +48,67 @@ def envelope(*keys, ma_cskcb="01004"):
     return write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb=ma_cskcb, ngaylap="20261015")
 
 
+# --- the charset, as far as the border has to know it
+
+
+@pytest.mark.parametrize("order", ["utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize("name", [b"MAU", "MẪU".encode()])
+def test_a_message_in_utf16_or_utf32_is_read(order, name):
+    done = read(oru("W1").replace(b"MAU", name).decode().encode(order))
+    assert done.verdict == "translated" and msa(done.ack.decode()) == ("AA", "W1")
+    assert done.message["charset"] == order.removesuffix("-le").removesuffix("-be")
+    assert done.events[0][1]["person"]["ho_ten"] == f"{name.decode()} THI AN"
+
+
+def test_a_name_whose_only_letters_beyond_ascii_lie_below_0x20_is_read():
+    raw = oru("L1").replace(b"MAU^AN", "PHẠM^MẬN".encode().replace("Ạ".encode(), b"\x02").replace("Ậ".encode(), b"\x03"))
+    assert raw.isascii()
+    done = read(header(raw, 18, b"x-viet-vps"))
+    assert done.message["charset"] == "vps" and done.events[0][1]["person"]["ho_ten"] == "PHẠM THI MẬN"
+
+
+# --- both answers of enhanced mode
+
+
+def both(control_id, accept=b"AL", application=b"AL", **more):
+    return header(header(oru(control_id, **more), 15, accept), 16, application)
+
+
+def test_who_wants_both_answers_gets_the_commit_one_now_and_the_application_one_by_a_delivery():
+    done = read(both("E1"))
+    assert msa(done.ack.decode()) == ("CA", "E1") and done.message["ack"] == "CA"
+    delivery, body = done.deferred
+    assert (delivery["recipient"], delivery["rule"]) == ("01004", "application-ack-to-sender")
+    assert delivery["subject_event_id"] == body["message_id"] == done.message["message_id"]
+    assert delivery["meta"]["key"] == "01004" and delivery["meta"]["test"] is False
+    assert body["ack"] == "AA" and body["raw"].startswith(b"MSH|^~\\&|LIS|01004|") and b"PID" not in body["raw"]
+    assert encode("hie.Delivery", {**delivery, "body": b""}) and encode("hie.MessageReceived", body)
+
+
+@pytest.mark.parametrize(
+    ("accept", "application"), [(b"", b""), (b"AL", b"NE"), (b"AL", b"ER"), (b"NE", b"AL"), (b"ER", b"AL"), (b"AL", b"")]
+)
+def test_who_does_not_want_both_gets_no_delivery(accept, application):
+    assert read(both("E2", accept, application)).deferred is None
+
+
+def test_a_refusal_is_the_last_word():
+    done = read(header(both("E3"), 9, b"ZZZ^Z01"))
+    assert msa(done.ack.decode()) == ("CR", "E3") and done.deferred is None
+
+
+def test_a_sender_of_a_facility_that_is_in_no_directory_gets_no_delivery():
+    assert read(both("E4", facility="99999")).deferred is None
+
+
+def test_a_resend_is_the_same_delivery_and_test_traffic_stays_test_traffic():
+    message = both("E5", order="ORD-E5", processing="T")
+    first = translate(Received(message, AT, "mllp"), KEYRING).deferred[0]
+    again = translate(Received(message, AT + timedelta(minutes=5), "mllp"), KEYRING).deferred[0]
+    assert first["meta"]["event_id"] == again["meta"]["event_id"] and first["meta"]["test"] is True
+    assert first["subject_event_id"] != again["subject_event_id"]
+
+
 # --- translated
 
 

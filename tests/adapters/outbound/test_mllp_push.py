@@ -6,9 +6,14 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncConnection
 
 from adapters.dialects.render import as_hl7
+from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Decoder, Frame, encode
+from adapters.inbound.received import Received
+from adapters.inbound.translate import translate
+from adapters.outbound.mailbox import make_days, put, read_delivery
 from adapters.outbound.mllp_push import (
     Link,
     Pending,
@@ -23,9 +28,10 @@ from adapters.outbound.mllp_push import (
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.contract.errors import HubError
-from hub.contract.events import new_id, now
+from hub.contract.events import Keyring, new_id, now
 from hub.store.database import async_pool
-from tests.adapters.outbound.test_inbox_api import fill, outbox
+from tests.adapters.inbound.conftest import oru
+from tests.adapters.outbound.test_inbox_api import api, fill, outbox
 from tests.made import AT, unique
 
 LIMIT_S = 60
@@ -47,6 +53,7 @@ class Recipient:
     def __init__(self, answers):
         self.answers = answers
         self.got = []
+        self.bodies = []
         self.links = 0
 
     async def serve(self, reader, writer):
@@ -58,6 +65,7 @@ class Recipient:
                     if isinstance(frame, Frame):
                         control = frame.body.replace(b"\n", b"\r").split(b"\r")[0].split(b"|")[9].decode()
                         self.got.append(control)
+                        self.bodies.append(frame.body)
                         answer = self.answers(len(self.got), control)
                         if answer is None:
                             writer.close()
@@ -243,6 +251,39 @@ def test_deliveries_go_in_order_and_the_answer_is_the_receipt(database, own_sett
     assert got == controls(sent)
     states = [("ACKNOWLEDGED", ""), ("ACKNOWLEDGED", ""), ("REFUSED", "RECIPIENT_REFUSED"), ("REFUSED", "RECIPIENT_REFUSED")]
     assert outbox(database, box) == [(one, *state, "mllp") for one, state in zip(ids(sent), states, strict=True)]
+
+
+def test_an_application_answer_is_pushed_as_an_ack_and_shown_as_json_until_its_commit_answer(database, own_settings, wire):
+    def answer_to(control, box):
+        raw = oru(control).replace(b"|P|2.5.1", b"|P|2.5.1|||AL|AL")
+        sent, body = translate(Received(raw, now(), "mllp"), Keyring(b"a secret of tests only")).deferred
+        return sent | {"recipient": box, "body": wire.pack("message-received.v1", body)}
+
+    async def push():
+        box, bodies = unique("P"), []
+        letters = [read_delivery(wire, wire.pack("delivery.v1", answer_to(f"E{n}", box)))[0] for n in (1, 2)]
+        assert len({letter.subject_key for letter in letters}) == 2, "one that is never answered holds up no other"
+        async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+            await make_days(connection, now().date() - timedelta(days=1), 3)
+            async with connection.transaction():
+                await put(connection, letters, now())
+        async with api(own_settings, wire) as served:
+            shown = (await served.client.get(f"/v1/inbox/{box}")).json()["deliveries"]
+        async with listening(lambda _n, control: ack("CA", control)) as recipient:
+            recipient.bodies = bodies
+            async with pushing(own_settings, wire, {box: recipient.target}):
+                await until(lambda: len([row for row in outbox(database, box) if row[1] == "ACKNOWLEDGED"]) == 2)
+        return shown, [parse(body.decode()) for body in bodies]
+
+    shown, pushed = run(push())
+    assert [(row["record"], row["body"]["ack"], row["body"]["control_id"]) for row in shown] == [
+        ("hie.MessageReceived", "AA", "E1"),
+        ("hie.MessageReceived", "AA", "E2"),
+    ]
+    assert [(one.type, one.get("MSA", 1), one.get("MSA", 2), one.header.get(15)) for one in pushed] == [
+        ("ACK", "AA", "E1", "AL"),
+        ("ACK", "AA", "E2", "AL"),
+    ]
 
 
 def test_a_silent_message_is_tried_again_others_go_on_and_its_key_waits(database, own_settings, wire):

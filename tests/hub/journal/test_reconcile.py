@@ -7,7 +7,7 @@ import pytest
 
 from adapters.outbound.receipts import Change, receipt_of
 from hub.bus import dead_letter
-from hub.contract.events import derive
+from hub.contract.events import derive, new_id
 from hub.journal.consumer import index
 from hub.journal.reconcile import NAMES, reconcile
 from tests.made import AT, delivery, received, referral
@@ -162,6 +162,30 @@ def test_test_traffic_stays_out_of_the_books(database, log):
     books = reconcile(database)
     assert books.close
     assert books.rows == ()
+
+
+def test_an_application_answer_to_the_sender_is_a_delivery_of_its_message(database, log):
+    message = received()
+    event = referral(message)
+    sent = delivery(log.wire, "hie.Referral", event, "01021")
+    answer = sent | {
+        "meta": sent["meta"]
+        | {"event_id": new_id("test", message["message_id"]), "key": "01731", "causes": [message["message_id"]]},
+        "recipient": "01731",
+        "subject_event_id": message["message_id"],
+        "subject_record": "hie.MessageReceived",
+        "rule": "application-ack-to-sender",
+        "body": log.wire.pack("message-received.v1", message),
+    }
+    receipts = [one for each in (sent, answer) for one in told(each, "QUEUED", "SENT")]
+    records = [log.event("message-received.v1", message), log.event("referral.v1", event)]
+    records += [log.event("delivery.v1", one) for one in (sent, answer, answer)] + [
+        log.event("receipt.v1", one) for one in receipts
+    ]
+    index(database, log.wire, records, {})
+    books = reconcile(database)
+    assert books.close, books.text()
+    assert [(row.events, row.addressed, row.states) for row in books.rows] == [(1, 2, {"SENT": 2})]
 
 
 def test_the_same_event_written_twice_is_one_event(database, day, log):
