@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from adapters.formats.claim_rows import Row, Step, TableHandler, read_content
-from adapters.formats.xml_stream import CHUNK_BYTES, DEPTH_MAX, Attributes, Stream, in_utf8, name_of
+from adapters.formats.xml_stream import CHUNK_BYTES, DEPTH_MAX, Attributes, Stream, encoding_of, in_utf8, name_of
 from hub.contract.claim_tables import RENAMED
 from hub.contract.errors import HubError, Problem, Severity
 
@@ -84,7 +84,7 @@ class Reader:
 
     chunks:            the bytes of the file, cut anywhere. Memory holds one chunk and the HOSO that end in it.
     tables:            the elements of each table.
-    ma_cskcb, ngaylap: what the envelope states, where somebody has read it before.
+    ma_cskcb, ngaylap: what the envelope states, as `read_outline` finds it, for they may stand behind the HOSO.
 
     Iterating raises HubError(XML_FORBIDDEN) for a DTD, HubError(XML_MALFORMED) where the XML breaks off and
     HubError(XML_LIMIT) where it goes beyond a limit (the HOSO before have been given out), HubError(FORMAT_UNKNOWN) for another
@@ -110,8 +110,6 @@ class Reader:
         self.signature = ""
         """CHUKYDONVI: its text, or the XML inside it."""
         self.count = 0
-        self.late = False
-        """MACSKCB or NGAYLAP came after a HOSO that was given out without it: to be read again with both."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -159,7 +157,7 @@ class Reader:
         elif name == "FILEHOSO":
             self._kind, self._content = "", None
         elif name in ("LOAIHOSO", "NOIDUNGFILE") and stack[-2] == "FILEHOSO":
-            self._stream.tell(_Recorder(self._part, HOSO_BYTES_MAX - self._size))
+            self._stream.tell(_Recorder(self._part, HOSO_BYTES_MAX - self._size, keep=bool(self._tables)))
 
     def text(self, text: str, /) -> None:
         """Between elements there is none that matters."""
@@ -178,15 +176,13 @@ class Reader:
             raise HubError("XML_LIMIT", name)
         text = _shown(steps) if name == "CHUKYDONVI" else _plain(steps)
         field = _FIELDS[name, len(self._stack)]
-        if name in ("MACSKCB", "NGAYLAP") and self.count and text != getattr(self, field):
-            self.late = True
         setattr(self, field, text)
 
     def _part(self, steps: list[Step] | None, size: int) -> None:
         name = self._stack.pop()
         self._stream.tell(self)
         self._size += size
-        if steps is None or self._size > HOSO_BYTES_MAX:
+        if steps is None or self._size > HOSO_BYTES_MAX:  # nothing of it is kept
             self._size, self._files = HOSO_BYTES_MAX + 1, []
         elif name == "LOAIHOSO":
             self._kind = re.sub(r"[^A-Z0-9]", "", _plain(steps).upper())
@@ -203,6 +199,8 @@ class Reader:
         place = f"HOSO[{self.count}]"
         if self._size > HOSO_BYTES_MAX:
             problems.append(Problem("XML_LIMIT", Severity.ERROR, place))
+            files = []
+        if not self._tables:
             files = []
         for kind, content in files:
             table = re.sub(r"^XML0+(?=\d)", "XML", kind)
@@ -232,11 +230,22 @@ class Reader:
             return [Problem(stop.code, Severity.ERROR, place)]
 
 
+def read_outline(chunks: bytes | Iterable[bytes]) -> Reader:
+    """What the envelope states of itself, wherever it stands; and whether it is whole, but for the insides of its tables.
+
+    Raises: as iterating a `Reader`.
+    """
+    reader = Reader(chunks, {})
+    for _ in reader:
+        pass
+    return reader
+
+
 class _Recorder:
     """Takes down what stands in an element, and gives it to whoever waits at its end; None if it was more than `most`."""
 
-    def __init__(self, done: Callable[[list[Step] | None, int], None], most: int) -> None:
-        self._done, self._most = done, most
+    def __init__(self, done: Callable[[list[Step] | None, int], None], most: int, *, keep: bool = True) -> None:
+        self._done, self._most, self._keep = done, most, keep
         self._steps: list[Step] = []
         self._depth = self._size = 0
 
@@ -258,10 +267,10 @@ class _Recorder:
 
     def _take(self, step: Step, size: int) -> None:
         self._size += size
-        if self._size <= self._most:
-            self._steps.append(step)
-        else:
+        if self._size > self._most:
             self._steps = []
+        elif self._keep:
+            self._steps.append(step)
 
 
 def _plain(steps: Iterable[Step]) -> str:
@@ -283,6 +292,12 @@ def _shown(steps: Sequence[Step]) -> str:
         else:
             parts.append(f"</{step[0]}>")
     return "".join(parts).strip()
+
+
+def trimmed(raw: bytes) -> bytes:
+    """The bytes without what may stand around a message: blanks, frame bytes, zeros, a byte order mark of UTF-8."""
+    around = b" \t\r\n\x0b\x1c"
+    return raw.strip(around) if encoding_of(raw[:8]) != "utf-8" else raw.strip(around + b"\0\xef\xbb\xbf")
 
 
 def looks_like_envelope(raw: bytes) -> bool:

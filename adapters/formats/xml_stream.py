@@ -125,7 +125,7 @@ class Stream:
 
     def _begin(self) -> bytes:
         self.encoding = encoding_of(self._head)
-        parser = expat.ParserCreate(self.encoding, None, self._names)  # type: ignore[call-arg]  # the stub lacks `intern`
+        parser = expat.ParserCreate(self.encoding, None, self._names)
         parser.buffer_text = True
         parser.buffer_size = CHUNK_BYTES
         parser.StartDoctypeDeclHandler = self._doctype

@@ -5,6 +5,7 @@ The same gate as every other way in: 200 means that the brokers hold the message
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
 from email.message import Message as MimeHeader
 from typing import Any, Final
 
@@ -13,11 +14,12 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
 from adapters.inbound.gate import Gate
 from adapters.inbound.received import Received, Translation
 from adapters.inbound.translate import unframed
-from hub.access.credentials import Credential, Credentials
+from hub.access.credentials import Credentials
 from hub.bus import Producer
 from hub.contract import telemetry
 from hub.contract.errors import ERRORS, HubError, Problem, Severity
@@ -135,14 +137,26 @@ def build_api(
             return _refusal(401, "CREDENTIAL_WRONG", {"WWW-Authenticate": "Bearer"})
         held = _Held(room)
         try:
+            body = _Body(request, held)
             async with asyncio.timeout(settings.frame_wait_s):
-                raw, size = await _read(request, settings.message_bytes_max, held)
-            if size > settings.message_bytes_max:
-                await gate.accept_unframed(_too_large(gate, sender, raw, size))
+                raw, size = await body.read(settings.message_bytes_max)
+
+            def received(raw: bytes = b"") -> Received:
+                sent_by = (sender.name, sender.facilities, sender.test)
+                return Received(raw, gate.clock(), "http", *sent_by, charset=_charset(request))
+
+            translation = None
+            if size <= settings.message_bytes_max:
+                translation = await gate.accept(received(raw))
+            elif looks_like_envelope(raw) and size <= settings.envelope_bytes_max:
+                # As long as a message of the usual limit may take, for each such part of it.
+                async with asyncio.timeout(settings.frame_wait_s * -(-settings.envelope_bytes_max // settings.message_bytes_max)):
+                    reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
+                if reference is not None:
+                    translation = await gate.accept_large(received(), reference)
+            if translation is None:
+                await gate.accept_unframed(unframed(received(raw[:_KEPT_BYTES]), _too_large(raw[:_KEPT_BYTES], size)))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
-            translation = await gate.accept(
-                Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
-            )
         except TimeoutError:
             return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
         except HubError as stop:
@@ -207,29 +221,42 @@ class HttpServer:
             await self._serving
 
 
-async def _read(request: Request, limit: int, held: _Held) -> tuple[bytes, int]:
-    """The body, and its size; of one over the limit only the beginning, and nothing more is read.
+class _Body:
+    """The body of a request: first what a message may have, in memory; then, for a large envelope, the rest, piece by piece."""
 
-    Raises: HubError(OVERLOADED) when the requests under way hold too much already.
-    """
-    stated = request.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > limit:
-        return b"", int(stated)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        held.take(len(chunk))
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return b"".join(chunks)[:_KEPT_BYTES], size
-    return b"".join(chunks), size
+    def __init__(self, request: Request, held: _Held) -> None:
+        stated = request.headers.get("content-length", "")
+        self._stated = int(stated) if stated.isdigit() and len(stated) < 20 else 0
+        self._stream = request.stream()
+        self._chunks: list[bytes] = []
+        self._held = held
+
+    async def read(self, limit: int) -> tuple[bytes, int]:
+        """The body, and its size; of one over the limit only the beginning, and nothing more is read yet.
+
+        Raises: HubError(OVERLOADED) when the requests under way hold too much already.
+        """
+        size = 0
+        async for chunk in self._stream:
+            self._held.take(len(chunk))
+            self._chunks.append(chunk)
+            size += len(chunk)
+            if size > limit or (self._stated > limit and size):
+                break
+        return b"".join(self._chunks), max(size, self._stated)
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """All of it, from the beginning; what was held in memory is given back."""
+        for chunk in self._chunks:
+            yield chunk
+        self._chunks.clear()
+        self._held.give_back()
+        async for chunk in self._stream:
+            yield chunk
 
 
-def _too_large(gate: Gate, sender: Credential, raw: bytes, size: int) -> Translation:
-    received = Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test)
-    junk = Junk(raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
-    return unframed(received, junk)
+def _too_large(kept: bytes, size: int) -> Junk:
+    return Junk(kept, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
 
 
 def _bearer(request: Request) -> str:

@@ -12,6 +12,7 @@ from adapters.inbound.http_api import HttpServer, build_api
 from adapters.inbound.insurance_gateway import Gateway
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
+from adapters.inbound.signers import Signers
 from adapters.inbound.sweeper import Sweeper
 from hub.access.credentials import Credentials
 from hub.bus import Producer, Wire
@@ -30,24 +31,25 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     settings:   with all addresses and the key secret filled in.
     ready:      called once when both ports are open, with `mllp_port` and `http_port`.
     reuse_port: several such processes share the two ports.
-    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file; PORT_TAKEN;
+    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file or folder of signers; PORT_TAKEN;
                 REGISTRY_UNAVAILABLE.
     """
     secret = settings.key_secret.get_secret_value()
     if not secret:
         raise HubError("SETTING_WRONG", "HIE_KEY_SECRET is empty")
     credentials = Credentials.open(settings.credentials)
+    signers = Signers.open(settings.signers, required=settings.signature_required)
     keyring = Keyring(secret.encode())
     wire = Wire(settings.registry_url)
     raw_store = RawStore(settings.data_dir / "raw")
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-gate")
-    gate = Gate(producer, wire, keyring, raw_store)
+    gate = Gate(producer, wire, keyring, raw_store, signers)
     listener = MllpListener(settings, gate, credentials)
     api = build_api(settings, gate, credentials, producer)
     gateway = Gateway(settings, gate, credentials, keyring, api.state.room)
     gateway.mount(api)
     http = HttpServer(api, settings.listen, settings.http_port)
-    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials)
+    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials, gate.large, signers)
     stop = asyncio.Event()
     try:
         await asyncio.to_thread(gate.warm_up)

@@ -266,6 +266,7 @@ class MessageReceived(TypedDict, total=False):
     problems: list["Problem"]
     events: list["EventRef"]
     test: bool
+    signature: str
 
 
 class Meta(TypedDict, total=False):
@@ -396,6 +397,7 @@ class Source(TypedDict, total=False):
     dialect: str
     dialect_version: str
     charset: str
+    signature: str
 
 
 class Xml0(TypedDict, total=False):

@@ -51,7 +51,7 @@ class Bench:
         keyring = Keyring(settings.key_secret.get_secret_value().encode())
         self.gate = Gate(self.producer, self.wire, keyring, self.raw_store)
         credentials = Credentials.open(settings.credentials)
-        self.sweeper = Sweeper(settings, self.wire, self.producer, keyring, self.raw_store, credentials)
+        self.sweeper = Sweeper(settings, self.wire, self.producer, keyring, self.raw_store, credentials, self.gate.large)
         self.border = Border(settings, 0, 0)
 
     def write(self, raw, *, events, age=timedelta(hours=1), sender="local"):
