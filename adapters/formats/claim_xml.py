@@ -296,8 +296,7 @@ def _shown(steps: Sequence[Step]) -> str:
 
 def trimmed(raw: bytes) -> bytes:
     """The bytes without what may stand around a message: blanks, frame bytes, zeros, a byte order mark of UTF-8."""
-    around = b" \t\r\n\x0b\x1c"
-    return raw.strip(around) if encoding_of(raw[:8]) != "utf-8" else raw.strip(around + b"\0\xef\xbb\xbf")
+    return raw.strip(b" \t\r\n\x0b\x1c\0\xef\xbb\xbf") if encoding_of(raw[:8]) == "utf-8" else raw
 
 
 def looks_like_envelope(raw: bytes) -> bool:
