@@ -52,6 +52,7 @@ ROOTS: Final[dict[str, tuple[str, ...]]] = {
 HOSO_BYTES_MAX: Final = 16 * 1024 * 1024  # of one HOSO: its text, and 32 for each element of it
 _ELEMENT_BYTES: Final = 32
 _FIELD_MAX: Final = 1024 * 1024  # characters of an element beside the HOSO, the signature included
+_ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROBLEMS_MAX: Final = 100  # of one HOSO; a sender with a thousand unknown elements is told of the first hundred
 _OF_ONE_HOSO: Final = frozenset({"XML_CONTENT_BROKEN", "XML_LIMIT", "CHARSET_UNREADABLE"})
 _FIELDS: Final = {  # name and depth of what is read beside the HOSO
@@ -319,6 +320,7 @@ def write(
     hosos:     one mapping a care episode: table name to rows; elements are written in the official order, absent ones empty.
     nested:    write tables as elements instead of base64.
     signature: text of CHUKYDONVI.
+    Characters that XML has no place for (controls, from HL7) are written as U+FFFD.
     Raises:    KeyError for a table that `tables` lacks.
     """
     files = []
@@ -359,5 +361,6 @@ def _contents(table: str, rows: Sequence[Row], elements: tuple[str, ...]) -> Ite
 def _row(name: str, row: Row, elements: tuple[str, ...]) -> etree._Element:
     element = etree.Element(name)
     for column in elements:
-        etree.SubElement(element, column).text = row.get(column) or None
+        text = row.get(column)
+        etree.SubElement(element, column).text = _ILLEGAL.sub("\ufffd", text) if text else None
     return element
