@@ -18,18 +18,23 @@ Step = tuple[str, Attributes] | tuple[str] | str
 
 ROWS_MAX: Final = 50_000  # of one HOSO and table
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
+_SIGNATURE: Final = "CHUKYDONVI"  # a check-in that is sent alone carries it inside its table
 _UNKNOWN_MAX: Final = 100  # names of one element
 _SAFE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class _Element:
-    """An element with others in it. name: official name if it is one of the table; before: how many rows there were at its start."""
+    """An element with others in it.
 
-    __slots__ = ("before", "name", "row", "text", "unknown")
+    name: official name if it is one of the table. before: how many rows there were at its start. quiet: inside a signature.
+    """
 
-    def __init__(self, name: str | None, before: int) -> None:
+    __slots__ = ("before", "name", "quiet", "row", "text", "unknown")
+
+    def __init__(self, name: str | None, before: int, *, quiet: bool = False) -> None:
         self.name = name
         self.before = before
+        self.quiet = quiet
         self.row: Row | None = None
         self.text = ""
         self.unknown: list[str] | None = None
@@ -95,7 +100,8 @@ class TableHandler:
         stack.append(at)
         if len(stack) > DEPTH_MAX:
             raise HubError("XML_LIMIT", self._place)
-        self._at = _Element(self._known.get(tag) or self._known.get(name_of(tag)), len(self._rows))
+        name = self._known.get(tag) or self._known.get(name_of(tag))
+        self._at = _Element(name, len(self._rows), quiet=at.quiet or name_of(tag) == _SIGNATURE)
         self._at.text = self._text
 
     def _close(self, tag: str) -> None:
@@ -123,6 +129,8 @@ class TableHandler:
 
     @staticmethod
     def _strange(element: _Element, name: str) -> None:
+        if element.quiet or name == _SIGNATURE:
+            return
         if element.unknown is None:
             element.unknown = []
         if len(element.unknown) < _UNKNOWN_MAX:

@@ -32,6 +32,11 @@ def test_a_row_inside_a_row_is_told() -> None:
     assert rows("<r><STT>1</STT><r><STT>2</STT></r></r>") == ([{"STT": "1"}], [(1, "?")])
 
 
+def test_a_signature_inside_a_table_is_no_strange_element() -> None:
+    text = "<r><STT>1</STT><CHUKYDONVI>c2ln</CHUKYDONVI><X/></r><CHUKYDONVI><S><V>1</V><V/></S></CHUKYDONVI>"
+    assert rows(f"<a>{text}</a>") == ([{"STT": "1"}], [(1, "X")])
+
+
 def test_a_strange_name_is_not_repeated() -> None:
     assert rows("<r><STT>1</STT><Nguyễn/></r>") == ([{"STT": "1"}], [(1, "?")])
 
