@@ -149,13 +149,14 @@ def build_api(
             if size <= settings.message_bytes_max:
                 translation = await gate.accept(received(raw))
             elif looks_like_envelope(raw) and size <= settings.envelope_bytes_max:
+                raw = raw[:_KEPT_BYTES]
                 # As long as a message of the usual limit may take, for each such part of it.
                 async with asyncio.timeout(settings.frame_wait_s * -(-settings.envelope_bytes_max // settings.message_bytes_max)):
                     reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
                 if reference is not None:
                     translation = await gate.accept_large(received(), reference)
             if translation is None:
-                await gate.accept_unframed(unframed(received(raw[:_KEPT_BYTES]), _too_large(raw[:_KEPT_BYTES], size)))
+                await gate.accept_unframed(unframed(received(raw[:_KEPT_BYTES]), _too_large(raw, size)))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
         except TimeoutError:
             return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
@@ -255,8 +256,8 @@ class _Body:
             yield chunk
 
 
-def _too_large(kept: bytes, size: int) -> Junk:
-    return Junk(kept, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
+def _too_large(raw: bytes, size: int) -> Junk:
+    return Junk(raw[:_KEPT_BYTES], size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
 
 
 def _bearer(request: Request) -> str:
