@@ -161,4 +161,5 @@ def address(settings: Settings, service: str, port: str) -> tuple[str, int]:
     facts = facts_of(settings, service)
     if not facts.get(port):
         raise HubError("NOT_RUNNING", service)
-    return "127.0.0.1" if settings.listen in ("0.0.0.0", "::") else settings.listen, int(facts[port])  # noqa: S104
+    here = settings.listen in ("0.0.0.0", "::") or (port == "http_port" and settings.tls_certificate is not None)  # noqa: S104
+    return "127.0.0.1" if here else settings.listen, int(facts[port])

@@ -1,4 +1,4 @@
-"""Clinical events as segments: what `render` writes for results, orders, encounters, referral slips and follow-up slips.
+"""Clinical events as segments: what `render` writes for results, orders, referral slips and follow-up slips.
 
 Each value stands where `vendors/_standard.toml` reads it first, so our own door reads what it wrote. Not carried: that an
 identifier was inferred, the code behind a coded result, and fields of XML13 and XML14 that the profile has no place for.
@@ -23,6 +23,7 @@ _IDENTIFIER_TYPES: Final = {
     "BIRTH_CERTIFICATE_NO": "BR",
     "TEMP": "PNT",
 }
+_UNSPECIFIED: Final = "U"  # CX-5, table 0203: a kind that the hub has no name for, and that must not be guessed
 _NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
 _ORDER_CONTROL: Final = {"PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD"}
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
@@ -64,27 +65,31 @@ def known_part(born: str) -> str:
     return born
 
 
-def person_segment(person: Event) -> list[Value]:
-    """PID. An identifier that follows from a card is left out: the reader derives it again."""
+def identifier_list(identifiers: list[Event] | None) -> Value:
+    """CX, repeated."""
+    return [
+        (
+            each.get("value", ""),
+            "",
+            "",
+            each.get("issuer", "").rpartition("/")[2],  # of VN-CSKCB-01021/BVBM what the hospital itself says
+            _IDENTIFIER_TYPES.get(each.get("type", ""), _UNSPECIFIED),
+            "",
+            each.get("valid_from", ""),
+            each.get("valid_to", ""),
+        )
+        for each in identifiers or []
+    ]
+
+
+def person_segment(person: Event, account: str = "") -> list[Value]:
+    """PID. An identifier that follows from a card is left out: the reader derives it again.  account: for PID-18."""
     identifiers = person.get("identifiers") or []
     cards = {each["value"] for each in identifiers if each.get("type") == "BHYT_CARD"}
     stated = [
         each
         for each in identifiers
         if not (each.get("inferred") and any(card != each["value"] and card.endswith(each["value"]) for card in cards))
-    ]
-    numbers: Value = [
-        (
-            each.get("value", ""),
-            "",
-            "",
-            each.get("issuer", "").rpartition("/")[2],  # of VN-CSKCB-01021/BVBM what the hospital itself says
-            _IDENTIFIER_TYPES.get(each.get("type", ""), ""),
-            "",
-            each.get("valid_from", ""),
-            each.get("valid_to", ""),
-        )
-        for each in stated
     ]
     sex = person.get("gioi_tinh", "")
     address: tuple[Component, ...] = (
@@ -94,12 +99,13 @@ def person_segment(person: Event) -> list[Value]:
         "PID",
         {
             1: "1",
-            3: numbers,
+            3: identifier_list(stated),
             5: name_parts(person.get("ho_ten", "")),
             7: known_part(person.get("ngay_sinh", "")),
             8: _SEX.get(sex, sex),
             11: address,
             13: person.get("dien_thoai", ""),
+            18: account,
             22: person.get("ma_dantoc", ""),
             26: person.get("ma_quoctich", ""),
         },
@@ -141,18 +147,19 @@ def note_segments(notes: list[str] | None) -> Segments:
 
 def visit_segment(event: Event, more: dict[int, Value] | None = None) -> list[Value]:
     """PV1 with the encounter key. PV1-2 is required: U where the event does not know."""
-    return segment("PV1", {1: "1", 2: event.get("patient_class", "U"), 19: event.get("ma_lk", ""), **(more or {})})
+    return segment("PV1", {1: "1", 2: event.get("patient_class") or "U", 19: event.get("ma_lk", ""), **(more or {})})
 
 
-def _licence(number: str) -> Value:
+def licence(number: str) -> Value:
+    """XCN of a practitioner by licence."""
     return (number, *[""] * 11, "LN") if number else ""
 
 
 # --- results and orders -----------------------------------------------------------------------------------------------
 
 
-def result_segments(event: Event) -> Segments:
-    """What follows MSH in ORU^R01."""
+def result_segments(event: Event, version: str) -> Segments:
+    """What follows MSH in ORU^R01; before 2.5 there is no place for the sample's number."""
     placer, filler = (event.get("placer", ""), event.get("orderer", "")), event.get("filler", "")
     request = segment(
         "OBR",
@@ -172,6 +179,7 @@ def result_segments(event: Event) -> Segments:
     lines = [line for each in event.get("observations") or [] for line in _observation(each)]
     if event.get("ket_luan"):
         lines.append(segment("OBX", {2: "TX", 3: ("KL", "Kết luận"), 5: event["ket_luan"], 11: event.get("status", "")}))
+    sample = event.get("specimen_id", "") if version >= "2.5" else ""
     return [
         person_segment(event.get("person") or {}),
         visit_segment(event),
@@ -179,6 +187,7 @@ def result_segments(event: Event) -> Segments:
         request,
         *note_segments(event.get("notes")),
         *lines,
+        *([segment("SPM", {1: "1", 2: sample, 4: event.get("specimen_type", "")})] if sample else []),
     ]
 
 
@@ -198,7 +207,7 @@ def _observation(line: Event) -> Segments:
             11: line.get("status", ""),
             14: line.get("observed_at", ""),
             15: laboratory,
-            16: _licence(line.get("ma_bs_doc_kq", "")),
+            16: licence(line.get("ma_bs_doc_kq", "")),
             18: line.get("ma_may", ""),
         },
     )
@@ -232,7 +241,7 @@ def order_segments(event: Event, version: str) -> Segments:
             4: event.get("group", ""),
             7: "" if modern else ("", "", "", "", "", event.get("priority", "")),
             9: event.get("ordered_at", ""),
-            12: _licence(event.get("ma_bac_si", "")),
+            12: licence(event.get("ma_bac_si", "")),
         },
     )
     built: Segments = [
@@ -253,41 +262,7 @@ def order_segments(event: Event, version: str) -> Segments:
     return built
 
 
-# --- encounters and slips ---------------------------------------------------------------------------------------------
-
-
-def encounter_segments(event: Event, recorded_at: str) -> Segments:
-    """What follows MSH in ADT. recorded_at: for EVN-2."""
-    visit = visit_segment(
-        event,
-        {
-            2: event.get("patient_class", ""),
-            3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", "")),
-            7: _licence(event.get("ma_bac_si", "")),
-            20: event.get("ma_doituong_kcb", ""),
-            36: event.get("ma_loai_rv", ""),
-            37: event.get("ma_noi_den", ""),
-            44: event.get("ngay_vao", ""),
-            45: event.get("ngay_ra", ""),
-        },
-    )
-    local = {
-        2: event.get("ma_dkbd", ""),
-        9: event.get("ma_doituong_kcb", ""),
-        10: event.get("ma_noi_di", ""),
-        11: event.get("slip", ""),
-    }
-    claim = {3: event.get("ma_loai_kcb", ""), 5: event.get("ket_qua_dtri", "")}
-    return [
-        ["EVN", "", recorded_at],
-        person_segment(event.get("person") or {}),
-        visit,
-        *([segment("PV2", {3: ("", event["ly_do_vv"])})] if event.get("ly_do_vv") else []),
-        *diagnosis_segments(event),
-        *insurance_segments(event.get("person") or {}),
-        *([segment("ZIN", {1: "1", **local})] if any(local.values()) else []),
-        *([segment("ZCL", {**claim})] if any(claim.values()) else []),
-    ]
+# --- slips ----------------------------------------------------------------------------------------------------------
 
 
 def referral_segments(event: Event) -> Segments:
@@ -372,7 +347,7 @@ def answer_segments(event: Event) -> Segments:
 def follow_up_segments(event: Event) -> Segments:
     """What follows MSH in SIU."""
     slip: Event = event.get("xml14") or {}
-    doctor = _licence(event.get("ma_bac_si", ""))
+    doctor = licence(event.get("ma_bac_si", ""))
     schedule = segment(
         "SCH",
         {

@@ -1,37 +1,114 @@
-"""ADT A01, A03, A04, A08 → `hie.Encounter`. Source: `seeds/standards/hl7-mapping.md` §3.2–3.3 and §4."""
+"""ADT of visits and stays → `hie.Encounter`. Source: `seeds/standards/hl7-mapping.md` §3.2–3.3 and §4; HL7 v2.5.1 chapter 3."""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from adapters.dialects.paths import choose, fill
-from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.persons import read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
 from adapters.dialects.reading import Reading
+from adapters.formats.hl7v2 import Segment
+from hub.contract import directory
 
-_ACTIONS: Final = {"A01": "OPENED", "A04": "OPENED", "A03": "CLOSED", "A08": "UPDATED"}
+ENCOUNTER_ACTIONS: Final = {
+    "A01": "OPENED",
+    "A02": "TRANSFERRED",
+    "A03": "CLOSED",
+    "A04": "OPENED",
+    "A05": "PLANNED",
+    "A06": "CLASS_CHANGED",
+    "A07": "CLASS_CHANGED",
+    "A08": "UPDATED",
+    "A11": "CANCELLED",
+    "A12": "TRANSFER_CANCELLED",
+    "A13": "REOPENED",
+    "A14": "PLANNED",
+    "A17": "TRANSFERRED",  # two patients change places
+    "A23": "CANCELLED",  # a visit entered in error
+    "A27": "CANCELLED",  # a pending admission
+    "A38": "CANCELLED",  # a pre-admission
+    # What these tell besides (a walk to another room, a pending step, leave of absence) has no place in the event; all else has.
+    **dict.fromkeys(("A09", "A10", "A15", "A16", "A25", "A26", "A32", "A33"), "UPDATED"),
+    **dict.fromkeys(("A21", "A22", "A52", "A53", "A54", "A55", "A61", "A62"), "UPDATED"),
+}
+_ADMITTED: Final = "A06"  # an outpatient becomes an inpatient
+_INPATIENT: Final = "03"  # MA_LOAI_KCB
+_SHORT: Final = "09"  # the same, of a stay that is shorter than
+_SHORT_STAY: Final = timedelta(hours=4)
+_COMMUNE: Final = "06"
+_MINUTE: Final = "%Y%m%d%H%M"
 
 
 def map_encounter(reading: Reading, trigger: str) -> None:
-    """One event a message; refused without a PID, as nobody came."""
-    message, dialect = reading.message, reading.dialect
+    """One event a visit: two for a swap of beds (A17), else one; refused without a PID, as nobody came."""
+    message = reading.message
     if message.first("PID") is None:
         reading.refuse("NOTHING_REPRESENTABLE", "PID")
         return
+    for segments in message.groups("PID") if trigger == "A17" else [message.segments_in_order]:
+        _publish(reading, trigger, segments)
+
+
+def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> None:
+    dialect = reading.dialect
     notes = reading.notes()
-    scope = reading.scope(message)
+    scope = reading.scope(segments)
+    if "EVN" not in scope and (event := reading.message.first("EVN")):
+        scope["EVN"] = event
     if "OBX" in scope:
-        scope |= choose("OBX", message.segments("OBX"))
-    content: dict[str, Any] = {"action": _ACTIONS[trigger], "person": read_person(reading, scope, message.segments("IN1"), notes)}
+        scope |= choose("OBX", [segment for segment in segments if segment.name == "OBX"])
+    policies = [segment for segment in segments if segment.name == "IN1"]
+    person = read_person(reading, scope, policies, notes)
+    content: dict[str, Any] = {"action": ENCOUNTER_ACTIONS[trigger], "person": person}
     fill(dialect.plans["encounter"], scope, content, notes)
-    if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
+    if "NK1" in scope and (guardians := read_guardians(reading, segments, notes)):
+        person["guardians"] = guardians
+    if diagnoses := read_diagnoses(dialect, segments, notes):
         content["diagnoses"] = diagnoses
+    if "PR1" in scope and (procedures := read_procedures(reading, segments, notes)):
+        content["procedures"] = procedures
+    if "AL1" in scope and (allergies := read_allergies(reading, segments, notes)):
+        content["allergies"] = allergies
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility
-    codes = dialect.codes
+    _admission(content, trigger)
+    _value_maps(reading, content, scope.get("PV1"))
+    reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
+
+
+def _admission(content: dict[str, Any], trigger: str) -> None:
+    """Time and reason of an outpatient's admission stand under names of their own; nobody else has them."""
+    if trigger != _ADMITTED:
+        content.pop("ngay_vao_noi_tru", None)
+    elif reason := content.pop("ly_do_vv", None):
+        content["ly_do_vnt"] = reason
+
+
+def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None) -> None:
+    """What follows from PV1 by the value maps of §3.3, where nothing states it."""
+    codes = reading.dialect.codes
+    patient_type, disposition = (visit.get(18), visit.get(36)) if visit is not None else ("", "")
     kind = content.get("patient_class", "")
-    form = codes["care_form"].get(f"{kind}/{message.get('PV1', 18)}") or codes["care_form"].get(kind)
+    form = codes["care_form"].get(f"{kind}/{patient_type}") or codes["care_form"].get(kind)
+    if form == _INPATIENT:
+        facility = directory.facilities().get(reading.context.facility)
+        if facility is not None and facility.kind == "commune station":
+            form = _COMMUNE
+        elif _is_short(content):
+            form = _SHORT
     if form:
         content.setdefault("ma_loai_kcb", form)
     if kind == "E":
         content.setdefault("ma_doituong_kcb", "2")
-    if died := codes["death"].get(message.get("PV1", 36)):
+    if died := codes["death"].get(disposition):
         content.setdefault("ket_qua_dtri", died)
-    reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
+
+
+def _is_short(content: dict[str, Any]) -> bool:
+    if content["action"] != "CLOSED" or not (content.get("ngay_vao") and content.get("ngay_ra")):
+        return False
+    try:
+        stay = datetime.strptime(content["ngay_ra"], _MINUTE) - datetime.strptime(content["ngay_vao"], _MINUTE)
+    except ValueError:  # 30 February
+        return False
+    return timedelta() <= stay < _SHORT_STAY

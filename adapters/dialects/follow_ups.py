@@ -1,4 +1,4 @@
-"""SIU^S12 → `hie.FollowUp` with table XML14. Source: `seeds/standards/hl7-mapping.md` §4.5."""
+"""SIU → `hie.FollowUp` with table XML14. Source: `seeds/standards/hl7-mapping.md` §4.5."""
 
 from typing import Any, Final
 
@@ -6,12 +6,22 @@ from adapters.dialects.paths import choose, fill
 from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 
+FOLLOW_UP_ACTIONS: Final = {
+    "S12": "BOOKED",
+    "S13": "MOVED",
+    "S14": "MODIFIED",
+    "S15": "CANCELLED",
+    "S16": "CANCELLED",  # what is left of a series
+    "S17": "DELETED",  # it was entered in error
+    **dict.fromkeys(("S18", "S19", "S20", "S21", "S22"), "MODIFIED"),  # a service or person more, other or less
+    "S26": "NO_SHOW",
+}
 _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv", "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 
 
-def map_follow_up(reading: Reading, _trigger: str) -> None:
+def map_follow_up(reading: Reading, trigger: str) -> None:
     """One slip a message; refused without SCH."""
     message, dialect = reading.message, reading.dialect
     if message.first("SCH") is None:
@@ -24,7 +34,7 @@ def map_follow_up(reading: Reading, _trigger: str) -> None:
     if "PID" not in scope:
         notes.warn("SEGMENT_MISSING", "PID")
     person = read_person(reading, scope, message.segments("IN1"), notes)
-    content: dict[str, Any] = {"action": "BOOKED", "person": person}
+    content: dict[str, Any] = {"action": FOLLOW_UP_ACTIONS[trigger], "person": person}
     fill(dialect.plans["follow_up"], scope, content, notes)
     diagnoses = read_diagnoses(dialect, message.segments("DG1"), notes)
     if diagnoses:

@@ -1,4 +1,4 @@
-"""Orders and results. ORM^O01, OML^O21 → `hie.LabOrder`; ORU^R01 → `hie.LabResult`.
+"""Orders and results. ORM, OML, OMG, OMI → `hie.LabOrder`; ORU, OUL → `hie.LabResult`.
 
 Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.1 chapters 4 and 7.
 """
@@ -25,6 +25,8 @@ _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
+_PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
@@ -45,20 +47,25 @@ class _Group:
 class _Patient:
     """One PID with what belongs to it, up to the next."""
 
-    __slots__ = ("groups", "head", "insurance", "others")
+    __slots__ = ("groups", "head", "insurance", "others", "specimen_leads")
 
     def __init__(self, header: Segment) -> None:
         self.head: Scope = {"MSH": header}
+        self.specimen_leads = False  # SPM comes before the orders or results on it (OML^O33, OUL^R22), not behind them
         self.insurance: list[Segment] = []
         self.others: list[Segment] = []
         self.groups: list[_Group] = []
 
 
 def _patients(message: Message) -> list[_Patient]:
-    """The patients of a message, each with its groups: a group begins with ORC, or with an OBR that no ORC opened."""
+    """The patients of a message, each with its groups: a group begins with ORC, or with an OBR that no ORC opened.
+
+    In OUL^R22 to R24 an ORC follows its OBR. What is observed of person or specimen before any OBR goes with the first.
+    """
     patient = _Patient(message.header)
     found = [patient]
     group: _Group | None = None
+    behind = message.type == "OUL" and message.trigger != "R21"
     for segment in message.segments_in_order:
         name = segment.name
         if name == "OBX":
@@ -70,7 +77,8 @@ def _patients(message: Message) -> list[_Patient]:
             if group is not None and (text := segment.text(3).strip()):
                 (group.remarks.setdefault(len(group.lines) - 1, []) if group.lines else group.notes).append(text)
         elif name in _ORDER_SEGMENTS:
-            if group is None or name == "ORC" or (group.has_service and name == "OBR"):
+            joins = behind and name == "ORC" and group is not None and "ORC" not in group.scope
+            if group is None or (name == "ORC" and not joins) or (group.has_service and name == "OBR"):
                 group = _Group(patient.head)
                 patient.groups.append(group)
             group.has_service |= name != "ORC"
@@ -80,6 +88,13 @@ def _patients(message: Message) -> list[_Patient]:
             patient.head["PID"] = segment
             found.append(patient)
             group = None
+        elif name == "SPM" and (group is None or patient.specimen_leads or not group.has_service):
+            patient.specimen_leads = True
+            patient.head["SPM"] = segment
+            if group is not None and not group.has_service:
+                group.scope["SPM"] = segment
+            else:
+                group = None
         elif group is not None:
             group.scope.setdefault(name, segment)
             if name == "DG1":
@@ -106,7 +121,7 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
 def map_orders(reading: Reading, _trigger: str) -> None:
     """One event a placer number; several OBR under one number are services of one order. Refused without ORC and OBR."""
     for patient in _patients(reading.message):
-        groups = [group for group in patient.groups if not _ORDER_SEGMENTS.isdisjoint(group.scope)]
+        groups = [group for group in patient.groups if _is_order(group)]
         if not groups:
             continue
         person, noted = _person(reading, patient)
@@ -114,6 +129,12 @@ def map_orders(reading: Reading, _trigger: str) -> None:
             _publish_order(reading, patient, together, person, noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "ORC")
+
+
+def _is_order(group: _Group) -> bool:
+    """Whether it is one, and not an earlier result that an order repeats (OML, OMG)."""
+    control = group.scope.get("ORC")
+    return not _ORDER_SEGMENTS.isdisjoint(group.scope) and (control is None or control.get(1) != _PRIOR)
 
 
 def _by_number(reading: Reading, groups: list[_Group]) -> list[list[_Group]]:
@@ -137,6 +158,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     order: Record = {"person": person}
     fill(dialect.plans["order"], groups[0].scope, order, notes)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
+    if order.get("patient_class") == _UNKNOWN_CLASS:
+        del order["patient_class"]
     services = []
     for group in groups:
         line: Record = {}

@@ -4,26 +4,28 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from adapters.dialects.encounters import map_encounter
-from adapters.dialects.follow_ups import map_follow_up
+from adapters.dialects.encounters import ENCOUNTER_ACTIONS, map_encounter
+from adapters.dialects.follow_ups import FOLLOW_UP_ACTIONS, map_follow_up
 from adapters.dialects.laboratory import map_orders, map_results
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
-from adapters.dialects.referrals import map_answered, map_issued
+from adapters.dialects.referrals import REFERRAL_ACTIONS, map_answered, map_issued
+from adapters.dialects.registrations import REGISTRATION_ACTIONS, map_class_changed, map_registration, map_updated
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 
 _MAPPERS: Final[dict[str, Callable[[Reading, str], None]]] = {
-    "ADT^A01": map_encounter,
-    "ADT^A03": map_encounter,
-    "ADT^A04": map_encounter,
-    "ADT^A08": map_encounter,
-    "ORM^O01": map_orders,
-    "OML^O21": map_orders,
-    "ORU^R01": map_results,
-    "REF^I12": map_issued,
-    "RRI^I12": map_answered,
-    "SIU^S12": map_follow_up,
+    **{f"ADT^{trigger}": map_encounter for trigger in ENCOUNTER_ACTIONS},
+    **{f"ADT^{trigger}": map_registration for trigger in REGISTRATION_ACTIONS},
+    "ADT^A06": map_class_changed,
+    "ADT^A07": map_class_changed,
+    "ADT^A08": map_updated,
+    **dict.fromkeys(("ORM^O01", "OML^O21", "OML^O33", "OML^O35", "OML^O39", "OMG^O19", "OMI^O23"), map_orders),
+    **dict.fromkeys(("ORU^R01", "ORU^R30", "ORU^R31", "ORU^R32", "ORU^R40"), map_results),
+    **dict.fromkeys(("OUL^R21", "OUL^R22", "OUL^R23", "OUL^R24"), map_results),
+    **{f"REF^{trigger}": map_issued for trigger in REFERRAL_ACTIONS},
+    **dict.fromkeys(("RRI^I12", "RRI^I13", "RRI^I14", "RRI^I15"), map_answered),
+    **{f"SIU^{trigger}": map_follow_up for trigger in FOLLOW_UP_ACTIONS},
 }
 CLAIM_TYPES: Final = frozenset({"EHC^E01", "EHC^E02", "EHC^E04"})  # `claims.py` reads these
 SUPPORTED: Final = frozenset(_MAPPERS) | CLAIM_TYPES

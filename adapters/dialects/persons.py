@@ -1,4 +1,4 @@
-"""Persons and their diagnoses: PID, IN1 and DG1. Source: `seeds/standards/hl7-mapping.md` §3.1–3.2, `identifiers.md` §1–3."""
+"""Persons and what is said of them: PID, IN1, NK1, AL1, DG1, PR1. Source: `seeds/standards/hl7-mapping.md` §3.1–3.2, `identifiers.md` §1–3."""
 
 import re
 from collections.abc import Iterable
@@ -16,6 +16,8 @@ Record = dict[str, Any]
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+_GUARDIANS_NUMBERS: Final = 33  # of NK1
+_WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
 
@@ -44,6 +46,30 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     return person
 
 
+def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes) -> list[Record]:
+    """The identifiers in some fields of CX, such as MRG-1, of some segments: as they stand, each once."""
+    collected = _Collected(reading, notes)
+    for segment in segments:
+        for field in fields:
+            if segment.field(field):
+                collected.add_list(segment, field)
+    return list({(each.get("type"), each.get("issuer"), each["normalised"]): each for each, _ in collected.found}.values())
+
+
+def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
+    """The NK1 among the segments, in order."""
+    found: list[Record] = []
+    for segment in segments:
+        if segment.name == "NK1":
+            guardian: Record = {}
+            fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, f"person.guardians[{len(found)}].")
+            if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes):
+                guardian["identifiers"] = identifiers
+            if guardian:
+                found.append(guardian)
+    return found
+
+
 class _Collected:
     """The identifiers of one person while they are read."""
 
@@ -55,17 +81,17 @@ class _Collected:
         self.notes = notes
         self.found: list[tuple[Record, str]] = []  # identifier, and its place for a problem
 
-    def add_list(self, pid: Segment, field: int) -> bool:
+    def add_list(self, segment: Segment, field: int) -> bool:
         """A list of CX, such as PID-3. Returns: whether there was any number in it."""
         before = len(self.found)
-        for number, raw in enumerate(pid.repetitions(field), 1):
-            parts = split_components(raw, pid.delimiters)
+        for number, raw in enumerate(segment.repetitions(field), 1):
+            parts = split_components(raw, segment.delimiters)
             value = parts[0].strip()
             if value:
-                self._add(value, parts, field, number)
+                self._add(value, parts, segment.name, field, number)
         return len(self.found) > before
 
-    def _add(self, value: str, parts: list[str], field: int, number: int) -> None:
+    def _add(self, value: str, parts: list[str], name: str, field: int, number: int) -> None:
         reach = len(parts)
         authority = parts[3] if reach > 3 else ""
         stated = parts[4].upper() if reach > 4 else ""
@@ -82,7 +108,7 @@ class _Collected:
             kind = _by_shape(comparable) if expected else "MRN"
             identifier["inferred"] = True
             severity = Severity.INFORMATION if expected else Severity.WARNING
-            self.notes.warn("IDENTIFIER_INFERRED", _list_place(field, number), severity)
+            self.notes.warn("IDENTIFIER_INFERRED", _list_place(name, field, number), severity)
         if kind == "MRN" and table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
@@ -93,7 +119,7 @@ class _Collected:
             for name, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
                 if part and (date := day(part)):
                     identifier[name] = date
-        self.found.append((identifier, _list_place(field, number) if kind == "BHYT_CARD" else ""))
+        self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
 
     def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
         if authority in self.table.payers:
@@ -175,11 +201,11 @@ def _issuer(kind: str, authority: str, facility: str) -> str:
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"
-    return f"{own}/{authority}" if authority and authority != facility else own
+    return f"{own}/{authority}" if authority and authority not in (facility, own) else own
 
 
-def _list_place(field: int, number: int) -> str:
-    return f"PID-{field}" if number == 1 else f"PID-{field}[{number}]"
+def _list_place(name: str, field: int, number: int) -> str:
+    return f"{name}-{field}" if number == 1 else f"{name}-{field}[{number}]"
 
 
 def _is_card(comparable: str) -> bool:
@@ -208,6 +234,32 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
             found.append(diagnosis)
             if label := dialect.labels_icd.get(diagnosis.get("ma_benh", "")[:3]):
                 notes.label = label
+    return found
+
+
+def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
+    """The PR1 among the segments, in order."""
+    found: list[Record] = []
+    for segment in segments:
+        if segment.name == "PR1":
+            procedure: Record = {}
+            fill(reading.dialect.plans["procedure"], {"PR1": segment}, procedure, notes, f"procedures[{len(found)}].")
+            if not procedure:
+                continue
+            found.append({"code": {}, **procedure})
+    return found
+
+
+def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
+    """The AL1 and IAM among the segments, in order; without those that IAM-6 takes back."""
+    found: list[Record] = []
+    for segment in segments:
+        if segment.name not in ("AL1", "IAM") or (segment.name == "IAM" and segment.get(6) == _WITHDRAWN):
+            continue
+        allergy: Record = {}
+        fill(reading.dialect.plans["allergy"], {segment.name: segment}, allergy, notes, f"allergies[{len(found)}].")
+        if allergy:
+            found.append({"code": {}, **allergy})
     return found
 
 

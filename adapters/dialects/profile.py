@@ -22,10 +22,15 @@ from hub.contract.errors import HubError
 
 STANDARD: Final = "_standard"
 _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
+_OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 _RECORDS: Final[dict[str, Any]] = {
     "person": records.Person,
+    "guardian": records.Guardian,
+    "allergy": records.Allergy,
     "diagnosis": records.Diagnosis,
+    "procedure": records.Procedure,
+    "registration": records.Registration,
     "encounter": records.Encounter,
     "order": records.LabOrder,
     "result": records.LabResult,
@@ -141,7 +146,11 @@ class Profile(_Table):
     facility: FacilityTable
     identifiers: IdentifierTable
     person: Rules
+    guardian: Rules
+    allergy: Rules
     diagnosis: Rules
+    procedure: Rules
+    registration: Rules
     encounter: Rules
     order: Rules
     result: Rules
@@ -154,6 +163,11 @@ class Profile(_Table):
     codes: dict[str, dict[str, str]]
     tests: dict[str, LocalTest] = {}
     sensitive: dict[str, Sensitive]
+
+
+def sections() -> Mapping[str, Any]:
+    """Section of a profile to the record that its rules fill."""
+    return _RECORDS
 
 
 # --- compiled ---------------------------------------------------------------------------------------------------------
@@ -210,38 +224,85 @@ class Dialect:
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
 
+def use_vendors(folder: Path | None) -> None:
+    """Read profiles from a folder of the user's too (HIE_VENDORS_DIR); for the composition root, before anything is read.
+
+    Raises: HubError(SETTING_WRONG) when it is no folder.
+    """
+    if folder is not None and not folder.is_dir():
+        raise HubError("SETTING_WRONG", f"HIE_VENDORS_DIR: there is no folder {folder.name}")
+    _OWN[:] = [folder.resolve()] if folder is not None else []
+    load_dialect.cache_clear()
+    _aliases.cache_clear()
+
+
 @cache
 def load_dialect(name: str) -> Dialect:
-    """The dialect of `vendors/<name>.toml`.
+    """The dialect of `vendors/<name>.toml`, or of the user's own folder.
 
     Raises: HubError(SETTING_WRONG) that names the file and the place in it; HubError(NOT_FOUND) when there is no such file.
     """
     if not re.fullmatch(r"\w+", name):
         raise HubError("NOT_FOUND", "dialect")
-    raw, version = _read(name, ())
+    raw, version = read_profile(name)
     return compile_dialect(name, version, raw)
+
+
+def load_file(path: Path) -> Dialect:
+    """The dialect of a file that stands anywhere; what it extends is found by name. Raises: as `load_dialect`."""
+    if not path.is_file():
+        raise HubError("NOT_FOUND", f"file {path.name}")
+    raw, version = _read_file(path, (path.stem,))
+    return compile_dialect(path.stem, version, raw)
+
+
+def compile_text(name: str, text: str) -> Dialect:
+    """The dialect that a file of this text would be. Raises: as `load_dialect`."""
+    raw, version = _read_text(f"{name}.toml", text, (name,))
+    return compile_dialect(name, version, raw)
+
+
+def read_profile(name: str) -> tuple[dict[str, Any], str]:
+    """What a profile says, `extends` resolved, and its version. Raises: as `load_dialect`."""
+    return _read(name, ())
 
 
 def dialect_names() -> list[str]:
     """Every dialect there is, in order."""
-    return sorted(path.stem for path in _VENDORS.glob("*.toml"))
+    return sorted({path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml")})
 
 
 def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
-    path = _VENDORS / f"{name}.toml"
     if name in below:
-        raise HubError("SETTING_WRONG", f"{path.name}: extends itself")
-    if not path.is_file():
+        raise HubError("SETTING_WRONG", f"{name}.toml: extends itself")
+    found = [path for folder in (_VENDORS, *_OWN) if (path := folder / f"{name}.toml").is_file()]
+    if not found:
         raise HubError("NOT_FOUND", f"dialect {name}")
+    if len(found) > 1:
+        raise HubError(
+            "SETTING_WRONG", f"{name}.toml: the hub has a profile of this name already; give yours in HIE_VENDORS_DIR another"
+        )
+    return _read_file(found[0], (*below, name))
+
+
+def _read_file(path: Path, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise HubError("SETTING_WRONG", f"{path.name}: not UTF-8") from None
+    return _read_text(path.name, text, below)
+
+
+def _read_text(where: str, text: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    try:
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
-        raise HubError("SETTING_WRONG", f"{path.name}: {wrong}") from None
+        raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
     version = str(raw.get("version", ""))
     parent = raw.pop("extends", None)
     if parent is None:
         return raw, version
-    base, base_version = _read(str(parent), (*below, name))
+    base, base_version = _read(str(parent), below)
     return _merged(base, raw), f"{version}+{base_version}"
 
 
@@ -400,6 +461,13 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
     elif facility_code(token):
         token = ""  # `01 004` is no way to write 01004, and must not become it
     return token, load_dialect(STANDARD)
+
+
+def resolve_as(application: str, facility: Sequence[str], dialect: Dialect) -> str:
+    """MA_CSKCB as `resolve_facility` finds it, when the dialect is given and only its own aliases count."""
+    own = {(alias.application, alias.name): alias.code for alias in dialect.aliases}
+    found = next((own[application, name] for name in facility[:2] if (application, name) in own), "")
+    return found or resolve_facility(application, facility)[0]
 
 
 def resolve_message(message: Message) -> tuple[str, Dialect]:

@@ -1,4 +1,4 @@
-"""REF^I12 and RRI^I12 → `hie.Referral`, with table XML13 for the slip. Source: `seeds/standards/hl7-mapping.md` §4.1."""
+"""REF and RRI → `hie.Referral`, with table XML13 for the slip. Source: `seeds/standards/hl7-mapping.md` §4.1."""
 
 from typing import Any, Final
 
@@ -13,17 +13,20 @@ _OF_THE_PERSON: Final = (
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 _OF_THE_ANSWER: Final = frozenset({"action", "reason"})
+REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
 
 
-def map_issued(reading: Reading, _trigger: str) -> None:
-    """REF^I12: the sender issues a slip. Refused without RF1."""
+def map_issued(reading: Reading, trigger: str) -> None:
+    """REF: the sender issues a slip, changes it, takes it back. Refused without RF1."""
     message = reading.message
     if message.first("RF1") is None:
         reading.refuse("NOTHING_REPRESENTABLE", "RF1")
         return
     notes, scope = reading.notes(), _scope(reading)
     content = _content(reading, scope, notes, issued=True)
-    content["action"] = "ISSUED"
+    content["action"] = REFERRAL_ACTIONS[trigger]
+    if trigger == "I14" and (reason := reading.message.get("RF1", 10, 2).strip()):
+        content["reason"] = reason  # in words; RF1-10.1 says why the slip was written
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
@@ -31,7 +34,7 @@ def map_issued(reading: Reading, _trigger: str) -> None:
 
 
 def map_answered(reading: Reading, _trigger: str) -> None:
-    """RRI^I12: the receiving facility accepts or rejects. Key and facility are those of the slip, not of the answer.
+    """RRI: the receiving facility accepts or rejects. Key and facility are those of the slip, not of the answer.
 
     Refused when RF1-1 says neither.
     """

@@ -9,12 +9,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from adapters.dialects.adt_segments import encounter_form, encounter_segments, registration_form, registration_segments
 from adapters.dialects.claim_segments import ehc_segments
 from adapters.dialects.claims import official
 from adapters.dialects.clinical_segments import (
     Segments,
     answer_segments,
-    encounter_segments,
     follow_up_segments,
     order_segments,
     referral_segments,
@@ -33,6 +33,7 @@ APPLICATION: Final = "HIE"  # MSH-3 of whatever the hub writes
 _TERMINATORS: Final = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
 _DECLARED: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "latin-1": "8859/1"}
 _ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED"))
+_SLIPS: Final = {"MOVED": "S13", "MODIFIED": "S14", "CANCELLED": "S15", "DELETED": "S17", "NO_SHOW": "S26"}
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -110,7 +111,7 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
 
 
 def _result(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
-    return _Form(("ORU", "R01", "ORU_R01"), event.get("ma_cskcb", ""), version), result_segments(event)
+    return _Form(("ORU", "R01", "ORU_R01"), event.get("ma_cskcb", ""), version), result_segments(event, version)
 
 
 def _order(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
@@ -119,10 +120,13 @@ def _order(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
 
 
 def _encounter(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
-    opened = "A01" if event.get("patient_class") == "I" else "A04"
-    trigger = {"CLOSED": "A03", "UPDATED": "A08"}.get(event.get("action", ""), opened)
-    structure = "ADT_A03" if trigger == "A03" else "ADT_A01"
-    return _Form(("ADT", trigger, structure), event.get("ma_cskcb", ""), version), encounter_segments(event, time)
+    form = encounter_form(event)
+    return _Form(form, event.get("ma_cskcb", ""), version), encounter_segments(event, form, time)
+
+
+def _registration(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    form = registration_form(event)
+    return _Form(form, event.get("ma_cskcb", ""), version), registration_segments(event, form, time)
 
 
 def _referral(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
@@ -135,7 +139,7 @@ def _referral(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
 
 
 def _follow_up(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
-    trigger = {"MOVED": "S13", "CANCELLED": "S15"}.get(event.get("action", ""), "S12")
+    trigger = _SLIPS.get(event.get("action", ""), "S12")
     return _Form(("SIU", trigger, "SIU_S12"), event.get("ma_cskcb", ""), version), follow_up_segments(event)
 
 
@@ -238,6 +242,7 @@ _RECORDS: Final[dict[str, Callable[[Event, str, str], tuple[_Form, Segments]]]] 
     "hie.LabResult": _result,
     "hie.LabOrder": _order,
     "hie.Encounter": _encounter,
+    "hie.Registration": _registration,
     "hie.Referral": _referral,
     "hie.FollowUp": _follow_up,
     "hie.ClaimDecision": _decision,

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -20,9 +21,11 @@ _TIME: Final = re.compile(
     r"([+-](?:0\d|1[0-4])[0-5]\d)?"
 )
 _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d)?)?)?)?")
+_DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
+_PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
 
 
@@ -51,6 +54,18 @@ def day(value: str) -> str | None:
     """yyyymmdd, whatever time stands behind it."""
     found = minute(value)
     return found and found[:8]
+
+
+def day_first(value: str) -> str | None:
+    """yyyymmddHHMM out of a date as people write it, `02/01/1990` or `2-1-1990 08:30`; unknown hours and minutes as 00."""
+    found = _DAY_FIRST.fullmatch(value)
+    if found is None:
+        return None
+    date, month, year, hour, minutes = (int(part) if part else 0 for part in found.groups())
+    try:
+        return f"{datetime(year, month, date, hour, minutes):%Y%m%d%H%M}"
+    except ValueError:
+        return None
 
 
 def birth(value: str) -> str | None:
@@ -119,6 +134,14 @@ def icd(value: str) -> str:
     if _ICD.fullmatch(code):
         return code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}"
     return value.strip()
+
+
+def percent(value: str) -> Decimal | None:
+    """0 to 100, with or without a sign of percent, to two places."""
+    number = value.removesuffix("%").strip()
+    if not _PERCENT.fullmatch(number) or (amount := Decimal(number)) > 100:
+        return None
+    return amount.quantize(Decimal("0.01"))
 
 
 def is_one(value: str) -> bool:
@@ -192,6 +215,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "time": Transform(time, "value", "TIME_UNPARSABLE"),
     "minute": Transform(minute, "value", "TIME_UNPARSABLE"),
     "day": Transform(day, "value", "TIME_UNPARSABLE"),
+    "day_first": Transform(day_first, "value", "TIME_UNPARSABLE"),
     "birth": Transform(birth, "value", "TIME_UNPARSABLE"),
     "facility_code": Transform(facility_code, "value"),
     "province": Transform(province, "value", "CODE_UNKNOWN"),
@@ -199,6 +223,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
     "number_not_zero": Transform(number_not_zero, "value"),
     "icd": Transform(icd, "value"),
+    "percent": Transform(percent, "value", "NUMBER_UNPARSABLE"),
     "is_one": Transform(is_one, "value"),
     "full_name": Transform(full_name, "components"),
     "full_name_without_age": Transform(full_name_without_age, "components"),

@@ -256,8 +256,8 @@ class Message:
 
     @property
     def version(self) -> str:
-        """MSH-12.1, such as 2.5.1."""
-        return self.header.get(12)
+        """MSH-12.1, such as 2.5.1, without blanks around it."""
+        return self.header.get(12).strip()
 
 
 LONG: Final = 199

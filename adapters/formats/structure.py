@@ -27,9 +27,9 @@ _SHARED: Final = {
     "ADT_A01": "A04 A05 A08 A13 A14 A28 A31",
     "ADT_A05": "A14 A28 A31",
     "ADT_A06": "A07",
-    "ADT_A09": "A10 A11 A15",
-    "ADT_A12": "A22",
+    "ADT_A09": "A10 A11 A12 A15",
     "ADT_A21": "A22 A23 A25 A26 A27 A29 A32 A33",
+    "ADT_A12": "A21 A22 A23 A25 A26 A27 A29 A32 A33",  # before v2.4
     "ADT_A30": "A34 A35 A36 A46 A47 A48 A49",
     "ADT_A39": "A40 A41 A42",
     "ADT_A43": "A44",

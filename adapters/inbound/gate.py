@@ -5,11 +5,14 @@ every event; otherwise it gets nothing, and the sender hears nothing (promise 2)
 """
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
+from adapters.formats.batch import Cut, cut, may_be_several
 from adapters.inbound.large_envelope import LargeEnvelopes
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received, Translation
@@ -60,6 +63,12 @@ class Gate:
             if "gate" in topic.written_by:
                 self._wire.prefix(name)
 
+    async def cut(self, raw: bytes) -> Cut | None:
+        """What came together, taken apart; None for one plain message."""
+        if len(raw) > HUGE_BYTES and may_be_several(raw):
+            return await asyncio.get_running_loop().run_in_executor(self._huge, cut, raw)
+        return cut(raw)
+
     def submit(self, received: Received, done: Done) -> bool:
         """Translate and publish one message, without waiting.
 
@@ -81,6 +90,33 @@ class Gate:
         """
         return await self._wait(lambda done: self.submit(received, done))
 
+    async def accept_each(self, several: Sequence[Received], at_once: int) -> list[Translation | None]:
+        """The same for the messages of a batch, in order; None for each that may not be acknowledged.
+
+        at_once: most messages under way. After one that the brokers do not confirm no other is begun.
+        """
+        done: list[Translation | None] = [None] * len(several)
+        under_way: deque[tuple[int, asyncio.Future[Translation | None]]] = deque()
+        lost = False
+
+        async def settle_first() -> bool:
+            number, future = under_way.popleft()
+            done[number] = await future
+            return done[number] is None
+
+        for number, received in enumerate(several):
+            future: asyncio.Future[Translation | None] = asyncio.get_running_loop().create_future()
+            under_way.append((number, future))
+            alone = not self.submit(received, partial(_settle, future))
+            while under_way and (alone or len(under_way) >= at_once):
+                lost |= await settle_first()
+            if lost:
+                break
+            await asyncio.sleep(0)  # whatever else this process does comes between
+        while under_way:
+            await settle_first()
+        return done
+
     def keep(self, translation: Translation, done: Done) -> None:
         """Publish what was never a message: stray bytes, unfinished and oversize frames, as `translate.unframed` makes them."""
         if len(translation.message["raw"]) > HUGE_BYTES:
@@ -95,7 +131,7 @@ class Gate:
     def prepare(self, received: Received) -> tuple[Translation, list[Out]] | None:
         """Translation and Kafka records of a message; None when that needs what is not there now (registry, disk)."""
         try:
-            translation = translate(received, self._keyring, self._signers)
+            translation = translate(received, self._keyring, signers=self._signers)
         except HubError as stop:
             telemetry.fault("gate", stop.code, stop.where)
             return None
@@ -187,11 +223,16 @@ class Gate:
 
     async def _wait(self, start: Callable[[Done], object]) -> Translation:
         future: asyncio.Future[Translation | None] = asyncio.get_running_loop().create_future()
-        start(lambda translation: None if future.done() else future.set_result(translation))
+        start(partial(_settle, future))
         translation = await future
         if translation is None:
             raise HubError("BROKER_UNAVAILABLE", MESSAGES)
         return translation
+
+
+def _settle(future: "asyncio.Future[Translation | None]", translation: Translation | None) -> None:
+    if not future.done():
+        future.set_result(translation)
 
 
 def _tell(translation: Translation) -> None:

@@ -1,11 +1,15 @@
 """The HTTP way in: `POST /v1/messages`, and the pages that a machine watches (`/health`, `/ready`, `/metrics`).
 
-The same gate as every other way in: 200 means that the brokers hold the message and all events made from it.
+The same gate as every other way in: 200 means that the brokers hold the message and all events made from it. A body of
+several messages, as a batch or in a row, is answered by 207 with one answer for each.
 """
 
 import asyncio
+import math
 import socket
+import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from email.message import Message as MimeHeader
 from typing import Any, Final
 
@@ -16,10 +20,13 @@ from pydantic import BaseModel
 
 from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
+from adapters.inbound.answers import answer_view, answered
 from adapters.inbound.gate import Gate
-from adapters.inbound.received import Received, Translation
-from adapters.inbound.translate import unframed
-from hub.access.credentials import Credentials
+from adapters.inbound.received import Received, Translation, parts
+from adapters.inbound.tls import ServerTls
+from adapters.inbound.translate import too_many, unframed
+from hub.access.credentials import Credentials, is_loopback
+from hub.access.quota import Quotas
 from hub.bus import Producer
 from hub.contract import telemetry
 from hub.contract.errors import ERRORS, HubError, Problem, Severity
@@ -60,6 +67,24 @@ class Answer(BaseModel):
     events: list[EventView]
 
 
+class Answers(BaseModel):
+    """What became of the messages of a batch, in order; each is taken or refused by itself."""
+
+    items: list[Answer]
+
+
+class Interrupted(BaseModel):
+    """A batch of which the brokers did not confirm all. items: null for each message that was not taken: send those again.
+
+    Sending all of them again does no harm: ids derive from content.
+    """
+
+    code: str
+    text: str
+    text_vi: str
+    items: list[Answer | None] | None = None
+
+
 class Refusal(BaseModel):
     """Why nothing was taken."""
 
@@ -71,20 +96,28 @@ class Refusal(BaseModel):
 _BODY: Final = {
     "requestBody": {
         "required": True,
-        "description": "One message: HL7 v2 (ER7) or the insurance XML envelope.",
+        "description": "One message, HL7 v2 (ER7) or the insurance XML envelope; or several HL7 messages, in a row or as a batch "
+        "(FHS, BHS … BTS, FTS).",
         "content": {kind: {"schema": {"type": "string"}} for kind in (_HL7, "x-application/hl7-v2+er7", "text/plain", "application/xml")},
     }
 }  # fmt: skip
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"model": Answer, "description": "Translated; the brokers hold the message and its events."},
+    207: {"model": Answers, "description": "A batch: an answer for each message; the brokers hold them all."},
     401: {"model": Refusal, "description": "The token is missing or not valid."},
-    403: {"model": Answer, "description": "The sender may not speak for the facility of the message; it is kept."},
+    403: {
+        "model": Answer,
+        "description": "The sender may not speak for the facility of the message; it is kept. Or a token that came without "
+        "TLS from another machine: nothing was taken.",
+    },
     408: {"model": Refusal, "description": "The body did not come in time."},
     413: {"model": Refusal, "description": "The message is too large."},
     422: {"model": Answer, "description": "Refused or quarantined; the bytes are kept."},
+    429: {"model": Refusal, "description": "The sender's quota is used up. Nothing was taken: send again after Retry-After."},
     503: {
-        "model": Refusal,
-        "description": "The brokers do not confirm, or there is no room. Nothing was taken: send again after Retry-After.",
+        "model": Interrupted,
+        "description": "The brokers do not confirm, or there is no room. Nothing was taken, or of a batch only what `items` "
+        "says: send again after Retry-After.",
     },
 }
 
@@ -122,49 +155,72 @@ class _Held:
 
 
 def build_api(
-    settings: Settings, gate: Gate, credentials: Credentials, producer: Producer, *, held_bytes_max: int = _HELD_BYTES_MAX
+    settings: Settings,
+    gate: Gate,
+    credentials: Credentials,
+    producer: Producer,
+    quotas: Quotas | None = None,
+    *,
+    held_bytes_max: int = _HELD_BYTES_MAX,
 ) -> FastAPI:
     """The application; of its own it knows only how many bytes of bodies it holds."""
-    room = _Room(held_bytes_max)
+    room, quotas = _Room(held_bytes_max), quotas or Quotas()
     api = FastAPI(title="hie-hub: messages in", version="1", docs_url="/docs", redoc_url=None)
     api.state.room = room  # for the other ways in on this server
 
-    @api.post("/v1/messages", summary="Send one message", responses=_ANSWERS, openapi_extra=_BODY)
+    @api.post("/v1/messages", summary="Send one message, or a batch", responses=_ANSWERS, openapi_extra=_BODY)
     async def post_message(request: Request) -> Response:
         peer = request.client.host if request.client else ""
         sender = credentials.of_token(_bearer(request), peer)
         if sender is None:
             return _refusal(401, "CREDENTIAL_WRONG", {"WWW-Authenticate": "Bearer"})
-        held = _Held(room)
+        if request.url.scheme != "https" and not is_loopback(peer):
+            return _refusal(403, "TLS_REQUIRED", {})
+        quota = quotas.of(sender, time.monotonic())
+        if quota is not None and (wait_s := quota.wait_s(time.monotonic())):
+            return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})
+        held, hl7 = _Held(room), _HL7 in request.headers.get("accept", "")
         try:
             body = _Body(request, held)
-            async with asyncio.timeout(settings.frame_wait_s):
-                raw, size = await body.read(settings.message_bytes_max)
 
-            def received(raw: bytes = b"") -> Received:
+            def _received(raw: bytes) -> Received:
                 sent_by = (sender.name, sender.facilities, sender.test)
                 return Received(raw, gate.clock(), "http", *sent_by, charset=_charset(request))
 
-            translation = None
-            if size <= settings.message_bytes_max:
-                translation = await gate.accept(received(raw))
-            elif looks_like_envelope(raw) and size <= settings.envelope_bytes_max:
-                raw = raw[:_KEPT_BYTES]
-                # As long as a message of the usual limit may take, for each such part of it.
-                async with asyncio.timeout(settings.frame_wait_s * -(-settings.envelope_bytes_max // settings.message_bytes_max)):
-                    reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
-                if reference is not None:
-                    translation = await gate.accept_large(received(), reference)
-            if translation is None:
-                await gate.accept_unframed(unframed(received(raw[:_KEPT_BYTES]), _too_large(raw, size)))
+            async with asyncio.timeout(settings.frame_wait_s):
+                raw, size = await body.read(settings.message_bytes_max)
+            whole = size <= settings.message_bytes_max
+            found = await gate.cut(raw) if whole else None
+            if quota is not None:
+                quota.take(size, len(found.parts) if found else 1)
+            if not whole:
+                done = None
+                if looks_like_envelope(raw) and size <= settings.envelope_bytes_max:
+                    raw = raw[:_KEPT_BYTES]
+                    # As long as a message of the usual limit may take, for each such part of it.
+                    async with asyncio.timeout(
+                        settings.frame_wait_s * -(-settings.envelope_bytes_max // settings.message_bytes_max)
+                    ):
+                        reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
+                    done = await gate.accept_large(_received(b""), reference) if reference is not None else None
+                if done is not None:
+                    return _answer(done, hl7=hl7)
+                await gate.accept_unframed(unframed(_received(raw[:_KEPT_BYTES]), _too_large(raw, size)))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
+            received = _received(raw)
+            if found is None:
+                return _answer(await gate.accept(received), hl7=hl7)
+            if len(found.parts) > settings.batch_max:
+                await gate.accept_unframed(too_many(received, settings.batch_max))
+                return _refusal(413, "FRAME_TOO_LARGE", {})
+            each = await gate.accept_each(parts(received, found, gate.clock), settings.pipeline_max)
+            return _answers(each, found.header, received.received_at, hl7=hl7)
         except TimeoutError:
             return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
         except HubError as stop:
             return _refusal(503, stop.code, {"Retry-After": _RETRY_AFTER_S})
         finally:
             held.give_back()
-        return _answer(translation, hl7=_HL7 in request.headers.get("accept", ""))
 
     @api.get("/health", summary="The process lives")
     async def health() -> dict[str, str]:
@@ -186,10 +242,18 @@ def build_api(
 class HttpServer:
     """The application on a socket of its own, in the running loop."""
 
-    def __init__(self, api: FastAPI, host: str, port: int) -> None:
+    def __init__(self, api: FastAPI, host: str, port: int, tls: ServerTls | None = None) -> None:
         self._host, self._port = host, port
+        self._setting = "HIE_HTTPS_PORT" if tls is not None else "HIE_HTTP_PORT"
         config = uvicorn.Config(
-            api, log_level="critical", access_log=False, http="h11", ws="none", lifespan="off", limit_concurrency=_OPEN_MAX
+            api,
+            log_level="critical",
+            access_log=False,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            limit_concurrency=_OPEN_MAX,
+            ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
         )
         self._server = uvicorn.Server(config)
         self._serving: asyncio.Task[None] | None = None
@@ -205,7 +269,7 @@ class HttpServer:
             listening.bind((self._host, self._port))
         except OSError as taken:
             listening.close()
-            raise HubError("PORT_TAKEN", f"HIE_HTTP_PORT {self._port}") from taken
+            raise HubError("PORT_TAKEN", f"{self._setting} {self._port}") from taken
         # Not `serve`: signals are the service's own affair.
         self._serving = asyncio.get_running_loop().create_task(self._server._serve([listening]))
         while not self._server.started:
@@ -278,21 +342,21 @@ def _refusal(status: int, code: str, headers: dict[str, str]) -> Response:
 
 
 def _answer(translation: Translation, *, hl7: bool) -> Response:
-    message = translation.message
     status = 200 if translation.verdict == "translated" else 422
     if any(problem.code == "FACILITY_NOT_ENTITLED" for problem in translation.problems):
         status = 403
     if hl7 and translation.ack:
         return Response(translation.ack, status, media_type=_HL7)
-    body = {
-        "message_id": message["message_id"],
-        "control_id": message.get("control_id", ""),
-        "verdict": translation.verdict,
-        "ack": message["ack"],
-        "problems": [
-            {"code": p.code, "severity": p.severity, "path": p.path, "text": p.row.en, "text_vi": p.row.vi}
-            for p in translation.problems
-        ],
-        "events": message["events"],
-    }
-    return Response(orjson.dumps(body), status, media_type="application/json")
+    return Response(orjson.dumps(answer_view(translation)), status, media_type="application/json")
+
+
+def _answers(done: list[Translation | None], header: str, at: datetime, *, hl7: bool) -> Response:
+    taken = [translation for translation in done if translation is not None]
+    if len(taken) == len(done) and hl7 and (acks := [translation.ack for translation in taken if translation.ack]):
+        return Response(answered(header, acks, at), 207, media_type=_HL7)
+    items = [answer_view(translation) if translation is not None else None for translation in done]
+    if len(taken) == len(done):
+        return Response(orjson.dumps({"items": items}), 207, media_type="application/json")
+    row = ERRORS["BROKER_UNAVAILABLE"]
+    body = {"code": row.code, "text": row.en, "text_vi": row.vi, "items": items}
+    return Response(orjson.dumps(body), 503, {"Retry-After": _RETRY_AFTER_S}, "application/json")

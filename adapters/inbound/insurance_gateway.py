@@ -37,6 +37,7 @@ from adapters.inbound.received import Received, Translation
 from adapters.inbound.translate import refused, unframed
 from hub.access.credentials import Account, Credentials, is_loopback
 from hub.access.passwords import Login
+from hub.access.quota import Quotas
 from hub.access.sessions import Sessions
 from hub.contract import telemetry
 from hub.contract.errors import HubError, Problem, Severity
@@ -105,13 +106,23 @@ class _Body:
 class Gateway:
     """All calls. One for each process; used from its event loop.
 
-    room: what `/v1/messages` holds its bodies in, so that both together keep one limit.
+    room:   what `/v1/messages` holds its bodies in, so that both together keep one limit.
+    quotas: those of all ways in.
     """
 
-    def __init__(self, settings: Settings, gate: Gate, credentials: Credentials, keyring: Keyring, room: Room) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        credentials: Credentials,
+        keyring: Keyring,
+        room: Room,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._settings = settings
         self._gate = gate
         self._room = room
+        self._quotas = quotas or Quotas()
         self._login = Login(credentials)
         self._sessions = Sessions(keyring, settings.gateway_token_s, credentials.of_user)
         self._receipts = Receipts(settings.database_url.get_secret_value())
@@ -196,6 +207,10 @@ class Gateway:
 
     async def _take_file(self, request: Request, body: _Body, transport: str) -> Response:
         account, _ = self._account(request, {})  # before a large body is read
+        clock = asyncio.get_running_loop().time
+        quota = self._quotas.of(account.credential, clock())
+        if quota is not None and quota.wait_s(clock()):
+            raise HubError("OVERLOADED", "quota")
         try:
             raw_body = await self._read(body, self._file_body_max)
         except HubError as stop:
@@ -208,6 +223,8 @@ class Gateway:
         work = partial(_sent, raw_body, at.astimezone(VIETNAM).date(), _LOAI_HO_SO[transport])
         sent = await asyncio.to_thread(work) if len(raw_body) > HUGE_BYTES else work()
         _check_user(account, sent.user)
+        if quota is not None:
+            quota.take(len(sent.raw))
         if len(sent.raw) > self._settings.message_bytes_max:
             return await self._keep_too_large(account, transport, sent.raw[:_KEPT_BYTES], len(sent.raw))
         # The call speaks for one facility: a file of another is refused, though the account may speak for both.

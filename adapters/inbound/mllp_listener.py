@@ -4,20 +4,31 @@ One `_Link` a connection, an asyncio protocol without a task of its own: 12,500 
 sender that pipelines, up to `pipeline_max` messages are under way at once; beyond that its link is not read, so TCP slows
 it down. Whatever the order in which the brokers confirm, acknowledgements leave in the order of the messages; when one
 message cannot be confirmed, nothing after it is acknowledged on that link, and the link is closed.
+
+A frame that holds several messages, as a batch or in a row, is handled message by message and answered by one frame, as a
+lock-step sender expects. Links take turns: a link with much to hand over gives way to the others after a few messages, and
+one whose sender has used up its quota is not read until there is room again.
+
+TLS links come by a port of their own and are the same links once their handshake is done.
 """
 
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from adapters.formats.batch import Cut, may_be_several
 from adapters.formats.mllp import END, START, TAIL, Decoder, Frame, Junk
+from adapters.inbound.answers import Batch, Part, Slot
 from adapters.inbound.gate import Gate
-from adapters.inbound.received import Received, Translation
-from adapters.inbound.translate import unframed
+from adapters.inbound.received import Received, Translation, parts
+from adapters.inbound.tls import ServerTls, TlsPort
+from adapters.inbound.translate import too_many, unframed
 from hub.access.credentials import Credential, Credentials
+from hub.access.quota import Quota, Quotas
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
@@ -25,17 +36,10 @@ from hub.contract.settings import Settings
 _END_SILENCE_S: Final = 0.05  # a frame that ended without its 0x0D is taken after this long without a byte
 _WRITE_BUFFER_BYTES: Final = 64 * 1024  # acknowledgements that the sender does not read, before its link is not read
 _PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # unfinished frames of all links together
+_TURN_MAX: Final = 8  # messages of one link handed over before the other links have their turn
+_FRAMES_MAX: Final = 256  # of one read decoded at once; real messages come nowhere near it
+_SLICE_BYTES: Final = 4 * 1024
 _LINGER_S: Final = 5.0  # for a sender to take its last acknowledgements once the link is closing
-
-
-class _Slot:
-    """The place of one message in the order of acknowledgements."""
-
-    __slots__ = ("ack", "lost")
-
-    def __init__(self) -> None:
-        self.ack: bytes | None = None  # the framed acknowledgement, b"" for none; None while it is not known
-        self.lost = False  # the brokers did not confirm
 
 
 class _Link(asyncio.Protocol):
@@ -45,12 +49,19 @@ class _Link(asyncio.Protocol):
         self.ending = ""
         self._listener = listener
         self._sender = Credential("", frozenset())
+        self._quota: Quota | None = None
+        self._secure = False
         self._decoder = Decoder(listener.settings.message_bytes_max)
         self._transport: asyncio.Transport | None = None
-        self._backlog: deque[tuple[Frame | Junk, datetime]] = deque()  # framed, not handed to the gate yet
-        self._slots: deque[_Slot] = deque()  # handed to the gate, not acknowledged yet
+        self._unread = b""  # of a read that holds very many frames: decoded slice by slice
+        self._decoded = False  # the decoder has given out all it had; nothing more comes
+        self._backlog: deque[tuple[Frame | Junk | Part, datetime]] = deque()  # framed, not handed to the gate yet
+        self._slots: deque[Slot] = deque()  # handed to the gate, not acknowledged yet
         self._reading = self._writable = True
         self._blocked = False  # a huge message is being translated; those behind it wait, so that order is kept
+        self._dropped = False
+        self._cutting = False  # a batch is being taken apart; the same holds
+        self._turn: asyncio.Handle | None = None  # when this link hands over more
         self._last_byte = listener.loop.time()
         self._frame_began = 0.0  # when the open frame began, 0.0 if none is open
         self._pending = 0  # bytes of the open frame
@@ -61,12 +72,18 @@ class _Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        sender = self._listener.credentials.of_address(str(peer[0]) if peer else "")
+        address = str(peer[0]) if peer else ""
+        secured = transport.get_extra_info("ssl_object")
+        self._secure = secured is not None
+        certificate = secured.getpeercert(binary_form=True) if secured is not None else None
+        known = self._listener.credentials.of_certificate(certificate) if certificate else None
+        sender = known or self._listener.credentials.of_address(address)
         if not self._listener.enter(self):
             return self.drop("OVERLOADED")
         if sender is None:
             return self.drop("CREDENTIAL_WRONG")
         self._sender = sender
+        self._quota = self._listener.quotas.of(sender, self._listener.loop.time())
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         link = transport.get_extra_info("socket")
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -79,20 +96,27 @@ class _Link(asyncio.Protocol):
         if self.ending:
             return
         self._last_byte = self._listener.loop.time()
-        found = self._decoder.feed(data)
         self._listener.bytes_came += len(data)
+        if self._unread or data.count(START) > _FRAMES_MAX:
+            self._unread += data
+            self._dispatch()
+        else:
+            self._decode(data)
+
+    def _decode(self, data: bytes) -> None:
+        found = self._decoder.feed(data)
         self._take(found)
         if self._decoder.unfinished:
             self._open_frame(began=bool(found))
-            if data[-1:] == END:
+            if data[-1:] == END and not self._unread:
                 self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, self._last_byte)
         elif self._frame_began:
             self._frame_over()
 
     def eof_received(self) -> bool:
-        """The sender has said all it will; it still gets its acknowledgements."""
+        """The sender has said all it will; it still gets its acknowledgements. (TLS knows no half-closed link.)"""
         self.end("closed")
-        return True
+        return not self._secure
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -114,14 +138,21 @@ class _Link(asyncio.Protocol):
         if self.ending:
             return
         self.ending = reason
+        if not self._unread:
+            self._decode_end()
+        self._dispatch()
+
+    def _decode_end(self) -> None:
+        self._decoded = True
         self._take(self._decoder.close())
         self._frame_over()
-        self._dispatch()
 
     def drop(self, reason: str) -> None:
         """Close now, without any further acknowledgement."""
         if self.ending in ("", "closed"):
             self.ending = reason
+        self._dropped = self._decoded = True
+        self._unread = b""
         self._backlog.clear()
         self._slots.clear()
         self._frame_over()
@@ -173,32 +204,88 @@ class _Link(asyncio.Protocol):
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Hand over what has come, up to the limit; and read only while there is room for more."""
+        """Hand over what has come, up to the limits; and read only while there is room for more."""
         backlog, slots = self._backlog, self._slots
-        most = self._listener.settings.pipeline_max
-        while backlog and len(slots) < most and not self._blocked and (self._writable or self._transport is None):
-            one, received_at = backlog.popleft()
-            if isinstance(one, Frame):
-                self._listener.bytes_framed += one.size
-                self._submit(one, received_at)
-            elif one.problem is None:
-                self._listener.bytes_padding += one.size
-            else:
-                self._listener.bytes_quarantined += one.size
-                slot, sender = self._slot(), self._sender
-                received = Received(one.data, received_at, "mllp", sender.name, sender.facilities, sender.test)
-                self._listener.gate.keep(unframed(received, one), self._done(slot))
-        if self.ending and not slots and not backlog:
+        most, turn = self._listener.settings.pipeline_max, 0
+        while backlog and len(slots) < most and not self._waits() and (self._writable or self._transport is None):
+            if turn == _TURN_MAX:
+                self._hand_over_later(0.0)
+                break
+            if self._quota is not None and (wait_s := self._quota.wait_s(self._listener.loop.time())):
+                self._hand_over_later(wait_s)
+                break
+            turn += 1
+            self._hand_over(*backlog.popleft())
+        if self._unread and not backlog:
+            self._hand_over_later(0.0)
+        if self._decoded and not slots and not backlog and not self._cutting:
             self._hang_up()
         self._set_reading()
 
-    def _submit(self, frame: Frame, received_at: datetime) -> None:
-        slot, sender = self._slot(), self._sender
-        received = Received(frame.body, received_at, "mllp", sender.name, sender.facilities, sender.test, problems=frame.problems)
-        self._blocked = not self._listener.gate.submit(received, self._done(slot))
+    def _waits(self) -> bool:
+        return self._blocked or self._cutting
 
-    def _slot(self) -> _Slot:
-        slot = _Slot()
+    def _hand_over_later(self, wait_s: float) -> None:
+        if self._turn is None:
+            loop = self._listener.loop
+            self._turn = loop.call_later(wait_s, self._next_turn) if wait_s else loop.call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        self._turn = None
+        if self._unread and not self._backlog and not self._waits():
+            data, self._unread = self._unread[:_SLICE_BYTES], self._unread[_SLICE_BYTES:]
+            self._decode(data)
+            if self.ending and not self._unread:
+                self._decode_end()
+        self._dispatch()
+
+    def _hand_over(self, one: Frame | Junk | Part, received_at: datetime) -> None:
+        listener, sender = self._listener, self._sender
+        if isinstance(one, Part):
+            self._submit(one.received, one.batch)
+        elif isinstance(one, Frame):
+            listener.bytes_framed += one.size
+            received = Received(one.body, received_at, "mllp", sender.name, sender.facilities, sender.test, problems=one.problems)
+            if not may_be_several(one.body):
+                self._submit(received)
+            else:
+                self._cutting = True
+                listener.run(self._cut_apart(received))
+        elif one.problem is None:
+            listener.bytes_padding += one.size
+        else:
+            listener.bytes_quarantined += one.size
+            if self._quota is not None:
+                self._quota.take(one.size)
+            received = Received(one.data, received_at, "mllp", sender.name, sender.facilities, sender.test)
+            listener.gate.keep(unframed(received, one), self._done(self._slot()))
+
+    def _submit(self, received: Received, batch: Batch | None = None) -> None:
+        if self._quota is not None:
+            self._quota.take(len(received.raw))
+        self._blocked = not self._listener.gate.submit(received, self._done(self._slot(batch)))
+
+    async def _cut_apart(self, received: Received) -> None:
+        found = await self._listener.gate.cut(received.raw)
+        self._cutting = False
+        if not self._dropped:
+            self._take_parts(received, found)
+            self._dispatch()
+
+    def _take_parts(self, received: Received, found: Cut | None) -> None:
+        """The messages of one frame, each to be handled by itself; they go before what came after that frame."""
+        listener, most = self._listener, self._listener.settings.batch_max
+        if found is None:
+            self._submit(received)
+        elif len(found.parts) > most:
+            listener.gate.keep(too_many(received, most), self._done(self._slot()))
+        else:
+            batch = Batch(found.header, len(found.parts), received.received_at)
+            each = [Part(part, batch) for part in parts(received, found, listener.gate.clock)]
+            self._backlog.extendleft((part, part.received.received_at) for part in reversed(each))
+
+    def _slot(self, batch: Batch | None = None) -> Slot:
+        slot = Slot(batch)
         self._slots.append(slot)
         return slot
 
@@ -206,7 +293,7 @@ class _Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        room = len(self._slots) < self._listener.settings.pipeline_max and not self._backlog
+        room = len(self._slots) < self._listener.settings.pipeline_max and not (self._backlog or self._cutting or self._unread)
         want = room and self._writable and not self.ending
         if want and not self._reading:
             self._last_byte = self._listener.loop.time()  # the silence was ours
@@ -219,7 +306,7 @@ class _Link(asyncio.Protocol):
 
     # --- acknowledgements back, in order
 
-    def _done(self, slot: _Slot) -> "_Settle":
+    def _done(self, slot: Slot) -> "_Settle":
         return _Settle(self, slot)
 
     def settled(self) -> None:
@@ -228,11 +315,14 @@ class _Link(asyncio.Protocol):
         self._blocked = self._blocked and bool(slots) and slots[-1].ack is None and not slots[-1].lost
         acks: list[bytes] = []
         while slots and not slots[0].lost and slots[0].ack is not None:
-            acks.append(slots.popleft().ack or b"")
+            slot = slots.popleft()
+            acks.append((slot.ack or b"") if slot.batch is None else slot.batch.settle(slot.ack or b""))
         if acks and self._transport is not None and not self._transport.is_closing():
             self._transport.write(acks[0] if len(acks) == 1 else b"".join(acks))
         if slots and slots[0].lost:
             self.drop("BROKER_UNAVAILABLE")
+        elif self._backlog:
+            self._hand_over_later(0.0)  # many may be settled at once: other links come between
         else:
             self._dispatch()
 
@@ -242,7 +332,7 @@ class _Settle:
 
     __slots__ = ("_link", "_slot")
 
-    def __init__(self, link: _Link, slot: _Slot) -> None:
+    def __init__(self, link: _Link, slot: Slot) -> None:
         self._link = link
         self._slot = slot
 
@@ -250,29 +340,41 @@ class _Settle:
         if translation is None:
             self._slot.lost = True
         else:
-            self._slot.ack = START + translation.ack + TAIL if translation.ack else b""
+            ack = translation.ack
+            self._slot.ack = START + ack + TAIL if ack and self._slot.batch is None else ack
         self._link.settled()
 
 
 class MllpListener:
     """Listens for MLLP links. One for each process; several processes may share the port (`reuse_port`)."""
 
-    def __init__(self, settings: Settings, gate: Gate, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        gate: Gate,
+        credentials: Credentials,
+        quotas: Quotas | None = None,
+        tls: ServerTls | None = None,
+    ) -> None:
         self.settings = settings
         self.gate = gate
         self.credentials = credentials
+        self.quotas = quotas or Quotas()
+        self.port = self.tls_port = 0  # once it listens; `tls_port` stays 0 without a certificate
         self.loop = asyncio.get_running_loop()
         self.bytes_came = self.bytes_framed = self.bytes_quarantined = self.bytes_padding = 0  # since the last look
         self.bytes_pending = 0  # in open frames of all links
         self._links: set[_Link] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._secure = TlsPort(tls, self._before_handshake, self._without_handshake) if tls is not None else None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._looking: asyncio.TimerHandle | None = None
         limits = (1.0, settings.frame_wait_s / 4, settings.idle_s / 4)
         self._look_s = max(0.02, min(limits))
 
     async def start(self, *, reuse_port: bool = False) -> int:
-        """Listen. Returns: the port. Raises: HubError(PORT_TAKEN)."""
+        """Listen, and at `tls_port` too if there is a certificate. Returns: the port. Raises: HubError(PORT_TAKEN)."""
         settings = self.settings
         try:
             self._server = await self.loop.create_server(
@@ -280,19 +382,48 @@ class MllpListener:
             )
         except OSError as taken:
             raise HubError("PORT_TAKEN", f"HIE_MLLP_PORT {settings.mllp_port}") from taken
+        self.port = int(self._server.sockets[0].getsockname()[1])
+        if self._secure is not None:
+            try:
+                self.tls_port = self._secure.start(settings.listen, settings.mllps_port, reuse_port=reuse_port)
+            except OSError as taken:
+                raise HubError("PORT_TAKEN", f"HIE_MLLPS_PORT {settings.mllps_port}") from taken
         self._looking = self.loop.call_later(self._look_s, self._look)
-        return int(self._server.sockets[0].getsockname()[1])
+        return self.port
+
+    def _before_handshake(self) -> _Link | None:
+        link = _Link(self)
+        if self.enter(link):
+            return link
+        link.ending = "OVERLOADED"
+        self.leave(link)
+        return None
+
+    def _without_handshake(self, link: asyncio.Protocol) -> None:
+        assert isinstance(link, _Link)
+        link.ending = link.ending or "TLS_FAILED"
+        self.leave(link)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that a link waits for; it ends with the listener."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def stop(self, limit_s: float) -> None:
         """Take no more links and no more bytes; finish what is under way, within the limit; close."""
         if self._server is not None:
             self._server.close()
+        if self._secure is not None:
+            await self._secure.stop()
         for link in list(self._links):
             link.end("stopping")
         if self._links:
             self._empty.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), limit_s)
+        for task in list(self._tasks):
+            task.cancel()
         for link in list(self._links):
             link.drop("stopping")
         if self._looking is not None:
@@ -301,6 +432,8 @@ class MllpListener:
 
     def enter(self, link: _Link) -> bool:
         """Whether there is room for one more link."""
+        if link in self._links:  # since before its handshake
+            return True
         if len(self._links) >= self.settings.links_max:
             return False
         self._links.add(link)

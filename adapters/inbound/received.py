@@ -1,8 +1,10 @@
 """What a way in hands to the gate, and what the gate makes of it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from adapters.formats.batch import Cut
 from hub.contract.directory import facilities
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event
@@ -60,3 +62,15 @@ class Translation:
     problems: tuple[Problem, ...]
     verdict: str
     ack: bytes
+
+
+def parts(received: Received, cut: Cut, clock: Callable[[], datetime]) -> list[Received]:
+    """Each message of a batch as received by itself; the first tells what is odd about the batch.
+
+    clock: gives each its own time, so that two of equal bytes are two messages.
+    """
+    first, *rest = cut.parts
+    return [
+        replace(received, raw=first, received_at=clock(), problems=received.problems + cut.problems),
+        *(replace(received, raw=part, received_at=clock(), problems=()) for part in rest),
+    ]

@@ -1,4 +1,4 @@
-"""The gate as one process: MLLP listener, HTTP API and sweeper over one gate and one producer."""
+"""The gate as one process: MLLP listener, HTTP API, drop folder and sweeper over one gate and one producer."""
 
 import asyncio
 import gc
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from adapters.inbound.drop_folder import DropFolder
 from adapters.inbound.gate import Gate
 from adapters.inbound.http_api import HttpServer, build_api
 from adapters.inbound.insurance_gateway import Gateway
@@ -14,7 +15,9 @@ from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.signers import Signers
 from adapters.inbound.sweeper import Sweeper
+from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
+from hub.access.quota import Quotas
 from hub.bus import Producer, Wire
 from hub.contract import telemetry
 from hub.contract.errors import HubError
@@ -29,10 +32,11 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     """Serve until SIGTERM or SIGINT, then finish what is under way.
 
     settings:   with all addresses and the key secret filled in.
-    ready:      called once when both ports are open, with `mllp_port` and `http_port`.
-    reuse_port: several such processes share the two ports.
-    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file or folder of signers; PORT_TAKEN;
-                REGISTRY_UNAVAILABLE.
+    ready:      called once when all ports are open, with `mllp_port` and `http_port`, and with a certificate `mllps_port` and
+                `https_port`.
+    reuse_port: several such processes share the ports.
+    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file, certificate, folder of signers or drop folder;
+                PORT_TAKEN; REGISTRY_UNAVAILABLE.
     """
     secret = settings.key_secret.get_secret_value()
     if not secret:
@@ -44,16 +48,31 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     raw_store = RawStore(settings.data_dir / "raw")
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-gate")
     gate = Gate(producer, wire, keyring, raw_store, signers)
-    listener = MllpListener(settings, gate, credentials)
-    api = build_api(settings, gate, credentials, producer)
-    gateway = Gateway(settings, gate, credentials, keyring, api.state.room)
+    quotas = Quotas()
+    api = build_api(settings, gate, credentials, producer, quotas)
+    gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas)
     gateway.mount(api)
-    http = HttpServer(api, settings.listen, settings.http_port)
+    certificate = _certificate(settings)
+    listener = MllpListener(settings, gate, credentials, quotas, certificate)
+    servers = {"http_port": HttpServer(api, settings.listen, settings.http_port)}
+    if certificate is not None:
+        # Tokens go over TLS, or stay on this machine.
+        servers = {
+            "http_port": HttpServer(api, "127.0.0.1", settings.http_port),
+            "https_port": HttpServer(api, settings.listen, settings.https_port, certificate.without_clients()),
+        }
+    folder = DropFolder(settings, gate, credentials, quotas) if settings.drop_dir is not None else None
     sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials, gate.large, signers)
     stop = asyncio.Event()
     try:
         await asyncio.to_thread(gate.warm_up)
-        ports = {"mllp_port": await listener.start(reuse_port=reuse_port), "http_port": await http.start(reuse_port=reuse_port)}
+        ports = {"mllp_port": await listener.start(reuse_port=reuse_port)}
+        if listener.tls_port:
+            ports["mllps_port"] = listener.tls_port
+        for name, server in servers.items():
+            ports[name] = await server.start(reuse_port=reuse_port)
+        if folder is not None:
+            await folder.start()
         sweeper.start()
         with suppress(ValueError, RuntimeError):  # not in the main thread: whoever runs us there cancels us
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,8 +84,17 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
         await stop.wait()
     finally:
         telemetry.service_stopping("gate")
-        await asyncio.gather(listener.stop(_STOP_LIMIT_S), http.stop(_STOP_LIMIT_S))
+        doors: list[MllpListener | HttpServer | DropFolder] = [listener, *servers.values()]
+        if folder is not None:
+            doors.append(folder)
+        await asyncio.gather(*(door.stop(_STOP_LIMIT_S) for door in doors))
         await gateway.close()
         await asyncio.to_thread(sweeper.stop)
         await asyncio.to_thread(producer.close)
         gate.close()
+
+
+def _certificate(settings: Settings) -> ServerTls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return ServerTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)

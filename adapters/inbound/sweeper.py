@@ -316,7 +316,7 @@ class Sweeper:
         raw = self._raw_store.get(message["raw_ref"]) if message["raw_ref"] else message["raw"]
         if len(raw) != message["raw_size"]:
             raise HubError("FRAME_TOO_LARGE", "kept in part")
-        return translate(_received(message, raw, facilities), self._keyring, self._signers)
+        return translate(_received(message, raw, facilities), self._keyring, signers=self._signers)
 
     def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:
         outs = [event_out(self._wire, topic_of(record), event) for record, event in events]

@@ -25,9 +25,10 @@ from typing import Final
 from adapters.dialects.claims import map_ehc
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_facility
+from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.formats.ack import acknowledge, answer_wanted
 from adapters.formats.ack import verdict as answer_to
+from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, message_spans, parse
@@ -71,14 +72,15 @@ _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 class _Walk:
     """What is known of a message so far. `header` is set once MSH could be read: before, an answer has no MSA-2."""
 
-    __slots__ = ("dialect", "header", "note", "problems", "received")
+    __slots__ = ("dialect", "given", "header", "note", "problems", "received")
 
-    def __init__(self, received: Received) -> None:
+    def __init__(self, received: Received, given: Dialect | None = None) -> None:
         raw = received.raw
         digest = raw_hash(raw)
         self.received = received
         self.header: Message | None = None
         self.dialect: Dialect | None = None
+        self.given = given
         self.problems: list[Problem] = list(received.problems)
         self.note: Event = {
             "message_id": message_id(received.sender, received.received_at, digest),
@@ -94,15 +96,16 @@ class _Walk:
         }
 
 
-def translate(received: Received, keyring: Keyring, signers: Signers = UNCHECKED) -> Translation:
+def translate(received: Received, keyring: Keyring, dialect: Dialect | None = None, signers: Signers = UNCHECKED) -> Translation:
     """Read one message.
 
     received: its bytes, with whatever stands around them (framing, BOM, blank lines).
+    dialect:  how to read it, to try a profile; the facility's own when omitted.
     signers:  whose signatures of envelopes are looked at; nobody's unless given.
     Returns:  what the message became, and what to answer once that is durable; a fault of ours is an answer too.
     Raises:   HubError(OVERLOADED) when the machine has no memory, file or disk for it now.
     """
-    walk = _Walk(received)
+    walk = _Walk(received, dialect)
 
     def read() -> Mapped:
         kind = _sniff(received.raw)
@@ -183,8 +186,14 @@ def unframed(received: Received, junk: Junk) -> Translation:
     return _stopped(walk, Problem(problem.code, Severity.ERROR, problem.path))
 
 
+def too_many(received: Received, most: int) -> Translation:
+    """A batch of more messages than the hub takes at once: refused as a whole, its bytes are kept."""
+    problem = Problem("FRAME_TOO_LARGE", Severity.ERROR, f"MSH[{most + 1}]")
+    return unframed(received, Junk(received.raw, len(received.raw), problem))
+
+
 def split(raw: bytes) -> list[bytes]:
-    """The messages of a file, in order, each byte for byte; [] if there is nothing in it.
+    """The messages of a file, in order, each byte for byte, to send one by one; [] if there is nothing in it.
 
     Batch headers and trailers (FHS, BHS, BTS, FTS) are left out. What else stands outside messages is a part of its own,
     so that it ends in quarantine, not in silence. A file of anything but HL7 is one part.
@@ -218,18 +227,16 @@ def _sniff(raw: bytes) -> str:
         raise HubError("EMPTY_INPUT")
     if head[:2] in _UTF16_MARKS:
         head = head[2:].replace(b"\0", b"").lstrip(_AROUND)
-    if head[:3] == b"MSH":
+    if head[:3] == b"MSH" or head[:3] in _BATCH_SEGMENTS:
         return "hl7"
     if head[:1] == b"<":
         return "xml"
-    if head[:3] in (b"FHS", b"BHS"):
-        raise HubError("SEVERAL_MESSAGES", head[:3].decode())
     raise HubError("MSH_UNREADABLE" if head[:3].upper() == b"MSH" or b"\rMSH|" in head else "FORMAT_UNKNOWN")
 
 
 def _hl7(walk: _Walk, keyring: Keyring) -> Mapped:
     received, note = walk.received, walk.note
-    raw = received.raw
+    raw = alone(received.raw)
     if raw.isascii():
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
@@ -274,7 +281,7 @@ def _with_header(received: Received) -> _Walk:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
         if kind == "hl7":
-            walk.header = _read_header(received.raw)
+            walk.header = _read_header(alone(received.raw))
             _identify(walk, walk.header)
         else:
             walk.note["message_type"] = ENVELOPE
@@ -283,7 +290,10 @@ def _with_header(received: Received) -> _Walk:
 
 def _identify(walk: _Walk, message: Message) -> Dialect:
     note, header = walk.note, message.header
-    facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+    if walk.given is None:
+        facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+    else:
+        facility, dialect = resolve_as(header.get(3), header.components(4), walk.given), walk.given
     walk.dialect = dialect
     note["facility"] = facility
     note["control_id"] = message.control_id

@@ -6,9 +6,12 @@ One TOML file, named by `HIE_CREDENTIALS`, one table a credential:
     facilities   = ["01004"]        # may speak for these, and read their mailboxes; absent: none
     token_blake2b = "…"             # hash of its token (`make_token`); absent: no HTTP
     mllp_from    = ["10.1.0.0/16"]  # networks its MLLP links come from; absent: no MLLP
+    certificates = ["…"]            # SHA-256 of its client certificates; by MLLP over TLS they say who it is
     test         = false            # true: whatever it sends is test traffic
     gateway_user     = "01004_BV"   # its account of the insurance gateway's calls; absent: none
     gateway_password = "$argon2id…" # hash of the password as the client sends it (`hie credential gateway`)
+    messages_per_minute = 6000      # beyond it, it is slowed; absent: no limit
+    bytes_per_minute    = 60000000
 
 Without the file everything that comes from this machine is the sender `local`, which may speak for any facility.
 """
@@ -18,10 +21,10 @@ import hmac
 import ipaddress
 import secrets
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -40,11 +43,14 @@ class Credential:
 
     facilities: codes it may speak for and whose mailboxes it may read; None for any.
     test:       all it sends is test traffic.
+    messages_per_minute, bytes_per_minute: its quota; 0 for none.
     """
 
     name: str
     facilities: frozenset[str] | None
     test: bool = False
+    messages_per_minute: int = 0
+    bytes_per_minute: int = 0
 
     def may_act_for(self, facility: str) -> bool:
         return self.facilities is None or facility in self.facilities
@@ -82,6 +88,10 @@ class _Row(BaseModel):
             raise ValueError("gateway_user and gateway_password belong together")
         return self
 
+    certificates: tuple[Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2}:?){32}$")], ...] = ()
+    messages_per_minute: int = Field(0, ge=0)
+    bytes_per_minute: int = Field(0, ge=0)
+
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,13 +111,17 @@ class Credentials:
         by_network: list[tuple[Network, Credential]],
         accounts: Sequence[Account] = (),
         *,
+        by_certificate: dict[str, Credential] | None = None,
+        everyone: Iterable[Credential] = (),
         local: bool = False,
     ) -> None:
         self._by_token = by_token
         self._accounts = {account.user.casefold(): account for account in accounts}
         self._by_network = sorted(by_network, key=lambda pair: -pair[0].prefixlen)  # the closest network decides
         self._local = local
-        everyone = [*by_token.values(), *(who for _, who in by_network), *(account.credential for account in accounts)]
+        self._by_certificate = by_certificate or {}
+        named = [*by_token.values(), *(who for _, who in by_network), *(account.credential for account in accounts)]
+        everyone = [*everyone, *named]
         self._by_name = {credential.name: credential for credential in everyone} | ({"local": LOCAL} if local else {})
 
     @classmethod
@@ -128,8 +142,11 @@ class Credentials:
         by_token: dict[str, Credential] = {}
         by_network: dict[Network, Credential] = {}
         accounts: dict[str, Account] = {}
+        by_certificate: dict[str, Credential] = {}
+        everyone = []
         for name, row in rows.sender.items():
-            credential = Credential(name, row.facilities, row.test)
+            credential = Credential(name, row.facilities, row.test, row.messages_per_minute, row.bytes_per_minute)
+            everyone.append(credential)
             if row.token_blake2b:
                 if row.token_blake2b in by_token:
                     raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: token of another sender")
@@ -142,7 +159,12 @@ class Credentials:
                 raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: gateway_user of another sender")
             if row.gateway_user:
                 accounts[row.gateway_user.casefold()] = Account(row.gateway_user, row.gateway_password, credential)
-        return cls(by_token, list(by_network.items()), list(accounts.values()))
+            for certificate in row.certificates:
+                fingerprint = certificate.replace(":", "").lower()
+                if fingerprint in by_certificate:
+                    raise HubError("SETTING_WRONG", f"HIE_CREDENTIALS sender.{name}: certificate of another sender")
+                by_certificate[fingerprint] = credential
+        return cls(by_token, list(by_network.items()), list(accounts.values()), by_certificate=by_certificate, everyone=everyone)
 
     def of_token(self, token: str, address: str = "") -> Credential | None:
         """The owner of a token; None when nobody is. Without a file: `local` for a caller on this machine, token or not."""
@@ -173,6 +195,10 @@ class Credentials:
     def any_account(self) -> Account | None:
         """Some account: to spend the same time on a user that nobody has."""
         return next(iter(self._accounts.values()), None)
+
+    def of_certificate(self, certificate: bytes) -> Credential | None:
+        """The sender that the file names by this client certificate (DER), whose chain TLS has checked; None when nobody is."""
+        return self._by_certificate.get(hashlib.sha256(certificate).hexdigest())
 
     def of_name(self, name: str) -> Credential | None:
         """The credential of a name that the hub wrote down earlier, as it is today; None when it is no more."""

@@ -9,6 +9,7 @@ import typer
 
 from hub.cli import messages, operate
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
+from hub.cli.vendor import vendor_app
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -39,7 +40,7 @@ def up(
     from hub.services import Services, address, service_names
 
     settings = read_settings()
-    check_dialects()
+    check_dialects(settings)
     check_ports(settings)
     stop, serving = threading.Event(), threading.Event()
 
@@ -71,6 +72,11 @@ def up(
             say(
                 f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
             )
+            if here.tls_certificate is not None:
+                mllp, http = address(here, "gate", "mllps_port"), address(here, "gate", "https_port")
+                say(f"by TLS: MLLP on {mllp[0]}:{mllp[1]} · POST https://{http[0]}:{http[1]}/v1/messages")
+            if here.drop_dir is not None:
+                say(f"drop folder {here.drop_dir}")
             say(f"Kafka {here.kafka_bootstrap} · registry {here.registry_url} · ledger {here.ledger}")
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
             serving.set()
@@ -191,6 +197,7 @@ def bench(
 
 
 messages.add_to(app)
+app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)

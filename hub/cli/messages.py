@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -32,12 +33,13 @@ def add_to(app: typer.Typer) -> None:
 # --- send -------------------------------------------------------------------------------------------------------------
 
 
-def send_mllp(place: tuple[str, int], raw: bytes, wait_s: float = 30.0) -> bytes:
-    """Send one message by MLLP and return its acknowledgement; b"" when the hub closed the link without one."""
+def send_mllp(place: tuple[str, int], raw: bytes, wait_s: float = 30.0, tls: ssl.SSLContext | None = None) -> bytes:
+    """Send one frame by MLLP and return what is answered; b"" when the hub closed the link without an answer."""
     from adapters.formats.mllp import Decoder, Frame, encode
 
     decoder = Decoder()
-    with socket.create_connection(place, timeout=wait_s) as link:
+    plain = socket.create_connection(place, timeout=wait_s)
+    with tls.wrap_socket(plain) if tls is not None else plain as link:
         link.sendall(encode(raw))
         while data := link.recv(65536):
             for found in decoder.feed(data):
@@ -46,14 +48,16 @@ def send_mllp(place: tuple[str, int], raw: bytes, wait_s: float = 30.0) -> bytes
     return b""
 
 
-def send_http(place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0) -> tuple[int, dict[str, Any]]:
-    """Send one message to POST /v1/messages; the status and the answer."""
+def send_http(
+    place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0, tls: ssl.SSLContext | None = None
+) -> tuple[int, dict[str, Any]]:
+    """Send one body to POST /v1/messages; the status and the answer."""
     headers = {"Content-Type": "application/xml" if raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<" else "application/hl7-v2"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
-    answer = httpx.post(
-        f"http://{place[0]}:{place[1]}/v1/messages", content=raw, headers=headers, timeout=wait_s + len(raw) / 1_000_000
-    )
+    url = f"{'https' if tls is not None else 'http'}://{place[0]}:{place[1]}/v1/messages"
+    limit_s = wait_s + len(raw) / 1_000_000
+    answer = httpx.post(url, content=raw, headers=headers, timeout=limit_s, verify=tls if tls is not None else True)
     return answer.status_code, answer.json()
 
 
@@ -61,6 +65,14 @@ def send(
     files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2 or insurance XML.", exists=True, dir_okay=False)],
     http: Annotated[bool, typer.Option(help="By HTTP; XML always goes this way.")] = False,
     token: Annotated[str, typer.Option(help="Token of your credential, by HTTP.", envvar="HIE_TOKEN")] = "",
+    whole: Annotated[
+        bool, typer.Option(help="Each file in one frame or request, however many messages it holds; else one by one.")
+    ] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="By TLS: certificates of the authority that signed the hub's.", exists=True)
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="Your client certificate, with --ca.", exists=True)] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key.", exists=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a message.")] = False,
 ) -> None:
     """Send files to the running hub, one after the other, and show what it answered.
@@ -69,15 +81,13 @@ def send(
     """
     from adapters.inbound.translate import split
 
-    settings = connected(read_settings())
+    settings, tls = connected(read_settings()), _tls(ca, cert, key)
     refused = 0
     for file in files:
-        for number, raw in enumerate(split(file.read_bytes()), 1):
-            row = {
-                "file": file.name,
-                "message": number,
-                **_sent(settings, raw, http=http or b"GIAMDINHHS" in raw[:400], token=token),
-            }
+        bodies = [file.read_bytes()] if whole else split(file.read_bytes())
+        sent = (row for raw in bodies for row in _sent(settings, raw, http or b"GIAMDINHHS" in raw[:400], token, tls))
+        for number, answer in enumerate(sent, 1):
+            row = {"file": file.name, "message": number, **answer}
             refused += row["ack"] not in ("AA", "CA")
             if as_json:
                 print(json.dumps(row, ensure_ascii=False))
@@ -92,14 +102,34 @@ def send(
     raise typer.Exit(1 if refused else 0)
 
 
-def _sent(settings: Settings, raw: bytes, *, http: bool, token: str) -> dict[str, Any]:
+def _tls(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Raises: HubError(SETTING_WRONG) for files that are no certificates."""
+    if ca is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=str(ca))
+        context.check_hostname = False  # the hub is known by its data folder, not by a name
+        if cert is not None:
+            context.load_cert_chain(cert, key)
+    except OSError as wrong:
+        raise HubError("SETTING_WRONG", f"--ca, --cert, --key: {type(wrong).__name__}") from None
+    return context
+
+
+def _sent(settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLContext | None) -> list[dict[str, Any]]:
+    """What is answered to each message of one body or frame."""
+    from adapters.formats.hl7v2 import split_messages
+
+    secure = "s" if tls is not None else ""
     try:
         if http:
-            status, answer = send_http(address(settings, "gate", "http_port"), raw, token)
-            return {"status": status, "problems": [], "ack": "", **answer}
-        return read_ack(send_mllp(address(settings, "gate", "mllp_port"), raw))
-    except OSError as broken:
+            status, answer = send_http(address(settings, "gate", f"http{secure}_port"), raw, token, tls=tls)
+            items = answer["items"] if answer.get("items") else [answer]
+            return [{"status": status, "problems": [], "ack": "", **(item or {})} for item in items]
+        body = send_mllp(address(settings, "gate", f"mllp{secure}_port"), raw, tls=tls)
+    except (OSError, httpx.HTTPError) as broken:
         raise HubError("NOT_RUNNING", f"the gate does not answer ({type(broken).__name__})") from broken
+    return [read_ack(ack.encode()) for ack in split_messages(body.decode("utf-8", "replace")) or [""]]
 
 
 def read_ack(body: bytes) -> dict[str, Any]:
@@ -220,7 +250,7 @@ def translate(
 
     counts: dict[str, int] = {}
     settings = read_settings()
-    check_dialects()
+    check_dialects(settings)
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
             for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max):

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 from rich.console import Console
 
+from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
@@ -85,18 +86,24 @@ def check_ports(settings: Settings) -> None:
         return
     ports = Ports()
     try:
-        for name in ("mllp_port", "http_port", "inbox_port"):
+        secure = ("mllps_port", "https_port") if settings.tls_certificate is not None else ()
+        for name in ("mllp_port", "http_port", "inbox_port", *secure):
             ports.take(getattr(settings, name), f"HIE_{name.upper()}")
     finally:
         ports.release()
 
 
-def check_dialects() -> None:
-    """Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
-    from adapters.dialects.profile import dialect_names, load_dialect
+def check_dialects(settings: Settings) -> None:
+    """Read every profile. Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
+    from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 
-    for name in dialect_names():
+    use_vendors(settings.vendors_dir)
+    names = dialect_names()
+    for name in names:
         load_dialect(name)
+    for code, facility in facilities().items():
+        if facility.dialect not in names:
+            raise HubError("SETTING_WRONG", f"facilities.csv {code}: no dialect {facility.dialect}, nor one in HIE_VENDORS_DIR")
 
 
 def hand_down(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import uvloop
 
+from adapters.dialects.profile import use_vendors
 from hub.contract import telemetry
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
@@ -21,6 +22,7 @@ def run_service(name: str, settings: Settings) -> None:
             it happened, and nothing of what it happened to.
     """
     telemetry.configure(settings.log_level)
+    use_vendors(settings.vendors_dir)
     try:
         _run(name, settings)
     except HubError:

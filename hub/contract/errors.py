@@ -62,10 +62,12 @@ _ROWS: Final = (
     ErrorCode("FACILITY_NOT_ENTITLED", "207", "AR", False, "This sender may not speak for the facility that the message names.", "Bên gửi không được phép gửi thay cơ sở nêu trong bản tin."),
     ErrorCode("FACILITY_UNKNOWN", "103", "AE", False, "The facility code is not in the directory.", "Mã cơ sở không có trong danh bạ."),
     ErrorCode("CREDENTIAL_WRONG", "207", "AR", False, "The credential is missing or not valid.", "Thiếu thông tin xác thực hoặc thông tin không hợp lệ."),
-    ErrorCode("TLS_REQUIRED", "207", "AR", False, "A password travels with this call, so it is taken over TLS or from this machine only.", "Lời gọi này kèm mật khẩu nên chỉ nhận qua TLS hoặc từ chính máy này."),
+    ErrorCode("TLS_REQUIRED", "207", "AR", False, "A password or token travels with this call, so it is taken over TLS or from this machine only.", "Lời gọi này kèm mật khẩu hoặc mã truy cập nên chỉ nhận qua TLS hoặc từ chính máy này."),
     ErrorCode("TOKEN_EXPIRED", "207", "AR", False, "The token has expired; take a new one.", "Token đã hết hạn; hãy lấy token mới."),
     ErrorCode("TRIES_EXCEEDED", "207", "AR", True, "Too many failed logins; wait five minutes, then try with the right password.", "Đăng nhập sai quá nhiều lần; hãy đợi năm phút rồi thử lại với mật khẩu đúng."),
     ErrorCode("REQUEST_WRONG", "102", "AR", False, "The request lacks a parameter, or one has a wrong form.", "Yêu cầu thiếu tham số hoặc tham số sai dạng."),
+    ErrorCode("FILE_NOT_PLAIN", "207", "AR", False, "This is no plain file but a link or a device; the drop folder takes plain files only.", "Đây không phải tệp thường mà là liên kết hoặc thiết bị; thư mục nhận chỉ lấy tệp thường."),
+    ErrorCode("FOLDER_UNUSABLE", "207", "", True, "A file of the drop folder cannot be read, moved or answered; it stays and is tried again. Check who may read and write there.", "Không đọc, chuyển hoặc trả lời được tệp trong thư mục nhận; tệp được giữ và thử lại. Hãy kiểm tra quyền đọc ghi."),
     # contents
     ErrorCode("KEY_MISSING", "101", "AE", False, "The business key of this message type is missing; sender and control id stand in for it.", "Thiếu khóa nghiệp vụ của loại bản tin; hub dùng bên gửi và mã bản tin thay thế."),
     ErrorCode("CONTROL_ID_MISSING", "101", "AE", False, "MSH-10 is empty; the hub gave the message an id made from its bytes.", "MSH-10 trống; hub tạo mã từ nội dung bản tin."),

@@ -9,3 +9,8 @@ def shipped(name: str) -> Path:
     """The folder or file of that name, such as `seeds/topics.toml`."""
     in_wheel = _HUB / "_shipped" / name
     return in_wheel if in_wheel.exists() else _HUB.parent / name
+
+
+def in_checkout() -> bool:
+    """Whether the hub runs from a checkout, whose files a developer changes, and not from an installed wheel."""
+    return not (_HUB / "_shipped").exists()

@@ -8,6 +8,15 @@ from decimal import Decimal
 from typing import TypedDict
 
 
+class Allergy(TypedDict, total=False):
+    """An allergy or intolerance of a person (AL1, IAM)."""
+
+    type: str
+    code: "Code"
+    severity: str
+    reactions: list[str]
+
+
 class AuditEvent(TypedDict, total=False):
     """Who did what, when and why."""
 
@@ -147,6 +156,23 @@ class Encounter(TypedDict, total=False):
     slip: str
     diagnoses: list["Diagnosis"]
     ma_dkbd: str
+    department_before: str
+    ngay_vao_noi_tru: str
+    ly_do_vnt: str
+    admission_type: str
+    admit_source: str
+    ma_tai_nan: str
+    can_nang: str
+    nhom_mau: str
+    ma_khuvuc: str
+    nam_nam_lien_tuc: str
+    ngay_mien_cct: str
+    card_check: str
+    card_checked_at: str
+    muc_huong: Decimal | None
+    slip_date: str
+    procedures: list["Procedure"]
+    allergies: list["Allergy"]
 
 
 class EventRef(TypedDict, total=False):
@@ -186,6 +212,15 @@ class FollowUp(TypedDict, total=False):
     xml14: "Xml14"
 
 
+class Guardian(TypedDict, total=False):
+    """Who stands by a person: a parent, a guardian, the next of kin (NK1)."""
+
+    ho_ten: str
+    relationship: str
+    dien_thoai: str
+    identifiers: list["Identifier"]
+
+
 class Identifier(TypedDict, total=False):
     """One identifier of a person, as received and in a comparable form."""
 
@@ -218,6 +253,7 @@ class LabOrder(TypedDict, total=False):
     specimen_type: str
     specimen_id: str
     notes: list[str]
+    patient_class: str
 
 
 class LabResult(TypedDict, total=False):
@@ -240,6 +276,7 @@ class LabResult(TypedDict, total=False):
     ket_luan: str
     ma_bs_doc_kq: str
     notes: list[str]
+    specimen_id: str
 
 
 class MessageReceived(TypedDict, total=False):
@@ -323,6 +360,7 @@ class Person(TypedDict, total=False):
     dien_thoai: str
     ma_quoctich: str
     ma_dantoc: str
+    guardians: list["Guardian"]
 
 
 class Problem(TypedDict, total=False):
@@ -331,6 +369,14 @@ class Problem(TypedDict, total=False):
     code: str
     severity: str
     path: str
+
+
+class Procedure(TypedDict, total=False):
+    """A procedure or operation done in a stay (PR1)."""
+
+    code: "Code"
+    performed_at: str
+    ma_bac_si: str
 
 
 class Receipt(TypedDict, total=False):
@@ -362,6 +408,21 @@ class Referral(TypedDict, total=False):
     by_facility: str
     ma_lk: str
     xml13: "Xml13"
+
+
+class Registration(TypedDict, total=False):
+    """A person in the register of a facility, under its patient number: entered, changed, merged, linked."""
+
+    meta: "Meta"
+    action: str
+    number: str
+    ma_cskcb: str
+    person: "Person"
+    merged: list["Identifier"]
+    linked: list["Identifier"]
+    ma_lk: str
+    merged_visits: list[str]
+    allergies: list["Allergy"]
 
 
 class ReplayRequest(TypedDict, total=False):

@@ -52,11 +52,30 @@ class Settings(BaseSettings):
     mllp_port: int = Field(2575, ge=0, le=65535, description="Port of the MLLP listener; 0: any free port.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of POST /v1/messages; 0: any free port.")
     inbox_port: int = Field(8082, ge=0, le=65535, description="Port of the inbox API; 0: any free port.")
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the hub's certificate with its chain; with it and the key the two TLS ports open."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of that certificate's private key.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of the authorities whose client certificates MLLP over TLS asks for; empty: it asks for none."
+    )
+    mllps_port: int = Field(2576, ge=0, le=65535, description="Port of MLLP over TLS; 0: any free port.")
+    https_port: int = Field(8443, ge=0, le=65535, description="Port of POST /v1/messages over TLS; 0: any free port.")
+    drop_dir: Path | None = Field(
+        None, description="Drop folder: a sub-folder for each credential, or without credentials itself; empty: none."
+    )
+    drop_settle_s: float = Field(
+        2.0, gt=0, description="A file in the drop folder is taken once it has not changed for this long, in seconds."
+    )
+    batch_max: int = Field(10_000, ge=1, description="Most messages in one frame, request or file.")
     credentials: Path | None = Field(
         None, description="TOML file of credentials and the facilities each may speak for; without it listeners stay on loopback."
     )
     push: Path | None = Field(
         None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port."
+    )
+    vendors_dir: Path | None = Field(
+        None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
     )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
     envelope_bytes_max: int = Field(
@@ -127,6 +146,14 @@ class Settings(BaseSettings):
         near = address.hostname in ("127.0.0.1", "::1", "localhost")
         if self.card_check_url and not (address.hostname and (address.scheme == "https" or (address.scheme == "http" and near))):
             raise ValueError("HIE_CARD_CHECK_URL must be https://host, or http:// on this machine")
+        return self
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("HIE_TLS_CERTIFICATE and HIE_TLS_KEY go together")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("HIE_TLS_CLIENT_CA needs HIE_TLS_CERTIFICATE")
         return self
 
     @property

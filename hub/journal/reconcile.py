@@ -29,6 +29,7 @@ _ROUTED: Final = (
     "lab-result.v1",
     "encounter.v1",
     "follow-up.v1",
+    "person.v1",
     "claim.v1",
     "claim-decision.v1",
 )

@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "hie.LabResult": "event",
     "hie.Encounter": "event",
     "hie.FollowUp": "event",
+    "hie.Registration": "event",
     "hie.Claim": "event",
     "hie.ClaimDecision": "event",
     "hie.Delivery": "delivery",

@@ -23,6 +23,7 @@ from hub.routing import cases, claims, deadlines, decisions, encounters, follow_
 from hub.routing.batch import Router
 from hub.routing.recall import Recaller
 from hub.routing.record import Record, headers_of
+from hub.routing.recorded import recorded
 from hub.routing.stream import Stream
 from hub.store.database import available, pool
 
@@ -48,6 +49,7 @@ def streams() -> list[Stream]:
         Stream("lab-result.v1", "hie.LabResult", lab_results.decide, lab_results.facts, lab_results.lookups, lab_results.side),
         Stream("encounter.v1", "hie.Encounter", encounters.decide, encounters.facts, encounters.lookups),
         Stream("follow-up.v1", "hie.FollowUp", follow_ups.decide),
+        recorded("person.v1", "hie.Registration", "person"),
         Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, repeat_rule="T05"),
         *of_payers,
         Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),

@@ -8,6 +8,7 @@ from hub.routing.referrals import TOPIC, Slip, arrived, arrives, day_of, slip_of
 from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output, Publish
 
 _REFERRED = "1.3"  # MA_DOITUONG_KCB: came by the right way, with a referral slip
+_THERE = frozenset({"OPENED", "UPDATED", "TRANSFERRED", "CLASS_CHANGED"})  # actions that say that somebody has come
 _DAYS = 90
 
 
@@ -55,8 +56,7 @@ def _slips(known: Known, *, by_number: bool) -> list[Slip]:
 
 
 def _comes_referred(event: Event) -> bool:
-    came = event.get("action") in ("OPENED", "UPDATED")
-    return came and (_names_slip(event) or event.get("ma_doituong_kcb") == _REFERRED)
+    return event.get("action") in _THERE and (_names_slip(event) or event.get("ma_doituong_kcb") == _REFERRED)
 
 
 def _names_slip(event: Event) -> bool:

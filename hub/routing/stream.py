@@ -138,7 +138,8 @@ def _nothing(_event: Event, _keyring: Keyring) -> list[Any]:
     return []
 
 
-def _one_side(_event: Event) -> str:
+def one_side(_event: Event) -> str:
+    """All events of a key are about the same thing."""
     return ""
 
 
@@ -158,7 +159,7 @@ class Stream:
     decide: Callable[[Event, Known, Moment], list[Output]]
     facts: Callable[[Event, Keyring], list[Fact]] = field(default=_nothing)
     lookups: Callable[[Event, Keyring], list[CaseRef]] = field(default=_nothing)
-    side: Callable[[Event], str] = field(default=_one_side)
+    side: Callable[[Event], str] = field(default=one_side)
     repeat_rule: str = "repeat"
 
 

@@ -17,6 +17,7 @@ from adapters.formats.hl7v2 import Message, parse, split_messages
 from hub.contract.errors import HubError, Severity
 from hub.contract.events import Keyring, Origin, content_hash, encode
 from hub.contract.events import decode as decode_event
+from tests.adapters.dialects.alike import READ_AS
 from tests.adapters.dialects.goldens import cases
 
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"
@@ -43,6 +44,29 @@ def _oru(*rows: str, pid: str = "PID|1||N1^^^^MR") -> Message:
 )
 def test_message_type(msh9: str, kind: str) -> None:
     assert message_type(parse(f"MSH|^~\\&|A|B|C|D|20261123||{msh9}|1|P|2.5")) == kind
+
+
+def _as(message: Message, kind: str) -> Message:
+    """The message under another type."""
+    fields = message.header.fields.copy()
+    fields[9] = kind
+    lines = ["|".join(["MSH", *fields[2:]]), *("|".join(segment.fields) for segment in message.segments_in_order[1:])]
+    return parse("\r".join(lines))
+
+
+@pytest.mark.parametrize(("kind", "other"), [(kind, other) for kind, others in READ_AS.items() for other in others])
+def test_a_type_that_is_read_as_another_gives_the_same_events(kind: str, other: str) -> None:
+    shown = 0
+    for path in cases():
+        if path.suffix != ".hl7" or path.parent.name != "_standard" or path.stem == "adt-a08-person-only":
+            continue  # only of A08 is it usual that no visit is named
+        message = parse(path.read_text("utf-8"))
+        if message_type(message) == kind:
+            shown += 1
+            mapped, alike = _map(message), _map(_as(message, other))
+            assert [content_hash(event) for _, event in alike.events] == [content_hash(event) for _, event in mapped.events]
+            assert alike.problems == mapped.problems
+    assert shown
 
 
 def test_an_unsupported_type_is_refused() -> None:

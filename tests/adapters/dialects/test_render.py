@@ -56,7 +56,9 @@ def read_again(message: Message) -> Mapped:
 def carried(event: Event, *, legacy: bool = False) -> Event:
     """The content without what HL7 has no place for; legacy: in v2.3.1 and TCVN3 besides."""
     content: Event = orjson.loads(as_json("", {name: value for name, value in event.items() if name != "meta"}))
-    for identifier in content.get("person", {}).get("identifiers", ()):
+    person = content.get("person", {})
+    guardians = [number for guardian in person.get("guardians", ()) for number in guardian.get("identifiers", ())]
+    for identifier in (*person.get("identifiers", ()), *guardians, *content.get("merged", ()), *content.get("linked", ())):
         identifier.pop("inferred", None)
         identifier.pop("normalised", None)  # where the sender's own prefix was taken off
     if legacy:
@@ -242,7 +244,25 @@ def test_time_is_told_in_vietnam_and_test_traffic_is_marked() -> None:
         ("hie.FollowUp", {"action": "CANCELLED"}, "SIU^S15^SIU_S12"),
         ("hie.Encounter", {"action": "OPENED"}, "ADT^A04^ADT_A01"),
         ("hie.Encounter", {"action": "OPENED", "patient_class": "I"}, "ADT^A01^ADT_A01"),
+        ("hie.FollowUp", {"action": "MOVED"}, "SIU^S13^SIU_S12"),
+        ("hie.FollowUp", {"action": "MODIFIED"}, "SIU^S14^SIU_S12"),
+        ("hie.FollowUp", {"action": "DELETED"}, "SIU^S17^SIU_S12"),
+        ("hie.FollowUp", {"action": "NO_SHOW"}, "SIU^S26^SIU_S12"),
         ("hie.Encounter", {"action": "CLOSED"}, "ADT^A03^ADT_A03"),
+        ("hie.Encounter", {"action": "PLANNED"}, "ADT^A05^ADT_A05"),
+        ("hie.Encounter", {"action": "TRANSFERRED"}, "ADT^A02^ADT_A02"),
+        ("hie.Encounter", {"action": "TRANSFER_CANCELLED"}, "ADT^A12^ADT_A12"),
+        ("hie.Encounter", {"action": "CLASS_CHANGED", "ngay_vao_noi_tru": "202611231000"}, "ADT^A06^ADT_A06"),
+        ("hie.Encounter", {"action": "CLASS_CHANGED"}, "ADT^A07^ADT_A06"),
+        ("hie.Encounter", {"action": "CANCELLED"}, "ADT^A11^ADT_A09"),
+        ("hie.Encounter", {"action": "REOPENED"}, "ADT^A13^ADT_A01"),
+        ("hie.Registration", {"action": "REGISTERED"}, "ADT^A28^ADT_A05"),
+        ("hie.Registration", {"action": "UPDATED"}, "ADT^A31^ADT_A05"),
+        ("hie.Registration", {"action": "DELETED"}, "ADT^A29^ADT_A21"),
+        ("hie.Registration", {"action": "MERGED"}, "ADT^A40^ADT_A39"),
+        ("hie.Registration", {"action": "MOVED"}, "ADT^A43^ADT_A43"),
+        ("hie.Registration", {"action": "LINKED"}, "ADT^A24^ADT_A24"),
+        ("hie.Registration", {"action": "UNLINKED"}, "ADT^A37^ADT_A37"),
         ("hie.Encounter", {"action": "UPDATED"}, "ADT^A08^ADT_A01"),
     ],
 )

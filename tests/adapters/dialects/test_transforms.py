@@ -1,5 +1,7 @@
 """The closed list of transforms, each by what it takes and what it leaves."""
 
+from decimal import Decimal
+
 import pytest
 
 from adapters.dialects import transforms
@@ -22,6 +24,10 @@ from adapters.dialects.transforms import TRANSFORMS
         ("minute", "202611", None),
         ("day", "202611230805", "20261123"),
         ("day", "hôm nay", None),
+        ("day_first", "02/01/1990", "199001020000"),
+        ("day_first", "2-1-1990 8:30", "199001020830"),
+        ("day_first", "31/02/1990", None),
+        ("day_first", "1990/01/02", None),
         ("birth", "1985", "198500000000"),
         ("birth", "198503", "198503000000"),
         ("birth", "19850000", "198500000000"),
@@ -47,6 +53,12 @@ from adapters.dialects.transforms import TRANSFORMS
         ("icd", "I10", "I10"),
         ("icd", " B20.0 ", "B20.0"),
         ("icd", "44054006", "44054006"),
+        ("percent", "80", Decimal("80.00")),
+        ("percent", "95.5 %", Decimal("95.50")),
+        ("percent", "100", Decimal("100.00")),
+        ("percent", "101", None),
+        ("percent", "-1", None),
+        ("percent", "all", None),
         ("is_one", "1", True),
         ("is_one", "2", False),
         ("full_name", ["Lê", "Bình", "Văn"], "Lê Văn Bình"),
@@ -73,7 +85,7 @@ def test_what_can_fail_says_how_it_is_reported() -> None:
     for name, row in TRANSFORMS.items():
         garbage = "?" if row.kind == "value" else []
         if row.kind == "value" and row.function(garbage) is None:
-            assert row.problem in ("TIME_UNPARSABLE", "CODE_UNKNOWN"), name
+            assert row.problem in ("TIME_UNPARSABLE", "CODE_UNKNOWN", "NUMBER_UNPARSABLE"), name
 
 
 @pytest.mark.parametrize(

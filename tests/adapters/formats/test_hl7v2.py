@@ -37,6 +37,7 @@ def test_a_message() -> None:
     assert message.names == ("MSH", "PID", "PV1", "ORC", "OBR", "OBX", "NTE", "OBX", "OBR", "OBX")
     assert (message.type, message.trigger, message.structure) == ("ORU", "R01", "ORU_R01")
     assert (message.control_id, message.version) == ("C1", "2.5.1")
+    assert parse("MSH|^~\\&|A|B|C|D|20261015||ADT^A01|1|P| 2.3.1 ^VNM^1").version == "2.3.1"
     pid = message.first("PID")
     assert pid is not None
     assert pid.get(3) == "MR1"

@@ -94,6 +94,7 @@ class Border:
     def __init__(self, settings: Settings, mllp_port: int, http_port: int) -> None:
         self.settings, self.mllp_port, self.http_port = settings, mllp_port, http_port
         self.wire = Wire(settings.registry_url)
+        self.ports: dict[str, object] = {}
 
     def link(self) -> Link:
         return Link(self.mllp_port)
@@ -162,7 +163,9 @@ def running(settings: Settings) -> Iterator[Border]:
     thread.start()
     try:
         found = ports.result(60)
-        yield Border(settings, int(str(found["mllp_port"])), int(str(found["http_port"])))
+        border = Border(settings, int(str(found["mllp_port"])), int(str(found["http_port"])))
+        border.ports = found
+        yield border
     finally:
         for one in stop:
             with suppress(RuntimeError):  # its loop has ended by itself

@@ -360,3 +360,15 @@ def test_without_another_gateway_a_card_check_says_so_in_two_languages(hospital)
     answer = hospital.http.post("/api/egw/KQNhanLichSuKCB2024", params=older(hospital), json={"maThe": "x"}).json()
     assert answer["maKetQua"] == "100"
     assert "HIE_CARD_CHECK_URL" in answer["ghiChu"] and "tra cứu thẻ" in answer["ghiChu"] and "card register" in answer["ghiChu"]
+
+
+def test_an_account_beyond_its_quota_is_asked_to_come_again(tmp_path):
+    file = tmp_path / "credentials.toml"
+    file.write_text(ACCOUNTS.replace("[sender.donglinh]\n", "[sender.donglinh]\nmessages_per_minute = 1\n"))
+    with running(tmp_path, credentials=file) as hub, Hospital(hub.address, "01021_BV", "mat khau") as one:
+        assert one.login()["maKetQua"] == "200"
+        assert one.claim()["maKetQua"] == "200"
+        held = len(hub.brokers.records)
+        answer = one.send("/api/qd130/guiHoSoXmlQD4750", CLAIM)
+        assert (answer.status_code, answer.json()["maKetQua"]) == (503, "500") and int(answer.headers["retry-after"]) > 0
+        assert len(hub.brokers.records) == held

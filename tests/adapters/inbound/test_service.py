@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from hub.bus import Wire, apply_topics
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 from hub.store.database import migrate
+from tests.adapters.inbound.certificates import Authority
 from tests.adapters.inbound.conftest import SECRET, Border, Link, msa, oru, running
 
 PROGRAM = """
@@ -103,6 +105,34 @@ def test_sigkill_loses_nothing_that_was_acknowledged(process, prepared):
         held = {event["control_id"]: event for topic, event in records if topic == MESSAGES}
         for code, control_id in acked:
             assert code == "AA" and {one["event_id"] for one in held[control_id]["events"]} <= made
+
+
+def test_with_a_certificate_and_a_folder_every_door_is_open(prepared, tmp_path):
+    authority, drop = Authority(tmp_path, "authority"), tmp_path / "drop"
+    pair = authority.sign("server")
+    drop.mkdir()
+    doors = {"tls_certificate": pair.certificate, "tls_key": pair.key, "mllps_port": 0, "https_port": 0, "drop_dir": drop}
+    settings = prepared.model_copy(update={"data_dir": tmp_path, "drop_settle_s": 0.05, **doors})
+    with running(settings) as border, border.new_records(MESSAGES, "lab-result.v1") as read:
+        plain = socket.create_connection(("127.0.0.1", border.ports["mllps_port"]), timeout=60)
+        with authority.client().wrap_socket(plain, server_hostname="localhost") as link:
+            link.sendall(encode(oru("BY-TLS")))
+            assert msa(link.recv(65536).decode()[1:-2]) == ("AA", "BY-TLS")
+        with httpx.Client(verify=authority.client(), timeout=60) as client:
+            url = f"https://localhost:{border.ports['https_port']}/v1/messages"
+            assert client.post(url, content=oru("BY-HTTPS-1") + oru("BY-HTTPS-2")).status_code == 207
+        (drop / "file.hl7").write_bytes(oru("BY-FILE"))
+        deadline = time.monotonic() + 60
+        while not (drop / "done/file.hl7.ack").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        records = read()
+        held = {event["control_id"]: event for topic, event in records if topic == MESSAGES}
+        made = {event["meta"]["event_id"] for topic, event in records if topic == "lab-result.v1"}
+        assert {"BY-TLS": "mllp", "BY-HTTPS-1": "http", "BY-HTTPS-2": "http", "BY-FILE": "folder"}.items() <= {
+            control_id: event["transport"] for control_id, event in held.items()
+        }.items()
+        assert {one["event_id"] for event in held.values() for one in event["events"]} <= made
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def outcome(raw, signers):
-    done = translate(Received(raw, AT, "http"), Keyring(b"0" * 16), signers)
+    done = translate(Received(raw, AT, "http"), Keyring(b"0" * 16), signers=signers)
     told = [(problem.code, problem.severity.value) for problem in done.problems if problem.code.startswith("SIGNATURE")]
     kept = decode("hie.MessageReceived", encode("hie.MessageReceived", done.message))["signature"]
     return done.verdict, kept, told, [event["meta"]["source"].get("signature", "") for _, event in done.events]
@@ -60,7 +60,7 @@ def test_an_envelope_that_names_no_facility_borrows_no_signature(folder):
 
 def test_the_signature_is_no_part_of_the_claim(folder):
     ids = {
-        translate(Received(raw, AT, "http"), Keyring(b"0" * 16), signers).message["events"][0]["event_id"]
+        translate(Received(raw, AT, "http"), Keyring(b"0" * 16), signers=signers).message["events"][0]["event_id"]
         for raw, signers in ((SIGNED, Signers.open(folder)), (SIGNED, Signers()), (ENVELOPE, Signers.open(folder)))
     }
     assert len(ids) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.formats.ack import acknowledge
+from adapters.formats.batch import cut
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Junk
@@ -183,7 +184,7 @@ def test_an_acknowledgement_is_never_acknowledged():
         (b"<html/>", "FORMAT_UNKNOWN"),
         (b"<GIAMDINHHS><unclosed>", "XML_MALFORMED"),
         (b'<!DOCTYPE GIAMDINHHS [<!ENTITY a "b">]><GIAMDINHHS/>', "XML_FORBIDDEN"),
-        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1"), "SEVERAL_MESSAGES"),
+        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + oru("Q1") + oru("Q2"), "SEVERAL_MESSAGES"),
     ],
 )
 def test_what_cannot_be_read_is_quarantined_and_answered_ar_without_msa_2(raw, code):
@@ -256,6 +257,16 @@ def test_an_envelope_that_breaks_off_is_quarantined_as_a_whole():
 
 
 # --- files
+
+
+def test_a_part_of_a_batch_is_read_by_itself_with_the_events_of_its_message():
+    one, two = oru("F1", order="X1"), oru("F2", order="X2").replace(b"MAU^AN", "MẬU^ÂN".encode())
+    batch = b"FHS|^~\\&|LIS\rBHS|^~\\&|LIS\r" + one + two + b"BTS|2\rFTS|1\r"
+    found = cut(batch)
+    for part, plain in zip(found.parts, (one, two), strict=True):
+        done, same = read(part), read(plain)
+        assert done.message["raw"] == part != plain and done.verdict == "translated" and done.problems == same.problems
+        assert done.message["events"] == same.message["events"] and done.message["control_id"] == same.message["control_id"]
 
 
 def test_a_file_is_split_byte_for_byte_and_nothing_of_it_is_lost():

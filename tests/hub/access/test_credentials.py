@@ -1,5 +1,7 @@
 """Credentials: who a caller is."""
 
+import hashlib
+
 import pytest
 
 from hub.access.credentials import LOCAL, Credentials, make_token, token_hash
@@ -119,3 +121,23 @@ def test_a_wrong_account_stops_the_start_without_a_value(open_file, lines):
     with pytest.raises(HubError, match="SETTING_WRONG") as wrong:
         open_file(f"[sender.a]\n{lines}\n")
     assert "5EBE" not in str(wrong.value) and HASH not in str(wrong.value)
+
+
+def test_a_client_certificate_is_known_by_its_fingerprint_however_it_is_written(open_file):
+    der = b"the bytes of a certificate"
+    plain = hashlib.sha256(der).hexdigest()
+    printed = ":".join(plain[at : at + 2].upper() for at in range(0, 64, 2))
+    for text in (plain, printed):
+        credentials = open_file(f'[sender.a]\nfacilities = ["01004"]\ncertificates = ["{text}"]\n')
+        assert credentials.of_certificate(der).name == "a" and credentials.of_certificate(b"another") is None
+        assert credentials.of_name("a").name == "a"
+    with pytest.raises(HubError, match=r"sender\.b: certificate of another"):
+        open_file(f'[sender.a]\ncertificates = ["{plain}"]\n[sender.b]\ncertificates = ["{printed}"]\n')
+    with pytest.raises(HubError, match="SETTING_WRONG"):
+        open_file('[sender.a]\ncertificates = ["not a fingerprint"]\n')
+
+
+def test_quotas_stand_with_the_sender(open_file):
+    credentials = open_file("[sender.a]\nmessages_per_minute = 600\nbytes_per_minute = 1000\n")
+    found = credentials.of_name("a")
+    assert (found.messages_per_minute, found.bytes_per_minute) == (600, 1000)

@@ -1,14 +1,22 @@
 """`hie translate`, offline: one row a message, whatever the file holds."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from adapters.inbound.tls import ServerTls
 from hub.cli.main import app
-from hub.cli.messages import read_ack, show_inbox, translations
+from hub.cli.messages import _sent, _tls, read_ack, show_inbox, translations
+from hub.contract.errors import HubError
 from hub.contract.places import shipped
+from hub.contract.settings import read_settings
+from hub.services import say_ready
+from tests.adapters.inbound.certificates import Authority
+from tests.adapters.inbound.conftest import oru
+from tests.adapters.inbound.offline import listening
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus"
 MIB = 1024 * 1024
@@ -90,3 +98,26 @@ def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
 def test_an_empty_inbox_of_an_unknown_facility_says_so(capsys):
     show_inbox("09999", {"deliveries": []}, body=False)
     assert "not in the directory" in capsys.readouterr().out
+
+
+def test_send_asks_by_tls_and_shows_an_answer_to_each_message_of_a_frame(tmp_path):
+    authority = Authority(tmp_path, "authority")
+    server, client = authority.sign("server"), authority.sign("client")
+
+    async def send():
+        certificate = ServerTls(server.certificate, server.key, authority.certificate)
+        async with listening(tmp_path, tls=certificate) as doors:
+            settings = read_settings(data_dir=tmp_path)
+            say_ready(settings, "gate", {"mllp_port": doors.listener.port, "mllps_port": doors.listener.tls_port})
+            tls = _tls(authority.certificate, client.certificate, client.key)
+            several = oru("S1") + oru("S2")
+            return [await asyncio.to_thread(_sent, settings, several, False, "", context) for context in (None, tls)]
+
+    for rows in asyncio.run(send()):
+        assert [(row["ack"], row["control_id"], row["problems"]) for row in rows] == [("AA", "S1", []), ("AA", "S2", [])]
+
+
+def test_send_refuses_files_that_are_no_certificate(tmp_path):
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(HubError, match="SETTING_WRONG"):
+        _tls(tmp_path / "ca.pem", None, None)

@@ -32,6 +32,18 @@ def test_listening_beyond_loopback_needs_credentials(monkeypatch):
         read_settings()
 
 
+def test_a_certificate_needs_its_key_and_authorities_of_clients_need_a_certificate(monkeypatch):
+    monkeypatch.setenv("HIE_TLS_CERTIFICATE", "hub.pem")
+    with pytest.raises(HubError, match="HIE_TLS_KEY"):
+        read_settings()
+    monkeypatch.setenv("HIE_TLS_KEY", "hub.key")
+    assert read_settings(tls_client_ca="clients.pem").tls_key is not None
+    monkeypatch.delenv("HIE_TLS_CERTIFICATE")
+    monkeypatch.delenv("HIE_TLS_KEY")
+    with pytest.raises(HubError, match="HIE_TLS_CLIENT_CA"):
+        read_settings(tls_client_ca="clients.pem")
+
+
 def test_a_child_reads_the_same_settings(monkeypatch, tmp_path):
     mine = read_settings(data_dir=tmp_path, brokers=3, key_secret="s" * 32, mllp_port=0)
     for name, value in to_environment(mine).items():

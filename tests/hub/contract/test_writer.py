@@ -14,7 +14,7 @@ from hub.contract.topics import topics
 from hub.contract.writer import Steady, Varied, compile_writer
 
 RECORDS = sorted({topic.record for topic in topics().values()})
-TEXT = st.text(max_size=30)
+TEXT = st.text(max_size=12)
 
 
 def values(avro, known):
@@ -36,9 +36,9 @@ def values(avro, known):
     if logical == "timestamp-micros":
         return st.datetimes(datetime(1969, 1, 1), datetime(2200, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
     if kind == "array":
-        return st.lists(values(avro["items"], known), max_size=3)
+        return st.lists(values(avro["items"], known), max_size=2)
     if kind == "map":
-        return st.dictionaries(TEXT, values(avro["values"], known), max_size=3)
+        return st.dictionaries(TEXT, values(avro["values"], known), max_size=2)
     return {
         "string": TEXT,
         "bytes": st.binary(max_size=30),

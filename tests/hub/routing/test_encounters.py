@@ -18,6 +18,11 @@ def test_a_check_in_with_the_slip_closes_the_referral():
     assert rules(check_in(**WITH_SLIP), referral()) == ["referral-arrived", "referral-arrived"]
 
 
+@pytest.mark.parametrize("action", ["TRANSFERRED", "CLASS_CHANGED", "UPDATED"])
+def test_a_slip_that_is_told_later_in_the_stay_closes_the_referral_too(action):
+    assert rules(check_in(**WITH_SLIP, action=action), referral()) == ["referral-arrived", "referral-arrived"]
+
+
 def test_a_person_referred_here_is_known_without_the_slip():
     assert rules(check_in(ma_doituong_kcb="1.3"), referral(), by="referral-of-person") == ["referral-arrived"] * 2
 
@@ -32,8 +37,10 @@ def test_a_person_referred_here_is_known_without_the_slip():
         (check_in(**WITH_SLIP), [referral(), referral("ARRIVED", minute=1)]),
         (check_in(**WITH_SLIP, person=person("001090000002")), [referral()]),
         (check_in(**WITH_SLIP, action="CLOSED"), [referral()]),
+        (check_in(**WITH_SLIP, action="PLANNED"), [referral()]),
+        (check_in(**WITH_SLIP, action="CANCELLED"), [referral()]),
     ],
-    ids=["no slip", "unknown slip", "elsewhere", "cancelled", "arrived before", "another person", "leaving"],
+    ids=["no slip", "unknown slip", "elsewhere", "cancelled", "arrived before", "another person", "leaving", "planned", "void"],
 )
 def test_any_other_encounter_is_for_nobody(encounter, slips):
     assert rules(encounter, *slips) == ["nobody-encounter"]

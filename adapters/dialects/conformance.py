@@ -1,0 +1,405 @@
+"""How well a vendor's samples are understood: a graded report, by segment and field, without a value of a patient.
+
+What is read is not guessed from the profile but seen: each message is mapped once more with fields that note who looks at
+them, so rules and the Python behind them count alike, whatever records come to the hub later.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, get_args, get_type_hints, is_typeddict
+
+from adapters.dialects.claims import map_ehc
+from adapters.dialects.mapped import Context
+from adapters.dialects.mapping import CLAIM_TYPES, map_message
+from adapters.dialects.paths import Place, Plan
+from adapters.dialects.profile import Dialect, sections
+from adapters.dialects.remedies import REMEDIES
+from adapters.dialects.shapes import shape, shown_code, shown_name
+from adapters.formats.hl7v2 import NULL, Message, Segment
+from adapters.formats.names import field_name
+from adapters.formats.structure import VERSIONS
+from hub.contract import records
+from hub.contract.errors import ERRORS, Problem, Severity
+from hub.contract.events import Event, Keyring, Origin
+
+GRADES: Final = {
+    "A": ("every sample that should be is translated, and nothing is warned of", "mọi mẫu cần dịch đều dịch được, không có cảnh báo"),
+    "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
+          "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
+    "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
+          "key, an unknown facility, an untyped identifier, a wrong charset",
+          "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
+          "cơ sở không rõ, định danh không ghi loại, sai bảng mã"),
+    "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
+    "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),
+}  # fmt: skip
+"""The rule of grading, best first. Samples whose refusal a golden expects do not count; nor does what no rule reads."""
+
+_GUESSED: Final = frozenset(
+    {"KEY_MISSING", "FACILITY_UNKNOWN", "IDENTIFIER_INFERRED", "CHARSET_DECLARED_WRONG", "SEGMENT_UNREADABLE", "DELIMITERS_ODD"}
+)
+_OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
+_BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
+_WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
+_WITH: Final = {"order": ("services",), "observation": ("line",)}  # plans that hold the rest of a section
+_TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
+_PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
+_NUMBERS: Final = re.compile(r"\[\d+\]")
+_NOTHING_LOST: Final = (
+    "Nothing is lost: the profile reads it, or no rule needs it. Only its form is not the standard's.",
+    "Không mất gì: hồ sơ đọc được, hoặc không quy tắc nào cần. Chỉ hình thức khác chuẩn.",
+)
+_READ_ALL_THE_SAME: Final = {
+    "TIME_UNPARSABLE": _NOTHING_LOST,
+    "NUMBER_UNPARSABLE": _NOTHING_LOST,
+}  # told by the standard's form alone
+_SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message, and what the hub made of it.
+
+    name:     where it stands, such as `a04.hl7#1`.
+    message:  as it was read; None for the insurance XML and what could not be read.
+    expected: a golden beside it expects that it has no events.
+    """
+
+    name: str
+    kind: str
+    message: Message | None
+    facility: str
+    charset: str
+    verdict: str
+    problems: tuple[Problem, ...]
+    events: tuple[tuple[str, Event], ...]
+    expected: bool = False
+
+    @property
+    def refused(self) -> bool:
+        return self.verdict != "translated"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem at one place, over all samples. shape: what stood there, the first time; first: in which sample."""
+
+    code: str
+    severity: str
+    place: str
+    count: int
+    messages: int
+    first: str
+    shape: str
+    en: str
+    vi: str
+    do_en: str
+    do_vi: str
+
+    @property
+    def missing(self) -> bool:
+        return self.code.endswith("_MISSING")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRow:
+    """One field that was sent. read, ignored: the types of message in which something reads it, or nothing does."""
+
+    place: str
+    name: str
+    messages: int
+    count: int
+    status: str  # understood, wrong, ignored, or form: a set id and the like
+    read: tuple[str, ...]
+    ignored: tuple[str, ...]
+    shapes: tuple[tuple[str, int], ...]
+    codes: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One record that came out. filled: field to how many of the record, or of its lines, have it; never: field to the places that
+    would fill it."""
+
+    record: str
+    count: int
+    filled: dict[str, int]
+    never: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a folder of samples shows. refused: name, type, codes, whether expected."""
+
+    dialect: str
+    version: str
+    grade: str
+    samples: int
+    verdicts: dict[str, int]
+    unexpected: int
+    types: dict[str, int]
+    versions: dict[str, int]
+    charsets: dict[str, int]
+    senders: dict[str, int]
+    read_by: dict[str, int]
+    findings: tuple[Finding, ...]
+    fields: tuple[FieldRow, ...]
+    segments: dict[str, int]
+    events: tuple[EventRow, ...]
+    refused: tuple[tuple[str, str, tuple[str, ...], bool], ...]
+
+    @property
+    def understood(self) -> tuple[int, int]:
+        """Values sent in fields that something reads, and all; those of the form left out."""
+        rows = [row for row in self.fields if row.status != "form"]
+        return sum(row.count for row in rows if row.read), sum(row.count for row in rows)
+
+    @property
+    def never_anywhere(self) -> dict[str, tuple[str, ...]]:
+        """What several kinds of event have in common and none of them fills, such as `person.dien_thoai`."""
+        common: dict[str, tuple[str, ...]] = {}
+        for name in (name for row in self.events for name in row.never):
+            having = [row for row in self.events if name in row.never or name in row.filled]
+            if len(having) > 1 and all(row.never.get(name) == having[0].never.get(name, ()) for row in having):
+                common[name] = having[0].never[name]
+        return common
+
+
+def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
+    """The conformance report of samples that were read by a dialect."""
+    counted = [sample for sample in samples if not (sample.refused and sample.expected)]
+    wrong = [sample for sample in counted if sample.refused]
+    read = [sample.message for sample in samples if sample.message is not None]
+    findings = _findings(samples)
+    return Report(
+        dialect=dialect.name,
+        version=dialect.version,
+        grade=_grade(counted, wrong),
+        samples=len(samples),
+        verdicts=dict(Counter(sample.verdict for sample in samples).most_common()),
+        unexpected=len(wrong),
+        types=_counts(sample.kind if _TYPE.fullmatch(sample.kind) else "?" for sample in samples),
+        versions=_counts(message.version if message.version in VERSIONS else "?" for message in read),
+        charsets=_counts(sample.charset for sample in samples if sample.charset),
+        senders=_counts(" · ".join(map(shown_name, (one.header.get(3), one.header.field(4)))) for one in read),
+        read_by=_counts(event["meta"]["source"]["dialect"] for sample in samples for _, event in sample.events[:1]),
+        findings=findings,
+        fields=_fields(samples, dialect, findings),
+        segments=_counts(name for message in read for name in set(message.names)),
+        events=_events(samples, dialect),
+        refused=tuple(
+            (sample.name, sample.kind if _TYPE.fullmatch(sample.kind) else "?", _codes_of(sample), sample.expected)
+            for sample in samples
+            if sample.refused
+        ),
+    )
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common())
+
+
+def _codes_of(sample: Sample) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(p.code for p in sample.problems if p.severity is Severity.ERROR))
+
+
+def _grade(counted: Sequence[Sample], wrong: Sequence[Sample]) -> str:
+    if not counted or len(wrong) * 2 > len(counted):
+        return "E"
+    if wrong:
+        return "D"
+    told = [problem for sample in counted for problem in sample.problems if problem.severity is not Severity.INFORMATION]
+    lost = any(event["meta"].get("unparsed") for sample in counted for _, event in sample.events)
+    if lost or any(problem.code in _GUESSED for problem in told):
+        return "C"
+    return "B" if told else "A"
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+
+def _findings(samples: Sequence[Sample]) -> tuple[Finding, ...]:
+    """Gravest first, then the most frequent."""
+    met: dict[tuple[str, str, str], list[tuple[Sample, Problem]]] = defaultdict(list)
+    for sample in samples:
+        if sample.refused and sample.expected:
+            continue
+        for problem in sample.problems:
+            met[problem.code, problem.severity.value, _NUMBERS.sub("", problem.path)].append((sample, problem))
+    found = []
+    for (code, severity, place), where in met.items():
+        first, problem = where[0]
+        row, (do_en, do_vi) = ERRORS[code], REMEDIES.get(code, ("", ""))
+        if code in _READ_ALL_THE_SAME and not any(
+            event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
+        ):
+            do_en, do_vi = _READ_ALL_THE_SAME[code]
+        looks = shape(_value_at(first.message, problem.path))
+        messages = len({sample.name for sample, _ in where})
+        found.append(Finding(code, severity, place, len(where), messages, first.name, looks, row.en, row.vi, do_en, do_vi))
+    return tuple(sorted(found, key=lambda one: ("EWI".index(one.severity), -one.count, one.code, one.place)))
+
+
+def _value_at(message: Message | None, path: str) -> str:
+    found = _PLACE.match(path)
+    if message is None or found is None:
+        return ""
+    name, number, position, repetition = found.groups()
+    segments = message.segments(name)[int(number or 1) - 1 :]
+    values = segments[0].repetitions(int(position))[int(repetition or 1) - 1 :] if segments else []
+    return values[0] if values else ""
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+class _Watched(list[str]):
+    """The fields of a segment, which note which of them are looked at."""
+
+    __slots__ = ("name", "seen")
+
+    def __init__(self, fields: list[str], name: str, seen: set[tuple[str, int]]) -> None:
+        super().__init__(fields)
+        self.name = name
+        self.seen = seen
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, int):
+            self.seen.add((self.name, index))
+        return super().__getitem__(index)
+
+
+class _Plans(dict[str, Plan]):
+    """The plans of a dialect, which note which of them are asked for."""
+
+    asked: set[str]
+
+    def __getitem__(self, name: str) -> Plan:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+def looked_at(message: Message, dialect: Dialect, kind: str, facility: str = "") -> set[tuple[str, int]]:
+    """(segment, field) that mapping this message looks at, or would where an earlier place of a rule holds no value.
+
+    The message is spent by it: its fields are watched from now on.
+    """
+    seen: set[tuple[str, int]] = {("MSH", number) for number in _BY_THE_GATE}
+    plans = _Plans(dialect.plans)
+    plans.asked = set()
+    for segment in message:
+        segment.fields = _Watched(segment.fields, segment.name, seen)
+    origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "check"})
+    context = Context(origin, Keyring(b"a report, no secret"), facility)
+    mapper: Callable[..., object] = map_ehc if kind in CLAIM_TYPES else map_message
+    mapper(message, replace(dialect, plans=plans, seen={}, forms={}), context)
+    for name in plans.asked:
+        seen |= {(place.segment[:3], place.field) for rule in dialect.plans[name] for place in rule.places}
+    return seen
+
+
+@dataclass(slots=True)
+class _Sent:
+    count: int = 0
+    messages: int = 0
+    version: str = ""
+    kinds: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+
+
+def _fields(samples: Sequence[Sample], dialect: Dialect, findings: Sequence[Finding]) -> tuple[FieldRow, ...]:
+    sent: dict[tuple[str, int], _Sent] = defaultdict(_Sent)
+    read: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for sample in samples:
+        message = sample.message
+        if message is None or sample.refused:
+            continue
+        for one in {one for segment in message for one in _note(segment, sample.kind, message.version, sent)}:
+            sent[one].messages += 1
+        read[sample.kind] |= looked_at(message, dialect, sample.kind, sample.facility)
+    wrong = {one.place.partition(".")[0] for one in findings if one.severity != Severity.INFORMATION and not one.missing}
+    rows = []
+    for (name, number), what in sorted(sent.items()):
+        place = f"{name}-{number}"
+        known = tuple(sorted(kind for kind in what.kinds if (name, number) in read[kind]))
+        ignored = tuple(sorted(kind for kind in what.kinds if kind not in known))
+        words, datatype = field_name(what.version, name, number)
+        formal = name == "MSH" or datatype == "SI" or (name, number) in _OF_THE_FORM
+        status = "wrong" if place in wrong else "form" if formal else "understood" if known else "ignored"
+        shapes, codes = (tuple(each.most_common(_SHOWN)) for each in (what.shapes, what.codes))
+        rows.append(FieldRow(place, words, what.messages, what.count, status, known, ignored, shapes, codes))
+    return tuple(rows)
+
+
+def _note(segment: Segment, kind: str, version: str, sent: dict[tuple[str, int], _Sent]) -> Iterable[tuple[str, int]]:
+    for number, value in enumerate(segment.fields):
+        if number == 0 or not value or value == NULL or (number <= 2 and segment.name == "MSH"):
+            continue
+        what = sent[segment.name, number]
+        what.count += 1
+        what.kinds[kind] += 1
+        what.version = what.version or version
+        looks = shape(value)
+        if looks in what.shapes or len(what.shapes) < _SHAPES_MAX:
+            what.shapes[looks] += 1
+        code = shown_code(version, segment.name, number, segment.get(number))
+        if code and (code in what.codes or len(what.codes) < _SHAPES_MAX):
+            what.codes[code] += 1
+        yield segment.name, number
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+def place_text(place: Place) -> str:
+    """A place as profiles write it. The reverse of `read_place`."""
+    pick = f"[{place.pick}]" if place.pick else ""
+    component = f".{place.component}" if place.component > 1 or place.subcomponent > 1 else ""
+    return f"{place.segment}-{place.field}{pick}{component}" + (f".{place.subcomponent}" if place.subcomponent > 1 else "")
+
+
+def _events(samples: Sequence[Sample], dialect: Dialect) -> tuple[EventRow, ...]:
+    by_record: dict[str, list[Event]] = defaultdict(list)
+    for sample in samples:
+        for record, event in sample.events:
+            by_record[record].append(event)
+    places = {record: _rules(dialect, section) for section, record in sections().items()}
+    rows = []
+    for record, events in sorted(by_record.items()):
+        row = EventRow(record, len(events), {}, {})
+        _fill_in(row, events, getattr(records, record.removeprefix("hie.")), "", places)
+        rows.append(row)
+    return tuple(rows)
+
+
+def _fill_in(
+    row: EventRow, parts: Sequence[Mapping[str, Any]], of: Any, at: str, places: Mapping[Any, Mapping[str, tuple[str, ...]]]
+) -> None:
+    for name, hint in get_type_hints(of).items():
+        if name == "meta":
+            continue
+        present = [part[name] for part in parts if part.get(name) not in (None, "", [], {})]
+        if not present:
+            row.never[at + name] = places.get(of, {}).get(name, ())
+            continue
+        row.filled[at + name] = len(present)
+        nested = _record_of(hint)
+        if nested is not None and nested.__name__ not in _WHOLE:
+            inner = [line for value in present for line in (value if isinstance(value, list) else [value])]
+            _fill_in(row, inner, nested, f"{at}{name}.", places)
+
+
+def _rules(dialect: Dialect, section: str) -> dict[str, tuple[str, ...]]:
+    plans = [dialect.plans.get(name, ()) for name in (section, *_WITH.get(section, ()))]
+    return {rule.name: tuple(map(place_text, rule.places)) for plan in plans for rule in plan}
+
+
+def _record_of(hint: Any) -> Any:
+    """The record that a field holds, itself or in a list; None for text and numbers."""
+    if is_typeddict(hint):
+        return hint
+    return next((found for part in get_args(hint) if (found := _record_of(part)) is not None), None)

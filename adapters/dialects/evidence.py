@@ -1,0 +1,151 @@
+"""What a few hundred messages of one sender show, before anybody says what it means: counts and values by place.
+
+Values stay in here; what leaves is counts, shapes, and codes that `learn.py` finds to be codes.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from adapters.dialects.conformance import Sample
+from adapters.dialects.mapped import Context
+from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
+from adapters.dialects.paths import Place, choose, split_components
+from adapters.dialects.profile import Dialect
+from adapters.dialects.transforms import facility_code
+from adapters.formats.charset import decode
+from adapters.formats.hl7v2 import NULL, Message, Segment, parse, split_messages
+from adapters.formats.vietnamese import likelihood
+from hub.contract.errors import HubError
+from hub.contract.events import Keyring, Origin
+
+CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+_FACILITY: Final = re.compile(r"VN-CSKCB-(\d{5})")
+_CHOOSING: Final = ("OBX", "PRD")  # segments that rules tell apart by a code
+
+
+class Numbers(NamedTuple):
+    """One repetition of a list of identifiers: its value, authority (CX-4) and type (CX-5)."""
+
+    value: str
+    authority: str
+    type: str
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen. unread: codes of what could not be read; likelihoods: of each charset, how well its texts read as Vietnamese."""
+
+    messages: list[Message] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
+    charsets: Counter[str] = field(default_factory=Counter)
+    likelihoods: dict[str, list[float]] = field(default_factory=dict)
+    terminators: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
+    segments: Counter[str] = field(default_factory=Counter)
+    senders: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def values(self, place: Place) -> Iterator[str]:
+        """What stands at a place, message by message, decoded; the first segment that the place means, all repetitions."""
+        for message in self.messages:
+            yield from _values(message, place)
+
+    def numbers(self, fields: Sequence[int]) -> Iterator[Numbers]:
+        """The identifiers of each PID: of the first of these fields that holds any."""
+        for message in self.messages:
+            for pid in message.segments("PID"):
+                found = next((found for number in fields if (found := list(_numbers(pid, number)))), [])
+                yield from found
+
+    def facilities_of(self, sender: tuple[str, str]) -> Counter[str]:
+        """Facility codes that the messages of a sender name as authorities of patient numbers, or as VN-CSKCB-…"""
+        found: Counter[str] = Counter()
+        for message in self.messages:
+            if sender_of(message) != sender:
+                continue
+            codes = {
+                code for pid in message.segments("PID") for one in _numbers(pid, 3) if (code := facility_code(one.authority))
+            }
+            for segment in message.segments_in_order[1:]:
+                codes |= set(_FACILITY.findall("|".join(segment.fields)))
+            found.update(codes)
+        return found
+
+    def samples(self, dialect: Dialect) -> list[Sample]:
+        """The messages as that dialect maps them, without a gate: for what is filled and what nothing reads."""
+        return [_sample(message, dialect) for message in self.messages if message_type(message) in SUPPORTED - CLAIM_TYPES]
+
+
+def gather(raws: Iterable[bytes]) -> Evidence:
+    """raws: files of one or several messages of HL7 v2, as they came. What is no HL7 is counted as unread."""
+    seen = Evidence()
+    for raw in raws:
+        try:
+            decoded = decode(raw)
+        except HubError as wrong:
+            seen.unread[wrong.code] += 1
+            continue
+        texts = split_messages(decoded.text)
+        if not texts:
+            seen.unread["FORMAT_UNKNOWN"] += 1
+        for text in texts:
+            try:
+                message = parse(text)
+            except HubError as wrong:
+                seen.unread[wrong.code] += 1
+                continue
+            _count(seen, message, text, decoded.charset)
+    return seen
+
+
+def _count(seen: Evidence, message: Message, text: str, charset: str) -> None:
+    seen.messages.append(message)
+    if text.isascii():
+        charset = "ascii"
+    else:
+        seen.likelihoods.setdefault(charset, []).append(likelihood(text))
+    seen.charsets[charset] += 1
+    seen.terminators["crlf" if "\r\n" in text else "cr" if "\r" in text else "lf" if "\n" in text else "none"] += 1
+    seen.versions[message.version] += 1
+    seen.types[message_type(message)] += 1
+    seen.segments.update(set(message.names))
+    seen.senders[sender_of(message)] += 1
+
+
+def sender_of(message: Message) -> tuple[str, str]:
+    """MSH-3 and MSH-4, first component each."""
+    return message.header.get(3), message.header.get(4)
+
+
+def _values(message: Message, place: Place) -> Iterator[str]:
+    name = place.segment[:3]
+    scope = choose(name, message.segments(name)) if name in _CHOOSING else {}
+    segment = scope.get(place.segment) or (message.first(name) if place.segment == name else None)
+    if segment is None:
+        return
+    for number, raw in enumerate(segment.repetitions(place.field), 1):
+        if raw == NULL or (place.pick and place.pick not in raw.split(segment.delimiters.component)):
+            continue
+        value = segment.get(place.field, place.component, place.subcomponent, number).strip()
+        if value:
+            yield value
+
+
+def _numbers(pid: Segment, number: int) -> Iterator[Numbers]:
+    for raw in pid.repetitions(number):
+        parts = [*split_components(raw, pid.delimiters), *[""] * 5]
+        if parts[0].strip():
+            yield Numbers(parts[0].strip(), parts[3], parts[4].upper())
+
+
+def _sample(message: Message, dialect: Dialect) -> Sample:
+    kind = message_type(message)
+    code = facility_code(message.header.get(4)) or facility_code(message.header.get(4, 2))
+    origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "learn", "dialect": dialect.name})
+    mapped = map_message(message, dialect, Context(origin, Keyring(b"evidence, no secret"), code))
+    verdict = "translated" if mapped.events else "refused"
+    return Sample("", kind, message, code, "", verdict, tuple(mapped.problems), tuple(mapped.events))

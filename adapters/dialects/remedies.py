@@ -1,0 +1,44 @@
+"""What a vendor does about each problem, in English and Vietnamese: the second half of a finding of `hie vendor check`.
+
+The first half, what is wrong, is the sentence of `hub/contract/errors.py`. A code without a row here is told by that alone.
+"""
+
+from typing import Final
+
+_ROWS: Final = (
+    ("FRAME_TOO_LARGE", "Send attachments as documents of their own, or split the message.", "Gửi tệp đính kèm riêng hoặc tách bản tin."),
+    ("SEVERAL_MESSAGES", "Close each message with 0x1C 0x0D, or send one file a message.", "Kết thúc mỗi bản tin bằng 0x1C 0x0D, hoặc gửi mỗi bản tin một tệp."),
+    ("MSH_UNREADABLE", "Begin with MSH|^~\\&| in capitals, without anything before it.", "Bắt đầu bằng MSH|^~\\&| viết hoa, không có gì đứng trước."),
+    ("FORMAT_UNKNOWN", "Take files that are no messages out of the folder, or mend their first line.", "Bỏ các tệp không phải bản tin khỏi thư mục, hoặc sửa dòng đầu."),
+    ("EMPTY_INPUT", "Take empty files out of the folder.", "Bỏ các tệp trống khỏi thư mục."),
+    ("CHARSET_UNREADABLE", 'State `charset` in the profile (tcvn3, vni, viscii, windows-1258 …), or send UTF-8.', 'Khai `charset` trong hồ sơ (tcvn3, vni, viscii, windows-1258 …), hoặc gửi UTF-8.'),
+    ("CHARSET_DECLARED_WRONG", "Mend MSH-18 or the profile's `charset`: both must name what is written.", "Sửa MSH-18 hoặc `charset` của hồ sơ cho đúng bảng mã đang dùng."),
+    ("TYPE_UNSUPPORTED", "Leave this type out of the feed, or mend MSH-9; the hub's types are in the README of adapters/inbound.", "Không gửi loại này, hoặc sửa MSH-9; các loại hub nhận có trong README của adapters/inbound."),
+    ("VERSION_UNSUPPORTED", "Write a version of HL7 v2 into MSH-12, such as 2.5.1.", "Ghi phiên bản HL7 v2 vào MSH-12, ví dụ 2.5.1."),
+    ("NOTHING_REPRESENTABLE", "Look at the place named: what this type is about does not stand there. If it stands elsewhere, say where in the profile.", "Xem vị trí nêu trên: nội dung chính của loại bản tin không có ở đó. Nếu nằm chỗ khác, hãy khai trong hồ sơ."),
+    ("FACILITY_UNKNOWN", "Write MA_CSKCB into MSH-4, or an alias into [facility] of the profile; a new facility needs a row in the directory.", "Ghi MA_CSKCB vào MSH-4, hoặc khai bí danh ở [facility] của hồ sơ; cơ sở mới cần một dòng trong danh bạ."),
+    ("FACILITY_NOT_ENTITLED", "Ask the operator to add the facility to your credential.", "Đề nghị đơn vị vận hành thêm cơ sở vào tài khoản của bạn."),
+    ("KEY_MISSING", "Send the number there, or name the place where it stands in the profile. Without it later messages cannot be joined to this one.", "Gửi mã ở vị trí đó, hoặc khai vị trí thật trong hồ sơ. Thiếu mã này, các bản tin sau không nối được với bản tin này."),
+    ("CONTROL_ID_MISSING", "Write an id of its own into MSH-10 of each message: acknowledgements are matched by it.", "Ghi mã riêng vào MSH-10 của mỗi bản tin: dùng để khớp phản hồi."),
+    ("SEGMENT_MISSING", "Add the segment. If your version does without it, nothing is lost; it is only told.", "Bổ sung đoạn này. Nếu phiên bản của bạn không có, không mất gì; hub chỉ nhắc."),
+    ("SEGMENT_UNEXPECTED", "Move the segment to where the structure has it; local segments begin with Z.", "Chuyển đoạn về đúng chỗ trong cấu trúc; đoạn riêng phải bắt đầu bằng Z."),
+    ("SEGMENT_UNREADABLE", "Escape line breaks inside fields as \\.br\\; each line must begin with a segment name and |.", "Viết ngắt dòng trong trường thành \\.br\\; mỗi dòng phải bắt đầu bằng tên đoạn và |."),
+    ("SEGMENT_NAME_ODD", "Write segment names in capitals.", "Viết hoa tên đoạn."),
+    ("LINE_BREAK_IN_FIELD", "Write \\.br\\ for a line break inside a field.", "Viết \\.br\\ thay cho ngắt dòng trong trường."),
+    ("DELIMITERS_ODD", "Write ^~\\& into MSH-2.", "Ghi ^~\\& vào MSH-2."),
+    ("ESCAPE_UNKNOWN", "Write a backslash inside text as \\E\\.", "Viết dấu \\ trong văn bản thành \\E\\."),
+    ("FIELD_MISSING", "Fill the field. Where this is a warning and you have no such value, nothing is lost.", "Điền trường này. Nếu chỉ là cảnh báo và không có giá trị thì không mất gì."),
+    ("FIELD_TOO_LONG", "Shorten the value, or send it in the field made for it; the hub kept all of it.", "Rút ngắn giá trị hoặc gửi ở trường phù hợp; hub đã giữ nguyên."),
+    ("FIELD_REPEATS", "Send one value, or a segment for each.", "Gửi một giá trị, hoặc mỗi giá trị một đoạn."),
+    ("NUMBER_UNPARSABLE", "Send digits with a point (5.6). For words set OBX-2 to ST or TX.", "Gửi chữ số với dấu chấm (5.6). Nếu là chữ, đặt OBX-2 là ST hoặc TX."),
+    ("TIME_UNPARSABLE", "Send yyyymmdd or yyyymmddHHMMSS. If you cannot, name another transform in the profile (`as`).", "Gửi yyyymmdd hoặc yyyymmddHHMMSS. Nếu không được, khai phép đổi khác trong hồ sơ (`as`)."),
+    ("CODE_UNKNOWN", "Map the local code under [codes.…] of the profile; `hie vendor learn` proposes the rows.", "Khai mã riêng ở [codes.…] của hồ sơ; `hie vendor learn` đề xuất các dòng."),
+    ("CARD_IS_PATIENT_NUMBER", "Leave the card field empty when there is no card.", "Để trống trường thẻ khi không có thẻ."),
+    ("IDENTIFIER_INFERRED", "Write the type into CX-5 (NI, HC, MR …), or set `untyped = true` under [identifiers] of the profile.", "Ghi loại vào CX-5 (NI, HC, MR …), hoặc đặt `untyped = true` ở [identifiers] của hồ sơ."),
+    ("XML_MALFORMED", "Check the file with any XML tool; special characters are &amp; and &lt;.", "Kiểm tra tệp bằng công cụ XML; ký tự đặc biệt viết &amp; và &lt;."),
+    ("XML_CONTENT_BROKEN", "NOIDUNGFILE is base64 of one table's XML, or the table's elements themselves.", "NOIDUNGFILE là base64 của XML một bảng, hoặc chính các phần tử của bảng."),
+    ("XML_ELEMENT_UNKNOWN", "Write the official name of the element; see seeds/standards.", "Ghi đúng tên chỉ tiêu; xem seeds/standards."),
+    ("TRANSLATION_FAILED", "Nothing: this is a fault of the hub. Report it with the place named; the message is kept.", "Không cần làm gì: đây là lỗi của hub. Hãy báo kèm vị trí nêu trên; bản tin đã được lưu."),
+)  # fmt: skip
+
+REMEDIES: Final[dict[str, tuple[str, str]]] = {code: (en, vi) for code, en, vi in _ROWS}

@@ -1,0 +1,55 @@
+"""What a value looks like, without the value: reports and proposals show shapes, so that no patient stands in them."""
+
+import re
+from typing import Final
+
+from adapters.formats.names import field_name
+
+_LONGEST: Final = 36  # characters of a value that are looked at
+_RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's
+_RUNS: Final = re.compile(r"A{6,}|a{6,}")
+_CODED: Final = frozenset({"ID", "IS", "CE", "CWE", "CNE", "CF"})
+_CODE: Final = re.compile(r"[A-Za-z0-9][\w.+/%*-]{0,23}")
+_LONG_NUMBER: Final = re.compile(r"\d{8,}")  # identifiers of people have nine digits and more; a birthday has eight
+_OF_A_PERSON: Final = frozenset(
+    {"PID", "PD1", "PDA", "NK1", "MRG", "IN1", "IN2", "IN3", "GT1", "ACC", "AL1", "IAM", "DG1", "DRG", "PR1", "DB1", "ARV",
+     "OH1", "OH2", "OH3", "OH4", "NTE", "FAM", "UB1", "UB2", "RMI"}
+)  # fmt: skip
+
+
+def shape(value: str) -> str:
+    """Capitals as A, other letters as a, digits as 9; signs stay; long words and long values are cut.
+
+    >>> shape("Nguyễn^An^Văn"), shape("2026-11-23"), shape("CS1-0098765")
+    ('Aaaaaa^Aa^Aaa', '9999-99-99', 'AA9-9999999')
+    """
+    found = "".join(map(_sign, value[:_LONGEST]))
+    found = _RUNS.sub(lambda run: run[0][:_RUN] + "…", found)
+    return found + "…" if len(value) > _LONGEST else found
+
+
+def _sign(character: str) -> str:
+    if character.isdigit():
+        return "9"
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    return character if character.isprintable() and character.isascii() else "·"
+
+
+def shown_code(version: str, segment: str, field: int, value: str) -> str:
+    """The code of a coded field, if it may be shown: "" for fields about a person and their health, and for what is no code."""
+    if segment in _OF_A_PERSON or segment[:1] == "Z" or field_name(version, segment, field).kind not in _CODED:
+        return ""
+    return value if is_code(value) else ""
+
+
+def is_code(value: str) -> bool:
+    """Whether a value can only be a code: one short word without a long number in it."""
+    return bool(_CODE.fullmatch(value)) and not _LONG_NUMBER.search(value)
+
+
+def shown_name(value: str) -> str:
+    """Name of an application or facility as it stands, cut; its shape when a long number is in it."""
+    if _LONG_NUMBER.search(value):
+        return shape(value)
+    return "".join(character if character.isprintable() else "·" for character in value[:40])

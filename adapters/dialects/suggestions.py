@@ -1,0 +1,138 @@
+"""Guesses at meaning, from shapes: where keys and times that no rule finds may stand, and what local tests there are.
+
+Each is one commented row of a proposal; a person decides.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from adapters.dialects.conformance import Report, Sample
+from adapters.dialects.evidence import Evidence
+from adapters.dialects.profile import sections
+from adapters.dialects.shapes import is_code, shape
+from adapters.dialects.transforms import facility_code, moment, time
+from adapters.formats.hl7v2 import NULL, Message
+from adapters.formats.names import field_name
+from hub.contract.directory import facilities
+
+_KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
+_KEYS: Final = ("ma_lk", "placer", "filler", "slip")
+_TIMES: Final = ("ngay_vao", "ngay_ra", "ngay_hen_kl", "ordered_at", "sampled_at", "reported_at")
+_FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
+_COMMON: Final = frozenset({"LN", "QD1227"})  # systems that need no row in [tests]
+_SHOWN, _TESTS_MAX = 3, 200
+_MOST: Final = 0.9  # of the values at a place have to fit
+_VARIED: Final = 0.3  # of the values of a key differ at least, since it is another in each visit, order or slip
+
+
+class _Candidate(NamedTuple):
+    """A place that may hold what is looked for. share: of the messages; distinct: how many of the values differ."""
+
+    place: str
+    share: float
+    distinct: int
+    values: int
+    looks: str
+
+
+def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, str]]:
+    """(section, commented row) for each key, time and facility that no rule finds, the likeliest places first."""
+    of_record = {record.__name__: section for section, record in sections().items()}
+    ignored = {row.place for row in found.fields if row.status == "ignored"}
+    for row in found.events:
+        section = of_record.get(row.record.removeprefix("hie."))
+        if section is None:
+            continue
+        messages = [one.message for one in samples if one.message and any(record == row.record for record, _ in one.events)]
+        taken: set[str] = set()  # by a key before it
+        for name, places in row.never.items():
+            fits = _fitting(name)
+            if not places or fits is None:
+                continue
+            likely = [one for one in _ranked(messages, ignored, fits, distinct=name in _KEYS) if one.place not in taken][:_SHOWN]
+            taken |= {one.place for one in likely}
+            for one in likely:
+                told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
+                yield section, f'# {name} = "{one.place}" # {", ".join(places)} hold nothing; here {told}'
+
+
+def _fitting(name: str) -> Callable[[str], bool] | None:
+    if name in _KEYS:
+        return lambda value: bool(_KEY.fullmatch(value)) and time(value) is None
+    if name in _TIMES:
+        return lambda value: len(value) >= 8 and moment(value) is not None
+    if name in _FACILITIES:
+        return lambda value: facility_code(value) in facilities()  # five digits alone may be anything
+    return None
+
+
+def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool], *, distinct: bool) -> list[_Candidate]:
+    """Places, of the fields that nothing reads, where most values fit; a key differs from message to message."""
+    values: dict[str, list[str]] = defaultdict(list)
+    having: Counter[str] = Counter()
+    for message in messages:
+        met = set()
+        for segment in message.segments_in_order[1:]:
+            for number in range(1, len(segment.fields)):
+                if f"{segment.name}-{number}" not in among or segment.fields[number] == NULL:
+                    continue
+                for component, value in enumerate(segment.components(number), 1):
+                    if value:
+                        place = f"{segment.name}-{number}" + (f".{component}" if component > 1 else "")
+                        values[place].append(value)
+                        met.add(place)
+        having.update(met)
+    found = []
+    for place, here in values.items():
+        different = len(set(here))
+        if distinct and (different < _VARIED * len(here) or having[place] < _VARIED * len(messages)):
+            continue
+        if sum(map(fits, here)) >= _MOST * len(here):
+            looks = Counter(map(shape, here)).most_common(1)[0][0]
+            found.append(_Candidate(place, having[place] / len(messages), different, len(here), looks))
+    return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
+
+
+def local_tests(seen: Evidence) -> Iterator[str]:
+    """A commented row for each test code of OBX-3 that no common system defines, the most frequent first."""
+    counts: Counter[str] = Counter()
+    names: dict[str, Counter[str]] = defaultdict(Counter)
+    units: dict[str, Counter[str]] = defaultdict(Counter)
+    for message in seen.messages:
+        for line in message.segments("OBX"):
+            code, system, alternate = line.get(3), line.get(3, 3), line.get(3, 6)
+            if is_code(code) and not _COMMON & {system, alternate} and not code.startswith("VN-"):
+                counts[code] += 1
+                names[code][line.get(3, 2)] += 1
+                units[code][line.get(6)] += 1
+    if counts:
+        yield f"# Local codes in OBX-3 ({len(counts)}), with their lines: give each test what the country calls it, and take its # away"
+    for code, count in counts.most_common(_TESTS_MAX):
+        display, unit = (each[code].most_common(1)[0][0] for each in (names, units))
+        called = f", {_plain(display)}" if display and count > 1 else ""
+        key = code if re.fullmatch(r"[A-Za-z0-9_-]+", code) else f'"{code}"'
+        yield f'# {key} = {{ code = "", system = "LN" }} # × {count}{called}{f", {_plain(unit)}" if unit else ""}'
+
+
+def _plain(text: str) -> str:
+    """Words of a test or unit that may be shown: a long number among them, and it is shown as a shape."""
+    shown = shape(text) if re.search(r"\d{8,}", text) else text[:48]
+    return "".join(character if character.isprintable() else " " for character in shown)
+
+
+def times_read(seen: Evidence) -> Counter[str]:
+    """The forms of dates and times, where the standard has such a field: by length, or by shape where none is read."""
+    found: Counter[str] = Counter()
+    for message in seen.messages:
+        for segment in message.segments_in_order:
+            for number in range(1, len(segment.fields)):
+                if field_name(message.version, segment.name, number).kind not in ("TS", "DTM", "DT"):
+                    continue
+                value = segment.get(number)
+                if value:
+                    digits = len(value.partition("+")[0].partition(".")[0])
+                    read = time(value) is not None
+                    found[f"{digits} digits{' and zone' if '+' in value else ''}" if read else f"unread {shape(value)}"] += 1
+    return found

@@ -1,0 +1,31 @@
+"""What the standard calls a field, and of which datatype it is: for reports that people read."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import hl7apy
+
+from adapters.formats.structure import VERSIONS
+
+
+class FieldName(NamedTuple):
+    """name: in words, such as `patient name`. kind: the datatype, such as `XPN`. Both "" for a field that has no entry."""
+
+    name: str
+    kind: str
+
+
+@lru_cache(maxsize=4096)
+def field_name(version: str, segment: str, field: int) -> FieldName:
+    """Source: hl7apy's reference tables. Z-segments, and versions that are in no table, have no names.
+
+    >>> field_name("2.5.1", "PID", 5)
+    FieldName(name='patient name', kind='XPN')
+    """
+    reference: Any = hl7apy.load_library(version).SEGMENTS.get(segment) if version in VERSIONS else None
+    if reference is None or len(reference) < 2:
+        return FieldName("", "")
+    for child in reference[1]:
+        if child[0] == f"{segment}_{field}" and len(child) > 1 and isinstance(child[1], (tuple, list)):
+            return FieldName(str(child[1][3] or "").replace("_", " ").lower(), str(child[1][2] or ""))
+    return FieldName("", "")

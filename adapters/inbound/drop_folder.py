@@ -1,0 +1,365 @@
+"""The drop folder: files in, `.ack` files back. For senders that can write a file and nothing else.
+
+`HIE_DROP_DIR` has a sub-folder for each sender, named after its credential; on a hub without credentials it is itself the folder
+of `local`. In it:
+
+    result.hl7         what the sender writes; under a name that begins with `.` or ends in `.tmp` or `.part` it is not looked at
+    .taking/           what is under way, with the time it was taken in front of its name
+    done/, refused/    where it ends, with `result.hl7.ack` beside it
+
+A file is taken once it has not changed for `drop_settle_s`, by a rename, under a lock that the system lets go when the process
+dies: several processes share a folder, and what one of them left is taken up by the next, under the time it was taken first, so
+that its message and events have the same ids. It leaves `.taking` when the brokers hold everything and its `.ack` is written.
+"""
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from adapters.formats.mllp import Junk
+from adapters.inbound.answers import answer_view, answered
+from adapters.inbound.gate import Gate
+from adapters.inbound.received import Received, Translation, parts
+from adapters.inbound.translate import too_many, unframed
+from hub.access.credentials import Credential, Credentials
+from hub.access.quota import Quotas
+from hub.contract import telemetry
+from hub.contract.errors import ERRORS, HubError, Problem, Severity
+from hub.contract.settings import Settings
+
+_UNDER_WAY: Final = ".taking"
+_NOT_YET: Final = (".tmp", ".part", ".ack")
+_LISTED_MAX: Final = 10_000  # files of one folder seen in one look
+_ROUND_MAX: Final = 100  # files of one folder taken before it is looked at again
+_AGAIN_S: Final = 2.0  # after a file that could not be finished
+_NAME_BYTES_MAX: Final = 200  # longer names are replaced by their hash, so that what is put around them fits
+_KEPT_BYTES: Final = 64 * 1024  # of a file that is too large, in the record; the file itself is kept whole
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK: Final = timedelta(microseconds=1)
+
+
+@dataclass(slots=True)
+class Taken:
+    """A file in `.taking`, locked by this process. name: the one it came under; at: when it was taken first."""
+
+    path: Path
+    name: str
+    at: datetime
+    descriptor: int
+
+    def read(self, limit: int) -> tuple[bytes, int]:
+        """Its bytes, at most one more than the limit, and its size. Raises: OSError."""
+        os.lseek(self.descriptor, 0, os.SEEK_SET)
+        chunks, left = [], limit + 1
+        while left and (chunk := os.read(self.descriptor, min(left, 1 << 20))):
+            chunks.append(chunk)
+            left -= len(chunk)
+        return b"".join(chunks), max(os.fstat(self.descriptor).st_size, limit + 1 - left)
+
+    def release(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(slots=True)
+class Inbox:
+    """One sender's folder: everything that touches the disk. Blocks; used by one thread at a time."""
+
+    folder: Path
+    sender: Credential
+    settle_s: float
+    not_before: float = 0.0
+    _seen: dict[str, tuple[tuple[int, int, int], float]] = field(default_factory=dict)
+    _told: set[tuple[str, int]] = field(default_factory=set)
+
+    def look(self, at: float) -> tuple[list[str], list[str]]:
+        """What is to be done, oldest first: files left in `.taking`, and new files that have settled. Raises: OSError."""
+        for name in (_UNDER_WAY, "done", "refused"):
+            place = self.folder / name
+            place.mkdir(exist_ok=True)
+            if place.is_symlink():  # a sender could have the hub write anywhere
+                raise NotADirectoryError(errno.ENOTDIR, name)
+        left = sorted(entry.name for entry in self._entries(self.folder / _UNDER_WAY) if not entry.name.endswith(".ack"))
+        seen, settled = {}, []
+        for entry in self._entries(self.folder):
+            name = entry.name
+            if name.startswith(".") or name.lower().endswith(_NOT_YET) or entry.is_dir(follow_symlinks=False):
+                continue
+            with suppress(FileNotFoundError):  # another process took it
+                status = entry.stat(follow_symlinks=False)
+                now = (status.st_ino, status.st_size, status.st_mtime_ns)
+                before, since = self._seen.get(name, (now, at))
+                seen[name] = (now, since if before == now else at)
+                if at - seen[name][1] >= self.settle_s:
+                    settled.append((status.st_mtime_ns, name))
+        self._seen = seen
+        self._told = {(name, number) for name, number in self._told if name in seen and seen[name][0][0] == number}
+        return left, [name for _, name in sorted(settled)]
+
+    def take(self, name: str, at: datetime) -> Taken | None:
+        """A new file; None when it is not to be had: another process has it, its writer has it locked, it cannot be read."""
+        path = self.folder / name
+        try:
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode):
+                self._refuse(path)
+                return None
+            descriptor = _locked(path)
+        except OSError as wrong:
+            self._tell(name, wrong)
+            return None
+        if descriptor is None:
+            return None
+        micros = (at - _EPOCH) // _TICK
+        target = self.folder / _UNDER_WAY / f"{micros:016d}-{_short(name)}"
+        try:
+            path.rename(target)
+        except OSError as wrong:
+            os.close(descriptor)
+            self._tell(name, wrong)
+            return None
+        return Taken(target, _short(name), at, descriptor)
+
+    def take_up(self, name: str) -> Taken | None:
+        """A file that was left in `.taking`; None when another process works on it."""
+        path = self.folder / _UNDER_WAY / name
+        micros, _, rest = name.partition("-")
+        if not rest or not micros.isdecimal() or len(micros) != 16:
+            return None  # none of ours
+        try:
+            descriptor = _locked(path)
+        except OSError as wrong:
+            self._tell(name, wrong)
+            return None
+        return None if descriptor is None else Taken(path, rest, _EPOCH + int(micros) * _TICK, descriptor)
+
+    def finish(self, taken: Taken, where: str, ack: bytes) -> None:
+        """Move a file to `done` or `refused` with its `.ack`, whatever an earlier try left there. Raises: OSError."""
+        beside = taken.path.with_name(taken.path.name + ".ack")
+        _write(beside, ack)
+        place = _placed(taken.path, [self.folder / where / name for name in (taken.name, taken.path.name)])
+        beside.replace(place.with_name(place.name + ".ack"))
+        taken.path.unlink(missing_ok=True)
+
+    def _entries(self, folder: Path) -> list["os.DirEntry[str]"]:
+        with os.scandir(folder) as entries:
+            return list(islice(entries, _LISTED_MAX))
+
+    def _refuse(self, path: Path) -> None:
+        """A link, pipe or device: moved as it is, never opened."""
+        place = self.folder / "refused" / f"{time.time_ns() // 1000:016d}-{_short(path.name)}"
+        path.rename(place)
+        row = ERRORS["FILE_NOT_PLAIN"]
+        _write(place.with_name(place.name + ".ack"), orjson.dumps({"code": row.code, "text": row.en, "text_vi": row.vi}))
+        telemetry.fault("folder", row.code, self.sender.name)
+
+    def _tell(self, name: str, wrong: OSError) -> None:
+        """Once for each file: names may hold a patient's, so only the sender is told of."""
+        mark = (name, self._seen[name][0][0] if name in self._seen else 0)
+        if not isinstance(wrong, FileNotFoundError) and mark not in self._told:
+            self._told.add(mark)
+            telemetry.fault("folder", _code(wrong), self.sender.name)
+
+
+class DropFolder:
+    """Watches the folders of all senders. One for each process; several processes may share the folders."""
+
+    def __init__(self, settings: Settings, gate: Gate, credentials: Credentials, quotas: Quotas) -> None:
+        self._settings, self._gate, self._credentials, self._quotas = settings, gate, credentials, quotas
+        self._known: set[str] = set()
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Watch. Raises: HubError(SETTING_WRONG) when there is no such folder."""
+        root = self._settings.drop_dir
+        if root is None or not await asyncio.to_thread(root.is_dir):
+            raise HubError("SETTING_WRONG", "HIE_DROP_DIR is no folder")
+        self._tasks.append(asyncio.get_running_loop().create_task(self._watch()))
+
+    async def stop(self, limit_s: float) -> None:
+        """Finish the files under way within the limit; what is left is taken up at the next start."""
+        self._stopping.set()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=limit_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        """Tend each folder that there is, in a task of its own: a sender with much to take holds up no other."""
+        while not self._stopping.is_set():
+            try:
+                for inbox in await asyncio.to_thread(self._find):
+                    self._tasks.append(asyncio.get_running_loop().create_task(self._tend(inbox)))
+            except OSError as wrong:
+                telemetry.fault("folder", _code(wrong), "HIE_DROP_DIR")
+            await self._pause()
+
+    async def _tend(self, inbox: Inbox) -> None:
+        while not self._stopping.is_set():
+            await self._serve(inbox)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), min(1.0, self._settings.drop_settle_s / 2))
+
+    def _find(self) -> list[Inbox]:
+        """The folders that nobody tends yet. One that is named after no credential is told of once and left alone."""
+        root = self._settings.drop_dir
+        assert root is not None
+        local = self._credentials.of_name("local") is not None
+        names = [path.name for path in root.iterdir() if not path.name.startswith(".") and path.is_dir()]
+        found = []
+        for name in [""] if local else names:
+            if name in self._known:
+                continue
+            self._known.add(name)
+            sender = self._credentials.of_name(name or "local")
+            if sender is None:
+                telemetry.fault("folder", "CREDENTIAL_WRONG", "HIE_DROP_DIR")
+            else:
+                found.append(Inbox(root / name, sender, self._settings.drop_settle_s))
+        return found
+
+    async def _serve(self, inbox: Inbox) -> None:
+        """Some files of one sender, one after the other, so that their order is kept."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < inbox.not_before:
+            return
+        try:
+            left, new = await asyncio.to_thread(inbox.look, loop.time())
+            for taken_before, name in islice([*((True, name) for name in left), *((False, name) for name in new)], _ROUND_MAX):
+                quota = self._quotas.of(inbox.sender, loop.time())
+                if self._stopping.is_set() or (quota is not None and quota.wait_s(loop.time())):
+                    return
+                at = self._gate.clock()
+                taken = (
+                    await asyncio.to_thread(inbox.take_up, name)
+                    if taken_before
+                    else await asyncio.to_thread(inbox.take, name, at)
+                )
+                if taken is not None:
+                    try:
+                        await self._handle(inbox, taken)
+                    finally:
+                        taken.release()
+        except HubError as stop:
+            inbox.not_before = loop.time() + _AGAIN_S
+            telemetry.fault("folder", stop.code, inbox.sender.name)
+        except OSError as wrong:
+            inbox.not_before = loop.time() + _AGAIN_S
+            telemetry.fault("folder", _code(wrong), inbox.sender.name)
+        except Exception as fault:  # ours to mend; its text may hold a value of a message
+            inbox.not_before = loop.time() + _AGAIN_S
+            telemetry.fault("folder", "TRANSLATION_FAILED", type(fault).__name__)
+
+    async def _handle(self, inbox: Inbox, taken: Taken) -> None:
+        """One file, to its end. Raises: HubError when the brokers do not hold all of it, OSError from the disk."""
+        raw, size = await asyncio.to_thread(taken.read, self._settings.message_bytes_max)
+        header, done = await self._accept(Received(raw, taken.at, "folder", *_who(inbox.sender)), size)
+        if (quota := self._quotas.of(inbox.sender, asyncio.get_running_loop().time())) is not None:
+            quota.take(size, len(done))
+        where = "done" if all(translation.verdict == "translated" for translation in done) else "refused"
+        await asyncio.to_thread(inbox.finish, taken, where, _ack(header, done, taken.at))
+
+    async def _accept(self, received: Received, size: int) -> tuple[str, list[Translation]]:
+        most = self._settings.message_bytes_max
+        if size > most:
+            kept = received.raw[:_KEPT_BYTES]
+            junk = Junk(kept, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
+            return "", [await self._gate.accept_unframed(unframed(received, junk))]
+        found = await self._gate.cut(received.raw)
+        if found is None:
+            return "", [await self._gate.accept(received)]
+        if len(found.parts) > self._settings.batch_max:
+            return "", [await self._gate.accept_unframed(too_many(received, self._settings.batch_max))]
+        ticks = _ticks(received.received_at)
+        done = await self._gate.accept_each(parts(received, found, lambda: next(ticks)), self._settings.pipeline_max)
+        held = [translation for translation in done if translation is not None]
+        if len(held) < len(done):
+            raise HubError("BROKER_UNAVAILABLE", "message-received.v1")
+        return found.header, held
+
+
+def _who(sender: Credential) -> tuple[str, frozenset[str] | None, bool]:
+    return sender.name, sender.facilities, sender.test
+
+
+def _ticks(at: datetime) -> Iterator[datetime]:
+    """Times of the messages of one file: the same whenever it is taken up again."""
+    while True:
+        yield at
+        at += _TICK
+
+
+def _ack(header: str, done: list[Translation], at: datetime) -> bytes:
+    """HL7 acknowledgements, else what HTTP would answer as JSON."""
+    acks = [translation.ack for translation in done if translation.ack]
+    if acks and all(translation.message["format"] == "hl7" for translation in done):
+        return answered(header, acks, at)
+    views = [answer_view(translation) for translation in done]
+    return orjson.dumps(views[0] if len(views) == 1 else {"items": views})
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor of the file, with its lock; None when another has the lock, or took the file. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.lstat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _placed(path: Path, places: list[Path]) -> Path:
+    """Where the file stands now too: the first place that is free. A link fails where a rename would overwrite."""
+    for place in places:
+        try:
+            place.hardlink_to(path)
+        except FileExistsError:
+            if not place.samefile(path):
+                continue
+        except OSError as refused:
+            if refused.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+                raise
+            if place.exists():  # no links here, or the file belongs to another
+                continue
+            path.rename(place)
+        return place
+    raise FileExistsError(errno.EEXIST, "both names are taken")
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _short(name: str) -> str:
+    whole = os.fsencode(name)
+    return name if len(whole) <= _NAME_BYTES_MAX else hashlib.blake2b(whole, digest_size=16).hexdigest()
+
+
+def _code(wrong: OSError) -> str:
+    return "DISK_FULL" if wrong.errno in (errno.ENOSPC, errno.EDQUOT) else "FOLDER_UNUSABLE"

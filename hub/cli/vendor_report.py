@@ -1,0 +1,189 @@
+"""The reports of `hie vendor` on a terminal of 80 columns."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+from rich.console import Console
+
+from adapters.dialects.conformance import GRADES, Finding, Report
+from adapters.inbound.goldens import Change
+
+_COLOURS = {"A": "green", "B": "green", "C": "yellow", "D": "red", "E": "red"}
+_SHOWN = 12  # findings and fields; --html and --json have all
+
+
+def show_report(out: Console, found: Report, html: Path | None) -> None:
+    """The conformance report, what to do first."""
+    colour = _COLOURS[found.grade]
+    out.print(f"[bold white on {colour}] {found.grade} [/]  [bold]{found.dialect}[/] [dim]{found.version}[/]")
+    en, vi = GRADES[found.grade]
+    _line(out, f"{en[0].upper()}{en[1:]}.", 5)
+    _line(out, f"{vi[0].upper()}{vi[1:]}.", 5, "dim")
+    read, sent = found.understood
+    verdicts = " · ".join(f"{verdict} {count}" for verdict, count in found.verdicts.items())
+    share = f"; {100 * read // sent} % of {sent} values are read" if sent else ""
+    out.print(f"\n{found.samples} samples: {verdicts}{share}")
+    for label, counts in (("types", found.types), ("versions", found.versions), ("charsets", found.charsets)):
+        _line(out, f"{label}: {_counts(counts)}", 2, "dim")
+    _line(out, f"MSH-3 · MSH-4: {_counts(found.senders)}", 2, "dim")
+    told = [one for one in found.findings if one.severity != "I"]
+    _findings(out, "Wrong / Sai", [one for one in told if not one.missing])
+    _findings(out, "Missing / Thiếu", [one for one in told if one.missing])
+    noted = [one for one in found.findings if one.severity == "I"]
+    if noted:
+        out.print("\n[bold]Noted only / Chỉ ghi nhận[/]")
+        _line(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in noted), 2)
+    _ignored(out, found)
+    _events(out, found)
+    _refused(out, found)
+    if html is not None:
+        out.print(f"\nThe whole report: {html}")
+    else:
+        out.print("\n[dim]Every field with what its values look like: --html report.html, or --json[/]")
+
+
+def _line(out: Console, text: str, indent: int, style: str = "") -> None:
+    """Wrapped at the width of the terminal, and further lines indented as the first."""
+    room = " " * indent
+    wrapped = fill(
+        text, out.width - 1, initial_indent=room, subsequent_indent=room, break_long_words=False, break_on_hyphens=False
+    )
+    out.print(wrapped, style=style, markup=False)
+
+
+def _counts(counts: dict[str, int]) -> str:
+    shown = [f"{name} × {count}" for name, count in list(counts.items())[:_SHOWN]]
+    return ", ".join(shown) + (f", … {len(counts)} in all" if len(counts) > _SHOWN else "")
+
+
+def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
+    out.print(f"\n[bold]{title}[/]" + ("" if findings else "  nothing / không có"))
+    for one in findings[:_SHOWN]:
+        colour = "red" if one.severity == "E" else "yellow"
+        looks = f", looks like {one.shape}" if one.shape else ""
+        out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}")
+        _line(out, f"first in {one.first}{looks}", 4, "dim")
+        _line(out, one.en, 4)
+        if one.do_en:
+            _line(out, f"→ {one.do_en}", 4)
+        _line(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
+    if len(findings) > _SHOWN:
+        out.print(f"  … and {len(findings) - _SHOWN} more", style="dim")
+
+
+def _ignored(out: Console, found: Report) -> None:
+    rows = [row for row in found.fields if row.status == "ignored"]
+    out.print(
+        "\n[bold]Ignored: sent, and read by nothing / Gửi nhưng không được đọc[/]" + ("" if rows else "  nothing / không có")
+    )
+    for row in rows[:_SHOWN]:
+        looks = row.shapes[0][0] if row.shapes else ""
+        _line(out, f"{row.place:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
+    if len(rows) > _SHOWN:
+        _line(out, "… " + ", ".join(row.place for row in rows[_SHOWN:]), 2, "dim")
+
+
+def _events(out: Console, found: Report) -> None:
+    common = found.never_anywhere
+    for row in found.events:
+        out.print(f"\n[bold]{row.record}[/] × {row.count}: {len(row.filled)} fields filled; never filled / luôn trống:")
+        _never(out, {name: places for name, places in row.never.items() if name not in common})
+    if common:
+        out.print("\n[bold]In none of these events[/] / Trong mọi sự kiện trên đều trống:")
+        _never(out, common)
+
+
+def _never(out: Console, never: dict[str, tuple[str, ...]]) -> None:
+    ruled = [f"{name} ({', '.join(places)})" for name, places in never.items() if places]
+    others = [name for name, places in never.items() if not places]
+    if ruled:
+        _line(out, "; ".join(ruled), 2)
+    if others:
+        _line(out, f"without a rule: {_some(others)}", 2, "dim")
+    if not never:
+        _line(out, "–", 2)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:40]) + (f", … {len(names)} in all" if len(names) > 40 else "")
+
+
+def _refused(out: Console, found: Report) -> None:
+    if found.refused:
+        out.print("\n[bold]Not translated / Không dịch được[/]")
+    for name, kind, codes, expected in found.refused[: 2 * _SHOWN]:
+        mark = "[dim]as expected[/]" if expected else "[red]unexpected[/]"
+        out.print(f"  {mark}  {name}  {kind}  {', '.join(codes)}")
+    if len(found.refused) > 2 * _SHOWN:
+        out.print(f"  … and {len(found.refused) - 2 * _SHOWN} more", style="dim")
+    if found.unexpected:
+        _line(out, "A sample that is right to be refused: `hie vendor accept` writes that down as expected.", 2, "dim")
+
+
+# --- accept -----------------------------------------------------------------------------------------------------------
+
+
+def show_changes(out: Console, name: str, found: Sequence[Change], total: int) -> None:
+    """What would be expected from now on, and of it what was expected otherwise."""
+    for one in found:
+        if one.is_new:
+            new = one.new
+            events = ", ".join(event["record"].removeprefix("hie.") for event in new["events"]) or "no event"
+            errors = f"; {_some([error[0] for error in new['errors']])}" if new["errors"] else ""
+            out.print(f"[green]new[/]      {one.path.stem}: {new['ack'] or 'no answer'}, {events}{errors}")
+        elif one.lost:
+            out.print(f"[yellow]changed[/]  {one.path.stem}")
+        else:
+            out.print(f"[green]more[/]     {one.path.stem}")
+        if not one.is_new:
+            _differences(out, one)
+        strangers = one.dialects - {name}
+        if strangers:
+            _line(
+                out, f"read by {', '.join(sorted(strangers))}.toml: name its facility in [facility] or the directory", 9, "yellow"
+            )
+    unsaid = [one.path.stem for one in found if not one.new["about"]]
+    if unsaid:
+        _line(out, f"Say in one sentence what each shows, `about` in the .json of: {', '.join(unsaid)}", 0)
+    same = total - len(found)
+    counts = [
+        sum(one.is_new for one in found),
+        sum(not one.is_new and not one.lost for one in found),
+        sum(bool(one.lost) for one in found),
+    ]
+    out.print(f"{total} cases: {counts[0]} new, {counts[1]} with more, {counts[2]} changed, {same} as expected")
+
+
+def _differences(out: Console, one: Change) -> None:
+    came = [place for place in one.differs if place not in one.lost]
+    for mark, places in (("~", one.lost), ("+", came)):
+        for place in places[:_SHOWN]:
+            _line(out, f"{mark} {place}", 9)
+        if len(places) > _SHOWN:
+            _line(out, f"{mark} … {len(places)} in all", 9, "dim")
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def show_begun(out: Console, name: str, profile: Path, samples: Path, *, learned: bool) -> None:
+    """What was written, and the way from here."""
+    out.print(f"[green]written[/]  {profile}\n[green]made[/]     {samples}{os.sep}\n\nNext:")
+    steps = (
+        (
+            "Read the file: each row has its evidence; complete or delete those with #."
+            if learned
+            else "Say in the file what differs."
+        ),
+        f"Put samples into the folder, without real patients: one .hl7 or .xml a habit, some that must be refused.\n"
+        f"hie vendor check {name} --html report.html",
+        "Name the facility: an alias under [facility] (MSH-3, MSH-4, its code), or a row in the directory.",
+        f"hie vendor accept {name}\nwrites a .json beside each sample; say in its `about` what it shows.",
+    )
+    for number, step in enumerate(steps, 1):
+        first, *more = step.split("\n")
+        out.print(f"{number}. {first}", markup=False)
+        for line in more:
+            _line(out, line, 3)

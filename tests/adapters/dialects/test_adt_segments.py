@@ -1,0 +1,61 @@
+"""An encounter with everything in it survives the way out in each of its messages."""
+
+from typing import Any
+
+import pytest
+
+from adapters.formats.structure import check
+from hub.contract.events import Event
+from tests.adapters.dialects.goldens import FOLDER, translated
+from tests.adapters.dialects.test_render import carried, read_again, rendered, stamped
+
+[(_, EVERYTHING)] = translated(FOLDER / "_standard" / "adt-a01-everything.hl7").events
+ADMITTED = {"ngay_vao_noi_tru": "202611231000", "ly_do_vnt": "Sốt"}
+WHOLE = ("OPENED", "UPDATED", "CLOSED", "PLANNED", "CLASS_CHANGED", "REOPENED")  # their structures have all the segments
+
+
+def whole(action: str, **more: Any) -> Event:
+    content = {name: value for name, value in EVERYTHING.items() if name != "meta"} | {"action": action} | more
+    if "ly_do_vnt" in more:
+        del content["ly_do_vv"]
+    return stamped("hie.Encounter", content)
+
+
+@pytest.mark.parametrize("action", [*WHOLE, "TRANSFERRED", "TRANSFER_CANCELLED", "CANCELLED"])
+def test_everything_is_read_again(action: str) -> None:
+    event = whole(action, department_before="K00")
+    message = rendered("hie.Encounter", event)
+    [(_, read)] = read_again(message).events
+    assert carried(read) == carried(event)
+    codes = {problem.code for problem in check(message)}
+    assert ("SEGMENT_UNEXPECTED" in codes) == (action not in WHOLE)
+    assert "SEGMENT_MISSING" not in codes
+
+
+def test_an_admission_is_read_again() -> None:
+    event = whole("CLASS_CHANGED", **ADMITTED)
+    [(_, read)] = read_again(rendered("hie.Encounter", event)).events
+    assert carried(read) == carried(event)
+
+
+@pytest.mark.parametrize("visits", [[], ["1"], ["1", "2"], ["1", "2", "3"]])
+def test_any_number_of_merged_visits_is_read_again(visits: list[str]) -> None:
+    number = {"value": "BN2", "normalised": "BN2", "type": "MRN", "issuer": "VN-CSKCB-01021"}
+    content: Event = {"action": "MERGED", "ma_cskcb": "01021", "number": "BN1", "merged": [number], "ma_lk": "LK1"}
+    content["person"] = {"identifiers": [number | {"value": "BN1", "normalised": "BN1"}]}
+    event = stamped("hie.Registration", content | ({"merged_visits": visits} if visits else {}))
+    [(_, read)] = read_again(rendered("hie.Registration", event)).events
+    assert carried(read) == carried(event)
+
+
+def test_an_identifier_of_a_kind_without_a_name_is_not_guessed_on_the_way_back() -> None:
+    numbers = [
+        {"value": "BN1", "normalised": "BN1", "type": "MRN", "issuer": "VN-CSKCB-01021"},
+        {"value": "X1", "normalised": "X1"},
+    ]
+    event = stamped(
+        "hie.Registration", {"action": "UPDATED", "ma_cskcb": "01021", "number": "BN1", "person": {"identifiers": numbers}}
+    )
+    mapped = read_again(rendered("hie.Registration", event))
+    assert carried(mapped.events[0][1]) == carried(event)
+    assert mapped.problems == []

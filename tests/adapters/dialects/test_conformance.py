@@ -1,0 +1,250 @@
+"""The conformance report: what is read is seen, grades follow their rule, and no value of a patient gets out."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from lxml import html
+
+from adapters.dialects import conformance
+from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
+from adapters.dialects.conformance_page import page
+from adapters.dialects.paths import read_place
+from adapters.dialects.profile import Dialect, compile_text, load_dialect
+from adapters.dialects.remedies import REMEDIES
+from adapters.dialects.shapes import is_code, shape, shown_code
+from adapters.formats.charset import decode
+from adapters.formats.hl7v2 import parse
+from adapters.inbound.received import Received
+from adapters.inbound.translate import split, translate
+from hub.contract.errors import ERRORS
+from hub.contract.events import Keyring, to_json
+from tests.adapters.dialects.goldens import DEMO, FOLDER, cases
+from tests.adapters.formats.samples import CORPUS, NO_CORPUS, corpus
+
+STANDARD = load_dialect("_standard")
+HEAD = "MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||%s|C-1|P|2.5.1\r"
+VISIT = (
+    "EVN|A04|20261123080000\rPID|1||777^^^01021^MR||Lê^Hoa||19900102|F|||12 Phố Huế|||NOBODY-READS\r"
+    "PV1|1|O|K01||||||||||||||||01021.1\r"
+)
+
+
+def sample(raw: bytes, dialect: Dialect = STANDARD, *, name: str = "a.hl7", expected: bool = False) -> Sample:
+    done = translate(Received(raw, datetime(2026, 11, 23, 1, 5, tzinfo=UTC), "folder"), Keyring(b"secret"), dialect)
+    note = done.message
+    is_hl7 = note["format"] == "hl7" and done.verdict != "quarantined"
+    message = parse(decode(raw, dialect.charset).text) if is_hl7 else None
+    return Sample(
+        name, note.get("message_type", ""), message, note["facility"], note.get("charset", ""), done.verdict,
+        done.problems, done.events, expected,
+    )  # fmt: skip
+
+
+def visit(body: str = VISIT, kind: str = "ADT^A04^ADT_A01", **more: object) -> Sample:
+    return sample((HEAD % kind + body).encode(), **more)  # type: ignore[arg-type]
+
+
+def of(folder: str) -> tuple[list[Sample], Report]:
+    dialect = load_dialect(folder)
+    samples = [sample(path.read_bytes(), dialect, name=path.name) for path in cases(FOLDER / folder)]
+    return samples, report(samples, dialect)
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_read_is_what_mapping_looks_at() -> None:
+    row = {one.place: one for one in report([visit()], STANDARD).fields}
+    assert row["PID-5"].status == "understood"
+    assert row["PID-5"].read == ("ADT^A04",)
+    assert row["PID-14"].status == "ignored"
+    assert row["PID-14"].ignored == ("ADT^A04",)
+    assert row["PID-1"].status == "form", "a set id says nothing beyond the form"
+
+
+def test_the_python_behind_the_rules_counts_as_the_rules_do() -> None:
+    message = parse(HEAD % "ORU^R01^ORU_R01" + "PID|1||7\rOBR|1|5||X\rOBX|1|NM|GLU||5.1||||||F||CHECKS\rNTE|1||text\r")
+    seen = looked_at(message, STANDARD, "ORU^R01")
+    assert {("OBX", 5), ("NTE", 3)} <= seen, "no rule names them"
+    assert ("OBX", 13) not in seen
+    assert ("PV1", 36) not in seen, "a rule of encounters, which this is not"
+
+
+def test_a_later_place_of_a_rule_is_no_ignored_field() -> None:
+    message = parse(HEAD % "ORM^O01" + "PID|1||7\rORC|NW|5\rOBR|1|5||X\r")
+    assert {("ORC", 2), ("OBR", 2)} <= looked_at(message, STANDARD, "ORM^O01"), "OBR-2 would count if ORC-2 were empty"
+
+
+def test_a_field_may_be_read_in_one_type_and_ignored_in_another() -> None:
+    to_36 = "|" * 17 + "1\r"
+    result = f"PID|1||777^^^01021^MR\rPV1|1|O{'|' * 17}{to_36}OBR|1|5||X\rOBX|1|NM|GLU||5.1||||||F\r"
+    closing = f"EVN|A03\rPID|1||777^^^01021^MR\rPV1|1|O{'|' * 17}01021.1{to_36}"
+    found = report([visit(result, "ORU^R01^ORU_R01"), visit(closing, "ADT^A03^ADT_A03")], STANDARD)
+    [row] = [one for one in found.fields if one.place == "PV1-36"]
+    assert (row.status, row.read, row.ignored) == ("understood", ("ADT^A03",), ("ORU^R01",))
+
+
+def test_what_is_missing_names_the_places_that_would_fill_it() -> None:
+    [row] = report([visit()], STANDARD).events
+    assert row.record == "hie.Encounter"
+    assert row.filled["person.ho_ten"] == 1
+    assert row.never["ma_giuong"] == ("PV1-3.3",)
+    assert row.never["person.dien_thoai"] == ("PID-13", "PID-13.12", "PID-13.7")
+    assert not set(row.filled) & set(row.never)
+
+
+def test_what_no_event_fills_is_told_once() -> None:
+    _, found = of("anhduong_lis")
+    assert len(found.events) == 3
+    assert found.never_anywhere["person.dia_chi"] == ("PID-11",)
+
+
+@pytest.mark.parametrize("text", ["PID-8", "PID-11.4", "OBR-32.1.1", "PRD[RP]-7[FI].1", "OBX[VN-DHLS]-5"])
+def test_a_place_is_written_as_it_is_read(text: str) -> None:
+    assert read_place(place_text(read_place(text))) == read_place(text)
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+
+def test_problems_at_one_place_are_one_finding_with_its_remedy() -> None:
+    wrong = VISIT.replace("19900102", "02/01/1990")
+    found = report([visit(wrong, name="a"), visit(wrong, name="b")], STANDARD)
+    [one] = [each for each in found.findings if each.code == "TIME_UNPARSABLE"]
+    assert (one.place, one.count, one.messages, one.first, one.shape) == ("PID-7", 2, 2, "a", "99/99/9999")
+    assert one.en == ERRORS["TIME_UNPARSABLE"].en
+    assert (one.do_en, one.do_vi) == REMEDIES["TIME_UNPARSABLE"]
+    [row] = [each for each in found.fields if each.place == "PID-7"]
+    assert row.status == "wrong"
+
+
+def test_what_only_the_standard_finds_odd_is_told_to_be_no_loss() -> None:
+    mine = compile_text(
+        "mine", 'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = { from = "PID-7", as = "day_first" }\n'
+    )
+    found = report([visit(VISIT.replace("19900102", "02/01/1990"), dialect=mine)], mine)
+    [one] = found.findings
+    assert (found.grade, one.code) == ("B", "TIME_UNPARSABLE")
+    assert one.do_en.startswith("Nothing is lost")
+
+
+def test_every_remedy_belongs_to_an_error() -> None:
+    assert set(REMEDIES) <= set(ERRORS)
+
+
+def refused(**more: object) -> Sample:
+    return visit("EVN|A04\r", **more)
+
+
+@pytest.mark.parametrize(
+    ("samples", "grade"),
+    [
+        ([visit()], "A"),
+        ([visit(VISIT.replace("PV1|1|O", "PV1|1|"))], "B"),
+        ([visit(VISIT.replace("01021.1", ""))], "C"),
+        ([visit(VISIT.replace("19900102", "hôm qua"))], "C"),
+        ([visit(), refused()], "D"),
+        ([visit(), refused(), refused()], "E"),
+        ([visit(), refused(expected=True), refused(expected=True)], "A"),
+        ([], "E"),
+    ],
+    ids=["clean", "form", "key missing", "value lost", "one refused", "most refused", "refused as expected", "none"],
+)
+def test_the_rule_of_grading(samples: Sequence[Sample], grade: str) -> None:
+    found = report(samples, STANDARD)
+    assert found.grade == grade
+    assert found.unexpected == sum(one.refused and not one.expected for one in samples)
+
+
+# --- nothing of a patient ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "looks"),
+    [
+        ("Nguyễn Văn An", "Aaaaaa Aaa Aa"),
+        ("NGUYỄN", "AAAAA…"),
+        ("2026-11-23", "9999-99-99"),
+        ("CS1-0098765", "AA9-9999999"),
+        ("a\tb\x1bc", "a·a·a"),
+        ("x" * 99, "aaaaa……"),
+    ],
+)
+def test_a_shape_keeps_the_form_and_drops_the_value(value: str, looks: str) -> None:
+    assert shape(value) == looks
+
+
+@pytest.mark.parametrize("value", ["001085012345", "DN4010116149000", "19850312", "Lê Hoa", "x" * 30, ""])
+def test_what_may_be_a_person_is_no_code(value: str) -> None:
+    assert not is_code(value)
+
+
+def test_codes_are_shown_of_coded_fields_that_are_not_about_a_person() -> None:
+    assert shown_code("2.5.1", "OBX", 3, "GLU") == "GLU"
+    assert shown_code("2.5.1", "OBX", 5, "GLU") == "", "a result, of any datatype"
+    assert shown_code("2.5.1", "PID", 8, "M") == ""
+    assert shown_code("2.5.1", "DG1", 3, "B20") == ""
+    assert shown_code("2.5.1", "ZIN", 9, "1.3") == ""
+
+
+def private(samples: Sequence[Sample]) -> set[str]:
+    """What a patient would not want to read in a report."""
+    words: set[str] = set()
+    for one in samples:
+        for segment in one.message or ():
+            fields = {"PID": (3, 5, 11, 13), "IN1": (36,), "NTE": (3,), "PV1": (19,)}.get(segment.name, ())
+            words |= {part for number in fields for part in re.split(r"[|^~&\\ ]", segment.field(number)) if len(part) > 5}
+            if segment.name == "OBX" and segment.get(2) in ("TX", "FT"):
+                words.add(segment.field(5))
+    return {word for word in words if word.isdigit() or not word.isascii() or any(map(str.isdigit, word))}
+
+
+@pytest.mark.parametrize("folder", ["_standard", "songhong_his", "anhduong_lis"])
+def test_no_value_of_a_patient_is_in_the_report(folder: str) -> None:
+    samples, found = of(folder)
+    words = {word for word in private(samples) if "CSKCB" not in word} - {"01021", "01004"}
+    assert len(words) >= 3
+    told = page(found, "now") + to_json([found.findings, found.fields, found.events, found.senders]).decode()
+    assert [word for word in words if word in told] == []
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_stands_alone_in_two_languages() -> None:
+    _, found = of("songhong_his")
+    text = page(found, "27/11/2026 08:00")
+    tree = html.fromstring(text)
+    assert tree.xpath("//script | //link | //img | //@src | //@href") == []
+    assert "url(" not in text and "@import" not in text
+    vietnamese, english = (len(tree.find_class(language)) for language in ("vi", "en"))
+    assert vietnamese == english > 50
+
+
+def test_the_page_escapes_what_senders_wrote() -> None:
+    raw = (HEAD % "ADT^A04^ADT_A01" + VISIT).replace("|HIS|", "|<script>x</script>|").encode()
+    assert "<script>" not in page(report([sample(raw, name="<b>.hl7")], STANDARD), "now")
+
+
+def test_messages_of_every_kind_have_a_report() -> None:
+    raws = [raw for path in [*cases(), *cases(DEMO)] for raw in split(path.read_bytes())]
+    found = report([sample(raw) for raw in [*raws, b"", b"MSH|", b"\xff\xfe"]], STANDARD)
+    assert found.samples == len(raws) + 3
+    assert {row.record for row in found.events} >= {"hie.Claim", "hie.Referral", "hie.FollowUp"}
+    assert page(found, "now")
+
+
+@pytest.mark.skipif(not Path(CORPUS).is_dir(), reason=NO_CORPUS)
+def test_messages_written_by_others_have_a_report() -> None:
+    raws = [raw for number, (_, file) in enumerate(corpus()) if number % 11 == 0 for raw in split(file)[:3]]
+    found = report([sample(raw) for raw in raws], STANDARD)
+    assert found.samples == len(raws) > 100
+    assert found.verdicts["translated"] > 50
+    assert page(found, "now")
+
+
+def test_the_sections_of_profiles_are_known_by_their_record() -> None:
+    assert set(conformance._WITH) <= set(conformance.sections())

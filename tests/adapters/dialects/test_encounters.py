@@ -1,0 +1,82 @@
+"""ADT of visits: what follows from PV1, and what only some triggers tell. The golden messages show the rest."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from adapters.dialects.encounters import ENCOUNTER_ACTIONS
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapping import SUPPORTED, map_message
+from adapters.dialects.profile import load_dialect
+from adapters.formats.hl7v2 import parse
+from hub.contract.events import Event, Keyring, Origin
+
+ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
+PID = "PID|1||BN1^^^^MR||Lê^Bình"
+
+
+def read(trigger: str, *rows: str, facility: str = "01021") -> Mapped:
+    text = "\r".join([f"MSH|^~\\&|H|01021|H|HUB|20261123080500||ADT^{trigger}|1|P|2.5.1", *rows])
+    return map_message(parse(text), load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), facility))
+
+
+def encounter(trigger: str, *rows: str, facility: str = "01021") -> Event:
+    [(record, event)] = read(trigger, *rows, facility=facility).events
+    assert record == "hie.Encounter"
+    return event
+
+
+def stay(came: str, left: str, kind: str = "I") -> str:
+    return f"PV1|1|{kind}|K01" + "|" * 16 + "LK1" + "|" * 25 + f"{came}|{left}"
+
+
+@pytest.mark.parametrize(
+    ("came", "left", "form"),
+    [
+        ("202611230800", "202611231159", "09"),
+        ("202611230800", "202611231200", "03"),
+        ("202611232330", "202611240200", "09"),
+        ("202611230800", "202611250800", "03"),
+        ("202611230800", "202611230700", "03"),
+        ("202611230800", "", "03"),
+        ("202602300800", "202602300900", "03"),
+    ],
+    ids=["under four hours", "four hours", "over midnight", "two days", "left before", "still there", "no such day"],
+)
+def test_an_inpatient_stay_under_four_hours_has_a_form_of_its_own(came: str, left: str, form: str) -> None:
+    assert encounter("A03", PID, stay(came, left))["ma_loai_kcb"] == form
+
+
+def test_only_an_ended_stay_is_known_to_be_short() -> None:
+    assert encounter("A08", PID, stay("202611230800", "202611230900"))["ma_loai_kcb"] == "03"
+
+
+def test_an_inpatient_of_a_commune_station_stays_there() -> None:
+    assert encounter("A01", PID, stay("202611230800", ""), facility="01731")["ma_loai_kcb"] == "06"
+    assert encounter("A04", PID, stay("202611230800", "", "O"), facility="01731")["ma_loai_kcb"] == "01"
+
+
+def test_what_the_sender_states_counts_before_what_follows() -> None:
+    event = encounter("A03", PID, stay("202611230800", "202611230900"), "ZCL|||02||1")
+    assert (event["ma_loai_kcb"], event["ket_qua_dtri"]) == ("02", "1")
+
+
+@pytest.mark.parametrize("trigger", sorted(set(ENCOUNTER_ACTIONS) - {"A06"}))
+def test_time_and_reason_of_admission_are_told_by_a06_alone(trigger: str) -> None:
+    event = encounter(trigger, "EVN||20261123080000", PID, "PV1|1|I|K01" + "|" * 16 + "LK1", "PV2|||^Sốt")
+    assert (event["action"], event["ly_do_vv"]) == (ENCOUNTER_ACTIONS[trigger], "Sốt")
+    assert "ngay_vao_noi_tru" not in event
+    assert "ly_do_vnt" not in event
+
+
+def test_a_swap_of_beds_tells_when_of_both() -> None:
+    both = read("A17", "EVN||20261123080000", PID, "PV1|1|I|A" + "|" * 16 + "1", "PID|2||BN2^^^^MR", "PV1|1|I|B" + "|" * 16 + "2")
+    assert [event["meta"]["occurred_at"] for _, event in both.events] == ["2026-11-23T08:00:00+07:00"] * 2
+    assert [event["person"]["identifiers"][0]["value"] for _, event in both.events] == ["BN1", "BN2"]
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in SUPPORTED if kind.startswith("ADT")))
+def test_nobody_at_all_is_refused_by_name(kind: str) -> None:
+    mapped = read(kind.partition("^")[2], "EVN||20261123080000")
+    assert not mapped.events
+    assert [(problem.code, problem.path) for problem in mapped.problems] == [("NOTHING_REPRESENTABLE", "PID")]

@@ -1,0 +1,252 @@
+"""A profile learned from messages: it loads whatever was seen, finds the habits of a vendor, and shows no patient."""
+
+import re
+import tomllib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.dialects.evidence import gather
+from adapters.dialects.learn import learn, skeleton
+from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
+from adapters.dialects.render import as_hl7
+from adapters.formats.charset import encode
+from adapters.inbound.goldens import KEYRING, RECEIVED_AT, flat
+from adapters.inbound.received import Received
+from adapters.inbound.translate import translate
+from hub import simulate
+from hub.contract.errors import HubError
+from hub.contract.events import Event
+from tests.adapters.dialects.goldens import FOLDER, cases, translated
+from tests.adapters.formats.samples import CORPUS, NO_CORPUS, corpus
+
+HEAD = "MSH|^~\\&|%s|%s|HUB|HUB|20261123080000||%s|C-%d|P|2.5.1\r"
+
+
+def learned(raws: Iterable[bytes], name: str = "mine") -> tuple[Dialect, dict[str, Any], str]:
+    """The dialect that is learned, what its file says, and its text."""
+    text = learn(gather(raws), name)
+    return compile_text(name, text), tomllib.loads(text), text
+
+
+def events(raw: bytes, dialect: Dialect) -> list[tuple[str, Event]]:
+    return list(translate(Received(raw, RECEIVED_AT, "mllp"), KEYRING, dialect).events)
+
+
+def differences(raws: Iterable[bytes], one: Dialect, other: Dialect) -> set[str]:
+    """Fields, without numbers of rows, in which two dialects read other things out of the same messages."""
+    found = set()
+    for raw in raws:
+        first, second = events(raw, one), events(raw, other)
+        assert [record for record, _ in first] == [record for record, _ in second]
+        for (_, a), (_, b) in zip(first, second, strict=True):
+            left, right = flat({**a, "meta": {}}), flat({**b, "meta": {}})
+            found |= {re.sub(r"\[\d+\]", "", place) for place in {**left, **right} if left.get(place) != right.get(place)}
+    return found
+
+
+# --- what a dialect of the hub writes or reads --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["songhong_his", "anhduong_lis"])
+def test_what_a_dialect_is_written_in_is_learned_so_that_it_reads_the_same(name: str) -> None:
+    dialect = load_dialect(name)
+    raws = [
+        as_hl7(record, event, dialect, now=datetime(2026, 11, 23, tzinfo=UTC), control_id="C-1", receiving_facility="")
+        for path in cases(FOLDER / name)
+        for record, event in translated(path).events
+    ]
+    mine, stated, _ = learned(raws)
+    assert stated.get("send", {}) == {
+        key: value
+        for key, value in dialect.send.model_dump().items()
+        if value != load_dialect("_standard").send.model_dump()[key]
+    }
+    assert mine.charset == dialect.charset
+    known = {  # what a person has to say: doctors by login, and what local tests are called
+        "songhong_his": {"ma_bac_si"},
+        "anhduong_lis": {"observations.code.alt_code", "observations.code.alt_system"},
+    }
+    assert differences(raws, dialect, mine) <= known[name]
+
+
+def test_the_habits_of_the_hospital_are_learned_from_its_own_messages() -> None:
+    raws = [path.read_bytes() for path in cases(FOLDER / "songhong_his")]
+    mine, stated, text = learned(raws)
+    assert stated["identifiers"] == {"untyped": True, "number_prefixes": ["CS1-", "CS2-"]}
+    assert stated["person"]["ho_ten"] == {"from": "PID-5", "as": "full_name_without_age"}
+    assert differences(raws, load_dialect("songhong_his"), mine) == {"ma_bac_si", "xml14.ma_bac_si"}, (
+        "logins: nobody can know the licences"
+    )
+    assert "read by songhong_his.toml" in text
+
+
+def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:
+    raws = [path.read_bytes() for path in cases(FOLDER / "anhduong_lis")]
+    mine, stated, text = learned(raws)
+    assert (mine.charset, stated["send"]["terminator"], stated["send"]["version"]) == ("tcvn3", "lf", "2.3.1")
+    assert stated["tests"] == {}
+    assert re.search(r'^# GLU = \{ code = "", system = "LN" \} # × 2, Glucose, mmol/L$', text, re.MULTILINE)
+
+
+# --- a vendor of our own making -----------------------------------------------------------------------------------------
+
+
+def as_vendor(raw: bytes) -> bytes:
+    """A message of the hub's own form as another system would write it: MSH names the branch, sex in words, no types."""
+    text = raw.decode().replace("|SIM|01731|", "|MINHTAM|PK1|")
+    text = re.sub(r"\|([MF])\r", lambda found: f"|{'NAM' if found[1] == 'M' else 'NU'}\r", text)
+    text = re.sub(r"BN(\d+)\^\^\^VN-CSKCB-01004\^MR~(\d+)\^\^\^BCA\^NI", r"PK1-\1^^^VN-CSKCB-01731^BN~\2^^^BCA^CD", text)
+    return encode(text.replace("UNICODE UTF-8", "").replace("\r", "\n"), "tcvn3", exact=False)
+
+
+def test_a_vendors_habits_become_rows_and_its_events_the_same() -> None:
+    plain = list(simulate.referrals(3, 40))
+    raws = [as_vendor(raw) for raw in plain]
+    mine, stated, text = learned(raws)
+    assert stated["charset"] == "tcvn3"
+    assert stated["facility"]["aliases"] == [{"application": "MINHTAM", "name": "PK1", "code": "01731"}]
+    assert stated["codes"]["sex"] == {"NAM": "1", "NU": "2"}
+    assert stated["identifiers"]["types"] == {"CD": "SDDCN"}
+    assert '# BN = "MRN" # 40 numbers' in text, "a number of any shape may be anything: a person has to say"
+    mine = compile_text("mine", text.replace('# BN = "MRN"', 'BN = "MRN"'))
+    for ours, theirs in zip(plain, raws, strict=True):
+        [(_, expected)], [(_, event)] = events(ours, load_dialect("_standard")), events(theirs, mine)
+        assert (event["slip"], event["ma_cskcb"]) == (expected["slip"], "01731")
+        assert event["person"]["gioi_tinh"] == expected["person"]["gioi_tinh"]
+        types = [[each["type"] for each in one["person"]["identifiers"]] for one in (event, expected)]
+        assert types[0] == types[1]
+
+
+def test_no_value_of_a_patient_is_in_a_proposal() -> None:
+    raws = [as_vendor(raw) for raw in simulate.referrals(3, 40)] + list(simulate.results(3, 20))
+    _, _, text = learned(raws)
+    for message in gather(raws).messages:
+        for pid in message.segments("PID"):
+            for part in re.split(r"[|^~&]", "|".join([*pid.fields[3:4], *pid.fields[7:8]])):
+                assert len(part) < 6 or "CSKCB" in part or part not in text
+            assert " ".join(filter(None, (pid.get(5), pid.get(5, 3), pid.get(5, 2)))) not in text
+            assert pid.get(5) + "^" not in text
+
+
+def test_codes_that_are_the_official_ones_stand_and_others_are_asked_for() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|{sex}\r").encode()
+        for number, sex in enumerate(["1", "2", "1", "2", "Nữ", "Nam", "X9", "X9"])
+    ]
+    _, stated, text = learned(raws)
+    assert stated["codes"]["sex"] == {"1": "1", "2": "2", "Nữ": "2", "Nam": "1"}
+    assert '# X9 = "?" # × 2' in text
+
+
+def test_a_field_that_holds_names_where_codes_belong_gives_no_codes() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|{name}\r").encode()
+        for number, name in enumerate(["Hoa", "Minh", "Lan", "Tuấn", "Sơn", "Hải"])
+    ]
+    _, stated, text = learned(raws)
+    assert stated["codes"]["sex"] == {}
+    assert "6 of them are too varied for codes: Aaa × 4, Aaaa × 2" in text
+    assert not re.search("Hoa|Minh|Lan|Tuấn", text)
+
+
+def test_a_doctor_whose_name_stands_where_the_code_belongs() -> None:
+    raws = [
+        (
+            HEAD % ("HIS", "01021", "ORM^O01", number) + f"PID|1||7\rORC|NW|{number}1||||||||||Phạm Thị Hòa^bs.hoa\rOBR|1|||X\r"
+        ).encode()
+        for number in range(3)
+    ]
+    mine, stated, _ = learned(raws)
+    assert stated["order"]["ma_bac_si"] == ["ORC-12[LN]", "ORC-12.2", "OBR-16", "PV1-8"]
+    assert events(raws[0], mine)[0][1]["ma_bac_si"] == "bs.hoa"
+
+
+def test_times_that_no_rule_reads_get_the_transform_that_reads_them() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^^MR||A^B||{born}\rPV1|1|O\r").encode()
+        for number, born in enumerate(["02/01/1990", "31/12/2001", "1/2/1985"])
+    ]
+    mine, stated, text = learned(raws)
+    assert stated["person"]["ngay_sinh"] == {"from": "PID-7", "as": "day_first"}
+    assert "3 of 3 are unread: 99/99/9999 × 2, 9/9/9999 × 1" in text
+    assert events(raws[0], mine)[0][1]["person"]["ngay_sinh"] == "199001020000"
+    unknown = [raw.replace(b"/", b"_") for raw in raws]
+    assert "no transform reads them" in learned(unknown)[2]
+
+
+def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
+    card = "|".join(["IN1", "1", "X", "QUYBH", *[""] * 12, "DN40101161490%02d"])
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B\r" + card % number + "\r").encode()
+        for number in range(5)
+    ]
+    mine, stated, _ = learned(raws)
+    assert stated["identifiers"]["cards"][0] == "IN1-16"
+    assert "QUYBH" in stated["identifiers"]["payers"]
+    [(_, event)] = events(raws[0], mine)
+    assert "BHYT_CARD" in [each["type"] for each in event["person"]["identifiers"]]
+
+
+def test_a_key_that_stands_elsewhere_is_suggested_with_its_evidence() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^^MR||A^B\rPV1|1|O|||LK.2026.{number:04d}\r").encode()
+        for number in range(6)
+    ]
+    _, stated, text = learned(raws)
+    assert stated["encounter"] == {}, "a guess at meaning is no row"
+    assert '# ma_lk = "PV1-5" # PV1-19, PID-18 hold nothing; here 6 values, 6 different, 100 % of messages: AA.9999.9999' in text
+
+
+def test_a_segment_of_the_vendors_own_is_described() -> None:
+    raw = (HEAD % ("HIS", "01021", "ADT^A04", 1) + "PID|1||7^^^^MR||A^B\rZBN|1|K01^Khoa Nội\r").encode()
+    _, _, text = learned([raw])
+    assert "# ZBN × 1: ZBN-1 9 (no rule); ZBN-2 A99^Aaaa Aaa (no rule)" in text
+
+
+# --- it loads, whatever was seen ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raws", [[], [b""], [b"\xff\xfe\x00"], [b"MSH|"], [b"MSH|^~\\&\rPID\r"]])
+def test_without_anything_to_learn_it_is_a_profile_all_the_same(raws: list[bytes]) -> None:
+    mine, stated, _ = learned(raws)
+    assert stated["extends"] == "_standard"
+    assert mine.plans == load_dialect("_standard").plans
+
+
+@pytest.mark.parametrize("parent", dialect_names())
+def test_a_skeleton_is_what_it_extends(parent: str) -> None:
+    assert compile_text("mine", skeleton("mine", parent)).plans == load_dialect(parent).plans
+
+
+def test_every_row_of_the_skeleton_loads_once_its_mark_is_away() -> None:
+    text = re.sub(r"^# (?=\[|[\w]+ = )", "", skeleton("mine", "_standard"), flags=re.MULTILINE)
+    mine = compile_text("mine", text)
+    assert (mine.charset, mine.identifiers.untyped, mine.tests["GLU"].code) == ("tcvn3", True, "2345-7")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n|"), max_size=12), min_size=7, max_size=7))
+def test_whatever_a_sender_writes_the_proposal_loads(parts: list[str]) -> None:
+    application, facility, kind, sex, code, name, unit = parts
+    raw = (
+        HEAD % (application, facility, "ORU^R01", 1)
+        + f"PID|1||7^^^X^{kind}||A^B||1990|{sex}\rOBR|1|5||X\rOBX|1|NM|{code}^{name}||5|{unit}\rZ9Z|{name}\r"
+    ).encode()
+    try:
+        learned([raw, raw])
+    except HubError as wrong:
+        pytest.fail(str(wrong))
+
+
+@pytest.mark.skipif(not Path(CORPUS).is_dir(), reason=NO_CORPUS)
+def test_messages_written_by_others_give_a_profile_that_loads() -> None:
+    raws = [raw for number, (_, raw) in enumerate(corpus()) if number % 25 == 0]
+    mine, stated, _ = learned(raws)
+    assert mine.plans["person"]
+    assert stated["extends"] == "_standard"

@@ -1,0 +1,68 @@
+"""What is expected of a sample: how it is made, and what counts as a change that somebody has to look at."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.inbound.goldens import changes, flat, stated, write
+from hub.contract.errors import HubError
+
+VISIT = b"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C-1|P|2.5.1\rPID|1||7^^^^MR||A^B\rPV1|1|O|||||||||||||||||1.1\r"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "visit.hl7").write_bytes(VISIT)
+    return tmp_path
+
+
+def golden(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / "visit.json").read_text("utf-8")))
+
+
+def put(folder: Path, value: dict[str, Any]) -> None:
+    (folder / "visit.json").write_text(json.dumps(value), "utf-8")
+
+
+def test_a_case_without_a_golden_is_new_and_is_as_expected_once_written(folder: Path) -> None:
+    [change] = changes(folder)
+    assert change.is_new
+    assert change.lost == ()
+    write(change)
+    assert golden(folder)["ack"] == "AA"
+    assert changes(folder) == []
+
+
+def test_what_the_case_is_about_is_kept(folder: Path) -> None:
+    put(folder, {"about": "Someone comes."})
+    [change] = changes(folder)
+    assert change.is_new, "a sentence expects nothing"
+    write(change)
+    assert golden(folder)["about"] == "Someone comes."
+
+
+def test_more_is_no_loss_and_other_is(folder: Path) -> None:
+    write(*changes(folder))
+    expected = golden(folder)
+    del expected["events"][0]["patient_class"]
+    put(folder, expected)
+    [more] = changes(folder)
+    assert (more.differs, more.lost) == (("events[0].patient_class",), ())
+    expected["events"][0]["patient_class"] = "I"
+    expected["errors"] = [["FIELD_MISSING", "W", "PV1-3"]]
+    put(folder, expected)
+    [other] = changes(folder)
+    assert set(other.lost) == {"events[0].patient_class", "errors FIELD_MISSING W PV1-3"}
+
+
+def test_ids_that_follow_from_the_rest_are_no_difference_of_their_own() -> None:
+    event = {"meta": {"event_id": "1", "content_hash": "2", "key": "k"}, "ma_lk": ""}
+    assert flat({"events": [event]}) == {"events[0].meta.key": "k", "events[0].ma_lk": ""}
+
+
+def test_a_golden_that_is_no_json_is_named(folder: Path) -> None:
+    (folder / "visit.json").write_text("{", "utf-8")
+    with pytest.raises(HubError, match=r"visit\.json"):
+        stated(folder / "visit.hl7")

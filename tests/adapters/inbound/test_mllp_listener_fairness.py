@@ -1,0 +1,157 @@
+"""Noisy senders beside good ones: the results of the good ones are those they have alone, and nobody waits for a flood to end."""
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+import structlog
+
+from adapters.formats.mllp import encode
+from hub.access.credentials import Credential, Credentials
+from hub.contract import telemetry
+from tests.adapters.inbound.conftest import msa, oru
+from tests.adapters.inbound.offline import listening
+
+GOOD = [[(f"G{link}-{number}", f"O{link}-{number}") for number in range(4)] for link in range(4)]
+NAME = "NGUYỄN^ĂN^THỊ"
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """A log line a refusal, on a console, would be most of what these tests do."""
+    monkeypatch.setattr(
+        telemetry, "_log", structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
+    )
+
+
+def of_good(doors):
+    """What the brokers hold of the good senders: control id, verdict, charset, problems, ids of events."""
+    return sorted(
+        (one["control_id"], one["verdict"], one["charset"], repr(one["problems"]), repr(one["events"]))
+        for one in doors.brokers.messages()
+        if one["control_id"].startswith("G")
+    )
+
+
+async def good(doors, messages):
+    """A lock-step sender: each message after the acknowledgement of the one before."""
+    link, told = await doors.link(), []
+    for control_id, order in messages:
+        told.append(msa((await link.ask(oru(control_id, order=order).replace(b"MAU^AN^THI", NAME.encode()))).decode()))
+    return told
+
+
+async def wrong_charset(doors, stop):
+    link = await doors.link()
+    while not stop.is_set():
+        raw = oru("NOISE1").decode().replace("MAU^AN^THI", NAME).replace("|P|2.5.1\r", "|P|2.5.1||||||UNICODE UTF-8\r")
+        await link.ask(raw.encode("cp1258", "ignore"))
+
+
+async def truncated(doors, stop):
+    while not stop.is_set():
+        link = await doors.link()
+        await link.write(encode(oru("NOISE2"))[:-40])
+        await link.close()
+
+
+async def flooding(doors, stop):
+    link = await doors.link()
+    tiny = encode(b"MSH|^~\\&|x") * 2000 + encode(oru("NOISE3")) * 500 + b"\x0b\x1c\r" * 2000
+
+    async def read():
+        while await link.answer():
+            pass
+
+    reading = asyncio.create_task(read())
+    while not stop.is_set():
+        await link.write(tiny)
+    reading.cancel()
+
+
+async def run_all(folder, *noises):
+    async with listening(folder) as doors:
+        stop = asyncio.Event()
+        noisy = [asyncio.create_task(noise(doors, stop)) for noise in noises]
+        told = await asyncio.gather(*(good(doors, messages) for messages in GOOD))
+        stop.set()
+        for task in noisy:
+            task.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await task
+        return told, of_good(doors)
+
+
+def test_noisy_links_change_nothing_for_the_others(tmp_path):
+    alone = asyncio.run(run_all(tmp_path))
+    beside = asyncio.run(run_all(tmp_path, wrong_charset, truncated, flooding))
+    assert alone == beside
+    assert alone[0] == [[("AA", control_id) for control_id, _ in messages] for messages in GOOD]
+
+
+def test_a_flood_gives_way_after_a_few_messages(tmp_path):
+    async def talk():
+        async with listening(tmp_path) as doors:
+            flood, quiet = await doors.link(), await doors.link()
+            assert msa((await quiet.ask(oru("Q0"))).decode()) == ("AA", "Q0")
+            await flood.write(b"".join(encode(oru(f"F{number}")) for number in range(3000)))
+            await flood.answer()  # it is under way
+            for number in range(1, 6):
+                assert msa((await quiet.ask(oru(f"Q{number}"))).decode()) == ("AA", f"Q{number}")
+            order = [one["control_id"] for one in doors.brokers.messages()]
+            # By order, not by clock: all five came through before the flood was over.
+            assert order.index("Q5") < 3000 and len(order) < 3000
+
+    asyncio.run(talk())
+
+
+def test_a_read_full_of_tiny_frames_is_decoded_bit_by_bit_and_every_frame_is_answered(tmp_path):
+    async def talk():
+        async with listening(tmp_path) as doors:
+            link = await doors.link()
+            await link.write(b"\x0b\x1c\r" * 1500 + encode(oru("AFTER")) + b"\x0bMSH|unfinished")
+            link._writer.write_eof()
+            told = [msa((await link.answer()).decode()) for _ in range(1501)]
+            assert told == [("AR", "")] * 1500 + [("AA", "AFTER")] and await link.answer() == b""
+            assert doors.brokers.messages()[-1]["problems"][0]["code"] == "FRAME_UNFINISHED"
+
+    asyncio.run(talk())
+
+
+def limited(tmp_path, **limits):
+    sender = Credential("limited", None, **limits)
+
+    class Everyone(Credentials):
+        def of_address(self, address):
+            return sender
+
+    return Everyone({}, [], local=True)
+
+
+def test_beyond_its_quota_a_link_is_read_no_further_and_nothing_is_lost(tmp_path):
+    async def talk():
+        async with listening(tmp_path, limited(tmp_path, messages_per_minute=1200)) as doors:
+            for quota in [
+                doors.listener.quotas.of(Credential("limited", None, messages_per_minute=1200), doors.listener.loop.time())
+            ]:
+                quota.take(0, messages=1195)
+            link = await doors.link()
+            ids = [f"L{number}" for number in range(20)]
+            await link.write(b"".join(encode(oru(control_id)) for control_id in ids))
+            assert [msa((await link.answer()).decode())[1] for _ in range(5)] == ids[:5]
+            [behind] = doors.listener._links
+            assert behind._backlog and not behind._reading  # the rest waits, unread and unanswered
+            assert [msa((await link.answer()).decode())[1] for _ in range(15)] == ids[5:]
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("limits", [{"messages_per_minute": 60_000}, {"bytes_per_minute": 600_000_000}])
+def test_within_its_quota_a_sender_notices_nothing(tmp_path, limits):
+    async def talk():
+        async with listening(tmp_path, limited(tmp_path, **limits)) as doors:
+            link = await doors.link()
+            await link.write(encode(oru("W")) * 100)
+            assert [msa((await link.answer()).decode())[1] for _ in range(100)] == ["W"] * 100
+
+    asyncio.run(talk())

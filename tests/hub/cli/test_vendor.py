@@ -1,0 +1,226 @@
+"""`hie vendor`: from nothing to a proven dialect in a folder of one's own, with the exit codes that programs use."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
+from adapters.inbound import translate
+from hub.cli.main import app
+from hub.contract.directory import facilities
+from hub.contract.errors import HubError
+from hub.contract.places import shipped
+
+VISIT = (
+    "MSH|^~\\&|MINHTAM|PK1|HIS|HUB|20261123080000||ADT^A04|MT-1|P|2.4\rEVN|A04|20261123080000\r"
+    "PID|1||777^^^^MR||Lê^Hoa||19900102|NU\rPV1|1|O|K01||||||||||||||||PK1.1\r"
+)
+PROFILE = (
+    'extends = "_standard"\nversion = "1"\nabout = "Invented."\n'
+    '[facility]\naliases = [{ application = "MINHTAM", name = "PK1", code = "01731" }]\n'
+    '[codes.sex]\nNAM = "1"\nNU = "2"\n'
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the user's, empty, that the settings name."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    monkeypatch.setenv("HIE_VENDORS_DIR", str(folder))
+    translate._resolve.cache_clear()
+    yield folder
+    use_vendors(None)
+    translate._resolve.cache_clear()
+
+
+def hie(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["vendor", *map(str, arguments)])
+
+
+def refusal(done: Result) -> HubError:
+    assert isinstance(done.exception, HubError), done.output
+    return done.exception
+
+
+def samples(folder: Path, **messages: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in messages.items():
+        (folder / f"{name}.hl7").write_text(text, "utf-8", newline="")
+    return folder
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_dialect_is_a_file_that_loads_and_a_folder_for_samples(own: Path) -> None:
+    done = hie("new", "minhtam_his")
+    assert done.exit_code == 0
+    assert (own / "minhtam_his").is_dir()
+    assert "hie vendor check minhtam_his" in done.stdout
+    use_vendors(own)
+    assert "minhtam_his" in dialect_names()
+    assert load_dialect("minhtam_his").plans == load_dialect("_standard").plans
+
+
+def test_a_new_dialect_may_begin_with_what_messages_teach(own: Path, tmp_path: Path) -> None:
+    source = samples(tmp_path / "in", a=VISIT)
+    assert hie("new", "minhtam_his", "--from", source).exit_code == 0
+    assert tomllib.loads((own / "minhtam_his.toml").read_text("utf-8"))["codes"]["sex"] == {"NU": "2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["Minh Tam"], "NAME: small letters"),
+        (["../x"], "NAME: small letters"),
+        (["songhong_his"], "there is a dialect songhong_his already"),
+        (["mine", "--extends", "nobody"], "dialect nobody"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(own: Path, arguments: list[str], where: str) -> None:
+    assert where in refusal(hie("new", *arguments)).where
+    assert list(own.iterdir()) == []
+
+
+def test_an_installed_hub_asks_for_a_folder_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HIE_VENDORS_DIR", raising=False)
+    monkeypatch.setattr("hub.cli.vendor.in_checkout", lambda: False)
+    assert "HIE_VENDORS_DIR" in refusal(hie("new", "minhtam_his")).where
+
+
+def test_a_profile_of_ones_own_may_not_hide_one_of_the_hub(own: Path) -> None:
+    (own / "songhong_his.toml").write_text(PROFILE, "utf-8")
+    wrong = refusal(hie("check", "songhong_his"))
+    assert wrong.code == "SETTING_WRONG"
+    assert "songhong_his.toml: the hub has a profile of this name already" in wrong.where
+
+
+def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HIE_VENDORS_DIR", str(tmp_path / "nowhere"))
+    assert "HIE_VENDORS_DIR" in refusal(hie("check", "songhong_his")).where
+
+
+def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = replace(facilities()["01731"], dialect="gone_his")
+    monkeypatch.setattr("hub.cli.running.facilities", lambda: {"01731": row})
+    assert "facilities.csv 01731: no dialect gone_his" in refusal(hie("check", "songhong_his")).where
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dialect_is_checked_over_its_own_samples() -> None:
+    done = hie("check", "songhong_his")
+    assert done.exit_code == 0, "what is refused is expected to be"
+    for part in ("songhong_his", "CARD_IS_PATIENT_NUMBER IN1-36", "hie.Encounter × 6", "as expected", "→"):
+        assert part in done.stdout
+
+
+def test_a_profile_anywhere_reads_samples_anywhere_whoever_sends_them(tmp_path: Path) -> None:
+    profile = tmp_path / "draft.toml"
+    profile.write_text(PROFILE, "utf-8")
+    folder = samples(tmp_path / "in", a=VISIT)
+    page = tmp_path / "report.html"
+    done = hie("check", profile, folder, "--html", page, "--json")
+    assert done.exit_code == 0
+    found = json.loads(done.stdout)
+    assert (found["dialect"], found["grade"], found["samples"]) == ("draft", "A", 1)
+    assert found["read_by"] == {"draft": 1}
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_refusal_that_no_golden_expects_ends_with_1(tmp_path: Path) -> None:
+    folder = samples(tmp_path / "in", a=VISIT, empty=VISIT.split("PID")[0])
+    done = hie("check", "_standard", folder)
+    assert done.exit_code == 1
+    assert "unexpected" in done.stdout
+    (folder / "empty.json").write_text('{"about": "Nobody.", "ack": "AE", "events": [], "errors": []}', "utf-8")
+    assert hie("check", "_standard", folder).exit_code == 0
+
+
+def test_files_that_are_no_samples_are_passed_over(tmp_path: Path) -> None:
+    folder = samples(tmp_path / "in", a=VISIT)
+    for name in ("README.md", "a.json", "draft.toml", ".hidden"):
+        (folder / name).write_text("{}", "utf-8")
+    assert json.loads(hie("check", "_standard", folder, "--json").stdout)["samples"] == 1
+
+
+@pytest.mark.parametrize("arguments", [["_standard", "nowhere"], ["nobody"], ["nowhere.toml", "."]])
+def test_what_is_not_there_is_named(arguments: list[str]) -> None:
+    assert refusal(hie("check", *arguments)).code == "NOT_FOUND"
+
+
+def test_the_report_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    from adapters.dialects.conformance import report
+    from hub.cli.vendor import read_samples
+    from hub.cli.vendor_report import show_report
+
+    dialect = load_dialect("songhong_his")
+    found = report(read_samples(shipped("seeds/messages/songhong_his"), dialect), dialect)
+    show_report(Console(highlight=False, soft_wrap=True, width=80), found, None)
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
+
+
+# --- accept -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_new_is_written_at_once_and_what_changes_needs_a_word(own: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    folder = samples(own / "minhtam_his", a=VISIT)
+    done = hie("accept", "minhtam_his")
+    assert done.exit_code == 0
+    assert "new      a: AA, Encounter" in done.stdout
+    assert "1 new, 0 with more, 0 changed, 0 as expected" in done.stdout
+    written = json.loads((folder / "a.json").read_text("utf-8"))
+    assert written["events"][0]["person"]["gioi_tinh"] == "2"
+
+    written["about"] = "A woman comes."
+    written["events"][0]["person"]["gioi_tinh"] = "1"
+    (folder / "a.json").write_text(json.dumps(written), "utf-8")
+    done = hie("accept", "minhtam_his")
+    assert done.exit_code == 1
+    assert "~ events[0].person.gioi_tinh" in done.stdout
+    assert json.loads((folder / "a.json").read_text("utf-8")) == written, "nothing is written without a word"
+    assert hie("accept", "minhtam_his", "--yes").exit_code == 0
+    written["events"][0]["person"]["gioi_tinh"] = "2"
+    assert json.loads((folder / "a.json").read_text("utf-8")) == written
+    assert "1 as expected" in hie("accept", "minhtam_his").stdout
+
+
+def test_a_sample_that_another_dialect_reads_is_told(own: Path) -> None:
+    (own / "minhtam_his.toml").write_text('extends = "_standard"\nversion = "1"\nabout = "No alias."\n', "utf-8")
+    samples(own / "minhtam_his", a=VISIT)
+    assert "read by _standard.toml" in hie("accept", "minhtam_his").stdout
+
+
+def test_the_goldens_of_the_hub_are_as_expected() -> None:
+    for name in dialect_names():
+        assert json.loads(hie("accept", name, "--json").stdout) == []
+
+
+# --- learn ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_learned_is_a_file_on_standard_output(tmp_path: Path) -> None:
+    folder = samples(tmp_path / "in", a=VISIT, b=VISIT.replace("MT-1", "MT-2"))
+    done = hie("learn", folder, "--name", "minhtam_his")
+    assert done.exit_code == 0
+    assert tomllib.loads(done.stdout)["codes"]["sex"] == {"NU": "2"}
+    assert "2 messages; grade with _standard" in done.stderr
+    rows = json.loads(hie("learn", folder, "--json").stdout)
+    assert (rows["messages"], rows["grade_standard"], rows["grade_learned"]) == (2, "C", "C")
+    assert tomllib.loads(rows["profile"])["extends"] == "_standard"
+
+
+def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.hl7").write_bytes(b"")
+    assert refusal(hie("learn", tmp_path)).code == "NOT_FOUND"
