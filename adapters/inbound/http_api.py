@@ -8,9 +8,10 @@ import asyncio
 import math
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from email.message import Message as MimeHeader
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -25,7 +26,7 @@ from adapters.inbound.gate import Gate
 from adapters.inbound.received import Received, Translation, parts
 from adapters.inbound.tls import ServerTls
 from adapters.inbound.translate import too_many, unframed
-from hub.access.credentials import Credentials, is_loopback
+from hub.access.credentials import Credential, Credentials, is_loopback
 from hub.access.quota import Quotas
 from hub.bus import Producer
 from hub.contract import telemetry
@@ -181,12 +182,7 @@ def build_api(
             return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})
         held, hl7 = _Held(room), _HL7 in request.headers.get("accept", "")
         try:
-            body = _Body(request, held)
-
-            def _received(raw: bytes) -> Received:
-                sent_by = (sender.name, sender.facilities, sender.test)
-                return Received(raw, gate.clock(), "http", *sent_by, charset=_charset(request))
-
+            body, received = _Body(request, held), partial(_received, request, gate, sender)
             async with asyncio.timeout(settings.frame_wait_s):
                 raw, size = await body.read(settings.message_bytes_max)
             whole = size <= settings.message_bytes_max
@@ -194,27 +190,19 @@ def build_api(
             if quota is not None:
                 quota.take(size, len(found.parts) if found else 1)
             if not whole:
-                done = None
-                if looks_like_envelope(raw) and size <= settings.envelope_bytes_max:
-                    raw = raw[:_KEPT_BYTES]
-                    # As long as a message of the usual limit may take, for each such part of it.
-                    async with asyncio.timeout(
-                        settings.frame_wait_s * -(-settings.envelope_bytes_max // settings.message_bytes_max)
-                    ):
-                        reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
-                    done = await gate.accept_large(_received(b""), reference) if reference is not None else None
+                done = await _take_large(settings, gate, body, raw, received) if size <= settings.envelope_bytes_max else None
                 if done is not None:
                     return _answer(done, hl7=hl7)
-                await gate.accept_unframed(unframed(_received(raw[:_KEPT_BYTES]), _too_large(raw, size)))
+                await gate.accept_unframed(_too_large(received(raw[:_KEPT_BYTES]), size))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
-            received = _received(raw)
+            message = received(raw)
             if found is None:
-                return _answer(await gate.accept(received), hl7=hl7)
+                return _answer(await gate.accept(message), hl7=hl7)
             if len(found.parts) > settings.batch_max:
-                await gate.accept_unframed(too_many(received, settings.batch_max))
+                await gate.accept_unframed(too_many(message, settings.batch_max))
                 return _refusal(413, "FRAME_TOO_LARGE", {})
-            each = await gate.accept_each(parts(received, found, gate.clock), settings.pipeline_max)
-            return _answers(each, found.header, received.received_at, hl7=hl7)
+            each = await gate.accept_each(parts(message, found, gate.clock), settings.pipeline_max)
+            return _answers(each, found.header, message.received_at, hl7=hl7)
         except TimeoutError:
             return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
         except HubError as stop:
@@ -320,8 +308,24 @@ class _Body:
             yield chunk
 
 
-def _too_large(raw: bytes, size: int) -> Junk:
-    return Junk(raw[:_KEPT_BYTES], size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
+def _received(request: Request, gate: Gate, sender: Credential, raw: bytes = b"") -> Received:
+    return Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
+
+
+def _too_large(received: Received, size: int) -> Translation:
+    return unframed(received, Junk(received.raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR)))
+
+
+async def _take_large(
+    settings: Settings, gate: Gate, body: _Body, begin: bytes, received: Callable[[], Received]
+) -> Translation | None:
+    """An envelope of more bytes than a message may have, through the disk; None for anything else, or one that grows too large."""
+    if not looks_like_envelope(begin):
+        return None
+    # As long as a message of the usual limit may take, for each such part of it.
+    async with asyncio.timeout(settings.frame_wait_s * math.ceil(settings.envelope_bytes_max / settings.message_bytes_max)):
+        reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
+    return await gate.accept_large(received(), reference) if reference is not None else None
 
 
 def _bearer(request: Request) -> str:
