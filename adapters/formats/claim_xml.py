@@ -9,19 +9,20 @@ DTDs and entities are refused. Source: adjudication.md §2; tables as in `hub.co
 """
 
 import base64
-import binascii
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
+from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
+from adapters.formats.claim_rows import Row, Step, TableHandler, read_content
+from adapters.formats.xml_stream import CHUNK_BYTES, DEPTH_MAX, Attributes, Stream, encoding_of, in_utf8, name_of
 from hub.contract.claim_tables import RENAMED
 from hub.contract.errors import HubError, Problem, Severity
 
-Row = dict[str, str]
 Tables = Mapping[str, Iterable[str]]
 """Table name to its element names in the official order, as `claim_tables.tables()` has them."""
 
@@ -48,11 +49,18 @@ ROOTS: Final[dict[str, tuple[str, ...]]] = {
     "XML14": ("CHI_TIEU_GIAYHEN_KHAMLAI",),
     "XML15": ("CHI_TIEU_DIEUTRI_BENHLAO", "DSACH_CHITIET_DIEUTRI_BENHLAO", "CHITIET_DIEUTRI_BENHLAO"),
 }
+HOSO_BYTES_MAX: Final = 16 * 1024 * 1024  # of one HOSO: its text, and 32 for each element of it
+_ELEMENT_BYTES: Final = 32
+_FIELD_MAX: Final = 1024 * 1024  # characters of an element beside the HOSO, the signature included
+_ILLEGAL: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PROBLEMS_MAX: Final = 100  # of one HOSO; a sender with a thousand unknown elements is told of the first hundred
-_SAFE_NAME: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_CHUNK_BYTES: Final = 64 * 1024
-_PROLOG_MAX: Final = 1024 * 1024  # bytes before the root element; a file of another kind is not built up in memory
-_SEEN: Final = ("GIAMDINHHS", "HOSO", "MACSKCB", "NGAYLAP", "SOLUONGHOSO", "CHUKYDONVI")
+_OF_ONE_HOSO: Final = frozenset({"XML_CONTENT_BROKEN", "XML_LIMIT", "CHARSET_UNREADABLE"})
+_FIELDS: Final = {  # name and depth of what is read beside the HOSO
+    ("MACSKCB", 2): "ma_cskcb",
+    ("NGAYLAP", 2): "ngaylap",
+    ("SOLUONGHOSO", 2): "soluonghoso",
+    ("CHUKYDONVI", 1): "signature",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +83,30 @@ class Hoso:
 class Reader:
     """Reads an envelope: iterate over it once for its HOSO; what belongs to the whole is known at the end.
 
-    chunks: the bytes of the file, cut anywhere. Memory holds one HOSO and one chunk.
-    tables: the elements of each table.
+    chunks:            the bytes of the file, cut anywhere. Memory holds one chunk and the HOSO that end in it.
+    tables:            the elements of each table.
+    ma_cskcb, ngaylap: what the envelope states, as `read_outline` finds it, for they may stand behind the HOSO.
 
-    Iterating raises HubError(XML_FORBIDDEN) for a DTD, HubError(XML_MALFORMED) where the XML breaks off (the HOSO before
-    it have been given out), HubError(FORMAT_UNKNOWN) for another root, HubError(EMPTY_INPUT) for nothing.
+    Iterating raises HubError(XML_FORBIDDEN) for a DTD, HubError(XML_MALFORMED) where the XML breaks off and
+    HubError(XML_LIMIT) where it goes beyond a limit (the HOSO before have been given out), HubError(FORMAT_UNKNOWN) for another
+    root, HubError(EMPTY_INPUT) for nothing; for whole bytes HubError(CHARSET_UNREADABLE) too.
     """
 
-    def __init__(self, chunks: bytes | Iterable[bytes], tables: Tables) -> None:
-        self._chunks = _cut(chunks) if isinstance(chunks, bytes) else chunks
+    def __init__(self, chunks: bytes | Iterable[bytes], tables: Tables, *, ma_cskcb: str = "", ngaylap: str = "") -> None:
+        self._chunks = chunks
         # The tags of each table as they usually come, with the element that each stands for.
         self._tables = {name: {element: element for element in elements} for name, elements in tables.items()}
         for (table, old), new in RENAMED.items():
             if new in self._tables.get(table, ()):
                 self._tables[table][old] = new
-        self._inner = _parser(None)
-        self._inner_utf8 = _parser("utf-8")
-        self.ma_cskcb = ""
-        self.ngaylap = ""
+        self._problems: list[Problem] = []
+        self._done: list[Hoso] = []
+        self._stack: list[str] = []
+        self._files: list[tuple[str, list[Step] | None]] | None = None  # of the HOSO under way
+        self._kind, self._content = "", cast("list[Step] | None", None)
+        self._size = 0
+        self.ma_cskcb = ma_cskcb
+        self.ngaylap = ngaylap
         self.soluonghoso = ""
         self.signature = ""
         """CHUKYDONVI: its text, or the XML inside it."""
@@ -103,153 +117,187 @@ class Reader:
         """Findings about the envelope as a whole; complete after the last HOSO."""
         stated = self.soluonghoso
         if stated == str(self.count) or (stated.isdecimal() and len(stated) < 20 and int(stated) == self.count):
-            return ()
-        return (Problem("XML_COUNT_MISMATCH", Severity.WARNING, "SOLUONGHOSO"),)
+            return tuple(self._problems)
+        return (*self._problems, Problem("XML_COUNT_MISMATCH", Severity.WARNING, "SOLUONGHOSO"))
 
     def __iter__(self) -> Iterator[Hoso]:
-        # Only these elements come up as events. Without huge_tree libxml2 keeps its own limits: 10 MB a text, and none of
-        # the entity bombs.
-        parser = etree.XMLPullParser(
-            ("start", "end"),
-            tag=[f"{{*}}{name}" for name in _SEEN],
-            resolve_entities=False,
-            no_network=True,
-            load_dtd=False,
-            remove_comments=True,
-            remove_pis=True,
-        )
-        self._root_seen, fed = False, 0
+        chunks = self._chunks
+        if isinstance(chunks, bytes):
+            text, self._problems = in_utf8(chunks, "encoding")
+            chunks = (text[at : at + CHUNK_BYTES] for at in range(0, len(text), CHUNK_BYTES))
+        self._stream = Stream(self)
         try:
-            for chunk in self._chunks:
-                chunk = chunk if fed else chunk.lstrip(b" \t\r\n")
-                if chunk:
-                    parser.feed(chunk)
-                    fed += len(chunk)
-                yield from self._events(parser)
-                if not self._root_seen and fed > _PROLOG_MAX:
-                    raise HubError("FORMAT_UNKNOWN", "root element")
-            if not fed:
-                raise HubError("EMPTY_INPUT")
-            root = parser.close()
-        except etree.XMLSyntaxError as broken:
-            yield from self._events(parser)  # what was whole before the break
-            line = broken.lineno or 0
-            raise HubError("XML_MALFORMED", f"line {line}" if line else "") from None
-        yield from self._events(parser)
-        if not self._root_seen:
-            self._check_root(root)
+            for chunk in chunks:
+                self._stream.feed(chunk)
+                yield from self._given_out()
+            self._stream.close()
+        except HubError:
+            yield from self._given_out()  # what was whole before the break
+            raise
+        yield from self._given_out()
 
-    def _events(self, parser: "etree.XMLPullParser") -> Iterator[Hoso]:
-        for event, element in parser.read_events():
-            assert isinstance(element, etree._Element)
-            if not self._root_seen:
-                self._root_seen = True
-                self._check_root(element)
-            elif event == "end":
-                hoso = self._end(element)
-                if hoso is not None:
-                    yield hoso
+    def _given_out(self) -> list[Hoso]:
+        done, self._done = self._done, []
+        return done
 
-    def _check_root(self, element: etree._Element) -> None:
-        if element.getroottree().docinfo.internalDTD is not None:
-            raise HubError("XML_FORBIDDEN")
-        if _name(element) != "GIAMDINHHS" or element.getparent() is not None:
+    # --- what the stream tells
+
+    def start(self, tag: str, _attributes: Attributes, /) -> None:
+        name, stack = name_of(tag), self._stack
+        depth = len(stack)
+        if depth >= DEPTH_MAX:
+            raise HubError("XML_LIMIT", self._stream.where())
+        if not depth and name != "GIAMDINHHS":
             raise HubError("FORMAT_UNKNOWN", "root element")
+        stack.append(name)
+        if self._files is None:
+            if name == "HOSO":
+                self._files, self._size = [], 0
+            elif (name, depth) in _FIELDS:
+                self._stream.tell(_Recorder(self._field, _FIELD_MAX))
+        elif name == "FILEHOSO":
+            self._kind, self._content = "", None
+        elif name in ("LOAIHOSO", "NOIDUNGFILE") and stack[-2] == "FILEHOSO":
+            self._stream.tell(_Recorder(self._part, HOSO_BYTES_MAX - self._size, keep=bool(self._tables)))
 
-    def _end(self, element: etree._Element) -> Hoso | None:
-        name = _name(element)
-        if name == "HOSO":
-            self.count += 1
-            hoso = self._hoso(element)
-            parent = element.getparent()
-            element.clear()
-            if parent is not None:
-                parent.remove(element)
-            return hoso
-        if name == "MACSKCB" and _depth(element) == 2:
-            self.ma_cskcb = _text(element)
-        elif name == "NGAYLAP" and _depth(element) == 2:
-            self.ngaylap = _text(element)
-        elif name == "SOLUONGHOSO" and _depth(element) == 2:
-            self.soluonghoso = _text(element)
-        elif name == "CHUKYDONVI" and _depth(element) == 1:
-            inside = "".join(etree.tostring(child, encoding="unicode") for child in element)
-            self.signature = inside or _text(element)
-        return None
+    def text(self, text: str, /) -> None:
+        """Between elements there is none that matters."""
 
-    def _hoso(self, element: etree._Element) -> Hoso:
+    def end(self, _tag: str, /) -> None:
+        name = self._stack.pop()
+        if name == "FILEHOSO" and self._files is not None:
+            self._files.append((self._kind, self._content))
+        elif name == "HOSO" and "HOSO" not in self._stack:
+            self._end_hoso()
+
+    def _field(self, steps: list[Step] | None, _size: int) -> None:
+        name = self._stack.pop()
+        self._stream.tell(self)
+        if steps is None:
+            raise HubError("XML_LIMIT", name)
+        text = _shown(steps) if name == "CHUKYDONVI" else _plain(steps)
+        field = _FIELDS[name, len(self._stack)]
+        setattr(self, field, text)
+
+    def _part(self, steps: list[Step] | None, size: int) -> None:
+        name = self._stack.pop()
+        self._stream.tell(self)
+        self._size += size
+        if steps is None or self._size > HOSO_BYTES_MAX:  # nothing of it is kept
+            self._size, self._files = HOSO_BYTES_MAX + 1, []
+        elif name == "LOAIHOSO":
+            self._kind = re.sub(r"[^A-Z0-9]", "", _plain(steps).upper())
+        else:
+            self._content = steps
+
+    # --- one HOSO
+
+    def _end_hoso(self) -> None:
+        files, self._files = self._files or [], None
+        self.count += 1
         problems: list[Problem] = []
         tables: dict[str, list[Row]] = {}
         place = f"HOSO[{self.count}]"
-        for file in element:
-            if _name(file) != "FILEHOSO":
-                continue
-            parts = {_name(part): part for part in file}
-            kind = parts.get("LOAIHOSO")
-            table = re.sub(r"\s", "", _text(kind)).upper() if kind is not None else ""
-            content = parts.get("NOIDUNGFILE")
+        if self._size > HOSO_BYTES_MAX:
+            problems.append(Problem("XML_LIMIT", Severity.ERROR, place))
+            files = []
+        if not self._tables:
+            files = []
+        for kind, content in files:
+            table = re.sub(r"^XML0+(?=\d)", "XML", kind)
             if table not in self._tables:
                 known = table if re.fullmatch(r"XML\d{1,2}", table) else "LOAIHOSO"
                 problems.append(Problem("XML_TABLE_UNKNOWN", Severity.WARNING, f"{place}/{known}"))
             elif content is None:
                 problems.append(Problem("XML_CONTENT_BROKEN", Severity.ERROR, f"{place}/{table}"))
             else:
-                try:
-                    found = self._content(content)
-                except (ValueError, etree.XMLSyntaxError):
-                    problems.append(Problem("XML_CONTENT_BROKEN", Severity.ERROR, f"{place}/{table}"))
-                    continue
-                rows = tables.setdefault(table, [])
-                for row in found:
-                    self._rows(row, table, rows, problems)
+                problems += self._table(table, content, tables.setdefault(table, []), f"{place}/{table}")
         ma_cskcb = self.ma_cskcb or next((row.get("MA_CSKCB", "") for row in tables.get("XML1", ())), "")
-        return Hoso(self.count, ma_cskcb, self.ngaylap, tables, tuple(problems[:_PROBLEMS_MAX]))
+        self._done.append(Hoso(self.count, ma_cskcb, self.ngaylap, tables, tuple(problems[:_PROBLEMS_MAX])))
 
-    def _content(self, content: etree._Element) -> list[etree._Element]:
-        """The elements of a table, nested or from base64.
+    def _table(self, table: str, content: list[Step], rows: list[Row], place: str) -> list[Problem]:
+        """Add the rows of a content. Returns: problems. Raises: HubError(XML_FORBIDDEN)."""
+        unknown: list[Problem] = []
 
-        Raises: ValueError or XMLSyntaxError when they cannot be had, HubError(XML_FORBIDDEN) for a DTD.
-        """
-        if len(content):
-            return list(content)
-        text = (content.text or "").strip()
-        raw = text.encode() if text.startswith("<") else _unbase64("".join(text.split()))  # some put the XML there as text
+        def tell(row: int, name: str) -> None:
+            if len(unknown) < _PROBLEMS_MAX:
+                unknown.append(Problem("XML_ELEMENT_UNKNOWN", Severity.WARNING, f"{place}[{row}]/{name}"))
+
         try:
-            root = etree.fromstring(raw, self._inner)
-        except etree.XMLSyntaxError:
-            # Some systems write encoding="utf-16" over UTF-8 bytes.
-            root = etree.fromstring(raw.removeprefix(b"\xef\xbb\xbf"), self._inner_utf8)
-        if root.getroottree().docinfo.internalDTD is not None:
-            raise HubError("XML_FORBIDDEN")
-        return [root]
+            return [*read_content(content, TableHandler(self._tables[table], rows, tell, place), place), *unknown]
+        except HubError as stop:
+            if stop.code not in _OF_ONE_HOSO:
+                raise
+            return [Problem(stop.code, Severity.ERROR, place)]
 
-    def _rows(self, element: etree._Element, table: str, rows: list[Row], problems: list[Problem]) -> None:
-        """Add the rows in and below an element: a row is what has an element of its table as a child."""
-        known = self._tables[table]
-        row: Row = {}
-        unknown: list[str] = []
-        below: list[etree._Element] = []
-        for child in element:
-            name = known.get(child.tag) or known.get(_name(child))
-            if name:
-                row[name] = row.get(name) or _text(child)
-            elif _name(child) == "CHUKYDONVI":
-                continue  # a check-in that is sent alone carries the signature inside its table
-            elif len(child):
-                below.append(child)
-            else:
-                unknown.append(_name(child))
-        if row:
-            rows.append(row)
-            below = []
-        for child in below:
-            self._rows(child, table, rows, problems)
-        if len(problems) < _PROBLEMS_MAX:
-            for name in unknown:
-                shown = name if _SAFE_NAME.fullmatch(name) else "?"
-                problems.append(
-                    Problem("XML_ELEMENT_UNKNOWN", Severity.WARNING, f"HOSO[{self.count}]/{table}[{max(len(rows), 1)}]/{shown}")
-                )
+
+def read_outline(chunks: bytes | Iterable[bytes]) -> Reader:
+    """What the envelope states of itself, wherever it stands; and whether it is whole, but for the insides of its tables.
+
+    Raises: as iterating a `Reader`.
+    """
+    reader = Reader(chunks, {})
+    for _ in reader:
+        pass
+    return reader
+
+
+class _Recorder:
+    """Takes down what stands in an element, and gives it to whoever waits at its end; None if it was more than `most`."""
+
+    def __init__(self, done: Callable[[list[Step] | None, int], None], most: int, *, keep: bool = True) -> None:
+        self._done, self._most, self._keep = done, most, keep
+        self._steps: list[Step] = []
+        self._depth = self._size = 0
+
+    def start(self, tag: str, attributes: Attributes, /) -> None:
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            self._size = self._most + 1
+        self._take((tag, attributes), _ELEMENT_BYTES + sum(map(len, attributes.values())))
+
+    def text(self, text: str, /) -> None:
+        self._take(text, len(text))
+
+    def end(self, tag: str, /) -> None:
+        if self._depth:
+            self._depth -= 1
+            self._take((tag,), 0)
+        else:
+            self._done(self._steps if self._size <= self._most else None, self._size)
+
+    def _take(self, step: Step, size: int) -> None:
+        self._size += size
+        if self._size > self._most:
+            self._steps = []
+        elif self._keep:
+            self._steps.append(step)
+
+
+def _plain(steps: Iterable[Step]) -> str:
+    """The text of an element and of all in it."""
+    text = "".join(step for step in steps if isinstance(step, str)).strip()
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _shown(steps: Sequence[Step]) -> str:
+    """What stands in an element, as XML; as text when there is only text."""
+    if all(isinstance(step, str) for step in steps):
+        return _plain(steps)
+    parts = []
+    for step in steps:
+        if isinstance(step, str):
+            parts.append(escape(step))
+        elif len(step) == 2:
+            parts.append("".join((f"<{step[0]}", *(f" {name}={quoteattr(value)}" for name, value in step[1].items()), ">")))
+        else:
+            parts.append(f"</{step[0]}>")
+    return "".join(parts).strip()
+
+
+def trimmed(raw: bytes) -> bytes:
+    """The bytes without what may stand around a message: blanks, frame bytes, zeros, a byte order mark of UTF-8."""
+    return raw.strip(b" \t\r\n\x0b\x1c\0\xef\xbb\xbf") if encoding_of(raw[:8]) == "utf-8" else raw
 
 
 def looks_like_envelope(raw: bytes) -> bool:
@@ -272,6 +320,7 @@ def write(
     hosos:     one mapping a care episode: table name to rows; elements are written in the official order, absent ones empty.
     nested:    write tables as elements instead of base64.
     signature: text of CHUKYDONVI.
+    Characters that XML has no place for (controls, from HL7) are written as U+FFFD.
     Raises:    KeyError for a table that `tables` lacks.
     """
     files = []
@@ -312,37 +361,6 @@ def _contents(table: str, rows: Sequence[Row], elements: tuple[str, ...]) -> Ite
 def _row(name: str, row: Row, elements: tuple[str, ...]) -> etree._Element:
     element = etree.Element(name)
     for column in elements:
-        etree.SubElement(element, column).text = row.get(column) or None
+        text = row.get(column)
+        etree.SubElement(element, column).text = _ILLEGAL.sub("\ufffd", text) if text else None
     return element
-
-
-def _parser(encoding: str | None) -> etree.XMLParser:
-    return etree.XMLParser(
-        encoding=encoding, resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
-
-
-def _cut(raw: bytes) -> Iterator[bytes]:
-    for start in range(0, len(raw), _CHUNK_BYTES):
-        yield raw[start : start + _CHUNK_BYTES]
-
-
-def _unbase64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error as broken:
-        raise ValueError("not base64") from broken
-
-
-def _name(element: etree._Element) -> str:
-    tag = element.tag
-    return tag.rpartition("}")[2].upper() if isinstance(tag, str) else ""
-
-
-def _depth(element: etree._Element) -> int:
-    return sum(1 for _ in element.iterancestors())
-
-
-def _text(element: etree._Element) -> str:
-    text = (element.text or "").strip() if not len(element) else "".join(map(str, element.itertext())).strip()
-    return text if text.isascii() else unicodedata.normalize("NFC", text)

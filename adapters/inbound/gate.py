@@ -14,9 +14,11 @@ from typing import Final
 
 from adapters.formats.batch import Cut, cut, may_be_several
 from adapters.inbound.deferred import TOPIC as DELIVERIES
+from adapters.inbound.large_envelope import LargeEnvelopes
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received, Translation
-from adapters.inbound.translate import failed, refused, translate
+from adapters.inbound.signers import Signers
+from adapters.inbound.translate import UNCHECKED, failed, refused, translate
 from hub.bus import Headers, Out, Producer, Wire, event_out
 from hub.contract import telemetry
 from hub.contract.errors import HubError, Severity
@@ -35,11 +37,15 @@ Done = Callable[[Translation | None], None]
 class Gate:
     """Takes messages from every way in. One for each process; used from its event loop only."""
 
-    def __init__(self, producer: Producer, wire: Wire, keyring: Keyring, raw_store: RawStore) -> None:
+    def __init__(
+        self, producer: Producer, wire: Wire, keyring: Keyring, raw_store: RawStore, signers: Signers = UNCHECKED
+    ) -> None:
         self._producer = producer
         self._wire = wire
         self._keyring = keyring
         self._raw_store = raw_store
+        self._signers = signers
+        self.large = LargeEnvelopes(producer, wire, keyring, raw_store, signers, self._message_out)
         self._huge = ThreadPoolExecutor(_HUGE_AT_ONCE, thread_name_prefix="translate")
         self._tasks: set[asyncio.Task[None]] = set()
         self._newest = now()
@@ -126,14 +132,24 @@ class Gate:
     def prepare(self, received: Received) -> tuple[Translation, list[Out]] | None:
         """Translation and Kafka records of a message; None when that needs what is not there now (registry, disk)."""
         try:
-            translation = translate(received, self._keyring)
+            translation = translate(received, self._keyring, signers=self._signers)
         except HubError as stop:
             telemetry.fault("gate", stop.code, stop.where)
             return None
         return self._records(translation, received)
 
+    async def accept_large(self, received: Received, reference: str) -> Translation:
+        """An envelope that `large.spool` has put into the raw store, larger than a message may be.
+
+        received: without its bytes. Raises: HubError, as `LargeEnvelopes.accept`.
+        """
+        done = await self.large.accept(received, reference)
+        _tell(done)
+        return done
+
     def close(self) -> None:
         self._huge.shutdown(wait=False, cancel_futures=True)
+        self.large.close()
 
     def _records(self, translation: Translation, received: Received | None = None) -> tuple[Translation, list[Out]] | None:
         try:
@@ -161,7 +177,7 @@ class Gate:
     def _message_out(self, message: Event) -> Out:
         raw = message["raw"]
         value = self._wire.pack(MESSAGES, message) if len(raw) <= RAW_BYTES_MAX else b""
-        if not value or len(value) > RAW_BYTES_MAX:
+        if (not value or len(value) > RAW_BYTES_MAX) and not message.get("raw_ref"):
             value = self._wire.pack(MESSAGES, {**message, "raw": b"", "raw_ref": self._raw_store.put(raw, message["raw_hash"])})
         ident = message["message_id"]
         headers: Headers = [
@@ -228,8 +244,8 @@ def _tell(translation: Translation) -> None:
     telemetry.message_received(message["transport"], message.get("dialect", ""), translation.verdict)
     for problem in translation.problems:
         telemetry.problem_told(problem.code, problem.severity)
-    for record, _event in translation.events:
-        telemetry.event_published("gate", topic_of(record))
+    for made in message["events"]:
+        telemetry.event_published("gate", made["topic"])
     if translation.verdict != "translated":
         worst = next((problem for problem in translation.problems if problem.severity is Severity.ERROR), None)
         code, path = (worst.code, worst.path) if worst else ("", "")

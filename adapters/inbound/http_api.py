@@ -8,8 +8,10 @@ import asyncio
 import math
 import socket
 import time
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from email.message import Message as MimeHeader
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -17,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
 from adapters.inbound.answers import answer_view, answered
 from adapters.inbound.gate import Gate
@@ -182,22 +185,27 @@ def build_api(
             return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})
         held, hl7 = _Held(room), _HL7 in request.headers.get("accept", "")
         try:
+            body, received = _Body(request, held), partial(_received, request, gate, sender)
             async with asyncio.timeout(settings.frame_wait_s):
-                raw, size = await _read(request, settings.message_bytes_max, held)
-            found = await gate.cut(raw) if size <= settings.message_bytes_max else None
+                raw, size = await body.read(settings.message_bytes_max)
+            whole = size <= settings.message_bytes_max
+            found = await gate.cut(raw) if whole else None
             if quota is not None:
                 quota.take(size, len(found.parts) if found else 1)
-            if size > settings.message_bytes_max:
-                await gate.accept_unframed(_too_large(gate, sender, raw, size))
+            if not whole:
+                done = await _take_large(settings, gate, body, raw, received) if size <= settings.envelope_bytes_max else None
+                if done is not None:
+                    return _answer(done, hl7=hl7)
+                await gate.accept_unframed(_too_large(received(raw[:_KEPT_BYTES]), size))
                 return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
-            received = Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
+            message = received(raw)
             if found is None:
-                return _answer(await gate.accept(received), hl7=hl7)
+                return _answer(await gate.accept(message), hl7=hl7)
             if len(found.parts) > settings.batch_max:
-                await gate.accept_unframed(too_many(received, settings.batch_max))
+                await gate.accept_unframed(too_many(message, settings.batch_max))
                 return _refusal(413, "FRAME_TOO_LARGE", {})
-            done = await gate.accept_each(parts(received, found, gate.clock), settings.pipeline_max)
-            return _answers(done, found.header, received.received_at, hl7=hl7)
+            each = await gate.accept_each(parts(message, found, gate.clock), settings.pipeline_max)
+            return _answers(each, found.header, message.received_at, hl7=hl7)
         except TimeoutError:
             return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
         except HubError as stop:
@@ -269,29 +277,58 @@ class HttpServer:
             await self._serving
 
 
-async def _read(request: Request, limit: int, held: _Held) -> tuple[bytes, int]:
-    """The body, and its size; of one over the limit only the beginning, and nothing more is read.
+class _Body:
+    """The body of a request: first what a message may have, in memory; then, for a large envelope, the rest, piece by piece."""
 
-    Raises: HubError(OVERLOADED) when the requests under way hold too much already.
-    """
-    stated = request.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > limit:
-        return b"", int(stated)
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        held.take(len(chunk))
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return b"".join(chunks)[:_KEPT_BYTES], size
-    return b"".join(chunks), size
+    def __init__(self, request: Request, held: _Held) -> None:
+        stated = request.headers.get("content-length", "")
+        self._stated = int(stated) if stated.isdigit() and len(stated) < 20 else 0
+        self._stream = request.stream()
+        self._chunks: list[bytes] = []
+        self._held = held
+
+    async def read(self, limit: int) -> tuple[bytes, int]:
+        """The body, and its size; of one over the limit only the beginning, and nothing more is read yet.
+
+        Raises: HubError(OVERLOADED) when the requests under way hold too much already.
+        """
+        size = 0
+        async for chunk in self._stream:
+            self._held.take(len(chunk))
+            self._chunks.append(chunk)
+            size += len(chunk)
+            if size > limit or (self._stated > limit and size):
+                break
+        return b"".join(self._chunks), max(size, self._stated)
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """All of it, from the beginning; what was held in memory is given back."""
+        for chunk in self._chunks:
+            yield chunk
+        self._chunks.clear()
+        self._held.give_back()
+        async for chunk in self._stream:
+            yield chunk
 
 
-def _too_large(gate: Gate, sender: Credential, raw: bytes, size: int) -> Translation:
-    received = Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test)
-    junk = Junk(raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
-    return unframed(received, junk)
+def _received(request: Request, gate: Gate, sender: Credential, raw: bytes = b"") -> Received:
+    return Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
+
+
+def _too_large(received: Received, size: int) -> Translation:
+    return unframed(received, Junk(received.raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR)))
+
+
+async def _take_large(
+    settings: Settings, gate: Gate, body: _Body, begin: bytes, received: Callable[[], Received]
+) -> Translation | None:
+    """An envelope of more bytes than a message may have, through the disk; None for anything else, or one that grows too large."""
+    if not looks_like_envelope(begin):
+        return None
+    # As long as a message of the usual limit may take, for each such part of it.
+    async with asyncio.timeout(settings.frame_wait_s * math.ceil(settings.envelope_bytes_max / settings.message_bytes_max)):
+        reference = await gate.large.spool(body.rest(), settings.envelope_bytes_max)
+    return await gate.accept_large(received(), reference) if reference is not None else None
 
 
 def _bearer(request: Request) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapters.formats.batch import Cut
-from hub.contract.errors import Problem
+from hub.contract.directory import facilities
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event
 
 
@@ -29,6 +30,21 @@ class Received:
     test: bool = False
     problems: tuple[Problem, ...] = ()
     charset: str = ""
+
+    def speaks_for(self, facility: str, path: str) -> tuple[str, list[Problem]]:
+        """Whether the sender may speak for the facility that stands at a path; one that speaks for a single one need not name it.
+
+        Returns: the facility, with warnings. Raises: HubError(FACILITY_NOT_ENTITLED).
+        """
+        problems = []
+        if not facility and self.facilities is not None and len(self.facilities) == 1:
+            facility = next(iter(self.facilities))
+            problems.append(Problem("FIELD_MISSING", Severity.WARNING, path))
+        if self.facilities is not None and facility not in self.facilities:
+            raise HubError("FACILITY_NOT_ENTITLED", path)
+        if facility not in facilities():
+            problems.append(Problem("FACILITY_UNKNOWN", Severity.WARNING, path))
+        return facility, problems
 
 
 @dataclass(frozen=True, slots=True)

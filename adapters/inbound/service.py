@@ -13,6 +13,7 @@ from adapters.inbound.http_api import HttpServer, build_api
 from adapters.inbound.insurance_gateway import Gateway
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
+from adapters.inbound.signers import Signers
 from adapters.inbound.sweeper import Sweeper
 from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
@@ -34,18 +35,19 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     ready:      called once when all ports are open, with `mllp_port` and `http_port`, and with a certificate `mllps_port` and
                 `https_port`.
     reuse_port: several such processes share the ports.
-    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file, certificate or drop folder;
+    Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file, certificate, folder of signers or drop folder;
                 PORT_TAKEN; REGISTRY_UNAVAILABLE.
     """
     secret = settings.key_secret.get_secret_value()
     if not secret:
         raise HubError("SETTING_WRONG", "HIE_KEY_SECRET is empty")
     credentials = Credentials.open(settings.credentials)
+    signers = Signers.open(settings.signers, required=settings.signature_required)
     keyring = Keyring(secret.encode())
     wire = Wire(settings.registry_url)
     raw_store = RawStore(settings.data_dir / "raw")
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-gate")
-    gate = Gate(producer, wire, keyring, raw_store)
+    gate = Gate(producer, wire, keyring, raw_store, signers)
     quotas = Quotas()
     api = build_api(settings, gate, credentials, producer, quotas)
     gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas)
@@ -60,7 +62,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
             "https_port": HttpServer(api, settings.listen, settings.https_port, certificate.without_clients()),
         }
     folder = DropFolder(settings, gate, credentials, quotas) if settings.drop_dir is not None else None
-    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials)
+    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials, gate.large, signers)
     stop = asyncio.Event()
     try:
         await asyncio.to_thread(gate.warm_up)

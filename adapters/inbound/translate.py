@@ -15,15 +15,15 @@ would be a lie: there are no events.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Final
 
-from adapters.dialects.claims import map_ehc, map_hoso
+from adapters.dialects.claims import map_ehc
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
@@ -32,21 +32,21 @@ from adapters.formats.ack import acknowledge, answer_wanted, deferred_wanted
 from adapters.formats.ack import verdict as answer_to
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
-from adapters.formats.claim_xml import Reader, looks_like_envelope
+from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, message_spans, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.structure import VERSIONS, check
+from adapters.formats.xml_signature import State
 from adapters.inbound.deferred import answered, deferred_answer
-from adapters.inbound.raw_store import raw_hash
+from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
+from adapters.inbound.raw_store import chunks, raw_hash
 from adapters.inbound.received import Received, Translation
-from hub.contract.claim_tables import tables
-from hub.contract.directory import facilities
+from adapters.inbound.signers import Signers
+from hub.contract import records
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, message_id
-from hub.contract.records import Source
 from hub.contract.topics import topic_of
 
-ENVELOPE: Final = "GIAMDINHHS"
 _QUARANTINED: Final = frozenset(
     {
         "BYTES_BETWEEN_FRAMES",
@@ -59,13 +59,16 @@ _QUARANTINED: Final = frozenset(
         "XML_MALFORMED",
         "JSON_MALFORMED",
         "XML_FORBIDDEN",
+        "XML_LIMIT",
         "TRANSLATION_FAILED",
     }
 )
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
 _TIME: Final = re.compile(r"(\d{4,14})(?:\.\d+)?(?:([+-])(\d\d)(\d\d))?")
+UNCHECKED: Final = Signers()
 _PROBLEMS_MAX: Final = 500  # kept of one message, errors first
+_EVENTS_MAX: Final = 100_000  # of one message: their ids fill 5 MiB of its record, which holds 8
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
 
@@ -96,20 +99,67 @@ class _Walk:
         }
 
 
-def translate(received: Received, keyring: Keyring, dialect: Dialect | None = None) -> Translation:
+def translate(received: Received, keyring: Keyring, dialect: Dialect | None = None, signers: Signers = UNCHECKED) -> Translation:
     """Read one message.
 
     received: its bytes, with whatever stands around them (framing, BOM, blank lines).
     dialect:  how to read it, to try a profile; the facility's own when omitted.
+    signers:  whose signatures of envelopes are looked at; nobody's unless given.
     Returns:  what the message became, and what to answer once that is durable; a fault of ours is an answer too.
     Raises:   HubError(OVERLOADED) when the machine has no memory, file or disk for it now.
     """
     walk = _Walk(received, dialect)
-    try:
+
+    def read() -> Mapped:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
-        mapped = _READERS[kind](walk, keyring)
+        if kind == "xml":
+            return _envelope(walk, keyring, signers)
+        return _json(walk, keyring) if kind == "json" else _hl7(walk, keyring)
+
+    return _concluded(walk, read)
+
+
+def translate_file(
+    received: Received, path: Path, reference: str, keyring: Keyring, signers: Signers, take: Callable[[str, Event], None]
+) -> Translation:
+    """Read one envelope that lies on the disk, whole or not at all, holding one HOSO at a time.
+
+    received:  without its bytes.
+    reference: the name of the file in the raw store.
+    take:      gets each event; its HubError that is not retriable refuses the message.
+    Returns:   as `translate`, but for `events`, which `take` has got: `message` names them. None counts unless it says translated.
+    Raises:    HubError(OVERLOADED), and what `take` raises that is retriable.
+    """
+    walk = _Walk(received)
+    size = path.stat().st_size
+    walk.note |= {"raw_hash": reference, "raw_ref": reference, "raw_size": size, "format": "xml"}
+    walk.note["message_id"] = message_id(received.sender, received.received_at, reference)
+
+    def judged(facility: str) -> State:
+        return signers.judge_file(path, facility, received.received_at)
+
+    def read() -> Mapped:
+        found = Mapped()
+        for one in _hosos(walk, lambda: chunks(path), keyring, signers, judged):
+            for record, event in one.events:
+                take(record, event)
+                found.events.append((record, {"meta": {"event_id": event["meta"]["event_id"]}}))
+            found.problems += one.problems[: max(0, _PROBLEMS_MAX - len(found.problems))]
+            if len(found.events) > _EVENTS_MAX:
+                raise HubError("FRAME_TOO_LARGE", f"more than {_EVENTS_MAX} HOSO")
+        return found
+
+    done = _concluded(walk, read)
+    return Translation(done.message, (), done.problems, done.verdict, done.ack)
+
+
+def _concluded(walk: _Walk, read: Callable[[], Mapped]) -> Translation:
+    try:
+        mapped = read()
     except HubError as stop:
+        if stop.retriable:
+            raise
         if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
             return _stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
         return _stopped(walk, Problem(stop.code, Severity.ERROR, stop.where))
@@ -279,20 +329,13 @@ def _check_version(walk: _Walk) -> None:
 
 def _check_facility(walk: _Walk, path: str) -> None:
     """Whether the sender may speak for the facility; one that speaks for a single facility need not name it."""
-    entitled = walk.received.facilities
-    if not walk.note["facility"] and entitled is not None and len(entitled) == 1:
-        walk.note["facility"] = next(iter(entitled))
-        walk.problems.append(Problem("FIELD_MISSING", Severity.WARNING, path))
-    facility = walk.note["facility"]
-    if entitled is not None and facility not in entitled:
-        raise HubError("FACILITY_NOT_ENTITLED", path)
-    if facility not in facilities():
-        walk.problems.append(Problem("FACILITY_UNKNOWN", Severity.WARNING, path))
+    walk.note["facility"], problems = walk.received.speaks_for(walk.note["facility"], path)
+    walk.problems += problems
 
 
 def _origin(walk: _Walk, message: Message | None) -> Origin:
     note = walk.note
-    source: Source = {
+    source: records.Source = {
         "sender": note["sender"],
         "application": message.header.get(3) if message else "",
         "message_type": note["message_type"],
@@ -326,27 +369,23 @@ def _stated_at(text: str) -> str:
 # --- the insurance XML ------------------------------------------------------------------------------------------------
 
 
-def _envelope(walk: _Walk, keyring: Keyring) -> Mapped:
+def _envelope(walk: _Walk, keyring: Keyring, signers: Signers) -> Mapped:
     """Every HOSO of an envelope. A broken one is refused alone; an envelope that breaks off is quarantined as a whole."""
-    note = walk.note
-    dialect = walk.dialect = load_dialect(STANDARD)
-    note |= {"message_type": ENVELOPE, "dialect": dialect.name, "dialect_version": dialect.version}
-    reader = Reader(walk.received.raw.lstrip(_AROUND), {name: list(table) for name, table in tables().items()})
-    mapped = Mapped()
-    origin = _origin(walk, None)
-    for hoso in reader:
-        if hoso.number == 1 or not note["facility"]:
-            note["facility"] = _resolve("", hoso.ma_cskcb, (hoso.ma_cskcb,))[0]
-            _check_facility(walk, "MACSKCB")
-        facility = _resolve("", hoso.ma_cskcb, (hoso.ma_cskcb,))[0] if hoso.ma_cskcb else note["facility"]
-        if walk.received.facilities is not None and facility not in walk.received.facilities:
-            mapped.problems.append(Problem("FACILITY_NOT_ENTITLED", Severity.ERROR, f"HOSO[{hoso.number}]"))
-            continue
-        one = map_hoso(hoso, Context(origin, keyring, facility))
+    raw, mapped = trimmed(walk.received.raw), Mapped()
+
+    def judged(facility: str) -> State:
+        return signers.judge(raw, facility, walk.received.received_at)
+
+    for one in _hosos(walk, lambda: raw, keyring, signers, judged):
         mapped.events += one.events
         mapped.problems += one.problems
-    mapped.problems += reader.problems
     return mapped
+
+
+def _hosos(walk: _Walk, source: Source, keyring: Keyring, signers: Signers, judged: Callable[[str], State]) -> Iterator[Mapped]:
+    dialect = walk.dialect = load_dialect(STANDARD)
+    walk.note |= {"message_type": ENVELOPE, "dialect": dialect.name, "dialect_version": dialect.version}
+    return read_hosos(walk.received, walk.note, _origin(walk, None), source, keyring, signers, judged)
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -365,9 +404,6 @@ def _json(walk: _Walk, keyring: Keyring) -> Mapped:
     _check_facility(walk, "ma_cskcb")
     origin = replace(_origin(walk, None), stated_at=_stated_at(form.reported_at))
     return Mapped([report_of(form, Context(origin, keyring, note["facility"]))])
-
-
-_READERS: Final[dict[str, Callable[[_Walk, Keyring], Mapped]]] = {"hl7": _hl7, "xml": _envelope, "json": _json}
 
 
 # --- the outcome ------------------------------------------------------------------------------------------------------

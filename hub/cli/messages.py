@@ -62,7 +62,8 @@ def send_http(
     if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"{'https' if tls is not None else 'http'}://{place[0]}:{place[1]}/v1/messages"
-    answer = httpx.post(url, content=raw, headers=headers, timeout=wait_s, verify=tls if tls is not None else True)
+    limit_s = wait_s + len(raw) / 1_000_000
+    answer = httpx.post(url, content=raw, headers=headers, timeout=limit_s, verify=tls if tls is not None else True)
     return answer.status_code, answer.json()
 
 
@@ -221,18 +222,20 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
 # --- translate --------------------------------------------------------------------------------------------------------
 
 
-def translations(file: Path, bytes_max: int) -> Iterator[dict[str, Any]]:
+def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Iterator[dict[str, Any]]:
     """One row a message of a file: what the hub would say to it, offline, with an open directory.
 
-    bytes_max: largest message taken, as at the door.
+    bytes_max, envelope_bytes_max: largest message and envelope taken, as at the door.
     """
+    from adapters.formats.claim_xml import looks_like_envelope
     from adapters.inbound.received import Received
     from adapters.inbound.translate import refused, split, translate
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
         received = Received(raw, received_at, "folder")
-        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > bytes_max else translate(received, _OFFLINE)
+        limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(raw) else bytes_max
+        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > limit else translate(received, _OFFLINE)
         yield {
             "file": str(file),
             "message": number,
@@ -259,11 +262,10 @@ def translate(
 
     counts: dict[str, int] = {}
     settings = read_settings()
-    bytes_max = settings.message_bytes_max
     check_dialects(settings)
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
-            for row in translations(file, bytes_max):
+            for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max):
                 counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
                 if as_json:
                     print(to_json(row).decode())

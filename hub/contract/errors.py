@@ -90,10 +90,14 @@ _ROWS: Final = (
     # the insurance XML
     ErrorCode("XML_MALFORMED", "100", "AR", False, "The XML is not well formed.", "XML không đúng cú pháp."),
     ErrorCode("XML_FORBIDDEN", "207", "AR", False, "The XML declares entities or a DTD, which the hub refuses.", "XML khai báo thực thể hoặc DTD, hub không nhận."),
+    ErrorCode("XML_LIMIT", "207", "AR", False, "The XML goes beyond a limit of the hub: its depth, its number of names or rows, the length of a tag, or the size of one HOSO.", "XML vượt giới hạn của hub: độ sâu, số tên thẻ hoặc số dòng, độ dài một thẻ, hoặc kích thước một HOSO."),
     ErrorCode("XML_CONTENT_BROKEN", "102", "AE", False, "The content of a table (NOIDUNGFILE) is not base64 of well-formed XML.", "Nội dung bảng (NOIDUNGFILE) không phải base64 của XML hợp lệ."),
     ErrorCode("XML_TABLE_UNKNOWN", "103", "AE", False, "This table (LOAIHOSO) is not part of the standard; it was kept but not read.", "Bảng (LOAIHOSO) không thuộc chuẩn; được lưu nhưng không đọc."),
     ErrorCode("XML_ELEMENT_UNKNOWN", "102", "AE", False, "This element is not part of its table; it was kept but not read.", "Chỉ tiêu này không thuộc bảng; được lưu nhưng không đọc."),
     ErrorCode("XML_COUNT_MISMATCH", "102", "AE", False, "SOLUONGHOSO differs from the number of HOSO.", "SOLUONGHOSO khác số HOSO thực có."),
+    ErrorCode("SIGNATURE_MISSING", "207", "AR", False, "The envelope is not signed (CHUKYDONVI), and a certificate is on record for the facility.", "Hồ sơ không có chữ ký số (CHUKYDONVI) trong khi cơ sở đã đăng ký chứng thư."),
+    ErrorCode("SIGNATURE_WRONG", "207", "AR", False, "The signature (CHUKYDONVI) does not fit the envelope: it was changed after signing, or the signature is not of a form the hub reads.", "Chữ ký số (CHUKYDONVI) không khớp hồ sơ: nội dung bị sửa sau khi ký, hoặc chữ ký không đúng dạng hub đọc được."),
+    ErrorCode("SIGNATURE_UNTRUSTED", "207", "AR", False, "The certificate of the signature (CHUKYDONVI) is not on record for the facility, or was not valid when the envelope came.", "Chứng thư của chữ ký số (CHUKYDONVI) chưa đăng ký cho cơ sở, hoặc không còn hiệu lực lúc nhận hồ sơ."),
     # ours
     ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept and will be replayed when it is mended; do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu và sẽ được xử lý lại; không cần gửi lại."),
     # routing

@@ -444,6 +444,7 @@ class MessageReceived(TypedDict, total=False):
     problems: list["Problem"]
     events: list["EventRef"]
     test: bool
+    signature: str
 
 
 class Meta(TypedDict, total=False):
@@ -686,6 +687,7 @@ class Source(TypedDict, total=False):
     dialect: str
     dialect_version: str
     charset: str
+    signature: str
 
 
 class Xml0(TypedDict, total=False):

@@ -78,6 +78,18 @@ class Settings(BaseSettings):
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
     )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
+    envelope_bytes_max: int = Field(
+        100 * 1024 * 1024,
+        ge=1024,
+        description="Largest insurance envelope taken by HTTP or from a folder, in bytes; beyond HIE_MESSAGE_BYTES_MAX it goes through the disk.",
+    )
+    signers: Path | None = Field(
+        None,
+        description="Folder of certificates (PEM) by facility, <code>.pem: its own or its CA's; without one signatures are kept, not checked.",
+    )
+    signature_required: bool = Field(
+        False, description="Refuse an envelope without a valid signature of its facility; otherwise it is only told."
+    )
     links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
     pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
     ack_wait_s: float = Field(

@@ -5,15 +5,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.dialects.claim_segments import Rows, ehc_rows, ehc_segments
 from adapters.dialects.claims import map_ehc, map_hoso, official, typed
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.profile import load_dialect
-from adapters.formats.claim_xml import Hoso
+from adapters.formats.claim_xml import Hoso, write
 from adapters.formats.hl7v2 import build, parse
+from adapters.inbound.received import Received
+from adapters.inbound.translate import translate
 from hub import simulate
 from hub.contract.claim_tables import tables
 from hub.contract.errors import Problem, Severity
@@ -352,3 +354,47 @@ def test_the_golden_envelope_and_the_golden_message_say_the_same() -> None:
     contents = [{name: value for name, value in translated(path).events[0][1].items() if name != "meta"} for path in pair]
     assert contents[0] == contents[1]
     assert {translated(path).events[0][1]["meta"]["content_hash"] for path in pair} == {content_hash(contents[0])}
+
+
+_AMOUNT = st.decimals(0, 10**9, places=2).map(str)
+_WORD = (
+    st.text(st.sampled_from("aZ0 9;|^~\\&\tđỄ.\"'<%"), min_size=1, max_size=12)
+    .map(str.strip)
+    .filter(lambda t: t not in ("", '""'))
+)
+
+
+def _full(table: str, **fixed: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, str]]:
+    """A row with every element of its table, of the kind that it has."""
+    kinds = {
+        name: _WORD if each.kind == "string" else _AMOUNT if "decimal" in each.kind else _DIGIT
+        for name, each in tables()[table].items()
+    }
+    return st.fixed_dictionaries(kinds | fixed)
+
+
+_DIGIT = st.integers(0, 9).map(str)
+_KEY = {"MA_LK": st.just("LK1"), "MA_CSKCB": st.just("01021"), "MA_DOITUONG_KCB": st.just("1.1")}
+_LINES = {table: st.lists(_full(table), min_size=1, max_size=2) for table in ("XML2", "XML3", "XML4", "XML5", "XML13")}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.fixed_dictionaries({"XML1": _full("XML1", **_KEY).map(lambda row: [row]), **_LINES}), st.booleans())
+def test_a_claim_of_full_width_is_the_same_event_by_ehc_and_by_envelope(rows: Rows, nested: bool) -> None:
+    """Whatever the 200 elements hold, content, key and id are the same; only what names the transport differs."""
+    written = build(ehc_segments(HEADER, rows, day="20261123", version=0, cancelled=False)).encode()
+    written = written.replace(b"|20261123163000|", b"|20261123|", 1)  # MSH-7 as exact as NGAYLAP
+    envelope = write([rows], tables(), ma_cskcb="01021", ngaylap="20261123", nested=nested)
+    received = datetime(2026, 11, 23, tzinfo=UTC)
+    by_ehc, by_envelope = (translate(Received(raw, received, "http"), Keyring(b"secret")) for raw in (written, envelope))
+    one, other = by_ehc.events[0][1], by_envelope.events[0][1]
+    told = {"source", "message_id"}
+    assert {k: v for k, v in one["meta"].items() if k not in told} == {k: v for k, v in other["meta"].items() if k not in told}
+    assert {k: v for k, v in one.items() if k != "meta"} == {k: v for k, v in other.items() if k != "meta"}
+
+
+def test_a_claim_sent_both_ways_on_one_day_differs_in_its_time_alone() -> None:
+    """MSH-7 tells the second, NGAYLAP the day: the content is the same, and the second one is a repeat of the first."""
+    pair = [FOLDER / "_standard" / name for name in ("claim-outpatient.xml", "ehc-e01-outpatient.hl7")]
+    one, other = (translated(path).events[0][1]["meta"] for path in pair)
+    assert one["content_hash"] == other["content_hash"] and one["key"] == other["key"]

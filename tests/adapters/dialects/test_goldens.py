@@ -6,6 +6,7 @@ import pytest
 
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED
 from adapters.dialects.profile import dialect_names
+from hub.contract.claim_tables import tables
 from hub.contract.events import content_hash, decode, encode
 from tests.adapters.dialects.alike import READ_AS
 from tests.adapters.dialects.goldens import DEMO, FOLDER, cases, expectation, stated, translated
@@ -79,3 +80,25 @@ def test_the_result_of_the_demo_answers_its_order() -> None:
         "alt_code": "4548-4",
         "alt_system": "LN",
     }
+
+
+def test_one_claim_is_one_event_however_its_envelope_is_written() -> None:
+    """4750 or 3176, base64, text or elements, any encoding, order, case and namespace."""
+    paths = sorted((FOLDER / "_standard").glob("claim-as-*.xml"))
+    assert len(paths) >= 10
+    claims = [[event for _, event in translated(path).events] for path in paths]
+    assert {len(events) for events in claims} == {1}
+    ids = {(path.name, events[0]["meta"]["event_id"]) for path, events in zip(paths, claims, strict=True)}
+    assert len({event_id for _, event_id in ids}) == 1, ids
+
+
+def test_a_golden_envelope_holds_every_element_of_every_table() -> None:
+    [(_, check_in), (_, claim)] = translated(FOLDER / "_standard" / "claim-all-tables.xml").events
+    assert check_in["action"] == "OPENED" and claim["meta"].get("unparsed") is None
+    missing = {
+        f"{table}.{name}"
+        for table, elements in tables().items()
+        for name in elements
+        if table != "XML0" and name.lower() not in (claim["xml1"] if table == "XML1" else claim[table.lower()][0])
+    }
+    assert missing == set()

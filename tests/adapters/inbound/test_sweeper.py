@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from adapters.formats.claim_xml import write
 from adapters.formats.mllp import Junk
+from adapters.inbound import gate
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received
@@ -51,7 +52,7 @@ class Bench:
         keyring = Keyring(settings.key_secret.get_secret_value().encode())
         self.gate = Gate(self.producer, self.wire, keyring, self.raw_store)
         credentials = Credentials.open(settings.credentials)
-        self.sweeper = Sweeper(settings, self.wire, self.producer, keyring, self.raw_store, credentials)
+        self.sweeper = Sweeper(settings, self.wire, self.producer, keyring, self.raw_store, credentials, self.gate.large)
         self.border = Border(settings, 0, 0)
 
     def write(self, raw, *, events, age=timedelta(hours=1), sender="local"):
@@ -159,8 +160,7 @@ def test_an_envelope_of_several_facilities_is_healed_whole(bench):
     rows = [{"XML1": [{"MA_LK": number, "MA_CSKCB": code, "STT": "1", "HO_TEN": "MẪU AN"}]} for code in ("01004", "01021")]
     raw = write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb="01004", ngaylap="20261015")
     owner = b"<THONGTINDONVI><MACSKCB>01004</MACSKCB></THONGTINDONVI>"
-    raw = raw.replace(owner, b"").replace(b"</GIAMDINHHS>", owner + b"</GIAMDINHHS>")  # named last: each claim names its own
-    message = bench.write(raw, events=False)
+    message = bench.write(raw.replace(owner, b""), events=False)  # each claim names its own
     assert len(message["events"]) == 2
     bench.journal(message)
     with bench.border.new_records("claim.v1") as read:
@@ -168,6 +168,23 @@ def test_an_envelope_of_several_facilities_is_healed_whole(bench):
         assert bench.sweeper.sweep() == 1
         made = {event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]}
     assert made == {one["event_id"] for one in message["events"]}
+
+
+def test_an_envelope_of_the_raw_store_is_healed_and_replayed_from_the_disk(bench, monkeypatch):
+    monkeypatch.setattr(gate, "RAW_BYTES_MAX", 2_000)
+    number = secrets.token_hex(6)
+    rows = [{"XML1": [{"MA_LK": f"{number}.{at}", "MA_CSKCB": "01004", "STT": "1", "HO_TEN": "MẪU AN"}]} for at in range(5)]
+    raw = write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb="01004", ngaylap="20261015")
+    message = bench.write(raw, events=False)
+    assert [path.read_bytes() for path in bench.raw_store.folder.iterdir()] == [raw]
+    bench.journal(message)
+    ids = [one["event_id"] for one in message["events"]]
+    with bench.border.new_records("claim.v1") as read:
+        bench.sweeper.sweep()
+        assert bench.sweeper.sweep() == 1
+        assert bench.sweeper.replay(asked(message_ids=[message["message_id"]])) == (1, 5)
+        made = [event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]]
+    assert sorted(made) == sorted(ids * 2)
 
 
 def test_nothing_is_swept_while_the_journal_lags_behind(bench):

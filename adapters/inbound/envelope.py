@@ -1,0 +1,77 @@
+"""The HOSO of an insurance envelope, one by one, to events: for one in memory and for one on the disk alike.
+
+It is read twice. The first time finds what it states of itself, which may stand behind the HOSO, and that it is whole; only
+then the tables are read, so nothing comes of an envelope that breaks off.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, lru_cache
+from typing import Final
+
+from adapters.dialects.claims import map_hoso
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.profile import resolve_facility
+from adapters.formats.claim_xml import Reader, read_outline
+from adapters.formats.xml_signature import State
+from adapters.inbound.received import Received
+from adapters.inbound.signers import Signers
+from hub.contract.claim_tables import tables
+from hub.contract.errors import Problem, Severity
+from hub.contract.events import Event, Keyring, Origin
+
+ENVELOPE: Final = "GIAMDINHHS"
+
+Source = Callable[[], bytes | Iterable[bytes]]
+"""The bytes of an envelope, from their beginning, each time it is called."""
+
+
+def read_hosos(
+    received: Received,
+    note: Event,
+    origin: Origin,
+    source: Source,
+    keyring: Keyring,
+    signers: Signers,
+    judged: Callable[[str], State],
+) -> Iterator[Mapped]:
+    """What becomes of each HOSO, and at the end of the envelope as a whole.
+
+    note:    the `hie.MessageReceived` under way: gets facility and signature.
+    origin:  of all events; its source gets the signature.
+    judged:  what the signature is worth by the certificates of a facility; asked where `signers` want it.
+    Raises:  HubError, as reading an envelope does; FACILITY_NOT_ENTITLED; SIGNATURE_… where a valid one is required.
+    """
+    outline = read_outline(source())
+    facility, problems = _owner(received, outline.ma_cskcb)
+    note["facility"] = facility
+    if signers.wanted(facility):
+        state = judged(facility) if outline.signature else "MISSING"
+        origin.source["signature"] = note["signature"] = state
+        told = signers.problem(state)
+        problems += [told] if told else []
+    yield Mapped(problems=problems)
+    reader = Reader(source(), _elements(), ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
+    for hoso in reader:
+        if not note["facility"]:
+            note["facility"], problems = received.speaks_for(_resolved(hoso.ma_cskcb), "MACSKCB")
+            yield Mapped(problems=problems)
+        facility = _resolved(hoso.ma_cskcb) or note["facility"]
+        if received.facilities is not None and facility not in received.facilities:
+            yield Mapped(problems=[Problem("FACILITY_NOT_ENTITLED", Severity.ERROR, f"HOSO[{hoso.number}]")])
+        else:
+            yield map_hoso(hoso, Context(origin, keyring, facility))
+    yield Mapped(problems=list(reader.problems))
+
+
+def _owner(received: Received, ma_cskcb: str) -> tuple[str, list[Problem]]:
+    return received.speaks_for(_resolved(ma_cskcb), "MACSKCB") if ma_cskcb else ("", [])
+
+
+@lru_cache(maxsize=4096)
+def _resolved(ma_cskcb: str) -> str:
+    return resolve_facility("", (ma_cskcb,))[0] if ma_cskcb else ""
+
+
+@cache
+def _elements() -> dict[str, tuple[str, ...]]:
+    return {name: tuple(table) for name, table in tables().items()}
