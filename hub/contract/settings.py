@@ -78,7 +78,10 @@ class Settings(BaseSettings):
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
     )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
-    links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
+    gate_workers: int = Field(
+        1, ge=1, le=64, description="Gate processes of `hie up` that share the ports of MLLP and HTTP; two pay on two cores."
+    )
+    links_max: int = Field(12_500, ge=1, description="Most open MLLP links, of each gate process.")
     pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
     ack_wait_s: float = Field(
         10.0, gt=0, description="Longest wait for the brokers before a link is closed without an acknowledgement, in seconds."
