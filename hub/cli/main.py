@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -192,6 +193,9 @@ def demo(
 def bench(
     what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, insurer; all when omitted.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
+    peers: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the rivals' scripts: HAPI, Camel.")
+    ] = None,
 ) -> None:
     """Measure, each figure one JSON line: name, value, unit, cores, and the rival's value and ratio where there is one.
 
@@ -199,7 +203,7 @@ def bench(
     """
     from hub.bench import run_benches
 
-    run_benches(what or [], seconds)
+    run_benches(what or [], seconds, peers.resolve() if peers else None)
 
 
 messages.add_to(app)
