@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo test test-all check bench fuzz clean
+.PHONY: help install demo test test-all check bench compile fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ check: $(READY) ## format, lint, strict types
 
 bench: $(READY) ## measure; one JSON line a figure
 	@$(BIN)/hie bench
+
+compile: $(READY) ## the hub with its hot modules compiled, in build/compiled (needs a C compiler): PYTHONPATH=build/compiled hie …
+	@rm -rf build/compiled build/wheel
+	@COMPILE_HIE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/compiled build/wheel/*.whl
+	@echo "built; use it with: PYTHONPATH=$(CURDIR)/build/compiled $(BIN)/hie bench translate"
 
 FUZZ_SECONDS ?= 600
 fuzz: $(READY) ## coverage-guided fuzzing of framer, reader, charset and XML (FUZZ_SECONDS each, 600 by default)

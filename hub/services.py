@@ -6,6 +6,7 @@ may be killed at any time.
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import psutil
 
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
@@ -23,10 +26,15 @@ _BACKOFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
 
 
-def service_names(routing_workers: int = 1) -> list[str]:
+def service_names(routing_workers: int = 1, gate_workers: int = 1) -> list[str]:
     """Every service, in the order of starting: who reads comes before who writes."""
     routing = [f"routing-{number}" for number in range(1, routing_workers + 1)]
-    return ["journal", "mailbox", *(f"insurer-{code}" for code in payers()), *routing, "gate"]
+    return ["journal", "mailbox", *(f"insurer-{code}" for code in payers()), *routing, *gate_names(gate_workers)]
+
+
+def gate_names(workers: int) -> list[str]:
+    """The gate, then those that share its ports: `gate`, `gate-2`, …"""
+    return ["gate", *(f"gate-{number}" for number in range(2, workers + 1))]
 
 
 def ready_file(settings: Settings, name: str) -> Path:
@@ -47,6 +55,22 @@ def facts_of(settings: Settings, name: str) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads(ready_file(settings, name).read_text("utf-8")))
     return {}
+
+
+def gate_ports(settings: Settings, name: str) -> Settings:
+    """The settings with the ports that the other gate processes have, where they leave the choice (port 0)."""
+    for other in gate_names(settings.gate_workers):
+        facts = facts_of(settings, other)
+        if other != name and psutil.pid_exists(int(facts.get("pid", -1))):
+            open_ports = [port for port in ("mllp_port", "http_port", "mllps_port", "https_port") if facts.get(port)]
+            ports = {port: facts[port] for port in open_ports if not getattr(settings, port)}
+            return settings.model_copy(update=ports)
+    return settings
+
+
+def gate_metrics(settings: Settings) -> Path:
+    """Where gate processes keep their metrics together, so that each of them can tell those of all."""
+    return settings.data_dir / "run" / "metrics"
 
 
 @dataclass(slots=True)
@@ -74,8 +98,12 @@ class Services:
     def start(self) -> None:
         """Start all and wait until each serves. Raises: HubError(PROCESS_DIED, name); nothing is left running then."""
         self.settings.logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(gate_metrics(self.settings), ignore_errors=True)
+        gate_metrics(self.settings).mkdir(parents=True)
         try:
             for name in self.names:
+                if _is_gate(name) and (before := self._starting_gate()):  # it chooses the ports that this one shares
+                    self._running[before].process.wait_ready()
                 self._running[name] = _Supervised(self._process(name))
                 self._spawn(name)
             for name in self.names:
@@ -103,7 +131,7 @@ class Services:
                 self.say(
                     f"{name} ended by itself; starting it again{f' in {wait_s:.0f} s' if wait_s else ''} (log: {one.process.log.name})"
                 )
-            elif clock >= one.again_at:
+            elif clock >= one.again_at and not (_is_gate(name) and self._starting_gate()):
                 self._spawn(name)
 
     def serves(self, name: str) -> bool:
@@ -134,9 +162,20 @@ class Services:
         lines = self._running[name].process.last_words().strip().splitlines()
         return lines[-1] if lines else "nothing"
 
+    def _starting_gate(self) -> str:
+        """A gate process that runs and does not serve yet; "" if there is none."""
+        return next((name for name in self._running if _is_gate(name) and self._starts(name)), "")
+
+    def _starts(self, name: str) -> bool:
+        process = self._running[name].process
+        return process.running() and not process.ready()
+
     def _spawn(self, name: str) -> None:
         one = self._running[name]
         ready_file(self.settings, name).unlink(missing_ok=True)
+        if _is_gate(name) and one.process.pid:
+            for live in gate_metrics(self.settings).glob(f"gauge_live*_{one.process.pid}.db"):
+                live.unlink()  # the links it had are gone; what it counted stays
         one.process.spawn()
         one.started_at, one.again_at = time.monotonic(), None
 
@@ -151,6 +190,10 @@ class Services:
         )
         process.ready = lambda: facts_of(self.settings, name).get("pid") == process.pid
         return process
+
+
+def _is_gate(name: str) -> bool:
+    return name.partition("-")[0] == "gate"
 
 
 def address(settings: Settings, service: str, port: str) -> tuple[str, int]:

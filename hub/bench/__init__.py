@@ -4,6 +4,8 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hub.contract.errors import HubError
@@ -22,18 +24,31 @@ def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: fl
     return row | more
 
 
-def _benches() -> dict[str, Callable[[float], Iterator[Figure]]]:
+def compiled() -> bool:
+    """Whether the hot modules are extensions (`make compile`) here, and so in every service that is started from here."""
+    from adapters.formats import hl7v2
+
+    return not hl7v2.__file__.endswith(".py")
+
+
+def _benches(folder: Path | None) -> dict[str, Callable[[float], Iterator[Figure]]]:
     from hub.bench import gate, insurer, routing, translate
 
-    return {"translate": translate.bench, "gate": gate.bench, "routing": routing.bench, "insurer": insurer.bench}
+    rivals = {"translate": partial(translate.bench, folder=folder), "gate": partial(gate.bench, folder=folder)}
+    return {**rivals, "routing": routing.bench, "insurer": insurer.bench}
 
 
-def run_benches(names: list[str], seconds: float) -> None:
+def run_benches(names: list[str], seconds: float, folder: Path | None = None) -> None:
     """Run the named benches, or all, and print their figures as they come.
 
+    folder: of the rivals on the Java machine, see `peers`; None leaves them out.
     Raises: HubError(NOT_FOUND) for a name that is none.
     """
-    known = _benches()
+    known = _benches(folder)
+    if folder is not None:
+        from hub.bench import peers
+
+        peers.check(folder)
     for name in names:
         if name not in known:
             raise HubError("NOT_FOUND", f"bench {name}; there are {', '.join(known)}")
@@ -41,4 +56,4 @@ def run_benches(names: list[str], seconds: float) -> None:
     print(json.dumps({"name": "machine", **machine}), flush=True)
     for name in names or list(known):
         for row in known[name](seconds):
-            print(json.dumps(row), flush=True)
+            print(json.dumps(row | {"compiled": compiled()}), flush=True)

@@ -30,10 +30,13 @@ class Rig:
 
 
 @contextmanager
-def rig(names: Sequence[str]) -> Iterator[Rig]:
-    """Servers with topics and tables, and the services of those names not yet started (`rig.services.start()`)."""
+def rig(names: Sequence[str], **changes: object) -> Iterator[Rig]:
+    """Servers with topics and tables, and the services of those names not yet started (`rig.services.start()`).
+
+    changes: settings other than the defaults.
+    """
     with tempfile.TemporaryDirectory(prefix="hie-bench-", ignore_cleanup_errors=True) as folder:
-        settings = read_settings(data_dir=Path(folder), **dict.fromkeys(_PORTS, 0))
+        settings = read_settings(data_dir=Path(folder), **dict.fromkeys(_PORTS, 0), **changes)
         with stack.start(settings, lambda _line: None) as servers:
             key_secret(settings)
             named = {"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url}

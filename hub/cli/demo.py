@@ -216,7 +216,7 @@ def run_demo(settings: Settings, *, keep: bool = False) -> int:
             named = {"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url}
             here = connected(settings if servers.provider == "local" else settings.model_copy(update=named))
             prepare(here, say)
-            services = Services(here, service_names(), say)
+            services = Services(here, service_names(gate_workers=here.gate_workers), say)
             services.start()
             try:
                 out.print(f"[dim]  · the hub is up after {time.monotonic() - began:.0f} s[/]\n")

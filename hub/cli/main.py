@@ -1,8 +1,10 @@
 """`hie`: every command, its help and an example. What a command does lives in the rooms; here it is only wired."""
 
+import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -63,7 +65,7 @@ def up(
             else settings
         )
         prepare(here, say)
-        services = Services(here, service_names(routing_workers), say)
+        services = Services(here, service_names(routing_workers, here.gate_workers), say)
         services.start()
         try:
             mllp, http, inbox = (
@@ -94,14 +96,19 @@ def _say(line: str) -> None:
 
 
 @app.command(rich_help_panel=_RUNNING)
-def run(name: Annotated[str, typer.Argument(help="gate, routing-1, insurer-vss, mailbox or journal.")]) -> None:
+def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox or journal.")]) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
     """
+    from hub.services import gate_metrics, gate_names
+
+    settings = connected(read_settings())
+    if name in gate_names(settings.gate_workers) and settings.gate_workers > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(gate_metrics(settings))  # before anything imports the metrics
     from hub.cli.service import run_service
 
-    run_service(name, connected(read_settings()))
+    run_service(name, settings)
 
 
 @app.command("prepare", rich_help_panel=_RUNNING)
@@ -186,6 +193,9 @@ def demo(
 def bench(
     what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, insurer; all when omitted.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
+    peers: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the rivals' scripts: HAPI, Camel.")
+    ] = None,
 ) -> None:
     """Measure, each figure one JSON line: name, value, unit, cores, and the rival's value and ratio where there is one.
 
@@ -193,7 +203,7 @@ def bench(
     """
     from hub.bench import run_benches
 
-    run_benches(what or [], seconds)
+    run_benches(what or [], seconds, peers.resolve() if peers else None)
 
 
 messages.add_to(app)

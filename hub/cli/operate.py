@@ -278,7 +278,9 @@ def _status(settings: Settings) -> dict[str, Any]:
     from hub.store.database import connect
 
     seen = {path.stem for path in (settings.data_dir / "run").glob("*.json")}
-    names = sorted(seen | set(service_names())) if seen else []  # a service that is down left no file; elsewhere run none of ours
+    names = (
+        sorted(seen | set(service_names(gate_workers=settings.gate_workers))) if seen else []
+    )  # a service that is down left no file; elsewhere run none of ours
     services = {}
     for name in names:
         facts = facts_of(settings, name)

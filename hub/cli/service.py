@@ -11,13 +11,13 @@ from hub.contract import telemetry
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
-from hub.services import say_ready
+from hub.services import gate_names, gate_ports, say_ready
 
 
 def run_service(name: str, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
-    name:   gate, mailbox, journal, routing-N or insurer-PAYER.
+    name:   gate, gate-N, mailbox, journal, routing-N or insurer-PAYER.
     Raises: HubError(NOT_FOUND) for any other name. A fault that nobody expected ends the process with 1; the log says where
             it happened, and nothing of what it happened to.
     """
@@ -35,10 +35,10 @@ def run_service(name: str, settings: Settings) -> None:
 def _run(name: str, settings: Settings) -> None:
     ready = partial(say_ready, settings, name)
     kind, _, which = name.partition("-")
-    if name == "gate":
+    if name in gate_names(settings.gate_workers):
         from adapters.inbound.service import run as gate
 
-        uvloop.run(gate(settings, ready))
+        uvloop.run(gate(gate_ports(settings, name), ready, reuse_port=settings.gate_workers > 1))
     elif name == "mailbox":
         from adapters.outbound.service import run as mailbox
 

@@ -90,7 +90,13 @@ class Settings(BaseSettings):
     signature_required: bool = Field(
         False, description="Refuse an envelope without a valid signature of its facility; otherwise it is only told."
     )
-    links_max: int = Field(12_500, ge=1, description="Most open MLLP links.")
+    gate_workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Gate processes of `hie up` that share the ports of MLLP and HTTP; they pay where cores are free.",
+    )
+    links_max: int = Field(12_500, ge=1, description="Most open MLLP links, of each gate process.")
     pipeline_max: int = Field(64, ge=1, description="Most messages of one MLLP link under way at once; beyond it reading pauses.")
     ack_wait_s: float = Field(
         10.0, gt=0, description="Longest wait for the brokers before a link is closed without an acknowledgement, in seconds."

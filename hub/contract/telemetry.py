@@ -15,13 +15,15 @@ from pathlib import PurePath
 from typing import Any, Final
 
 import structlog
-from prometheus_client import Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.values import MutexValue, ValueClass
 
 _RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
 _PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
 _EVENTS: Final = Counter("hie_events_published", "Events that the brokers hold.", ("stage", "topic"))
 _BYTES: Final = Counter("hie_mllp_bytes", "Bytes of MLLP links: in = framed + quarantined + padding + dropped.", ("kind",))
-_LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.")
+_LINKS: Final = Gauge("hie_mllp_links", "Open MLLP links.", multiprocess_mode="livesum")
 _CLOSED: Final = Counter("hie_mllp_links_closed", "MLLP links that ended.", ("reason",))
 _CALLS_REFUSED: Final = Counter(
     "hie_gateway_calls_refused", "Calls of the insurance gateway that nothing came of.", ("call", "code")
@@ -94,8 +96,12 @@ def service_broke(stage: str, fault: BaseException) -> None:
 
 
 def metrics() -> bytes:
-    """What `/metrics` answers, in Prometheus' text format."""
-    return generate_latest()
+    """What `/metrics` answers, in Prometheus' text format: of this process, or of all that share their metrics with it."""
+    if ValueClass is MutexValue:
+        return generate_latest()
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
 
 
 # --- the border in ----------------------------------------------------------------------------------------------------

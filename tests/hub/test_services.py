@@ -9,7 +9,7 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
-from hub.services import Services, address, facts_of, say_ready, service_names
+from hub.services import Services, address, facts_of, gate_names, gate_ports, say_ready, service_names
 
 WAITS = """
 import os, sys, time
@@ -102,8 +102,19 @@ def test_an_address_is_what_the_service_said(settings):
     assert facts_of(settings, "gate")["pid"] == os.getpid()
 
 
+def test_gates_that_may_choose_their_ports_share_those_of_the_one_that_serves(settings):
+    settings = settings.model_copy(update={"gate_workers": 3, "mllp_port": 0})
+    assert gate_names(3) == ["gate", "gate-2", "gate-3"]
+    assert gate_ports(settings, "gate") == settings
+    say_ready(settings, "gate-2", {"mllp_port": 4711, "http_port": 4712})  # as this process, which lives
+    shared = gate_ports(settings, "gate")
+    assert (shared.mllp_port, shared.http_port) == (4711, settings.http_port)
+    assert gate_ports(settings, "gate-2") == settings
+
+
 def test_who_reads_starts_before_who_writes():
     names = service_names(routing_workers=2)
     assert names[0] == "journal"
     assert names[-1] == "gate"
+    assert service_names(gate_workers=2)[-2:] == ["gate", "gate-2"]
     assert {"routing-1", "routing-2", "insurer-vss", "insurer-test", "mailbox"} < set(names)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -17,7 +18,8 @@ from adapters.inbound.gate import MESSAGES
 from hub import stack as hub_stack
 from hub.bus import Wire, apply_topics
 from hub.contract.errors import HubError
-from hub.contract.settings import read_settings
+from hub.contract.settings import read_settings, to_environment
+from hub.services import Services, address, gate_names
 from hub.store.database import migrate
 from tests.adapters.inbound.certificates import Authority
 from tests.adapters.inbound.conftest import SECRET, Border, Link, msa, oru, running
@@ -133,6 +135,48 @@ def test_with_a_certificate_and_a_folder_every_door_is_open(prepared, tmp_path):
             control_id: event["transport"] for control_id, event in held.items()
         }.items()
         assert {one["event_id"] for event in held.values() for one in event["events"]} <= made
+
+
+@pytest.fixture
+def pair(prepared, tmp_path, monkeypatch):
+    """Two gate processes that share ports which the first one chose."""
+    changes = {"data_dir": tmp_path, "gate_workers": 2, "mllp_port": 0, "http_port": 0}
+    settings = prepared.model_copy(update=changes)
+    for name, value in to_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    services = Services(settings, gate_names(2), lambda _line: None)
+    services.start()
+    yield services
+    services.stop()
+
+
+def test_of_two_gates_on_one_port_either_may_die_and_the_other_serves(pair):
+    settings = pair.settings
+    port = address(settings, "gate", "mllp_port")[1]
+    assert address(settings, "gate-2", "mllp_port")[1] == port
+    with ExitStack() as open_links:
+        links = [open_links.enter_context(Link(port)) for _ in range(40)]  # all at one gate: one case in 2**39
+        acked = sum(msa(link.ask(oru("PAIR"))) == ("AA", "PAIR") for link in links)
+        assert acked == 40
+        pair.kill("gate")
+        left = sum(_answered(link) for link in links)
+        assert 0 < left < 40
+        with Link(port) as link:
+            assert msa(link.ask(oru("NEW"))) == ("AA", "NEW")
+    while not pair.serves("gate"):
+        pair.watch()
+        time.sleep(0.05)
+    assert address(settings, "gate", "mllp_port")[1] == port
+    told = httpx.get("http://{}:{}/metrics".format(*address(settings, "gate", "http_port"))).text
+    counted = [line for line in told.splitlines() if line.startswith("hie_messages_received_total")]
+    assert [float(line.split()[-1]) for line in counted] == [acked + left + 1]  # of both, and of the one that died
+
+
+def _answered(link):
+    try:
+        return msa(link.ask(oru("LEFT"))) == ("AA", "LEFT")
+    except (OSError, HubError):
+        return False
 
 
 @pytest.fixture(scope="module")

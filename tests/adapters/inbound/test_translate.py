@@ -8,12 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from adapters.dialects import mapping
 from adapters.formats.ack import acknowledge
 from adapters.formats.batch import cut
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Junk
-from adapters.inbound import translate as module
 from adapters.inbound.received import Received
 from adapters.inbound.translate import failed, split, translate, unframed
 from hub.contract.claim_tables import tables
@@ -304,7 +304,7 @@ def test_a_fault_of_ours_keeps_the_bytes_and_tells_where_but_never_a_value(monke
     def breaks(*_):
         raise KeyError("MAU AN THI")
 
-    monkeypatch.setattr(module, "map_message", breaks)
+    monkeypatch.setitem(mapping._MAPPERS, "ORU^R01", breaks)
     done = read(oru("Q4"))
     assert done.verdict == "quarantined" and msa(done.ack.decode()) == ("AR", "Q4")
     [problem] = [problem for problem in done.problems if problem.severity is Severity.ERROR]
