@@ -369,7 +369,7 @@ def test_a_hoso_too_large_is_refused_alone_and_not_kept(monkeypatch: pytest.Monk
         (b"MSH|^~\\&|", "XML_MALFORMED"),
         (b"<GIAMDINHHS>", "XML_MALFORMED"),
         (b"<GIAMDINHHS>&nbsp;</GIAMDINHHS>", "XML_MALFORMED"),
-        (bytes(range(256)) * 100, "XML_MALFORMED"),
+        (bytes(range(256)) * 100, "CHARSET_UNREADABLE"),
     ],
 )
 def test_what_is_no_envelope_is_refused(raw: bytes, code: str) -> None:
