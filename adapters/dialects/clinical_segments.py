@@ -365,7 +365,11 @@ def follow_up_segments(event: Event) -> Segments:
         schedule,
         person_segment(person),
         visit,
-        *([segment("OBX", {1: "1", 2: "ST", 3: "VN-TTDV", 5: slip["ma_ttdv"], 11: "F"})] if slip.get("ma_ttdv") else []),
+        *(
+            segment("OBX", {1: str(number), 2: "ST", 3: code, 5: slip[name], 11: "F"})
+            for number, (code, name) in enumerate((("VN-TTDV", "ma_ttdv"), ("VN-NGAYCT", "ngay_ct")), 1)
+            if slip.get(name)
+        ),
         *diagnosis_segments(event),
         *([segment("ZIN", {1: "1", 9: route})] if route else []),
         ["RGS", "1"],

@@ -155,7 +155,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 text = segment.get(field, component, 1, repetition).strip()
                 if not text:
                     continue
-                foreign = kind == "money" and segment.get(field, component, 2, repetition) not in _DONG
+                foreign = kind == "money" and _currency(segment, field, component, repetition) not in _DONG
                 value = None if foreign else transform.function(text)  # type: ignore[union-attr]  # likewise
                 if value is not None:
                     into[name] = value  # zero is not absent
@@ -180,6 +180,12 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
                 notes.unreadable(code, segment, field, at + name, segment.text(field))
                 break
+
+
+def _currency(segment: Segment, field: int, component: int, repetition: int) -> str:
+    """MO-2: behind `&` in CP, behind `^` where the amount is all of the field. CP-2, a kind of price, has two letters."""
+    behind = segment.get(field, component + 1, 1, repetition)
+    return segment.get(field, component, 2, repetition) or (behind if len(behind) == 3 else "")
 
 
 def split_components(repetition: str, delimiters: Delimiters) -> list[str]:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from adapters.dialects.claims import map_ehc, map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import map_message
-from adapters.dialects.profile import load_dialect
+from adapters.dialects.profile import dialect_names, load_dialect
 from adapters.dialects.render import RENDERED, as_hl7, as_json, as_xml
-from adapters.formats.charset import decode
+from adapters.formats.charset import decode, fold
 from adapters.formats.claim_xml import Reader
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.structure import check
@@ -72,7 +72,8 @@ def read_again(message: Message) -> Mapped:
 
 def carried(event: Event, *, legacy: bool = False) -> Event:
     """The content without what HL7 has no place for; legacy: in v2.3.1 and TCVN3 besides."""
-    content: Event = orjson.loads(as_json("", {name: value for name, value in event.items() if name != "meta"}))
+    text = as_json("", {name: value for name, value in event.items() if name != "meta"}).decode()
+    content: Event = orjson.loads(text.casefold() if legacy else text)  # TCVN3 has few capitals
     person = content.get("person", {})
     guardians = [number for guardian in person.get("guardians", ()) for number in guardian.get("identifiers", ())]
     for identifier in (*person.get("identifiers", ()), *guardians, *content.get("merged", ()), *content.get("linked", ())):
@@ -80,8 +81,6 @@ def carried(event: Event, *, legacy: bool = False) -> Event:
         identifier.pop("normalised", None)  # where the sender's own prefix was taken off
     if legacy:
         content.pop("specimen_id", None)
-    if legacy and "person" in content:
-        content["person"]["ho_ten"] = content["person"].get("ho_ten", "").casefold()  # TCVN3 has few capitals
     return content
 
 
@@ -234,6 +233,45 @@ def test_the_laboratory_gets_2_3_1_in_tcvn3_with_lf() -> None:
     assert raw.startswith(b"MSH|^~\\&|HIE|01940||01940|20261123080500||ORU^R01|C-1|P|2.3.1\n")
     assert b"\r" not in raw
     assert "Trần^Mai^Thị" in decode(raw, "tcvn3").text
+
+
+@pytest.mark.parametrize("name", dialect_names())
+def test_every_dialect_is_written_in_its_version_line_ends_and_letters(name: str) -> None:
+    dialect = load_dialect(name)
+    raw = as_hl7("hie.LabResult", result(), dialect, now=NOW, control_id="C-1", receiving_facility="01021")
+    end = {"cr": b"\r", "lf": b"\n", "crlf": b"\r\n"}[dialect.send.terminator]
+    lines = raw.split(end)
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    message = parse(decode(raw, dialect.send.charset).text)
+    assert message.version == dialect.send.version
+    assert fold(message.get("PID", 5)) == "tran"
+    assert [problem.code for problem in message.problems] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("saomai_middleware", "TRAN THI ANH DAO"),  # its screens have Latin letters alone
+        ("anhduong_lis", "TRầN THị áNH ĐàO"),  # TCVN3 has no capitals with tones
+        ("trucxanh_his", "TRẦN THỊ ÁNH ĐÀO"),
+        ("cattuong_ris", "TRẦN THỊ ÁNH ĐÀO"),
+        ("ngocchau_pharmacy", "TRẦN THỊ ÁNH ĐÀO"),
+        ("codo_his", "TRẦN THỊ ÁNH ĐÀO"),
+    ],
+)
+def test_letters_that_a_recipients_charset_lacks_are_written_as_near_as_it_can(name: str, written: str) -> None:
+    dialect = load_dialect(name)
+    event = result(ket_luan="TRẦN THỊ ÁNH ĐÀO")
+    raw = as_hl7("hie.LabResult", event, dialect, now=NOW, control_id="C-1", receiving_facility="01911")
+    assert written in decode(raw, dialect.send.charset).text
+    assert fold(written) == fold("Trần Thị Ánh Đào")
+
+
+def test_letters_of_no_vietnamese_charset_are_question_marks() -> None:
+    for name in ("saomai_middleware", "trucxanh_his", "codo_his"):
+        dialect = load_dialect(name)
+        raw = as_hl7("hie.LabResult", result(ket_luan="pH ≥ 7"), dialect, now=NOW, control_id="C-1", receiving_facility="01911")
+        assert "pH ? 7" in decode(raw, dialect.send.charset).text
 
 
 def test_a_recipient_is_named_as_it_names_itself() -> None:
