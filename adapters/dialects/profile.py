@@ -197,6 +197,7 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
              change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
+    foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
     seen:    codes met before, as they were read; forms: likewise what does not change in the lines of a test. Laboratories
              repeat themselves. Both are bounded by their users, and hold nothing of a person.
@@ -217,6 +218,7 @@ class Dialect:
     labels_icd: Mapping[str, str]
     labels_tests: Mapping[str, str]
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
+    foreign: frozenset[str]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -347,6 +349,13 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         codes=profile.codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
+        foreign=frozenset(
+            f"{place.segment[:3]}-{place.field}"
+            for plan in plans.values()
+            for rule in plan
+            for place in rule.places
+            if rule.transform is not None and rule.transform.foreign
+        ),
         line=_line(plans["line"]),
         sensitive=profile.sensitive,
         labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},

@@ -250,18 +250,20 @@ class Transform:
              first components of all repetitions, or all components of each; a code is its components, looked up among the
              vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
+    foreign: it reads a form that HL7 does not have, so what the standard says of the field does not count.
     """
 
     function: Callable[[Any], Any]
     kind: Kind
     problem: str = ""
+    foreign: bool = False
 
 
 TRANSFORMS: Final[dict[str, Transform]] = {
     "time": Transform(time, "value", "TIME_UNPARSABLE"),
     "minute": Transform(minute, "value", "TIME_UNPARSABLE"),
     "day": Transform(day, "value", "TIME_UNPARSABLE"),
-    "day_first": Transform(day_first, "value", "TIME_UNPARSABLE"),
+    "day_first": Transform(day_first, "value", "TIME_UNPARSABLE", foreign=True),
     "birth": Transform(birth, "value", "TIME_UNPARSABLE"),
     "facility_code": Transform(facility_code, "value"),
     "province": Transform(province, "value", "CODE_UNKNOWN"),

@@ -45,6 +45,7 @@ from hub.contract.events import Event, Keyring, message_id
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
 UNCHECKED: Final = Signers()
+_INDEX: Final = re.compile(r"\[\d+\]")
 _EVENTS_MAX: Final = 100_000  # of one message: their ids fill 5 MiB of its record, which holds 8
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
@@ -219,12 +220,19 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     if not note["control_id"]:
         walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))
     _check_facility(walk, "MSH-4")
-    walk.problems += check(message)
-    context = Context(origin_of(walk, message), keyring, note["facility"])
     assert walk.dialect is not None
+    walk.problems += _of_form(check(message), walk.dialect)
+    context = Context(origin_of(walk, message), keyring, note["facility"])
     if kind in CLAIM_TYPES:
         return map_ehc(message, walk.dialect, context)
     return map_message(message, walk.dialect, context)
+
+
+def _of_form(problems: list[Problem], dialect: Dialect) -> list[Problem]:
+    """Without what the standard says of fields that the dialect reads in a form of its own: mapping tells what it cannot read."""
+    if not dialect.foreign:
+        return problems
+    return [each for each in problems if each.code != "TIME_UNPARSABLE" or _INDEX.sub("", each.path) not in dialect.foreign]
 
 
 def _read_header(raw: bytes) -> Message:

@@ -122,13 +122,21 @@ def test_problems_at_one_place_are_one_finding_with_its_remedy() -> None:
 
 
 def test_what_only_the_standard_finds_odd_is_told_to_be_no_loss() -> None:
-    mine = compile_text(
-        "mine", 'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = { from = "PID-7", as = "day_first" }\n'
-    )
-    found = report([visit(VISIT.replace("19900102", "02/01/1990"), dialect=mine)], mine)
+    found = report(
+        [visit(VISIT.replace("|20261123080000", "|20261123080000|02/01/1990", 1))], STANDARD
+    )  # EVN-3, which no rule needs
     [one] = found.findings
     assert (found.grade, one.code) == ("B", "TIME_UNPARSABLE")
     assert one.do_en.startswith("Nothing is lost")
+
+
+def test_a_date_in_the_form_of_the_dialect_is_no_finding() -> None:
+    mine = compile_text(
+        "mine", 'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = { from = "PID-7", as = "day_first" }\n'
+    )
+    assert report([visit(VISIT.replace("19900102", "02/01/1990"), dialect=mine)], mine).grade == "A"
+    found = report([visit(VISIT.replace("19900102", "02/31/1990"), dialect=mine)], mine)
+    assert (found.grade, [one.code for one in found.findings]) == ("C", ["TIME_UNPARSABLE"])
 
 
 def test_every_remedy_belongs_to_an_error() -> None:
