@@ -12,7 +12,7 @@ from adapters.dialects import conformance
 from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
 from adapters.dialects.paths import read_place
-from adapters.dialects.profile import Dialect, compile_text, load_dialect
+from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.remedies import REMEDIES
 from adapters.dialects.shapes import is_code, shape, shown_code
 from adapters.formats.charset import decode
@@ -210,11 +210,11 @@ def private(samples: Sequence[Sample]) -> set[str]:
     return {word for word in words if word.isdigit() or not word.isascii() or any(map(str.isdigit, word))}
 
 
-@pytest.mark.parametrize("folder", ["_standard", "songhong_his", "anhduong_lis"])
+@pytest.mark.parametrize("folder", dialect_names())
 def test_no_value_of_a_patient_is_in_the_report(folder: str) -> None:
     samples, found = of(folder)
     words = {word for word in private(samples) if "CSKCB" not in word} - {"01021", "01004"}
-    assert len(words) >= 3
+    assert words
     told = page(found, "now") + to_json([found.findings, found.fields, found.events, found.senders]).decode()
     assert [word for word in words if word in told] == []
 
