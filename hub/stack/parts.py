@@ -206,7 +206,9 @@ def _unpack(archive: Path, place: Path) -> None:
     fresh = place.with_name(place.name + ".fresh")
     shutil.rmtree(fresh, ignore_errors=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(fresh, filter="data")
+        # An attribute, as the argument `filter` came with Python 3.11.4: Debian 12 has 3.11.2.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
+        tar.extractall(fresh)
     files = sorted(path for path in fresh.rglob("*") if path.is_file())
     sums = _map(_sha256, files)
     lines = [f"{digest}  {path.relative_to(fresh)}\n" for path, digest in zip(files, sums, strict=True)]
