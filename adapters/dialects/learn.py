@@ -18,7 +18,7 @@ from adapters.dialects.paths import Place, read_place
 from adapters.dialects.persons import normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
 from adapters.dialects.shapes import is_code, shape, shown_name
-from adapters.dialects.suggestions import candidates, local_tests, times_read
+from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
 from adapters.formats.structure import VERSIONS
@@ -32,7 +32,7 @@ _SEXES: Final = {
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
 _SURE: Final = ("BHYT_CARD", "SDDCN")  # of shapes that hardly anything else has
-_BY_CODE: Final = {"care_form": ["PV1-2"]}  # tables that Python looks into, not a rule
+_CLASSES: Final = {code: code for code in "BCEINOPRUV"}  # of PV1-2: table 0004, and V of the hub's own profile
 
 
 @dataclass(slots=True)
@@ -70,6 +70,7 @@ def learn(seen: Evidence, name: str) -> str:
         draft.add(table, row)
     _conclusions(draft, seen, raw["conclusions"]["codes"])
     _codes(draft, seen, raw)
+    _classes(draft, seen, raw, found)
     for row in local_tests(seen):
         draft.add("tests", row)
     return draft.text(_head(seen, found, name))
@@ -320,6 +321,8 @@ def _rules(draft: Draft, seen: Evidence, raw: Mapping[str, Any], section: str) -
             continue
         if transform is not None and transform.function is full_name:
             _ages(draft, seen, section, name, rule, places)
+            for row in name_orders(seen, name, places[0]):
+                draft.add(section, row)
         elif transform is not None and transform.problem == "TIME_UNPARSABLE":
             _times(draft, seen, section, name, rule, places)
         elif name.startswith(("ma_bac_si", "ma_bs")) and transform is None and not rule.get("codes"):
@@ -387,7 +390,7 @@ def _conclusions(draft: Draft, seen: Evidence, standard: Iterable[str]) -> None:
 
 
 def _codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
-    where: dict[str, list[Place]] = {table: [read_place(text) for text in places] for table, places in _BY_CODE.items()}
+    where: dict[str, list[Place]] = {}
     for section in sections():
         for stated in raw[section].values():
             rule = _as_table(stated)
@@ -400,6 +403,20 @@ def _codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
         if not local:
             continue
         _code_rows(draft, table, ", ".join(map(place_text, distinct)), values.total(), local, raw["codes"][table])
+
+
+def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report) -> None:
+    """Local words for the class of a visit: recipients read it, and MA_LOAI_KCB follows from it."""
+    values = Counter(seen.values(read_place("PV1-2")))
+    local = Counter({value: count for value, count in values.items() if value not in _CLASSES})
+    if not local:
+        return
+    records = {row.record for row in found.events}
+    for section, record in sections().items():
+        if "patient_class" in raw[section] and f"hie.{record.__name__}" in records:
+            rule = _as_table(raw[section]["patient_class"]) | {"codes": "patient_class", "unknown": "keep"}
+            draft.add(section, f"patient_class = {_rule(rule)} # by the rows of [codes.patient_class]")
+    _code_rows(draft, "patient_class", "PV1-2", values.total(), local, _CLASSES)
 
 
 def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:

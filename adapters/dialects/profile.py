@@ -331,7 +331,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes[table].values()) - allowed:
-            raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}")
+            known = ", ".join(sorted(allowed - {""}))
+            raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
     plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in RECORDS}
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")

@@ -39,7 +39,16 @@ _ITEMS: Final = frozenset({"ma_thuoc", "ma_dich_vu", "ma_vat_tu"})
 _FIGURES: Final = frozenset(
     {f"{kind}.{of}" for kind in ("BED", "ICU_BED", "VENTILATOR", "STAFF") for of in ("total", "in_use", "free")}
 )
-CODED_AS: Final = {  # tables whose values name fields of a record
+CODED_AS: Final = {  # tables whose values are closed: official codes, states, names of fields of a record
+    "sex": frozenset("123"),
+    "care_form": frozenset(f"{number:02}" for number in range(1, 17)),
+    "discharge": frozenset(["", *"12345"]),
+    "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD"}),
+    "result_status": frozenset("PFCX"),
+    "referral_answer": frozenset({"ACCEPTED", "REJECTED"}),
+    "charge_kind": frozenset({"CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT"}),
+    "prescription_control": frozenset({"ISSUED", "CHANGED", "CANCELLED", "HELD"}),
+    "master_file": frozenset({"ADDED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED"}),
     "item_system": _ITEMS,
     "item_group": _ITEMS,
     "resource": _FIGURES | {"ma_khoa", "speciality", "level"},

@@ -8,11 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from adapters.dialects.conformance import Report, Sample
+from adapters.dialects.conformance import Report, Sample, place_text
 from adapters.dialects.evidence import Evidence
+from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
 from adapters.dialects.shapes import is_code, shape
 from adapters.dialects.transforms import facility_code, moment, time
+from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
 from adapters.formats.names import field_name
 from hub.contract.directory import facilities
@@ -21,6 +23,10 @@ _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
 _KEYS: Final = ("ma_lk", "placer", "filler", "slip")
 _TIMES: Final = ("ngay_vao", "ngay_ra", "ngay_hen_kl", "ordered_at", "sampled_at", "reported_at")
 _FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
+_FAMILIES: Final = frozenset(
+    {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
+)
+_FEW: Final = 5  # fewer names than these say nothing of a habit
 _COMMON: Final = frozenset({"LN", "QD1227"})  # systems that need no row in [tests]
 _SHOWN, _TESTS_MAX = 3, 200
 _MOST: Final = 0.9  # of the values at a place have to fit
@@ -41,6 +47,7 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
     """(section, commented row) for each key, time and facility that no rule finds, the likeliest places first."""
     of_record = {record.__name__: section for section, record in sections().items()}
     ignored = {row.place for row in found.fields if row.status == "ignored"}
+    meant: dict[str, str] = {}  # place to the key that it was first proposed for: in an order it hardly is another
     for row in found.events:
         section = of_record.get(row.record.removeprefix("hie."))
         if section is None:
@@ -51,8 +58,10 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
             fits = _fitting(name)
             if not places or fits is None:
                 continue
-            likely = [one for one in _ranked(messages, ignored, fits, distinct=name in _KEYS) if one.place not in taken][:_SHOWN]
+            others = taken | {place for place, key in meant.items() if key != name and key in row.never}
+            likely = [one for one in _ranked(messages, ignored, fits, distinct=name in _KEYS) if one.place not in others][:_SHOWN]
             taken |= {one.place for one in likely}
+            meant |= {one.place: name for one in likely if name in _KEYS and one.place not in meant}
             for one in likely:
                 told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
                 yield section, f'# {name} = "{one.place}" # {", ".join(places)} hold nothing; here {told}'
@@ -93,6 +102,15 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
             looks = Counter(map(shape, here)).most_common(1)[0][0]
             found.append(_Candidate(place, having[place] / len(messages), different, len(here), looks))
     return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
+
+
+def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
+    """A commented row where the second component of names begins as families are called, and the first does not."""
+    first, second = seen.values(place._replace(component=1)), seen.values(place._replace(component=2))
+    families, given = ([fold(value.split()[0]) in _FAMILIES for value in values if value.split()] for values in (second, first))
+    if len(families) >= _FEW and sum(families) >= _MOST * len(families) and sum(given) < (1 - _MOST) * len(given):
+        told = f"{sum(families)} of {len(families)} second components begin with a family name"
+        yield f'# {name} = {{ from = "{place_text(place)}", as = "full_name_given_first" }} # {told}'
 
 
 def local_tests(seen: Evidence) -> Iterator[str]:

@@ -191,6 +191,12 @@ def full_name_without_age(parts: Sequence[str]) -> str:
     return _AGE.sub("", full_name(parts))
 
 
+def full_name_given_first(parts: Sequence[str]) -> str:
+    """`full_name` of a system that writes the given name first and the family name second: `Hòa^Nguyễn^Thị`."""
+    given, family, middle = (*parts[:3], "", "", "")[:3]
+    return full_name((family, given, middle))
+
+
 def address(parts: Sequence[str]) -> str:
     """XAD as one line: street, further designation, town, other geographic designation."""
     told = [part.strip() for part in (*parts[:3], *parts[7:8]) if part]
@@ -275,6 +281,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "is_one": Transform(is_one, "value"),
     "full_name": Transform(full_name, "components"),
     "full_name_without_age": Transform(full_name_without_age, "components"),
+    "full_name_given_first": Transform(full_name_given_first, "components"),
     "address": Transform(address, "components"),
     "display": Transform(display, "components"),
     "text": Transform(text, "field"),

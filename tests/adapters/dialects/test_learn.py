@@ -144,6 +144,44 @@ def test_codes_that_are_the_official_ones_stand_and_others_are_asked_for() -> No
     assert '# X9 = "?" # × 2' in text
 
 
+def test_local_words_for_the_class_of_a_visit_are_asked_for_where_recipients_read_it() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|M\rPV1|1|{kind}\r").encode()
+        for number, kind in enumerate(["NGT", "NGT", "NT", "E"])
+    ]
+    _, stated, text = learned(raws)
+    assert stated["encounter"]["patient_class"] == {"from": "PV1-2", "codes": "patient_class", "unknown": "keep"}
+    assert "order" not in stated
+    assert '# NGT = "?" # × 2' in text and "# E =" not in text
+    completed = text.replace('# NGT = "?"', 'NGT = "O"')
+    _, event = events(raws[0], compile_text("mine", completed))[0]
+    assert (event["patient_class"], event["ma_loai_kcb"]) == ("O", "01")
+
+
+def test_given_names_before_family_names_are_seen_by_the_families() -> None:
+    people = ["Hòa^Nguyễn Thị", "Bình^Trần Văn", "Lan^Lê", "Dũng^Phạm Đức", "Mai^Vũ Thị"]
+    for names, seen in ((people, True), (["^".join(reversed(name.split("^"))) for name in people], False), (people[:4], False)):
+        raws = [
+            (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||{name}||1990|M\r").encode()
+            for number, name in enumerate(names)
+        ]
+        assert ('# ho_ten = { from = "PID-5", as = "full_name_given_first" } # 5 of 5' in learned(raws)[2]) is seen
+
+
+def test_the_key_of_a_visit_is_not_proposed_as_the_number_of_an_order() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", kind, number) + person % number + f"ZBA|1|BA-2611-{number:04}\r").encode()
+        for number in range(10)
+        for kind, person in (
+            ("ADT^A04", "PID|1||%s^^^^MR||A^B||1990|M\rPV1|1|O\r"),
+            ("ORM^O01", "PID|1||%s^^^^MR||A^B||1990|M\rORC|NW|7\rOBR|1|7||GLU\r"),
+        )
+    ]
+    text = learned(raws)[2]
+    assert text.count('# ma_lk = "ZBA-2"') == 2
+    assert "filler" not in text
+
+
 def test_a_field_that_holds_names_where_codes_belong_gives_no_codes() -> None:
     raws = [
         (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|{name}\r").encode()

@@ -109,6 +109,20 @@ def test_everything_is_fetched_with_progress_and_is_whole(repository: Repository
     assert not list((tmp_path / "cache").glob("fetching-*"))
 
 
+def test_the_archive_is_unpacked_by_python_3_11_2_too(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = tarfile.TarFile.extractall
+
+    def older(archive: tarfile.TarFile, path: Path) -> None:  # Debian 12: neither the argument nor the function are there
+        newer(archive, path)
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", older)
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    provided = parts.provide(tmp_path / "cache", lambda _line: None)
+    assert (provided.registry / "app-runner.jar").read_bytes() == b"runner" * 1000
+
+
 def test_what_is_there_is_not_fetched_again(repository: Repository, tmp_path: Path) -> None:
     parts.provide(tmp_path / "cache", lambda _line: None)
     repository.asked.clear()
