@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import httpx
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hub.cli.running import check_dialects, connected, terminal
@@ -54,6 +55,13 @@ def media_type(raw: bytes) -> str:
     return {b"<": "application/xml", b"{": "application/json"}.get(first, "application/hl7-v2")
 
 
+def by_http(raw: bytes) -> bool:
+    """Whether a message goes by HTTP unasked: XML, JSON, and what no MLLP frame can carry: nothing, or the frame's own signs."""
+    from adapters.formats.mllp import END, START
+
+    return media_type(raw) != "application/hl7-v2" or b"GIAMDINHHS" in raw[:400] or not raw.strip() or START in raw or END in raw
+
+
 def send_http(
     place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0, tls: ssl.SSLContext | None = None
 ) -> tuple[int, dict[str, Any]]:
@@ -69,7 +77,7 @@ def send_http(
 
 def send(
     files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2, insurance XML or JSON.", exists=True, dir_okay=False)],
-    http: Annotated[bool, typer.Option(help="By HTTP; XML and JSON always go this way.")] = False,
+    http: Annotated[bool, typer.Option(help="By HTTP; XML, JSON and what MLLP cannot carry always go this way.")] = False,
     token: Annotated[str, typer.Option(help="Token of your credential, by HTTP.", envvar="HIE_TOKEN")] = "",
     whole: Annotated[
         bool, typer.Option(help="Each file in one frame or request, however many messages it holds; else one by one.")
@@ -90,14 +98,8 @@ def send(
     settings, tls = connected(read_settings()), _tls(ca, cert, key)
     refused = 0
     for file in files:
-        bodies = [file.read_bytes()] if whole else split(file.read_bytes())
-        sent = (
-            row
-            for raw in bodies
-            for row in _sent(
-                settings, raw, http or b"GIAMDINHHS" in raw[:400] or media_type(raw) == "application/json", token, tls
-            )
-        )
+        bodies = [file.read_bytes()] if whole else split(file.read_bytes()) or [b""]
+        sent = (row for raw in bodies for row in _sent(settings, raw, http or by_http(raw), token, tls))
         for number, answer in enumerate(sent, 1):
             row = {"file": file.name, "message": number, **answer}
             refused += row["ack"] not in ("AA", "CA")
@@ -108,10 +110,12 @@ def send(
                 known_as = row.get("message_id") or row.get("control_id") or ""  # either is what `hie trace` takes
                 out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
                 for problem in row["problems"]:
-                    out.print(
-                        f"    {problem['severity']} {problem['code']} {problem['path']}  [dim]{problem['text']}[/]", markup=True
-                    )
+                    out.print(f"    {_where(problem)}  [dim]{problem['text']}[/]")
     raise typer.Exit(1 if refused else 0)
+
+
+def _where(problem: dict[str, Any]) -> str:
+    return escape(" ".join(filter(None, (problem["severity"], problem["code"], problem["path"]))))
 
 
 def _tls(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -271,6 +275,8 @@ def translate(
                     print(to_json(row).decode())
                 else:
                     _show(row)
+    if not counts:
+        raise typer.BadParameter("there is no file in it", param_hint="files")
     if not as_json:
         out.print(" · ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
     raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
@@ -281,8 +287,9 @@ def _show(row: dict[str, Any]) -> None:
     events = ", ".join(event["record"].removeprefix("hie.") for event in row["events"])
     dialect = row["events"][0]["meta"]["source"]["dialect"] if row["events"] else ""
     by = f"  [dim]by {dialect}.toml[/]" if dialect else ""
-    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {row['type']}  {events}{by}")
+    told = "  ".join(filter(None, (escape(row["type"]), events)))
+    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {told}{by}")
     for problem in row["problems"][:_SHOWN]:
-        out.print(f"    {problem['severity']} {problem['code']} {problem['path']}  {problem['text']}", style="dim", markup=False)
+        out.print(f"    {_where(problem)}  {escape(problem['text'])}", style="dim")
     if len(row["problems"]) > _SHOWN:
         out.print(f"    … and {len(row['problems']) - _SHOWN} more (--json shows all)", style="dim")

@@ -202,7 +202,7 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         print(to_json(rows).decode())
         return
-    out.print(f"{len(rows)} keys parked")
+    out.print(f"{len(rows)} key{'' if len(rows) == 1 else 's'} parked")
     for row in rows:  # no table: topic and key must be whole, to be copied
         since = row["since"].astimezone(VIETNAM)
         why = ERRORS[row["code"]].en if row["code"] in ERRORS else ""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from adapters.inbound.tls import ServerTls
 from hub.cli.main import app
-from hub.cli.messages import _sent, _tls, read_ack, show_inbox, translations
+from hub.cli.messages import _sent, _tls, by_http, read_ack, show_inbox, translations
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.contract.settings import read_settings
@@ -115,6 +115,17 @@ def test_send_asks_by_tls_and_shows_an_answer_to_each_message_of_a_frame(tmp_pat
 
     for rows in asyncio.run(send()):
         assert [(row["ack"], row["control_id"], row["problems"]) for row in rows] == [("AA", "S1", []), ("AA", "S2", [])]
+
+
+def test_what_no_mllp_frame_can_carry_goes_by_http():
+    assert [by_http(raw) for raw in (b"", b"\r\n", b"\x00\x0b", b"\x1c\x02", b"<a/>", b'{"type": ""}')] == [True] * 6
+    assert not by_http(oru("S1"))
+
+
+def test_a_folder_without_a_file_is_no_success(tmp_path):
+    done = CliRunner().invoke(app, ["translate", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "there is no file in it" in done.stderr
 
 
 def test_send_refuses_files_that_are_no_certificate(tmp_path):
