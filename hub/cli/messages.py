@@ -1,6 +1,7 @@
 """What a vendor does: send, look into the inbox, translate offline."""
 
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from hub.services import address
 
 out = terminal()
 _SHOWN = 20  # problems a message
+_FIRST_TOLD = re.compile(r"([A-Z_]+)(?: ([^ (]+))?(?: \(\+(\d+)\))?")  # MSA-3 before v2.5, as adapters.formats.ack writes it
 _OFFLINE = Keyring(b"offline translation, no secret")  # keys made offline are never seen on a bus
 
 
@@ -149,21 +151,31 @@ def _sent(settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLCo
 
 
 def read_ack(body: bytes) -> dict[str, Any]:
-    """MSA-1, MSA-2 and the ERR rows of an acknowledgement."""
+    """MSA-1, MSA-2 and what is told of an acknowledgement: ERR, before v2.5 ERR-1 or the one finding that MSA-3 names."""
     from adapters.formats.hl7v2 import parse
 
     if not body:
         return {"ack": "", "control_id": "", "problems": []}
     answer = parse(body.decode("utf-8", "replace"))
-    msa = answer.first("MSA")
-    problems = []
-    for row in answer.segments("ERR"):
-        code = row.get(5)
-        place = "-".join(part for part in (row.get(2, 1), row.get(2, 3)) if part)
-        problems.append(
-            {"code": code, "severity": row.get(4), "path": place, "text": ERRORS[code].en if code in ERRORS else row.get(8)}
-        )
-    return {"ack": msa.get(1) if msa else "", "control_id": msa.get(2) if msa else "", "problems": problems}
+    msa, errors = answer.first("MSA"), answer.segments("ERR")
+    ack = msa.get(1) if msa else ""
+    problems = [_told(row.get(5), row.get(4), row.get(2, 1), row.get(2, 3), row.get(8)) for row in errors if not row.field(1)]
+    for row in errors:
+        for number in range(1, len(row.repetitions(1)) + 1):
+            code, text = row.get(1, 4, 4, number), row.get(1, 4, 2, number)
+            if code or text:
+                problems.append(_told(code, "E", row.get(1, 1, 1, number), row.get(1, 3, 1, number), text))
+    if not problems and msa and (first := _FIRST_TOLD.fullmatch(msa.get(3))):
+        more = f"(and {first[3]} more)" if first[3] else ""
+        severity = "W" if ack in ("AA", "CA") else "E"
+        text = " ".join(filter(None, (ERRORS[first[1]].en, more))) if first[1] in ERRORS else msa.get(3)
+        problems.append({"code": first[1], "severity": severity, "path": first[2] or "", "text": text})
+    return {"ack": ack, "control_id": msa.get(2) if msa else "", "problems": problems}
+
+
+def _told(code: str, severity: str, segment: str, field: str, text: str) -> dict[str, str]:
+    place = "-".join(filter(None, (segment, field)))
+    return {"code": code, "severity": severity, "path": place, "text": ERRORS[code].en if code in ERRORS else text}
 
 
 # --- inbox ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The closed list of transforms, each by what it takes and what it leaves."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +129,10 @@ def test_what_can_fail_says_how_it_is_reported() -> None:
 )
 def test_a_moment_is_told_in_the_time_of_vietnam(stated: str, moment: str | None) -> None:
     assert transforms.moment(stated) == moment
+
+
+def test_the_readme_lists_the_transforms_and_no_others() -> None:
+    readme = Path(transforms.__file__).with_name("README.md").read_text("utf-8")
+    section = readme.split("\n## Transforms\n")[1].split("\n## ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(TRANSFORMS)

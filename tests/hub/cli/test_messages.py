@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from adapters.formats.ack import acknowledge
+from adapters.formats.hl7v2 import parse
 from adapters.inbound.tls import ServerTls
 from hub.cli.main import app
 from hub.cli.messages import _sent, _tls, by_http, read_ack, show_inbox, translations
-from hub.contract.errors import HubError
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.places import shipped
 from hub.contract.settings import read_settings
 from hub.services import say_ready
@@ -77,6 +80,24 @@ def test_an_acknowledgement_is_read_with_its_problems():
     assert (answer["ack"], answer["control_id"]) == ("AR", "X1")
     assert answer["problems"][0]["code"] == "TYPE_UNSUPPORTED"
     assert read_ack(b"")["ack"] == ""
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5.1", "2.8"])
+@pytest.mark.parametrize(
+    ("code", "problems"),
+    [
+        ("AE", [Problem("NOTHING_REPRESENTABLE", Severity.ERROR, "PID")]),
+        ("AR", [Problem("TYPE_UNSUPPORTED", Severity.ERROR, "MSH-9"), Problem("FIELD_MISSING", Severity.WARNING, "OBX-4")]),
+        ("AA", [Problem("TIME_UNPARSABLE", Severity.WARNING, "OBR-7"), Problem("FIELD_MISSING", Severity.WARNING, "OBX-4")]),
+    ],
+)
+def test_the_first_thing_told_is_read_in_the_layout_of_every_version(version, code, problems):
+    message = parse(f"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|X1|P|{version}\r")
+    body = acknowledge(message, code, problems, now=datetime(2026, 11, 23, tzinfo=UTC), control_id="C1")
+    told = read_ack(body.encode())["problems"][0]
+    first = problems[0]
+    assert (told["code"], told["severity"], told["path"]) == (first.code, first.severity.value, first.path)
+    assert told["text"].startswith(first.row.en)
 
 
 def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
