@@ -277,7 +277,7 @@ def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
         raise HubError("SETTING_WRONG", f"{name}.toml: extends itself")
     found = [path for folder in (_VENDORS, *_OWN) if (path := folder / f"{name}.toml").is_file()]
     if not found:
-        raise HubError("NOT_FOUND", f"dialect {name}")
+        raise HubError("NOT_FOUND", f"dialect {name}; there are {', '.join(dialect_names())}")
     if len(found) > 1:
         raise HubError(
             "SETTING_WRONG", f"{name}.toml: the hub has a profile of this name already; give yours in HIE_VENDORS_DIR another"

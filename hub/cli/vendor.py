@@ -201,7 +201,7 @@ def check(
     chosen = load_file(Path(dialect)) if dialect.endswith(".toml") else load_dialect(dialect)
     where = folder or _samples_of(settings, chosen.name)
     if not where.exists():
-        raise HubError("NOT_FOUND", f"no samples: {where}")
+        raise HubError("NOT_FOUND", f"no folder or file of samples: {where}")
     samples = read_samples(where, chosen)
     if not samples:
         raise HubError("NOT_FOUND", f"no file of messages in {where}")
@@ -235,8 +235,8 @@ def accept(
 ) -> None:
     """Write down what the hub makes of a dialect's samples as what is expected of it. `about` is kept.
 
-    Additions are written at once. Where something that was expected changes or goes, it asks first; without a terminal it
-    needs --yes, and ends with 1 if it is not given.
+    Additions are written at once. Where something that was expected changes or goes, it asks first.
+    Without a terminal it needs --yes then, and ends with 1 if it is not given.
 
     Example: hie vendor accept minhtam_his
     """
