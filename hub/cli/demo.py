@@ -265,7 +265,7 @@ def _summary(settings: Settings) -> bool:
     out.print(table)
     totals = ledger_totals(settings)
     out.print(
-        f"VSS ledger: {totals['claims']} claims in force, {totals['lines']} lines, {totals['findings']} findings; "
+        f"VSS ledger: {totals['claims']} claims in force, {totals['lines']} lines, findings {totals['findings']}; "
         f"cost {_money(totals['t_tongchi_bv'])} VND, claimed {_money(totals['t_bhtt'])} VND, granted {_money(totals['t_bhtt_gd'])} VND"
     )
     out.print(books.text(out.width))
