@@ -22,6 +22,8 @@ parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_
 
 _OPERATOR = "An operator"
 
+Topic = Annotated[str, typer.Argument(help="Topic of the parked key, as `hie parked list` shows it.")]
+Key = Annotated[str, typer.Argument(help="The key, from the same list.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -192,7 +194,10 @@ def replay(
 
 @parked_app.command("list")
 def parked_list(as_json: AsJson = False) -> None:
-    """What waits, and why. Example: hie parked list"""
+    """What waits, and why.
+
+    Example: hie parked list
+    """
     from hub.routing import parking
     from hub.store.database import connect
 
@@ -213,14 +218,20 @@ def parked_list(as_json: AsJson = False) -> None:
 
 
 @parked_app.command("release")
-def parked_release(topic: str, key: str, reason: Reason) -> None:
-    """Send what waits on again, in order. Example: hie parked release referral.v1 01021:3f… --reason "facility added" """
+def parked_release(topic: Topic, key: Key, reason: Reason) -> None:
+    """Send what waits on again, in order.
+
+    Example: hie parked release referral.v1 01021:3f… --reason "facility added"
+    """
     _mend("release", topic, key, reason)
 
 
 @parked_app.command("discard")
-def parked_discard(topic: str, key: str, reason: Reason) -> None:
-    """Give it up; its bytes go to the dead-letter topic. Example: hie parked discard referral.v1 01021:3f… --reason "sent in error" """
+def parked_discard(topic: Topic, key: Key, reason: Reason) -> None:
+    """Give it up; its bytes go to the dead-letter topic.
+
+    Example: hie parked discard referral.v1 01021:3f… --reason "sent in error"
+    """
     _mend("discard", topic, key, reason)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -14,6 +15,8 @@ from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
+
+OFFLINE: Final = Keyring(b"offline, no secret")  # keys made offline are never seen on a bus
 
 
 def terminal(*, stderr: bool = False) -> Console:
