@@ -44,11 +44,16 @@ def show_report(out: Console, found: Report, html: Path | None) -> None:
         out.print("\n[dim]Every field with what its values look like: --html report.html, or --json[/]")
 
 
-def _line(out: Console, text: str, indent: int, style: str = "") -> None:
-    """Wrapped at the width of the terminal, and further lines indented as the first."""
+def _line(out: Console, text: str, indent: int, style: str = "", lead: str = "") -> None:
+    """Wrapped at the width of the terminal, and further lines indented as the first; `lead` stands in that room."""
     room = " " * indent
     wrapped = fill(
-        text, out.width - 1, initial_indent=room, subsequent_indent=room, break_long_words=False, break_on_hyphens=False
+        text,
+        out.width - 1,
+        initial_indent=lead.ljust(indent),
+        subsequent_indent=room,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     out.print(wrapped, style=style, markup=False)
 
@@ -184,6 +189,6 @@ def show_begun(out: Console, name: str, profile: Path, samples: Path, *, learned
     )
     for number, step in enumerate(steps, 1):
         first, *more = step.split("\n")
-        out.print(f"{number}. {first}", markup=False)
+        _line(out, first, 3, lead=f"{number}.")
         for line in more:
             _line(out, line, 3)
