@@ -6,14 +6,13 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from textwrap import wrap
 from typing import Annotated, Any
 
 import httpx
 import typer
 from rich.table import Table
 
-from hub.cli.running import OFFLINE, check_dialects, connected, terminal
+from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now
@@ -290,7 +289,6 @@ def _show_problems(problems: Sequence[dict[str, str]]) -> None:
     for (severity, code, text), places in list(found.items())[:_SHOWN]:
         more = f", … {len(places)} places" if len(places) > _PLACES else ""
         out.print(f"    {severity} {code} {', '.join(places[:_PLACES])}{more}".rstrip(), markup=False)
-        for line in wrap(text, max(40, out.width - 7)):
-            out.print(f"      {line}", style="dim", markup=False)
+        paragraph(out, text, 6, "dim")
     if len(found) > _SHOWN:
         out.print(f"    … and {len(found) - _SHOWN} more (--json shows all)", style="dim")

@@ -11,7 +11,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from hub.cli.running import connected, keyring, terminal
+from hub.cli.running import connected, keyring, paragraph, terminal
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
@@ -207,14 +207,17 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         print(to_json(rows).decode())
         return
-    out.print(f"{len(rows)} keys parked")
+    out.print(f"{len(rows)} {'key' if len(rows) == 1 else 'keys'} parked")
     for row in rows:  # no table: topic and key must be whole, to be copied
         since = row["since"].astimezone(VIETNAM)
         why = ERRORS[row["code"]].en if row["code"] in ERRORS else ""
-        out.print(f"\n{row['topic']} {row['key']}\n    {row['code']}  [dim]{why}[/]")
+        out.print(f"\n{row['topic']} {row['key']}\n    {row['code']}")
+        paragraph(out, why, 6, "dim")
         out.print(f"    {row['waiting']} waiting since {since:%d/%m/%Y %H:%M} · hie trace {row['event_id']}")
     if rows:
-        out.print("\nCause gone: hie parked release TOPIC KEY --reason … · never: hie parked discard TOPIC KEY --reason …")
+        out.print(
+            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
+        )
 
 
 @parked_app.command("release")
@@ -274,7 +277,7 @@ def status(as_json: AsJson = False) -> None:
         table.add_row(name, f"[green]{row['pid']}[/]" if row["alive"] else "[red]not running[/]", row["at"])
     out.print(table)
     out.print(f"Kafka {found['kafka']} · registry {found['registry']}\nledger {settings.ledger} · logs {settings.logs}")
-    out.print(f"brokers: {found['brokers']}; {found['durability']}")
+    paragraph(out, found["durability"], 12, lead=f"brokers: {found['brokers']};")
     out.print(
         f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
     )
