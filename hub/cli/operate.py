@@ -277,7 +277,8 @@ def status(as_json: AsJson = False) -> None:
         table.add_row(name, f"[green]{row['pid']}[/]" if row["alive"] else "[red]not running[/]", row["at"])
     out.print(table)
     out.print(f"Kafka {found['kafka']} · registry {found['registry']}\nledger {settings.ledger} · logs {settings.logs}")
-    paragraph(out, found["durability"], 12, lead=f"brokers: {found['brokers']};")
+    out.print(f"brokers: {found['brokers']}")
+    paragraph(out, found["durability"], 2)
     out.print(
         f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
     )
