@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from hub.contract.topics import topics
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for package in ("hub", "adapters") for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
+DOCS = sorted(
+    {path for folder in ("", "hub", "adapters", "schemas", "seeds", "tests", "compose") for path in (ROOT / folder).glob("*.md")}
+    | {path for package in ("hub", "adapters", "seeds") for path in (ROOT / package).rglob("*.md")}
+)
 
 # Room -> what of ours it may import (besides itself). The composition root (cli, bench) may import everything.
 MAY_IMPORT = {
@@ -159,10 +164,47 @@ def test_the_table_of_topics_is_the_topics():
     assert _rows(text, "## Topics") == names
 
 
+def test_the_release_has_one_number():
+    release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    newest = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)[0]
+    assert newest == release
+    assert (ROOT / "tests/archive" / release).is_dir(), "`python -m tests.archive.make` writes its bytes"
+
+
+def test_every_relative_link_of_the_docs_leads_somewhere():
+    dead = []
+    for page in DOCS:
+        text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+            path, _, heading = link.partition("#")
+            target = (page.parent / path) if path else page
+            if not target.exists() or (heading and heading not in _anchors(target)):
+                dead.append(f"{page.relative_to(ROOT)}: {link}")
+    assert dead == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_page_lists_the_files_of_its_folder():
+    unlisted = []
+    for page in DOCS:
+        text = page.read_text("utf-8")
+        if re.search(r"^\| file \|", text, re.MULTILINE):
+            files = [path.name for path in page.parent.glob("*.py") if not path.name.startswith(("_", "test_"))]
+            unlisted += [str(page.parent.relative_to(ROOT) / name) for name in files if name not in text]
+            named = re.findall(r"^\| `([\w/]+\.py)`", text, re.MULTILINE)
+            unlisted += [f"{page.relative_to(ROOT)}: {name}" for name in named if not (page.parent / name).exists()]
+    assert unlisted == []
+
+
 def test_nothing_names_a_machine_or_a_registry():
     pattern = re.compile(r"/(?:work|root|tmp)/|(?:pypi|pythonhosted|maven|npmjs)\.(?:org|com)|repo1\.maven", re.IGNORECASE)
     hits = []
-    for path in [*SOURCES, *TESTS, *ROOT.glob("*.*"), *ROOT.rglob("README.md"), ROOT / "Makefile", ROOT / ".ci/run"]:
+    for path in [*SOURCES, *TESTS, *ROOT.glob("[!.]*.*"), *ROOT.rglob("README.md"), ROOT / "Makefile", ROOT / ".ci/run"]:
         if path.is_file() and ".venv" not in path.parts and path != Path(__file__) and pattern.search(path.read_text("utf-8")):
             hits.append(str(path.relative_to(ROOT)))
     assert hits == []

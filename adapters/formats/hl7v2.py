@@ -268,7 +268,6 @@ PROBLEMS_MAX: Final = 200
 """Findings kept of one kind of check; a message with more is not better understood by reading them all."""
 
 _AROUND: Final = "\ufeff\x0b\x1c\x00\r\n\t "  # a BOM, framing left in a file, blank lines
-_AFTER: Final = "\x1c\x00\r\n"
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
 _known_names: set[str] = set()  # well-formed names seen: the check is one set operation; at most 26 x 36 x 36 of them
 

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,17 +14,16 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from hub.cli.running import check_dialects, connected, terminal
+from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, Keyring, now
+from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
 
 out = terminal()
-_SHOWN = 20  # problems a message
+_SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
 _FIRST_TOLD = re.compile(r"([A-Z_]+)(?: ([^ (]+))?(?: \(\+(\d+)\))?")  # MSA-3 before v2.5, as adapters.formats.ack writes it
-_OFFLINE = Keyring(b"offline translation, no secret")  # keys made offline are never seen on a bus
 
 
 def add_to(app: typer.Typer) -> None:
@@ -111,13 +110,8 @@ def send(
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
                 known_as = row.get("message_id") or row.get("control_id") or ""  # either is what `hie trace` takes
                 out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
-                for problem in row["problems"]:
-                    out.print(f"    {_where(problem)}  [dim]{problem['text']}[/]")
+                _show_problems(row["problems"])
     raise typer.Exit(1 if refused else 0)
-
-
-def _where(problem: dict[str, Any]) -> str:
-    return escape(" ".join(filter(None, (problem["severity"], problem["code"], problem["path"]))))
 
 
 def _tls(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -251,7 +245,7 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Ite
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
         received = Received(raw, received_at, "folder")
         limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(raw) else bytes_max
-        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > limit else translate(received, _OFFLINE)
+        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > limit else translate(received, OFFLINE)
         yield {
             "file": str(file),
             "message": number,
@@ -300,8 +294,19 @@ def _show(row: dict[str, Any]) -> None:
     dialect = row["events"][0]["meta"]["source"]["dialect"] if row["events"] else ""
     by = f"  [dim]by {dialect}.toml[/]" if dialect else ""
     told = "  ".join(filter(None, (escape(row["type"]), events)))
-    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {told}{by}")
-    for problem in row["problems"][:_SHOWN]:
-        out.print(f"    {_where(problem)}  {escape(problem['text'])}", style="dim")
-    if len(row["problems"]) > _SHOWN:
-        out.print(f"    … and {len(row['problems']) - _SHOWN} more (--json shows all)", style="dim")
+    out.print(f"[{colour}]{row['verdict']:11}[/] {Path(row['file']).name}#{row['message']}  {told}{by}".rstrip())
+    _show_problems(row["problems"])
+
+
+def _show_problems(problems: Sequence[dict[str, str]]) -> None:
+    """What was found of a message, each kind with its first places and one sentence, at the width of the terminal."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for problem in problems:
+        found.setdefault((problem["severity"], problem["code"], problem["text"]), []).append(problem["path"])
+    for (severity, code, text), places in list(found.items())[:_SHOWN]:
+        more = f", … {len(places)} places" if len(places) > _PLACES else ""
+        where = ", ".join(filter(None, places[:_PLACES])) + more
+        out.print("    " + " ".join(filter(None, (severity, code, where))), markup=False)
+        paragraph(out, text, 6, "dim")
+    if len(found) > _SHOWN:
+        out.print(f"    … and {len(found) - _SHOWN} more (--json shows all)", style="dim")

@@ -11,7 +11,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from hub.cli.running import connected, keyring, terminal
+from hub.cli.running import connected, keyring, paragraph, terminal
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
@@ -22,6 +22,8 @@ parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_
 
 _OPERATOR = "An operator"
 
+Topic = Annotated[str, typer.Argument(help="Topic of the parked key, as `hie parked list` shows it.")]
+Key = Annotated[str, typer.Argument(help="The key, from the same list.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -192,7 +194,10 @@ def replay(
 
 @parked_app.command("list")
 def parked_list(as_json: AsJson = False) -> None:
-    """What waits, and why. Example: hie parked list"""
+    """What waits, and why.
+
+    Example: hie parked list
+    """
     from hub.routing import parking
     from hub.store.database import connect
 
@@ -202,25 +207,34 @@ def parked_list(as_json: AsJson = False) -> None:
     if as_json:
         print(to_json(rows).decode())
         return
-    out.print(f"{len(rows)} key{'' if len(rows) == 1 else 's'} parked")
+    out.print(f"{len(rows)} {'key' if len(rows) == 1 else 'keys'} parked")
     for row in rows:  # no table: topic and key must be whole, to be copied
         since = row["since"].astimezone(VIETNAM)
         why = ERRORS[row["code"]].en if row["code"] in ERRORS else ""
-        out.print(f"\n{row['topic']} {row['key']}\n    {row['code']}  [dim]{why}[/]")
+        out.print(f"\n{row['topic']} {row['key']}\n    {row['code']}")
+        paragraph(out, why, 6, "dim")
         out.print(f"    {row['waiting']} waiting since {since:%d/%m/%Y %H:%M} · hie trace {row['event_id']}")
     if rows:
-        out.print("\nCause gone: hie parked release TOPIC KEY --reason … · never: hie parked discard TOPIC KEY --reason …")
+        out.print(
+            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
+        )
 
 
 @parked_app.command("release")
-def parked_release(topic: str, key: str, reason: Reason) -> None:
-    """Send what waits on again, in order. Example: hie parked release referral.v1 01021:3f… --reason "facility added" """
+def parked_release(topic: Topic, key: Key, reason: Reason) -> None:
+    """Send what waits on again, in order.
+
+    Example: hie parked release referral.v1 01021:3f… --reason "facility added"
+    """
     _mend("release", topic, key, reason)
 
 
 @parked_app.command("discard")
-def parked_discard(topic: str, key: str, reason: Reason) -> None:
-    """Give it up; its bytes go to the dead-letter topic. Example: hie parked discard referral.v1 01021:3f… --reason "sent in error" """
+def parked_discard(topic: Topic, key: Key, reason: Reason) -> None:
+    """Give it up; its bytes go to the dead-letter topic.
+
+    Example: hie parked discard referral.v1 01021:3f… --reason "sent in error"
+    """
     _mend("discard", topic, key, reason)
 
 
@@ -263,7 +277,8 @@ def status(as_json: AsJson = False) -> None:
         table.add_row(name, f"[green]{row['pid']}[/]" if row["alive"] else "[red]not running[/]", row["at"])
     out.print(table)
     out.print(f"Kafka {found['kafka']} · registry {found['registry']}\nledger {settings.ledger} · logs {settings.logs}")
-    out.print(f"brokers: {found['brokers']}; {found['durability']}")
+    out.print(f"brokers: {found['brokers']}")
+    paragraph(out, found["durability"], 2)
     out.print(
         f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
     )

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from textwrap import fill
+from typing import Final
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -15,11 +17,27 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
 
+OFFLINE: Final = Keyring(b"offline, no secret")  # keys made offline are never seen on a bus
+
 
 def terminal(*, stderr: bool = False) -> Console:
     """Where a command prints for people: as wide as the window, or 120 columns when nobody looks (a pipe, a log)."""
     seen = (sys.stderr if stderr else sys.stdout).isatty()
     return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if seen else 120)
+
+
+def paragraph(out: Console, text: str, indent: int, style: str = "", lead: str = "") -> None:
+    """Print text wrapped at the width of the terminal, every line indented; `lead` stands in the room before the first."""
+    room = " " * indent
+    wrapped = fill(
+        text,
+        out.width - 1,
+        initial_indent=lead.ljust(indent),
+        subsequent_indent=room,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    out.print(wrapped, style=style, markup=False)
 
 
 def key_secret(settings: Settings) -> SecretStr:

@@ -13,10 +13,10 @@ import typer
 from adapters.dialects.conformance import Report, Sample, report
 from adapters.dialects.evidence import Evidence, gather
 from adapters.dialects.profile import STANDARD, Dialect, compile_text, dialect_names, load_dialect, load_file
-from hub.cli.running import check_dialects, terminal
+from hub.cli.running import OFFLINE, check_dialects, terminal
 from hub.cli.vendor_report import show_begun, show_changes, show_report
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, Keyring, now, to_json
+from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.places import in_checkout, shipped
 from hub.contract.settings import Settings, read_settings
 
@@ -24,7 +24,6 @@ vendor_app = typer.Typer(
     help="A dialect of your own: begin it, check samples, prove it, learn from messages.", no_args_is_help=True
 )
 
-_KEYRING: Final = Keyring(b"offline check, no secret")  # keys made offline are never seen on a bus
 _NO_SAMPLES: Final = frozenset({".json", ".toml", ".md", ".html", ".csv", ".py", ".gz", ".zip"})
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -162,7 +161,7 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
         golden = stated(file)
         parts = split(file.read_bytes()) or [b""]
         for number, raw in enumerate(parts, 1):
-            done = translate(Received(raw, received_at, "folder"), _KEYRING, dialect)
+            done = translate(Received(raw, received_at, "folder"), OFFLINE, dialect)
             note, message = done.message, None
             if note["format"] == "hl7":
                 with suppress(HubError):

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 
 from rich.console import Console
 
 from adapters.dialects.conformance import GRADES, Finding, Report
 from adapters.inbound.goldens import Change
+from hub.cli.running import paragraph
 
 _COLOURS = {"A": "green", "B": "green", "C": "yellow", "D": "red", "E": "red"}
 _SHOWN = 12  # findings and fields; --html and --json have all
@@ -19,22 +19,22 @@ def show_report(out: Console, found: Report, html: Path | None) -> None:
     colour = _COLOURS[found.grade]
     out.print(f"[bold white on {colour}] {found.grade} [/]  [bold]{found.dialect}[/] [dim]{found.version}[/]")
     en, vi = GRADES[found.grade]
-    _line(out, f"{en[0].upper()}{en[1:]}.", 5)
-    _line(out, f"{vi[0].upper()}{vi[1:]}.", 5, "dim")
+    paragraph(out, f"{en[0].upper()}{en[1:]}.", 5)
+    paragraph(out, f"{vi[0].upper()}{vi[1:]}.", 5, "dim")
     read, sent = found.understood
     verdicts = " · ".join(f"{verdict} {count}" for verdict, count in found.verdicts.items())
     share = f"; {100 * read // sent} % of {sent} values are read" if sent else ""
     out.print(f"\n{found.samples} samples: {verdicts}{share}")
     for label, counts in (("types", found.types), ("versions", found.versions), ("charsets", found.charsets)):
-        _line(out, f"{label}: {_counts(counts)}", 2, "dim")
-    _line(out, f"MSH-3 · MSH-4: {_counts(found.senders)}", 2, "dim")
+        paragraph(out, f"{label}: {_counts(counts)}", 2, "dim")
+    paragraph(out, f"MSH-3 · MSH-4: {_counts(found.senders)}", 2, "dim")
     told = [one for one in found.findings if one.severity != "I"]
     _findings(out, "Wrong / Sai", [one for one in told if not one.missing])
     _findings(out, "Missing / Thiếu", [one for one in told if one.missing])
     noted = [one for one in found.findings if one.severity == "I"]
     if noted:
         out.print("\n[bold]Noted only / Chỉ ghi nhận[/]")
-        _line(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in noted), 2)
+        paragraph(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in noted), 2)
     _ignored(out, found)
     _events(out, found)
     _refused(out, found)
@@ -42,15 +42,6 @@ def show_report(out: Console, found: Report, html: Path | None) -> None:
         out.print(f"\nThe whole report: {html}")
     else:
         out.print("\n[dim]Every field with what its values look like: --html report.html, or --json[/]")
-
-
-def _line(out: Console, text: str, indent: int, style: str = "") -> None:
-    """Wrapped at the width of the terminal, and further lines indented as the first."""
-    room = " " * indent
-    wrapped = fill(
-        text, out.width - 1, initial_indent=room, subsequent_indent=room, break_long_words=False, break_on_hyphens=False
-    )
-    out.print(wrapped, style=style, markup=False)
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -64,11 +55,11 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
         colour = "red" if one.severity == "E" else "yellow"
         looks = f", looks like {one.shape}" if one.shape else ""
         out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}")
-        _line(out, f"first in {one.first}{looks}", 4, "dim")
-        _line(out, one.en, 4)
+        paragraph(out, f"first in {one.first}{looks}", 4, "dim")
+        paragraph(out, one.en, 4)
         if one.do_en:
-            _line(out, f"→ {one.do_en}", 4)
-        _line(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
+            paragraph(out, f"→ {one.do_en}", 4)
+        paragraph(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
     if len(findings) > _SHOWN:
         out.print(f"  … and {len(findings) - _SHOWN} more", style="dim")
 
@@ -80,9 +71,9 @@ def _ignored(out: Console, found: Report) -> None:
     )
     for row in rows[:_SHOWN]:
         looks = row.shapes[0][0] if row.shapes else ""
-        _line(out, f"{row.place:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
+        paragraph(out, f"{row.place:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
     if len(rows) > _SHOWN:
-        _line(out, "… " + ", ".join(row.place for row in rows[_SHOWN:]), 2, "dim")
+        paragraph(out, "… " + ", ".join(row.place for row in rows[_SHOWN:]), 2, "dim")
 
 
 def _events(out: Console, found: Report) -> None:
@@ -99,11 +90,11 @@ def _never(out: Console, never: dict[str, tuple[str, ...]]) -> None:
     ruled = [f"{name} ({', '.join(places)})" for name, places in never.items() if places]
     others = [name for name, places in never.items() if not places]
     if ruled:
-        _line(out, "; ".join(ruled), 2)
+        paragraph(out, "; ".join(ruled), 2)
     if others:
-        _line(out, f"without a rule: {_some(others)}", 2, "dim")
+        paragraph(out, f"without a rule: {_some(others)}", 2, "dim")
     if not never:
-        _line(out, "–", 2)
+        paragraph(out, "–", 2)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -119,7 +110,7 @@ def _refused(out: Console, found: Report) -> None:
     if len(found.refused) > 2 * _SHOWN:
         out.print(f"  … and {len(found.refused) - 2 * _SHOWN} more", style="dim")
     if found.unexpected:
-        _line(out, "A sample that is right to be refused: `hie vendor accept` writes that down as expected.", 2, "dim")
+        paragraph(out, "A sample that is right to be refused: `hie vendor accept` writes that down as expected.", 2, "dim")
 
 
 # --- accept -----------------------------------------------------------------------------------------------------------
@@ -141,12 +132,12 @@ def show_changes(out: Console, name: str, found: Sequence[Change], total: int) -
             _differences(out, one)
         strangers = one.dialects - {name}
         if strangers:
-            _line(
+            paragraph(
                 out, f"read by {', '.join(sorted(strangers))}.toml: name its facility in [facility] or the directory", 9, "yellow"
             )
     unsaid = [one.path.stem for one in found if not one.new["about"]]
     if unsaid:
-        _line(out, f"Say in one sentence what each shows, `about` in the .json of: {', '.join(unsaid)}", 0)
+        paragraph(out, f"Say in one sentence what each shows, `about` in the .json of: {', '.join(unsaid)}", 0)
     same = total - len(found)
     counts = [
         sum(one.is_new for one in found),
@@ -160,9 +151,9 @@ def _differences(out: Console, one: Change) -> None:
     came = [place for place in one.differs if place not in one.lost]
     for mark, places in (("~", one.lost), ("+", came)):
         for place in places[:_SHOWN]:
-            _line(out, f"{mark} {place}", 9)
+            paragraph(out, f"{mark} {place}", 9)
         if len(places) > _SHOWN:
-            _line(out, f"{mark} … {len(places)} in all", 9, "dim")
+            paragraph(out, f"{mark} … {len(places)} in all", 9, "dim")
 
 
 # --- new --------------------------------------------------------------------------------------------------------------
@@ -184,6 +175,6 @@ def show_begun(out: Console, name: str, profile: Path, samples: Path, *, learned
     )
     for number, step in enumerate(steps, 1):
         first, *more = step.split("\n")
-        out.print(f"{number}. {first}", markup=False)
+        paragraph(out, first, 3, lead=f"{number}.")
         for line in more:
-            _line(out, line, 3)
+            paragraph(out, line, 3)

@@ -47,7 +47,7 @@ _ROWS: Final = (
     ErrorCode("BATCH_COUNT_MISMATCH", "102", "AE", False, "The count in BTS-1 or FTS-1 differs from what the batch holds.", "Số đếm ở BTS-1 hoặc FTS-1 khác nội dung lô."),
     ErrorCode("BATCH_UNBALANCED", "100", "AE", False, "A batch header or trailer (FHS, BHS, BTS, FTS) has no partner.", "Đoạn đầu hoặc cuối lô (FHS, BHS, BTS, FTS) không có cặp."),
     ErrorCode("OUTSIDE_MESSAGES", "100", "AE", False, "Text stands outside any message; it was kept but not read.", "Có văn bản nằm ngoài bản tin; được lưu nhưng không đọc."),
-    ErrorCode("SEVERAL_MESSAGES", "100", "AR", False, "Several messages stand in one frame. Send each in a frame or request of its own.", "Nhiều bản tin nằm trong một khung. Hãy gửi từng bản tin trong khung hoặc yêu cầu riêng."),
+    ErrorCode("SEVERAL_MESSAGES", "100", "AR", False, "More than one message, or HOSO, stands where one is taken. Send each in a frame, request or file of its own.", "Có nhiều hơn một bản tin (hoặc HOSO) ở nơi chỉ nhận một. Hãy gửi từng cái trong khung, yêu cầu hoặc tệp riêng."),
     ErrorCode("MSH_UNREADABLE", "100", "AR", False, "The message does not begin with a readable MSH segment. Check its first line and delimiters.", "Bản tin không bắt đầu bằng đoạn MSH đọc được. Hãy kiểm tra dòng đầu và các ký tự phân cách."),
     ErrorCode("EMPTY_INPUT", "100", "AR", False, "There is nothing in it: no byte of a message.", "Không có nội dung: không có byte nào của bản tin."),
     ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS) nor JSON.", "Đây không phải HL7 v2 (MSH|…), phong bì XML bảo hiểm (GIAMDINHHS) hay JSON."),

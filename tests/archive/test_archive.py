@@ -11,7 +11,10 @@ from fastavro import parse_schema
 from hub.contract.events import decode, schema_text, to_json
 from hub.contract.topics import topics
 
-RELEASES = sorted(path for path in Path(__file__).parent.iterdir() if path.is_dir() and (path / "hie.Claim.avsc").exists())
+RELEASES = sorted(
+    (path.parent for path in Path(__file__).parent.glob("*/hie.Claim.avsc")),
+    key=lambda path: tuple(map(int, path.name.split("."))),
+)
 RECORDS = [path for release in RELEASES for path in sorted(release.glob("*.avsc"))]
 
 

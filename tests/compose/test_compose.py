@@ -1,10 +1,13 @@
-"""The compose file, without an engine: it parses, its images are the pinned ones, its services are ours, nothing runs as root."""
+"""The compose file, without an engine: it parses, its images are the pinned ones, its services are ours and know their settings, nothing runs as root."""
 
+import os
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from hub.contract.settings import read_settings
 from hub.services import service_names
 
 yaml = pytest.importorskip("yaml", reason="unverified, PyYAML is not installed")
@@ -18,13 +21,40 @@ def compose():
 
 def test_images_are_the_pinned_versions(compose):
     images = tomllib.loads((ROOT / "hub/versions.toml").read_text("utf-8"))["images"]
-    foreign = {service["image"] for service in compose["services"].values()} - {"hie-hub:0.1.0"}
+    release = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    foreign = {service["image"] for service in compose["services"].values()} - {f"hie-hub:{release}"}
     assert foreign == set(images.values())
 
 
 def test_every_service_of_the_hub_is_there(compose):
     commands = [service.get("command", []) for service in compose["services"].values()]
     assert {command[2] for command in commands if command[:2] == ["hie", "run"]} == set(service_names(routing_workers=2))
+
+
+def settings_of(service, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("HIE_")]:
+        monkeypatch.delenv(name)
+    for name, value in service["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{[^}]*\}", "a-secret-of-some-length", str(value)))
+    return read_settings()
+
+
+def test_each_service_of_the_hub_understands_its_settings(compose, monkeypatch):
+    for service in compose["services"].values():
+        if service["image"].startswith("hie-hub"):
+            with monkeypatch.context() as here:
+                settings_of(service, here)
+
+
+def test_what_the_gate_opens_is_what_is_published(compose, monkeypatch):
+    """Plain HTTP stays inside: a token travels over TLS, or on one machine."""
+    gate = compose["services"]["gate"]
+    settings = settings_of(gate, monkeypatch)
+    assert settings.tls_certificate is not None
+    published = {int(port.split(":")[1]) for port in gate["ports"]}
+    assert published == {settings.mllp_port, settings.mllps_port, settings.https_port}
+    mounted = {mount.split(":")[1] for mount in gate["volumes"]}
+    assert {str(settings.credentials), str(settings.tls_certificate.parent), str(settings.data_dir)} == mounted
 
 
 def test_the_hub_runs_without_rights(compose):

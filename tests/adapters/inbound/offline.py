@@ -1,4 +1,7 @@
-"""A gate whose brokers are this process: for tests of the doors before it. That it waits for real brokers is tested beside it."""
+"""A gate whose brokers are this process, for tests of the doors before it: MLLP, HTTP, folder, the gateway's calls.
+
+That the gate waits for real brokers is tested in `test_gate.py`.
+"""
 
 import asyncio
 import ssl
@@ -13,11 +16,12 @@ from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
-from hub.bus import Out, Producer
-from hub.contract.events import Event, decode
+from hub.bus import Out, Producer, Wire
+from hub.contract.events import Event, Keyring, decode
 from hub.contract.settings import read_settings
 from hub.contract.topics import topics
-from tests.adapters.inbound.served import KEYRING, OfflineWire
+
+KEYRING = Keyring(b"a secret of tests only")
 
 
 class Brokers(Producer):
@@ -36,20 +40,32 @@ class Brokers(Producer):
     def reachable(self) -> bool:
         return self.fail_after is None
 
+    def of(self, topic: str) -> list[Event]:
+        """The events of a topic, in order."""
+        return [decode(topics()[topic].record, out.value[5:]) for out in self.held if out.topic == topic]
+
     def messages(self) -> list[Event]:
         """The `hie.MessageReceived` they hold, in order."""
-        return [decode("hie.MessageReceived", out.value[5:], None) for out in self.held if out.topic == MESSAGES]
+        return self.of(MESSAGES)
 
     def events(self) -> list[tuple[str, str]]:
         """(topic, event id) of the events they hold."""
         return [
-            (out.topic, decode(topics()[out.topic].record, out.value[5:], None)["meta"]["event_id"])
+            (out.topic, decode(topics()[out.topic].record, out.value[5:])["meta"]["event_id"])
             for out in self.held
             if out.topic != MESSAGES
         ]
 
 
+class OfflineWire(Wire):
+    """Bodies as always, without a registry to give ids to their schemas."""
+
+    def __init__(self) -> None:
+        self._prefixes = dict.fromkeys(topics(), b"\0\0\0\0\1")
+
+
 def offline_gate(folder: Path, **more: Any) -> tuple[Gate, Brokers]:
+    """Its raw store is `raw` in the folder. Make it where its loop runs."""
     brokers = Brokers()
     return Gate(brokers, OfflineWire(), KEYRING, RawStore(folder / "raw"), **more), brokers
 

@@ -11,7 +11,8 @@ from adapters.inbound import card_check
 from adapters.inbound.card_check import Breaker, CardCheck
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
-from tests.adapters.inbound.served import KEYRING, served
+from tests.adapters.inbound.offline import KEYRING
+from tests.adapters.inbound.served import served
 
 BODY = b'{"maThe":"DN4010116149000",  "hoTen":"L\xc3\xaa V\xc4\x83n B\xc3\xacnh"}'
 

@@ -17,7 +17,8 @@ from hub.access.credentials import Credentials
 from hub.access.passwords import as_sent
 from hub.contract.places import shipped
 from hub.contract.settings import read_settings
-from tests.adapters.inbound.served import KEYRING, Brokers, gate_on, served
+from tests.adapters.inbound.offline import KEYRING, offline_gate
+from tests.adapters.inbound.served import served
 
 SAMPLES = "seeds/messages/_standard"
 CLAIM = shipped(f"{SAMPLES}/claim-outpatient.xml").read_bytes()
@@ -84,24 +85,24 @@ def hub(tmp_path_factory):
 
 
 def running(folder, held_bytes_max=2**30, **changes):
-    brokers = Brokers()
     # No database listens there: look-ups fail, and nothing else may.
     settings = read_settings(data_dir=folder, database_url="postgresql://nobody@127.0.0.1:1/none", **changes)
     made = []
 
     def build():
-        gate = gate_on(brokers, folder)
+        gate, brokers = offline_gate(folder)
         credentials = Credentials.open(settings.credentials)
         api = build_api(settings, gate, credentials, brokers, held_bytes_max=held_bytes_max)
         gateway = Gateway(settings, gate, credentials, KEYRING, api.state.room)
-        made.extend((gate, gateway))
+        made.extend((gate, gateway, brokers))
         gateway.mount(api)
         return api
 
     class Running:
         def __enter__(self):
             self.serving = served(build, lambda: (made[0].close(), made[1].close())[1])
-            self.address, self.brokers = self.serving.__enter__(), brokers
+            self.address = self.serving.__enter__()
+            self.brokers = made[2]
             return self
 
         def __exit__(self, *_):
@@ -112,8 +113,8 @@ def running(folder, held_bytes_max=2**30, **changes):
 
 @pytest.fixture
 def hospital(hub):
-    hub.brokers.records.clear()
-    hub.brokers.confirm = True
+    hub.brokers.held.clear()
+    hub.brokers.fail_after = None
     with Hospital(hub.address, "01021_BV", "mat khau") as one:
         assert one.login()["maKetQua"] == "200"
         yield one
@@ -149,7 +150,7 @@ def test_a_call_needs_all_three_headers_of_one_login(hub, hospital):
         assert hospital.claim()["maKetQua"] == "401", name
     hospital.headers = right
     assert hospital.claim(username="01_GROUP")["maKetQua"] == "401"
-    assert hub.brokers.records == []
+    assert hub.brokers.held == []
 
 
 def test_an_expired_token_is_501_so_that_the_client_logs_in_again(tmp_path):
@@ -284,7 +285,7 @@ def test_parameters_are_checked_and_what_is_not_needed_may_be_missing(hospital, 
 
 
 def test_a_test_account_sends_test_traffic(hub):
-    hub.brokers.records.clear()
+    hub.brokers.held.clear()
     with Hospital(hub.address, "01021_TEST", "trial") as trial:
         trial.login()
         assert trial.claim()["maKetQua"] == "200"
@@ -307,11 +308,11 @@ def test_a_file_of_many_chunks_is_read_aside(hub, hospital):
 
 
 def test_while_the_brokers_are_away_nothing_is_taken_and_the_client_may_send_again(hub, hospital):
-    hub.brokers.confirm = False
+    hub.brokers.fail_after = 0
     answer = hospital.send("/api/qd130/guiHoSoXmlQD4750", CLAIM)
     assert answer.status_code == 503 and answer.headers["retry-after"]
     assert answer.json()["maKetQua"] == "500" and answer.json()["maGiaoDich"] == ""
-    hub.brokers.confirm = True
+    hub.brokers.fail_after = None
     assert hospital.claim()["maKetQua"] == "200"
 
 
@@ -368,7 +369,7 @@ def test_an_account_beyond_its_quota_is_asked_to_come_again(tmp_path):
     with running(tmp_path, credentials=file) as hub, Hospital(hub.address, "01021_BV", "mat khau") as one:
         assert one.login()["maKetQua"] == "200"
         assert one.claim()["maKetQua"] == "200"
-        held = len(hub.brokers.records)
+        held = len(hub.brokers.held)
         answer = one.send("/api/qd130/guiHoSoXmlQD4750", CLAIM)
         assert (answer.status_code, answer.json()["maKetQua"]) == (503, "500") and int(answer.headers["retry-after"]) > 0
-        assert len(hub.brokers.records) == held
+        assert len(hub.brokers.held) == held

@@ -45,6 +45,24 @@ def test_it_ends_with_1_when_any_message_was_not_translated():
     assert text.splitlines()[-1] == "refused 1 · translated 14"
 
 
+def test_what_stands_at_several_places_is_said_once():
+    _, text = translate(shipped("seeds/demo/06-arrival-at-province.hl7"))
+    rows = text.splitlines()
+    assert rows[1:3] == [
+        "    I IDENTIFIER_INFERRED PID-3, PID-3[2], PID-3[3]",
+        "      The identifier has no type; one was inferred from its shape.",
+    ]
+
+
+def test_of_many_places_the_first_are_shown(tmp_path):
+    file = tmp_path / "many.hl7"
+    file.write_bytes(oru("M1") + b"".join(b"OBX|%d|NM|GLU||x\rno segment|\r" % each for each in range(2, 9)))
+    _, text = translate(file)
+    [row] = [row for row in text.splitlines() if "SEGMENT_UNREADABLE" in row]
+    assert row.startswith("    W SEGMENT_UNREADABLE after OBX[2], after OBX[3], ")
+    assert row.endswith(", after OBX[7], … 7 places")
+
+
 @pytest.mark.parametrize(
     ("content", "verdict", "code"),
     [
