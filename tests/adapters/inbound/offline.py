@@ -26,6 +26,7 @@ class Brokers(Producer):
     def __init__(self) -> None:
         self.held: list[Out] = []
         self.fail_after: int | None = None
+        self._wait_s = 60.0
 
     def send(self, records: Sequence[Out], done: Callable[[bool], None]) -> None:
         room = self.fail_after is None or len(self.held) + len(records) <= self.fail_after
