@@ -1,7 +1,9 @@
 """A gate whose brokers are this process: for tests of the doors before it. That it waits for real brokers is tested beside it."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
+from hub.access.quota import Quotas
 from hub.bus import Out, Producer
 from hub.contract.events import Event, decode
 from hub.contract.settings import read_settings
@@ -100,6 +103,12 @@ class Talk:
     def break_off(self) -> None:
         self._writer.transport.abort()
 
+    def reset(self) -> None:
+        """As a machine that is switched off and on again would: whoever writes to it is told at once."""
+        link = self._writer.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.break_off()
+
 
 class Doors:
     """A listener before an offline gate, and the links that a test opened to it."""
@@ -124,12 +133,16 @@ class Doors:
 
 @asynccontextmanager
 async def listening(
-    folder: Path, credentials: Credentials | None = None, tls: ServerTls | None = None, **changes: Any
+    folder: Path,
+    credentials: Credentials | None = None,
+    tls: ServerTls | None = None,
+    quotas: Quotas | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Doors]:
     """An MLLP listener in this loop, on free ports, with an offline gate behind it."""
     settings = read_settings(data_dir=folder, mllp_port=0, mllps_port=0, **changes)
     gate, brokers = offline_gate(folder)
-    doors = Doors(MllpListener(settings, gate, credentials or Credentials.open(None), tls=tls), brokers)
+    doors = Doors(MllpListener(settings, gate, credentials or Credentials.open(None), quotas, tls), brokers)
     await doors.listener.start()
     try:
         yield doors
