@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.formats.claim_xml import write
 from adapters.formats.mllp import Junk
-from adapters.inbound import gate
+from adapters.inbound import gate, sweeper
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received
@@ -185,6 +185,19 @@ def test_an_envelope_of_the_raw_store_is_healed_and_replayed_from_the_disk(bench
         assert bench.sweeper.replay(asked(message_ids=[message["message_id"]])) == (1, 5)
         made = [event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]]
     assert sorted(made) == sorted(ids * 2)
+
+
+def test_messages_that_cannot_be_healed_hold_up_no_other(bench, monkeypatch):
+    monkeypatch.setattr(sweeper, "_BATCH", 1)
+    with monkeypatch.context() as small:
+        small.setattr(gate, "RAW_BYTES_MAX", 100)
+        lost = bench.write(oru("LOST"), events=False, age=timedelta(hours=2))
+    [held] = list(bench.raw_store.folder.iterdir())
+    held.unlink()
+    for message in (lost, bench.write(oru("LATER"), events=False)):
+        bench.journal(message)
+    bench.sweeper.sweep()
+    assert bench.sweeper.sweep() == 1
 
 
 def test_nothing_is_swept_while_the_journal_lags_behind(bench):
