@@ -241,11 +241,10 @@ class _Link(asyncio.Protocol):
                 break
             turn += 1
             self._hand_over(*backlog.popleft())
-        if not backlog and not self._waits():
+        if (self._unread or self._large) and not backlog and not self._waits():
+            self._let_go()
             if self._unread:
                 self._hand_over_later(0.0)
-            if self._large:
-                self._let_go()
         if self._decoded and not slots and not backlog and not self._cutting:
             self._hang_up()
         self._set_reading()
