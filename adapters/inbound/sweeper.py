@@ -40,6 +40,7 @@ _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
 _WALK_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.25
+_PASSING: Final = (KafkaException, OSError, MemoryError)  # the machine's trouble, not the message's
 _NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 _NEVER_WHOLE: Final = frozenset({"FRAME_UNFINISHED", "BYTES_BETWEEN_FRAMES"})
 
@@ -180,6 +181,11 @@ class Sweeper:
                 raise
             telemetry.fault(_STAGE, stop.code, stop.where)  # its bytes are gone: nothing can be done here
             return False
+        except _PASSING:
+            raise
+        except Exception as fault:  # ours to mend: an event that its schema cannot hold any more, say
+            telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
+            return False
         self._producer.publish_blocking(outs)
         telemetry.message_swept(message_id, len(outs))
         return True
@@ -245,6 +251,11 @@ class Sweeper:
                 if stop.retriable:
                     raise
                 telemetry.fault(_STAGE, stop.code, stop.where)
+                continue
+            except _PASSING:
+                raise
+            except Exception as fault:
+                telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
                 continue
             count += again.verdict == "translated"
             batch += outs
