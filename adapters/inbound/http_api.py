@@ -18,6 +18,7 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from adapters.formats.claim_xml import looks_like_envelope
@@ -35,7 +36,7 @@ from hub.contract.errors import ERRORS, HubError, Problem, Severity
 from hub.contract.settings import Settings
 
 _HL7: Final = "application/hl7-v2"
-_OPEN_MAX: Final = 256  # connections, and requests under way, at once; beyond it 503
+_OPEN_MAX: Final = 256  # connections at once, each with one request under way; beyond it 503
 _ASK_S: Final = 10.0  # for a connection to say what it wants
 _RETRY_AFTER_S: Final = "5"
 _KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
@@ -237,6 +238,8 @@ class _Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        if len(self.connections) > _OPEN_MAX:
+            self.app = _no_room
         self.loop.call_later(_ASK_S, self._look, None)
 
     def _look(self, idle_since: object) -> None:
@@ -247,6 +250,10 @@ class _Connection(H11Protocol):
             self.timeout_keep_alive_handler()
         else:
             self.loop.call_later(_ASK_S, self._look, self.cycle if idle else self)
+
+
+async def _no_room(scope: Scope, receive: Receive, send: Send) -> None:
+    await _refusal(503, "OVERLOADED", {"Retry-After": _RETRY_AFTER_S, "Connection": "close"})(scope, receive, send)
 
 
 class HttpServer:
@@ -262,7 +269,6 @@ class HttpServer:
             http=_Connection,
             ws="none",
             lifespan="off",
-            limit_concurrency=_OPEN_MAX,
             ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
         )
         self._server = uvicorn.Server(config)

@@ -148,6 +148,29 @@ def test_connections_that_ask_for_nothing_make_room(tmp_path, monkeypatch):
     asyncio.run(talk())
 
 
+def test_beyond_its_connections_the_hub_says_when_to_come_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(http_api, "_OPEN_MAX", 1)
+
+    async def talk():
+        gate, brokers = offline_gate(tmp_path)
+        server = HttpServer(build_api(read_settings(data_dir=tmp_path), gate, Credentials.open(None), brokers), "127.0.0.1", 0)
+        port = await server.start()
+        _reader, silent = await asyncio.open_connection("127.0.0.1", port)
+        open_ones = server._server.server_state.connections
+        await eventually(lambda: open_ones)
+        for status, code in ((503, "OVERLOADED"), (200, None)):
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                answer = await client.post("/v1/messages", content=oru("ROOM"))
+                assert (answer.status_code, answer.json().get("code")) == (status, code)
+                assert ("retry-after" in answer.headers) is (status == 503)
+            silent.close()
+            await eventually(lambda: not open_ones)
+        await server.stop(5)
+        gate.close()
+
+    asyncio.run(talk())
+
+
 def test_a_token_is_taken_over_tls_or_from_this_machine_only(post, tmp_path):
     token, digest = make_token()
     file = tmp_path / "credentials.toml"
