@@ -100,6 +100,8 @@ class Services:
         self.settings.logs.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(gate_metrics(self.settings), ignore_errors=True)
         gate_metrics(self.settings).mkdir(parents=True)
+        for name in self.names:  # of an earlier run: its process ids may be those of others now
+            ready_file(self.settings, name).unlink(missing_ok=True)
         try:
             for name in self.names:
                 if _is_gate(name) and (before := self._starting_gate()):  # it chooses the ports that this one shares

@@ -19,9 +19,9 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from typing import Final
 
 import orjson
 
+from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
 from adapters.inbound.answers import answer_view, answered
 from adapters.inbound.gate import Gate
@@ -46,6 +47,7 @@ _LISTED_MAX: Final = 10_000  # files of one folder seen in one look
 _ROUND_MAX: Final = 100  # files of one folder taken before it is looked at again
 _AGAIN_S: Final = 2.0  # after a file that could not be finished
 _NAME_BYTES_MAX: Final = 200  # longer names are replaced by their hash, so that what is put around them fits
+_PIECE_BYTES: Final = 1024 * 1024
 _KEPT_BYTES: Final = 64 * 1024  # of a file that is too large, in the record; the file itself is kept whole
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
@@ -61,13 +63,22 @@ class Taken:
     descriptor: int
 
     def read(self, limit: int) -> tuple[bytes, int]:
-        """Its bytes, at most one more than the limit, and its size. Raises: OSError."""
-        os.lseek(self.descriptor, 0, os.SEEK_SET)
-        chunks, left = [], limit + 1
-        while left and (chunk := os.read(self.descriptor, min(left, 1 << 20))):
+        """Its bytes, only the beginning of a file over the limit, and its size. Raises: OSError."""
+        size = os.fstat(self.descriptor).st_size
+        left = limit + 1 if size <= limit else min(limit, _KEPT_BYTES)
+        chunks: list[bytes] = []
+        while left and (chunk := os.pread(self.descriptor, min(left, _PIECE_BYTES), sum(map(len, chunks)))):
             chunks.append(chunk)
             left -= len(chunk)
-        return b"".join(chunks), max(os.fstat(self.descriptor).st_size, limit + 1 - left)
+        raw = b"".join(chunks)
+        return raw, max(size, len(raw))
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """All of it, piece by piece. Raises: OSError."""
+        at = 0
+        while piece := await asyncio.to_thread(os.pread, self.descriptor, _PIECE_BYTES, at):
+            yield piece
+            at += len(piece)
 
     def release(self) -> None:
         os.close(self.descriptor)
@@ -91,12 +102,10 @@ class Inbox:
             place.mkdir(exist_ok=True)
             if place.is_symlink():  # a sender could have the hub write anywhere
                 raise NotADirectoryError(errno.ENOTDIR, name)
-        left = sorted(entry.name for entry in self._entries(self.folder / _UNDER_WAY) if not entry.name.endswith(".ack"))
+        left = sorted(entry.name for entry in _entries(self.folder / _UNDER_WAY, lambda one: not one.name.endswith(".ack")))
         seen, settled = {}, []
-        for entry in self._entries(self.folder):
+        for entry in _entries(self.folder, _is_finished):
             name = entry.name
-            if name.startswith(".") or name.lower().endswith(_NOT_YET) or entry.is_dir(follow_symlinks=False):
-                continue
             with suppress(FileNotFoundError):  # another process took it
                 status = entry.stat(follow_symlinks=False)
                 now = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -130,6 +139,9 @@ class Inbox:
             os.close(descriptor)
             self._tell(name, wrong)
             return None
+        if not _is_same(target, descriptor):  # its writer put another in its place just now: that one is taken up as it is
+            os.close(descriptor)
+            return None
         return Taken(target, _short(name), at, descriptor)
 
     def take_up(self, name: str) -> Taken | None:
@@ -152,10 +164,6 @@ class Inbox:
         place = _placed(taken.path, [self.folder / where / name for name in (taken.name, taken.path.name)])
         beside.replace(place.with_name(place.name + ".ack"))
         taken.path.unlink(missing_ok=True)
-
-    def _entries(self, folder: Path) -> list["os.DirEntry[str]"]:
-        with os.scandir(folder) as entries:
-            return list(islice(entries, _LISTED_MAX))
 
     def _refuse(self, path: Path) -> None:
         """A link, pipe or device: moved as it is, never opened."""
@@ -221,7 +229,7 @@ class DropFolder:
         """The folders that nobody tends yet. One that is named after no credential is told of once and left alone."""
         root = self._settings.drop_dir
         assert root is not None
-        local = self._credentials.of_name("local") is not None
+        local = self._credentials.without_file
         names = [path.name for path in root.iterdir() if not path.name.startswith(".") and path.is_dir()]
         found = []
         for name in [""] if local else names:
@@ -270,18 +278,25 @@ class DropFolder:
     async def _handle(self, inbox: Inbox, taken: Taken) -> None:
         """One file, to its end. Raises: HubError when the brokers do not hold all of it, OSError from the disk."""
         raw, size = await asyncio.to_thread(taken.read, self._settings.message_bytes_max)
-        header, done = await self._accept(Received(raw, taken.at, "folder", *_who(inbox.sender)), size)
+        received = Received(raw, taken.at, "folder", *_who(inbox.sender))
+        whole = size <= self._settings.message_bytes_max
+        header, done = await self._accept(received) if whole else ("", [await self._accept_large(received, taken, size)])
         if (quota := self._quotas.of(inbox.sender, asyncio.get_running_loop().time())) is not None:
             quota.take(size, len(done))
         where = "done" if all(translation.verdict == "translated" for translation in done) else "refused"
         await asyncio.to_thread(inbox.finish, taken, where, _ack(header, done, taken.at))
 
-    async def _accept(self, received: Received, size: int) -> tuple[str, list[Translation]]:
-        most = self._settings.message_bytes_max
-        if size > most:
-            kept = received.raw[:_KEPT_BYTES]
-            junk = Junk(kept, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
-            return "", [await self._gate.accept_unframed(unframed(received, junk))]
+    async def _accept_large(self, begin: Received, taken: Taken, size: int) -> Translation:
+        """An envelope goes through the disk; of anything else, or of one that is too large for that, the beginning is kept."""
+        most = self._settings.envelope_bytes_max
+        if size <= most and looks_like_envelope(begin.raw):
+            reference = await self._gate.large.spool(taken.pieces(), most)
+            if reference is not None:
+                return await self._gate.accept_large(replace(begin, raw=b""), reference)
+        junk = Junk(begin.raw, size, Problem("FRAME_TOO_LARGE", Severity.ERROR))
+        return await self._gate.accept_unframed(unframed(begin, junk))
+
+    async def _accept(self, received: Received) -> tuple[str, list[Translation]]:
         found = await self._gate.cut(received.raw)
         if found is None:
             return "", [await self._gate.accept(received)]
@@ -320,7 +335,7 @@ def _locked(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.lstat().st_ino == os.fstat(descriptor).st_ino:
+        if _is_same(path, descriptor):
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
@@ -329,6 +344,20 @@ def _locked(path: Path) -> int | None:
         raise
     os.close(descriptor)
     return None
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    return os.path.samestat(path.lstat(), os.fstat(descriptor))
+
+
+def _is_finished(entry: "os.DirEntry[str]") -> bool:
+    name = entry.name
+    return not (name.startswith(".") or name.lower().endswith(_NOT_YET) or entry.is_dir(follow_symlinks=False))
+
+
+def _entries(folder: Path, wanted: "Callable[[os.DirEntry[str]], bool]") -> list["os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        return list(islice(filter(wanted, entries), _LISTED_MAX))
 
 
 def _placed(path: Path, places: list[Path]) -> Path:
@@ -350,7 +379,8 @@ def _placed(path: Path, places: list[Path]) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    path.unlink(missing_ok=True)  # of an earlier try; or a link, by which a sender could have the hub write anywhere
+    with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

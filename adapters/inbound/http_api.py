@@ -18,6 +18,8 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
@@ -27,14 +29,15 @@ from adapters.inbound.received import Received, Translation, parts
 from adapters.inbound.tls import ServerTls
 from adapters.inbound.translate import too_many, unframed
 from hub.access.credentials import Credential, Credentials, is_loopback
-from hub.access.quota import Quotas
+from hub.access.quota import Quota, Quotas
 from hub.bus import Producer
 from hub.contract import telemetry
 from hub.contract.errors import ERRORS, HubError, Problem, Severity
 from hub.contract.settings import Settings
 
 _HL7: Final = "application/hl7-v2"
-_OPEN_MAX: Final = 256  # requests under way at once; beyond it 503
+_OPEN_MAX: Final = 256  # connections at once, each with one request under way; beyond it 503
+_ASK_S: Final = 10.0  # for a connection to say what it wants
 _RETRY_AFTER_S: Final = "5"
 _KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
 _HELD_BYTES_MAX: Final = 1024 * 1024 * 1024  # bodies of all requests together; beyond it 503
@@ -185,13 +188,13 @@ def build_api(
             return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})
         held, hl7 = _Held(room), _HL7 in request.headers.get("accept", "")
         try:
-            body, received = _Body(request, held), partial(_received, request, gate, sender)
+            body, received = _Body(request, held, quota), partial(_received, request, gate, sender)
             async with asyncio.timeout(settings.frame_wait_s):
                 raw, size = await body.read(settings.message_bytes_max)
             whole = size <= settings.message_bytes_max
             found = await gate.cut(raw) if whole else None
             if quota is not None:
-                quota.take(size, len(found.parts) if found else 1)
+                quota.take(0, len(found.parts) if found else 1)
             if not whole:
                 done = await _take_large(settings, gate, body, raw, received) if size <= settings.envelope_bytes_max else None
                 if done is not None:
@@ -230,6 +233,29 @@ def build_api(
     return api
 
 
+class _Connection(H11Protocol):
+    """A connection that does not say in time what it wants is closed: each has a place among `_OPEN_MAX`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        if len(self.connections) > _OPEN_MAX:
+            self.app = _no_room
+        self.loop.call_later(_ASK_S, self._look, None)
+
+    def _look(self, idle_since: object) -> None:
+        if self.transport.is_closing():
+            return
+        idle = self.cycle is None or self.cycle.response_complete
+        if idle and self.cycle is idle_since:
+            self.timeout_keep_alive_handler()
+        else:
+            self.loop.call_later(_ASK_S, self._look, self.cycle if idle else self)
+
+
+async def _no_room(scope: Scope, receive: Receive, send: Send) -> None:
+    await _refusal(503, "OVERLOADED", {"Retry-After": _RETRY_AFTER_S, "Connection": "close"})(scope, receive, send)
+
+
 class HttpServer:
     """The application on a socket of its own, in the running loop."""
 
@@ -240,10 +266,9 @@ class HttpServer:
             api,
             log_level="critical",
             access_log=False,
-            http="h11",
+            http=_Connection,
             ws="none",
             lifespan="off",
-            limit_concurrency=_OPEN_MAX,
             ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
         )
         self._server = uvicorn.Server(config)
@@ -280,12 +305,19 @@ class HttpServer:
 class _Body:
     """The body of a request: first what a message may have, in memory; then, for a large envelope, the rest, piece by piece."""
 
-    def __init__(self, request: Request, held: _Held) -> None:
+    def __init__(self, request: Request, held: _Held, quota: Quota | None) -> None:
         stated = request.headers.get("content-length", "")
         self._stated = int(stated) if stated.isdigit() and len(stated) < 20 else 0
         self._stream = request.stream()
         self._chunks: list[bytes] = []
-        self._held = held
+        self._held, self._quota = held, quota
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """What comes, counted as it comes: a body may state any size."""
+        async for chunk in self._stream:
+            if self._quota is not None:
+                self._quota.take(len(chunk), 0)
+            yield chunk
 
     async def read(self, limit: int) -> tuple[bytes, int]:
         """The body, and its size; of one over the limit only the beginning, and nothing more is read yet.
@@ -293,7 +325,7 @@ class _Body:
         Raises: HubError(OVERLOADED) when the requests under way hold too much already.
         """
         size = 0
-        async for chunk in self._stream:
+        async for chunk in self._pieces():
             self._held.take(len(chunk))
             self._chunks.append(chunk)
             size += len(chunk)
@@ -307,7 +339,7 @@ class _Body:
             yield chunk
         self._chunks.clear()
         self._held.give_back()
-        async for chunk in self._stream:
+        async for chunk in self._pieces():
             yield chunk
 
 

@@ -23,7 +23,7 @@ from typing import Any, Final, cast
 from adapters.formats.batch import Cut, may_be_several
 from adapters.formats.mllp import END, START, TAIL, Decoder, Frame, Junk
 from adapters.inbound.answers import Batch, Part, Slot
-from adapters.inbound.gate import Gate
+from adapters.inbound.gate import HUGE_BYTES, Gate
 from adapters.inbound.received import Received, Translation, parts
 from adapters.inbound.tls import ServerTls, TlsPort
 from adapters.inbound.translate import too_many, unframed
@@ -35,7 +35,7 @@ from hub.contract.settings import Settings
 
 _END_SILENCE_S: Final = 0.05  # a frame that ended without its 0x0D is taken after this long without a byte
 _WRITE_BUFFER_BYTES: Final = 64 * 1024  # acknowledgements that the sender does not read, before its link is not read
-_PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # unfinished frames of all links together
+_PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # frames of all links together that are unfinished, or large and wait
 _TURN_MAX: Final = 8  # messages of one link handed over before the other links have their turn
 _FRAMES_MAX: Final = 256  # of one read decoded at once; real messages come nowhere near it
 _SLICE_BYTES: Final = 4 * 1024
@@ -65,7 +65,9 @@ class _Link(asyncio.Protocol):
         self._last_byte = listener.loop.time()
         self._frame_began = 0.0  # when the open frame began, 0.0 if none is open
         self._pending = 0  # bytes of the open frame
+        self._large = 0  # bytes of large frames that are whole and wait
         self._closed_at = 0.0
+        self._left = False
 
     # --- what asyncio tells
 
@@ -109,7 +111,7 @@ class _Link(asyncio.Protocol):
         if self._decoder.unfinished:
             self._open_frame(began=bool(found))
             if data[-1:] == END and not self._unread:
-                self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, self._last_byte)
+                self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, self._decoder.bytes_in)
         elif self._frame_began:
             self._frame_over()
 
@@ -121,7 +123,7 @@ class _Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.end("closed")
-        self._listener.leave(self)
+        self._dispatch()
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -154,14 +156,23 @@ class _Link(asyncio.Protocol):
         left = [*(one for one, _at in self._backlog if not isinstance(one, Part)), *self._decoder.close()]
         self._listener.bytes_dropped += len(self._unread) + sum(one.size for one in left)
         self._dropped = self._decoded = True
+        self._blocked = self._cutting = False
         self._unread = b""
         self._backlog.clear()
         self._slots.clear()
         self._frame_over()
+        self._let_go()
+        if self._turn is not None:
+            self._turn.cancel()
         self._hang_up()
 
     def _hang_up(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        """Close; a link keeps its place among the others until all that came by it is taken."""
+        if self._transport is None:
+            if not self._left:
+                self._left = True
+                self._listener.leave(self)
+        elif not self._transport.is_closing():
             self._closed_at = self._listener.loop.time()
             self._transport.close()
 
@@ -195,13 +206,25 @@ class _Link(asyncio.Protocol):
         self._listener.bytes_pending -= self._pending
         self._pending = 0
 
-    def _take_ended(self, since: float) -> None:
-        if self._last_byte == since and not self.ending:
+    def _let_go(self) -> None:
+        self._listener.bytes_pending -= self._large
+        self._large = 0
+
+    def _take_ended(self, came: int) -> None:
+        if self._decoder.bytes_in != came or self.ending:
+            return
+        if self._reading:
             self._take(self._decoder.take_ended())
             self._frame_over()
+        else:  # its 0x0D may have come, and is not read yet
+            self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, came)
 
     def _take(self, found: list[Frame | Junk]) -> None:
         if found:
+            if self._pending > HUGE_BYTES // 2:  # a frame of several reads
+                size = sum(one.size for one in found)
+                self._large += size
+                self._listener.bytes_pending += size
             self._backlog.extend([(one, self._listener.gate.clock()) for one in found])
             self._dispatch()
 
@@ -218,8 +241,10 @@ class _Link(asyncio.Protocol):
                 break
             turn += 1
             self._hand_over(*backlog.popleft())
-        if self._unread and not backlog:
-            self._hand_over_later(0.0)
+        if (self._unread or self._large) and not backlog and not self._waits():
+            self._let_go()
+            if self._unread:
+                self._hand_over_later(0.0)
         if self._decoded and not slots and not backlog and not self._cutting:
             self._hang_up()
         self._set_reading()
@@ -268,8 +293,13 @@ class _Link(asyncio.Protocol):
         self._blocked = not self._listener.gate.submit(received, self._done(self._slot(batch)))
 
     async def _cut_apart(self, received: Received) -> None:
-        found = await self._listener.gate.cut(received.raw)
-        self._cutting = False
+        try:
+            found = await self._listener.gate.cut(received.raw)
+        except Exception:  # ours to mend, or no memory; whoever waits is not left waiting
+            telemetry.fault("gate", "TRANSLATION_FAILED", "cut")
+            return self.drop("TRANSLATION_FAILED")
+        finally:
+            self._cutting = False
         if not self._dropped:
             self._take_parts(received, found)
             self._dispatch()

@@ -43,6 +43,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
         raise HubError("SETTING_WRONG", "HIE_KEY_SECRET is empty")
     credentials = Credentials.open(settings.credentials)
     signers = Signers.open(settings.signers, required=settings.signature_required)
+    certificate = _certificate(settings)
     keyring = Keyring(secret.encode())
     wire = Wire(settings.registry_url)
     raw_store = RawStore(settings.data_dir / "raw")
@@ -52,7 +53,6 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
     api = build_api(settings, gate, credentials, producer, quotas)
     gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas)
     gateway.mount(api)
-    certificate = _certificate(settings)
     listener = MllpListener(settings, gate, credentials, quotas, certificate)
     servers = {"http_port": HttpServer(api, settings.listen, settings.http_port)}
     if certificate is not None:

@@ -40,16 +40,18 @@ _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
 _WALK_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.25
+_PASSING: Final = (KafkaException, OSError, MemoryError)  # the machine's trouble, not the message's
+_NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 _NEVER_WHOLE: Final = frozenset({"FRAME_UNFINISHED", "BYTES_BETWEEN_FRAMES"})
 
 _HALF_WRITTEN: Final = """
-    select message_id::text, topic, partition, record_offset,
+    select received_at, message_id::text, topic, partition, record_offset,
            array(select made::text from unnest(m.events) made
                  where not exists (select 1 from journal_event e where e.event_id = made)) as missing
     from journal_message m
-    where verdict = 'translated' and day >= %s and received_at >= %s and received_at < %s
+    where verdict = 'translated' and day >= %s and (received_at, message_id) > (%s, %s::uuid) and received_at < %s
       and exists (select 1 from unnest(m.events) made where not exists (select 1 from journal_event e where e.event_id = made))
-    order by received_at limit %s
+    order by received_at, message_id limit %s
 """
 
 
@@ -148,13 +150,17 @@ class Sweeper:
             caught_up = before is not None and all(seen.get(place, 0) >= end for place, end in before.next_offsets.items())
             if caught_up and before is not None:
                 until = before.at - timedelta(seconds=self._settings.sweep_after_s)
-                since = self._checked_to or until - _BACK
-                day = since.astimezone(VIETNAM).date()
-                rows = database.execute(_HALF_WRITTEN, (day, since, until, _BATCH)).fetchall()
-                for message_id, topic, partition, offset, missing in rows:
-                    healed += self._heal(message_id, (topic, partition, offset), frozenset(missing))
-                if len(rows) < _BATCH:
-                    self._checked_to = until - _OVERLAP
+                since, last = self._checked_to or until - _BACK, _NO_ID
+                day, more = since.astimezone(VIETNAM).date(), True
+                while more:  # page by page: what cannot be healed holds up nothing behind it
+                    rows = database.execute(_HALF_WRITTEN, (day, since, last, until, _BATCH)).fetchall()
+                    for _at, message_id, topic, partition, offset, missing in rows:
+                        if self._stopping.is_set():
+                            return healed
+                        healed += self._heal(message_id, (topic, partition, offset), frozenset(missing))
+                    if more := len(rows) == _BATCH:
+                        since, last = rows[-1][:2]
+                self._checked_to = until - _OVERLAP
         if before is None or caught_up:
             self._ends = self._now_ends()  # after the healing, so that what it wrote is waited for
         return healed
@@ -167,14 +173,19 @@ class Sweeper:
                 telemetry.message_swept(message_id, self._large.again(received, message["raw_ref"], missing)[1])
                 return True
             again = self._translate(message, self._entitled(message))
+            wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
+            # None of them: another version of the dialect reads it differently now, and what it says today counts.
+            outs = self._outs(wanted or again.events)
         except HubError as stop:
             if stop.retriable:
                 raise
             telemetry.fault(_STAGE, stop.code, stop.where)  # its bytes are gone: nothing can be done here
             return False
-        wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
-        # None of them: another version of the dialect reads it differently now, and what it says today counts.
-        outs = self._outs(wanted or again.events)
+        except _PASSING:
+            raise
+        except Exception as fault:  # ours to mend: an event that its schema cannot hold any more, say
+            telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
+            return False
         self._producer.publish_blocking(outs)
         telemetry.message_swept(message_id, len(outs))
         return True
@@ -240,6 +251,11 @@ class Sweeper:
                 if stop.retriable:
                     raise
                 telemetry.fault(_STAGE, stop.code, stop.where)
+                continue
+            except _PASSING:
+                raise
+            except Exception as fault:
+                telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
                 continue
             count += again.verdict == "translated"
             batch += outs

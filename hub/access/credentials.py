@@ -124,6 +124,11 @@ class Credentials:
         everyone = [*everyone, *named]
         self._by_name = {credential.name: credential for credential in everyone} | ({"local": LOCAL} if local else {})
 
+    @property
+    def without_file(self) -> bool:
+        """Whether everybody on this machine is `local`, and nobody else is anybody."""
+        return self._local
+
     @classmethod
     def open(cls, path: Path | None) -> Self:
         """The credentials of a file, or those of a hub without one.

@@ -105,6 +105,7 @@ def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insur
 
     settings = connected(read_settings())
     if name in gate_names(settings.gate_workers) and settings.gate_workers > 1:
+        gate_metrics(settings).mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(gate_metrics(settings))  # before anything imports the metrics
     from hub.cli.service import run_service
 

@@ -30,6 +30,11 @@ def claim(number: int) -> dict[str, list[dict[str, str]]]:
     return {"XML1": [{"MA_LK": key, "MA_CSKCB": "01004", "T_BHTT": "360000.00"}], "XML3": lines, "XML5": notes}
 
 
+def envelope(*numbers: int, nested: bool = False) -> bytes:
+    """An envelope of such claims."""
+    return write([claim(number) for number in numbers], tables(), ma_cskcb="01004", ngaylap="20261123", nested=nested)
+
+
 async def body(size: int, counted: list[int]) -> AsyncIterator[bytes]:
     """An envelope of at least so many bytes, in pieces as a network gives them."""
     whole = write([claim(0)], tables(), ma_cskcb="01004", ngaylap="20261123")

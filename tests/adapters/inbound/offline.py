@@ -4,7 +4,9 @@ That the gate waits for real brokers is tested in `test_gate.py`.
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.tls import ServerTls
 from hub.access.credentials import Credentials
+from hub.access.quota import Quotas
 from hub.bus import Out, Producer, Wire
 from hub.contract.events import Event, Keyring, decode
 from hub.contract.settings import read_settings
@@ -30,6 +33,7 @@ class Brokers(Producer):
     def __init__(self) -> None:
         self.held: list[Out] = []
         self.fail_after: int | None = None
+        self._wait_s = 60.0
 
     def send(self, records: Sequence[Out], done: Callable[[bool], None]) -> None:
         room = self.fail_after is None or len(self.held) + len(records) <= self.fail_after
@@ -115,6 +119,12 @@ class Talk:
     def break_off(self) -> None:
         self._writer.transport.abort()
 
+    def reset(self) -> None:
+        """As a machine that is switched off and on again would: whoever writes to it is told at once."""
+        link = self._writer.get_extra_info("socket")
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.break_off()
+
 
 class Doors:
     """A listener before an offline gate, and the links that a test opened to it."""
@@ -139,12 +149,16 @@ class Doors:
 
 @asynccontextmanager
 async def listening(
-    folder: Path, credentials: Credentials | None = None, tls: ServerTls | None = None, **changes: Any
+    folder: Path,
+    credentials: Credentials | None = None,
+    tls: ServerTls | None = None,
+    quotas: Quotas | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Doors]:
     """An MLLP listener in this loop, on free ports, with an offline gate behind it."""
     settings = read_settings(data_dir=folder, mllp_port=0, mllps_port=0, **changes)
     gate, brokers = offline_gate(folder)
-    doors = Doors(MllpListener(settings, gate, credentials or Credentials.open(None), tls=tls), brokers)
+    doors = Doors(MllpListener(settings, gate, credentials or Credentials.open(None), quotas, tls), brokers)
     await doors.listener.start()
     try:
         yield doors

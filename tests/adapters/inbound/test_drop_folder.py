@@ -14,12 +14,14 @@ import pytest
 
 from adapters.formats.hl7v2 import parse, split_messages
 from adapters.inbound import drop_folder
-from adapters.inbound.drop_folder import DropFolder
-from hub.access.credentials import Credentials
+from adapters.inbound.drop_folder import DropFolder, Inbox
+from hub.access.credentials import LOCAL, Credentials
 from hub.access.quota import Quotas
 from hub.contract.errors import HubError
+from hub.contract.events import now
 from hub.contract.settings import read_settings
 from tests.adapters.inbound.conftest import oru
+from tests.adapters.inbound.large_worker import envelope
 from tests.adapters.inbound.offline import eventually, offline_gate
 
 
@@ -199,6 +201,109 @@ def test_a_file_over_the_limit_is_refused_and_kept_whole(drop):
         assert (drop / "refused/a.hl7").read_bytes() == whole
 
     run(drop_large())
+
+
+LIMITS = {"message_bytes_max": 20_000, "envelope_bytes_max": 200_000}
+
+
+def test_an_envelope_over_the_limit_of_a_message_goes_through_the_disk(drop):
+    async def drop_large():
+        raw = envelope(1, 2, 3)
+        assert 20_000 < len(raw) < 200_000
+        files = {
+            "good.xml": raw,
+            "broken.xml": raw[:-100],
+            "other.hl7": b"MSH|" + b"x" * 30_000,
+            "huge.xml": raw + b" " * 200_000,
+        }
+        for name, content in files.items():
+            (drop / name).write_bytes(content)
+        async with watching(drop, **LIMITS) as brokers:
+            answer = orjson.loads(await until(drop / "done/good.xml.ack"))
+            broken, other, huge = [orjson.loads(await until(drop / f"refused/{name}.ack")) for name in list(files)[1:]]
+            assert (answer["verdict"], len(answer["events"])) == ("translated", 3)
+            assert [event_id for _, event_id in brokers.events()] == [made["event_id"] for made in answer["events"]]
+            assert (broken["verdict"], broken["problems"][-1]["code"]) == ("quarantined", "XML_MALFORMED")
+            assert {one["problems"][0]["code"] for one in (other, huge)} == {"FRAME_TOO_LARGE"}
+            assert sorted(one["raw_size"] for one in brokers.messages()) == sorted(map(len, files.values()))
+            assert {one["transport"] for one in brokers.messages()} == {"folder"}
+        assert (drop / "done/good.xml").read_bytes() == raw and not list((drop / ".taking").iterdir())
+
+    run(drop_large())
+
+
+def test_brokers_that_go_away_amid_a_large_envelope_leave_it_and_its_ids_stay_the_same(drop, monkeypatch):
+    monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.0)
+
+    async def drop_large():
+        (drop / "a.xml").write_bytes(envelope(4, 5, 6))
+        async with watching(drop, **LIMITS) as brokers:
+            brokers.fail_after = 1  # the message, and none of its events
+            await eventually(lambda: bool(brokers.held))
+            assert not list((drop / "done").iterdir())
+            brokers.fail_after = None
+            named = orjson.loads(await until(drop / "done/a.xml.ack"))
+            first, *_, last = brokers.messages()
+            assert first["message_id"] == last["message_id"] == named["message_id"] and len(named["events"]) == 3
+
+    run(drop_large())
+
+
+def test_a_file_that_is_replaced_while_it_is_taken_is_not_taken_for_the_one_before(drop, monkeypatch):
+    lock, new = drop_folder._locked, [oru("NEW")]
+
+    def locked_and_replaced(path):
+        descriptor = lock(path)
+        if new and descriptor is not None:
+            (drop / ".new").write_bytes(new.pop())
+            (drop / ".new").rename(path)
+        return descriptor
+
+    monkeypatch.setattr(drop_folder, "_locked", locked_and_replaced)
+
+    async def drop_twice():
+        (drop / "a.hl7").write_bytes(oru("OLD"))
+        async with watching(drop) as brokers:
+            assert parse((await until(drop / "done/a.hl7.ack")).decode()).get("MSA", 2) == "NEW"
+            assert [one["control_id"] for one in brokers.messages()] == ["NEW"]  # its writer took back the old one
+
+    run(drop_twice())
+
+
+def test_files_that_are_never_finished_hide_no_other(drop, monkeypatch):
+    monkeypatch.setattr(drop_folder, "_LISTED_MAX", 2)
+    for number in range(50):
+        (drop / f"{number}.tmp").write_bytes(b"")
+    (drop / "a.hl7").write_bytes(b"")
+    inbox = Inbox(drop, LOCAL, 0.0)
+    assert inbox.look(0.0) == ([], ["a.hl7"])
+
+
+def test_a_link_in_the_place_of_an_acknowledgement_is_not_followed(drop):
+    victim = drop.parent / "victim"
+    victim.write_text("untouched")
+    (drop / "a.hl7").write_bytes(oru("F19"))
+    inbox = Inbox(drop, LOCAL, 0.0)
+    inbox.look(0.0)
+    taken = inbox.take("a.hl7", now())
+    taken.path.with_name(taken.path.name + ".ack").symlink_to(victim)
+    inbox.finish(taken, "done", b"MSA")
+    taken.release()
+    assert victim.read_text() == "untouched" and (drop / "done/a.hl7.ack").read_bytes() == b"MSA"
+
+
+def test_a_credential_named_local_is_one_of_many(drop, tmp_path):
+    file = tmp_path / "credentials.toml"
+    file.write_text('[sender.local]\nfacilities = ["01940"]\n[sender.his]\nfacilities = ["01004"]\n')
+    (drop / "his").mkdir()
+    (drop / "his/r.hl7").write_bytes(oru("F20"))
+
+    async def drop_one():
+        async with watching(drop, Credentials.open(file)) as brokers:
+            await until(drop / "his/done/r.hl7.ack")
+            assert [one["sender"] for one in brokers.messages()] == ["his"]
+
+    run(drop_one())
 
 
 def test_each_sender_has_a_folder_and_speaks_for_its_own_facilities(drop, tmp_path):

@@ -6,18 +6,19 @@ import httpx
 import pytest
 
 from adapters.formats.hl7v2 import split_messages
-from adapters.inbound.http_api import build_api
+from adapters.inbound import http_api
+from adapters.inbound.http_api import HttpServer, build_api
 from hub.access.credentials import Credentials, make_token
 from hub.contract.settings import read_settings
 from tests.adapters.inbound.conftest import msa, oru
-from tests.adapters.inbound.offline import offline_gate
+from tests.adapters.inbound.offline import eventually, offline_gate
 
 HL7 = {"Accept": "application/hl7-v2"}
 
 
 @pytest.fixture
 def post(tmp_path):
-    """Post bodies to an API before an offline gate; returns the answers and the brokers."""
+    """Post bodies, or pairs of one and its headers, to an API before an offline gate; returns the answers and the brokers."""
 
     def send(*bodies, headers=None, credentials=None, fail_after=None, base="http://hub", peer="127.0.0.1", **changes):
         async def ask():
@@ -27,7 +28,8 @@ def post(tmp_path):
             api = build_api(settings, gate, credentials or Credentials.open(None), brokers)
             transport = httpx.ASGITransport(api, client=(peer, 40_000))
             async with httpx.AsyncClient(transport=transport, base_url=base, headers=headers) as client:
-                answers = [await client.post("/v1/messages", content=body) for body in bodies]
+                each = [body if isinstance(body, tuple) else (body, {}) for body in bodies]
+                answers = [await client.post("/v1/messages", content=body, headers=own) for body, own in each]
             gate.close()
             return answers, brokers
 
@@ -103,6 +105,70 @@ def test_a_sender_beyond_its_quota_is_told_when_to_come_again(post, tmp_path):
     assert [answer.status_code for answer in answers] == [200, 207, 429]
     assert 1 <= int(answers[2].headers["retry-after"]) <= 60 and answers[2].json()["code"] == "OVERLOADED"
     assert [one["control_id"] for one in brokers.messages()] == ["Q1", "Q2", "Q3"]
+
+
+def test_a_quota_counts_what_came_and_not_what_was_announced(post, tmp_path):
+    token, digest = make_token()
+    file = tmp_path / "credentials.toml"
+    file.write_text(f'[sender.a]\nfacilities = ["01004"]\ntoken_blake2b = "{digest}"\nbytes_per_minute = 100000\n')
+    bearer = {"Authorization": f"Bearer {token}"}
+    boast = (oru("Q5"), {"Content-Length": "9" * 15})
+    answers, _ = post(boast, oru("Q6"), headers=bearer, credentials=Credentials.open(file))
+    assert [answer.status_code for answer in answers] == [413, 200]
+
+
+def test_connections_that_ask_for_nothing_make_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(http_api, "_ASK_S", 0.2)
+
+    async def talk():
+        gate, brokers = offline_gate(tmp_path)
+        server = HttpServer(build_api(read_settings(data_dir=tmp_path), gate, Credentials.open(None), brokers), "127.0.0.1", 0)
+        port = await server.start()
+        for begun in (b"", b"POST /v1/mess"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(begun)
+            assert await reader.read() == b""
+            writer.close()
+        monkeypatch.setattr(http_api, "_ASK_S", 3600.0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = oru("SLOW")
+        writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:9])
+        open_ones = server._server.server_state.connections
+        await eventually(lambda: [one for one in open_ones if one.cycle is not None])
+        [busy] = open_ones
+        for _ in range(3):
+            busy._look(None)
+            busy._look(busy)  # a request under way is not cut off, however often it is looked at
+        writer.write(body[9:])
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+        await server.stop(5)
+        gate.close()
+
+    asyncio.run(talk())
+
+
+def test_beyond_its_connections_the_hub_says_when_to_come_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(http_api, "_OPEN_MAX", 1)
+
+    async def talk():
+        gate, brokers = offline_gate(tmp_path)
+        server = HttpServer(build_api(read_settings(data_dir=tmp_path), gate, Credentials.open(None), brokers), "127.0.0.1", 0)
+        port = await server.start()
+        _reader, silent = await asyncio.open_connection("127.0.0.1", port)
+        open_ones = server._server.server_state.connections
+        await eventually(lambda: open_ones)
+        for status, code in ((503, "OVERLOADED"), (200, None)):
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                answer = await client.post("/v1/messages", content=oru("ROOM"))
+                assert (answer.status_code, answer.json().get("code")) == (status, code)
+                assert ("retry-after" in answer.headers) is (status == 503)
+            silent.close()
+            await eventually(lambda: not open_ones)
+        await server.stop(5)
+        gate.close()
+
+    asyncio.run(talk())
 
 
 def test_a_token_is_taken_over_tls_or_from_this_machine_only(post, tmp_path):

@@ -9,25 +9,19 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from adapters.formats.claim_xml import write
 from adapters.inbound import large_envelope, translate
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore, raw_hash
 from adapters.inbound.received import Received
 from adapters.inbound.signers import Signers
 from hub.bus import Producer, Wire
-from hub.contract.claim_tables import tables
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from tests.adapters.inbound.conftest import SECRET, Border
-from tests.adapters.inbound.large_worker import claim
+from tests.adapters.inbound.large_worker import envelope
 from tests.signing import Owner
 
 MIB = 1024 * 1024
-
-
-def envelope(*numbers, nested=False):
-    return write([claim(number) for number in numbers], tables(), ma_cskcb="01004", ngaylap="20261123", nested=nested)
 
 
 @pytest.fixture

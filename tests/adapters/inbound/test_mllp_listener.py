@@ -1,6 +1,7 @@
 """The MLLP listener over real sockets, with real brokers behind it."""
 
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -106,10 +107,12 @@ def test_a_slow_drip_is_cut_off_and_what_came_is_kept(make_border):
 
 
 def test_a_silent_link_is_closed(make_border):
-    border = make_border(idle_s=0.3)
-    with border.link() as link:
-        assert msa(link.ask(oru("IDLE"))) == ("AA", "IDLE")
-        assert link.ack() == ""
+    border = make_border(idle_s=0.5)
+    answers = []
+    while not any(answers):  # one that a slow machine let wait may be closed before its first word
+        with border.link() as link, suppress(ConnectionError):
+            answers = [link.ask(oru("IDLE")), link.ack()]
+    assert msa(answers[0]) == ("AA", "IDLE") and answers[1] == ""
 
 
 def test_links_beyond_the_limit_are_closed_and_the_others_work(make_border):

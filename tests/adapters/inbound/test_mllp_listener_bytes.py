@@ -7,12 +7,14 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 
 import pytest
 
 from adapters.formats.mllp import encode
-from adapters.inbound.gate import Done
+from adapters.inbound import mllp_listener
+from adapters.inbound.gate import HUGE_BYTES, Done
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.received import Received, Translation
 from hub.access.credentials import Credentials
@@ -20,6 +22,7 @@ from hub.contract import telemetry
 from hub.contract.events import now
 from hub.contract.settings import Settings, read_settings
 from tests.adapters.inbound.conftest import oru
+from tests.adapters.inbound.offline import eventually
 
 
 class TakingGate:
@@ -56,19 +59,23 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def talk(gate: TakingGate, say: Talk, **changes: object) -> None:
-    """One link, from its first byte to the listener's end."""
+def talk(
+    gate: TakingGate, say: Talk, listeners: list[MllpListener] | None = None, limit_s: float = 30.0, **changes: object
+) -> None:
+    """One link, from its first byte to the listener's end. listeners: gets the listener."""
 
     async def main() -> None:
         settings: Settings = read_settings(mllp_port=0, **changes)
         listener = MllpListener(settings, gate, Credentials({}, [], local=True))  # type: ignore[arg-type]  # it needs three methods of a gate
+        if listeners is not None:
+            listeners.append(listener)
         port = await listener.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             await say(reader, writer)
         finally:
             writer.close()
-            await listener.stop(30)
+            await listener.stop(limit_s)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
@@ -134,3 +141,40 @@ def test_bytes_of_a_link_that_gets_no_answer_are_told_as_dropped(counted: Counte
 
     talk(gate, say, pipeline_max=2)
     assert gate.sizes and counted["dropped"] and counted["in"] == counted["framed"] + counted["dropped"]
+
+
+class HoldingGate(TakingGate):
+    """Never done with a huge message, and out of memory for a batch."""
+
+    def submit(self, received: Received, done: Done) -> bool:
+        return len(received.raw) < HUGE_BYTES and super().submit(received, done)
+
+    async def cut(self, raw: bytes) -> None:
+        raise MemoryError
+
+
+def test_large_messages_that_wait_count_as_unfinished_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mllp_listener, "_PENDING_BYTES_MAX", 700_000)
+    listeners = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        [listener] = listeners
+        writer.write(encode(b"x" * 400_000))
+        await eventually(lambda: listener.bytes_pending >= 400_000 and not listener._links.copy().pop()._frame_began)
+        other, late = await asyncio.open_connection(*writer.get_extra_info("peername"))
+        late.write(b"\x0b" + b"y" * 400_000)
+        with suppress(ConnectionResetError):
+            assert await other.read() == b""  # closed: its sender tries again
+        late.close()
+        await eventually(lambda: listener.bytes_pending < 700_000)
+
+    talk(HoldingGate(), say, listeners, limit_s=0.1)
+    assert listeners[0].bytes_pending == 0
+
+
+def test_a_batch_that_cannot_be_taken_apart_now_means_silence(counted: Counter[str]) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(encode(oru("A")) + encode(oru("B") + oru("C")))
+        assert (await reader.read()).count(b"MSA|AA|") == 1
+
+    talk(HoldingGate(), say)

@@ -8,9 +8,10 @@ import structlog
 
 from adapters.formats.mllp import encode
 from hub.access.credentials import Credential, Credentials
+from hub.access.quota import Quotas
 from hub.contract import telemetry
 from tests.adapters.inbound.conftest import msa, oru
-from tests.adapters.inbound.offline import listening
+from tests.adapters.inbound.offline import eventually, listening
 
 GOOD = [[(f"G{link}-{number}", f"O{link}-{number}") for number in range(4)] for link in range(4)]
 NAME = "NGUYỄN^ĂN^THỊ"
@@ -94,7 +95,7 @@ def test_a_flood_gives_way_after_a_few_messages(tmp_path):
         async with listening(tmp_path) as doors:
             flood, quiet = await doors.link(), await doors.link()
             assert msa((await quiet.ask(oru("Q0"))).decode()) == ("AA", "Q0")
-            await flood.write(b"".join(encode(oru(f"F{number}")) for number in range(3000)))
+            flood._writer.write(b"".join(encode(oru(f"F{number}")) for number in range(3000)))  # it lies with the sender still
             await flood.answer()  # it is under way
             for number in range(1, 6):
                 assert msa((await quiet.ask(oru(f"Q{number}"))).decode()) == ("AA", f"Q{number}")
@@ -128,19 +129,32 @@ def limited(tmp_path, **limits):
     return Everyone({}, [], local=True)
 
 
+class Turnstile(Quotas):
+    """The quota of everybody: so many messages more, whatever the clock says."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def of(self, credential, at):
+        return self
+
+    def wait_s(self, at):
+        return 0.0 if self.left > 0 else 0.01
+
+    def take(self, size, messages=1):
+        self.left -= messages
+
+
 def test_beyond_its_quota_a_link_is_read_no_further_and_nothing_is_lost(tmp_path):
     async def talk():
-        async with listening(tmp_path, limited(tmp_path, messages_per_minute=1200)) as doors:
-            for quota in [
-                doors.listener.quotas.of(Credential("limited", None, messages_per_minute=1200), doors.listener.loop.time())
-            ]:
-                quota.take(0, messages=1195)
+        async with listening(tmp_path, quotas=(quota := Turnstile(5))) as doors:
             link = await doors.link()
             ids = [f"L{number}" for number in range(20)]
             await link.write(b"".join(encode(oru(control_id)) for control_id in ids))
             assert [msa((await link.answer()).decode())[1] for _ in range(5)] == ids[:5]
             [behind] = doors.listener._links
             assert behind._backlog and not behind._reading  # the rest waits, unread and unanswered
+            quota.left = 15
             assert [msa((await link.answer()).decode())[1] for _ in range(15)] == ids[5:]
 
     asyncio.run(talk())
@@ -153,5 +167,34 @@ def test_within_its_quota_a_sender_notices_nothing(tmp_path, limits):
             link = await doors.link()
             await link.write(encode(oru("W")) * 100)
             assert [msa((await link.answer()).decode())[1] for _ in range(100)] == ["W"] * 100
+
+    asyncio.run(talk())
+
+
+def test_pipelined_frames_without_their_last_cr_are_all_answered(tmp_path):
+    async def talk():
+        async with listening(tmp_path, frame_wait_s=3600.0) as doors:
+            link = await doors.link()
+            ids = [f"N{number}" for number in range(40)]  # more than one turn: reading pauses between
+            await link.write(b"".join(encode(oru(control_id))[:-1] for control_id in ids))
+            assert [msa((await link.answer()).decode()) for _ in ids] == [("AA", control_id) for control_id in ids]
+
+    asyncio.run(talk())
+
+
+def test_a_link_whose_sender_has_gone_keeps_its_place_until_what_it_sent_is_taken(tmp_path):
+    async def talk():
+        async with listening(tmp_path, quotas=(quota := Turnstile(1)), links_max=1) as doors:
+            link = await doors.link()
+            await link.write(b"".join(encode(oru(control_id)) for control_id in ("K1", "K2", "K3")))
+            assert msa((await link.answer()).decode()) == ("AA", "K1")
+            link.reset()
+            quota.left = 1
+            [gone] = doors.listener._links
+            await eventually(lambda: gone._transport is None)  # the answer to K2 finds nobody
+            assert await (await doors.link()).answer() == b""  # no room, however often it comes again
+            quota.left = 1
+            await eventually(lambda: not doors.listener._links)
+            assert [one["control_id"] for one in doors.brokers.messages()] == ["K1", "K2", "K3"]
 
     asyncio.run(talk())

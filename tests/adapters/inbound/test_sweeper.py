@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adapters.formats.claim_xml import write
 from adapters.formats.mllp import Junk
-from adapters.inbound import gate
+from adapters.inbound import gate, sweeper
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.received import Received
@@ -20,10 +20,13 @@ from hub.access.credentials import Credentials
 from hub.bus import Out, Producer, Wire
 from hub.contract.claim_tables import tables
 from hub.contract.errors import Problem, Severity
-from hub.contract.events import Keyring, new_id, now
+from hub.contract.events import Keyring, decode, new_id, now
+from hub.contract.settings import read_settings
 from hub.contract.topics import topics
 from hub.store.database import migrate
 from tests.adapters.inbound.conftest import Border, oru
+from tests.adapters.inbound.offline import offline_gate
+from tests.adapters.inbound.served import OfflineWire
 
 GATE_TOPICS = [name for name, topic in topics().items() if "gate" in topic.written_by]
 
@@ -185,6 +188,45 @@ def test_an_envelope_of_the_raw_store_is_healed_and_replayed_from_the_disk(bench
         assert bench.sweeper.replay(asked(message_ids=[message["message_id"]])) == (1, 5)
         made = [event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]]
     assert sorted(made) == sorted(ids * 2)
+
+
+def test_messages_that_cannot_be_healed_hold_up_no_other(bench, monkeypatch):
+    monkeypatch.setattr(sweeper, "_BATCH", 1)
+    with monkeypatch.context() as small:
+        small.setattr(gate, "RAW_BYTES_MAX", 100)
+        lost = bench.write(oru("LOST"), events=False, age=timedelta(hours=2))
+    [held] = list(bench.raw_store.folder.iterdir())
+    held.unlink()
+    for message in (lost, bench.write(oru("LATER"), events=False)):
+        bench.journal(message)
+    bench.sweeper.sweep()
+    assert bench.sweeper.sweep() == 1
+
+
+def test_what_no_topic_takes_any_more_holds_up_neither_sweep_nor_replay(tmp_path, monkeypatch):
+    made, brokers = offline_gate(tmp_path)
+    keyring, store = Keyring(b"a secret of tests only"), RawStore(tmp_path / "raw")
+    messages = []
+    for control_id in ("POISON", "GOOD"):
+        _, records = made.prepare(Received(oru(control_id), made.clock(), "mllp"))
+        messages.append(decode("hie.MessageReceived", records[0].value[5:], None))
+    settings = read_settings(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:9")
+    one = Sweeper(settings, OfflineWire(), brokers, keyring, store, Credentials.open(None), made.large)
+    put = sweeper.event_out
+
+    def refusing(wire, topic, event):
+        if event["meta"]["message_id"] == messages[0]["message_id"]:
+            raise ValueError(event["meta"]["key"])
+        return put(wire, topic, event)
+
+    monkeypatch.setattr(sweeper, "event_out", refusing)
+    monkeypatch.setattr(one, "_asked_for", lambda _request: iter(messages))
+    for message, healed in zip(messages, (False, True), strict=True):
+        monkeypatch.setattr(one, "_read", lambda _place, message=message: message)
+        missing = frozenset(event["event_id"] for event in message["events"])
+        assert one._heal(message["message_id"], (MESSAGES, 0, 0), missing) is healed
+    assert one.replay(asked()) == (1, 1)
+    made.close()
 
 
 def test_nothing_is_swept_while_the_journal_lags_behind(bench):

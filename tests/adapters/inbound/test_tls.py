@@ -78,7 +78,6 @@ def test_the_client_certificate_says_who_it_is(hub, clients, tmp_path, run):
 
 @pytest.mark.parametrize("run", LOOPS)
 def test_whoever_fails_the_handshake_ends_alone_and_is_counted(hub, clients, tmp_path, monkeypatch, run):
-    monkeypatch.setattr(tls, "_HANDSHAKE_S", 0.5)
     server, good, expired = hub.sign("server"), clients.sign("good"), clients.sign("expired", days=-1)
     foreign = hub.sign("foreign")  # signed, but by no authority of clients
     old = hub.client(good)
@@ -106,7 +105,9 @@ def test_whoever_fails_the_handshake_ends_alone_and_is_counted(hub, clients, tmp
             for client in (hub.client(expired), hub.client(foreign), hub.client(), older):
                 await refused(doors, client)
             await refused(doors, None, doors.listener.tls_port, first=encode(oru("PLAIN")))
-            await refused(doors, None, doors.listener.tls_port)  # connects and says nothing
+            with monkeypatch.context() as hurried:
+                hurried.setattr(tls, "_HANDSHAKE_S", 0.5)
+                await refused(doors, None, doors.listener.tls_port)  # connects and says nothing
             assert msa((await friend.ask(oru("F1"))).decode()) == ("AA", "F1")
             assert msa((await (await doors.link(old)).ask(oru("F2"))).decode()) == ("AA", "F2")
             assert [message["control_id"] for message in doors.brokers.messages()] == ["F1", "F2"]
