@@ -359,6 +359,25 @@ def test_a_hoso_too_large_is_refused_alone_and_not_kept(monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.parametrize("inside", ["<a>" * 1_000_000, "<TONG_HOP>" + "<a>" * 1_000_000])
+def test_depth_is_refused_inside_a_table_too_however_far_it_is_read(inside: str) -> None:
+    head = b"<GIAMDINHHS><DANHSACHHOSO><HOSO><FILEHOSO><LOAIHOSO>XML1</LOAIHOSO><NOIDUNGFILE>"
+    for tables in (TABLES, {}):
+        chunks = itertools.chain([head], (inside[at : at + 65_536].encode() for at in range(0, len(inside), 65_536)))
+        with pytest.raises(HubError, match="XML_LIMIT"):
+            list(Reader(chunks, tables))
+        assert sum(1 for _ in chunks) > 40  # nearly nothing of it was read: each open element takes memory
+
+
+def test_of_a_facility_stated_twice_the_first_counts_for_every_hoso() -> None:
+    one = f"<HOSO>{file('XML1', b64(XML1))}</HOSO>"
+    tail = "<THONGTINDONVI><MACSKCB>79001</MACSKCB></THONGTINDONVI>"
+    raw = hand_made(one, tail=tail, count=1)
+    outline = read_outline(raw)
+    (hoso,) = Reader(raw, TABLES, ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
+    assert (outline.ma_cskcb, hoso.ma_cskcb) == ("01004", "01004")
+
+
 @pytest.mark.parametrize(
     ("raw", "code"),
     [
