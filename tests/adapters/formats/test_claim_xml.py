@@ -362,10 +362,10 @@ def test_a_hoso_too_large_is_refused_alone_and_not_kept(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("inside", ["<a>" * 1_000_000, "<TONG_HOP>" + "<a>" * 1_000_000])
 def test_depth_is_refused_inside_a_table_too_however_far_it_is_read(inside: str) -> None:
     head = b"<GIAMDINHHS><DANHSACHHOSO><HOSO><FILEHOSO><LOAIHOSO>XML1</LOAIHOSO><NOIDUNGFILE>"
-    for tables in (TABLES, {}):
+    for asked in (TABLES, {}):
         chunks = itertools.chain([head], (inside[at : at + 65_536].encode() for at in range(0, len(inside), 65_536)))
         with pytest.raises(HubError, match="XML_LIMIT"):
-            list(Reader(chunks, tables))
+            list(Reader(chunks, asked))
         assert sum(1 for _ in chunks) > 40  # nearly nothing of it was read: each open element takes memory
 
 
