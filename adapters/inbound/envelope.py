@@ -5,6 +5,7 @@ only then the tables are read, so nothing comes of an envelope that breaks off. 
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Final
@@ -17,7 +18,7 @@ from adapters.formats.xml_signature import State
 from adapters.inbound.received import Received
 from adapters.inbound.signers import Signers
 from hub.contract.claim_tables import tables
-from hub.contract.errors import Problem, Severity
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
 ENVELOPE: Final = "GIAMDINHHS"
@@ -69,8 +70,9 @@ def _read(source: Source) -> tuple[Reader, Iterable[Hoso]]:
     data = source()
     if isinstance(data, bytes) and len(data) <= _AT_ONCE_BYTES:
         outline = Reader(data, _elements())
-        hosos = list(outline)
-        return outline, [replace(one, ma_cskcb=outline.ma_cskcb or one.ma_cskcb, ngaylap=outline.ngaylap) for one in hosos]
+        with suppress(HubError):  # what is wrong is told in its turn: whose the envelope is comes before what is in its tables
+            hosos = list(outline)
+            return outline, [replace(one, ma_cskcb=outline.ma_cskcb or one.ma_cskcb, ngaylap=outline.ngaylap) for one in hosos]
     outline = read_outline(data)
     return outline, Reader(source(), _elements(), ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
 

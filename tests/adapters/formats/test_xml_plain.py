@@ -72,7 +72,7 @@ def test_tables_as_they_are_written_are_plain(text: str) -> None:
     "text",
     ["", " ", "text", "<r>", "<r></s>", "<r><s></r></s>", "<r/><r/>", "<r/>x", "x<r/>", "<r>t<s/></r>", "<r a='1'/>", "<r><!----></r>",
      "<r>]]></r>", "<r>&#1;</r>", "<r>\x00</r>", "<r>\uffff</r>", "<!DOCTYPE r><r/>", "<r>&x;</r>", "<é/>", f"<{'n' * 65}/>",
-     f"<r>{'t' * PLAIN_MAX}</r>", "</r>", "<1/>", "< r/>"],
+     f"<r>{'t' * PLAIN_MAX}</r>", "</r>", "<1/>", "< r/>", "<r></>", "<r><//>", "<r//>", "<a></b></a>", "<r>&amp</r>"],
 )  # fmt: skip
 def test_what_is_not_plain_or_no_xml_is_left(text: str) -> None:
     assert cut_up(text) is None
