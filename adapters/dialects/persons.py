@@ -187,7 +187,7 @@ def derived_number(card: str, kinds: set[str]) -> Record:
         kind, value = "SDDCN", card
     else:
         return {}
-    if kind in kinds:
+    if kind in kinds or not value.strip("0"):
         return {}
     kinds.add(kind)
     return {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}

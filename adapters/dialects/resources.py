@@ -54,8 +54,10 @@ def _map_report(reading: Reading) -> None:
             places.setdefault(group, {})[name] = value
         elif (number := whole(value)) is None:
             notes.unreadable("NUMBER_UNPARSABLE", row, 5, f"resources.{kind}.{name}", value)
+        elif name in (figure := figures.setdefault((group, kind), {"kind": kind})):
+            notes.warn("FIELD_REPEATS", message.path(row, 4))  # of another place, it would have another OBX-4
         else:
-            figures.setdefault((group, kind), {"kind": kind})[name] = number
+            figure[name] = number
     if not figures:
         reading.refuse("NOTHING_REPRESENTABLE", "OBX")
         return

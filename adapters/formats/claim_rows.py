@@ -6,15 +6,23 @@ A row is an element that has elements of its table as children, wherever it stan
 import binascii
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple
 
-from adapters.formats.xml_stream import DEPTH_MAX, Attributes, Stream, in_utf8, name_of
+from adapters.formats.xml_plain import Cut, cut_up, leaves_of, text_of
+from adapters.formats.xml_stream import DEPTH_MAX, Attributes, Stream, encoding_of, in_utf8, name_of
 from hub.contract.errors import HubError, Problem
 
 Row = dict[str, str]
-Step = tuple[str, Attributes] | tuple[str] | str
-"""What a recorded content is made of: a start with its attributes, an end, or text."""
+
+
+class Content(NamedTuple):
+    """What stands in one NOIDUNGFILE. nested: `text` is the XML of the elements in it; else it is the text itself."""
+
+    text: str
+    nested: bool = False
+
 
 ROWS_MAX: Final = 50_000  # of one HOSO and table
 _URL_SAFE: Final = bytes.maketrans(b"-_", b"+/")
@@ -84,10 +92,56 @@ class TableHandler:
             row = at.row
             if row is None:
                 row = at.row = {}
-            text = self._text.strip()
             if not row.get(name):
+                text = self._text.strip()
                 row[name] = text if text.isascii() else unicodedata.normalize("NFC", text)
         self._text = at.text + self._text if at.name else ""
+
+    def holds_texts(self, cut: Cut) -> bool:
+        """Whether elements stand inside an element of the table, which makes them its text."""
+        known = self._known
+        names = {name for piece in cut.pieces if (name := piece[0] or piece[5])}
+        return any(name in known or name_of(name) in known for name in names)
+
+    def take(self, cut: Cut) -> None:
+        """What start, text and end do, for XML that is cut up already and that none of this `holds_texts`."""
+        for row, inside, _, leaf, text, opened, closed, _ in cut.pieces:
+            if row:
+                self._leaf = row
+                self._open()
+                self._take_row(*leaves_of(inside), as_it_is=cut.as_it_is)
+                self._close(row)
+            elif leaf:
+                self._take_leaf(leaf, text)
+            elif opened:
+                self._leaf = opened
+                self._open()
+                self._leaf = ""
+            else:
+                self._close(closed)
+
+    def _take_row(self, names: list[str], texts: list[str], *, as_it_is: bool) -> None:
+        self._leaf = ""
+        if as_it_is:
+            with suppress(KeyError):
+                row = dict(zip(map(self._known.__getitem__, names), map(str.strip, texts), strict=True))
+                if len(row) == len(names):
+                    self._at.row = row
+                    return
+        for name, text in zip(names, texts, strict=True):
+            self._take_leaf(name, text)
+
+    def _take_leaf(self, tag: str, text: str) -> None:
+        at = self._at
+        name = self._known.get(tag) or self._known.get(name_of(tag))
+        if name is None:
+            if self._stack:
+                self._strange(at, name_of(tag))
+            return
+        if at.row is None:
+            at.row = {}
+        if not at.row.get(name):
+            at.row[name] = text_of(text)
 
     def close(self) -> None:
         """The end of the content; elements that stand in no other make a row too."""
@@ -137,42 +191,65 @@ class TableHandler:
             element.unknown.append(name)
 
 
-def read_content(steps: Sequence[Step], handler: TableHandler, place: str) -> list[Problem]:
+def read_content(content: Content, handler: TableHandler, place: str) -> list[Problem]:
     """Feed a table's handler with the content of one NOIDUNGFILE.
 
-    steps:   what stood inside the element.
     place:   for errors and problems, such as `HOSO[2]/XML1`.
     Returns: warnings about its character set.
     Raises:  HubError(XML_CONTENT_BROKEN) when it is neither base64 nor XML, CHARSET_UNREADABLE, XML_FORBIDDEN, XML_LIMIT.
     """
-    if any(not isinstance(step, str) for step in steps):
-        for step in steps:
-            if isinstance(step, str):
-                handler.text(step)
-            elif len(step) == 2:
-                handler.start(*step)
-            else:
-                handler.end(*step)
-        handler.close()
-        return []
-    text = "".join(step for step in steps if isinstance(step, str)).strip()
     problems: list[Problem] = []
-    if text.startswith(("<", "\ufeff<")):
-        raw = text.encode()  # some put the XML there as text, escaped or in CDATA; whatever it declares, it is text already
+    text, raw = content.text, b""
+    if not content.nested:
+        text = text.strip()
+        if not text.startswith(("<", "\ufeff<")):  # XML there as text, escaped or in CDATA, is text, whatever it declares
+            raw, problems = in_utf8(_unbase64(text, place), place)
+            text = raw.decode() if encoding_of(raw[:8]) == "utf-8" else ""
+        text = text.removeprefix("\ufeff")
+    cut = cut_up(text, several=content.nested)
+    if cut is not None and not handler.holds_texts(cut):
+        handler.take(cut)
     else:
-        raw, problems = in_utf8(_unbase64(text, place), place)
-    stream = Stream(handler, place=place)
-    try:
-        stream.feed(raw)
-        stream.close()
-    except HubError as stop:
-        raise HubError("XML_CONTENT_BROKEN", place) if stop.code in ("XML_MALFORMED", "EMPTY_INPUT") else stop from None
+        _stream(raw or text.encode(), _Inside(handler) if content.nested else handler, place, nested=content.nested)
     handler.close()
     return problems
 
 
+def _stream(raw: bytes, handler: "TableHandler | _Inside", place: str, *, nested: bool) -> None:
+    stream = Stream(handler, place=place)
+    try:
+        for part in (b"<_>", raw, b"</_>") if nested else (raw,):
+            stream.feed(part)
+        stream.close()
+    except HubError as stop:
+        raise HubError("XML_CONTENT_BROKEN", place) if stop.code in ("XML_MALFORMED", "EMPTY_INPUT") else stop from None
+
+
+class _Inside:
+    """Passes on what stands inside the outermost element."""
+
+    def __init__(self, handler: TableHandler) -> None:
+        self._handler = handler
+        self._depth = 0
+
+    def start(self, tag: str, attributes: Attributes, /) -> None:
+        if self._depth:
+            self._handler.start(tag, attributes)
+        self._depth += 1
+
+    def text(self, text: str, /) -> None:
+        self._handler.text(text)
+
+    def end(self, tag: str, /) -> None:
+        self._depth -= 1
+        if self._depth:
+            self._handler.end(tag)
+
+
 def _unbase64(text: str, place: str) -> bytes:
     """Line breaks, the alphabet for URLs, and missing or surplus padding are taken."""
+    with suppress(ValueError):
+        return binascii.a2b_base64(text, strict_mode=True)  # as it usually is
     try:
         plain = "".join(text.split()).encode("ascii").translate(_URL_SAFE).rstrip(b"=")
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)

@@ -18,10 +18,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
-from adapters.formats.claim_rows import Row, Step, TableHandler, read_content
+from adapters.formats.claim_rows import Content, Row, TableHandler, read_content
 from adapters.formats.xml_stream import CHUNK_BYTES, DEPTH_MAX, Attributes, Stream, encoding_of, in_utf8, name_of
 from hub.contract.claim_tables import RENAMED
 from hub.contract.errors import HubError, Problem, Severity
+
+Step = tuple[str, Attributes] | tuple[str] | str
+"""What a recorded element is made of: a start with its attributes, an end, or text."""
 
 Tables = Mapping[str, Iterable[str]]
 """Table name to its element names in the official order, as `claim_tables.tables()` has them."""
@@ -102,8 +105,8 @@ class Reader:
         self._problems: list[Problem] = []
         self._done: list[Hoso] = []
         self._stack: list[str] = []
-        self._files: list[tuple[str, list[Step] | None]] | None = None  # of the HOSO under way
-        self._kind, self._content = "", cast("list[Step] | None", None)
+        self._files: list[tuple[str, Content | None]] | None = None  # of the HOSO under way
+        self._kind, self._content = "", cast("Content | None", None)
         self._size = 0
         self.ma_cskcb = ma_cskcb
         self.ngaylap = ngaylap
@@ -157,8 +160,11 @@ class Reader:
                 self._stream.tell(_Recorder(self._field, _FIELD_MAX))
         elif name == "FILEHOSO":
             self._kind, self._content = "", None
-        elif name in ("LOAIHOSO", "NOIDUNGFILE") and stack[-2] == "FILEHOSO":
-            self._stream.tell(_Recorder(self._part, HOSO_BYTES_MAX - self._size, keep=bool(self._tables)))
+        elif name == "LOAIHOSO" and stack[-2] == "FILEHOSO":
+            self._stream.tell(_Recorder(self._is_kind, HOSO_BYTES_MAX - self._size))
+        elif name == "NOIDUNGFILE" and stack[-2] == "FILEHOSO":
+            keep = bool(self._tables)
+            self._stream.tell(_Inner(self._stream, self._is_content, HOSO_BYTES_MAX - self._size, keep=keep), texts=keep)
 
     def text(self, text: str, /) -> None:
         """Between elements there is none that matters."""
@@ -177,18 +183,25 @@ class Reader:
             raise HubError("XML_LIMIT", name)
         text = _shown(steps) if name == "CHUKYDONVI" else _plain(steps)
         field = _FIELDS[name, len(self._stack)]
-        setattr(self, field, text)
+        setattr(self, field, getattr(self, field) or text)  # of several the first, before and behind the HOSO alike
 
-    def _part(self, steps: list[Step] | None, size: int) -> None:
-        name = self._stack.pop()
+    def _is_kind(self, steps: list[Step] | None, size: int) -> None:
+        if self._fits(steps is not None, size):
+            self._kind = re.sub(r"[^A-Z0-9]", "", _plain(steps or ()).upper())
+
+    def _is_content(self, content: Content | None, size: int) -> None:
+        if self._fits(content is not None, size):
+            self._content = content
+
+    def _fits(self, kept: bool, size: int) -> bool:
+        """The end of a part of the HOSO under way; of one that grows too large nothing is kept."""
+        self._stack.pop()
         self._stream.tell(self)
         self._size += size
-        if steps is None or self._size > HOSO_BYTES_MAX:  # nothing of it is kept
-            self._size, self._files = HOSO_BYTES_MAX + 1, []
-        elif name == "LOAIHOSO":
-            self._kind = re.sub(r"[^A-Z0-9]", "", _plain(steps).upper())
-        else:
-            self._content = steps
+        if kept and self._size <= HOSO_BYTES_MAX:
+            return True
+        self._size, self._files = HOSO_BYTES_MAX + 1, []
+        return False
 
     # --- one HOSO
 
@@ -215,7 +228,7 @@ class Reader:
         ma_cskcb = self.ma_cskcb or next((row.get("MA_CSKCB", "") for row in tables.get("XML1", ())), "")
         self._done.append(Hoso(self.count, ma_cskcb, self.ngaylap, tables, tuple(problems[:_PROBLEMS_MAX])))
 
-    def _table(self, table: str, content: list[Step], rows: list[Row], place: str) -> list[Problem]:
+    def _table(self, table: str, content: Content, rows: list[Row], place: str) -> list[Problem]:
         """Add the rows of a content. Returns: problems. Raises: HubError(XML_FORBIDDEN)."""
         unknown: list[Problem] = []
 
@@ -245,8 +258,8 @@ def read_outline(chunks: bytes | Iterable[bytes]) -> Reader:
 class _Recorder:
     """Takes down what stands in an element, and gives it to whoever waits at its end; None if it was more than `most`."""
 
-    def __init__(self, done: Callable[[list[Step] | None, int], None], most: int, *, keep: bool = True) -> None:
-        self._done, self._most, self._keep = done, most, keep
+    def __init__(self, done: Callable[[list[Step] | None, int], None], most: int) -> None:
+        self._done, self._most = done, most
         self._steps: list[Step] = []
         self._depth = self._size = 0
 
@@ -270,8 +283,48 @@ class _Recorder:
         self._size += size
         if self._size > self._most:
             self._steps = []
-        elif self._keep:
+        else:
             self._steps.append(step)
+
+
+class _Inner:
+    """Takes down what stands in a NOIDUNGFILE, and gives it to whoever waits at its end; None if it was more than `most`.
+
+    keep: False to pass over it. Elements in it are not looked at here: their XML is cut out of the file as it stands.
+    """
+
+    def __init__(self, stream: Stream, done: Callable[[Content | None, int], None], most: int, *, keep: bool) -> None:
+        self._stream, self._done, self._most, self._keep = stream, done, most, keep
+        self._texts: list[str] = []
+        self._size = self._elements = self._depth = 0
+
+    def start(self, _tag: str, _attributes: Attributes, /) -> None:
+        self._depth += 1
+        self._elements += 1
+        if self._depth > DEPTH_MAX:
+            raise HubError("XML_LIMIT", self._stream.where())
+        if self._elements == 1 and self._keep:
+            self._texts = []
+            self._stream.mark(self._most)
+            self._stream.tell(self, texts=False)
+
+    def text(self, text: str, /) -> None:
+        self._size += len(text)
+        if self._size <= self._most:
+            self._texts.append(text)
+
+    def end(self, _tag: str, /) -> None:
+        if self._depth:
+            self._depth -= 1
+            return
+        if not self._keep:
+            self._done(Content(""), 0)
+        elif self._elements:
+            xml = self._stream.taken()
+            size = self._size + len(xml or "") + _ELEMENT_BYTES * self._elements
+            self._done(None if xml is None or size > self._most else Content(xml, nested=True), size)
+        else:
+            self._done(Content("".join(self._texts)) if self._size <= self._most else None, self._size)
 
 
 def _plain(steps: Iterable[Step]) -> str:

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from lxml import etree
 from signxml.algorithms import DigestAlgorithm, SignatureMethod
 from signxml.exceptions import InvalidCertificate, SignXMLException
-from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from adapters.formats.xml_stream import encoding_of, in_utf8, name_of
 
@@ -36,6 +36,7 @@ _TRANSFORMS: Final = frozenset(
 )
 _METHODS: Final = frozenset({SignatureMethod.RSA_SHA256, SignatureMethod.RSA_SHA384, SignatureMethod.RSA_SHA512})
 _DIGESTS: Final = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512})
+_TRANSFORMS_MAX: Final = 4
 _IDS: Final = ("Id", "ID", "id")
 _CHAIN_MAX: Final = 5
 logging.getLogger("signxml").setLevel(logging.WARNING)  # at debug it writes the document down
@@ -58,14 +59,15 @@ def judge(raw: bytes, trusted: Sequence[x509.Certificate], at: datetime) -> Stat
             return "WRONG" if any("".join(map(str, each.itertext())).strip() for each in holders) else "MISSING"
         if len(found) > 1 or len(holders) > 1:
             return "WRONG"
+        if not _covers_all(found[0], root):  # looked at first: each reference and transform costs a copy of the document
+            return "WRONG"
         certificates = _certificates(found[0]) or list(trusted)
         signer = next(
             (one for one in certificates if not any(_issued(one, other) for other in certificates if other != one)), None
         )
         if signer is None:
             return "WRONG"
-        if not _covers_all(_verified(root, holders[0].tag, signer, at), root):
-            return "WRONG"
+        _verified(root, holders[0].tag, signer, at)
         return "VALID" if _vouched(signer, certificates, trusted, at) else "UNTRUSTED"
     except InvalidCertificate:
         return "UNTRUSTED"
@@ -82,7 +84,7 @@ def _certificates(signature: etree._Element) -> list[x509.Certificate]:
     return [x509.load_der_x509_certificate(base64.b64decode("".join((each.text or "").split()))) for each in stated[:_CHAIN_MAX]]
 
 
-def _verified(root: etree._Element, holder: str, signer: x509.Certificate, at: datetime) -> VerifyResult:
+def _verified(root: etree._Element, holder: str, signer: x509.Certificate, at: datetime) -> None:
     """Raises: SignXMLException and whatever malformed values provoke, when the signature does not fit."""
     wanted = SignatureConfiguration(
         location=f"./{holder}/",
@@ -91,20 +93,24 @@ def _verified(root: etree._Element, holder: str, signer: x509.Certificate, at: d
         digest_algorithms=_DIGESTS,
         verification_time=at,
     )
-    result = XMLVerifier().verify(root, x509_cert=signer, parser=_parser(), expect_config=wanted)
-    assert isinstance(result, VerifyResult)
-    return result
+    XMLVerifier().verify(root, x509_cert=signer, parser=_parser(), expect_config=wanted)
 
 
-def _covers_all(result: VerifyResult, root: etree._Element) -> bool:
+def _covers_all(signature: etree._Element, root: etree._Element) -> bool:
     """Whether the one reference is to the whole document, all of it."""
-    reference = result.signature_xml.find(f"{_DS}SignedInfo/{_DS}Reference")
-    if reference is None:
+    references = signature.findall(f"{_DS}SignedInfo/{_DS}Reference")
+    if len(references) != 1 or len(signature.findall(f"{_DS}SignedInfo")) != 1:
         return False
-    target = reference.get("URI")
-    transforms = {each.get("Algorithm", "") for each in reference.iterfind(f"{_DS}Transforms/{_DS}Transform")}
-    whole = target == "" or any(root.get(name) and target == f"#{root.get(name)}" for name in _IDS)
-    return whole and transforms <= _TRANSFORMS
+    transforms = [each.get("Algorithm", "") for each in references[0].iter(f"{_DS}Transform")]
+    return _is_root(references[0].get("URI"), root) and len(transforms) <= _TRANSFORMS_MAX and _TRANSFORMS.issuperset(transforms)
+
+
+def _is_root(target: str | None, root: etree._Element) -> bool:
+    """Whether a reference leads to the root, and could lead nowhere else: an id may stand in attributes of several names."""
+    if not target:
+        return target == ""
+    named = root.xpath(f"//*[@*[{' or '.join(f'local-name() = {name!r}' for name in _IDS)}] = $id]", id=target.lstrip("#"))
+    return target.startswith("#") and isinstance(named, list) and len(named) == 1 and named[0] is root
 
 
 def _vouched(

@@ -6,6 +6,7 @@ for the life of its thread. The character set is decided here, from the bytes, b
 
 import codecs
 import re
+from collections import deque
 from typing import Final, Protocol
 from xml.parsers import expat
 
@@ -89,17 +90,37 @@ class Stream:
         self._head = b""
         self._parser: expat.XMLParserType | None = None
         self._fed = 0
+        self._held: deque[bytes] = deque()  # what may still be asked for: from the event under way on, or from the mark
+        self._held_from = 0
+        self._mark = -1
+        self._most = 0
         self._names: dict[str, str] = {}
-        self.encoding = ""
+        self.encoding = self._codec = ""
 
-    def tell(self, handler: Handler) -> None:
-        """Another handler from now on; may be called from within one."""
+    def tell(self, handler: Handler, *, texts: bool = True) -> None:
+        """Another handler from now on; may be called from within one.
+
+        texts: whether it is told of texts at all.
+        """
         self._handler = handler
         parser = self._parser
         assert parser is not None
         parser.StartElementHandler = handler.start
         parser.EndElementHandler = handler.end
-        parser.CharacterDataHandler = handler.text
+        parser.CharacterDataHandler = handler.text if texts else None
+
+    def mark(self, most: int) -> None:
+        """Keep the bytes from the event under way on, up to so many of them; called from within a handler."""
+        assert self._parser is not None
+        self._mark, self._most = self._parser.CurrentByteIndex, most
+
+    def taken(self) -> str | None:
+        """What stands between the mark and the event under way; None if it was more than was to be kept."""
+        assert self._parser is not None and self._mark >= 0
+        first, stop = self._mark - self._held_from, self._parser.CurrentByteIndex - self._held_from
+        whole = first >= 0 and stop - first <= self._most
+        self._mark = -1
+        return b"".join(self._held)[first:stop].decode(self._codec) if whole else None
 
     def feed(self, data: bytes) -> None:
         """Parse more bytes."""
@@ -125,6 +146,8 @@ class Stream:
 
     def _begin(self) -> bytes:
         self.encoding = encoding_of(self._head)
+        marked = "utf-16le" if self._head.startswith(codecs.BOM_UTF16_LE) else "utf-16be"
+        self._codec = marked if self.encoding == "utf-16" else self.encoding
         parser = expat.ParserCreate(self.encoding, None, self._names)
         parser.buffer_text = True
         parser.buffer_size = CHUNK_BYTES
@@ -136,13 +159,34 @@ class Stream:
     def _parse(self, data: bytes, *, final: bool) -> None:
         parser = self._parser
         assert parser is not None
+        self._held.append(data)
         try:
             parser.Parse(data, final)
         except expat.ExpatError as broken:
+            self._release()
             raise HubError("XML_MALFORMED", self._place or f"line {broken.lineno}") from None
+        except HubError:
+            self._release()
+            raise
+        if final:
+            self._release()
         self._fed += len(data)
+        self._let_go(parser.CurrentByteIndex)
         if self._fed - parser.CurrentByteIndex > TOKEN_MAX or len(self._names) > NAMES_MAX:
             raise HubError("XML_LIMIT", self.where())
+
+    def _release(self) -> None:
+        """The parser and its handlers know each other; its buffers would wait for the collector of garbage."""
+        parser = self._parser
+        assert parser is not None
+        parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
+        parser.StartDoctypeDeclHandler = None
+
+    def _let_go(self, now: int) -> None:
+        marked = self._mark >= 0 and now - self._mark <= self._most
+        needed = self._mark if marked else now
+        while self._held and self._held_from + len(self._held[0]) <= needed:
+            self._held_from += len(self._held.popleft())
 
     def _doctype(self, *_: object) -> None:
         raise HubError("XML_FORBIDDEN", self.where())

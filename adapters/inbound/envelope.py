@@ -1,25 +1,28 @@
 """The HOSO of an insurance envelope, one by one, to events: for one in memory and for one on the disk alike.
 
-It is read twice. The first time finds what it states of itself, which may stand behind the HOSO, and that it is whole; only
-then the tables are read, so nothing comes of an envelope that breaks off.
+A large one is read twice. The first time finds what it states of itself, which may stand behind the HOSO, and that it is whole;
+only then the tables are read, so nothing comes of an envelope that breaks off. A small one is read once, and its HOSO wait.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Final
 
 from adapters.dialects.claims import map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.profile import resolve_facility
-from adapters.formats.claim_xml import Reader, read_outline
+from adapters.formats.claim_xml import Hoso, Reader, read_outline
 from adapters.formats.xml_signature import State
 from adapters.inbound.received import Received
 from adapters.inbound.signers import Signers
 from hub.contract.claim_tables import tables
-from hub.contract.errors import Problem, Severity
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
 ENVELOPE: Final = "GIAMDINHHS"
+_AT_ONCE_BYTES: Final = 1024 * 1024  # read, their rows take some ten times that
 
 Source = Callable[[], bytes | Iterable[bytes]]
 """The bytes of an envelope, from their beginning, each time it is called."""
@@ -41,7 +44,7 @@ def read_hosos(
     judged:  what the signature is worth by the certificates of a facility; asked where `signers` want it.
     Raises:  HubError, as reading an envelope does; FACILITY_NOT_ENTITLED; SIGNATURE_… where a valid one is required.
     """
-    outline = read_outline(source())
+    outline, hosos = _read(source)
     facility, problems = _owner(received, outline.ma_cskcb)
     note["facility"] = facility
     if signers.wanted(facility):
@@ -50,8 +53,7 @@ def read_hosos(
         told = signers.problem(state)
         problems += [told] if told else []
     yield Mapped(problems=problems)
-    reader = Reader(source(), _elements(), ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
-    for hoso in reader:
+    for hoso in hosos:
         if not note["facility"]:
             note["facility"], problems = received.speaks_for(_resolved(hoso.ma_cskcb), "MACSKCB")
             yield Mapped(problems=problems)
@@ -60,7 +62,19 @@ def read_hosos(
             yield Mapped(problems=[Problem("FACILITY_NOT_ENTITLED", Severity.ERROR, f"HOSO[{hoso.number}]")])
         else:
             yield map_hoso(hoso, Context(origin, keyring, facility))
-    yield Mapped(problems=list(reader.problems))
+    yield Mapped(problems=list(outline.problems))
+
+
+def _read(source: Source) -> tuple[Reader, Iterable[Hoso]]:
+    """The envelope as a whole, and its HOSO."""
+    data = source()
+    if isinstance(data, bytes) and len(data) <= _AT_ONCE_BYTES:
+        outline = Reader(data, _elements())
+        with suppress(HubError):  # what is wrong is told in its turn: whose the envelope is comes before what is in its tables
+            hosos = list(outline)
+            return outline, [replace(one, ma_cskcb=outline.ma_cskcb or one.ma_cskcb, ngaylap=outline.ngaylap) for one in hosos]
+    outline = read_outline(data)
+    return outline, Reader(source(), _elements(), ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
 
 
 def _owner(received: Received, ma_cskcb: str) -> tuple[str, list[Problem]]:

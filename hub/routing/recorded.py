@@ -18,9 +18,16 @@ def recorded(topic: str, record: str, kind: str, side: Callable[[Event], str] = 
 
 
 def lines_of(event: Event) -> str:
-    """Which lines of an encounter a charge is about: only what says something of the same ones repeats or replaces it."""
-    names = "\x1f".join(sorted(line.get("line_id", "") for line in event.get("lines", ())))
+    """Which lines of an encounter a charge is about: only what says something of the same ones repeats or replaces it.
+
+    A line without an id is known by what was done and when.
+    """
+    names = "\x1f".join(sorted(line.get("line_id") or _deed(line) for line in event.get("lines", ())))
     return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
+
+
+def _deed(line: Event) -> str:
+    return f"\x1e{(line.get('code') or {}).get('code', '')}\x1e{line.get('ngay_th_yl', '')}"
 
 
 def _decide(rule: str, _event: Event, _known: Known, _moment: Moment) -> list[Output]:

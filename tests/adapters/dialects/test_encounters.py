@@ -80,3 +80,11 @@ def test_nobody_at_all_is_refused_by_name(kind: str) -> None:
     mapped = read(kind.partition("^")[2], "EVN||20261123080000")
     assert not mapped.events
     assert [(problem.code, problem.path) for problem in mapped.problems] == [("NOTHING_REPRESENTABLE", "PID")]
+
+
+@pytest.mark.parametrize(("card", "number"), [("DN4010116149000", "0116149000"), ("DN4010000000000", None)])
+def test_the_number_at_the_end_of_a_card_is_one_unless_it_is_all_zeros(card: str, number: str | None) -> None:
+    person = encounter("A04", PID, stay("202611230800", "", "O"), "IN1|1|VSS|VSS" + "|" * 33 + card)["person"]
+    found = {each["type"]: each["normalised"] for each in person["identifiers"]}
+    assert found["BHYT_CARD"] == card
+    assert found.get("BHXH_NUMBER") == number

@@ -46,6 +46,12 @@ def test_what_has_the_same_sub_id_belongs_together():
     assert "person" not in event
 
 
+def test_a_second_figure_under_the_same_sub_id_does_not_take_the_place_of_the_first_in_silence():
+    found = mapped("ORU^R01", "OBX|1|NM|VN-GIUONG||40", "OBX|2|NM|VN-GIUONG||7")
+    assert ("FIELD_REPEATS", "OBX[2]-4") in told(found)
+    assert only(found)["resources"] == [{"kind": "BED", "total": 40}]
+
+
 def test_a_result_of_a_patient_stays_a_result():
     [(record, _)] = mapped("ORU^R01", PID, "OBR|1|P1||X", "OBX|1|NM|VN-GIUONG||1").events
     assert record == "hie.LabResult"

@@ -2,16 +2,21 @@
 
 import pytest
 
-from adapters.formats.claim_rows import Row, Step, TableHandler, read_content
+from adapters.formats.claim_rows import Content, Row, TableHandler, read_content
 from hub.contract.errors import HubError
 
 KNOWN = {"MA_LK": "MA_LK", "STT": "STT", "CU": "MOI"}
 
 
-def rows(*steps: Step) -> tuple[list[Row], list[tuple[int, str]]]:
+def rows(text: str, *, nested: bool = False) -> tuple[list[Row], list[tuple[int, str]]]:
     found: list[Row] = []
     unknown: list[tuple[int, str]] = []
-    assert read_content(steps, TableHandler(KNOWN, found, lambda row, name: unknown.append((row, name)), "place"), "place") == []
+    assert (
+        read_content(
+            Content(text, nested), TableHandler(KNOWN, found, lambda row, name: unknown.append((row, name)), "place"), "place"
+        )
+        == []
+    )
     return found, unknown
 
 
@@ -25,7 +30,7 @@ def test_the_first_of_two_counts_unless_it_is_empty_and_old_names_are_read() -> 
 
 
 def test_elements_that_nothing_holds_together_are_a_row() -> None:
-    assert rows(("STT", {}), "1", ("STT",), ("MA_LK", {}), "k", ("MA_LK",)) == ([{"STT": "1", "MA_LK": "k"}], [])
+    assert rows("<STT>1</STT><MA_LK>k</MA_LK>", nested=True) == ([{"STT": "1", "MA_LK": "k"}], [])
 
 
 def test_a_row_inside_a_row_is_told() -> None:

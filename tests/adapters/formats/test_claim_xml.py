@@ -359,6 +359,25 @@ def test_a_hoso_too_large_is_refused_alone_and_not_kept(monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.parametrize("inside", ["<a>" * 1_000_000, "<TONG_HOP>" + "<a>" * 1_000_000])
+def test_depth_is_refused_inside_a_table_too_however_far_it_is_read(inside: str) -> None:
+    head = b"<GIAMDINHHS><DANHSACHHOSO><HOSO><FILEHOSO><LOAIHOSO>XML1</LOAIHOSO><NOIDUNGFILE>"
+    for asked in (TABLES, {}):
+        chunks = itertools.chain([head], (inside[at : at + 65_536].encode() for at in range(0, len(inside), 65_536)))
+        with pytest.raises(HubError, match="XML_LIMIT"):
+            list(Reader(chunks, asked))
+        assert sum(1 for _ in chunks) > 40  # nearly nothing of it was read: each open element takes memory
+
+
+def test_of_a_facility_stated_twice_the_first_counts_for_every_hoso() -> None:
+    one = f"<HOSO>{file('XML1', b64(XML1))}</HOSO>"
+    tail = "<THONGTINDONVI><MACSKCB>79001</MACSKCB></THONGTINDONVI>"
+    raw = hand_made(one, tail=tail, count=1)
+    outline = read_outline(raw)
+    (hoso,) = Reader(raw, TABLES, ma_cskcb=outline.ma_cskcb, ngaylap=outline.ngaylap)
+    assert (outline.ma_cskcb, hoso.ma_cskcb) == ("01004", "01004")
+
+
 @pytest.mark.parametrize(
     ("raw", "code"),
     [
@@ -386,11 +405,25 @@ def test_a_file_that_breaks_off_gives_what_was_whole() -> None:
     assert [hoso.number for hoso in got] == [1, 2]
 
 
-def test_any_cut_gives_the_same() -> None:
-    raw = hand_made(f"<HOSO>{file('XML1', b64(XML1))}</HOSO>" * 3, head="\ufeff", count=3)
-    whole, _ = read(raw)
-    for size in (1, 7, 100):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("content", [b64(XML1), XML1.replace(">A<", ">Ễ &amp; B<"), f"t<!-- c -->{XML1}<!-- c -->t"])
+def test_any_cut_gives_the_same(content: str, encoding: str) -> None:
+    head = "\ufeff" if encoding == "utf-16-be" else ""
+    text = hand_made(f"<HOSO>{file('XML1', content)}</HOSO>" * 3, count=3).decode()
+    raw = (head + text).encode(encoding)
+    whole, _ = read(text.encode())
+    assert [codes(hoso) for hoso in whole] == [[]] * 3
+    for size in (1, 7, 100, 10_000):
         assert list(Reader([raw[at : at + size] for at in range(0, len(raw), size)], TABLES)) == whole
+
+
+def test_a_nested_table_may_be_longer_than_a_chunk_and_not_than_a_hoso(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"<r><MA_LK>LK1</MA_LK><STT>{number}</STT></r>" for number in range(1, 6_001)]
+    raw = hand_made(f"<HOSO>{file('XML2', '<l>' + ''.join(rows) + '</l>')}</HOSO>" * 2, count=2)
+    for hoso in read(raw)[0]:
+        assert [row["STT"] for row in hoso.tables["XML2"]] == [str(number) for number in range(1, 6_001)]
+    monkeypatch.setattr(claim_xml, "HOSO_BYTES_MAX", 100_000)
+    assert [codes(hoso) for hoso in read(raw)[0]] == [[("XML_LIMIT", "E", f"HOSO[{number}]")] for number in (1, 2)]
 
 
 def test_memory_holds_one_hoso_and_one_chunk_however_many_come() -> None:

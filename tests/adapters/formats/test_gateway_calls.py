@@ -2,6 +2,7 @@
 
 import base64
 import json
+import tracemalloc
 from datetime import UTC, date, datetime
 from urllib.parse import quote_plus, urlencode
 
@@ -46,7 +47,7 @@ def test_the_older_calls_state_theirs_in_the_address():
     assert parameters(b"maCSKCB=01021", "maCSKCB=01004")["macskcb"] == "01021"
 
 
-@pytest.mark.parametrize("body", [b'{"a":', b"{1}", b"\xff\xfe", b"&".join(b"a=1" for _ in range(100))])
+@pytest.mark.parametrize("body", [b'{"a":', b"{1}", b"\xff\xfe", b"&".join(b"a=1" for _ in range(100)), b"a&" * 100])
 def test_a_body_that_is_neither_is_told_so(body):
     with pytest.raises(HubError, match="REQUEST_WRONG"):
         parameters(body)
@@ -164,3 +165,18 @@ def test_every_code_of_ours_that_is_mapped_exists_and_every_result_is_of_the_sta
 def test_a_form_of_a_large_file_is_read_in_one_piece():
     packed = base64.b64encode(b"<a>" + b"x" * 300_000 + b"</a>").decode()
     assert len(file_of(parameters(f"fileHSBase64={quote_plus(packed)}".encode())["filehsbase64"])) == 300_007
+
+
+def test_a_large_form_takes_little_more_memory_than_its_bytes_however_it_is_escaped():
+    packed = base64.b64encode(bytes(range(256)) * 4_000).decode()
+    lines = "\r\n".join(packed[at : at + 76] for at in range(0, len(packed), 76))
+    form = urlencode({"a": "Ễ&", "fileHSBase64": lines}).encode()
+    assert parameters(form) == {"a": "Ễ&", "filehsbase64": lines}
+    assert parameters(form.replace(b"%2B", b"%2b").replace(b"%0D", b"%0d"))["filehsbase64"] == lines
+    tracemalloc.start()
+    parameters(form)
+    with pytest.raises(HubError, match="REQUEST_WRONG"):
+        parameters(b"fileHSBase64=" + b"%41" * 500_000)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * len(form)

@@ -6,6 +6,7 @@ from functools import cache
 import pytest
 from lxml import etree
 
+from adapters.formats import xml_signature
 from adapters.formats.claim_xml import Reader, write
 from adapters.formats.xml_signature import judge
 from hub.contract.claim_tables import tables
@@ -115,6 +116,9 @@ def wrapped(change: str) -> bytes:
         return etree.tostring(outer)
     signature = root.find(f".//{SIGNATURE}")
     assert signature is not None
+    if change == "other attribute":  # the root has the id too, in an attribute that is looked at later
+        root.set("id", "part")
+        return etree.tostring(root)
     if change == "elsewhere":
         root.insert(0, signature)
     else:
@@ -124,9 +128,25 @@ def wrapped(change: str) -> bytes:
     return etree.tostring(root)
 
 
-@pytest.mark.parametrize("change", ["part", "whole", "elsewhere", "twice"])
+@pytest.mark.parametrize("change", ["part", "whole", "elsewhere", "twice", "other attribute"])
 def test_a_signature_over_something_else_than_what_is_read_is_never_valid(change: str) -> None:
     assert worth(wrapped(change)) != "VALID"
+
+
+@pytest.mark.parametrize("part", ["Reference", "Transform"])
+def test_many_references_or_transforms_are_wrong_before_any_is_worked_off(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a copy of the document, and whoever sends it may have made the certificate himself."""
+    root = etree.fromstring(signed())
+    one = root.find(f".//{{http://www.w3.org/2000/09/xmldsig#}}{part}")
+    assert one is not None
+    for _ in range(9):
+        one.addnext(etree.fromstring(etree.tostring(one)))
+
+    def verified(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(xml_signature, "_verified", verified)
+    assert worth(etree.tostring(root)) == "WRONG"
 
 
 def test_a_transform_that_could_leave_a_part_out_is_wrong() -> None:

@@ -1,5 +1,6 @@
 """One message to a verdict: what the border refuses, and that it refuses nothing else."""
 
+import base64
 import itertools
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from adapters.formats.batch import cut
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Junk
+from adapters.inbound import envelope as envelope_reader
 from adapters.inbound.received import Received
 from adapters.inbound.translate import failed, split, translate, unframed
 from hub.contract.claim_tables import tables
@@ -355,6 +357,41 @@ def test_an_envelope_that_breaks_off_is_quarantined_as_a_whole():
     whole = envelope("V1", "V2")
     done = read(whole[: whole.rindex(b"</HOSO>") + 7])
     assert done.verdict == "quarantined" and done.events == ()
+
+
+DONVI = b"<THONGTINDONVI><MACSKCB>01004</MACSKCB></THONGTINDONVI>"
+FORBIDDEN = base64.b64encode(b"<!DOCTYPE a><TONG_HOP/>")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b"", b""),
+        (DONVI, b""),
+        (DONVI, b"<THONGTINDONVI/>"),
+        (b"<CHUKYDONVI/>", DONVI.replace(b"01004", b"01021")),
+        (b"<NOIDUNGFILE>", b"<NOIDUNGFILE>" + FORBIDDEN + b"</NOIDUNGFILE><NOIDUNGFILE>"),
+        (b"</FILEHOSO>", b"<NOIDUNGFILE>" + FORBIDDEN + b"</NOIDUNGFILE></FILEHOSO>"),
+        (b"</HOSO>", b""),
+    ],
+)
+@pytest.mark.parametrize("facilities", [None, frozenset({"01004"}), frozenset({"01021"})])
+def test_an_envelope_read_once_is_what_it_is_read_twice(change, facilities, monkeypatch):
+    raw = envelope("V1", "V2")
+    for one in (raw.replace(*change), raw.replace(*change).replace(DONVI, b"").replace(b"<CHUKYDONVI", DONVI + b"<CHUKYDONVI")):
+        once = read(one, facilities=facilities)
+        with monkeypatch.context() as patch:
+            patch.setattr(envelope_reader, "_AT_ONCE_BYTES", 0)
+            assert read(one, facilities=facilities) == once
+
+
+def test_whose_a_refused_envelope_is_is_kept_whatever_is_wrong_in_its_tables():
+    done = read(envelope("V1").replace(b"</FILEHOSO>", b"<NOIDUNGFILE>" + FORBIDDEN + b"</NOIDUNGFILE></FILEHOSO>"))
+    assert (done.verdict, done.message["facility"], [each.code for each in done.problems]) == (
+        "quarantined",
+        "01004",
+        ["XML_FORBIDDEN"],
+    )
 
 
 # --- files

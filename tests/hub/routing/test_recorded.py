@@ -28,3 +28,11 @@ def test_charges_of_other_lines_of_an_encounter_are_another_side():
 
     assert side("1", "2") == side("2", "1")
     assert len({side("1", "2"), side("1"), side("12"), side()}) == 4
+
+
+def test_lines_without_an_id_are_told_apart_by_what_was_done_and_when():
+    def side(code, at):
+        return lines_of({"lines": [{"code": {"code": code}, "line_id": "", "ngay_th_yl": at}]})
+
+    assert side("A", "202611270800") == side("A", "202611270800")
+    assert len({side("A", "202611270800"), side("B", "202611270800"), side("A", "202611270900"), lines_of({"lines": [{}]})}) == 4
