@@ -65,7 +65,6 @@ def _patients(message: Message) -> list[_Patient]:
     patient = _Patient(message.header)
     found = [patient]
     group: _Group | None = None
-    behind = message.type == "OUL" and message.trigger != "R21"
     for segment in message.segments_in_order:
         name = segment.name
         if name == "OBX":
@@ -77,7 +76,7 @@ def _patients(message: Message) -> list[_Patient]:
             if group is not None and (text := segment.text(3).strip()):
                 (group.remarks.setdefault(len(group.lines) - 1, []) if group.lines else group.notes).append(text)
         elif name in _ORDER_SEGMENTS:
-            joins = behind and name == "ORC" and group is not None and "ORC" not in group.scope
+            joins = name == "ORC" and group is not None and "ORC" not in group.scope and _orders_follow(message)
             if group is None or (name == "ORC" and not joins) or (group.has_service and name == "OBR"):
                 group = _Group(patient.head)
                 patient.groups.append(group)
@@ -106,6 +105,11 @@ def _patients(message: Message) -> list[_Patient]:
             elif name == "DG1":
                 patient.others.append(segment)
     return found
+
+
+def _orders_follow(message: Message) -> bool:
+    """Whether an ORC stands behind the OBR that it belongs to."""
+    return message.type == "OUL" and message.trigger != "R21"
 
 
 def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:

@@ -298,7 +298,7 @@ def parse(text: str) -> Message:
         rows, found = _keep_segments(rows, separator)
         problems += found
         names = [row[0] for row in rows]
-    after = 4 + len(delimiters.encoding)
+    after = 8 if delimiters is STANDARD else 4 + len(delimiters.encoding)
     escapes = text.find(delimiters.escape, after) >= 0
     repeats = text.find(delimiters.repetition, after) >= 0
     plain = not escapes and not repeats and text.find(delimiters.subcomponent, after) < 0 and text.find(NULL, after) < 0

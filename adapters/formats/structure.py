@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import hl7apy
 
@@ -75,6 +75,10 @@ _SEEN_MAX: Final = 20_000
 _seen: Final[dict[str, set[str]]] = {kind: {"", '""'} for kind in _FORMS}
 
 
+Seen = Literal["nothing", "codes", "all"]
+"""What a quick look found: nothing to report, nothing but codes that are not in their tables, or anything at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """One field of one segment.
@@ -93,8 +97,9 @@ class FieldRule:
 class SegmentRule:
     """The fields of one segment; the rest is what the quick look needs of them."""
 
-    fields: tuple[FieldRule, ...]
+    fields: dict[int, FieldRule]
     required: tuple[int, ...]
+    asks_up_to: int  # the first field behind all that are required
     simple: tuple[tuple[int, str, set[str]], ...]
     bounded: tuple[int, ...]  # fields that may not repeat for ever
     texts: tuple[tuple[int, int], ...]  # fields of text, with their greatest length
@@ -113,9 +118,10 @@ def check(message: Message) -> list[Problem]:
     problems = _order(message, version)
     for name, segments in message.by_name.items():
         rule = segment_rule(version, name)
-        if rule is not None and not _quick(rule, name, segments, message):
+        seen = _quick(rule, name, segments, message) if rule is not None else "nothing"
+        if rule is not None and seen != "nothing":
             for segment in segments:
-                problems += check_segment(rule, segment, message)
+                problems += check_segment(rule, segment, message) if seen == "all" else _check_codes(rule, segment, message)
                 if len(problems) >= PROBLEMS_MAX:
                     return problems[:PROBLEMS_MAX]
     return problems
@@ -166,9 +172,11 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
     fields.sort(key=lambda field: field.number)
     if name in ("MSH", "FHS", "BHS"):
         fields = [field for field in fields if field.number > 2]
+    required = tuple(field.number for field in fields if field.required)
     return SegmentRule(
-        tuple(fields),
-        tuple(field.number for field in fields if field.required),
+        {field.number: field for field in fields},
+        required,
+        max(required, default=0) + 1,
         tuple((field.number, field.kind, _seen[field.kind]) for field in fields if field.kind in _FORMS),
         tuple(field.number for field in fields if field.most > 0),
         tuple((field.number, _TEXT_MAX[field.kind]) for field in fields if field.kind in _TEXT_MAX) if version < "2.7" else (),
@@ -207,57 +215,59 @@ def _order(message: Message, version: str) -> list[Problem]:
     return problems
 
 
-def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: Message) -> bool:
-    """Whether these segments surely have nothing to report."""
+def _quick(rule: SegmentRule, name: str, segments: Sequence[Segment], message: Message) -> Seen:
+    """What these segments may have to report."""
     repetition = message.delimiters.repetition if name in message.repeating else ""
     is_long = name in message.long
     if len(segments) >= _COLUMNS_FROM:
         return _quick_columns(rule, name, [segment.fields for segment in segments], repetition, is_long)
+    found: Seen = "nothing"
     for segment in segments:
         fields = segment.fields
         count = len(fields)
         for number in rule.required:
             if number >= count or not fields[number]:
-                return False
+                return "all"
         for number, kind, seen in rule.simple:
             if number >= count:
                 break
             if fields[number] not in seen and not _is_good(kind, fields[number], seen):
-                return False
+                return "all"
         for number, codes in rule.coded:
             if number >= count:
                 break
             if fields[number] not in codes:
-                return False
+                found = "codes"
         if repetition and any(repetition in fields[number] for number in rule.bounded if number < count):
-            return False
+            return "all"
         if is_long and any(len(fields[number]) > most for number, most in rule.texts if number < count):
-            return False
+            return "all"
         if name == "OBX" and count > 5 and fields[2] in _FORMS and not _is_good(fields[2], fields[5], _seen[fields[2]]):
-            return False
-    return True
+            return "all"
+    return found
 
 
-def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]], repetition: str, is_long: bool) -> bool:
+def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]], repetition: str, is_long: bool) -> Seen:
+    found: Seen = "nothing"
     columns = list(zip_longest(*rows, fillvalue=""))
     count = len(columns)
     for number in rule.required:
         if number >= count or "" in columns[number]:
-            return False
+            return "all"
     for number, kind, seen in rule.simple:
         if number >= count:
             break
         if not seen.issuperset(columns[number]) and not all(_is_good(kind, value, seen) for value in set(columns[number])):
-            return False
+            return "all"
     for number, codes in rule.coded:
         if number >= count:
             break
         if not codes.issuperset(columns[number]):
-            return False
+            found = "codes"
     if repetition and any(repetition in "".join(columns[number]) for number in rule.bounded if number < count):
-        return False
+        return "all"
     if is_long and any(max(map(len, columns[number])) > most for number, most in rule.texts if number < count):
-        return False
+        return "all"
     if name == "OBX" and count > 5:
         for kind in set(columns[2]):
             if kind in _FORMS:
@@ -268,8 +278,8 @@ def _quick_columns(rule: SegmentRule, name: str, rows: list[list[str]], repetiti
                     else [row[5] for row in rows if row[2:3] == [kind] and len(row) > 5]
                 )
                 if not seen.issuperset(values) and not all(_is_good(kind, value, seen) for value in values):
-                    return False
-    return True
+                    return "all"
+    return found
 
 
 def _is_good(kind: str, value: str, seen: set[str]) -> bool:
@@ -304,24 +314,28 @@ def check_segment(rule: SegmentRule, segment: Segment, message: Message) -> list
         problems.append(Problem(code, Severity.WARNING, message.path(segment, number, repetition=repetition)))
 
     texts_are_limited = message.version < "2.7"
-    for field in rule.fields:
-        number = field.number
-        value = segment.field(number)
-        if not value:
-            if field.required:
+    fields, repetition_mark = segment.fields, message.delimiters.repetition
+    reach = len(fields)
+    for number in range(1, max(reach, rule.asks_up_to)):
+        whole = fields[number] if number < reach else ""
+        if not whole:
+            if number in rule.required:
                 report("FIELD_MISSING", number)
             continue
-        repetitions = segment.repetitions(number)
-        if 0 < field.most < len(repetitions):
-            report("FIELD_REPEATS", number)
+        field = rule.fields.get(number)
+        if field is None:
+            continue  # beyond the standard's, or a delimiter
         kind = field.kind
         if kind == "varies" and segment.name == "OBX" and number == 5 and segment.field(2) in _FORMS:
             kind = segment.field(2)
+        repetitions = whole.split(repetition_mark) if repetition_mark in whole else [whole]
+        if 0 < field.most < len(repetitions):
+            report("FIELD_REPEATS", number)
+        if field.codes:
+            problems += _unknown_codes(field, segment, message)
+        elif kind not in _FORMS and len(whole) <= LONG:
+            continue  # nothing is asked of its text
         for repetition, value in enumerate(repetitions, 1):
-            if field.codes and value.partition(message.delimiters.component)[0] not in field.codes and value != NULL:
-                problems.append(
-                    Problem("CODE_UNKNOWN", Severity.INFORMATION, message.path(segment, number, repetition=repetition))
-                )
             if kind in _FORMS:
                 fault = "" if value in _seen[kind] else _fault(kind, value.replace(message.delimiters.component, "^"))
                 if fault:
@@ -329,3 +343,21 @@ def check_segment(rule: SegmentRule, segment: Segment, message: Message) -> list
             elif texts_are_limited and len(value) > _TEXT_MAX.get(kind, len(value)):
                 report("FIELD_TOO_LONG", number, repetition)
     return problems
+
+
+def _check_codes(rule: SegmentRule, segment: Segment, message: Message) -> list[Problem]:
+    """`check_segment` of a segment that has nothing to report but codes."""
+    fields, reach = segment.fields, len(segment.fields)
+    problems: list[Problem] = []
+    for number, codes in rule.coded:
+        if number < reach and fields[number] not in codes:
+            problems += _unknown_codes(rule.fields[number], segment, message)
+    return problems
+
+
+def _unknown_codes(field: FieldRule, segment: Segment, message: Message) -> list[Problem]:
+    return [
+        Problem("CODE_UNKNOWN", Severity.INFORMATION, message.path(segment, field.number, repetition=repetition))
+        for repetition, value in enumerate(segment.repetitions(field.number), 1)
+        if value.partition(message.delimiters.component)[0] not in field.codes and value != NULL
+    ]

@@ -139,9 +139,9 @@ def finished(walk: Walk, events: Sequence[tuple[str, Event]]) -> Translation:
     note["events"] = [{"event_id": event["meta"]["event_id"], "topic": topic_of(record)} for record, event in events]
     ack = b""
     if answer:
-        told = problems
+        told = [problem for problem in problems if problem.severity is not Severity.INFORMATION]  # which no answer tells
         if walk.dialect is not None and not walk.dialect.ack.warnings:
-            told = [problem for problem in problems if problem.severity is Severity.ERROR]
+            told = [problem for problem in told if problem.severity is Severity.ERROR]
         ack = _ack(walk, answer, told) if told or walk.header is None else _plain_ack(walk, walk.header, answer)
     deferred = _deferred(walk) if answer == "CA" else None
     return Translation(note, tuple(events), tuple(problems), verdict, ack, deferred)

@@ -25,7 +25,7 @@ from hub.contract.writer import compile_writer
 Event = dict[str, Any]  # one of the typed dicts; the record's name travels beside it, as in Kafka
 
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
-_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://hie-hub.invalid/events")
+_NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://hie-hub.invalid/events").bytes
 _VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}  # RFC 9562 §4.1
 
 
@@ -172,7 +172,7 @@ class Keyring:
 
 def new_id(*parts: str) -> str:
     """UUIDv5 of the parts, in order. Written out, as `uuid.uuid5` takes four times as long and every event needs several."""
-    name = hashlib.sha1(_NAMESPACE.bytes + "\x1f".join(parts).encode(), usedforsecurity=False).hexdigest()
+    name = hashlib.sha1(_NAMESPACE + "\x1f".join(parts).encode(), usedforsecurity=False).hexdigest()
     return f"{name[:8]}-{name[8:12]}-5{name[13:16]}-{_VARIANT[name[16]]}{name[17:20]}-{name[20:32]}"
 
 

@@ -129,11 +129,12 @@ def _optional(encode: Encode) -> Encode:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field of a record, as the schema has it, with its writer."""
+    """One field of a record, as the schema has it, with its writer. inner: of an optional field, what writes a value that is there."""
 
     name: str
     encode: Encode
     avro: Mapping[str, Any]
+    inner: Encode | None
 
     def default(self) -> bytes:
         """Encoded. Raises: TypeError where the schema has none."""
@@ -177,7 +178,7 @@ class _Compiler:
         return self._plain[avro["type"]]
 
     def _record(self, avro: dict[str, Any]) -> Encode:
-        shapes = _Shapes([_Field(field["name"], self.encoder(field["type"]), field) for field in avro["fields"]], self._strings)
+        shapes = _Shapes([self._field(field) for field in avro["fields"]], self._strings)
         known = shapes.known
 
         def record(value: Mapping[str, Any]) -> bytes:
@@ -191,6 +192,13 @@ class _Compiler:
         self._named[avro["name"]] = record
         return record
 
+    def _field(self, avro: dict[str, Any]) -> _Field:
+        kind = avro["type"]
+        if isinstance(kind, list):
+            inner = self.encoder(kind[1])
+            return _Field(avro["name"], _optional(inner), avro, inner)
+        return _Field(avro["name"], self.encoder(kind), avro, None)
+
 
 class _Shapes:
     """The writers of one record type, by which fields are present, and in which order."""
@@ -200,7 +208,7 @@ class _Shapes:
         self._fields = fields
         self._string = strings.__getitem__
         self._names: dict[str, Any] = {"join": b"".join, "strings": strings}
-        self._names |= {f"encode{number}": field.encode for number, field in enumerate(fields)}
+        self._names |= {f"encode{number}": field.inner or field.encode for number, field in enumerate(fields)}
         self._writers: dict[str, _Write] = {}
 
     def learn(self, shape: _Shape) -> tuple[_Write, _Constants]:
@@ -232,7 +240,12 @@ class _Shapes:
                     constants.append(constant)
                     constant = b""
                 at = shape.index(field.name)
-                parts.append(f"strings[v{at}]" if field.encode == self._string else f"encode{number}(v{at})")
+                if field.encode == self._string:
+                    parts.append(f"strings[v{at}]")
+                elif field.inner is not None:
+                    parts.append(f"b'\\2' + encode{number}(v{at}) if v{at} is not None else b'\\0'")
+                else:
+                    parts.append(f"encode{number}(v{at})")
         if constant:
             parts.append(f"c{len(constants)}")
             constants.append(constant)
