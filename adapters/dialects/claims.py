@@ -131,10 +131,9 @@ def _text(value: object) -> str:
 # --- to events --------------------------------------------------------------------------------------------------------
 
 
-def map_hoso(hoso: Hoso, context: Context, *, signature: bytes = b"") -> Mapped:
+def map_hoso(hoso: Hoso, context: Context) -> Mapped:
     """One HOSO to one `hie.Claim`, and its check-in table (XML0) to one `hie.Encounter` OPENED a row.
 
-    signature: CHUKYDONVI of the envelope.
     Refused (severity E): a table that the reader could not read; neither XML1 nor XML0 (NOTHING_REPRESENTABLE); no MA_LK
     (FIELD_MISSING); a facility in the table that is not the envelope's (FACILITY_NOT_ENTITLED).
     """
@@ -150,8 +149,7 @@ def map_hoso(hoso: Hoso, context: Context, *, signature: bytes = b"") -> Mapped:
         _check_in(row, f"{at}XML0[{number}]", stated, mapped)
     if found.rows.get("XML1"):
         content = _content(found, stated, mapped, at)
-        more = {"ngaylap": hoso.ngaylap.strip(), "signature": signature}
-        _state(content | _known(**more), found, stated, mapped, load_dialect(STANDARD), [], at)
+        _state(content | _known(ngaylap=hoso.ngaylap.strip()), found, stated, mapped, load_dialect(STANDARD), [], at)
     elif not check_ins:
         mapped.problems.append(Problem("NOTHING_REPRESENTABLE", Severity.ERROR, f"{at}XML1"))
     return mapped

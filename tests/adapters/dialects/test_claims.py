@@ -154,15 +154,11 @@ def test_a_hoso_is_one_claim_keyed_by_facility_and_ma_lk() -> None:
 
 
 def test_content_is_sparse_and_its_hash_that_of_the_contract() -> None:
-    event = only(map_hoso(hoso(XML4=[], XML2=[{"MA_LK": "LK1", "DON_GIA": "x", "TEN_THUOC": ""}]), CONTEXT, signature=b""))
+    event = only(map_hoso(hoso(XML4=[], XML2=[{"MA_LK": "LK1", "DON_GIA": "x", "TEN_THUOC": ""}]), CONTEXT))
     content = {name: value for name, value in event.items() if name != "meta"}
     assert sparse(content) == content
     assert content_hash(event) == event["meta"]["content_hash"]
     assert event["meta"]["unparsed"] == {"XML2[1]/DON_GIA": "x"}
-
-
-def test_the_signature_of_the_envelope_is_kept() -> None:
-    assert only(map_hoso(hoso(), CONTEXT, signature=b"<Signature/>"))["signature"] == b"<Signature/>"
 
 
 def test_category_8_withdraws_the_claim() -> None:
