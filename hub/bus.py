@@ -32,6 +32,7 @@ from hub.contract.topics import Topic, topics
 
 LARGEST_BYTES: Final = 9 * 1024 * 1024  # one record of 8 MiB with its headers
 _PREFIX: Final = struct.Struct(">bI")
+_TOPICS_WAIT_S: Final = 180.0  # for hundreds of partitions on a disk that still writes down what was just fetched
 
 Headers = list[tuple[str, bytes]]
 
@@ -443,7 +444,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
         wire.register(topic)
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
     made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
-    _done(admin.create_topics(made) if made else {})
+    _done(admin.create_topics(made, request_timeout=_TOPICS_WAIT_S) if made else {})
     _wait_for_leaders(admin, missing)
     present = [topic for name, topic in topics().items() if name in cluster.topics]
     wanted = [_resource(topic, copies) for topic in present]
@@ -456,7 +457,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     return len(missing)
 
 
-def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic], wait_s: float = 30.0) -> None:
+def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic], wait_s: float = _TOPICS_WAIT_S) -> None:
     """A topic just made has no leaders for a moment, and a leader needs another to know that it is one."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(topic.name, number): newest for topic in made for number in range(topic.partitions)}
@@ -493,7 +494,7 @@ def _topic_config(topic: Topic, copies: int) -> dict[str, str]:
 def _done(futures: Mapping[Any, Any]) -> None:
     for name, future in futures.items():
         try:
-            future.result(30)
+            future.result(_TOPICS_WAIT_S)
         except KafkaException as refused:
             error = cast("KafkaError", refused.args[0])
             if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
