@@ -446,8 +446,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(made, request_timeout=_TOPICS_WAIT_S) if made else {})
     _wait_for_leaders(admin, missing)
-    present = [topic for name, topic in topics().items() if name in cluster.topics]
-    wanted = [_resource(topic, copies) for topic in present]
+    wanted = [_resource(topic, copies) for name, topic in topics().items() if name in cluster.topics]
     _done(admin.incremental_alter_configs(wanted) if wanted else {})
     for topic in topics().values():
         grown = cluster.topics.get(topic.name)
@@ -457,15 +456,15 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     return len(missing)
 
 
-def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic], wait_s: float = _TOPICS_WAIT_S) -> None:
+def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic]) -> None:
     """A topic just made has no leaders for a moment, and a leader needs another to know that it is one."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(topic.name, number): newest for topic in made for number in range(topic.partitions)}
-    deadline = time.monotonic() + wait_s
+    deadline = time.monotonic() + _TOPICS_WAIT_S
     while places:
         try:
             for answer in admin.list_offsets(places, request_timeout=10).values():
-                answer.result(10)
+                answer.result(30)
             return
         except KafkaException as early:
             if time.monotonic() > deadline:
