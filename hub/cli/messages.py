@@ -17,8 +17,9 @@ from rich.table import Table
 from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, now
+from hub.contract.events import VIETNAM, encode, now
 from hub.contract.settings import Settings, read_settings
+from hub.contract.topics import topic_of, topics
 from hub.services import address
 
 out = terminal()
@@ -238,14 +239,20 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Ite
     bytes_max, envelope_bytes_max: largest message and envelope taken, as at the door.
     """
     from adapters.formats.claim_xml import looks_like_envelope
-    from adapters.inbound.received import Received
+    from adapters.inbound.received import Received, Translation
     from adapters.inbound.translate import refused, split, translate
+
+    def judged(received: Received) -> Translation:
+        limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(received.raw) else bytes_max
+        if len(received.raw) > limit:
+            return refused(received, "FRAME_TOO_LARGE")
+        done = translate(received, OFFLINE)
+        too_large = any(len(encode(record, event)) > topics()[topic_of(record)].largest_bytes for record, event in done.events)
+        return refused(received, "FRAME_TOO_LARGE") if too_large else done
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
-        received = Received(raw, received_at, "folder")
-        limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(raw) else bytes_max
-        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > limit else translate(received, OFFLINE)
+        done = judged(Received(raw, received_at, "folder"))
         yield {
             "file": str(file),
             "message": number,

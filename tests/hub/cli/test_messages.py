@@ -22,6 +22,7 @@ from tests.adapters.inbound.conftest import oru
 from tests.adapters.inbound.offline import listening
 
 CORPUS = Path(__file__).parents[3].parent / "shared" / "corpus"
+LONG_RESULT = b"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|1|P|2.5.1\rPID|1||7^^^B^MR\rOBR|1|P1|F1|X\rOBX|1|TX|X||"
 MIB = 1024 * 1024
 
 
@@ -69,10 +70,11 @@ def test_of_many_places_the_first_are_shown(tmp_path):
         (b"", "quarantined", "EMPTY_INPUT"),
         (bytes(range(256)) * 50, "quarantined", "FORMAT_UNKNOWN"),
         (b"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|1|P|2.5.1\rNTE|1||" + b"A" * (20 * MIB), "refused", "FRAME_TOO_LARGE"),
+        (LONG_RESULT + b"A" * (9 * MIB), "refused", "FRAME_TOO_LARGE"),  # no larger than a message may be, but its event is
         (b"MSH|^~\\&|A|B|C|D|20261123||ZZZ^Z99|1|P|2.5.1\r", "refused", "TYPE_UNSUPPORTED"),
         (b"<GIAMDINHHS>", "quarantined", "XML_MALFORMED"),
     ],
-    ids=["empty", "binary", "20 MB", "unknown type", "cut XML"],
+    ids=["empty", "binary", "20 MB", "event of 9 MB", "unknown type", "cut XML"],
 )
 def test_a_file_that_cannot_be_translated_has_a_clear_problem(tmp_path, content, verdict, code):
     file = tmp_path / "file"
