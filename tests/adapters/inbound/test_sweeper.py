@@ -25,8 +25,7 @@ from hub.contract.settings import read_settings
 from hub.contract.topics import topics
 from hub.store.database import migrate
 from tests.adapters.inbound.conftest import Border, oru
-from tests.adapters.inbound.offline import offline_gate
-from tests.adapters.inbound.served import OfflineWire
+from tests.adapters.inbound.offline import OfflineWire, offline_gate
 
 GATE_TOPICS = [name for name, topic in topics().items() if "gate" in topic.written_by]
 
