@@ -443,9 +443,9 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     for topic in topics().values():
         wire.register(topic)
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
-    made = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
-    _done(admin.create_topics(made, request_timeout=_TOPICS_WAIT_S) if made else {})
-    _wait_for_leaders(admin, missing)
+    new = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
+    _done(admin.create_topics(new, request_timeout=_TOPICS_WAIT_S) if new else {})
+    _wait_for_leaders(bootstrap, missing)
     wanted = [_resource(topic, copies) for name, topic in topics().items() if name in cluster.topics]
     _done(admin.incremental_alter_configs(wanted) if wanted else {})
     for topic in topics().values():
@@ -456,20 +456,21 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     return len(missing)
 
 
-def _wait_for_leaders(admin: AdminClient, made: Sequence[Topic]) -> None:
+def _wait_for_leaders(bootstrap: str, made: Sequence[Topic]) -> None:
     """A topic just made has no leaders for a moment, and a leader needs another to know that it is one."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(topic.name, number): newest for topic in made for number in range(topic.partitions)}
     deadline = time.monotonic() + _TOPICS_WAIT_S
     while places:
+        anew = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # one that asked too early may keep to that answer
         try:
-            for answer in admin.list_offsets(places, request_timeout=10).values():
+            for answer in anew.list_offsets(places, request_timeout=10).values():
                 answer.result(30)
             return
         except KafkaException as early:
             if time.monotonic() > deadline:
                 raise HubError("BROKER_UNAVAILABLE", "topics have no leaders") from early
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def _resource(topic: Topic, copies: int) -> ConfigResource:
@@ -495,6 +496,5 @@ def _done(futures: Mapping[Any, Any]) -> None:
         try:
             future.result(_TOPICS_WAIT_S)
         except KafkaException as refused:
-            error = cast("KafkaError", refused.args[0])
-            if error.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            if cast("KafkaError", refused.args[0]).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise HubError("BROKER_UNAVAILABLE", str(name)) from refused
