@@ -207,11 +207,20 @@ async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None],
         for chore in chores:
             chore.cancel()
         await worker.drain()
+        _acknowledge_no_more(app)
         await app.stop()
         await asyncio.gather(*chores, return_exceptions=True)
         producer.close()
         recaller.close()
         database.close()
+
+
+def _acknowledge_no_more(app: faust.App) -> None:
+    """Before Faust stops: a stream that is cancelled acknowledges the event that it was about to buffer, which nobody routed.
+
+    What was routed and is not acknowledged yet comes again, without effect.
+    """
+    app.consumer.ack = lambda message: False  # type: ignore[method-assign]
 
 
 async def _assigned(assigned: asyncio.Event, *_args: Any, **_more: Any) -> None:
