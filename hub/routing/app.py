@@ -64,8 +64,9 @@ def streams() -> list[Stream]:
 class Worker:
     """Hands batches on, and sees to it that only what was routed is acknowledged.
 
-    `take_events` acknowledges a batch in a `finally`, even when its body raised or was cancelled: so a batch that was
-    not routed is marked as acknowledged already, which keeps Faust from committing it.
+    Faust acknowledges the events of a batch when `take_events` leaves them: after its body, but also when the body
+    raised, was cancelled, or still runs while a stopping stream closes its generators. So a batch is held, marked as
+    acknowledged already, for which Faust does nothing, until it is routed.
 
     route: of `Router`.
     """
@@ -80,27 +81,24 @@ class Worker:
 
     async def take(self, stream: Stream, events: Sequence[Any]) -> None:
         """Route one batch. Returns only when its events may be acknowledged."""
-        try:
-            if self._closing:
-                await asyncio.Event().wait()  # until Faust cancels us: nothing new is begun
+        for event in events:
+            event.message.acked = True
+        if not self._closing:
             self._under_way += 1
             self._idle.clear()
-            await self._route(stream, [_record(event.message) for event in events])
-        except BaseException as broken:
-            for event in events:
-                event.message.acked = True  # as far as Faust may know; the offset stays where it was
-            if not isinstance(broken, Exception):
-                raise
-            self.fail(broken)
-            self._leave()
-            await asyncio.Event().wait()
-        else:
-            self._leave()
-
-    def _leave(self) -> None:
-        self._under_way -= 1
-        if self._under_way == 0:
-            self._idle.set()
+            try:
+                await self._route(stream, [_record(event.message) for event in events])
+            except Exception as broken:  # whatever it was, `ended` raises it
+                self.fail(broken)
+            else:
+                for event in events:
+                    event.message.acked = False  # Faust may
+                return
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._idle.set()
+        await asyncio.Event().wait()  # until Faust cancels us: nothing new is begun
 
     async def drain(self) -> None:
         """Begin nothing new, and give what is under way a moment to end."""
@@ -158,6 +156,7 @@ def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.A
 
 def _agent(stream: Stream, worker: Worker, batch: int) -> Callable[[Any], Awaitable[None]]:
     async def agent(incoming: Any) -> None:
+        incoming.enable_acks = False  # `take_events` alone acknowledges; when it ends, the stream would what nobody routed
         async for events in incoming.take_events(batch, within=_WITHIN_S):
             await worker.take(stream, events)
 
@@ -207,20 +206,11 @@ async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None],
         for chore in chores:
             chore.cancel()
         await worker.drain()
-        _acknowledge_no_more(app)
         await app.stop()
         await asyncio.gather(*chores, return_exceptions=True)
         producer.close()
         recaller.close()
         database.close()
-
-
-def _acknowledge_no_more(app: faust.App) -> None:
-    """Before Faust stops: a stream that is cancelled acknowledges the event that it was about to buffer, which nobody routed.
-
-    What was routed and is not acknowledged yet comes again, without effect.
-    """
-    app.consumer.ack = lambda message: False  # type: ignore[method-assign]
 
 
 async def _assigned(assigned: asyncio.Event, *_args: Any, **_more: Any) -> None:

@@ -211,6 +211,11 @@ def receipts_of(settings, wire, ids, state="QUEUED"):
     return of_mine(messages)
 
 
+def all_told(database) -> bool:
+    """No receipt waits to be published."""
+    return database.execute("select count(*) from receipt_outbox").fetchone() == (0,)
+
+
 async def carried(settings, wire, group, enough):
     """Run the intake and the teller until it is enough."""
     async with async_pool(settings.database_url.get_secret_value()) as pool:
@@ -235,10 +240,7 @@ def test_deliveries_come_in_order_and_their_receipts_go_out(database, own_settin
     box, name = unique("A"), group()
     sent = deliveries(wire, box, 50)
     publish(own_settings, [out(wire, "delivery.v1", one) for one in sent])
-    told = "select count(*) from receipt_outbox"
-    asyncio.run(
-        carried(own_settings, wire, name, lambda: len(seqs(database, box)) == 50 and database.execute(told).fetchone() == (0,))
-    )
+    asyncio.run(carried(own_settings, wire, name, lambda: len(seqs(database, box)) == 50 and all_told(database)))
     rows = database.execute("select delivery_id::text, state from mailbox where recipient = %s order by seq", (box,)).fetchall()
     assert rows == [(one["meta"]["event_id"], "QUEUED") for one in sent]
     receipts = receipts_of(own_settings, wire, {one["meta"]["event_id"] for one in sent})
@@ -265,7 +267,7 @@ def test_a_body_nobody_can_read_is_a_dead_letter_with_its_bytes_and_its_delivery
     bad = delivery(wire, "hie.Referral", referral(received()), box, body=b"\x00\x00\x00\x00\x01broken")
     record = event_out(wire, "delivery.v1", bad)
     publish(own_settings, [record, event_out(wire, "delivery.v1", good)])
-    asyncio.run(carried(own_settings, wire, name, lambda: seqs(database, box) == [1]))
+    asyncio.run(carried(own_settings, wire, name, lambda: seqs(database, box) == [1] and all_told(database)))
     receipts = receipts_of(own_settings, wire, {bad["meta"]["event_id"]}, "DISCARDED")
     assert {one["code"] for one in receipts} == {"BODY_UNDECODABLE"}
 
@@ -329,10 +331,7 @@ def test_killed_at_the_worst_moment_nothing_is_twice_or_missing_and_every_receip
     addresses = own_settings.kafka_bootstrap, own_settings.registry_url, own_settings.database_url.get_secret_value()
     died = subprocess.run([sys.executable, "-c", STAGED, *addresses, name, stage], timeout=LIMIT_S, check=False)
     assert died.returncode == -9
-    told = "select count(*) from receipt_outbox"
-    asyncio.run(
-        carried(own_settings, wire, name, lambda: len(seqs(database, box)) >= 100 and database.execute(told).fetchone() == (0,))
-    )
+    asyncio.run(carried(own_settings, wire, name, lambda: len(seqs(database, box)) >= 100 and all_told(database)))
     rows = database.execute("select seq, delivery_id::text from mailbox where recipient = %s order by seq", (box,)).fetchall()
     assert rows == [(number, one["meta"]["event_id"]) for number, one in enumerate(sent, 1)]
     receipts = receipts_of(own_settings, wire, {one["meta"]["event_id"] for one in sent})

@@ -1,5 +1,6 @@
 """Workers on real servers, broken in the middle of a batch: every event has its outputs, and each output one id."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,12 +14,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from hub.bus import Producer, consumer, event_out
 from hub.contract.errors import HubError
 from hub.contract.events import derive, now
 from hub.contract.settings import to_environment
-from hub.routing.app import streams
+from hub.routing.app import Worker, build_app, streams
 from hub.routing.deadlines import put
 from hub.routing.recall import Recaller
 from hub.routing.stream import Due
@@ -144,6 +146,44 @@ def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wi
     wanted |= {(event["meta"]["event_id"], "01021") for event in events if "status" in event}
     assert pairs == wanted
     assert len(seen) == len(pairs)  # however often it was said, each has one id
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["under-way", "not-begun"])
+def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
+    producer, wire, routing_settings, monkeypatch, begun
+):
+    """Faust closes the generator that handed the batch out while the batch still waits, and acknowledges it then."""
+    monkeypatch.setattr("hub.routing.app._DRAIN_S", 0.2)
+    group = f"routing-{uuid.uuid4().hex[:8]}"
+    producer.publish_blocking(load(wire, "stop", 20)[1])
+
+    class Watched(Worker):
+        handed: asyncio.Event
+
+        async def take(self, stream, events) -> None:
+            self.handed.set()
+            await super().take(stream, events)
+
+    async def never(_stream, _records) -> None:
+        await asyncio.Event().wait()
+
+    async def stopped_with_a_batch_in_hand() -> None:
+        worker = Watched(never)
+        worker.handed = asyncio.Event()
+        if not begun:
+            await worker.drain()
+        app = build_app(routing_settings, worker, group)
+        await app.start()
+        await asyncio.wait_for(worker.handed.wait(), LIMIT_S)
+        await worker.drain()
+        await app.stop()
+
+    asyncio.run(stopped_with_a_batch_in_hand())
+    reader = consumer(routing_settings.kafka_bootstrap, group, ["referral.v1"])
+    places = [TopicPartition(topic, number) for topic in ("referral.v1", "lab-result.v1") for number in range(12)]
+    committed = {place.offset for place in reader.committed(places, timeout=30)}
+    reader.close()
+    assert committed == {-1001}  # none at all
 
 
 def test_a_result_before_its_order_reaches_the_orderer_by_its_place(workers, producer, wire, routing_settings):
