@@ -318,12 +318,17 @@ def _read_plain(fields: list[str], form: _Form) -> Record | None:
     for name, field, convert in form.varying:
         raw = fields[field]
         text = raw if convert is None else convert(raw)
-        if not text or not raw.isalnum():
+        if not text or not (raw.isalnum() or _has_offset(raw)):
             return None
         line[name] = text
     line["gia_tri"] = value
     line["number"] = float(value)
     return line
+
+
+def _has_offset(time: str) -> bool:
+    """Whether it is digits and an offset of UTC, nothing else: 20261123091000+0700."""
+    return time[-5:-4] in ("+", "-") and time[:-5].isdecimal() and time[-4:].isdecimal()
 
 
 def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes, position: int) -> _Form:

@@ -30,10 +30,15 @@ def check(folder: Path) -> None:
             raise HubError("NOT_FOUND", f"--peers needs {program}")
 
 
+def hapi_sample(folder: Path) -> Path:
+    """The message that HAPI is measured with."""
+    return folder / "sample/oru_r01.hl7"
+
+
 def hapi_rate(folder: Path) -> float:
     """Messages a second of HAPI on one thread: parse without validation, then read twenty fields."""
     ran = subprocess.run(
-        ["env", "CASES=fields", "ROUNDS=3", str(folder / "hapi/run.sh"), str(folder / "sample/oru_r01.hl7")],
+        ["env", "CASES=fields", "ROUNDS=3", str(folder / "hapi/run.sh"), str(hapi_sample(folder))],
         stdout=subprocess.PIPE,
         check=True,
         timeout=_READY_S,
