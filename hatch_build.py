@@ -13,6 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HOT = (
     "adapters/formats/ack.py",
+    "adapters/formats/batch.py",
     "adapters/formats/charset.py",
     "adapters/formats/er7.py",
     "adapters/formats/grammar.py",
@@ -26,6 +27,7 @@ HOT = (
     "adapters/dialects/persons.py",
     "adapters/dialects/reading.py",
     "adapters/dialects/transforms.py",
+    "adapters/inbound/outcome.py",
     "adapters/inbound/received.py",
     "adapters/inbound/translate.py",
     "hub/contract/errors.py",

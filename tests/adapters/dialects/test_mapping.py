@@ -88,7 +88,7 @@ def test_results_without_numbers_in_one_message_have_keys_of_their_own() -> None
 
 def test_a_remembered_line_gives_what_reading_it_anew_gives() -> None:
     rows = [
-        f"OBX|{set_id}|NM|GLU^Glucose^L|{sub_id}|{value}|mmol/L|3.9-6.4|H|||F|||{observed}||^LE||XN550|{analysed}"
+        f"OBX|{set_id}|NM|GLU^Glucose 100%s^L|{sub_id}|{value}|mmol/L|3.9-6.4|H|||F|||{observed}||^LE||XN550|{analysed}"
         for set_id in ("1", "2", "", "?-")
         for sub_id in ("", "a", "b")
         for value in ("5", "6.5", "-1", "")
@@ -112,7 +112,9 @@ def test_a_remembered_line_gives_what_reading_it_anew_gives() -> None:
     for _ in range(2):
         event = _map(_oru("OBR|1|P1||GLU", *rows)).events[0][1]
         assert event["observations"] == alone
-        assert encode("hie.LabResult", event) == encode("hie.LabResult", {**event, "observations": alone})
+        plain = {**event, "observations": alone}
+        assert encode("hie.LabResult", event) == encode("hie.LabResult", plain)
+        assert event["meta"]["content_hash"] == content_hash(plain)
     assert {line.get("observed_at", "") for line in alone} == {
         "20261123080500", "20261123080500+0700", "20261123", "20261123090000", "",
     }  # fmt: skip
