@@ -20,7 +20,7 @@ from fastavro.schema import load_schema
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.contract.records import Meta, Revision, Source
-from hub.contract.writer import Steady, Varied, compile_writer
+from hub.contract.writer import compile_writer
 
 Event = dict[str, Any]  # one of the typed dicts; the record's name travels beside it, as in Kafka
 
@@ -141,28 +141,7 @@ def content_hash(event: Mapping[str, Any]) -> str:
 
 
 def _digest(content: Event) -> str:
-    text = orjson.dumps(content, default=_canonical, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def _canonical(value: object) -> object:
-    if type(value) is Varied:  # what it shares with others is written once
-        template, names = value.steady.as_json or _template(value.steady)
-        return orjson.Fragment(template % tuple([orjson.dumps(value[name], default=_plain) for name in names]))
-    return _plain(value)
-
-
-def _template(steady: Steady) -> tuple[bytes, tuple[str, ...]]:
-    names = tuple(sorted(steady.varying))
-    parts = []
-    for name in sorted(steady):
-        if name in steady.varying:
-            parts.append(f'"{name}":%b'.encode())
-        else:
-            alone = orjson.dumps({name: steady[name]}, default=_plain, option=orjson.OPT_SORT_KEYS)
-            parts.append(alone[1:-1].replace(b"%", b"%%"))
-    found = steady.as_json = b"{" + b",".join(parts) + b"}", names
-    return found
+    return hashlib.blake2b(orjson.dumps(content, default=_plain, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def is_code(facility: str) -> bool:

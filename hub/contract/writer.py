@@ -47,13 +47,12 @@ class Steady(dict[str, Any]):
     varying: the fields that each record has its own value of; here they only stand in.
     """
 
-    __slots__ = ("as_json", "kept", "varying")
+    __slots__ = ("kept", "varying")
 
     def __init__(self, fields: Mapping[str, Any], varying: Iterable[str]) -> None:
         super().__init__(fields)
         self.varying = frozenset(varying)
         self.kept: tuple[_Write, _Constants] | None = None
-        self.as_json: tuple[bytes, tuple[str, ...]] | None = None  # of `events`: a template, and the names that fill it
 
 
 class Varied(dict[str, Any]):
