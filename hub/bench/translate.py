@@ -53,7 +53,9 @@ def bench(seconds: float, folder: Path | None = None) -> Iterator[Figure]:
         yield figure("translate", ours, "messages/s", peer=peer, peer_value=theirs, **shared)
     if folder is not None:
         sample = hapi_sample(folder).read_bytes()
-        ours, theirs = rate(lambda: whole(sample), seconds), hapi_rate(folder)
+        # In turn, as what else the machine does changes meanwhile.
+        pairs = [(rate(lambda: whole(sample), seconds), hapi_rate(folder)) for _ in range(_ROUNDS)]
+        ours, theirs = sorted(pairs, key=lambda pair: pair[0] / pair[1])[_ROUNDS // 2]
         shared = {"bytes": len(sample), "us": round(1e6 / ours, 1)}
         yield figure("translate, HAPI's sample", ours, "messages/s", peer="HAPI parse and 20 fields", peer_value=theirs, **shared)
 
