@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.contract.errors import HubError
+from hub.contract.places import compiled
 
 Figure = dict[str, Any]
 
@@ -22,13 +23,6 @@ def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: fl
     if peer:
         row |= {"peer": peer, "peer_value": round(peer_value, 1), "ratio": round(value / peer_value, 2) if peer_value else None}
     return row | more
-
-
-def compiled() -> bool:
-    """Whether the hot modules are extensions (`make compile`) here, and so in every service that is started from here."""
-    from adapters.formats import hl7v2
-
-    return not hl7v2.__file__.endswith(".py")
 
 
 def _benches(folder: Path | None) -> dict[str, Callable[[float], Iterator[Figure]]]:

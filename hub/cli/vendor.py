@@ -17,7 +17,7 @@ from hub.cli.running import OFFLINE, check_dialects, terminal
 from hub.cli.vendor_report import show_begun, show_changes, show_report
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
-from hub.contract.places import in_checkout, shipped
+from hub.contract.places import compiled, in_checkout, shipped
 from hub.contract.settings import Settings, read_settings
 
 vendor_app = typer.Typer(
@@ -195,6 +195,10 @@ def check(
 
     Example: hie vendor check minhtam_his samples/ --html report.html
     """
+    if compiled():  # which reads fields past those who watch it
+        raise HubError(
+            "REQUEST_WRONG", "this hub is compiled: check samples with one that is not, as it comes from a plain install"
+        )
     settings = read_settings()
     check_dialects(settings)
     chosen = load_file(Path(dialect)) if dialect.endswith(".toml") else load_dialect(dialect)

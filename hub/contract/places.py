@@ -1,4 +1,4 @@
-"""Where the data folders `schemas/` and `seeds/` are: beside the packages in a checkout, inside them in a wheel."""
+"""Where the hub's own files are: the data folders `schemas/` and `seeds/` beside the packages in a checkout, inside them in a wheel."""
 
 from pathlib import Path
 
@@ -14,3 +14,10 @@ def shipped(name: str) -> Path:
 def in_checkout() -> bool:
     """Whether the hub runs from a checkout, whose files a developer changes, and not from an installed wheel."""
     return not (_HUB / "_shipped").exists()
+
+
+def compiled() -> bool:
+    """Whether the hot modules are extensions (`make compile`) here, and so in every service that is started from here."""
+    from hub.contract import errors
+
+    return not errors.__file__.endswith(".py")

@@ -123,6 +123,11 @@ def test_a_dialect_is_checked_over_its_own_samples() -> None:
         assert part in done.stdout
 
 
+def test_a_compiled_hub_checks_no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.cli.vendor.compiled", lambda: True)
+    assert "this hub is compiled" in refusal(hie("check", "songhong_his")).where
+
+
 def test_a_profile_anywhere_reads_samples_anywhere_whoever_sends_them(tmp_path: Path) -> None:
     profile = tmp_path / "draft.toml"
     profile.write_text(PROFILE, "utf-8")
