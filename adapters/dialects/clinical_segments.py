@@ -5,6 +5,7 @@ identifier was inferred, the code behind a coded result, and fields of XML13 and
 """
 
 import re
+from itertools import zip_longest
 from typing import Any, Final
 
 from adapters.formats.hl7v2 import Component, Value
@@ -288,8 +289,15 @@ def referral_segments(event: Event) -> Segments:
     own: list[Any] = [(issuer, "FI")]
     if doctor:
         own.append((doctor, "LN"))
-    sender = segment("PRD", {1: "RP", 7: own, 8: slip.get("ngay_vao", ""), 9: slip.get("ngay_ra", "")})
-    before: Segments = [segment("PRD", {1: "PP", 7: (code_, "FI")}) for code_ in slip.get("ma_cskcb_di", "").split(";") if code_]
+    *arrivals, arrived = slip.get("ngay_vao", "").split(";")
+    *departures, departed = slip.get("ngay_ra", "").split(";")
+    sender = segment("PRD", {1: "RP", 7: own, 8: arrived, 9: departed})
+    codes = filter(None, slip.get("ma_cskcb_di", "").split(";"))
+    before: Segments = [
+        segment("PRD", {1: "PP", 7: (code_, "FI"), 8: came or "", 9: went or ""})
+        for code_, came, went in zip_longest(codes, arrivals, departures)
+        if code_
+    ]
     person = event.get("person") or {}
     local = {13: slip.get("ma_nghe_nghiep", "")}
     return [

@@ -1,5 +1,6 @@
 """ADT of visits and stays → `hie.Encounter`. Source: `seeds/standards/hl7-mapping.md` §3.2–3.3 and §4; HL7 v2.5.1 chapter 3."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 from adapters.dialects.paths import choose, fill
 from adapters.dialects.persons import read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
 from adapters.dialects.reading import Reading
+from adapters.dialects.transforms import percent
 from adapters.formats.hl7v2 import Segment
 from hub.contract import directory
 
@@ -37,6 +39,7 @@ _SHORT: Final = "09"  # the same, of a stay that is shorter than
 _SHORT_STAY: Final = timedelta(hours=4)
 _COMMUNE: Final = "06"
 _MINUTE: Final = "%Y%m%d%H%M"
+_GROUP_AND_LEVEL: Final = re.compile(r"(?:[A-Z]{2})?([1-5])")  # of a card, as IN1-15 states them
 
 
 def map_encounter(reading: Reading, trigger: str) -> None:
@@ -73,6 +76,7 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
         content["ma_cskcb"] = reading.context.facility
     _admission(content, trigger)
     _value_maps(reading, content, scope.get("PV1"))
+    _benefit_level(reading, content, policies)
     reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
 
 
@@ -102,6 +106,14 @@ def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None
         content.setdefault("ma_doituong_kcb", "2")
     if died := codes["death"].get(disposition):
         content.setdefault("ket_qua_dtri", died)
+
+
+def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence[Segment]) -> None:
+    """MUC_HUONG by the level of the card, where nothing states it: a default, which the card's look-up may correct."""
+    for policy in policies:
+        found = _GROUP_AND_LEVEL.fullmatch(policy.get(15).strip())
+        if found and (level := percent(reading.dialect.codes["benefit_level"].get(found[1], ""))) is not None:
+            content.setdefault("muc_huong", level)
 
 
 def _is_short(content: dict[str, Any]) -> bool:

@@ -100,6 +100,8 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     timing = scope.get("TQ1")
     if timing is not None and timing.get(6):
         line["duration"] = f"{timing.get(6)} {timing.get(6, 2)}".strip()
+    if timing is not None and "dose_unit" not in line and (unit := timing.get(2, 2)):
+        line["dose_unit"] = unit
     _reckon(reading, line)
     parts = [
         _read_part(reading, segment, notes, f"{at}parts[{n}].") for n, segment in enumerate(s for s in run if s.name == "RXC")

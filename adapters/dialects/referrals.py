@@ -5,7 +5,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, choose, fill
 from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
-from adapters.dialects.transforms import facility_code
+from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message
 
 _OF_THE_PERSON: Final = (
@@ -88,23 +88,34 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
         ("ma_cskcb", content.get("ma_cskcb")),
         ("ma_cskcb_den", content.get("ma_cskcb_den")),
         ("ma_lk", content.get("ma_lk")),
-        ("ma_cskcb_di", ";".join(_earlier(message))),
         ("tomtat_kq", _results_in_words(message)),
     ):
         if value:
             table.setdefault(name, value)
+    _add_earlier(message, table)
     content["xml13"] = table
 
 
-def _earlier(message: Message) -> list[str]:
-    """Facilities before the issuing one: PRD of role PP, in order."""
-    found = []
+def _add_earlier(message: Message, table: dict[str, Any]) -> None:
+    """MA_CSKCB_DI, and the stays there before the own one in NGAY_VAO and NGAY_RA, each a list with `;` between.
+
+    The facilities before the issuing one: each PRD of role PP, and each of role RP behind the first, in order.
+    """
+    issuing = next((provider for provider in message.segments("PRD") if provider.get(1) == "RP"), None)
+    codes: list[str] = []
+    stays: list[tuple[str, str]] = []
     for provider in message.segments("PRD"):
-        if provider.get(1) == "PP":
-            code = facility_code(provider.get(10, 10)) or facility_code(provider.get(10, 3)) or facility_code(provider.get(7))
-            if code:
-                found.append(code)
-    return found
+        if provider is issuing or provider.get(1) not in ("PP", "RP"):
+            continue
+        code = facility_code(provider.get(10, 10)) or facility_code(provider.get(10, 3)) or facility_code(provider.get(7))
+        if code:
+            codes.append(code)
+            stays.append((minute(provider.get(8)) or "", minute(provider.get(9)) or ""))
+    if codes:
+        table.setdefault("ma_cskcb_di", ";".join(codes))
+    for name, times in zip(("ngay_vao", "ngay_ra"), zip(*stays, strict=True), strict=False):
+        if any(times):
+            table[name] = ";".join([*times, table.get(name, "")])
 
 
 def _results_in_words(message: Message) -> str:
