@@ -45,7 +45,8 @@ _UNDER_WAY: Final = ".taking"
 _NOT_YET: Final = (".tmp", ".part", ".ack")
 _LISTED_MAX: Final = 10_000  # files of one folder seen in one look
 _ROUND_MAX: Final = 100  # files of one folder taken before it is looked at again
-_AGAIN_S: Final = 2.0  # after a file that could not be finished
+_AGAIN_S: Final = 2.0  # after a file that could not be finished; twice as long after each further one,
+_AGAIN_MOST_S: Final = 30.0  # up to this
 _NAME_BYTES_MAX: Final = 200  # longer names are replaced by their hash, so that what is put around them fits
 _PIECE_BYTES: Final = 1024 * 1024
 _KEPT_BYTES: Final = 64 * 1024  # of a file that is too large, in the record; the file itself is kept whole
@@ -92,8 +93,14 @@ class Inbox:
     sender: Credential
     settle_s: float
     not_before: float = 0.0
+    failures: int = 0  # one after the other
     _seen: dict[str, tuple[tuple[int, int, int], float]] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
+
+    def put_off(self, at: float) -> None:
+        """Leave the folder alone for a while: what it holds may be large, and the brokers or the disk are not there now."""
+        self.not_before = at + min(_AGAIN_S * 2**self.failures, _AGAIN_MOST_S)
+        self.failures = min(self.failures + 1, 8)
 
     def look(self, at: float) -> tuple[list[str], list[str]]:
         """What is to be done, oldest first: files left in `.taking`, and new files that have settled. Raises: OSError."""
@@ -263,16 +270,17 @@ class DropFolder:
                 if taken is not None:
                     try:
                         await self._handle(inbox, taken)
+                        inbox.failures = 0
                     finally:
                         taken.release()
         except HubError as stop:
-            inbox.not_before = loop.time() + _AGAIN_S
+            inbox.put_off(loop.time())
             telemetry.fault("folder", stop.code, inbox.sender.name)
         except OSError as wrong:
-            inbox.not_before = loop.time() + _AGAIN_S
+            inbox.put_off(loop.time())
             telemetry.fault("folder", _code(wrong), inbox.sender.name)
         except Exception as fault:  # ours to mend; its text may hold a value of a message
-            inbox.not_before = loop.time() + _AGAIN_S
+            inbox.put_off(loop.time())
             telemetry.fault("folder", "TRANSLATION_FAILED", type(fault).__name__)
 
     async def _handle(self, inbox: Inbox, taken: Taken) -> None:

@@ -167,6 +167,15 @@ def test_brokers_that_are_away_leave_the_file_and_its_ids_stay_the_same(drop, mo
     run(drop_early())
 
 
+def test_a_folder_is_left_alone_longer_after_each_failure_up_to_a_limit(drop):
+    inbox = Inbox(drop, LOCAL, 0.1)
+    waits = []
+    for _ in range(10):
+        inbox.put_off(100.0)
+        waits.append(inbox.not_before - 100.0)
+    assert waits == [2, 4, 8, 16, 30, 30, 30, 30, 30, 30]
+
+
 def test_a_disk_too_full_for_the_acknowledgement_means_another_try(drop, monkeypatch):
     monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.0)
     write, full = drop_folder._write, [True]
