@@ -153,8 +153,10 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     if text[0] == "\ufeff":
         text = text[1:]
     if name in ("", "utf-8"):
-        guess = _guess(raw)[0] if not name and _MIXED.search(text) else ""
-        return Decoded(vietnamese.decode_legacy(raw, guess), guess, wrong) if guess else Decoded(_nfc(text), "utf-8", wrong)
+        guess, likelihood = _guess(raw) if not name and _MIXED.search(text) else ("", 0.0)
+        if guess and likelihood > vietnamese.likelihood(text[:_LOOKED_AT]):
+            return Decoded(vietnamese.decode_legacy(raw, guess), guess, wrong)
+        return Decoded(_nfc(text), "utf-8", wrong)
     # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
     # words. Hardly: so the other reading stands if it is the better Vietnamese.
     other = _read(raw, name)
