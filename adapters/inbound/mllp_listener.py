@@ -36,6 +36,7 @@ from hub.contract.settings import Settings
 _END_SILENCE_S: Final = 0.05  # a frame that ended without its 0x0D is taken after this long without a byte
 _WRITE_BUFFER_BYTES: Final = 64 * 1024  # acknowledgements that the sender does not read, before its link is not read
 _PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # frames of all links together that are unfinished, or large and wait
+_LOOKS_MAX: Final = 250  # links held to their limits of time in one go
 _TURN_MAX: Final = 8  # messages of one link handed over before the other links have their turn
 _FRAMES_MAX: Final = 256  # of one read decoded at once; real messages come nowhere near it
 _SLICE_BYTES: Final = 4 * 1024
@@ -405,6 +406,7 @@ class MllpListener:
         self._looking: asyncio.TimerHandle | None = None
         limits = (1.0, settings.frame_wait_s / 4, settings.idle_s / 4)
         self._look_s = max(0.02, min(limits))
+        self._to_look_at: list[_Link] = []
 
     async def start(self, *, reuse_port: bool = False) -> int:
         """Listen, and at `tls_port` too if there is a certificate. Returns: the port. Raises: HubError(PORT_TAKEN)."""
@@ -480,11 +482,16 @@ class MllpListener:
             self._empty.set()
 
     def _look(self) -> None:
-        at = self.loop.time()
-        for link in list(self._links):
+        """Each link once in `_look_s`, some at a time: thousands at once would hold up those that are busy."""
+        if not self._to_look_at:
+            self._to_look_at = list(self._links)
+            self._count()
+        at, some = self.loop.time(), self._to_look_at[-_LOOKS_MAX:]
+        del self._to_look_at[-_LOOKS_MAX:]
+        for link in some:
             link.look(at)
-        self._count()
-        self._looking = self.loop.call_later(self._look_s, self._look)
+        share = min(1.0, _LOOKS_MAX / (len(self._links) or 1))
+        self._looking = self.loop.call_later(self._look_s * share, self._look)
 
     def _count(self) -> None:
         telemetry.bytes_counted(
