@@ -153,19 +153,20 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     if text[0] == "\ufeff":
         text = text[1:]
     if name in ("", "utf-8"):
-        guess, likelihood = _guess(raw) if not name and _MIXED.search(text) else ("", 0.0)
-        if guess and likelihood > vietnamese.likelihood(text[:_LOOKED_AT]):
-            return Decoded(vietnamese.decode_legacy(raw, guess), guess, wrong)
+        guess = _guess(raw)[0] if not name and _MIXED.search(text) else ""
+        other = vietnamese.decode_legacy(raw, guess) if guess else ""
+        if vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT]):
+            return Decoded(other, guess, wrong)
         return Decoded(_nfc(text), "utf-8", wrong)
     # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
     # words. Hardly: so the other reading stands if it is the better Vietnamese.
-    other = _read(raw, name)
-    if other is not None and (
+    declared_text = _read(raw, name)
+    if declared_text is not None and (
         raw.isascii()
         or _CONTROLS.search(text)
-        or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT])
+        or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(declared_text[:_LOOKED_AT])
     ):
-        return Decoded(other, name, wrong)
+        return Decoded(declared_text, name, wrong)
     return Decoded(_nfc(text), "utf-8", () if any(charset_name(each) == "utf-8" for each in declared.split("~")) else _WRONG)
 
 
