@@ -171,6 +171,18 @@ def test_within_its_quota_a_sender_notices_nothing(tmp_path, limits):
     asyncio.run(talk())
 
 
+def test_many_links_are_held_to_their_limits_some_at_a_time_and_each_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("adapters.inbound.mllp_listener._LOOKS_MAX", 3)
+
+    async def talk():
+        async with listening(tmp_path, idle_s=0.4) as doors:
+            links = [await doors.link() for _ in range(10)]
+            assert [await asyncio.wait_for(link.answer(), 10) for link in links] == [b""] * 10  # all closed for their silence
+            assert doors.listener._look_s == pytest.approx(0.1)
+
+    asyncio.run(talk())
+
+
 def test_pipelined_frames_without_their_last_cr_are_all_answered(tmp_path):
     async def talk():
         async with listening(tmp_path, frame_wait_s=3600.0) as doors:
