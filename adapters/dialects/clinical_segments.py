@@ -1,7 +1,8 @@
 """Clinical events as segments: what `render` writes for results, orders, referral slips and follow-up slips.
 
 Each value stands where `vendors/_standard.toml` reads it first, so our own door reads what it wrote. Not carried: that an
-identifier was inferred, the code behind a coded result, and fields of XML13 and XML14 that the profile has no place for.
+identifier was inferred, the code behind a coded result, stays in NGAY_VAO and NGAY_RA of XML13 that no facility of MA_CSKCB_DI goes
+with, and fields of XML13 and XML14 that the profile has no place for.
 """
 
 import re
@@ -291,12 +292,12 @@ def referral_segments(event: Event) -> Segments:
         own.append((doctor, "LN"))
     *arrivals, arrived = slip.get("ngay_vao", "").split(";")
     *departures, departed = slip.get("ngay_ra", "").split(";")
-    sender = segment("PRD", {1: "RP", 7: own, 8: arrived, 9: departed})
-    codes = filter(None, slip.get("ma_cskcb_di", "").split(";"))
+    sender = segment("PRD", {1: "RP", 7: own, 8: arrived.strip(), 9: departed.strip()})
+    codes = slip.get("ma_cskcb_di", "").split(";")
     before: Segments = [
-        segment("PRD", {1: "PP", 7: (code_, "FI"), 8: came or "", 9: went or ""})
-        for code_, came, went in zip_longest(codes, arrivals, departures)
-        if code_
+        segment("PRD", {1: "PP", 7: (code_.strip(), "FI"), 8: came.strip(), 9: went.strip()})
+        for code_, came, went in zip_longest(codes, arrivals, departures, fillvalue="")
+        if code_.strip()
     ]
     person = event.get("person") or {}
     local = {13: slip.get("ma_nghe_nghiep", "")}

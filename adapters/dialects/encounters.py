@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.dialects.paths import choose, fill
-from adapters.dialects.persons import read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
+from adapters.dialects.paths import Notes, choose, fill
+from adapters.dialects.persons import is_social, read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import percent
 from adapters.formats.hl7v2 import Segment
@@ -76,7 +76,7 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
         content["ma_cskcb"] = reading.context.facility
     _admission(content, trigger)
     _value_maps(reading, content, scope.get("PV1"))
-    _benefit_level(reading, content, policies)
+    _benefit_level(reading, content, policies, notes)
     reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
 
 
@@ -108,12 +108,19 @@ def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None
         content.setdefault("ket_qua_dtri", died)
 
 
-def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence[Segment]) -> None:
-    """MUC_HUONG by the level of the card, where nothing states it: a default, which the card's look-up may correct."""
-    for policy in policies:
-        found = _GROUP_AND_LEVEL.fullmatch(policy.get(15).strip())
-        if found and (level := percent(reading.dialect.codes["benefit_level"].get(found[1], ""))) is not None:
-            content.setdefault("muc_huong", level)
+def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence[Segment], notes: Notes) -> None:
+    """MUC_HUONG by the level of the card in IN1-15, where nothing else is said of it: a default, which the card's look-up may correct.
+
+    Where the card itself has a digit for its level, that one counts (identifiers.md §2).
+    """
+    if "muc_huong" in content or "muc_huong" in notes.cleared or "muc_huong" in notes.unparsed:
+        return
+    cards = [each["normalised"] for each in content["person"].get("identifiers", ()) if each.get("type") == "BHYT_CARD"]
+    levels = [card[2] for card in cards if len(card) == 15]
+    stated = [policy.get(15).strip() for policy in policies if is_social(reading.dialect.identifiers, policy)]
+    told = [found[1] for found in map(_GROUP_AND_LEVEL.fullmatch, stated) if found]
+    if told and (level := percent(reading.dialect.codes.get("benefit_level", {}).get((levels or told)[0], ""))) is not None:
+        content["muc_huong"] = level
 
 
 def _is_short(content: dict[str, Any]) -> bool:

@@ -144,8 +144,7 @@ class _Collected:
             comparable = normalise(value)
             if not comparable:
                 continue
-            payer = policy.get(2) in table.payers or policy.get(3) in table.payers or policy.get(4) in table.payers
-            if not payer and (policy.field(3) or policy.field(4) or not _is_card(comparable)):
+            if not is_social(table, policy) and (policy.field(3) or policy.field(4) or not _is_card(comparable)):
                 continue  # the policy of another insurer
             card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
             for name, place in (("valid_from", table.card_from), ("valid_to", table.card_to)):
@@ -177,6 +176,11 @@ class _Collected:
         kinds = {kind for kind, _ in kept}
         derived = [derived_number(number, kinds) for kind, number in kept if kind == "BHYT_CARD"]
         return [*kept.values(), *(each for each in derived if each)]
+
+
+def is_social(table: Identifiers, policy: Segment) -> bool:
+    """Whether an IN1 names the social insurance as its plan or company."""
+    return policy.get(2) in table.payers or policy.get(3) in table.payers or policy.get(4) in table.payers
 
 
 def derived_number(card: str, kinds: set[str]) -> Record:

@@ -330,7 +330,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         first = wrong.errors()[0]
         raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     for table, allowed in CODED_AS.items():
-        if wrong_values := set(profile.codes[table].values()) - allowed:
+        if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
             raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
     plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in RECORDS}

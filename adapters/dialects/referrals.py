@@ -6,12 +6,13 @@ from adapters.dialects.paths import Notes, Scope, choose, fill
 from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import facility_code, minute
-from adapters.formats.hl7v2 import Message
+from adapters.formats.hl7v2 import Message, Segment
 
 _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "ma_quoctich", "ma_dantoc", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv",
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
+_PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
 _OF_THE_ANSWER: Final = frozenset({"action", "reason"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
 
@@ -62,7 +63,20 @@ def _scope(reading: Reading) -> Scope:
     scope = reading.scope(message)
     for name in ("PRD", "OBX", "CTD"):
         scope |= choose(name, message.segments(name))
+    own = reading.context.facility
+    for provider in message.segments("PRD"):
+        if provider.get(1) == "RP" and own and _facility_of(provider) == own:
+            scope["PRD[RP]"] = provider  # the sender's own, wherever it stands among several
+            break
     return scope
+
+
+def _facility_of(provider: Segment) -> str:
+    """Of a PRD: PRD-10, else the number in PRD-7 that says FI, else one that is not said to be a person's."""
+    numbers = [provider.components(7, number) for number in range(1, 1 + len(provider.repetitions(7)))]
+    stated = [parts[0] for parts in numbers if "FI" in parts] or [parts[0] for parts in numbers if _PERSONS.isdisjoint(parts)]
+    places = [provider.get(10, 10), provider.get(10, 3), *stated]
+    return next(filter(None, map(facility_code, places)), "")
 
 
 def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> dict[str, Any]:
@@ -92,30 +106,35 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
     ):
         if value:
             table.setdefault(name, value)
-    _add_earlier(message, table)
+    _add_earlier(message, scope.get("PRD[RP]"), table, notes)
     content["xml13"] = table
 
 
-def _add_earlier(message: Message, table: dict[str, Any]) -> None:
+def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any], notes: Notes) -> None:
     """MA_CSKCB_DI, and the stays there before the own one in NGAY_VAO and NGAY_RA, each a list with `;` between.
 
-    The facilities before the issuing one: each PRD of role PP, and each of role RP behind the first, in order.
+    The facilities before the issuing one: each other PRD of role PP or RP, in order.
     """
-    issuing = next((provider for provider in message.segments("PRD") if provider.get(1) == "RP"), None)
+    own = "" if issuing is None else _facility_of(issuing)
     codes: list[str] = []
     stays: list[tuple[str, str]] = []
     for provider in message.segments("PRD"):
-        if provider is issuing or provider.get(1) not in ("PP", "RP"):
-            continue
-        code = facility_code(provider.get(10, 10)) or facility_code(provider.get(10, 3)) or facility_code(provider.get(7))
-        if code:
-            codes.append(code)
-            stays.append((minute(provider.get(8)) or "", minute(provider.get(9)) or ""))
+        code = _facility_of(provider)
+        if provider is issuing or provider.get(1) not in ("PP", "RP") or not code or (provider.get(1) == "RP" and code == own):
+            continue  # a further RP of the same facility is another of its people
+        codes.append(code)
+        times = []
+        for field in (8, 9):
+            stated = provider.get(field).strip()
+            times.append(minute(stated) or "" if stated else "")
+            if stated and not times[-1]:
+                notes.unreadable("TIME_UNPARSABLE", provider, field, f"xml13.ma_cskcb_di[{len(codes) - 1}]", stated)
+        stays.append((times[0], times[1]))
     if codes:
         table.setdefault("ma_cskcb_di", ";".join(codes))
-    for name, times in zip(("ngay_vao", "ngay_ra"), zip(*stays, strict=True), strict=False):
-        if any(times):
-            table[name] = ";".join([*times, table.get(name, "")])
+    for name, each in zip(("ngay_vao", "ngay_ra"), zip(*stays, strict=True), strict=False):
+        if any(each):
+            table[name] = ";".join([*each, table.get(name, "")])
 
 
 def _results_in_words(message: Message) -> str:

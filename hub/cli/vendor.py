@@ -105,7 +105,15 @@ def new(
 # --- learn ------------------------------------------------------------------------------------------------------------
 
 
+def _watchable() -> None:
+    """Raises: HubError(REQUEST_WRONG) in a compiled hub, which reads fields past those who watch it."""
+    if compiled():
+        raise HubError("REQUEST_WRONG", "this hub is compiled: use one that is not for samples, as a plain install is")
+
+
 def _evidence(paths: Sequence[Path]) -> Evidence:
+    """Raises: HubError(REQUEST_WRONG)."""
+    _watchable()
     return gather(file.read_bytes() for _, file in _files(paths))
 
 
@@ -195,10 +203,7 @@ def check(
 
     Example: hie vendor check minhtam_his samples/ --html report.html
     """
-    if compiled():  # which reads fields past those who watch it
-        raise HubError(
-            "REQUEST_WRONG", "this hub is compiled: check samples with one that is not, as it comes from a plain install"
-        )
+    _watchable()
     settings = read_settings()
     check_dialects(settings)
     chosen = load_file(Path(dialect)) if dialect.endswith(".toml") else load_dialect(dialect)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import faust
+from faust import streams as faust_streams
 
 from hub.bus import LARGEST_BYTES, Producer, Wire
 from hub.contract import telemetry
@@ -88,6 +89,10 @@ class Worker:
             self._idle.clear()
             try:
                 await self._route(stream, [_record(event.message) for event in events])
+            except asyncio.CancelledError:
+                if not self._closing:  # Faust would hand out the next batch, and acknowledge past this one
+                    self.fail(RuntimeError("a batch was cancelled"))
+                raise
             except Exception as broken:  # whatever it was, `ended` raises it
                 self.fail(broken)
             else:
@@ -123,7 +128,11 @@ def _record(message: Any) -> Record:
 
 
 def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.App:
-    """The Faust application of one worker; nothing runs yet.  group: of consumers."""
+    """The Faust application of one worker; nothing runs yet.  group: of consumers. Raises: HubError(SETTING_WRONG)."""
+    if (
+        getattr(faust_streams, "_CStreamIterator", None) is None
+    ):  # in pure Python, Faust acknowledges what it skips when partitions move
+        raise HubError("SETTING_WRONG", "faust-streaming is installed without its extension: install its wheel, unset NO_CYTHON")
     datadir = settings.data_dir / "faust" / group
     datadir.mkdir(parents=True, exist_ok=True)
     app = faust.App(

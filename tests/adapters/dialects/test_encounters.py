@@ -88,3 +88,31 @@ def test_the_number_at_the_end_of_a_card_is_one_unless_it_is_all_zeros(card: str
     found = {each["type"]: each["normalised"] for each in person["identifiers"]}
     assert found["BHYT_CARD"] == card
     assert found.get("BHXH_NUMBER") == number
+
+
+def policy(company: str, level: str, card: str = "") -> str:
+    return f"IN1|1||{company}" + "|" * 12 + level + "|" * 21 + card
+
+
+@pytest.mark.parametrize(
+    ("rows", "rate"),
+    [
+        ([policy("VSS", "DN4")], "80.00"),
+        ([policy("VSS", "3")], "95.00"),
+        ([policy("BAOVIET", "1"), policy("VSS", "DN4")], "80.00"),
+        ([policy("BAOVIET", "1")], None),
+        ([policy("VSS", "TE1", "DN4010116149000")], "80.00"),
+        ([policy("VSS", "TE1", "0116149000")], "100.00"),
+        ([policy("VSS", "", "DN4010116149000")], None),
+        ([policy("VSS", "DN4"), "ZIN|1|||||||95"], "95.00"),
+        ([policy("VSS", "DN4"), 'ZIN|1|||||||""'], None),
+        ([policy("VSS", "DN4"), "ZIN|1|||||||much"], None),
+    ],
+    ids=["group and level", "level", "after a private one", "private", "the card's own", "no digit on it", "not in IN1-15",
+         "stated", "deleted", "unreadable"],
+)  # fmt: skip
+def test_the_benefit_rate_follows_from_the_level_in_in1_15_unless_something_is_said_of_it(
+    rows: list[str], rate: str | None
+) -> None:
+    found = encounter("A01", PID, "PV1|1|O", *rows).get("muc_huong")
+    assert (None if found is None else str(found)) == rate

@@ -103,3 +103,22 @@ def test_an_order_without_a_drug_is_nothing():
     found = mapped("OMP^O09", PID, "ORC|NW|1")
     assert not found.events
     assert ("NOTHING_REPRESENTABLE", "RXE") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("dose", "unit", "timing", "read"),
+    [
+        ("2", "Viên", "1^Gói", ("2.000", "Viên")),
+        ("", "", "1^Viên", ("1.000", "Viên")),
+        ("", "", "1^VIEN&Viên", ("1.000", "Viên")),
+        ("", "mg", "1^Viên", ("1.000", "Viên")),
+        ("", "mg", "1", ("1.000", None)),
+        ("5", "", "1^Viên", ("5.000", None)),
+        ('""', "mg", "1^Viên", (None, "mg")),
+        ("", "mg", "one", (None, "mg")),
+    ],
+)
+def test_a_dose_and_its_unit_are_of_one_place(dose, unit, timing, read):
+    [one] = prescriptions("ORC|NW|1", f"RXE||A^Amlodipin^VN-THUOC|{dose}||{unit}|||||10|Viên||||X-1", f"TQ1|1|{timing}|QD")
+    [line] = one["lines"]
+    assert (str(line["dose"]) if "dose" in line else None, line.get("dose_unit")) == read

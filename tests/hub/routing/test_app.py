@@ -161,7 +161,8 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
         handed: asyncio.Event
 
         async def take(self, stream, events) -> None:
-            self.handed.set()
+            if stream.topic == "referral.v1":
+                self.handed.set()
             await super().take(stream, events)
 
     async def never(_stream, _records) -> None:
@@ -180,7 +181,7 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
 
     asyncio.run(stopped_with_a_batch_in_hand())
     reader = consumer(routing_settings.kafka_bootstrap, group, ["referral.v1"])
-    places = [TopicPartition(topic, number) for topic in ("referral.v1", "lab-result.v1") for number in range(12)]
+    places = [TopicPartition(stream.topic, number) for stream in streams() for number in range(12)]
     committed = {place.offset for place in reader.committed(places, timeout=30)}
     reader.close()
     assert committed == {-1001}  # none at all

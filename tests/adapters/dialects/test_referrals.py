@@ -1,0 +1,59 @@
+"""Referral slips: which PRD is the issuing facility's, and which stays were before its own. The golden messages show the rest."""
+
+import pytest
+
+from adapters.dialects.clinical_segments import referral_segments
+from tests.adapters.dialects.said import PID, mapped, only, told
+
+RF1 = "RF1|P|R||||GCT1^01021|20261123"
+
+
+def slip(*rows: str):
+    return only(mapped("REF^I12", RF1, *rows, PID))["xml13"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "codes", "came"),
+    [
+        (["PRD|RP||||||01021^FI|202611230800"], None, "202611230800"),
+        (["PRD|PP||||||01731^FI|202611190800", "PRD|RP||||||01021^FI|202611230800"], "01731", "202611190800;202611230800"),
+        (["PRD|RP||||||01731^FI|202611190800", "PRD|RP||||||01021^FI|202611230800"], "01731", "202611190800;202611230800"),
+        (["PRD|RP|LE^HOA|||||HCM-1^LN", "PRD|RP||||||01021^FI|202611230800"], None, "202611230800"),
+        (["PRD|RP|LE^HOA|||||1^LN~01021^FI|202611230800", "PRD|RP|DO^AN|||||2^LN~01021^FI|202611230800"], None, "202611230800"),
+        (["PRD|PP||||||12345^LN~01731^FI|202611190800", "PRD|RP||||||01021"], "01731", "202611190800;"),
+        (["PRD|PP||||||01731", "PRD|PP||||||01940^FI|202611200800"], "01731;01940", ";202611200800;"),
+    ],
+    ids=[
+        "alone",
+        "before",
+        "several issuers in order of time",
+        "a doctor first",
+        "two doctors",
+        "a doctor's number first",
+        "no times",
+    ],
+)
+def test_earlier_facilities_and_their_stays_are_lists(rows, codes, came):
+    table = slip(*rows)
+    assert (table.get("ma_cskcb_di"), table.get("ngay_vao")) == (codes, came)
+
+
+def test_a_time_of_an_earlier_stay_that_is_none_is_kept_beside_the_event():
+    found = mapped("REF^I12", RF1, "PRD|PP||||||01731^FI|yesterday", "PRD|RP||||||01021^FI", PID)
+    assert ("TIME_UNPARSABLE", "PRD[1]-8") in told(found)
+    assert "yesterday" in only(found)["meta"]["unparsed"].values()
+
+
+@pytest.mark.parametrize(
+    ("slip", "stays"),
+    [
+        ({"ma_cskcb_di": "01731;01940", "ngay_vao": "A;B;C", "ngay_ra": "X;;Z"}, [("01731", "A", "X"), ("01940", "B", "")]),
+        ({"ma_cskcb_di": ";01940", "ngay_vao": "A;B;C"}, [("01940", "B", "")]),
+        ({"ma_cskcb_di": "01731; 01940", "ngay_vao": "C"}, [("01731", "", ""), ("01940", "", "")]),
+        ({"ngay_vao": "C"}, []),
+    ],
+)
+def test_each_earlier_facility_goes_out_with_its_own_stay(slip, stays):
+    rows = [row for row in referral_segments({"ma_cskcb": "01021", "xml13": slip}) if row[0] == "PRD"]
+    assert [(row[7][0], row[8], row[9]) for row in rows if row[1] == "PP"] == stays
+    assert rows[0][8] == "C"
