@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from adapters.dialects.profile import load_dialect
 from adapters.formats import batch, charset, hl7v2, structure
 from adapters.formats.ack import acknowledge, answer_wanted, verdict
 from adapters.formats.claim_xml import Reader
@@ -111,7 +112,8 @@ def translated(raw: bytes) -> Translation:
         answer = hl7v2.parse(done.ack.decode())
         assert answer.get("MSA", 1) == note["ack"] and not answer.problems
     else:
-        assert note["message_type"].startswith("ACK") or _wishes(raw), "silence that nobody asked for"
+        asked = note["message_type"].startswith("ACK") or _wishes(raw) or load_dialect(note["dialect"]).ack.refused == "none"
+        assert asked, "silence that nobody asked for"
     return done
 
 
