@@ -11,7 +11,7 @@ from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
-from adapters.dialects.transforms import exact
+from adapters.dialects.transforms import TRANSFORMS
 from adapters.formats.hl7v2 import Segment
 
 Record = dict[str, Any]
@@ -101,7 +101,7 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     timing = scope.get("TQ1")
     if timing is not None and timing.get(6):
         line["duration"] = f"{timing.get(6)} {timing.get(6, 2)}".strip()
-    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared and (dose := _quantity(timing.get(2))):
+    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared and (dose := _QUANTITY(timing.get(2))):
         line["dose"] = dose  # with its own unit, whatever RXE-5 says: a number without its unit is another dose
         line.pop("dose_unit", None)
         if unit := timing.get(2, 2, 2) or timing.get(2, 2):
@@ -140,5 +140,5 @@ def _reckon(reading: Reading, line: Record) -> None:
         line["lieu_dung"] = f"{dose} {line.get('dose_unit', '')}".strip() + f" * {often} lần/ngày * {days} ngày"
 
 
-_quantity: Final = exact(13, 3)
+_QUANTITY: Final = TRANSFORMS["quantity"].function
 _PLACES: Final = Decimal("0.001")

@@ -126,7 +126,7 @@ def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any
         times = []
         for field in (8, 9):
             stated = provider.get(field).strip()
-            times.append(minute(stated) or "" if stated else "")
+            times.append(minute(stated) or "")
             if stated and not times[-1]:
                 notes.unreadable("TIME_UNPARSABLE", provider, field, f"xml13.ma_cskcb_di[{len(codes) - 1}]", stated)
         stays.append((times[0], times[1]))

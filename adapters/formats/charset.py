@@ -154,20 +154,20 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
         text = text[1:]
     if name in ("", "utf-8"):
         guess = _guess(raw)[0] if not name and _MIXED.search(text) else ""
-        other = vietnamese.decode_legacy(raw, guess) if guess else ""
-        if vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT]):
+        if guess and _reads_better(other := vietnamese.decode_legacy(raw, guess), text):
             return Decoded(other, guess, wrong)
         return Decoded(_nfc(text), "utf-8", wrong)
     # Bytes that are valid UTF-8 beyond ASCII are UTF-8, whatever was declared: in other charsets they hardly ever make
     # words. Hardly: so the other reading stands if it is the better Vietnamese.
     declared_text = _read(raw, name)
-    if declared_text is not None and (
-        raw.isascii()
-        or _CONTROLS.search(text)
-        or vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(declared_text[:_LOOKED_AT])
-    ):
+    if declared_text is not None and (raw.isascii() or _CONTROLS.search(text) or _reads_better(declared_text, text)):
         return Decoded(declared_text, name, wrong)
     return Decoded(_nfc(text), "utf-8", () if any(charset_name(each) == "utf-8" for each in declared.split("~")) else _WRONG)
+
+
+def _reads_better(other: str, text: str) -> bool:
+    """Whether it is the better Vietnamese."""
+    return vietnamese.likelihood(text[:_LOOKED_AT]) < vietnamese.likelihood(other[:_LOOKED_AT])
 
 
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:

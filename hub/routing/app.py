@@ -129,9 +129,8 @@ def _record(message: Any) -> Record:
 
 def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.App:
     """The Faust application of one worker; nothing runs yet.  group: of consumers. Raises: HubError(SETTING_WRONG)."""
-    if (
-        getattr(faust_streams, "_CStreamIterator", None) is None
-    ):  # in pure Python, Faust acknowledges what it skips when partitions move
+    # In pure Python, Faust acknowledges what it skips when partitions move.
+    if getattr(faust_streams, "_CStreamIterator", None) is None:
         raise HubError("SETTING_WRONG", "faust-streaming is installed without its extension: install its wheel, unset NO_CYTHON")
     datadir = settings.data_dir / "faust" / group
     datadir.mkdir(parents=True, exist_ok=True)
