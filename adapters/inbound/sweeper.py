@@ -174,8 +174,8 @@ class Sweeper:
                 return True
             again = self._translate(message, self._entitled(message))
             wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
-            # None of them: another version of the dialect reads it differently now, and what it says today counts.
-            outs = self._outs(wanted or again.events)
+            # Not all of them: another version of the dialect reads it differently now, and what it says today counts.
+            outs = self._outs(wanted if len(wanted) == len(missing) else again.events)
         except HubError as stop:
             if stop.retriable:
                 raise

@@ -33,7 +33,7 @@ from hub.contract.events import now
 from hub.contract.settings import Settings
 from hub.store.database import available
 
-_WINDOW: Final = 200  # pending deliveries looked at together
+_WINDOW: Final = 200  # deliveries looked at together, beside those that were tried in vain
 _ACK_BYTES_MAX: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
 _BACKOFF_FIRST_S: Final = 0.5
@@ -95,23 +95,16 @@ class Pending:
     next_try_at: datetime | None
 
 
-def in_order(pending: Sequence[Pending], at: datetime) -> list[Pending]:
-    """What may go now, in the order to go: urgent ones first, each behind the earlier ones of its key.
-
-    pending: by seq. A key whose head waits for its next try waits as a whole; one whose head was tried in vain goes last, so
-             that a message which the recipient cannot take holds up its own key only.
-    """
+def in_order(fresh: Sequence[Pending]) -> list[Pending]:
+    """The order to go: urgent ones first, each behind the earlier ones of its key.  fresh: by seq."""
     keys: dict[str, list[Pending]] = {}
-    for one in pending:
+    for one in fresh:
         keys.setdefault(one.subject_key, []).append(one)
-    ranked: list[tuple[bool, bool, int, Pending]] = []
+    ranked: list[tuple[bool, int, Pending]] = []
     for rows in keys.values():
-        head = rows[0]
-        if head.next_try_at is not None and head.next_try_at > at:
-            continue
         last_urgent = max((place for place, one in enumerate(rows) if one.lane == "urgent"), default=-1)
-        ranked += [(head.tries > 0, place > last_urgent, one.seq, one) for place, one in enumerate(rows)]
-    return [one for _tried, _routine, _seq, one in sorted(ranked, key=lambda row: row[:3])]
+        ranked += [(place > last_urgent, one.seq, one) for place, one in enumerate(rows)]
+    return [one for _routine, _seq, one in sorted(ranked, key=lambda row: row[:2])]
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------
@@ -239,23 +232,28 @@ class Push:
         return row is not None and bool(row[0])
 
     async def round(self, connection: AsyncConnection[TupleRow]) -> float:
-        """Push what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds."""
+        """Push what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
+
+        A key whose head was tried in vain waits as a whole, and its head goes last when it is due: however many the recipient
+        cannot take, they hold up their own keys only.
+        """
+        at = now()
         cursor = connection.cursor(row_factory=class_row(Pending))
-        await cursor.execute(_PENDING, (self._mailbox, self._floor, _WINDOW))
-        pending = await cursor.fetchall()
-        self._floor = pending[0].seq - 1 if pending else self._floor
-        due = in_order(pending, now())
+        tried = await (await cursor.execute(_TRIED, (self._mailbox, self._floor))).fetchall()
+        keys = [one.subject_key for one in tried]
+        fresh = await (await cursor.execute(_FRESH, (self._mailbox, self._floor, keys, _WINDOW))).fetchall()
+        self._floor = min((rows[0].seq - 1 for rows in (tried, fresh) if rows), default=self._floor)
+        due = [*in_order(fresh), *(one for one in tried if one.next_try_at is None or one.next_try_at <= at)]
         for one in due:
             if not await self._push(connection, one):
                 self._failures += 1
-                pause_s = backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
-                await asyncio.sleep(pause_s)
-                return 0.0
+                await asyncio.sleep(_BACKOFF_FIRST_S)  # something new may end the wait, and often does
+                return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
             self._failures = 0
         if due:
             return 0.0
-        soonest = min((one.next_try_at for one in pending if one.next_try_at), default=None)
-        return _LOOK_AGAIN_S if soonest is None else min(_LOOK_AGAIN_S, max(0.05, (soonest - now()).total_seconds()))
+        soonest = min((one.next_try_at for one in tried if one.next_try_at), default=None)
+        return _LOOK_AGAIN_S if soonest is None else min(_LOOK_AGAIN_S, max(0.05, (soonest - at).total_seconds()))
 
     async def _push(self, connection: AsyncConnection[TupleRow], one: Pending) -> bool:
         """One delivery; false when the recipient gave no answer."""
@@ -305,9 +303,9 @@ class Push:
         self._teller.wake()
 
 
-_PENDING: Final = """
-select seq, delivery_id, subject_key, lane, tries, next_try_at from mailbox
-where recipient = %s and seq > %s and state in ('QUEUED', 'SENT') order by seq limit %s
-"""
+_COLUMNS: Final = "select seq, delivery_id, subject_key, lane, tries, next_try_at from mailbox"
+_WAITS: Final = "recipient = %s and seq > %s and state in ('QUEUED', 'SENT')"
+_TRIED: Final = f"{_COLUMNS} where {_WAITS} and tries > 0 order by seq"
+_FRESH: Final = f"{_COLUMNS} where {_WAITS} and subject_key <> all(%s) order by seq limit %s"
 _BODY: Final = "select body from mailbox where recipient = %s and seq = %s"
 _TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"

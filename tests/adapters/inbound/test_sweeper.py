@@ -1,6 +1,7 @@
 """The sweeper on real topics and a database of its own, filled as the journal would fill it."""
 
 import secrets
+import uuid
 from datetime import timedelta
 
 import psycopg
@@ -170,6 +171,23 @@ def test_an_envelope_of_several_facilities_is_healed_whole(bench):
         assert bench.sweeper.sweep() == 1
         made = {event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]}
     assert made == {one["event_id"] for one in message["events"]}
+
+
+def test_of_what_is_read_otherwise_today_all_that_it_says_is_published(bench):
+    message = bench.write(oru("OTHER"), events=False)
+    message["events"].append({"event_id": str(uuid.uuid4()), "topic": "lab-result.v1"})  # of a dialect that made one more
+    with psycopg.connect(bench.settings.database_url.get_secret_value(), autocommit=True) as database:
+        bench.journal(message)
+        seen = message["events"][0]["event_id"]
+        database.execute(
+            "insert into journal_event values (%s, 'lab-result.v1', 0, 0, '', %s, '', '', '', '', '', '{}', now(), false)",
+            (seen, message["message_id"]),
+        )
+    with bench.border.new_records("lab-result.v1") as read:
+        bench.sweeper.sweep()
+        assert bench.sweeper.sweep() == 1
+        made = [event["meta"]["event_id"] for _, event in read() if event["meta"]["message_id"] == message["message_id"]]
+    assert made == [seen]
 
 
 def test_an_envelope_of_the_raw_store_is_healed_and_replayed_from_the_disk(bench, monkeypatch):

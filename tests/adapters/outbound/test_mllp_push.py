@@ -32,7 +32,7 @@ from hub.contract.events import Keyring, new_id, now
 from hub.store.database import async_pool
 from tests.adapters.inbound.conftest import oru
 from tests.adapters.outbound.test_inbox_api import api, fill, outbox
-from tests.made import AT, unique
+from tests.made import unique
 
 LIMIT_S = 60
 
@@ -149,25 +149,13 @@ def test_backing_off_doubles_spreads_and_ends():
     assert backoff_s(10_000, 1.0) == 300.0
 
 
-def pending(seq, key, lane="routine", again=None, tries=0):
-    return Pending(seq, UUID(int=seq), key, lane, tries, again)
+def pending(seq, key, lane="routine"):
+    return Pending(seq, UUID(int=seq), key, lane, 0, None)
 
 
 def test_urgent_ones_go_first_but_never_before_their_keys_earlier_ones():
     rows = [pending(1, "a"), pending(2, "b"), pending(3, "c", "urgent"), pending(4, "b", "urgent"), pending(5, "b")]
-    assert [one.seq for one in in_order(rows, AT)] == [2, 3, 4, 1, 5]
-
-
-def test_a_key_whose_head_waits_waits_as_a_whole_and_others_go_on():
-    later = AT + timedelta(seconds=1)
-    rows = [pending(1, "a", again=later), pending(2, "b"), pending(3, "a", "urgent"), pending(4, "c", again=AT)]
-    assert [one.seq for one in in_order(rows, AT)] == [2, 4]
-    assert [one.seq for one in in_order(rows, later)] == [1, 3, 2, 4]
-
-
-def test_a_key_that_was_tried_in_vain_goes_last():
-    rows = [pending(1, "a", again=AT, tries=1), pending(2, "a", "urgent"), pending(3, "b"), pending(4, "c", "urgent")]
-    assert [one.seq for one in in_order(rows, AT)] == [4, 3, 1, 2]
+    assert [one.seq for one in in_order(rows)] == [2, 3, 4, 1, 5]
 
 
 def test_the_file_of_recipients_is_checked(tmp_path):
@@ -309,6 +297,43 @@ def test_a_silent_message_is_tried_again_others_go_on_and_its_key_waits(database
     (first, second, third), got, tries = run(push())
     assert got == [first, third, first, first, second]
     assert tries == [(2,), (0,), (0,)]
+
+
+def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(database, own_settings, wire, monkeypatch):
+    monkeypatch.setattr("adapters.outbound.mllp_push._WINDOW", 2)
+
+    async def push():
+        box = unique("P")
+        sent = await fill(own_settings, wire, box, 5)
+        in_vain = "update mailbox set tries = 9, next_try_at = now() + interval '1 hour' where recipient = %s and seq <= 4"
+        database.execute(in_vain, (box,))
+        async with listening(lambda _n, control: ack("AA", control)) as recipient:
+            async with pushing(own_settings, wire, {box: recipient.target}):
+                await until(lambda: len(outbox(database, box)) == 1)
+                database.execute("update mailbox set next_try_at = now() where recipient = %s and seq = 3", (box,))
+                await fill(own_settings, wire, box, 1)
+                await until(lambda: len(outbox(database, box)) == 3)
+            return controls(sent), recipient.got
+
+    sent, got = run(push())
+    assert (got[0], got[2], len(got)) == (sent[4], sent[2], 3)  # the new one before the one to try again
+
+
+def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch):
+    monkeypatch.setattr("adapters.outbound.mllp_push.backoff_s", lambda *_: 3600.0)
+
+    async def push():
+        box = unique("P")
+        await fill(own_settings, wire, box, 1)
+        async with listening(lambda number, control: ack("AA", control) if number > 1 else None) as recipient:
+            async with pushing(own_settings, wire, {box: recipient.target}):
+                await until(lambda: recipient.got)
+                new = await fill(own_settings, wire, box, 1)
+                await until(lambda: outbox(database, box))
+            return controls(new), recipient.got[1:]
+
+    new, got = run(push())
+    assert got == new
 
 
 def test_one_recipient_that_hangs_slows_no_other(database, own_settings, wire):
