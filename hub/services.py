@@ -23,6 +23,7 @@ from hub.contract.settings import Settings
 from hub.stack.process import Process, Spawner
 
 _BACKOFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_METRICS_BYTES: Final = 1024 * 1024  # some 5,000 series of a process; their labels are bounded
 _STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
 
 
@@ -71,6 +72,19 @@ def gate_ports(settings: Settings, name: str) -> Settings:
 def gate_metrics(settings: Settings) -> Path:
     """Where gate processes keep their metrics together, so that each of them can tell those of all."""
     return settings.data_dir / "run" / "metrics"
+
+
+def share_metrics(settings: Settings) -> None:
+    """This gate process keeps its metrics there; to be called before anything imports them. Raises: HubError(DISK_FULL)."""
+    folder = gate_metrics(settings)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in ("counter", "gauge_livesum"):  # the files that prometheus_client maps into memory
+            with (folder / f"{kind}_{os.getpid()}.db").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _METRICS_BYTES)  # on a full disk a new page of a map would kill the process
+    except OSError as full:
+        raise HubError("DISK_FULL", str(folder)) from full
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """`hie`: every command, its help and an example. What a command does lives in the rooms; here it is only wired."""
 
-import os
 import signal
 import sys
 import threading
@@ -101,12 +100,11 @@ def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insur
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
     """
-    from hub.services import gate_metrics, gate_names
+    from hub.services import gate_names, share_metrics
 
     settings = connected(read_settings())
     if name in gate_names(settings.gate_workers) and settings.gate_workers > 1:
-        gate_metrics(settings).mkdir(parents=True, exist_ok=True)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(gate_metrics(settings))  # before anything imports the metrics
+        share_metrics(settings)
     from hub.cli.service import run_service
 
     run_service(name, settings)

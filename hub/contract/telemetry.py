@@ -10,9 +10,10 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import PurePath
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -57,7 +58,7 @@ def configure(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lossy())),
     )
     root = logging.getLogger()
     if not any(isinstance(handler, _Libraries) for handler in root.handlers):
@@ -75,6 +76,18 @@ def trace_of(fault: BaseException | None) -> str:
         trace = trace.tb_next
     cause = f" from {trace_of(fault.__cause__)}" if fault.__cause__ else ""
     return f"{type(fault).__name__} {' '.join(places)}".strip() + cause
+
+
+class _Lossy:
+    """Standard error, where a line is lost rather than a message: its disk may be full, or nobody reads the pipe any more."""
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Libraries(logging.Handler):

@@ -1,6 +1,7 @@
 """Services are started, watched and stopped; here each is a tiny program that says it is ready and waits."""
 
 import os
+import subprocess
 import sys
 import time
 
@@ -9,7 +10,7 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
-from hub.services import Services, address, facts_of, gate_names, gate_ports, say_ready, service_names
+from hub.services import Services, address, facts_of, gate_metrics, gate_names, gate_ports, say_ready, service_names
 
 WAITS = """
 import os, sys, time
@@ -17,6 +18,16 @@ from hub.contract.settings import read_settings
 from hub.services import say_ready
 say_ready(read_settings(data_dir=sys.argv[1]), sys.argv[2], {"mllp_port": 4711})
 time.sleep(600)
+"""
+COUNTS = """
+import sys
+from hub.contract.settings import read_settings
+from hub.services import share_metrics
+share_metrics(read_settings(data_dir=sys.argv[1]))
+from hub.contract import telemetry
+telemetry.link_opened(3)
+telemetry.receipt_told("SENT", "test")
+print(telemetry.metrics().decode())
 """
 DIES = "import sys; print('no such thing as luck'); sys.exit(3)"
 
@@ -118,3 +129,11 @@ def test_who_reads_starts_before_who_writes():
     assert names[-1] == "gate"
     assert service_names(gate_workers=2)[-2:] == ["gate", "gate-2"]
     assert {"routing-1", "routing-2", "insurer-vss", "insurer-test", "mailbox"} < set(names)
+
+
+def test_the_room_for_shared_metrics_is_taken_at_the_start(tmp_path):
+    told = subprocess.run([sys.executable, "-c", COUNTS, str(tmp_path)], capture_output=True, text=True, check=True).stdout
+    assert "hie_mllp_links 3.0" in told
+    files = [file.stat() for file in gate_metrics(read_settings(data_dir=tmp_path)).iterdir()]
+    assert len(files) == 2
+    assert all(file.st_blocks * 512 >= file.st_size == 1024 * 1024 for file in files)

@@ -1,6 +1,8 @@
 """Happenings: each writes its line and its counter."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import structlog
@@ -39,6 +41,21 @@ def test_lines_below_the_level_are_left_out_and_still_counted(lines):
     before = count("hie_mllp_links_closed_total", reason="idle")
     telemetry.link_closed(0, "idle")
     assert count("hie_mllp_links_closed_total", reason="idle") == before + 1 and lines() == []
+
+
+@pytest.mark.parametrize("broken", ["full", "closed"])
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_else(lines, monkeypatch, broken):
+    telemetry.configure("info")
+    before = count("hie_faults_total", stage="test", code="DISK_FULL")
+    with monkeypatch.context() as patch, suppress(OSError), Path("/dev/full").open("w") as full:
+        if broken == "closed":
+            full.close()
+        patch.setattr("sys.stderr", full)
+        telemetry.fault("test", "DISK_FULL")
+        telemetry.fault("test", "DISK_FULL")
+    assert count("hie_faults_total", stage="test", code="DISK_FULL") == before + 2
+    telemetry.fault("test", "DISK_FULL")
+    assert len(lines()) == 1
 
 
 def test_bytes_in_are_counted_by_what_became_of_them():
