@@ -74,8 +74,8 @@ def gate_metrics(settings: Settings) -> Path:
     return settings.data_dir / "run" / "metrics"
 
 
-def share_metrics(settings: Settings) -> None:
-    """This gate process keeps its metrics there; to be called before anything imports them. Raises: HubError(DISK_FULL)."""
+def room_for_metrics(settings: Settings) -> Path:
+    """That folder, with room for the metrics of this process, which has not imported them yet. Raises: HubError(DISK_FULL)."""
     folder = gate_metrics(settings)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def share_metrics(settings: Settings) -> None:
                 os.posix_fallocate(file.fileno(), 0, _METRICS_BYTES)  # on a full disk a new page of a map would kill the process
     except OSError as full:
         raise HubError("DISK_FULL", str(folder)) from full
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    return folder
 
 
 @dataclass(slots=True)

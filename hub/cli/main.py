@@ -1,5 +1,6 @@
 """`hie`: every command, its help and an example. What a command does lives in the rooms; here it is only wired."""
 
+import os
 import signal
 import sys
 import threading
@@ -100,11 +101,11 @@ def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insur
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
     """
-    from hub.services import gate_names, share_metrics
+    from hub.services import gate_names, room_for_metrics
 
     settings = connected(read_settings())
     if name in gate_names(settings.gate_workers) and settings.gate_workers > 1:
-        share_metrics(settings)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(room_for_metrics(settings))
     from hub.cli.service import run_service
 
     run_service(name, settings)

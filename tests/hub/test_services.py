@@ -20,10 +20,10 @@ say_ready(read_settings(data_dir=sys.argv[1]), sys.argv[2], {"mllp_port": 4711})
 time.sleep(600)
 """
 COUNTS = """
-import sys
+import os, sys
 from hub.contract.settings import read_settings
-from hub.services import share_metrics
-share_metrics(read_settings(data_dir=sys.argv[1]))
+from hub.services import room_for_metrics
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(room_for_metrics(read_settings(data_dir=sys.argv[1])))
 from hub.contract import telemetry
 telemetry.link_opened(3)
 telemetry.receipt_told("SENT", "test")
