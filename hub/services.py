@@ -23,7 +23,7 @@ from hub.contract.settings import Settings
 from hub.stack.process import Process, Spawner
 
 _BACKOFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-_METRICS_BYTES: Final = 1024 * 1024  # some 5,000 series of a process; their labels are bounded
+_METRICS_BYTES: Final = 256 * 1024  # some 1,000 series of a process, whose labels are bounded; the file outlives it
 _STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
 
 

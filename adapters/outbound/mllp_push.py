@@ -247,7 +247,7 @@ class Push:
         for one in due:
             if not await self._push(connection, one):
                 self._failures += 1
-                await asyncio.sleep(_BACKOFF_FIRST_S)  # something new may end the wait, and often does
+                await asyncio.sleep(_BACKOFF_FIRST_S)  # what is new ends the rest of the pause, but not this
                 return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
             self._failures = 0
         if due:

@@ -136,4 +136,4 @@ def test_the_room_for_shared_metrics_is_taken_at_the_start(tmp_path):
     assert "hie_mllp_links 3.0" in told
     files = [file.stat() for file in gate_metrics(read_settings(data_dir=tmp_path)).iterdir()]
     assert len(files) == 2
-    assert all(file.st_blocks * 512 >= file.st_size == 1024 * 1024 for file in files)
+    assert all(file.st_blocks * 512 >= file.st_size > 64 * 1024 for file in files)
