@@ -30,8 +30,9 @@ from adapters.dialects.resources import JSON_TYPE, read_form, report_of
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
-from adapters.formats.hl7v2 import Message, message_spans, parse
+from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
+from adapters.formats.spans import message_spans
 from adapters.formats.structure import VERSIONS, check
 from adapters.formats.xml_signature import State
 from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
