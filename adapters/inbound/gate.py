@@ -26,7 +26,10 @@ from hub.contract.events import Event, Keyring, is_code, now
 from hub.contract.topics import topic_of, topics
 
 MESSAGES: Final = "message-received.v1"
-HUGE_BYTES: Final = 256 * 1024  # beyond it a message is translated in a thread, so that other links do not wait for it
+HUGE_BYTES: Final = 256 * 1024  # beyond any of these a message is translated in a thread, so that other links do not wait for it
+_PIECES_MAX: Final = 500  # lines and repetitions, of which a short one takes as long as a long one
+_MARKUP_BYTES: Final = 64 * 1024  # of XML and JSON
+_SMALL_BYTES: Final = 4 * 1024  # up to here nothing is counted
 RAW_BYTES_MAX: Final = 8 * 1024 * 1024  # beyond it the raw bytes go to the store, and their name into the record
 _HUGE_AT_ONCE: Final = 2
 _TICK: Final = timedelta(microseconds=1)
@@ -66,7 +69,7 @@ class Gate:
 
     async def cut(self, raw: bytes) -> Cut | None:
         """What came together, taken apart; None for one plain message."""
-        if len(raw) > HUGE_BYTES and may_be_several(raw):
+        if may_be_several(raw) and _takes_long(raw):
             return await asyncio.get_running_loop().run_in_executor(self._huge, cut, raw)
         return cut(raw)
 
@@ -75,10 +78,10 @@ class Gate:
 
         done:    called once, in the loop, with the translation when the brokers hold everything, or None when they do not
                  confirm in time: then send no acknowledgement.
-        Returns: false for a huge message, whose records are not handed over yet: a link that wants its messages in order
+        Returns: false for a message that takes long, whose records are not handed over yet: a link that wants its messages in order
                  waits for `done` before it submits the next.
         """
-        if len(received.raw) > HUGE_BYTES:
+        if _takes_long(received.raw):
             self._spawn(self._submit_huge(received, done))
             return False
         self._send(self.prepare(received), done)
@@ -232,6 +235,15 @@ class Gate:
         if translation is None:
             raise HubError("BROKER_UNAVAILABLE", MESSAGES)
         return translation
+
+
+def _takes_long(raw: bytes) -> bool:
+    size = len(raw)
+    if size <= _SMALL_BYTES or size > HUGE_BYTES:
+        return size > HUGE_BYTES
+    if sum(map(raw.count, (b"\r", b"\n", b"~"))) > _PIECES_MAX:
+        return True
+    return size > _MARKUP_BYTES and b"MSH" not in raw[:64]
 
 
 def _settle(future: "asyncio.Future[Translation | None]", translation: Translation | None) -> None:

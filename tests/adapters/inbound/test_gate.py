@@ -2,11 +2,13 @@
 
 import asyncio
 import secrets
+import threading
 
 import pytest
 
 from adapters.dialects.profile import load_dialect
 from adapters.dialects.render import as_hl7
+from adapters.inbound import gate as gates
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore, raw_hash
 from adapters.inbound.received import Received
@@ -15,6 +17,7 @@ from hub.bus import Producer, Wire
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from tests.adapters.inbound.conftest import Border, msa, oru
+from tests.adapters.inbound.offline import offline_gate
 
 
 @pytest.fixture
@@ -101,3 +104,51 @@ def test_no_key_header_or_topic_name_holds_a_value_of_the_patient(make_gate):
     outside = repr([(record.topic, record.key, record.headers) for record in records])
     assert not [value for value in ("MAU", "THI", "MR1", "19850312", "G6") if value in outside]
     assert {record.key.partition(":")[0] for record in records} == {"01004"}
+
+
+OBX = b"OBX|2|ED|PDF||^^PDF^Base64^%s||||||F\r"
+
+
+@pytest.mark.parametrize(
+    ("raw", "apart"),
+    [
+        (oru("T1"), False),
+        (oru("T2") + OBX % (b"A" * 200_000), False),  # a document: many bytes, little work
+        (oru("T3") + OBX % (b"A" * 300_000), True),
+        (oru("T4") + b"OBR|1\r" * 1_000, True),
+        ((oru("T5") + b"OBR|1\r" * 1_000).replace(b"\r", b"\n"), True),
+        (oru("T6").replace(b"MR1^^^01004^MR", b"~".join([b"MR1^^^01004^MR"] * 1_000)), True),
+        (b"<GIAMDINHHS>" + b"<HOSO></HOSO>" * 10_000 + b"</GIAMDINHHS>", True),
+        (b'{"beds": "' + b"x" * 100_000 + b'"}', True),
+    ],
+)
+def test_what_takes_long_is_done_in_a_thread_whatever_its_size(tmp_path, monkeypatch, raw, apart):
+    threads, work = [], gates.translate
+
+    def watched(*given, **more):
+        threads.append(threading.current_thread())
+        return work(*given, **more)
+
+    monkeypatch.setattr(gates, "translate", watched)
+
+    async def take():
+        gate, _brokers = offline_gate(tmp_path)
+        await gate.accept(Received(raw, gate.clock(), "mllp"))
+        gate.close()
+
+    asyncio.run(take())
+    assert [one is not threading.main_thread() for one in threads] == [apart]
+
+
+def test_many_small_messages_in_one_are_taken_apart_in_a_thread(tmp_path, monkeypatch):
+    threads, work = [], gates.cut
+    monkeypatch.setattr(gates, "cut", lambda raw: threads.append(threading.current_thread()) or work(raw))
+
+    async def take():
+        gate, _brokers = offline_gate(tmp_path)
+        for number in (2, 1_000):
+            assert len((await gate.cut(b"MSH|^~\\&|x\r" * number)).parts) == number
+        gate.close()
+
+    asyncio.run(take())
+    assert [one is not threading.main_thread() for one in threads] == [False, True]
