@@ -35,6 +35,7 @@ _PREFIX: Final = struct.Struct(">bI")
 _TOPICS_WAIT_S: Final = 180.0  # for hundreds of partitions on a disk that still writes down what was just fetched
 
 Headers = list[tuple[str, bytes]]
+Done = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,8 @@ class Wire:
         except OSError as broken:
             raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
         except Exception as broken:
-            if type(broken).__module__.partition(".")[0] in (
-                "httpx",
-                "httpx2",
-            ):  # whichever of the two the registry client is built on
+            # whichever of the two the registry client is built on
+            if type(broken).__module__.partition(".")[0] in ("httpx", "httpx2"):
                 raise HubError("REGISTRY_UNAVAILABLE", "registry") from broken
             raise
 
@@ -195,30 +194,28 @@ def dead_letter(wire: Wire, stage: str, code: str, message: Message) -> Out:
 class _Group:
     """Records that are waited for together; itself the delivery callback of each, so that a record costs no closure."""
 
-    __slots__ = ("_done", "_failed", "_finished", "_left", "_settled", "loop")
+    __slots__ = ("_code", "_done", "_finished", "_left", "_settled", "loop")
 
-    def __init__(
-        self, size: int, loop: asyncio.AbstractEventLoop, done: Callable[[bool], None], finished: "deque[_Group]"
-    ) -> None:
+    def __init__(self, size: int, loop: asyncio.AbstractEventLoop, done: Done, finished: "deque[_Group]") -> None:
         self.loop = loop
         self._left = size
-        self._failed = self._settled = False
+        self._code, self._settled = "", False
         self._done = done
         self._finished = finished
 
     def __call__(self, error: KafkaError | None, _message: Message) -> None:
         """A delivery report, in the thread that polls."""
-        if error is not None:
-            self._failed = True
+        if error is not None and self._code != "FRAME_TOO_LARGE":
+            self._code = _code(error)
         self._left -= 1
         if not self._left:
             self._finished.append(self)
 
-    def settle(self, confirmed: bool = True) -> None:
+    def settle(self, code: str = "") -> None:
         """Tell whoever waits, once; in the loop's own thread."""
         if not self._settled:
             self._settled = True
-            self._done(confirmed and not self._failed)
+            self._done(code or self._code)
 
 
 class Producer:
@@ -254,11 +251,11 @@ class Producer:
         self._poller = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._poller.start()
 
-    def send(self, records: Sequence[Out], done: Callable[[bool], None]) -> None:
+    def send(self, records: Sequence[Out], done: Done) -> None:
         """Hand over records without waiting: for hot paths that cannot afford a task a message.
 
-        done: called once, in the running loop: true when the brokers hold every record, false when they do not confirm in
-              time. Some may be held all the same: whoever sends again sends the same ids.
+        done: called once, in the running loop: "" when the brokers hold every record, else the code of what kept one out.
+              Some may be held all the same: whoever sends again sends the same ids.
         """
         loop = asyncio.get_running_loop()
         group = _Group(len(records), loop, done, self._done)
@@ -267,8 +264,8 @@ class Producer:
         for at, record in enumerate(records):
             try:
                 taken = not self._late and self._enqueue(record, group)  # behind those that wait, so that order is kept
-            except HubError:
-                loop.call_soon(group.settle, False)
+            except HubError as refused:
+                loop.call_soon(group.settle, refused.code)
                 return
             if not taken:
                 late = loop.create_task(self._enqueue_later(records[at:], group))
@@ -279,20 +276,18 @@ class Producer:
     async def publish(self, records: Sequence[Out]) -> None:
         """Return when the brokers hold every record.
 
-        Raises: HubError(BROKER_UNAVAILABLE) when they do not confirm in time. Some of the records may be held all the
-                same: whoever sends again sends the same ids.
+        Raises: HubError(BROKER_UNAVAILABLE) when they do not confirm in time, HubError(FRAME_TOO_LARGE) when they never will.
+                Some of the records may be held all the same: whoever sends again sends the same ids.
         """
-        if not records:
-            return
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self.send(records, lambda confirmed: None if future.done() else future.set_result(confirmed))
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.send(records, lambda code: None if future.done() else future.set_result(code))
         try:
             async with asyncio.timeout(2 * self._wait_s + 1):
-                confirmed = await future
+                code = await future
         except TimeoutError:
-            confirmed = False
-        if not confirmed:
-            raise HubError("BROKER_UNAVAILABLE", records[0].topic)
+            code = "BROKER_UNAVAILABLE"
+        if code:
+            raise HubError(code, records[0].topic)
 
     def publish_blocking(self, records: Iterable[Out]) -> None:  # the same for a thread without a loop
         asyncio.run(self.publish(list(records)))
@@ -310,7 +305,7 @@ class Producer:
         except BufferError:
             return False
         except KafkaException as refused:
-            raise HubError("BROKER_UNAVAILABLE", record.topic) from refused
+            raise HubError(_code(refused.args[0]), record.topic) from refused
         return True
 
     async def _enqueue_later(self, records: Sequence[Out], group: _Group) -> None:
@@ -320,10 +315,10 @@ class Producer:
             for record in records:
                 while not self._enqueue(record, group):
                     if group.loop.time() > deadline:
-                        return group.settle(False)
+                        return group.settle("BROKER_UNAVAILABLE")
                     await asyncio.sleep(0.01)
-        except HubError:
-            group.settle(False)
+        except HubError as refused:
+            group.settle(refused.code)
 
     def reachable(self, wait_s: float = 2.0) -> bool:
         """Whether a broker answers; blocks up to `wait_s`."""
@@ -348,6 +343,11 @@ class Producer:
         self._producer.flush(min(self._wait_s, 5))
         self._stopping.set()
         self._poller.join()
+
+
+def _code(error: KafkaError) -> str:
+    """Only its size is a fault of the record. All else passes, or an operator mends it: rights, a topic that is missing."""
+    return "FRAME_TOO_LARGE" if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else "BROKER_UNAVAILABLE"
 
 
 def _end_if_fatal(error: KafkaError) -> None:

@@ -1,9 +1,12 @@
 """What mapping a message needs from outside it, and what comes of it."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from hub.contract.errors import Problem
 from hub.contract.events import Event, Keyring, Origin
+
+EVENTS_MAX: Final = 100_000  # of one message: their ids fill 5 MiB of its record, which holds 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.paths import Notes, Scope
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import code, moment
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
-from hub.contract.errors import Problem, Severity
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, stamp
 
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
@@ -88,7 +88,10 @@ class Reading:
         """Stamp one event. Without a business key, sender and control id stand in for it, and the sender is told.
 
         facility: whose thing it is; the sender's when omitted.
+        Raises:   HubError(FRAME_TOO_LARGE) beyond `EVENTS_MAX`.
         """
+        if len(self.events) >= EVENTS_MAX:
+            raise HubError("FRAME_TOO_LARGE", f"more than {EVENTS_MAX} events")
         context = self.context
         origin = context.origin
         if not key:

@@ -14,10 +14,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from adapters.formats.hl7v2 import build, message_spans
+from adapters.formats.hl7v2 import build
+from adapters.formats.spans import in_pieces, message_spans
 from hub.contract.errors import HubError, Problem, Severity
 
-_ENVELOPE: Final = re.compile(r"(FHS|BHS|BTS|FTS)(?:([^A-Za-z0-9\s])([^\r\n\x1c]*)|(?=[\r\n]|\Z))")
+_ENVELOPE: Final = re.compile(r"([FB][HT]S)(?:([^A-Za-z0-9\s])([^\r\n\x1c]*)|(?=[\r\n]|\Z))")
 _FRAMING: Final = "\ufeff\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _HEADERS: Final = (b"FHS", b"BHS")
@@ -43,14 +44,14 @@ class Batch:
 def read(text: str) -> Batch:
     """Take a file apart. A file without batch segments is as good as one with them."""
     spans = message_spans(text)
-    problems: list[Problem] = []
+    problems: dict[Problem, None] = {}  # each once, however many trailers are wrong in the same way
     outside: list[str] = []
     opened = {"FHS": 0, "BHS": 0}
     messages_in_batch = batches_in_file = 0
     at = 0
     for start, stop in [*spans, (len(text), len(text))]:
         between = text[at:start]
-        for found in _ENVELOPE.finditer(between):
+        for found in in_pieces(_ENVELOPE, between):
             name, separator, rest = found.groups()
             if name in opened:
                 opened[name] += 1
@@ -64,20 +65,25 @@ def read(text: str) -> Batch:
             if opened[header]:
                 opened[header] -= 1
             else:
-                problems.append(Problem("BATCH_UNBALANCED", Severity.WARNING, name))
+                problems[Problem("BATCH_UNBALANCED", Severity.WARNING, name)] = None
             count = rest.split(separator)[0].strip() if separator else ""
             holds = batches_in_file if name == "FTS" else messages_in_batch
             if count and (not count.isdecimal() or len(count) > 19 or int(count) != holds):
-                problems.append(Problem("BATCH_COUNT_MISMATCH", Severity.WARNING, f"{name}-1"))
-        stray = _ENVELOPE.sub("", between).strip(_FRAMING)
-        if stray:
+                problems[Problem("BATCH_COUNT_MISMATCH", Severity.WARNING, f"{name}-1")] = None
+        if stray := _stray(between):
             outside.append(stray)
         messages_in_batch += start < len(text)
         at = stop
-    problems += [Problem("BATCH_UNBALANCED", Severity.WARNING, name) for name, count in opened.items() if count]
+    problems |= {Problem("BATCH_UNBALANCED", Severity.WARNING, name): None for name, count in opened.items() if count}
     if outside:
-        problems.append(Problem("OUTSIDE_MESSAGES", Severity.WARNING))
+        problems[Problem("OUTSIDE_MESSAGES")] = None
     return Batch([text[start:stop] for start, stop in spans], outside, tuple(problems))
+
+
+def _stray(text: str) -> str:
+    """What stands beside the batch segments of a text."""
+    edges = [0, *(edge for found in in_pieces(_ENVELOPE, text) for edge in found.span()), len(text)]
+    return "".join([text[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)]).strip(_FRAMING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def cut(raw: bytes) -> Cut | None:
         return None
     text = raw.decode("latin-1")  # a byte a character: offsets are those of the bytes
     spans = message_spans(text)
-    headers = [found for found in _ENVELOPE.finditer(text[: spans[0][0] if spans else None]) if found[1] in ("FHS", "BHS")]
+    headers = _headers(text[: spans[0][0] if spans else None])
     header = next((found[0] for found in headers if found[1] == "BHS"), headers[0][0] if headers else "")
     if len(spans) < 2 and not header:
         return None
@@ -116,15 +122,19 @@ def cut(raw: bytes) -> Cut | None:
     behind = 0  # where the last message ended
     for start, stop in [*spans, (len(raw), len(raw))]:
         between = text[behind:start]
-        if _ENVELOPE.sub("", between).strip(_FRAMING):
+        if _stray(between):
             edges += [behind, start]  # a part of its own, so that it ends in quarantine, not in silence
         elif behind and start < len(raw):
-            begins = next((found.start() for found in _ENVELOPE.finditer(between) if found[1] in ("FHS", "BHS")), len(between))
+            begins = next((found.start() for found in _headers(between)), len(between))
             edges.append(behind + begins)
         behind = stop
     edges = sorted({*edges, len(raw)})
     problems = tuple(problem for problem in read(text).problems if problem.code != "OUTSIDE_MESSAGES")
     return Cut([raw[start:stop] for start, stop in pairwise(edges)], header, problems)
+
+
+def _headers(text: str) -> list[re.Match[str]]:
+    return [found for found in in_pieces(_ENVELOPE, text) if found[1] in ("FHS", "BHS")]
 
 
 def alone(raw: bytes) -> bytes:
@@ -143,9 +153,7 @@ def alone(raw: bytes) -> bytes:
     text = raw.decode("latin-1")
     spans = message_spans(text)
     if not spans:
-        raise HubError(
-            "FORMAT_UNKNOWN" if _ENVELOPE.sub("", text).strip(_FRAMING) else "NOTHING_REPRESENTABLE", head[:3].decode()
-        )
+        raise HubError("FORMAT_UNKNOWN" if _stray(text) else "NOTHING_REPRESENTABLE", head[:3].decode())
     if len(spans) > 1:
         raise HubError("SEVERAL_MESSAGES", "MSH[2]")
     return raw[spans[0][0] : spans[0][1]]

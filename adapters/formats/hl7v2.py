@@ -20,6 +20,7 @@ from adapters.formats.er7 import Delimiters as Delimiters
 from adapters.formats.er7 import escape as escape
 from adapters.formats.er7 import escape_pattern, escaping, read_delimiters
 from adapters.formats.er7 import unescape as unescape
+from adapters.formats.spans import message_spans
 from hub.contract.errors import HubError, Problem, Severity
 
 
@@ -322,25 +323,6 @@ def split_messages(text: str) -> list[str]:
     Text outside messages (before the first MSH, batch segments) is not in the result; `batch.read` tells of it.
     """
     return [text[start:stop] for start, stop in message_spans(text)]
-
-
-_BOUNDARY: Final = re.compile(
-    r"(?:^|(?<=[\r\n\x0b\x1c\ufeff]))[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))|\x1c",
-    re.MULTILINE,
-)
-
-
-def message_spans(text: str) -> list[tuple[int, int]]:
-    """Where each message of a file begins and ends, as offsets into the text."""
-    spans: list[tuple[int, int]] = []
-    start = -1
-    for found in _BOUNDARY.finditer(text):
-        if start >= 0:
-            spans.append((start, found.start()))
-        start = found.start(1) if found[1] == "MSH" else -1
-    if start >= 0:
-        spans.append((start, len(text)))
-    return spans
 
 
 def _names(lines: list[str]) -> frozenset[str]:

@@ -47,6 +47,8 @@ _LISTED_MAX: Final = 10_000  # files of one folder seen in one look
 _ROUND_MAX: Final = 100  # files of one folder taken before it is looked at again
 _AGAIN_S: Final = 2.0  # after a file that could not be finished; twice as long after each further one,
 _AGAIN_MOST_S: Final = 30.0  # up to this
+_TRIES_IN_ORDER: Final = 3  # of a file, before those behind it are tried too: it may be the only one that fails
+_ASIDE_MAX: Final = 3  # files that fail one after the other and are passed; after more it is not the files
 _NAME_BYTES_MAX: Final = 200  # longer names are replaced by their hash, so that what is put around them fits
 _PIECE_BYTES: Final = 1024 * 1024
 _KEPT_BYTES: Final = 64 * 1024  # of a file that is too large, in the record; the file itself is kept whole
@@ -94,13 +96,25 @@ class Inbox:
     settle_s: float
     not_before: float = 0.0
     failures: int = 0  # one after the other
+    _tries: dict[str, int] = field(default_factory=dict)  # of files in `.taking` that failed
+    _aside: dict[str, float] = field(default_factory=dict)  # until when such a file is left alone
     _seen: dict[str, tuple[tuple[int, int, int], float]] = field(default_factory=dict)
     _told: set[tuple[str, int]] = field(default_factory=set)
 
     def put_off(self, at: float) -> None:
         """Leave the folder alone for a while: what it holds may be large, and the brokers or the disk are not there now."""
-        self.not_before = at + min(_AGAIN_S * 2**self.failures, _AGAIN_MOST_S)
-        self.failures = min(self.failures + 1, 8)
+        self.not_before = at + _pause_s(self.failures)
+        self.failures += 1
+        self._aside.clear()  # then it is not the files, and their order counts
+
+    def passed(self, taken: Taken, at: float) -> bool:
+        """One more failure of a file. Returns: whether it is left alone for a while, and those behind it go on."""
+        name = taken.path.name
+        tries = self._tries[name] = self._tries.get(name, 0) + 1
+        if tries < _TRIES_IN_ORDER:
+            return False
+        self._aside[name] = at + _pause_s(tries)
+        return True
 
     def look(self, at: float) -> tuple[list[str], list[str]]:
         """What is to be done, oldest first: files left in `.taking`, and new files that have settled. Raises: OSError."""
@@ -110,6 +124,8 @@ class Inbox:
             if place.is_symlink():  # a sender could have the hub write anywhere
                 raise NotADirectoryError(errno.ENOTDIR, name)
         left = sorted(entry.name for entry in _entries(self.folder / _UNDER_WAY, lambda one: not one.name.endswith(".ack")))
+        self._tries = {name: tries for name, tries in self._tries.items() if name in left}
+        self._aside = {name: until for name, until in self._aside.items() if name in left and until > at}
         seen, settled = {}, []
         for entry in _entries(self.folder, _is_finished):
             name = entry.name
@@ -122,7 +138,7 @@ class Inbox:
                     settled.append((status.st_mtime_ns, name))
         self._seen = seen
         self._told = {(name, number) for name, number in self._told if name in seen and seen[name][0][0] == number}
-        return left, [name for _, name in sorted(settled)]
+        return [name for name in left if name not in self._aside], [name for _, name in sorted(settled)]
 
     def take(self, name: str, at: datetime) -> Taken | None:
         """A new file; None when it is not to be had: another process has it, its writer has it locked, it cannot be read."""
@@ -251,10 +267,11 @@ class DropFolder:
         return found
 
     async def _serve(self, inbox: Inbox) -> None:
-        """Some files of one sender, one after the other, so that their order is kept."""
+        """Some files of one sender, one after the other, so that their order is kept; one that keeps failing alone is passed."""
         loop = asyncio.get_running_loop()
         if loop.time() < inbox.not_before:
             return
+        failed = 0  # one after the other, in this round
         try:
             left, new = await asyncio.to_thread(inbox.look, loop.time())
             for taken_before, name in islice([*((True, name) for name in left), *((False, name) for name in new)], _ROUND_MAX):
@@ -270,18 +287,17 @@ class DropFolder:
                 if taken is not None:
                     try:
                         await self._handle(inbox, taken)
-                        inbox.failures = 0
+                        inbox.failures = failed = 0
+                    except Exception as wrong:
+                        if not inbox.passed(taken, loop.time()) or failed == _ASIDE_MAX:
+                            raise
+                        failed += 1
+                        _tell(inbox.sender, wrong)
                     finally:
                         taken.release()
-        except HubError as stop:
+        except Exception as wrong:
             inbox.put_off(loop.time())
-            telemetry.fault("folder", stop.code, inbox.sender.name)
-        except OSError as wrong:
-            inbox.put_off(loop.time())
-            telemetry.fault("folder", _code(wrong), inbox.sender.name)
-        except Exception as fault:  # ours to mend; its text may hold a value of a message
-            inbox.put_off(loop.time())
-            telemetry.fault("folder", "TRANSLATION_FAILED", type(fault).__name__)
+            _tell(inbox.sender, wrong)
 
     async def _handle(self, inbox: Inbox, taken: Taken) -> None:
         """One file, to its end. Raises: HubError when the brokers do not hold all of it, OSError from the disk."""
@@ -316,6 +332,19 @@ class DropFolder:
         if len(held) < len(done):
             raise HubError("BROKER_UNAVAILABLE", "message-received.v1")
         return found.header, held
+
+
+def _pause_s(failures: int) -> float:
+    return min(_AGAIN_S * 2.0 ** min(failures, 8), _AGAIN_MOST_S)
+
+
+def _tell(sender: Credential, wrong: Exception) -> None:
+    if isinstance(wrong, HubError):
+        telemetry.fault("folder", wrong.code, sender.name)
+    elif isinstance(wrong, OSError):
+        telemetry.fault("folder", _code(wrong), sender.name)
+    else:  # ours to mend; its text may hold a value of a message
+        telemetry.fault("folder", "TRANSLATION_FAILED", type(wrong).__name__)
 
 
 def _who(sender: Credential) -> tuple[str, frozenset[str] | None, bool]:

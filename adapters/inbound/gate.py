@@ -21,12 +21,15 @@ from adapters.inbound.signers import Signers
 from adapters.inbound.translate import UNCHECKED, failed, refused, translate
 from hub.bus import Headers, Out, Producer, Wire, event_out
 from hub.contract import telemetry
-from hub.contract.errors import HubError, Severity
+from hub.contract.errors import ERRORS, HubError, Severity
 from hub.contract.events import Event, Keyring, is_code, now
-from hub.contract.topics import topic_of, topics
+from hub.contract.topics import check_size, topic_of, topics
 
 MESSAGES: Final = "message-received.v1"
-HUGE_BYTES: Final = 256 * 1024  # beyond it a message is translated in a thread, so that other links do not wait for it
+HUGE_BYTES: Final = 256 * 1024  # beyond any of these a message is translated in a thread, so that other links do not wait for it
+_PIECES_MAX: Final = 500  # lines and repetitions, of which a short one takes as long as a long one
+_MARKUP_BYTES: Final = 64 * 1024  # of XML and JSON
+_SMALL_BYTES: Final = 4 * 1024  # up to here nothing is counted
 RAW_BYTES_MAX: Final = 8 * 1024 * 1024  # beyond it the raw bytes go to the store, and their name into the record
 _HUGE_AT_ONCE: Final = 2
 _TICK: Final = timedelta(microseconds=1)
@@ -66,7 +69,7 @@ class Gate:
 
     async def cut(self, raw: bytes) -> Cut | None:
         """What came together, taken apart; None for one plain message."""
-        if len(raw) > HUGE_BYTES and may_be_several(raw):
+        if may_be_several(raw) and _takes_long(raw):
             return await asyncio.get_running_loop().run_in_executor(self._huge, cut, raw)
         return cut(raw)
 
@@ -75,13 +78,13 @@ class Gate:
 
         done:    called once, in the loop, with the translation when the brokers hold everything, or None when they do not
                  confirm in time: then send no acknowledgement.
-        Returns: false for a huge message, whose records are not handed over yet: a link that wants its messages in order
+        Returns: false for a message that takes long, whose records are not handed over yet: a link that wants its messages in order
                  waits for `done` before it submits the next.
         """
-        if len(received.raw) > HUGE_BYTES:
+        if _takes_long(received.raw):
             self._spawn(self._submit_huge(received, done))
             return False
-        self._send(self.prepare(received), done)
+        self._send(self.prepare(received), done, received)
         return True
 
     async def accept(self, received: Received) -> Translation:
@@ -152,27 +155,30 @@ class Gate:
         self.large.close()
 
     def _records(self, translation: Translation, received: Received | None = None) -> tuple[Translation, list[Out]] | None:
+        """With the records of a translation; where no record holds it, the refusal that it is then."""
         try:
-            events = [event_out(self._wire, topic_of(record), event) for record, event in translation.events]
-            if translation.deferred is not None:
-                delivery, body = translation.deferred
-                events.append(event_out(self._wire, DELIVERIES, {**delivery, "body": self._wire.pack(MESSAGES, body)}))
-            if any(len(out.value) > topics()[out.topic].largest_bytes for out in events):
-                raise HubError("FRAME_TOO_LARGE")
+            return translation, self._outs(translation)
         except HubError as stop:
             if stop.retriable or received is None:
                 telemetry.fault("gate", stop.code, stop.where)
                 return None
-            translation, events = refused(received, stop.code), []
+            instead = refused(received, stop.code, stop.where)
         except Exception as fault:  # an event that its schema cannot hold: ours to mend, as any fault of translating
             if received is None:
                 raise
-            translation, events = failed(received, fault), []
-        try:
-            return translation, [self._message_out(translation.message), *events]
-        except HubError as stop:
-            telemetry.fault("gate", stop.code, stop.where)
-            return None
+            instead = failed(received, fault)
+        return self._records(instead)
+
+    def _outs(self, translation: Translation) -> list[Out]:
+        """Raises: HubError(FRAME_TOO_LARGE) for what no record holds; those of registry and disk."""
+        outs = [event_out(self._wire, topic_of(record), event) for record, event in translation.events]
+        if translation.deferred is not None:
+            delivery, body = translation.deferred
+            outs.append(event_out(self._wire, DELIVERIES, {**delivery, "body": self._wire.pack(MESSAGES, body)}))
+        outs.insert(0, self._message_out(translation.message))
+        for out in outs:
+            check_size(out.topic, out.value)
+        return outs
 
     def _message_out(self, message: Event) -> Out:
         raw = message["raw"]
@@ -189,36 +195,40 @@ class Gate:
         ]
         return Out(MESSAGES, message["facility"] if is_code(message["facility"]) else "", value, headers)
 
-    def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done) -> None:
+    def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done, received: Received | None = None) -> None:
         if prepared is None:
             asyncio.get_running_loop().call_soon(done, None)
             return
         translation, records = prepared
 
-        def confirmed(held: bool) -> None:
-            if held:
+        def confirmed(code: str) -> None:
+            if not code:
                 _tell(translation)
                 done(translation)
+            elif received is not None and not ERRORS[code].retriable:  # the brokers take less than our topics should
+                self._send(self._records(refused(received, code)), done)
             else:
-                telemetry.message_unconfirmed("gate", "BROKER_UNAVAILABLE")
+                telemetry.message_unconfirmed("gate", code)
                 done(None)
 
         self._producer.send(records, confirmed)
 
     async def _submit_huge(self, received: Received, done: Done) -> None:
-        await self._apart(lambda: self.prepare(received), done)
+        await self._apart(lambda: self.prepare(received), done, received)
 
     async def _keep_huge(self, translation: Translation, done: Done) -> None:
         await self._apart(lambda: self._records(translation), done)
 
-    async def _apart(self, work: Callable[[], tuple[Translation, list[Out]] | None], done: Done) -> None:
+    async def _apart(
+        self, work: Callable[[], tuple[Translation, list[Out]] | None], done: Done, received: Received | None = None
+    ) -> None:
         """In a thread; whatever happens there, the link that waits is told."""
         try:
             prepared = await asyncio.get_running_loop().run_in_executor(self._huge, work)
         except Exception:
             telemetry.fault("gate", "TRANSLATION_FAILED", "huge")
             prepared = None
-        self._send(prepared, done)
+        self._send(prepared, done, received)
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -232,6 +242,15 @@ class Gate:
         if translation is None:
             raise HubError("BROKER_UNAVAILABLE", MESSAGES)
         return translation
+
+
+def _takes_long(raw: bytes) -> bool:
+    size = len(raw)
+    if size <= _SMALL_BYTES or size > HUGE_BYTES:
+        return size > HUGE_BYTES
+    if sum(map(raw.count, (b"\r", b"\n", b"~"))) > _PIECES_MAX:
+        return True
+    return size > _MARKUP_BYTES and b"MSH" not in raw[:64]
 
 
 def _settle(future: "asyncio.Future[Translation | None]", translation: Translation | None) -> None:

@@ -25,7 +25,7 @@ from adapters.inbound.translate import translate_file
 from hub.bus import Out, Producer, Wire, event_out
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring
-from hub.contract.topics import topic_of, topics
+from hub.contract.topics import check_size, topic_of
 
 _BATCH: Final = 1_000
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -149,8 +149,7 @@ class LargeEnvelopes:
 
     def _packed(self, record: str, event: Event) -> Out:
         out = event_out(self._wire, topic_of(record), event)
-        if len(out.value) > topics()[out.topic].largest_bytes:
-            raise HubError("FRAME_TOO_LARGE", "event")
+        check_size(out.topic, out.value)
         return out
 
 

@@ -26,6 +26,7 @@ from hub.contract.events import is_code
 Certificates = tuple[x509.Certificate, ...]
 _FILE_WAIT_S: Final = 120.0
 _FILE_MEMORY_MAX: Final = 4 * 1024 * 1024 * 1024  # of the process that checks a large file
+_NEVER: Final = 3  # how that process ends when it would end so every time
 _CODES: Final[dict[str, str]] = {state: f"SIGNATURE_{state}" for state in get_args(State) if state != "VALID"}
 
 
@@ -63,10 +64,11 @@ class Signers:
     def judge_file(self, path: Path, facility: str, at: datetime) -> State:
         """The same for a large file, in a process of its own: the check holds the document several times over.
 
-        Raises: HubError(OVERLOADED) when it does not end in time or with the memory it may have.
+        Raises: HubError(OVERLOADED) when it does not end in time or is ended; HubError(TRANSLATION_FAILED) when it meets a fault
+                of ours, or needs more memory than it may have.
         """
         trusted = [one.public_bytes(Encoding.PEM).decode() for one in self._by_facility.get(facility, ())]
-        asked = json.dumps({"path": str(path), "trusted": trusted, "at": at.isoformat()})
+        asked = json.dumps({"path": str(path), "trusted": trusted, "at": at.isoformat(), "memory": _FILE_MEMORY_MAX})
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "adapters.inbound.signers"],
@@ -74,11 +76,12 @@ class Signers:
                 capture_output=True,
                 text=True,
                 timeout=_FILE_WAIT_S,
-                check=True,
             )
         except (OSError, subprocess.SubprocessError) as failed:
             raise HubError("OVERLOADED", "signature") from failed
-        if done.stdout not in get_args(State):
+        if done.returncode == _NEVER:
+            raise HubError("TRANSLATION_FAILED", "signature")
+        if done.returncode or done.stdout not in get_args(State):
             raise HubError("OVERLOADED", "signature")
         return cast("State", done.stdout)
 
@@ -93,10 +96,15 @@ class Signers:
 
 def _judge_in_this_process() -> None:
     os.nice(10)
-    resource.setrlimit(resource.RLIMIT_AS, (_FILE_MEMORY_MAX, _FILE_MEMORY_MAX))
     asked = json.load(sys.stdin)
-    trusted = [x509.load_pem_x509_certificate(each.encode()) for each in asked["trusted"]]
-    sys.stdout.write(judge(Path(asked["path"]).read_bytes(), trusted, datetime.fromisoformat(asked["at"])))
+    resource.setrlimit(resource.RLIMIT_AS, (asked["memory"], asked["memory"]))
+    try:
+        trusted = [x509.load_pem_x509_certificate(each.encode()) for each in asked["trusted"]]
+        sys.stdout.write(judge(Path(asked["path"]).read_bytes(), trusted, datetime.fromisoformat(asked["at"])))
+    except OSError:
+        raise
+    except Exception:  # sent again it would meet the same
+        sys.exit(_NEVER)
 
 
 if __name__ == "__main__":

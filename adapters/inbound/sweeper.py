@@ -29,7 +29,7 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError, Severity
 from hub.contract.events import VIETNAM, Event, Keyring, new_id, now
 from hub.contract.settings import Settings
-from hub.contract.topics import topic_of, topics
+from hub.contract.topics import check_size, topic_of, topics
 from hub.store.database import available, connect
 
 REPLAYS: Final = "replay.v1"
@@ -176,17 +176,17 @@ class Sweeper:
             wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
             # Not all of them: another version of the dialect reads it differently now, and what it says today counts.
             outs = self._outs(wanted if len(wanted) == len(missing) else again.events)
+            self._producer.publish_blocking(outs)
         except HubError as stop:
             if stop.retriable:
                 raise
-            telemetry.fault(_STAGE, stop.code, stop.where)  # its bytes are gone: nothing can be done here
+            telemetry.fault(_STAGE, stop.code, stop.where)  # its bytes are gone, or no topic takes it: nothing can be done here
             return False
         except _PASSING:
             raise
         except Exception as fault:  # ours to mend: an event that its schema cannot hold any more, say
             telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
             return False
-        self._producer.publish_blocking(outs)
         telemetry.message_swept(message_id, len(outs))
         return True
 
@@ -336,8 +336,8 @@ class Sweeper:
 
     def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:
         outs = [event_out(self._wire, topic_of(record), event) for record, event in events]
-        if any(len(out.value) > topics()[out.topic].largest_bytes for out in outs):
-            raise HubError("FRAME_TOO_LARGE", "event")
+        for out in outs:
+            check_size(out.topic, out.value)
         return outs
 
 

@@ -23,15 +23,16 @@ from pathlib import Path
 from typing import Final
 
 from adapters.dialects.claims import map_ehc
-from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
-from adapters.formats.hl7v2 import Message, message_spans, parse
+from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
+from adapters.formats.spans import message_spans
 from adapters.formats.structure import VERSIONS, check
 from adapters.formats.xml_signature import State
 from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
@@ -46,7 +47,7 @@ _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
 UNCHECKED: Final = Signers()
 _INDEX: Final = re.compile(r"\[\d+\]")
-_EVENTS_MAX: Final = 100_000  # of one message: their ids fill 5 MiB of its record, which holds 8
+_HEADER_MAX: Final = 64 * 1024  # characters; a longer MSH would fill what answers and records hold
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
 
@@ -97,8 +98,6 @@ def translate_file(
                 take(record, event)
                 found.events.append((record, {"meta": {"event_id": event["meta"]["event_id"]}}))
             found.problems += one.problems[: max(0, PROBLEMS_MAX - len(found.problems))]
-            if len(found.events) > _EVENTS_MAX:
-                raise HubError("FRAME_TOO_LARGE", f"more than {_EVENTS_MAX} HOSO")
         return found
 
     done = _concluded(walk, read)
@@ -249,8 +248,10 @@ def _with_header(received: Received) -> Walk:
         kind = _sniff(received.raw)
         walk.note["format"] = kind
         if kind == "hl7":
-            walk.header = _read_header(alone(received.raw))
-            _identify(walk, walk.header)
+            header = _read_header(alone(received.raw))
+            if sum(map(len, header.header.fields)) <= _HEADER_MAX:
+                walk.header = header
+                _identify(walk, header)
         else:
             walk.note["message_type"] = ENVELOPE if kind == "xml" else JSON_TYPE
     return walk
@@ -310,7 +311,12 @@ def _envelope(walk: Walk, keyring: Keyring, signers: Signers) -> Mapped:
 def _hosos(walk: Walk, source: Source, keyring: Keyring, signers: Signers, judged: Callable[[str], State]) -> Iterator[Mapped]:
     dialect = walk.dialect = load_dialect(STANDARD)
     walk.note |= {"message_type": ENVELOPE, "dialect": dialect.name, "dialect_version": dialect.version}
-    return read_hosos(walk.received, walk.note, origin_of(walk, None), source, keyring, signers, judged)
+    count = 0
+    for one in read_hosos(walk.received, walk.note, origin_of(walk, None), source, keyring, signers, judged):
+        count += len(one.events)
+        if count > EVENTS_MAX:
+            raise HubError("FRAME_TOO_LARGE", f"more than {EVENTS_MAX} events")
+        yield one
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, encode, now
 from hub.contract.settings import Settings, read_settings
-from hub.contract.topics import topic_of, topics
+from hub.contract.topics import check_size, topic_of
 from hub.services import address
 
 out = terminal()
@@ -247,8 +247,12 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Ite
         if len(received.raw) > limit:
             return refused(received, "FRAME_TOO_LARGE")
         done = translate(received, OFFLINE)
-        too_large = any(len(encode(record, event)) > topics()[topic_of(record)].largest_bytes for record, event in done.events)
-        return refused(received, "FRAME_TOO_LARGE") if too_large else done
+        try:
+            for record, event in done.events:
+                check_size(topic_of(record), encode(record, event))
+        except HubError as stop:
+            return refused(received, stop.code, stop.where)
+        return done
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):

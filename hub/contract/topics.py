@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hub.contract.directory import payers
+from hub.contract.errors import HubError
 from hub.contract.places import shipped
 
 
@@ -39,6 +40,13 @@ def topics() -> dict[str, Topic]:
         names = [pattern.format(payer=code) for code in payers()] if "{payer}" in pattern else [pattern]
         found |= {name: Topic(name=name, **row) for name in names}
     return found
+
+
+def check_size(topic: str, value: bytes) -> None:
+    """Raises: HubError(FRAME_TOO_LARGE) for a record that is larger than the topic takes."""
+    most = topics()[topic].largest_bytes
+    if len(value) > most:
+        raise HubError("FRAME_TOO_LARGE", f"{topic}: more than {most} bytes")
 
 
 @cache

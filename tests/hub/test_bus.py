@@ -1,12 +1,14 @@
 """The bus, on a real broker and a real registry."""
 
 import asyncio
+import secrets
 import uuid
 
 import pytest
 from confluent_kafka import Message
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from hub.bus import Out, Producer, Wire, apply_topics, consumer, dead_letter, event_out, read_at
+from hub.bus import LARGEST_BYTES, Out, Producer, Wire, apply_topics, consumer, dead_letter, event_out, read_at
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin, now, stamp
 from hub.contract.topics import Topic, topics
@@ -89,6 +91,24 @@ def test_a_record_of_8_mib_passes(settings, wire, producer):
     asyncio.run(producer.publish([event_out(wire, "referral.v1", event)]))
     [message] = read(settings, "referral.v1", {event["meta"]["event_id"]})
     assert len(message.value()) > 8 * 1024 * 1024
+
+
+def test_a_record_too_large_for_any_topic_is_said_not_to_be_worth_another_try():
+    lonely = Producer("127.0.0.1:9", wait_s=1)
+    try:
+        with pytest.raises(HubError, match="FRAME_TOO_LARGE") as never:
+            asyncio.run(lonely.publish([Out("referral.v1", "k", b"x" * (LARGEST_BYTES + 1))]))
+        assert not never.value.retriable
+    finally:
+        lonely.close()
+
+
+def test_brokers_whose_topic_takes_less_say_so(settings, wire, producer):
+    name = f"narrow-{uuid.uuid4()}"
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "1000"})])[name].result(30)
+    with pytest.raises(HubError, match="FRAME_TOO_LARGE"):
+        asyncio.run(producer.publish([Out(name, "k", secrets.token_bytes(5_000))]))
 
 
 def test_without_a_broker_nothing_counts_as_published(wire):

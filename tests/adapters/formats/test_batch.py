@@ -38,6 +38,17 @@ def test_what_is_odd_is_told(file: str, problems: list[tuple[str, str]]) -> None
     assert batch.messages == [ORU] * file.count("MSH|")
 
 
+def test_what_is_odd_in_the_same_way_is_told_once() -> None:
+    batch = read(ORU + "BTS|7\rFTS|7\r" * 10_000 + HEAD * 10_000)
+    assert sorted((problem.code, problem.path) for problem in batch.problems) == [
+        ("BATCH_COUNT_MISMATCH", "BTS-1"),
+        ("BATCH_COUNT_MISMATCH", "FTS-1"),
+        ("BATCH_UNBALANCED", "BHS"),
+        ("BATCH_UNBALANCED", "BTS"),
+        ("BATCH_UNBALANCED", "FTS"),
+    ]
+
+
 def test_text_outside_messages_is_kept() -> None:
     assert read("hello\r" + HEAD + "PID|1\r" + ORU).outside == ["hello\r\rPID|1"]
 

@@ -35,11 +35,11 @@ class Brokers(Producer):
         self.fail_after: int | None = None
         self._wait_s = 60.0
 
-    def send(self, records: Sequence[Out], done: Callable[[bool], None]) -> None:
+    def send(self, records: Sequence[Out], done: Callable[[str], None]) -> None:
         room = self.fail_after is None or len(self.held) + len(records) <= self.fail_after
         if room:
             self.held += records
-        asyncio.get_running_loop().call_soon(done, room)
+        asyncio.get_running_loop().call_soon(done, "" if room else "BROKER_UNAVAILABLE")
 
     def reachable(self) -> bool:
         return self.fail_after is None

@@ -176,6 +176,57 @@ def test_a_folder_is_left_alone_longer_after_each_failure_up_to_a_limit(drop):
     assert waits == [2, 4, 8, 16, 30, 30, 30, 30, 30, 30]
 
 
+def test_files_that_keep_failing_alone_hold_up_no_other_and_are_kept(drop, monkeypatch):
+    monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.001)
+    handle, healthy, tried = DropFolder._handle, [], []
+
+    async def failing(self, inbox, taken):
+        tried.append(taken.name)
+        if taken.name.startswith("bad") and not healthy:
+            raise HubError("OVERLOADED", "signature")
+        await handle(self, inbox, taken)
+
+    monkeypatch.setattr(DropFolder, "_handle", failing)
+
+    async def drop_some():
+        for at, name in enumerate(("bad1", "bad2", "good1", "good2")):
+            (drop / f"{name}.hl7").write_bytes(oru(name))
+            os.utime(drop / f"{name}.hl7", (1_000 + at, 1_000 + at))
+        async with watching(drop) as brokers:
+            await until(drop / "done/good2.hl7.ack")
+            assert [one["control_id"] for one in brokers.messages()] == ["good1", "good2"]
+            assert tried[: tried.index("good1.hl7")].count("bad1.hl7") >= 3  # in order for as long as it may pass
+            assert len(list((drop / ".taking").iterdir())) == 2
+            healthy.append(True)
+            await until(drop / "done/bad1.hl7.ack")
+            await until(drop / "done/bad2.hl7.ack")
+
+    run(drop_some())
+
+
+def test_what_fails_for_a_moment_keeps_its_order(drop, monkeypatch):
+    monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.001)
+
+    async def drop_many():
+        names = [f"o{number}" for number in range(8)]
+        for at, name in enumerate(names):
+            (drop / f"{name}.hl7").write_bytes(oru(name))
+            os.utime(drop / f"{name}.hl7", (1_000 + at, 1_000 + at))
+        async with watching(drop) as brokers:
+            sent, send = [], brokers.send
+
+            def unsteady(records, done):
+                sent.append(records)
+                brokers.fail_after = None if len(sent) % drop_folder._TRIES_IN_ORDER == 0 else 0
+                send(records, done)
+
+            brokers.send = unsteady
+            await until(drop / f"done/{names[-1]}.hl7.ack")
+            assert [one["control_id"] for one in brokers.messages()] == names
+
+    run(drop_many())
+
+
 def test_a_disk_too_full_for_the_acknowledgement_means_another_try(drop, monkeypatch):
     monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.0)
     write, full = drop_folder._write, [True]

@@ -2,11 +2,15 @@
 
 import asyncio
 import secrets
+import threading
 
 import pytest
 
+from adapters.dialects import reading
 from adapters.dialects.profile import load_dialect
 from adapters.dialects.render import as_hl7
+from adapters.inbound import gate as gates
+from adapters.inbound import translate
 from adapters.inbound.gate import MESSAGES, Gate
 from adapters.inbound.raw_store import RawStore, raw_hash
 from adapters.inbound.received import Received
@@ -15,6 +19,8 @@ from hub.bus import Producer, Wire
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from tests.adapters.inbound.conftest import Border, msa, oru
+from tests.adapters.inbound.large_worker import envelope
+from tests.adapters.inbound.offline import offline_gate
 
 
 @pytest.fixture
@@ -101,3 +107,108 @@ def test_no_key_header_or_topic_name_holds_a_value_of_the_patient(make_gate):
     outside = repr([(record.topic, record.key, record.headers) for record in records])
     assert not [value for value in ("MAU", "THI", "MR1", "19850312", "G6") if value in outside]
     assert {record.key.partition(":")[0] for record in records} == {"01004"}
+
+
+def taken(folder, raw, narrow=False):
+    """The translation of a message, and the sizes of the records of it. narrow: its brokers take no event."""
+
+    async def take():
+        gate, brokers = offline_gate(folder)
+        send = brokers.send
+
+        def refusing(records, done):
+            if len(records) > 1:
+                asyncio.get_running_loop().call_soon(done, "FRAME_TOO_LARGE")
+            else:
+                send(records, done)
+
+        if narrow:
+            brokers.send = refusing
+        done = await gate.accept(Received(raw, gate.clock(), "mllp"))
+        gate.close()
+        [message] = brokers.messages()
+        assert message["verdict"] == done.verdict
+        return done, [len(out.value) for out in brokers.held]
+
+    return asyncio.run(take())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        oru("X" * 9_000_000),
+        oru("L1").replace(b"ORU^R01^ORU_R01", b"A" * 9_000_000),
+        oru("L2").replace(b"|P|2.5.1", b"|P|" + b"2" * 9_000_000),
+        oru("L3").replace(b"|LIS|", b"|" + b"Y" * 9_000_000 + b"|", 1),
+    ],
+)
+def test_what_no_record_holds_is_refused_with_the_limit_and_small_enough_to_be_held(tmp_path, raw):
+    done, sizes = taken(tmp_path, raw)
+    [problem] = done.problems
+    assert (done.verdict, problem.code, done.message["ack"]) == ("refused", "FRAME_TOO_LARGE", "AR")
+    assert problem.path.endswith(": more than 8388608 bytes") and problem.path.encode() in done.ack
+    assert len(done.ack) < 1_000 and max(sizes) < 1_000
+
+
+def test_more_events_than_a_record_can_name_are_refused_by_every_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "EVENTS_MAX", 3)
+    done, _ = taken(tmp_path, oru("L4") + b"OBR|1\r" * 3)
+    assert (done.verdict, done.events, done.problems[-1].code) == ("refused", (), "FRAME_TOO_LARGE")
+    assert msa(done.ack.decode()) == ("AR", "L4")
+    monkeypatch.setattr(translate, "EVENTS_MAX", 3)
+    done, _ = taken(tmp_path, envelope(1, 2, 3, 4))
+    assert (done.verdict, done.problems[-1].path) == ("refused", "more than 3 events")
+
+
+@pytest.mark.parametrize("raw", [oru("L5"), oru("L5") + b"OBR|1\r" * 1_000])
+def test_brokers_that_take_less_than_our_topics_refuse_the_message_and_the_sender_is_told(tmp_path, raw):
+    done, _ = taken(tmp_path, raw, narrow=True)
+    assert (done.verdict, done.problems[-1].code, msa(done.ack.decode())) == ("refused", "FRAME_TOO_LARGE", ("AR", "L5"))
+
+
+OBX = b"OBX|2|ED|PDF||^^PDF^Base64^%s||||||F\r"
+
+
+@pytest.mark.parametrize(
+    ("raw", "apart"),
+    [
+        (oru("T1"), False),
+        (oru("T2") + OBX % (b"A" * 200_000), False),  # a document: many bytes, little work
+        (oru("T3") + OBX % (b"A" * 300_000), True),
+        (oru("T4") + b"OBR|1\r" * 1_000, True),
+        ((oru("T5") + b"OBR|1\r" * 1_000).replace(b"\r", b"\n"), True),
+        (oru("T6").replace(b"MR1^^^01004^MR", b"~".join([b"MR1^^^01004^MR"] * 1_000)), True),
+        (b"<GIAMDINHHS>" + b"<HOSO></HOSO>" * 10_000 + b"</GIAMDINHHS>", True),
+        (b'{"beds": "' + b"x" * 100_000 + b'"}', True),
+    ],
+)
+def test_what_takes_long_is_done_in_a_thread_whatever_its_size(tmp_path, monkeypatch, raw, apart):
+    threads, work = [], gates.translate
+
+    def watched(*given, **more):
+        threads.append(threading.current_thread())
+        return work(*given, **more)
+
+    monkeypatch.setattr(gates, "translate", watched)
+
+    async def take():
+        gate, _brokers = offline_gate(tmp_path)
+        await gate.accept(Received(raw, gate.clock(), "mllp"))
+        gate.close()
+
+    asyncio.run(take())
+    assert [one is not threading.main_thread() for one in threads] == [apart]
+
+
+def test_many_small_messages_in_one_are_taken_apart_in_a_thread(tmp_path, monkeypatch):
+    threads, work = [], gates.cut
+    monkeypatch.setattr(gates, "cut", lambda raw: threads.append(threading.current_thread()) or work(raw))
+
+    async def take():
+        gate, _brokers = offline_gate(tmp_path)
+        for number in (2, 1_000):
+            assert len((await gate.cut(b"MSH|^~\\&|x\r" * number)).parts) == number
+        gate.close()
+
+    asyncio.run(take())
+    assert [one is not threading.main_thread() for one in threads] == [False, True]

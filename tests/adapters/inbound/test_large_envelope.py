@@ -100,7 +100,7 @@ def test_events_go_in_batches_and_one_broken_hoso_holds_up_no_other(make_gate, p
 
 
 def test_more_events_than_a_record_can_name_are_refused(make_gate, monkeypatch):
-    monkeypatch.setattr(translate, "_EVENTS_MAX", 3)
+    monkeypatch.setattr(translate, "EVENTS_MAX", 3)
     done = accept(make_gate(), envelope(30, 31, 32, 33))
     assert (done.verdict, done.message["events"], done.problems[-1].code) == ("refused", [], "FRAME_TOO_LARGE")
 

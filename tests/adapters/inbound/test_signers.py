@@ -3,9 +3,10 @@
 import pytest
 
 from adapters.formats.claim_xml import write
+from adapters.inbound import signers as signers_module
 from adapters.inbound.received import Received
 from adapters.inbound.signers import Signers
-from adapters.inbound.translate import translate
+from adapters.inbound.translate import translate, translate_file
 from hub.contract.claim_tables import tables
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, decode, encode
@@ -73,6 +74,19 @@ def test_a_file_is_judged_in_a_process_of_its_own_and_just_the_same(folder, tmp_
         assert signers.judge_file(tmp_path / name, "01004", AT) == signers.judge(raw, "01004", AT)
     with pytest.raises(HubError, match="OVERLOADED"):
         signers.judge_file(tmp_path / "none", "01004", AT)
+
+
+def test_a_file_that_can_never_be_judged_is_quarantined_and_not_asked_for_again(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(signers_module, "_FILE_MEMORY_MAX", 1024 * 1024)
+    (tmp_path / "large").write_bytes(SIGNED + b"\n" * 16 * 1024 * 1024)
+    with pytest.raises(HubError, match="TRANSLATION_FAILED") as never:
+        Signers.open(folder).judge_file(tmp_path / "large", "01004", AT)
+    assert not never.value.retriable
+    received, taken = Received(b"", AT, "folder"), []
+    done = translate_file(
+        received, tmp_path / "large", "0" * 64, Keyring(b"0" * 16), Signers.open(folder), lambda *one: taken.append(one)
+    )
+    assert (done.verdict, done.problems[-1].code, taken) == ("quarantined", "TRANSLATION_FAILED", [])
 
 
 @pytest.mark.parametrize(("name", "content"), [("clinic.pem", OWNER.pem), ("01021.pem", b"no certificate")])
