@@ -18,8 +18,6 @@ import orjson
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from adapters.formats.claim_xml import looks_like_envelope
 from adapters.formats.mllp import Junk
@@ -29,6 +27,7 @@ from adapters.inbound.received import Received, Translation, parts
 from adapters.inbound.tls import ServerTls
 from adapters.inbound.translate import too_many, unframed
 from hub.access.credentials import Credential, Credentials, is_loopback
+from hub.access.http_door import http_config
 from hub.access.quota import Quota, Quotas
 from hub.bus import Producer
 from hub.contract import telemetry
@@ -36,9 +35,9 @@ from hub.contract.errors import ERRORS, HubError, Problem, Severity
 from hub.contract.settings import Settings
 
 _HL7: Final = "application/hl7-v2"
-_OPEN_MAX: Final = 256  # connections at once, each with one request under way; beyond it 503
-_ASK_S: Final = 10.0  # for a connection to say what it wants
+_OPEN_MAX: Final = 256  # connections at once
 _RETRY_AFTER_S: Final = "5"
+_CONTENT_TYPE_MAX: Final = 256  # characters; reading its parameters costs the square of them
 _KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
 _HELD_BYTES_MAX: Final = 1024 * 1024 * 1024  # bodies of all requests together; beyond it 503
 
@@ -200,7 +199,7 @@ def build_api(
                 if done is not None:
                     return _answer(done, hl7=hl7)
                 await gate.accept_unframed(_too_large(received(raw[:_KEPT_BYTES]), size))
-                return _refusal(413, "FRAME_TOO_LARGE", {"Connection": "close"})
+                return _refusal(413, "FRAME_TOO_LARGE", {})
             message = received(raw)
             if found is None:
                 return _answer(await gate.accept(message), hl7=hl7)
@@ -210,7 +209,7 @@ def build_api(
             each = await gate.accept_each(parts(message, found, gate.clock), settings.pipeline_max)
             return _answers(each, found.header, message.received_at, hl7=hl7)
         except TimeoutError:
-            return _refusal(408, "FRAME_UNFINISHED", {"Connection": "close"})
+            return _refusal(408, "FRAME_UNFINISHED", {})
         except HubError as stop:
             return _refusal(503, stop.code, {"Retry-After": _RETRY_AFTER_S})
         finally:
@@ -233,42 +232,16 @@ def build_api(
     return api
 
 
-class _Connection(H11Protocol):
-    """A connection that does not say in time what it wants is closed: each has a place among `_OPEN_MAX`."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        super().connection_made(transport)
-        if len(self.connections) > _OPEN_MAX:
-            self.app = _no_room
-        self.loop.call_later(_ASK_S, self._look, None)
-
-    def _look(self, idle_since: object) -> None:
-        if self.transport.is_closing():
-            return
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and self.cycle is idle_since:
-            self.timeout_keep_alive_handler()
-        else:
-            self.loop.call_later(_ASK_S, self._look, self.cycle if idle else self)
-
-
-async def _no_room(scope: Scope, receive: Receive, send: Send) -> None:
-    await _refusal(503, "OVERLOADED", {"Retry-After": _RETRY_AFTER_S, "Connection": "close"})(scope, receive, send)
-
-
 class HttpServer:
     """The application on a socket of its own, in the running loop."""
 
     def __init__(self, api: FastAPI, host: str, port: int, tls: ServerTls | None = None) -> None:
         self._host, self._port = host, port
         self._setting = "HIE_HTTPS_PORT" if tls is not None else "HIE_HTTP_PORT"
-        config = uvicorn.Config(
+        config = http_config(
             api,
+            open_max=_OPEN_MAX,
             log_level="critical",
-            access_log=False,
-            http=_Connection,
-            ws="none",
-            lifespan="off",
             ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
         )
         self._server = uvicorn.Server(config)
@@ -370,7 +343,8 @@ def _bearer(request: Request) -> str:
 
 def _charset(request: Request) -> str:
     header = MimeHeader()
-    header["Content-Type"] = request.headers.get("content-type", "").replace("\r", "").replace("\n", "")
+    stated = request.headers.get("content-type", "")[:_CONTENT_TYPE_MAX]
+    header["Content-Type"] = stated.replace("\r", "").replace("\n", "")
     return str(header.get_param("charset", "") or "")
 
 

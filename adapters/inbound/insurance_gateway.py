@@ -92,12 +92,6 @@ class _Body:
         self._room.take(size)
         self._held += size
 
-    async def drain(self, limit: int) -> None:
-        async for chunk in self._chunks:
-            limit -= len(chunk)
-            if limit < 0:
-                break
-
     def give_back(self) -> None:
         self._room.give(self._held)
         self._held = 0
@@ -157,27 +151,20 @@ class Gateway:
     async def _answered(self, request: Request, work: _Work, refuse: Callable[[HubError], Response]) -> Response:
         body = _Body(request, self._room)
         try:
-            try:
-                _check_privacy(request)
-                return await work(request, body)
-            except TimeoutError:
-                return refuse(HubError("FRAME_UNFINISHED", "body"))
-            except HubError as stop:
-                await self._drain(body, self._file_body_max)
-                return refuse(stop)
-        except (ClientDisconnect, TimeoutError):
-            return Response(status_code=408, headers={"Connection": "close"})  # nobody reads it
+            _check_privacy(request)
+            return await work(request, body)
+        except TimeoutError:
+            return refuse(HubError("FRAME_UNFINISHED", "body"))
+        except HubError as stop:
+            return refuse(stop)
+        except ClientDisconnect:
+            return Response(status_code=408)  # nobody reads it
         finally:
             body.give_back()
 
     async def _read(self, body: _Body, limit: int) -> bytes:
         async with asyncio.timeout(self._settings.frame_wait_s):
             return await body.read(limit)
-
-    async def _drain(self, body: _Body, limit: int) -> None:
-        """Read what is left without keeping it: a client that still writes would lose the answer with the connection."""
-        async with asyncio.timeout(self._settings.frame_wait_s):
-            await body.drain(limit)
 
     @property
     def _file_body_max(self) -> int:
@@ -216,7 +203,6 @@ class Gateway:
         except HubError as stop:
             if stop.code != "FRAME_TOO_LARGE":
                 raise
-            await self._drain(body, 4 * self._file_body_max)
             return await self._keep_too_large(account, transport, b"", body.stated)
         body.hold(len(raw_body))  # for the file inside it
         at = self._gate.clock()
@@ -242,7 +228,7 @@ class Gateway:
         who, at = account.credential, self._gate.clock()
         received = Received(beginning, at, transport, who.name, who.facilities, who.test)
         junk = Junk(beginning, max(size, len(beginning)), Problem("FRAME_TOO_LARGE", Severity.ERROR))
-        return _receipt(await self._gate.accept_unframed(unframed(received, junk)), at, {"Connection": "close"})
+        return _receipt(await self._gate.accept_unframed(unframed(received, junk)), at)
 
     # --- look-ups -----------------------------------------------------------------------------------------------------
 
@@ -344,9 +330,9 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _receipt(translation: Translation, at: datetime, headers: dict[str, str] | None = None) -> Response:
+def _receipt(translation: Translation, at: datetime) -> Response:
     code, text = result_of(translation.verdict, translation.problems)
-    return _json(receipt(code, translation.message["message_id"], at, text), 200, headers)
+    return _json(receipt(code, translation.message["message_id"], at, text))
 
 
 def _refused(call: str, error: HubError, *, members: Mapping[str, object], told: str) -> Response:

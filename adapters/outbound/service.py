@@ -17,6 +17,7 @@ from adapters.outbound.mllp_push import Push, read_targets
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.access.credentials import Credentials
+from hub.access.http_door import http_config
 from hub.bus import Producer, Wire
 from hub.contract import telemetry
 from hub.contract.errors import HubError
@@ -27,6 +28,7 @@ _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S: Final = 30.0  # work that lasted this long begins its back-off anew
 _STOP_S: Final = 5
 _CONNECTIONS: Final = 12
+_OPEN_MAX: Final = 1024  # of the API: a recipient that waits has one
 
 
 class _Server(uvicorn.Server):
@@ -64,7 +66,10 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
         }
         for mailbox, target in targets.items():
             work[f"push-{mailbox}"] = Push(settings, mailbox, target, wire, wakes, teller).run
-        server = _Server(_http(build_api(inbox, credentials, lambda: _answers(pool))))
+        api = build_api(inbox, credentials, lambda: _answers(pool))
+        server = _Server(
+            http_config(api, open_max=_OPEN_MAX, log_config=None, timeout_graceful_shutdown=_STOP_S, server_header=False)
+        )
         tasks = [asyncio.create_task(keep(name, once)) for name, once in work.items()]
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         waiting = asyncio.create_task(stop.wait())
@@ -119,17 +124,6 @@ def _bound(settings: Settings) -> socket.socket:
         listener.close()
         raise HubError("PORT_TAKEN", f"HIE_INBOX_PORT {settings.inbox_port}") from taken
     return listener
-
-
-def _http(app: object) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]  # an ASGI application
-        log_config=None,
-        access_log=False,  # a line a request would name facilities and cursors, and cost more than the answer
-        lifespan="off",
-        timeout_graceful_shutdown=_STOP_S,
-        server_header=False,
-    )
 
 
 async def _answers(pool: AsyncConnectionPool) -> bool:

@@ -4,10 +4,12 @@ import asyncio
 
 import httpx
 import pytest
+from fastapi import Request
 
 from adapters.formats.hl7v2 import split_messages
 from adapters.inbound import http_api
 from adapters.inbound.http_api import HttpServer, build_api
+from hub.access import http_door
 from hub.access.credentials import Credentials, make_token
 from hub.contract.settings import read_settings
 from tests.adapters.inbound.conftest import msa, oru
@@ -118,7 +120,7 @@ def test_a_quota_counts_what_came_and_not_what_was_announced(post, tmp_path):
 
 
 def test_connections_that_ask_for_nothing_make_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(http_api, "_ASK_S", 0.2)
+    monkeypatch.setattr(http_door, "_ASK_S", 0.2)
 
     async def talk():
         gate, brokers = offline_gate(tmp_path)
@@ -129,7 +131,7 @@ def test_connections_that_ask_for_nothing_make_room(tmp_path, monkeypatch):
             writer.write(begun)
             assert await reader.read() == b""
             writer.close()
-        monkeypatch.setattr(http_api, "_ASK_S", 3600.0)
+        monkeypatch.setattr(http_door, "_ASK_S", 3600.0)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         body = oru("SLOW")
         writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:9])
@@ -181,3 +183,10 @@ def test_a_token_is_taken_over_tls_or_from_this_machine_only(post, tmp_path):
     [plain], brokers = post(oru("T3"), peer="10.0.0.7", **known)
     assert (near.status_code, secure.status_code) == (200, 200)
     assert plain.status_code == 403 and plain.json()["code"] == "TLS_REQUIRED" and brokers.held == []
+
+
+def test_of_a_content_type_only_the_beginning_is_read():
+    """Its parameters are read in the square of its length: one of 60 KB would hold up everybody for seconds."""
+    for pad, charset in (("", "windows-1258"), ("a=b; " * 80, "")):
+        stated = f"text/plain; {pad}charset=windows-1258".encode()
+        assert http_api._charset(Request({"type": "http", "headers": [(b"content-type", stated)]})) == charset

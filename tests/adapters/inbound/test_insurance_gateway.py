@@ -143,6 +143,12 @@ def test_a_wrong_password_is_401_inside_and_opens_nothing(hub):
         assert one.claim()["maKetQua"] == "401"
 
 
+def test_who_is_nobody_is_told_so_before_a_file_is_read(hub):
+    with Hospital(hub.address, "01021_BV", "wrong") as one:
+        answer = one.send("/api/qd130/guiHoSoXmlQD4750", b"x" * 1024 * 1024)
+    assert answer.json()["maKetQua"] == "401" and answer.headers["connection"] == "close"
+
+
 def test_a_call_needs_all_three_headers_of_one_login(hub, hospital):
     right = dict(hospital.headers)
     for name, value in [("accessToken", ""), ("tokenId", right["accessToken"]), ("passwordHash", "0" * 32)]:
