@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
 from adapters.formats.batch import answer
 from adapters.formats.mllp import START, TAIL
@@ -59,6 +60,31 @@ class Batch:
         if self._left or not self._acks:
             return b""
         return START + answered(self._header, self._acks, self._at) + TAIL
+
+
+class Answering(Protocol):
+    """A link, as far as answers go."""
+
+    def settled(self) -> None:
+        """One more slot has its answer, or is lost."""
+
+
+class Settle:
+    """What the gate calls when a message is done; lighter than a closure and a bound method."""
+
+    __slots__ = ("_link", "_slot")
+
+    def __init__(self, link: Answering, slot: Slot) -> None:
+        self._link = link
+        self._slot = slot
+
+    def __call__(self, translation: Translation | None) -> None:
+        if translation is None:
+            self._slot.lost = True
+        else:
+            ack = translation.ack
+            self._slot.ack = START + ack + TAIL if ack and self._slot.batch is None else ack
+        self._link.settled()
 
 
 class Part:

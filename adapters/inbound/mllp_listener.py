@@ -21,10 +21,11 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from adapters.formats.batch import Cut, may_be_several
-from adapters.formats.mllp import END, START, TAIL, Decoder, Frame, Junk
-from adapters.inbound.answers import Batch, Part, Slot
+from adapters.formats.mllp import START, Decoder, Frame, Junk
+from adapters.inbound.answers import Batch, Part, Settle, Slot
 from adapters.inbound.gate import HUGE_BYTES, Gate
-from adapters.inbound.received import Received, Translation, parts
+from adapters.inbound.held import Held
+from adapters.inbound.received import Received, parts
 from adapters.inbound.tls import ServerTls, TlsPort
 from adapters.inbound.translate import too_many, unframed
 from hub.access.credentials import Credential, Credentials
@@ -33,9 +34,9 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 
-_END_SILENCE_S: Final = 0.05  # a frame that ended without its 0x0D is taken after this long without a byte
+_END_SILENCE_S: Final = 0.05  # a frame that may have ended is taken after this long without a byte
+_SILENT_LOOKS: Final = 2  # in that time; between two of them what lies in the socket is read, however late the loop is
 _WRITE_BUFFER_BYTES: Final = 64 * 1024  # acknowledgements that the sender does not read, before its link is not read
-_PENDING_BYTES_MAX: Final = 1024 * 1024 * 1024  # frames of all links together that are unfinished, or large and wait
 _LOOKS_MAX: Final = 250  # links held to their limits of time in one go
 _TURN_MAX: Final = 8  # messages of one link handed over before the other links have their turn
 _FRAMES_MAX: Final = 256  # of one read decoded at once; real messages come nowhere near it
@@ -65,7 +66,7 @@ class _Link(asyncio.Protocol):
         self._turn: asyncio.Handle | None = None  # when this link hands over more
         self._last_byte = listener.loop.time()
         self._frame_began = 0.0  # when the open frame began, 0.0 if none is open
-        self._pending = 0  # bytes of the open frame
+        self._unfinished = 0  # bytes of the open frame
         self._large = 0  # bytes of large frames that are whole and wait
         self._closed_at = 0.0
         self._left = False
@@ -94,6 +95,7 @@ class _Link(asyncio.Protocol):
         for option, seconds in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15)):
             if hasattr(socket, option):  # not on every system
                 link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+        self._listener.loop.call_soon(self.set_reading)  # uvloop begins to read only after this, whatever is said before
 
     def data_received(self, data: bytes) -> None:
         if self.ending:
@@ -105,14 +107,15 @@ class _Link(asyncio.Protocol):
             self._dispatch()
         else:
             self._decode(data)
+        self.set_reading()
 
     def _decode(self, data: bytes) -> None:
         found = self._decoder.feed(data)
         self._take(found)
         if self._decoder.unfinished:
             self._open_frame(began=bool(found))
-            if data[-1:] == END and not self._unread:
-                self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, self._decoder.bytes_in)
+            if self._decoder.ended and not self._unread:
+                self._take_ended(self._decoder.bytes_in, _SILENT_LOOKS)
         elif self._frame_began:
             self._frame_over()
 
@@ -128,7 +131,7 @@ class _Link(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = False
-        self._set_reading()
+        self.set_reading()
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -162,13 +165,13 @@ class _Link(asyncio.Protocol):
         self._backlog.clear()
         self._slots.clear()
         self._frame_over()
-        self._let_go()
-        if self._turn is not None:
-            self._turn.cancel()
+        self._hold(0, 0)
         self._hang_up()
 
     def _hang_up(self) -> None:
         """Close; a link keeps its place among the others until all that came by it is taken."""
+        if self._turn is not None:
+            self._turn.cancel()
         if self._transport is None:
             if not self._left:
                 self._left = True
@@ -197,35 +200,33 @@ class _Link(asyncio.Protocol):
     def _open_frame(self, began: bool) -> None:
         if began or not self._frame_began:
             self._frame_began = self._last_byte
-        self._listener.bytes_pending += self._decoder.bytes_pending - self._pending
-        self._pending = self._decoder.bytes_pending
-        if self._listener.bytes_pending > _PENDING_BYTES_MAX:
-            self.drop("OVERLOADED")
+        self._hold(self._decoder.bytes_held, self._large)
+        self._listener.held.make_room()
 
     def _frame_over(self) -> None:
         self._frame_began = 0.0
-        self._listener.bytes_pending -= self._pending
-        self._pending = 0
+        self._hold(0, self._large)
 
-    def _let_go(self) -> None:
-        self._listener.bytes_pending -= self._large
-        self._large = 0
+    def _hold(self, unfinished: int, large: int) -> None:
+        self._unfinished, self._large = unfinished, large
+        self._listener.held.put(self, self._sender.name, unfinished, large)
 
-    def _take_ended(self, came: int) -> None:
+    def _take_ended(self, came: int, looks: int) -> None:
         if self._decoder.bytes_in != came or self.ending:
             return
-        if self._reading:
+        if not self._reading:  # more may have come, and is not read yet
+            looks = _SILENT_LOOKS
+        if looks:
+            self._listener.loop.call_later(_END_SILENCE_S / _SILENT_LOOKS, self._take_ended, came, looks - 1)
+        else:
             self._take(self._decoder.take_ended())
             self._frame_over()
-        else:  # its 0x0D may have come, and is not read yet
-            self._listener.loop.call_later(_END_SILENCE_S, self._take_ended, came)
 
     def _take(self, found: list[Frame | Junk]) -> None:
         if found:
-            if self._pending > HUGE_BYTES // 2:  # a frame of several reads
-                size = sum(one.size for one in found)
-                self._large += size
-                self._listener.bytes_pending += size
+            if self._unfinished > HUGE_BYTES // 2:  # a frame of several reads
+                size = sum(len(one.body if isinstance(one, Frame) else one.data) for one in found)
+                self._hold(0, self._large + size)
             self._backlog.extend([(one, self._listener.gate.clock()) for one in found])
             self._dispatch()
 
@@ -243,12 +244,12 @@ class _Link(asyncio.Protocol):
             turn += 1
             self._hand_over(*backlog.popleft())
         if (self._unread or self._large) and not backlog and not self._waits():
-            self._let_go()
+            self._hold(self._unfinished, 0)
             if self._unread:
                 self._hand_over_later(0.0)
         if self._decoded and not slots and not backlog and not self._cutting:
             self._hang_up()
-        self._set_reading()
+        self.set_reading()
 
     def _waits(self) -> bool:
         return self._blocked or self._cutting
@@ -286,12 +287,12 @@ class _Link(asyncio.Protocol):
             if self._quota is not None:
                 self._quota.take(one.size)
             received = Received(one.data, received_at, "mllp", sender.name, sender.facilities, sender.test)
-            listener.gate.keep(unframed(received, one), self._done(self._slot()))
+            listener.gate.keep(unframed(received, one), Settle(self, self._slot()))
 
     def _submit(self, received: Received, batch: Batch | None = None) -> None:
         if self._quota is not None:
             self._quota.take(len(received.raw))
-        self._blocked = not self._listener.gate.submit(received, self._done(self._slot(batch)))
+        self._blocked = not self._listener.gate.submit(received, Settle(self, self._slot(batch)))
 
     async def _cut_apart(self, received: Received) -> None:
         try:
@@ -311,7 +312,7 @@ class _Link(asyncio.Protocol):
         if found is None:
             self._submit(received)
         elif len(found.parts) > most:
-            listener.gate.keep(too_many(received, most), self._done(self._slot()))
+            listener.gate.keep(too_many(received, most), Settle(self, self._slot()))
         else:
             batch = Batch(found.header, len(found.parts), received.received_at)
             each = [Part(part, batch) for part in parts(received, found, listener.gate.clock)]
@@ -322,12 +323,16 @@ class _Link(asyncio.Protocol):
         self._slots.append(slot)
         return slot
 
-    def _set_reading(self) -> None:
+    def set_reading(self) -> None:
+        """Read while there is room: of this link, of its sender's quota, and of the memory that all links share."""
         transport = self._transport
         if transport is None or transport.is_closing():
             return
         room = len(self._slots) < self._listener.settings.pipeline_max and not (self._backlog or self._cutting or self._unread)
-        want = room and self._writable and not self.ending
+        want = room and self._writable and not self.ending and self not in self._listener.held.slowed
+        if want and self._quota is not None and (wait_s := self._quota.wait_s(self._listener.loop.time())):
+            want = False
+            self._hand_over_later(wait_s)
         if want and not self._reading:
             self._last_byte = self._listener.loop.time()  # the silence was ours
             if self._frame_began:
@@ -338,9 +343,6 @@ class _Link(asyncio.Protocol):
         self._reading = want
 
     # --- acknowledgements back, in order
-
-    def _done(self, slot: Slot) -> "_Settle":
-        return _Settle(self, slot)
 
     def settled(self) -> None:
         """A message was confirmed or given up: write what is next in order, and take up what waits."""
@@ -358,24 +360,6 @@ class _Link(asyncio.Protocol):
             self._hand_over_later(0.0)  # many may be settled at once: other links come between
         else:
             self._dispatch()
-
-
-class _Settle:
-    """What the gate calls when a message is done; lighter than a closure and a bound method."""
-
-    __slots__ = ("_link", "_slot")
-
-    def __init__(self, link: _Link, slot: Slot) -> None:
-        self._link = link
-        self._slot = slot
-
-    def __call__(self, translation: Translation | None) -> None:
-        if translation is None:
-            self._slot.lost = True
-        else:
-            ack = translation.ack
-            self._slot.ack = START + ack + TAIL if ack and self._slot.batch is None else ack
-        self._link.settled()
 
 
 class MllpListener:
@@ -397,7 +381,7 @@ class MllpListener:
         self.loop = asyncio.get_running_loop()
         self.bytes_came = self.bytes_framed = self.bytes_quarantined = self.bytes_padding = 0  # since the last look
         self.bytes_dropped = 0
-        self.bytes_pending = 0  # in open frames of all links
+        self.held = Held()
         self._links: set[_Link] = set()
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -486,6 +470,7 @@ class MllpListener:
         if not self._to_look_at:
             self._to_look_at = list(self._links)
             self._count()
+            self.held.slow_down()
         at, some = self.loop.time(), self._to_look_at[-_LOOKS_MAX:]
         del self._to_look_at[-_LOOKS_MAX:]
         for link in some:

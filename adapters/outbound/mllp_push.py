@@ -168,7 +168,8 @@ class Link:
             data = await reader.read(_READ_BYTES)
             if not data:
                 raise EOFError
-            for part in self._decoder.feed(data):
+            # One answer is asked for at a time, so what has ended needs no silence to show it.
+            for part in [*self._decoder.feed(data), *self._decoder.take_ended()]:
                 code, answered_id = acknowledgement(part.body) if isinstance(part, Frame) else ("", "")
                 # Another id is a late or stray answer: it says nothing about this message.
                 if answered_id == message_control_id and code in _ANSWERS:

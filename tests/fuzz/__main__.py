@@ -21,7 +21,7 @@ LARGEST_BYTES = 4096
 
 # Words that mean something to the readers: libFuzzer puts them in, so that it need not guess them byte by byte.
 WORDS = {
-    "framer": ["\x0b", "\x1c\r", "\x1c", "\r", "\n", "\0", "MSH|"],
+    "framer": ["\x0b", "\x1c\r", "\x1c", "\r", "\n", "\0", "MSH|", "PID|"],
     "reader": [
         *(
             "MSH|^~\\&|",

@@ -13,7 +13,7 @@ from datetime import datetime
 import pytest
 
 from adapters.formats.mllp import encode
-from adapters.inbound import mllp_listener
+from adapters.inbound import held, mllp_listener
 from adapters.inbound.gate import HUGE_BYTES, Done
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.received import Received, Translation
@@ -154,22 +154,22 @@ class HoldingGate(TakingGate):
 
 
 def test_large_messages_that_wait_count_as_unfinished_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mllp_listener, "_PENDING_BYTES_MAX", 700_000)
+    monkeypatch.setattr(held, "_BYTES_MAX", 700_000)
     listeners = []
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         [listener] = listeners
         writer.write(encode(b"x" * 400_000))
-        await eventually(lambda: listener.bytes_pending >= 400_000 and not listener._links.copy().pop()._frame_began)
+        await eventually(lambda: listener.held.total >= 400_000 and not listener._links.copy().pop()._frame_began)
         other, late = await asyncio.open_connection(*writer.get_extra_info("peername"))
         late.write(b"\x0b" + b"y" * 400_000)
         with suppress(ConnectionResetError):
             assert await other.read() == b""  # closed: its sender tries again
         late.close()
-        await eventually(lambda: listener.bytes_pending < 700_000)
+        await eventually(lambda: listener.held.total < 700_000)
 
     talk(HoldingGate(), say, listeners, limit_s=0.1)
-    assert listeners[0].bytes_pending == 0
+    assert listeners[0].held.total == 0
 
 
 def test_a_batch_that_cannot_be_taken_apart_now_means_silence(counted: Counter[str]) -> None:
@@ -178,3 +178,83 @@ def test_a_batch_that_cannot_be_taken_apart_now_means_silence(counted: Counter[s
         assert (await reader.read()).count(b"MSA|AA|") == 1
 
     talk(HoldingGate(), say)
+
+
+def test_whoever_comes_last_is_not_closed_for_what_others_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held, "_BYTES_MAX", 700_000)
+    listeners: list[MllpListener] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        [listener] = listeners
+        writer.write(b"\x0b" + b"x" * 600_000)
+        await eventually(lambda: listener.held.total == 600_000)
+        other, late = await asyncio.open_connection(*writer.get_extra_info("peername"))
+        late.write(encode(b"y" * 200_000))
+        late.write_eof()
+        assert (await other.read()).count(b"MSA|AA|") == 1
+        with suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        late.close()
+
+    talk(TakingGate(), say, listeners)
+    assert listeners[0].held.total == 0
+
+
+def test_of_an_oversize_frame_only_what_is_held_counts() -> None:
+    listeners: list[MllpListener] = []
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        [listener] = listeners
+        writer.write(b"\x0b" + b"x" * 500_000)
+        await eventually(lambda: listener.bytes_came == 500_001)
+        assert listener.held.total == 4097
+
+    talk(TakingGate(), say, listeners, message_bytes_max=4096, idle_s=3600.0, frame_wait_s=3600.0)
+
+
+def test_half_a_message_that_ends_in_a_letter_like_the_end_byte_waits_for_the_rest() -> None:
+    gate, body = TakingGate(), oru("VPS").replace(b"MAU^AN", b"M\x1cN^AN")
+    stream = encode(b"")[:1] + body + b"\x1c\r"
+    half = stream.index(b"\x1c") + 1
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(stream[:half])
+        await asyncio.sleep(0.2)  # longer than the silence that ends a frame
+        assert not gate.sizes
+        assert (await said(reader, writer, [stream[half:]])).count(b"MSA|AA|") == 1
+
+    talk(gate, say)
+    assert gate.sizes == [len(body)]
+
+
+def test_half_a_message_is_quarantined_when_the_link_ends(counted: Counter[str]) -> None:
+    gate, half = TakingGate(), b"\x0b" + oru("VPS").split(b"MAU")[0] + b"M\x1c"
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await said(reader, writer, [half]) == b""
+
+    talk(gate, say)
+    assert gate.kept == len(half) == counted["quarantined"] == counted["in"] and not gate.sizes
+
+
+def test_silence_while_a_link_is_not_read_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mllp_listener, "_END_SILENCE_S", 0.0)
+    gate, held_back = TakingGate(), []
+    body = oru("VPS").replace(b"MAU^AN^THI", b"MAU^V\x1c\rZAN|")
+    stream = encode(oru("FIRST")) + b"\x0b" + body + b"\x1c\r"
+    cut = stream.index(b"\x1c\rZ") + 2
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        monkeypatch.setattr(gate, "submit", lambda received, done: held_back.append((received, done)) or True)
+        writer.write(stream[:cut])  # ends as a message might
+        await eventually(lambda: bool(held_back))
+        writer.write(stream[cut:])
+        await asyncio.sleep(0.05)
+        monkeypatch.undo()
+        monkeypatch.setattr(mllp_listener, "_END_SILENCE_S", 0.0)
+        TakingGate.submit(gate, *held_back[0])
+        writer.write_eof()
+        assert (await reader.read()).count(b"MSA|AA|") == 2
+
+    talk(gate, say, pipeline_max=1)
+    assert gate.sizes == [len(oru("FIRST")), len(body)]

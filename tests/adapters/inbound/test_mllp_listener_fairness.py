@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import pytest
 import structlog
+import uvloop
 
 from adapters.formats.mllp import encode
 from hub.access.credentials import Credential, Credentials
@@ -158,6 +159,30 @@ def test_beyond_its_quota_a_link_is_read_no_further_and_nothing_is_lost(tmp_path
             assert [msa((await link.answer()).decode())[1] for _ in range(15)] == ids[5:]
 
     asyncio.run(talk())
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_no_link_of_a_sender_beyond_its_quota_is_read_not_even_a_new_one(tmp_path, new_loop):
+    async def talk():
+        async with listening(tmp_path, quotas=(quota := Turnstile(1))) as doors:
+            listener, one, two = doors.listener, await doors.link(), await doors.link()
+            await two.write(b"\x0bMSH|^~\\&|")
+            await eventually(lambda: listener.bytes_came == 10)
+            assert msa((await one.ask(oru("Q1"))).decode()) == ("AA", "Q1")  # the last it may send for now
+            came = listener.bytes_came
+            new = await doors.link()
+            for link in (one, two, new):
+                link._writer.write(b"x" * 4_000_000 if link is two else encode(oru("Q2")))  # it lies with the sender
+            await eventually(lambda: len(listener._links) == 3 and not any(link._reading for link in listener._links))
+            assert listener.bytes_came - came < 1_000_000  # one read of each at the most, however much lies there
+            before = listener.bytes_came
+            await asyncio.sleep(0.1)
+            assert listener.bytes_came == before
+            quota.left = 2
+            assert [msa((await link.answer()).decode()) for link in (one, new)] == [("AA", "Q2")] * 2
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(talk())
 
 
 @pytest.mark.parametrize("limits", [{"messages_per_minute": 60_000}, {"bytes_per_minute": 600_000_000}])

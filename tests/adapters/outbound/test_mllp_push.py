@@ -186,6 +186,18 @@ def test_only_its_own_answer_counts_however_it_comes():
     assert run(ask()) == (["AA", "AA"], 1)
 
 
+@pytest.mark.parametrize("end", [b"1\x1c\r", b"1\r\x1c"])
+def test_an_answer_that_lacks_a_carriage_return_is_an_answer(end):
+    async def ask():
+        async with listening(lambda *_: ack("AA", "M1")[:-4] + end) as recipient:
+            link = Link(recipient.target, LIMIT_S)
+            answer = await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
+            await link.close()
+            return answer
+
+    assert run(ask()) == "AA"
+
+
 def test_a_late_answer_is_never_anothers():
     """The first message is answered only when the second comes: the link it went over is closed by then."""
 
