@@ -77,8 +77,8 @@ def map_document(reading: Reading, trigger: str) -> None:
 
 def _signatures(header: Segment) -> list[Record]:
     found = []
-    for number in range(1, 1 + len(header.repetitions(22))):
-        parts = [*header.components(22, number), *[""] * 15][:15]
+    for row in header.rows(22):
+        parts = [*row, *[""] * 15][:15]
         signature = {"ma_bac_si": parts[0], "name": full_name(parts[1:4]), "signed_at": parts[14]}
         if known := {name: value for name, value in signature.items() if value}:
             found.append(known)

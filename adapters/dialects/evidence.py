@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 from adapters.dialects.conformance import Sample
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.paths import Place, choose, split_components
+from adapters.dialects.paths import Place, choose
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
+from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment, parse, split_messages
 from adapters.formats.vietnamese import likelihood
 from hub.contract.errors import HubError

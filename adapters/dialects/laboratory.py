@@ -385,7 +385,7 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
     elif kind in _FOREIGN:
         value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
     else:
-        value = ";".join(filter(None, (_one_value(segment, kind, n) for n in range(1, 1 + len(segment.repetitions(5))))))
+        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in segment.rows(5))))
     if not value:
         return
     line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
@@ -396,8 +396,7 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
-def _one_value(segment: Segment, kind: str, repetition: int) -> str:
-    parts = segment.components(5, repetition)
+def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
     if not parts:
         return ""
     if kind in _CODED:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from adapters.dialects.transforms import Transform
-from adapters.formats.er7 import NULL, Delimiters, unescape
+from adapters.formats.er7 import NULL, split_components, unescape
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Problem, Severity
 
@@ -106,8 +106,8 @@ def choose(name: str, segments: list[Segment]) -> Scope:
     found: Scope = {}
     field = _CHOSEN_BY.get(name, 1)
     for segment in segments:
-        for repetition in range(1, 1 + len(segment.repetitions(field))):
-            found.setdefault(f"{name}[{segment.get(field, 1, 1, repetition)}]", segment)
+        for row in segment.rows(field):
+            found.setdefault(f"{name}[{row[0] if row else ''}]", segment)
     return found
 
 
@@ -166,8 +166,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             elif kind == "list":
                 value = transform.function(_texts(segment, field))  # type: ignore[union-attr]
             elif kind == "rows":
-                count = len(segment.repetitions(field))
-                value = transform.function([segment.components(field, number) for number in range(1, count + 1)])  # type: ignore[union-attr]
+                value = transform.function(segment.rows(field))  # type: ignore[union-attr]
             else:
                 value = transform.function(segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
@@ -186,18 +185,6 @@ def _currency(segment: Segment, field: int, component: int, repetition: int) -> 
     """MO-2: behind `&` in CP, behind `^` where the amount is all of the field. CP-2, a kind of price, has two letters."""
     behind = segment.get(field, component + 1, 1, repetition)
     return segment.get(field, component, 2, repetition) or (behind if len(behind) == 3 else "")
-
-
-def split_components(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The decoded components of one repetition that was split off already; of subcomponents the first."""
-    parts = repetition.split(delimiters.component)
-    if NULL in parts:
-        parts = ["" if part == NULL else part for part in parts]
-    if delimiters.subcomponent in repetition:
-        parts = [part.partition(delimiters.subcomponent)[0] for part in parts]
-    if delimiters.escape in repetition:
-        parts = [unescape(part, delimiters) for part in parts]
-    return parts
 
 
 def _pick(segment: Segment, field: int, pick: str) -> int:

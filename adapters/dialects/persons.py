@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, split_components
+from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.profile import Dialect, Identifiers
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import day, facility_code
+from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import Segment
 from hub.contract.errors import Severity
 

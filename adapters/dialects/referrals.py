@@ -73,7 +73,7 @@ def _scope(reading: Reading) -> Scope:
 
 def _facility_of(provider: Segment) -> str:
     """Of a PRD: PRD-10, else the number in PRD-7 that says FI, else one that is not said to be a person's."""
-    numbers = [provider.components(7, number) for number in range(1, 1 + len(provider.repetitions(7)))]
+    numbers = provider.rows(7)
     stated = [parts[0] for parts in numbers if "FI" in parts] or [parts[0] for parts in numbers if _PERSONS.isdisjoint(parts)]
     places = [provider.get(10, 10), provider.get(10, 3), *stated]
     return next(filter(None, map(facility_code, places)), "")

@@ -131,3 +131,15 @@ def escape(value: str, delimiters: Delimiters = STANDARD) -> str:
         return value
     special, table = escaping(delimiters)
     return value.translate(table) if special.search(value) else value
+
+
+def split_components(repetition: str, delimiters: Delimiters) -> list[str]:
+    """The decoded components of one repetition that was split off already; of subcomponents the first."""
+    parts = repetition.split(delimiters.component)
+    if delimiters.subcomponent in repetition:
+        parts = [part.partition(delimiters.subcomponent)[0] for part in parts]
+    if NULL in parts:
+        parts = ["" if part == NULL else part for part in parts]
+    if delimiters.escape in repetition:
+        parts = [unescape(part, delimiters) for part in parts]
+    return parts

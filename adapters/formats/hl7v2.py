@@ -18,7 +18,7 @@ from adapters.formats.er7 import NULL as NULL
 from adapters.formats.er7 import STANDARD as STANDARD
 from adapters.formats.er7 import Delimiters as Delimiters
 from adapters.formats.er7 import escape as escape
-from adapters.formats.er7 import escape_pattern, escaping, read_delimiters
+from adapters.formats.er7 import escape_pattern, escaping, read_delimiters, split_components
 from adapters.formats.er7 import unescape as unescape
 from adapters.formats.spans import message_spans
 from hub.contract.errors import HubError, Problem, Severity
@@ -61,17 +61,11 @@ class Segment:
     def components(self, field: int, repetition: int = 1) -> list[str]:
         """The decoded components of one repetition; of a component with subcomponents the first."""
         value = _part(self.field(field), self.delimiters.repetition, repetition)
-        if not value:
-            return []
-        delimiters = self.delimiters
-        parts = value.split(delimiters.component)
-        if delimiters.subcomponent in value:
-            parts = [part.partition(delimiters.subcomponent)[0] for part in parts]
-        if NULL in parts:
-            parts = ["" if part == NULL else part for part in parts]
-        if delimiters.escape in value:
-            parts = [unescape(part, delimiters) for part in parts]
-        return parts
+        return split_components(value, self.delimiters) if value else []
+
+    def rows(self, field: int) -> list[list[str]]:
+        """`components` of every repetition, in one go however many there are."""
+        return [split_components(value, self.delimiters) if value else [] for value in self.repetitions(field)]
 
     def repetitions(self, field: int) -> list[str]:
         """The repetitions as they were sent; an empty field has none."""

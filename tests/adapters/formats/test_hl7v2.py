@@ -45,6 +45,7 @@ def test_a_message() -> None:
     assert pid.repetitions(3) == ["MR1^^^01004^MR", "001085012345^^^BCA^NI"]
     assert pid.components(3, 2) == ["001085012345", "", "", "BCA", "NI"]
     assert pid.components(5) == ["MAU", "AN", "THI"]
+    assert pid.rows(3) == [["MR1", "", "", "01004", "MR"], pid.components(3, 2)] and pid.rows(99) == []
     assert pid.get(99) == pid.get(3, 99) == pid.get(3, 1, 2) == pid.get(3, repetition=3) == pid.field(99) == ""
     assert [segment.get(5) for segment in message.segments("OBX")] == ["5.4", "6.1", "131"]
     assert message.get("OBR", 4, 2) == "Panel"

@@ -10,13 +10,15 @@ from adapters.formats import spans
 from adapters.formats.batch import _ENVELOPE
 from adapters.formats.spans import in_pieces, message_spans
 
+NAMED = r"[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
+GOES_ON = r"[\r\n]\n?(?!MSH|[FB][HT]S)[A-Z][A-Z0-9]{2}[^\w\s\x00-\x1f]"
 PLAIN = re.compile(
-    r"(?:^|(?<=[\r\n\x0b\x1c\ufeff]))[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))|\x1c",
+    rf"(?:^|(?<=[\r\n\x0b\x1c\ufeff])){NAMED}|\x1c(?:(?=[\x00\r\n\x0b\x1c]|\Z)(?!{GOES_ON})|(?={NAMED}))",
     re.MULTILINE,
 )
 TEXTS = st.lists(
     st.sampled_from(
-        ["MSH|", "MSH", "FHS|", "BHS^x", "BTS|2", "BTS", "FTS", "TS", "M", "S", "PID|1", "x", "|", "é", *"\r\n\x0b\x1c\ufeff \t\v\f\u2028"]
+        ["MSH|", "MSH", "FHS|", "BHS^x", "BTS|2", "BTS", "FTS", "TS", "M", "S", "PID|1", "x", "|", "é", *"\r\n\x0b\x1c\x00\ufeff \t\v\f\u2028"]
     ),
     max_size=30,
 ).map("".join)  # fmt: skip
