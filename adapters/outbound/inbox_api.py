@@ -17,8 +17,9 @@ from fastapi.exceptions import RequestValidationError
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 from psycopg_pool import AsyncConnectionPool
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from adapters.dialects.profile import dialect_for
 from adapters.dialects.render import as_hl7, as_json
@@ -37,7 +38,16 @@ from hub.store.database import available
 _CHECK_S: Final = 5.0  # a long poll looks by itself this often, should a wake-up be lost
 _PAGE_BYTES_MAX: Final = 16 * 1024 * 1024  # of bodies in one answer; one delivery always fits
 _RETRY_AFTER_S: Final = "5"
-_STATUS: Final = {"NOT_FOUND": 404, "CREDENTIAL_WRONG": 401, "FACILITY_NOT_ENTITLED": 403, "REQUEST_WRONG": 400}
+_RECEIPTS_BYTES_MAX: Final = 1024 * 1024  # of one body: some ten thousand receipts
+_BODY_WAIT_S: Final = 30.0
+_STATUS: Final = {
+    "NOT_FOUND": 404,
+    "CREDENTIAL_WRONG": 401,
+    "FACILITY_NOT_ENTITLED": 403,
+    "REQUEST_WRONG": 400,
+    "FRAME_TOO_LARGE": 413,
+    "FRAME_UNFINISHED": 408,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,9 @@ class ReceiptIn(BaseModel):
         return self
 
 
+_RECEIPTS: Final = TypeAdapter(list[ReceiptIn])
+_RECEIPTS_SCHEMA: Final = {"type": "array", "items": ReceiptIn.model_json_schema()}
+_RECEIPTS_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": _RECEIPTS_SCHEMA}}}}
 _COLUMNS: Final = "seq as cursor, delivery_id, event_id, record, lane, rule, state, code, queued_at, body"
 _PAGE: Final = f"""
 select {_COLUMNS} from (
@@ -246,6 +259,26 @@ def _entitled(request: Request, credentials: Credentials, facility: str, test: b
     return mailbox_name(facility, test=test)
 
 
+async def _said(request: Request) -> list[ReceiptIn]:
+    """The receipts of a body, which is read only now that the caller is known.
+
+    Raises: HubError(REQUEST_WRONG), HubError(FRAME_TOO_LARGE), HubError(FRAME_UNFINISHED).
+    """
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_WAIT_S):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > _RECEIPTS_BYTES_MAX:
+                    raise HubError("FRAME_TOO_LARGE", "body")
+        return _RECEIPTS.validate_json(bytes(raw))
+    except (TimeoutError, ClientDisconnect) as stop:
+        raise HubError("FRAME_UNFINISHED", "body") from stop
+    except ValidationError as wrong:
+        place = wrong.errors(include_url=False, include_context=False, include_input=False)[0]["loc"]
+        raise HubError("REQUEST_WRONG", ".".join(map(str, ("body", *place)))) from None  # its text holds what was sent
+
+
 _Facility = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,32}$")]
 
 
@@ -294,9 +327,10 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         shown = await asyncio.to_thread(lambda: [inbox.shown(row, format, facility) for row in rows])
         return _json({"facility": facility, "test": test, "cursor": rows[-1].cursor if rows else after, "deliveries": shown})
 
-    @app.post("/v1/inbox/{facility}/receipts")
-    async def _receipts(request: Request, facility: _Facility, receipts: list[ReceiptIn], test: bool = False) -> Response:
-        return _json(await inbox.answer(_entitled(request, credentials, facility, test), receipts))
+    @app.post("/v1/inbox/{facility}/receipts", openapi_extra=_RECEIPTS_BODY)
+    async def _receipts(request: Request, facility: _Facility, test: bool = False) -> Response:
+        mailbox = _entitled(request, credentials, facility, test)
+        return _json(await inbox.answer(mailbox, await _said(request)))
 
     @app.get("/v1/inbox/{facility}/{delivery_id}")
     async def _one(

@@ -358,6 +358,25 @@ def test_every_error_says_what_where_and_in_both_languages(own_settings, wire, m
     assert answer.json()["where"] == where
 
 
+def test_receipts_are_read_of_a_caller_that_is_known_and_only_so_far(own_settings, wire):
+    """Nobody fills the memory, known or not."""
+    came = []
+
+    async def body(pieces):
+        for _ in range(pieces):
+            came.append(64 * 1024)
+            yield b" " * 64 * 1024
+
+    async def ask(pieces, address):
+        async with api(own_settings, wire, address=address) as served:
+            answer = await served.client.post("/v1/inbox/01021/receipts", content=body(pieces))
+            return answer.status_code, answer.json()["where"]
+
+    assert run(ask(100, "10.0.0.7")) == (401, "Authorization") and not came
+    assert run(ask(100, "127.0.0.1")) == (413, "body") and sum(came) < 2 * 1024 * 1024
+    assert run(ask(1, "127.0.0.1")) == (400, "body")
+
+
 def test_a_database_that_is_away_is_a_503_to_try_again(own_settings, wire):
     gone = own_settings.model_copy(
         update={"database_url": type(own_settings.database_url)("postgresql://nobody@127.0.0.1:1/none")}
