@@ -8,7 +8,6 @@ A frame is `0x0B body 0x1C 0x0D` (HL7 v2.5.1 Appendix C, "Minimal Lower Layer Pr
 and after `close()` nothing is pending. Memory is bounded by the size limit, time is linear whatever the cuts.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,11 +19,8 @@ TAIL: Final = b"\x1c\r"
 
 _PADDING: Final = b"\r\n\x00"  # between frames these are harmless: senders end a frame with CR LF, or pad with NUL
 _ENDING: Final = frozenset(b"\n\x00\x0b\x1c")  # after 0x1C these end a frame that lacks its 0x0D
-_HEAD_BYTES: Final = 1024  # where HL7 shows its MSH
-_UTF8: Final = re.compile(rb"\xe1[\xba\xbb][\x80-\xbf]")  # Ạ to ỹ; in VPS three accented letters in a row, which no word has
-# What shows that a 0x1C was a letter: the next segment of the message, or another one with text behind it; and how these begin.
-_GOES_ON: Final = re.compile(rb"\x1c(?:(?:\r\n?|\n)(?!MSH|[FB]HS)[A-Z][A-Z0-9]{2}[^\w\s\x00-\x1f]|\x1c[^\r\n\x00\x0b])")
-_CUT_SHORT: Final = re.compile(rb"\x1c(?:(?:\r\n?|\n)(?:[A-Z][A-Z0-9]{0,2})?|\x1c)\Z")
+_NEAR_BYTES: Final = 4096  # behind a 0x1C, looked at for its charset
+_INNER_UTF8: Final = bytes(range(0x80, 0xC0))  # where a character may have been cut
 _JUNK_KEPT_MAX: Final = 64 * 1024  # of each stretch of junk; the rest is counted, not kept
 
 
@@ -72,26 +68,19 @@ class Decoder:
     or the end of the connection does; before any other byte it is text. A 0x0B inside a frame begins the next one, and what
     came before is junk.
 
-    In VPS a 0x1C is the letter Ẫ, and half a message must not pass for a whole one. It may be that letter in HL7 that does not
-    show itself to be UTF-8, unless it stands where a segment begins. Such a one is text also where a next segment shows that the
-    message goes on: `0x1C 0x0D PID|`. So after its 0x1C 0x0D a frame whose last segment lacks its 0x0D waits for what follows or
-    for silence; and one that lacks both 0x0D is taken when a 0x0B follows, not after silence or at the end: it stays unfinished.
-
-    What no receiver can tell: whether a link that falls silent or ends behind Ẫ 0x0D had more to say; whether MSH behind them
-    begins a message that lacks its 0x0B (so it is read) or the next of several in one frame; an Ẫ that is the last letter of a
-    message and the 0x1C of one that is framed twice (so it is read).
+    In VPS a 0x1C is the letter Ẫ, which ends no word: a consonant or a semivowel always follows (MẪN, ĐẪU). So neither a
+    0x0D behind it nor a frame's last 0x1C can be meant as that letter, but a read may end with it in the middle of a message.
+    Then neither silence nor the end of the connection makes a frame of the half that has come.
     """
 
     __slots__ = (
         "_body",
+        "_ended",
         "_inside",
         "_limit",
-        "_looked",
         "_size",
         "_stray",
         "_stray_size",
-        "_tail",
-        "_utf8",
         "bytes_framed",
         "bytes_in",
         "bytes_junk",
@@ -100,11 +89,9 @@ class Decoder:
     def __init__(self, limit: int = 20 * 1024 * 1024) -> None:
         self._limit = limit
         self._inside = False  # a start block has come, its end not yet
-        self._tail = b""  # of the open frame from a 0x1C on, while what has come does not tell what that is
+        self._ended = False  # the open frame's last byte is 0x1C, and the byte after it has not come yet
         self._body = bytearray()
-        self._size = 0  # bytes of the open frame, framing included; without its tail
-        self._utf8 = False  # the open frame shows itself to be UTF-8, as far as it was looked at
-        self._looked = 0
+        self._size = 0  # bytes of the open frame, framing included
         self._stray = bytearray()
         self._stray_size = 0
         self.bytes_in = self.bytes_framed = self.bytes_junk = 0
@@ -112,7 +99,7 @@ class Decoder:
     @property
     def bytes_pending(self) -> int:
         """Bytes fed that belong to neither a frame nor junk yet."""
-        return self._size + len(self._tail)
+        return self._size
 
     @property
     def bytes_held(self) -> int:
@@ -122,7 +109,7 @@ class Decoder:
     @property
     def ended(self) -> bool:
         """Whether the open frame has come to its end if nothing more comes: `take_ended` gives it out."""
-        return self._tail[1:] in (b"\r", b"\r\n", b"\n") or (self._tail == END and not self._may_be_letter())
+        return self._ended and not self._may_be_letter()
 
     @property
     def unfinished(self) -> bool:
@@ -132,12 +119,15 @@ class Decoder:
     def feed(self, data: bytes) -> list[Frame | Junk]:
         """Take what one read gave; return what it completed, in order."""
         self.bytes_in += len(data)
-        if self._tail:
-            data, self._tail = self._tail + data, b""
         out: list[Frame | Junk] = []
         at, end = 0, len(data)
         while at < end:
-            at = self._inside_frame(data, at, out) if self._inside else self._between(data, at, out)
+            if not self._inside:
+                at = self._between(data, at, out)
+            elif self._ended:
+                at = self._after_end(data, at, out)
+            else:
+                at = self._inside_frame(data, at, out)
         return out
 
     def take_ended(self) -> list[Frame | Junk]:
@@ -148,16 +138,15 @@ class Decoder:
         """
         out: list[Frame | Junk] = []
         if self.ended:
-            tail, self._tail = self._tail, b""
-            stop = self._finish(tail, 0, 2 if tail[1:2] == b"\r" else 1, out)
-            self._keep_stray(tail, stop, len(tail))
+            self._finish(out, _NO_CR)
         return out
 
     def close(self) -> list[Frame | Junk]:
         """The connection ended: give out what is pending, as after a silence."""
         out = self.take_ended()
+        if self._ended:
+            self._end_was_text()
         if self._inside:
-            self._keep_body(self._tail, 0, len(self._tail))
             self._drop(out)
         self._flush_stray(out)
         return out
@@ -182,7 +171,7 @@ class Decoder:
             self._drop(out)
             self._inside, self._size = True, 1
             return nested + 1
-        if not self._body and data[stop - 1 : stop + 2] == b"\r" + TAIL and at < stop <= at + self._limit:
+        if not self._body and data[stop : stop + 2] == TAIL and stop - at <= self._limit:
             # The usual frame lies whole in one read: no copy but the body itself.
             self._inside = False
             size = self._size + stop - at + 2
@@ -193,47 +182,44 @@ class Decoder:
         self._keep_body(data, at, stop)
         if finish < 0:
             return stop
-        ending = self._ending(data, finish)
-        if ending is None:
-            self._tail = data[finish:]
-            return len(data)
-        if ending:
-            return self._finish(data, finish, ending, out)
-        self._keep_body(END, 0, 1)
+        self._size += 1
+        self._ended = True
         return finish + 1
 
-    def _ending(self, data: bytes, at: int) -> int | None:
-        """How many bytes end the frame from a 0x1C on; 0 if that is text, None while what follows does not tell."""
-        if at + 1 == len(data):
-            return None
-        follows = data[at + 1]
-        if follows in b"\r\n\x1c" and self._may_be_letter():
-            if _GOES_ON.match(data, at):
-                return 0
-            if _CUT_SHORT.match(data, at):
-                return None
+    def _after_end(self, data: bytes, at: int, out: list[Frame | Junk]) -> int:
+        follows = data[at]
         if follows == 0x0D:
-            return 2
-        return 1 if follows in _ENDING else 0
+            self._size += 1
+            self._finish(out, ())
+            return at + 1
+        if follows in _ENDING:
+            self._finish(out, _NO_CR)
+            return at
+        self._end_was_text()
+        return at
+
+    def _end_was_text(self) -> None:
+        self._ended = False
+        self._size -= 1  # counted again as text
+        self._keep_body(END, 0, 1)
 
     def _may_be_letter(self) -> bool:
-        body = self._body
-        if len(body) > self._limit or body[-1:] in b"\r\n" or body.find(b"MSH", 0, _HEAD_BYTES) < 0:
+        """In text that is no UTF-8, or has the letter already; but none begins a segment."""
+        near = bytes(self._body[-_NEAR_BYTES:]).lstrip(_INNER_UTF8)
+        if near[-1:] in b"\r\n":
             return False
-        if not self._utf8:  # each byte is looked at once, however many ask
-            self._utf8 = _UTF8.search(body, max(0, self._looked - 2)) is not None
-            self._looked = len(body)
-        return not self._utf8
+        try:
+            near.decode()
+        except UnicodeDecodeError:
+            return True
+        return END in near
 
-    def _finish(self, data: bytes, at: int, ending: int, out: list[Frame | Junk]) -> int:
-        self._size += ending
+    def _finish(self, out: list[Frame | Junk], problems: tuple[Problem, ...]) -> None:
         if len(self._body) > self._limit:
-            self._drop(out)
-        else:
-            self.bytes_framed += self._size
-            out.append(Frame(bytes(self._body), self._size, () if ending == 2 else _NO_CR))
-            self._reset()
-        return at + ending
+            return self._drop(out)
+        self.bytes_framed += self._size
+        out.append(Frame(bytes(self._body), self._size, problems))
+        self._reset()
 
     def _drop(self, out: list[Frame | Junk]) -> None:
         problem = _TOO_LARGE if len(self._body) > self._limit else _UNFINISHED
@@ -244,9 +230,7 @@ class Decoder:
     def _reset(self) -> None:
         self._body = bytearray()
         self._size = 0
-        self._tail = b""
-        self._inside = self._utf8 = False
-        self._looked = 0
+        self._inside = self._ended = False
 
     def _keep_body(self, data: bytes, at: int, stop: int) -> None:
         self._size += stop - at

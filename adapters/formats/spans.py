@@ -8,12 +8,11 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-# 0x1C ends a message unless text goes on behind it, in its line or in the next segment: it is a letter of VPS.
+# 0x1C ends a message where it would end a frame; before other text it is a letter of VPS.
 _BOUNDARY: Final = re.compile(
     r"[\r\n\x0b\x1c\ufeff](?:[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
-    r"|(?<=\x1c)(?=[\x00\r\n\x0b\x1c]|\Z)(?![\r\n]\n?(?!MSH|[FB][HT]S)[A-Z][A-Z0-9]{2}[^\w\s\x00-\x1f]))"
+    r"|(?<=\x1c)(?=[\x00\r\n\x0b\x1c]|\Z))"
 )
-_AHEAD: Final = 8  # characters behind a match that it may ask for
 _INNER: Final = re.compile(r"[^\r\n\x0b\x1c\ufeff \tMSHFBT]")  # what stands in no name of a segment looked for, nor before it
 _PIECE: Final = 64 * 1024
 
@@ -41,8 +40,8 @@ def in_pieces(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
         inner = _INNER.search(text, at + _PIECE)
         stop = inner.end() if inner else len(text)
         for found in pattern.finditer(text, at, stop):
-            whole = found if found.end() + _AHEAD < stop else pattern.match(text, found.start())
-            if whole is not None:  # a match near the end of the piece may go on behind it, or be none
-                stop = max(stop, whole.end())
-                yield whole
+            whole = found if found.end() < stop else pattern.match(text, found.start())
+            assert whole is not None  # a match that the piece ends goes on behind it
+            stop = max(stop, whole.end())
+            yield whole
         at = stop

@@ -54,7 +54,7 @@ def test_text_outside_messages_is_kept() -> None:
 
 
 ONE = ORU.encode()
-VPS = ONE + b"NTE|1||M\x1c^D\x1c\rNTE|2||M\x1cU\r"
+VPS = ONE + b"NTE|1||M\x1cN^D\x1cU\rNTE|2||M\x1cU\r"
 PIECES = st.sampled_from(
     [ONE, b"MSH|^~\\&|x", b"BHS|^~\\&|A|F\r", b"FHS|^~\\&|A\r", b"BTS|2\r", b"FTS\r", b"BHS\r", b"\r", b"\r\n", b"\x1c\r", b"\x0b", b"text\r",
      b"\xef\xbb\xbf", b"NTE|1||MSH in a text\r", b"<", b"\xff\xfe", b"\x00", b" "]
@@ -86,7 +86,7 @@ def test_the_parts_are_the_bytes_and_each_reads_by_itself(raw: bytes) -> None:
         (ONE + b"NTE|1||see MSH\r", None),
         (ONE + ONE, [ONE, ONE]),
         (ONE + b"\x1c", None),
-        (VPS + b"\x1c\r" + VPS, [VPS + b"\x1c\r", VPS]),  # a letter, at the end of a segment and inside, ends no message
+        (VPS + b"\x1c\r" + VPS, [VPS + b"\x1c\r", VPS]),  # a letter ends no message
         (HEAD.encode() + ONE + b"BTS|1\r", [HEAD.encode() + ONE + b"BTS|1\r"]),
         (HEAD.encode() + ONE + ONE + b"BTS|2\r", [HEAD.encode() + ONE, ONE + b"BTS|2\r"]),
         (

@@ -11,9 +11,8 @@ from adapters.formats.batch import _ENVELOPE
 from adapters.formats.spans import in_pieces, message_spans
 
 NAMED = r"[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
-GOES_ON = r"[\r\n]\n?(?!MSH|[FB][HT]S)[A-Z][A-Z0-9]{2}[^\w\s\x00-\x1f]"
 PLAIN = re.compile(
-    rf"(?:^|(?<=[\r\n\x0b\x1c\ufeff])){NAMED}|\x1c(?:(?=[\x00\r\n\x0b\x1c]|\Z)(?!{GOES_ON})|(?={NAMED}))",
+    rf"(?:^|(?<=[\r\n\x0b\x1c\ufeff])){NAMED}|\x1c(?=[\x00\r\n\x0b\x1c]|\Z|{NAMED})",
     re.MULTILINE,
 )
 TEXTS = st.lists(

@@ -213,7 +213,7 @@ def test_of_an_oversize_frame_only_what_is_held_counts() -> None:
 
 
 def test_half_a_message_that_ends_in_a_letter_like_the_end_byte_waits_for_the_rest() -> None:
-    gate, body = TakingGate(), oru("VPS").replace(b"MAU^AN", b"M\x1cN^AN")
+    gate, body = TakingGate(), oru("VPS").replace(b"MAU^AN", b"NGUY\xd5N M\x1cN^AN")
     stream = encode(b"")[:1] + body + b"\x1c\r"
     half = stream.index(b"\x1c") + 1
 
@@ -228,7 +228,7 @@ def test_half_a_message_that_ends_in_a_letter_like_the_end_byte_waits_for_the_re
 
 
 def test_half_a_message_is_quarantined_when_the_link_ends(counted: Counter[str]) -> None:
-    gate, half = TakingGate(), b"\x0b" + oru("VPS").split(b"MAU")[0] + b"M\x1c"
+    gate, half = TakingGate(), b"\x0b" + oru("VPS").split(b"MAU")[0] + b"NGUY\xd5N M\x1c"
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await said(reader, writer, [half]) == b""
@@ -240,9 +240,9 @@ def test_half_a_message_is_quarantined_when_the_link_ends(counted: Counter[str])
 def test_silence_while_a_link_is_not_read_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mllp_listener, "_END_SILENCE_S", 0.0)
     gate, held_back = TakingGate(), []
-    body = oru("VPS").replace(b"MAU^AN^THI", b"MAU^V\x1c\rZAN|")
+    body = oru("VPS").replace(b"MAU^AN", b"NGUY\xd5N M\x1cN^AN")
     stream = encode(oru("FIRST")) + b"\x0b" + body + b"\x1c\r"
-    cut = stream.index(b"\x1c\rZ") + 2
+    cut = stream.index(b"M\x1c") + 2
 
     async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         monkeypatch.setattr(gate, "submit", lambda received, done: held_back.append((received, done)) or True)
