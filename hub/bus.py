@@ -205,7 +205,7 @@ class _Group:
 
     def __call__(self, error: KafkaError | None, _message: Message) -> None:
         """A delivery report, in the thread that polls."""
-        if error is not None and self._code != "FRAME_TOO_LARGE":
+        if error is not None and self._code != "BROKER_LIMIT":
             self._code = _code(error)
         self._left -= 1
         if not self._left:
@@ -276,7 +276,7 @@ class Producer:
     async def publish(self, records: Sequence[Out]) -> None:
         """Return when the brokers hold every record.
 
-        Raises: HubError(BROKER_UNAVAILABLE) when they do not confirm in time, HubError(FRAME_TOO_LARGE) when they never will.
+        Raises: HubError(BROKER_UNAVAILABLE) when they do not confirm in time, HubError(BROKER_LIMIT) when a record is too large for them.
                 Some of the records may be held all the same: whoever sends again sends the same ids.
         """
         future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -346,8 +346,8 @@ class Producer:
 
 
 def _code(error: KafkaError) -> str:
-    """Only its size is a fault of the record. All else passes, or an operator mends it: rights, a topic that is missing."""
-    return "FRAME_TOO_LARGE" if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else "BROKER_UNAVAILABLE"
+    """All of it passes, or an operator mends it: limits, rights, a topic that is missing."""
+    return "BROKER_LIMIT" if error.code() == KafkaError.MSG_SIZE_TOO_LARGE else "BROKER_UNAVAILABLE"
 
 
 def _end_if_fatal(error: KafkaError) -> None:

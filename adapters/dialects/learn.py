@@ -305,7 +305,8 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> None:
     elsewhere = {place: count for place, count in where.items() if not place.startswith("IN1-")}
     if elsewhere:
         draft.add(
-            "identifiers", f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1 and PID-3"
+            "identifiers",
+            f'# numbers of a card\'s shape stand in {_counts(elsewhere)} too; lists = ["PID-3+PID-19"], say, reads both fields of PID',
         )
 
 

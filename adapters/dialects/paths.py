@@ -170,8 +170,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             else:
                 value = transform.function(segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
-                found = codes.get(value)
-                value = found if found is not None else value if keep else None
+                value = _coded(value, codes, keep)
             if value:
                 into[name] = value
                 break
@@ -179,6 +178,15 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
                 notes.unreadable(code, segment, field, at + name, segment.text(field))
                 break
+
+
+def _coded(value: Any, codes: Mapping[str, str], keep: bool) -> Any:
+    """By the table; of a list each, and None if one of them is unknown and not to be kept."""
+    if isinstance(value, list):
+        found = [codes.get(one, one if keep else None) for one in value]
+        return None if None in found else found
+    known = codes.get(value)
+    return known if known is not None else value if keep else None
 
 
 def _currency(segment: Segment, field: int, component: int, repetition: int) -> str:

@@ -37,8 +37,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
     collected = _Collected(reading, notes)
     table = reading.dialect.identifiers
-    for field in table.lists:
-        if pid.field(field) and collected.add_list(pid, field):
+    for fields in table.lists:
+        if sum(collected.add_list(pid, field) for field in fields if pid.field(field)):  # all of them are read
             break
     for policy in insurance:
         collected.add_card(policy)

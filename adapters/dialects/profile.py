@@ -6,7 +6,7 @@ outside the list, places that are none, code tables that do not exist.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.dialects.paths import Place, Plan, Rule, read_place
-from adapters.dialects.sections import CODED_AS, NUMBERS, RECORDS
+from adapters.dialects.sections import CODED_AS, NUMBERS, ONE_SEGMENT, RECORDS
 from adapters.dialects.transforms import TRANSFORMS, facility_code
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
@@ -178,7 +178,7 @@ Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ..
 class Identifiers:
     """`IdentifierTable`, with its places read."""
 
-    lists: tuple[int, ...]
+    lists: tuple[tuple[int, ...], ...]
     cards: tuple[int, ...]
     card_from: Place
     card_to: Place
@@ -387,10 +387,10 @@ def _line(plan: Plan) -> Line | None:
 def _identifiers(name: str, table: IdentifierTable) -> Identifiers:
     where = f"{name}.toml identifiers"
     return Identifiers(
-        lists=tuple(_place(where, text).field for text in table.lists),
-        cards=tuple(_place(where, text).field for text in table.cards),
-        card_from=_place(where, table.card_from),
-        card_to=_place(where, table.card_to),
+        lists=tuple(tuple(_place(where, one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+        cards=tuple(_place(where, text, {"IN1"}).field for text in table.cards),
+        card_from=_place(where, table.card_from, {"IN1"}),
+        card_to=_place(where, table.card_to, {"IN1"}),
         payers=table.payers,
         untyped=table.untyped,
         number_prefixes=table.number_prefixes,
@@ -398,11 +398,15 @@ def _identifiers(name: str, table: IdentifierTable) -> Identifiers:
     )
 
 
-def _place(where: str, text: str) -> Place:
+def _place(where: str, text: str, among: Collection[str] = ()) -> Place:
+    """among: the segments that can be read there; any when omitted."""
     try:
-        return read_place(text)
+        place = read_place(text)
     except ValueError as wrong:
         raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
+    if among and place.segment[:3] not in among:
+        raise HubError("SETTING_WRONG", f"{where}: {text} cannot be read there, only fields of {' and '.join(sorted(among))}")
+    return place
 
 
 def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]]) -> Plan:
@@ -417,8 +421,13 @@ def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mappi
         if rule.transform and rule.transform not in TRANSFORMS:
             raise HubError("SETTING_WRONG", f"{place}: no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
         transform = TRANSFORMS.get(rule.transform)
-        places = tuple(_place(place, text) for text in rule.places)
+        places = tuple(_place(place, text, ONE_SEGMENT.get(section, ())) for text in rule.places)
         kind = transform.kind if transform else "value"
+        if places and (known[name] == list[str]) != (transform is not None and transform.gives_list):
+            giving = " or ".join(name for name, one in TRANSFORMS.items() if one.gives_list)
+            raise HubError(
+                "SETTING_WRONG", f"{place}: a list needs a transform that gives one ({giving}), a single value another"
+            )
         if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
             raise HubError("SETTING_WRONG", f"{place}: a number needs a transform for numbers, and a text none")
         table = codes[rule.codes] if rule.codes else None

@@ -108,8 +108,8 @@ def _number(person: dict[str, Any]) -> str:
 
 def _numbers(reading: Reading, segments: Sequence[Segment], notes: Notes) -> list[dict[str, Any]]:
     pid = segments[0]
-    for field in reading.dialect.identifiers.lists:
-        if found := read_identifiers(reading, [pid], (field,), notes):
+    for fields in reading.dialect.identifiers.lists:
+        if found := read_identifiers(reading, [pid], fields, notes):
             return found
     return []
 

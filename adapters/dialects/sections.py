@@ -34,6 +34,14 @@ RECORDS: Final[dict[str, Any]] = {
     "price": records.CatalogueChange,
     "report": records.ResourceReport,
 }
+ONE_SEGMENT: Final = {  # sections that are read out of one segment at a time, which is all that their rules can name
+    "guardian": {"NK1"},
+    "allergy": {"AL1", "IAM"},
+    "diagnosis": {"DG1"},
+    "procedure": {"PR1"},
+    "observation": {"OBX"},
+    "prescription_part": {"RXC"},
+}
 NUMBERS: Final = (Decimal | None, int | None)  # types of fields that need a transform for numbers
 _ITEMS: Final = frozenset({"ma_thuoc", "ma_dich_vu", "ma_vat_tu"})
 _FIGURES: Final = frozenset(

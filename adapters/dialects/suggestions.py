@@ -26,6 +26,8 @@ _FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
 _FAMILIES: Final = frozenset(
     {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
 )
+_OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers are a person's, and no key
+_ACCOUNT: Final = 18  # but PID-18
 _FEW: Final = 5  # fewer names than these say nothing of a habit
 _COMMON: Final = frozenset({"LN", "QD1227"})  # systems that need no row in [tests]
 _SHOWN, _TESTS_MAX = 3, 200
@@ -86,6 +88,8 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
         for segment in message.segments_in_order[1:]:
             for number in range(1, len(segment.fields)):
                 if f"{segment.name}-{number}" not in among or segment.fields[number] == NULL:
+                    continue
+                if distinct and segment.name in _OF_PERSONS and number != _ACCOUNT:
                     continue
                 for component, value in enumerate(segment.components(number), 1):
                     if value:

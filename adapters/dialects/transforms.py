@@ -257,12 +257,14 @@ class Transform:
              vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
     foreign: it reads a form that HL7 does not have, so what the standard says of the field does not count.
+    gives_list: for fields that are lists.
     """
 
     function: Callable[[Any], Any]
     kind: Kind
     problem: str = ""
     foreign: bool = False
+    gives_list: bool = False
 
 
 TRANSFORMS: Final[dict[str, Transform]] = {
@@ -285,12 +287,12 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "address": Transform(address, "components"),
     "display": Transform(display, "components"),
     "text": Transform(text, "field"),
-    "list": Transform(list, "list"),
+    "list": Transform(list, "list", gives_list=True),
     "code": Transform(code, "code"),
     "location": Transform(location, "components"),
     "joined": Transform(joined, "list"),
     "joined_icd": Transform(joined_icd, "list"),
-    "paths": Transform(paths, "rows"),
+    "paths": Transform(paths, "rows", gives_list=True),
     "whole": Transform(whole, "number", "NUMBER_UNPARSABLE"),
     "quantity": Transform(exact(13, 3), "number", "NUMBER_UNPARSABLE"),
     "amount": Transform(exact(18, 2), "money", "NUMBER_UNPARSABLE"),

@@ -8,6 +8,7 @@ A frame is `0x0B body 0x1C 0x0D` (HL7 v2.5.1 Appendix C, "Minimal Lower Layer Pr
 and after `close()` nothing is pending. Memory is bounded by the size limit, time is linear whatever the cuts.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +20,9 @@ TAIL: Final = b"\x1c\r"
 
 _PADDING: Final = b"\r\n\x00"  # between frames these are harmless: senders end a frame with CR LF, or pad with NUL
 _ENDING: Final = frozenset(b"\n\x00\x0b\x1c")  # after 0x1C these end a frame that lacks its 0x0D
-_NEAR_BYTES: Final = 4096  # behind a 0x1C, looked at for its charset
-_INNER_UTF8: Final = bytes(range(0x80, 0xC0))  # where a character may have been cut
+_NEAR_BYTES: Final = 4096  # before a 0x1C, looked at for its charset
+_BEFORE_LETTER: Final = b"BCDGHKLMNPRSTUVX\xf1"  # what stands before Ẫ in a syllable; 0xF1 is the Đ of VPS
+_UTF8: Final = re.compile(rb"\xe1[\xba\xbb][\x80-\xbf]")  # Ạ to ỹ; in VPS three accented letters in a row, which no word has
 _JUNK_KEPT_MAX: Final = 64 * 1024  # of each stretch of junk; the rest is counted, not kept
 
 
@@ -204,15 +206,11 @@ class Decoder:
         self._keep_body(END, 0, 1)
 
     def _may_be_letter(self) -> bool:
-        """In text that is no UTF-8, or has the letter already; but none begins a segment."""
-        near = bytes(self._body[-_NEAR_BYTES:]).lstrip(_INNER_UTF8)
-        if near[-1:] in b"\r\n":
+        """Behind what begins such a syllable, in text that is not plainly in UTF-8 or ASCII."""
+        near = self._body[-_NEAR_BYTES:]
+        if near[-1:].translate(None, _BEFORE_LETTER) or _UTF8.search(near):
             return False
-        try:
-            near.decode()
-        except UnicodeDecodeError:
-            return True
-        return END in near
+        return not near.isascii() or END in near
 
     def _finish(self, out: list[Frame | Junk], problems: tuple[Problem, ...]) -> None:
         if len(self._body) > self._limit:

@@ -10,7 +10,7 @@ from typing import Final
 
 # 0x1C ends a message where it would end a frame; before other text it is a letter of VPS.
 _BOUNDARY: Final = re.compile(
-    r"[\r\n\x0b\x1c\ufeff](?:[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
+    r"[\r\n\x0b\x1c\ufeff](?:[ \t\ufeff]{0,64}(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
     r"|(?<=\x1c)(?=[\x00\r\n\x0b\x1c]|\Z))"
 )
 _INNER: Final = re.compile(r"[^\r\n\x0b\x1c\ufeff \tMSHFBT]")  # what stands in no name of a segment looked for, nor before it

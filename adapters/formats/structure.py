@@ -155,6 +155,9 @@ def grammar(version: str, structure: str) -> Grammar:
     return read_grammar(hl7apy.load_library(version).MESSAGES[structure])
 
 
+_CONDITIONAL: Final = frozenset({"OBX_4"})  # required in hl7apy's tables of 2.3.1, where HL7 (§7.3.2) says conditional
+
+
 @lru_cache(maxsize=4096)
 def segment_rule(version: str, name: str) -> SegmentRule | None:
     """The compiled fields of one segment; None for a Z-segment or one that the version lacks."""
@@ -166,7 +169,7 @@ def segment_rule(version: str, name: str) -> SegmentRule | None:
         if len(child) < 3 or not isinstance(child[1], (tuple, list)):
             continue  # a few entries of the tables are incomplete
         kind = str(child[1][2])
-        least, most = child[2]
+        least, most = child[2] if child[0] not in _CONDITIONAL else (0, child[2][1])
         codes = _codes(version, str(child[1][4])) if kind == "ID" and len(child[1]) > 4 else frozenset[str]()
         fields.append(FieldRule(int(child[0].rsplit("_", 1)[1]), "TS" if kind == "DTM" else kind, least > 0, most or 1, codes))
     fields.sort(key=lambda field: field.number)

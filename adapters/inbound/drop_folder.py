@@ -48,6 +48,7 @@ _ROUND_MAX: Final = 100  # files of one folder taken before it is looked at agai
 _AGAIN_S: Final = 2.0  # after a file that could not be finished; twice as long after each further one,
 _AGAIN_MOST_S: Final = 30.0  # up to this
 _TRIES_IN_ORDER: Final = 3  # of a file, before those behind it are tried too: it may be the only one that fails
+_NOT_THE_FILES: Final = frozenset({"BROKER_UNAVAILABLE", "BROKER_LIMIT", "REGISTRY_UNAVAILABLE", "DISK_FULL"})
 _ASIDE_MAX: Final = 3  # files that fail one after the other and are passed; after more it is not the files
 _NAME_BYTES_MAX: Final = 200  # longer names are replaced by their hash, so that what is put around them fits
 _PIECE_BYTES: Final = 1024 * 1024
@@ -289,7 +290,7 @@ class DropFolder:
                         await self._handle(inbox, taken)
                         inbox.failures = failed = 0
                     except Exception as wrong:
-                        if not inbox.passed(taken, loop.time()) or failed == _ASIDE_MAX:
+                        if _why(wrong) in _NOT_THE_FILES or not inbox.passed(taken, loop.time()) or failed == _ASIDE_MAX:
                             raise
                         failed += 1
                         _tell(inbox.sender, wrong)
@@ -338,13 +339,14 @@ def _pause_s(failures: int) -> float:
     return min(_AGAIN_S * 2.0 ** min(failures, 8), _AGAIN_MOST_S)
 
 
-def _tell(sender: Credential, wrong: Exception) -> None:
+def _why(wrong: Exception) -> str:
     if isinstance(wrong, HubError):
-        telemetry.fault("folder", wrong.code, sender.name)
-    elif isinstance(wrong, OSError):
-        telemetry.fault("folder", _code(wrong), sender.name)
-    else:  # ours to mend; its text may hold a value of a message
-        telemetry.fault("folder", "TRANSLATION_FAILED", type(wrong).__name__)
+        return wrong.code
+    return _code(wrong) if isinstance(wrong, OSError) else "TRANSLATION_FAILED"  # ours to mend; its text may hold a value
+
+
+def _tell(sender: Credential, wrong: Exception) -> None:
+    telemetry.fault("folder", _why(wrong), sender.name if isinstance(wrong, HubError | OSError) else type(wrong).__name__)
 
 
 def _who(sender: Credential) -> tuple[str, frozenset[str] | None, bool]:

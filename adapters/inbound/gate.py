@@ -21,7 +21,7 @@ from adapters.inbound.signers import Signers
 from adapters.inbound.translate import UNCHECKED, failed, refused, translate
 from hub.bus import Headers, Out, Producer, Wire, event_out
 from hub.contract import telemetry
-from hub.contract.errors import ERRORS, HubError, Severity
+from hub.contract.errors import HubError, Severity
 from hub.contract.events import Event, Keyring, is_code, now
 from hub.contract.topics import check_size, topic_of, topics
 
@@ -84,7 +84,7 @@ class Gate:
         if _takes_long(received.raw):
             self._spawn(self._submit_huge(received, done))
             return False
-        self._send(self.prepare(received), done, received)
+        self._send(self.prepare(received), done)
         return True
 
     async def accept(self, received: Received) -> Translation:
@@ -195,7 +195,7 @@ class Gate:
         ]
         return Out(MESSAGES, message["facility"] if is_code(message["facility"]) else "", value, headers)
 
-    def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done, received: Received | None = None) -> None:
+    def _send(self, prepared: tuple[Translation, list[Out]] | None, done: Done) -> None:
         if prepared is None:
             asyncio.get_running_loop().call_soon(done, None)
             return
@@ -205,8 +205,6 @@ class Gate:
             if not code:
                 _tell(translation)
                 done(translation)
-            elif received is not None and not ERRORS[code].retriable:  # the brokers take less than our topics should
-                self._send(self._records(refused(received, code)), done)
             else:
                 telemetry.message_unconfirmed("gate", code)
                 done(None)
@@ -214,21 +212,19 @@ class Gate:
         self._producer.send(records, confirmed)
 
     async def _submit_huge(self, received: Received, done: Done) -> None:
-        await self._apart(lambda: self.prepare(received), done, received)
+        await self._apart(lambda: self.prepare(received), done)
 
     async def _keep_huge(self, translation: Translation, done: Done) -> None:
         await self._apart(lambda: self._records(translation), done)
 
-    async def _apart(
-        self, work: Callable[[], tuple[Translation, list[Out]] | None], done: Done, received: Received | None = None
-    ) -> None:
+    async def _apart(self, work: Callable[[], tuple[Translation, list[Out]] | None], done: Done) -> None:
         """In a thread; whatever happens there, the link that waits is told."""
         try:
             prepared = await asyncio.get_running_loop().run_in_executor(self._huge, work)
         except Exception:
             telemetry.fault("gate", "TRANSLATION_FAILED", "huge")
             prepared = None
-        self._send(prepared, done, received)
+        self._send(prepared, done)
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,13 +1,14 @@
 """The memory that frames of all links hold together while they are unfinished, or large and waiting; and who gives way when it is much.
 
-The sender that holds the most gives way first, by the links whose unfinished frames are the largest. What is whole gives way to
-nobody: it is under way, and is gone soonest by being taken.
+Of the senders with large unfinished frames the one that holds the most gives way first, by the largest of these. What is whole
+gives way to nobody: it is under way, and is gone soonest by being taken. What is small makes no room.
 """
 
 from collections import Counter
 from typing import Final, Protocol
 
 _BYTES_MAX: Final = 1024 * 1024 * 1024
+_SMALL_BYTES: Final = 256 * 1024  # of an unfinished frame
 
 
 class Holder(Protocol):
@@ -45,16 +46,18 @@ class Held:
             link.set_reading()
 
     def make_room(self) -> None:
-        """Above the limit, where slowing was not enough, close the heaviest links; their senders try again."""
+        """Above the limit, where slowing was not enough, close the links with the largest frames; their senders try again."""
         while self.total > _BYTES_MAX and (heaviest := self._heaviest()):
             heaviest[0][0].drop("OVERLOADED")
 
     def _heaviest(self) -> list[tuple[Holder, int]]:
-        """Of the sender that holds the most, the links with an unfinished frame and its bytes, the largest first."""
+        """Of the sender that holds the most, the links with a large unfinished frame and its bytes, the largest first."""
         weights: Counter[str] = Counter()
         for sender, unfinished, large in self._shares.values():
             weights[sender] += unfinished + large
-        begun = {link: (sender, unfinished) for link, (sender, unfinished, _large) in self._shares.items() if unfinished}
+        begun = {
+            link: (sender, unfinished) for link, (sender, unfinished, _large) in self._shares.items() if unfinished > _SMALL_BYTES
+        }
         most = max((sender for sender, _size in begun.values()), key=weights.__getitem__, default="")
         of_most = [(link, size) for link, (sender, size) in begun.items() if sender == most]
         return sorted(of_most, key=lambda one: one[1], reverse=True)

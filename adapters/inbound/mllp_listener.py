@@ -190,7 +190,7 @@ class _Link(asyncio.Protocol):
                 self._transport.abort()
         elif self._frame_began and self._reading and at - self._frame_began > settings.frame_wait_s:
             self.end("FRAME_UNFINISHED")
-        elif silent_s > settings.idle_s and not self._slots and not self._backlog:
+        elif silent_s > settings.idle_s and self._reading and not self._slots and not self._backlog:
             self.end("idle")
         elif silent_s > settings.idle_s and not self._writable:
             self._transport.abort()  # it sends and never reads
@@ -328,7 +328,8 @@ class _Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        room = len(self._slots) < self._listener.settings.pipeline_max and not (self._backlog or self._cutting or self._unread)
+        waits = self._backlog or self._large or self._cutting or self._unread
+        room = len(self._slots) < self._listener.settings.pipeline_max and not waits
         want = room and self._writable and not self.ending and self not in self._listener.held.slowed
         if want and self._quota is not None and (wait_s := self._quota.wait_s(self._listener.loop.time())):
             want = False

@@ -5,7 +5,6 @@ wants, reads its answers and leaves when told. The rest is uvicorn's.
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +18,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hub.contract.errors import ERRORS
 
 _ASK_S: Final = 10.0  # for a connection to say what it wants, and to read some of what it was told
-_LEAVE_S: Final = 30.0  # for a client to finish what it writes, when it had its answer before
+_LEAVE_S: Final = 30.0  # for a client to finish what it writes, when it had its answer before,
+_QUIET_S: Final = 2.0  # as long as it writes
 _HEAD_BYTES_MAX: Final = 16 * 1024  # of a request's line and headers
 _PIECE_BYTES: Final = 4 * 1024  # parsed at once: chunks of one byte cost 15 ms
 _TURN_S: Final = 0.005  # of parsing for one connection, then the others have their turn
@@ -52,6 +52,7 @@ class _Connection(H11Protocol):
         self._waiting = bytearray()  # came, and is not parsed yet
         self._turn: asyncio.Handle | None = None
         self._leaving = False  # answered before the end of the request: nothing more is parsed
+        self._heard = False  # and yet more came
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
@@ -66,7 +67,9 @@ class _Connection(H11Protocol):
         del self.app, self.flow  # they know this connection: it goes now, and not when a collector finds the circle
 
     def data_received(self, data: bytes) -> None:
-        if not self._leaving:
+        if self._leaving:
+            self._heard = True
+        else:
             self._waiting += data
             if self._turn is None:
                 self._parse()
@@ -108,14 +111,22 @@ class _Connection(H11Protocol):
                 message = {**message, "headers": [*message.get("headers", ()), CLOSE_HEADER]}
             elif self._leaving and not message.get("more_body"):
                 await send({**message, "more_body": True})
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LEAVE_S):
-                        while (await receive())["type"] != "http.disconnect":
-                            pass
+                await self._left(asyncio.ensure_future(_disconnected(receive)))
                 message = {"type": "http.response.body"}
             await send(message)
 
         await app(scope, receive, answer)
+
+    async def _left(self, gone: asyncio.Future[None]) -> None:
+        """Return when the client has left; it is told by the end of the answer, and given time while it writes."""
+        if self.transport.can_write_eof():  # not over TLS
+            self.transport.write_eof()
+        until, self._heard = self.loop.time() + _LEAVE_S, True
+        while self._heard and self.loop.time() < until and not gone.done():
+            self._heard = False
+            await asyncio.wait([gone], timeout=_QUIET_S)
+        self.transport.close()
+        await gone
 
     def _look(self, idle_since: object, before: tuple[bool, int] = (False, 0)) -> None:
         """Now and then: end it when it is idle since the last look; cut it off when what it was told has not moved since."""
@@ -142,6 +153,11 @@ class _Flow(FlowControl):
         if self.read_paused:
             self.read_paused = False
             self._parse_soon()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _no_room(scope: Scope, receive: Receive, send: Send) -> None:

@@ -108,6 +108,7 @@ _ROWS: Final = (
     ErrorCode("BODY_UNDECODABLE", "102", "", False, "The body of this record cannot be decoded by its schema. Its bytes are in the dead-letter topic.", "Không giải mã được bản ghi theo lược đồ. Nội dung nằm ở chủ đề dead-letter."),
     ErrorCode("TEST_MISPLACED", "207", "", False, "Test traffic came to a real payer, or real traffic to the test payer; it stays out of the ledger.", "Dữ liệu thử đến bên chi trả thật, hoặc dữ liệu thật đến bên thử; không vào sổ cái."),
     # the world
+    ErrorCode("BROKER_LIMIT", "207", "", True, "The brokers take smaller records than the hub's topics need. Nothing was acknowledged; the sender will try again. Raise max.message.bytes.", "Kafka chỉ nhận bản ghi nhỏ hơn mức các topic của hub cần. Chưa báo nhận; bên gửi sẽ gửi lại. Hãy tăng max.message.bytes."),
     ErrorCode("BROKER_UNAVAILABLE", "207", "", True, "The brokers do not confirm. Nothing was acknowledged; the sender will try again.", "Kafka không xác nhận. Chưa báo nhận; bên gửi sẽ gửi lại."),
     ErrorCode("REGISTRY_UNAVAILABLE", "207", "", True, "The schema registry does not answer.", "Schema registry không trả lời."),
     ErrorCode("DATABASE_UNAVAILABLE", "207", "", True, "PostgreSQL does not answer.", "PostgreSQL không trả lời."),

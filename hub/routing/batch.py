@@ -97,7 +97,7 @@ class Router:
         while True:
             try:
                 plan = await asyncio.to_thread(self._prepare, stream, records, poisoned)
-                await self._publish(plan.outs)
+                await self.producer.publish(plan.outs)
                 if plan.routed or plan.sent:
                     await asyncio.to_thread(self._settle, stream.topic, plan)
             except _SplitError as split:
@@ -122,14 +122,6 @@ class Router:
             telemetry.fault(_STAGE, code, stream.topic)
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
             tries += 1
-
-    async def _publish(self, outs: Sequence[Out]) -> None:
-        try:
-            await self.producer.publish(outs)
-        except HubError as error:
-            if error.code != "FRAME_TOO_LARGE":
-                raise
-            raise _SplitError from error  # what follows from one of them is larger than a topic takes
 
     # --- in a thread: everything that blocks --------------------------------------------------------------------------
 

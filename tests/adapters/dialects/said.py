@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import map_message, message_type
-from adapters.dialects.profile import load_dialect
+from adapters.dialects.profile import Dialect, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.events import Event, Keyring, Origin
 
@@ -13,14 +13,14 @@ PID = "PID|1||N1^^^^MR||Phạm^Hà^Thị||19850612|F"
 PV1 = "PV1|1|I|||||||||||||||||LK1"
 
 
-def mapped(kind: str, *rows: str, facility: str = "01021") -> Mapped:
+def mapped(kind: str, *rows: str, facility: str = "01021", dialect: Dialect | None = None) -> Mapped:
     """One message of that MSH-9, stated at eight in the morning."""
     message = parse("\r".join([f"MSH|^~\\&|HIS|{facility}|HIE|HUB|20261123080000||{kind}|C1|P|2.5.1", *rows]))
     source = {"sender": "local", "control_id": "C1", "message_type": message_type(message)}
     origin = Origin(
         "8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), source, False, "20261123080000"
     )
-    return map_message(message, load_dialect("_standard"), Context(origin, KEYRING, facility))
+    return map_message(message, dialect or load_dialect("_standard"), Context(origin, KEYRING, facility))
 
 
 def only(found: Mapped) -> Event:

@@ -10,6 +10,7 @@ from adapters.dialects import profile
 from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility
 from hub.contract import directory
 from hub.contract.errors import HubError
+from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 _STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
 
@@ -46,6 +47,16 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
         ("codes", "care_form", {"NT": "I"}, "codes.care_form: no I; there are 01, 02"),
         ("codes", "discharge", {"VE": "01"}, "codes.discharge: no 01; there are 1, 2"),
         ("codes", "order_control", {"MOI": "NW"}, "codes.order_control: no NW; there are CANCELLED"),
+        (
+            "observation",
+            "flags",
+            {"from": "OBX-8", "codes": "abnormal"},
+            "observation.flags: a list needs a transform that gives",
+        ),
+        ("observation", "don_vi_do", {"from": "OBX-6", "as": "list"}, "observation.don_vi_do: a list needs a transform that"),
+        ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
+        ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers: PV1-19 cannot be read there, only fields of PID"),
+        ("identifiers", "cards", ["PID-19"], "identifiers: PID-19 cannot be read there, only fields of IN1"),
         ("ack", "refused", "AE", "ack.refused"),
         ("ack", "silence", True, "ack.silence"),
         ("identifiers", "card_from", "IN1", "identifiers: not a place"),
@@ -54,11 +65,32 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
 )
 def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, where: str) -> None:
     raw = _standard()
+    raw["codes"]["abnormal"] = {"C": "H", "T": "L"}
     raw[section][key] = value
     with pytest.raises(HubError) as refused:
         compile_dialect("mine", "1", raw)
     assert refused.value.code == "SETTING_WRONG"
     assert refused.value.where.startswith(f"mine.toml {where}")
+
+
+def test_numbers_may_stand_in_several_fields_of_pid() -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"lists": ["PID-3+PID-4+PID-19", "PID-2"], "untyped": True}
+    pid = "PID|1|X1|MR7|001085012345|Phạm^Hà||19850612|F|||||||||||DN4010112345678"
+    found = only(mapped("ADT^A01", "EVN|A01|20261123", pid, PV1, dialect=compile_dialect("mine", "1", raw)))
+    kinds = {each["value"]: each["type"] for each in found["person"]["identifiers"]}
+    assert kinds == {"MR7": "MRN", "001085012345": "SDDCN", "DN4010112345678": "BHYT_CARD", "0112345678": "BHXH_NUMBER"}
+
+
+def test_each_of_a_list_is_looked_up_in_a_table() -> None:
+    raw = _standard()
+    raw["codes"]["abnormal"] = {"C": "H", "T": "L"}
+    raw["observation"]["flags"] = {"from": "OBX-8", "as": "list", "codes": "abnormal"}
+    mine = compile_dialect("mine", "1", raw)
+    lines = [f"OBX|{number}|NM|GLU^G||7|mmol/L||{flags}|||F" for number, flags in enumerate(["C", "C~T", "C~?"], 1)]
+    said = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *lines, dialect=mine)
+    assert [line.get("flags") for line in only(said)["observations"]] == [["H"], ["H", "L"], None]
+    assert ("CODE_UNKNOWN", "OBX[3]-8") in told(said)
 
 
 def test_an_unknown_table_is_refused() -> None:

@@ -106,7 +106,7 @@ def test_the_letter_that_is_an_end_byte_in_vps_ends_no_message(last: bytes) -> N
 
 
 def test_half_a_message_is_no_frame_after_silence_nor_when_the_link_ends() -> None:
-    framed = b"\x0b" + VPS.replace(b"\r\x1cNG", b"") + b"\x1c\r"
+    framed = b"\x0b" + VPS.replace(b"|\x1cM|\r\x1cNG", b"|\r") + b"\x1c\r"
     for cut in range(1, len(framed) - 1):
         decoder = Decoder()
         assert decoder.feed(framed[:cut]) == [] == decoder.take_ended()
@@ -124,7 +124,8 @@ HEAD = b"MSH|^~\\&|LIS|01004\rPID|1||MR1||NGUY"
     [
         HEAD + b"EN",
         HEAD + "ỄN".encode(),
-        ("é" * 5_000 + "x").encode(),  # looked at from the middle of a letter on
+        HEAD + "ỄN|ĐẪ".encode()[:-1] + b"T",  # the hospital's system cut a letter
+        HEAD + b"\xd4N|0|F",  # TCVN3
         VPS + b"\r",
     ],
 )

@@ -10,7 +10,7 @@ from adapters.formats import spans
 from adapters.formats.batch import _ENVELOPE
 from adapters.formats.spans import in_pieces, message_spans
 
-NAMED = r"[ \t\ufeff]*(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
+NAMED = r"[ \t\ufeff]{0,64}(?:(MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[BF]TS(?=[\r\n]|\Z))"
 PLAIN = re.compile(
     rf"(?:^|(?<=[\r\n\x0b\x1c\ufeff])){NAMED}|\x1c(?=[\x00\r\n\x0b\x1c]|\Z|{NAMED})",
     re.MULTILINE,

@@ -204,7 +204,7 @@ def test_files_that_keep_failing_alone_hold_up_no_other_and_are_kept(drop, monke
     run(drop_some())
 
 
-def test_what_fails_for_a_moment_keeps_its_order(drop, monkeypatch):
+def test_while_brokers_are_away_the_order_is_kept(drop, monkeypatch):
     monkeypatch.setattr(drop_folder, "_AGAIN_S", 0.001)
 
     async def drop_many():
@@ -217,7 +217,7 @@ def test_what_fails_for_a_moment_keeps_its_order(drop, monkeypatch):
 
             def unsteady(records, done):
                 sent.append(records)
-                brokers.fail_after = None if len(sent) % drop_folder._TRIES_IN_ORDER == 0 else 0
+                brokers.fail_after = None if len(sent) % (drop_folder._TRIES_IN_ORDER + 2) == 0 else 0
                 send(records, done)
 
             brokers.send = unsteady

@@ -109,21 +109,11 @@ def test_no_key_header_or_topic_name_holds_a_value_of_the_patient(make_gate):
     assert {record.key.partition(":")[0] for record in records} == {"01004"}
 
 
-def taken(folder, raw, narrow=False):
-    """The translation of a message, and the sizes of the records of it. narrow: its brokers take no event."""
+def taken(folder, raw):
+    """The translation of a message, and the sizes of the records of it."""
 
     async def take():
         gate, brokers = offline_gate(folder)
-        send = brokers.send
-
-        def refusing(records, done):
-            if len(records) > 1:
-                asyncio.get_running_loop().call_soon(done, "FRAME_TOO_LARGE")
-            else:
-                send(records, done)
-
-        if narrow:
-            brokers.send = refusing
         done = await gate.accept(Received(raw, gate.clock(), "mllp"))
         gate.close()
         [message] = brokers.messages()
@@ -161,9 +151,15 @@ def test_more_events_than_a_record_can_name_are_refused_by_every_way(tmp_path, m
 
 
 @pytest.mark.parametrize("raw", [oru("L5"), oru("L5") + b"OBR|1\r" * 1_000])
-def test_brokers_that_take_less_than_our_topics_refuse_the_message_and_the_sender_is_told(tmp_path, raw):
-    done, _ = taken(tmp_path, raw, narrow=True)
-    assert (done.verdict, done.problems[-1].code, msa(done.ack.decode())) == ("refused", "FRAME_TOO_LARGE", ("AR", "L5"))
+def test_brokers_that_take_less_than_our_topics_are_an_operators_to_mend_and_mean_silence(tmp_path, raw):
+    async def take():
+        gate, brokers = offline_gate(tmp_path)
+        brokers.send = lambda _records, done: asyncio.get_running_loop().call_soon(done, "BROKER_LIMIT")
+        with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
+            await gate.accept(Received(raw, gate.clock(), "mllp"))
+        gate.close()
+
+    asyncio.run(take())
 
 
 OBX = b"OBX|2|ED|PDF||^^PDF^Base64^%s||||||F\r"

@@ -26,6 +26,7 @@ class Link:
 @pytest.fixture
 def among(monkeypatch: pytest.MonkeyPatch) -> Held:
     monkeypatch.setattr(held, "_BYTES_MAX", 1000)
+    monkeypatch.setattr(held, "_SMALL_BYTES", 50)
     return Held()
 
 
@@ -44,7 +45,7 @@ def test_up_to_half_of_the_limit_nobody_is_slowed(among: Held) -> None:
 
 
 def test_the_heaviest_sender_is_slowed_but_for_its_largest_frame_and_its_small_ones_until_there_is_room(among: Held) -> None:
-    good, largest, small = Link(among, "good", 320), Link(among, "flood", 201), Link(among, "flood", 10)
+    good, largest, small = Link(among, "good", 320), Link(among, "flood", 201), Link(among, "flood", 60)
     flood = [Link(among, "flood", 150) for _ in range(2)]
     among.slow_down()
     among.make_room()
@@ -62,8 +63,10 @@ def test_above_the_limit_the_heaviest_sender_loses_its_largest_links_and_no_more
     assert [link.dropped for link in flood] == [False, True, False, False] and not good.dropped and among.total == 850
 
 
-def test_what_is_whole_weighs_and_is_not_closed(among: Held) -> None:
+def test_what_is_whole_weighs_and_is_not_closed_nor_what_is_small(among: Held) -> None:
     whole, begun, good = Link(among, "flood", 0, 800), Link(among, "flood", 10), Link(among, "good", 250)
     among.make_room()
-    assert (whole.dropped, begun.dropped, good.dropped) == (False, True, True)  # the limit holds for all
-    assert among.total == 800
+    assert (whole.dropped, begun.dropped, good.dropped) == (False, False, True)  # the limit holds for all
+    more, small = Link(among, "flood", 0, 800), Link(among, "good", 20)
+    among.make_room()
+    assert not (more.dropped or small.dropped or begun.dropped)

@@ -52,6 +52,16 @@ def accept(gate, raw, received_at=None, **more):
     return asyncio.run(run())
 
 
+def test_a_claim_that_no_record_holds_refuses_the_envelope(make_gate, monkeypatch):
+    def narrow(topic, _value):
+        raise HubError("FRAME_TOO_LARGE", topic)
+
+    monkeypatch.setattr(large_envelope, "check_size", narrow)
+    done = accept(make_gate(), envelope(1, 2))
+    [problem] = done.problems
+    assert (done.verdict, done.message["events"], problem.code, problem.path) == ("refused", [], "FRAME_TOO_LARGE", "claim.v1")
+
+
 def test_it_becomes_what_the_same_envelope_in_memory_becomes(make_gate, prepared):
     gate, at, raw = make_gate(), now(), envelope(1, 2, 3) + b"\n"
     small = translate.translate(Received(raw, at, "http"), Keyring(SECRET.encode()))

@@ -185,6 +185,19 @@ def test_no_link_of_a_sender_beyond_its_quota_is_read_not_even_a_new_one(tmp_pat
         runner.run(talk())
 
 
+def test_the_silence_of_a_link_that_is_not_read_is_ours(tmp_path):
+    async def talk():
+        async with listening(tmp_path, quotas=(quota := Turnstile(1)), idle_s=0.2) as doors:
+            link = await doors.link()
+            assert msa((await link.ask(oru("I1"))).decode()) == ("AA", "I1")
+            await link.write(encode(oru("I2")))
+            await asyncio.sleep(1.0)
+            quota.left = 1
+            assert msa((await link.answer()).decode()) == ("AA", "I2")
+
+    asyncio.run(talk())
+
+
 @pytest.mark.parametrize("limits", [{"messages_per_minute": 60_000}, {"bytes_per_minute": 600_000_000}])
 def test_within_its_quota_a_sender_notices_nothing(tmp_path, limits):
     async def talk():

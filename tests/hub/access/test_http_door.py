@@ -155,7 +155,8 @@ def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run
                 for _ in range(10):  # the client writes on, and its link is not cut off under it
                     writer.write(TINY)
                     await writer.drain()
-                assert len(connections) == 1 and not reader.at_eof()
+                [one] = connections
+                assert not one.transport.is_closing() and not one._waiting
             await eventually(lambda: not connections)
             return answer
 
@@ -164,8 +165,8 @@ def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run
     assert parsed == len(chunked(b""))
 
 
-def test_who_had_such_an_answer_and_stays_is_closed(run, monkeypatch):
-    monkeypatch.setattr(http_door, "_LEAVE_S", 0.1)
+def test_who_reads_such_an_answer_to_its_end_waits_for_nothing(run, monkeypatch):
+    monkeypatch.setattr(http_door, "_QUIET_S", 3600)
 
     async def talk():
         async with served(told_at_once) as (port, _), opened(port) as (reader, writer):
@@ -173,6 +174,22 @@ def test_who_had_such_an_answer_and_stays_is_closed(run, monkeypatch):
             return await reader.read()
 
     assert run(talk()).endswith(b"no")
+
+
+@pytest.mark.parametrize(("limit", "writes"), [("_QUIET_S", False), ("_LEAVE_S", True)])
+def test_who_had_such_an_answer_and_stays_is_closed(run, monkeypatch, limit, writes):
+    monkeypatch.setattr(http_door, limit, 0.1)
+
+    async def talk():
+        async with served(told_at_once) as (port, connections), opened(port) as (reader, writer):
+            writer.write(chunked(b""))
+            await head_and_body(reader)
+            while connections:
+                if writes:
+                    writer.write(b"x")
+                await asyncio.sleep(0.01)
+
+    run(talk())
 
 
 def test_an_answer_to_a_whole_request_keeps_the_connection_open(run):

@@ -194,9 +194,10 @@ def test_a_bug_in_a_rule_parks_its_key_only(new_hub, wire, routing_pool, monkeyp
         assert database.execute("select code from parked").fetchall() == [("EVENT_UNROUTABLE",)]
 
 
-def test_a_broker_that_does_not_confirm_is_waited_out(new_hub, monkeypatch):
+@pytest.mark.parametrize("code", ["BROKER_UNAVAILABLE", "BROKER_LIMIT"])
+def test_a_broker_that_does_not_confirm_is_waited_out(new_hub, monkeypatch, code):
     hub = new_hub()
-    faults = [HubError("BROKER_UNAVAILABLE", "x")] * 3
+    faults = [HubError(code, "x")] * 3
     publish = hub.published.publish
 
     async def unwilling(records):
@@ -207,24 +208,6 @@ def test_a_broker_that_does_not_confirm_is_waited_out(new_hub, monkeypatch):
     monkeypatch.setattr(hub.published, "publish", unwilling)
     hub.send(("hie.Referral", referral()))
     assert hub.addressed() == {(DISTRICT, "referral-to-receiver")}
-
-
-def test_an_event_whose_consequences_no_topic_takes_waits_for_a_person_and_holds_up_no_other(new_hub, routing_pool, monkeypatch):
-    hub = new_hub()
-    publish, large = hub.published.publish, referral(slip="S9", reason="x" * 4_000)
-
-    async def unwilling(records):
-        if any(out.topic == "delivery.v1" and len(out.value) > 4_000 for out in records):
-            raise HubError("FRAME_TOO_LARGE", "delivery.v1")
-        await publish(records)
-
-    monkeypatch.setattr(hub.published, "publish", unwilling)
-    hub.send(("hie.Referral", large), ("hie.Referral", referral()))
-    assert hub.addressed() == {(DISTRICT, "referral-to-receiver")}
-    with routing_pool.connection() as database:
-        assert database.execute("select code, event_id::text from parked").fetchall() == [
-            ("EVENT_UNROUTABLE", large["meta"]["event_id"])
-        ]
 
 
 def test_what_a_stream_decides_alone_is_what_the_driver_does(new_hub):
