@@ -65,7 +65,10 @@ class Reading:
             common["display"] = display
         if local.alt_code:
             return common | {"alt_code": local.alt_code, "alt_system": local.alt_system}
-        return common | {"alt_code": sent["code"], "alt_system": sent.get("system", "L")}
+        own = {"alt_code": sent["code"], "alt_system": sent.get("system", "L")}
+        if local.display and sent.get("display"):
+            own["alt_display"] = sent["display"]  # as the laboratory calls it
+        return common | own
 
     def _label(self, found: dict[str, str]) -> str:
         labels = self.dialect.labels_tests
