@@ -6,7 +6,7 @@ them, so rules and the Python behind them count alike, whatever records come to 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
@@ -17,7 +17,7 @@ from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import REMEDIES
-from adapters.dialects.shapes import shape, shown_code, shown_name
+from adapters.dialects.shapes import numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -30,7 +30,7 @@ GRADES: Final = {
     "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
           "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
     "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
-          "key, an unknown facility, an untyped identifier, a wrong charset",
+          "key, an unknown facility, an untyped or unread identifier, a wrong charset",
           "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
           "cơ sở không rõ, định danh không ghi loại, sai bảng mã"),
     "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
@@ -39,7 +39,15 @@ GRADES: Final = {
 """The rule of grading, best first. Samples whose refusal a golden expects do not count; nor does what no rule reads."""
 
 _GUESSED: Final = frozenset(
-    {"KEY_MISSING", "FACILITY_UNKNOWN", "IDENTIFIER_INFERRED", "CHARSET_DECLARED_WRONG", "SEGMENT_UNREADABLE", "DELIMITERS_ODD"}
+    {
+        "KEY_MISSING",
+        "FACILITY_UNKNOWN",
+        "IDENTIFIER_INFERRED",
+        "IDENTIFIER_UNREAD",
+        "CHARSET_DECLARED_WRONG",
+        "SEGMENT_UNREADABLE",
+        "DELIMITERS_ODD",
+    }
 )
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
@@ -170,6 +178,7 @@ class Report:
 
 def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
     """The conformance report of samples that were read by a dialect."""
+    samples = [replace(sample, problems=(*sample.problems, *_unread_numbers(sample))) for sample in samples]
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
@@ -196,6 +205,28 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
             if sample.refused
         ),
     )
+
+
+def _unread_numbers(sample: Sample) -> Iterator[Problem]:
+    """A patient's number that stands in PID and in none of the events: nobody would notice."""
+    if sample.message is None or not sample.events:
+        return
+    read = set(_normalised([event for _, event in sample.events]))
+    for pid in sample.message.segments("PID"):
+        for number, value in numbers_of_a_person(pid).items():
+            if value not in read:
+                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
+
+
+def _normalised(part: object) -> Iterator[str]:
+    """Of all identifiers in events."""
+    if isinstance(part, dict):
+        if "normalised" in part:
+            yield part["normalised"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from _normalised(one)
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

@@ -23,7 +23,6 @@ from adapters.formats.vietnamese import likelihood
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
 
-CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 _FACILITY: Final = re.compile(r"VN-CSKCB-(\d{5})")
 _CHOOSING: Final = ("OBX", "PRD")  # segments that rules tell apart by a code
 
@@ -55,11 +54,12 @@ class Evidence:
         for message in self.messages:
             yield from _values(message, place)
 
-    def numbers(self, fields: Sequence[int]) -> Iterator[Numbers]:
-        """The identifiers of each PID: of the first of these fields that holds any."""
+    def numbers(self, lists: Sequence[Sequence[int]]) -> Iterator[Numbers]:
+        """The identifiers of each PID: of the first of these groups of fields that holds any."""
         for message in self.messages:
             for pid in message.segments("PID"):
-                found = next((found for number in fields if (found := list(_numbers(pid, number)))), [])
+                groups = ([one for number in fields for one in _numbers(pid, number)] for fields in lists)
+                found: list[Numbers] = next(filter(None, groups), [])
                 yield from found
 
     def facilities_of(self, sender: tuple[str, str]) -> Counter[str]:

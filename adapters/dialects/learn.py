@@ -8,16 +8,16 @@ completed. Evidence is counts, shapes and codes, never the value of a patient.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.dialects.conformance import Report, place_text, report
-from adapters.dialects.evidence import CARD, Evidence
+from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.persons import normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
-from adapters.dialects.shapes import is_code, shape, shown_name
+from adapters.dialects.shapes import CARD, SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
@@ -31,7 +31,6 @@ _SEXES: Final = {
     "nam": "1", "male": "1", "trai": "1", "nu": "2", "female": "2", "gai": "2", "khac": "3", "other": "3", "khong ro": "3",
 }  # fmt: skip
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
-_SURE: Final = ("BHYT_CARD", "SDDCN")  # of shapes that hardly anything else has
 _CLASSES: Final = {code: code for code in "BCEINOPRUV"}  # of PV1-2: table 0004, and V of the hub's own profile
 
 
@@ -243,18 +242,11 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
 # --- identifiers ------------------------------------------------------------------------------------------------------
 
 
-def kind_of(value: str) -> str:
-    """What an identifier is by its shape alone."""
-    plain = normalise(value)
-    if CARD.fullmatch(plain):
-        return "BHYT_CARD"
-    if len(plain) == 12 and plain.isdigit() and plain[0] == "0":  # the first three are a province, 001 to 096
-        return "SDDCN"
-    return {10: "BHXH_NUMBER", 9: "CMND9"}.get(len(plain), "MRN") if plain.isdigit() else "MRN"
-
-
 def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> None:
-    numbers = list(seen.numbers([read_place(text).field for text in standard["lists"]]))
+    lists: list[tuple[int, ...]] = [(read_place(text).field,) for text in standard["lists"]]
+    if together := _read_together(draft, seen, lists):
+        lists = [together]
+    numbers = list(seen.numbers(lists))
     if not numbers:
         return
     untyped = [one for one in numbers if not one.type]
@@ -271,17 +263,32 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
         draft.add(
             "identifiers", f"number_prefixes = {json.dumps(sorted(habits))} # {_counts(habits)}, of {len(own)} patient numbers"
         )
-    _cards(draft, seen, standard)
+    _cards(draft, seen, standard, together)
     for stated, count in Counter(one.type for one in numbers if one.type not in standard["types"] and one.type).most_common(30):
         kinds = Counter(kind_of(one.value) for one in numbers if one.type == stated)
         kind, same = kinds.most_common(1)[0]
         if is_code(stated):
-            sure = "" if same >= _MOST * count and kind in _SURE else "# "
+            sure = "" if same >= _MOST * count and kind in SURE else "# "
             looks = _counts(Counter(shape(one.value) for one in numbers if one.type == stated), 2)
             draft.add("identifiers.types", f'{sure}{_key(stated)} = "{kind}" # {count} numbers: {looks}')
 
 
-def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> None:
+def _read_together(draft: Draft, seen: Evidence, lists: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Fields of PID that hold a patient's numbers side by side, if these are several."""
+    where: Counter[int] = Counter()
+    for message in seen.messages:
+        for pid in message.segments("PID"):
+            first = next((fields for fields in lists if any(pid.get(number) for number in fields)), ())
+            where.update({*first, *numbers_of_a_person(pid)})
+    together = tuple(sorted(number for number, count in where.items() if count >= _SOME * len(seen.messages)))
+    if len(together) < 2:
+        return ()
+    fields = {f"PID-{number}": where[number] for number in together}
+    draft.add("identifiers", f'lists = ["{"+".join(fields)}"] # read together; numbers stand in {_counts(Counter(fields))}')
+    return together
+
+
+def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: Collection[int]) -> None:
     """Where numbers of the shape of a card stand, and who is named as their payer."""
     known = [read_place(text).field for text in standard["cards"]]
     where: Counter[str] = Counter()
@@ -302,11 +309,11 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> None:
     if named := [name for name in payers if name and is_code(name)]:
         count = f"{_counts(payers)}: IN1-3 beside numbers of a card's shape"
         draft.add("identifiers", f"payers = {json.dumps([*standard['payers'], *sorted(named)])} # {count}")
-    elsewhere = {place: count for place, count in where.items() if not place.startswith("IN1-")}
+    read = {f"PID-{number}" for number in together}
+    elsewhere = {place: count for place, count in where.items() if not place.startswith("IN1-") and place not in read}
     if elsewhere:
         draft.add(
-            "identifiers",
-            f'# numbers of a card\'s shape stand in {_counts(elsewhere)} too; lists = ["PID-3+PID-19"], say, reads both fields of PID',
+            "identifiers", f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1 and PID"
         )
 
 
@@ -427,7 +434,8 @@ def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str
     meant = {value: value if value in targets else sexes.get(fold(value), "") for value in local}
     rest = Counter({value: count for value, count in local.items() if not meant[value]})
     draft.add(
-        f"codes.{table}", f"# {at}: {local.total()} of {total} values are not in the hub's table; it knows {', '.join(targets)}"
+        f"codes.{table}",
+        f"# {at}: {local.total()} of {total} values are not in the hub's table; they may mean {', '.join(targets)}",
     )
     rows = [value for value, _ in local.most_common(40) if meant[value]]
     if len(rest) > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in rest):

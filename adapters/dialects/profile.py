@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from adapters.dialects.paths import Place, Plan, Rule, read_place
 from adapters.dialects.sections import CODED_AS, NUMBERS, ONE_SEGMENT, RECORDS
 from adapters.dialects.transforms import TRANSFORMS, facility_code
+from adapters.formats.charset import CHARSETS, charset_name
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -329,6 +330,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     except ValidationError as wrong:
         first = wrong.errors()[0]
         raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if profile.charset and not charset_name(profile.charset):
+        raise HubError("SETTING_WRONG", f"{name}.toml charset: no charset {profile.charset}; there are {', '.join(CHARSETS)}")
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
@@ -452,9 +455,7 @@ def _aliases() -> dict[tuple[str, str], tuple[str, str]]:
     for name in dialect_names():
         for alias in load_dialect(name).aliases:
             if found.setdefault((alias.application, alias.name), (alias.code, name)) != (alias.code, name):
-                raise HubError(
-                    "SETTING_WRONG", f"{name}.toml facility.aliases: {alias.application} {alias.name} is another vendor's"
-                )
+                raise HubError("SETTING_WRONG", f"{name}.toml facility.aliases: {alias.application} {alias.name} is another's")
     return found
 
 

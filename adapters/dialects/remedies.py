@@ -34,6 +34,7 @@ _ROWS: Final = (
     ("TIME_UNPARSABLE", "Send yyyymmdd or yyyymmddHHMMSS. If you cannot, name another transform in the profile (`as`).", "Gửi yyyymmdd hoặc yyyymmddHHMMSS. Nếu không được, khai phép đổi khác trong hồ sơ (`as`)."),
     ("CODE_UNKNOWN", "Map the local code under [codes.…] of the profile; `hie vendor learn` proposes the rows.", "Khai mã riêng ở [codes.…] của hồ sơ; `hie vendor learn` đề xuất các dòng."),
     ("CARD_IS_PATIENT_NUMBER", "Leave the card field empty when there is no card.", "Để trống trường thẻ khi không có thẻ."),
+    ("IDENTIFIER_UNREAD", "Read it with the others: `lists = [\"PID-3+PID-4+PID-19\"]` under [identifiers] of the profile, with the fields that hold numbers.", "Đọc cùng các mã khác: `lists = [\"PID-3+PID-4+PID-19\"]` ở [identifiers] của hồ sơ, với các trường có mã số."),
     ("IDENTIFIER_INFERRED", "Write the type into CX-5 (NI, HC, MR …), or set `untyped = true` under [identifiers] of the profile.", "Ghi loại vào CX-5 (NI, HC, MR …), hoặc đặt `untyped = true` ở [identifiers] của hồ sơ."),
     ("XML_MALFORMED", "Check the file with any XML tool; special characters are &amp; and &lt;.", "Kiểm tra tệp bằng công cụ XML; ký tự đặc biệt viết &amp; và &lt;."),
     ("XML_CONTENT_BROKEN", "NOIDUNGFILE is base64 of one table's XML, or the table's elements themselves.", "NOIDUNGFILE là base64 của XML một bảng, hoặc chính các phần tử của bảng."),

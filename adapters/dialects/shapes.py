@@ -3,8 +3,13 @@
 import re
 from typing import Final
 
+from adapters.dialects.persons import normalise
+from adapters.formats.hl7v2 import Segment
 from adapters.formats.names import field_name
 
+CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+SURE: Final = ("BHYT_CARD", "SDDCN")  # kinds of number whose shape hardly anything else has
+_ACCOUNT: Final = 18
 _LONGEST: Final = 36  # characters of a value that are looked at
 _RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's
 _RUNS: Final = re.compile(r"A{6,}|a{6,}")
@@ -34,6 +39,26 @@ def _sign(character: str) -> str:
     if character.isalpha():
         return "A" if character.isupper() else "a"
     return character if character.isprintable() and character.isascii() else "·"
+
+
+def kind_of(value: str) -> str:
+    """What an identifier is by its shape alone."""
+    plain = normalise(value)
+    if CARD.fullmatch(plain):
+        return "BHYT_CARD"
+    if len(plain) == 12 and plain.isdigit() and plain[0] == "0":  # the first three are a province, 001 to 096
+        return "SDDCN"
+    return {10: "BHXH_NUMBER", 9: "CMND9"}.get(len(plain), "MRN") if plain.isdigit() else "MRN"
+
+
+def numbers_of_a_person(pid: Segment) -> dict[int, str]:
+    """Fields of a PID that hold a card or a citizen's number, with the first of these as it is compared; PID-18 is an account's."""
+    found: dict[int, str] = {}
+    for number in range(1, len(pid.fields)):
+        for value in (row[0] for row in pid.rows(number) if row):
+            if number != _ACCOUNT and kind_of(value) in SURE:
+                found.setdefault(number, normalise(value))
+    return found
 
 
 def shown_code(version: str, segment: str, field: int, value: str) -> str:

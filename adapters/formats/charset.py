@@ -75,6 +75,9 @@ _NAMES: Final = {
     "ksx1001": "euc-kr",
 }
 
+CHARSETS: Final = tuple(dict.fromkeys(_NAMES.values()))
+"""The hub's names of those; any other part of ISO 8859 is `iso-8859-` with its number."""
+
 
 @lru_cache(maxsize=256)
 def charset_name(declared: str) -> str:

@@ -199,10 +199,13 @@ def check(
 ) -> None:
     """Read a folder of samples by a dialect, offline, and report what is understood, missing, wrong and ignored.
 
-    No value of a patient is shown: only what values look like. Ends with 1 if a sample is refused and no golden expects that.
+    No value of a patient is shown: only what values look like. Ends with 1 if a sample is refused and no golden expects that, or if
+    the dialect's own cases differ from what was accepted.
 
     Example: hie vendor check minhtam_his samples/ --html report.html
     """
+    from adapters.inbound.goldens import changes
+
     _watchable()
     settings = read_settings()
     check_dialects(settings)
@@ -214,13 +217,16 @@ def check(
     if not samples:
         raise HubError("NOT_FOUND", f"no file of messages in {where}")
     found = report(samples, chosen)
+    differing = [] if folder or dialect.endswith(".toml") else [one.path.name for one in changes(where) if one.lost]
     if html is not None:
         _write_page(found, html)
     if as_json:
-        print(to_json(asdict(found)).decode())
+        print(to_json(asdict(found) | {"differing": differing}).decode())
     else:
         show_report(out, found, html)
-    raise typer.Exit(1 if found.unexpected else 0)
+        if differing:
+            out.print(f"Not as accepted: {', '.join(differing)}. `hie vendor accept {chosen.name}` shows what differs.")
+    raise typer.Exit(1 if found.unexpected or differing else 0)
 
 
 def _write_page(found: Report, path: Path) -> None:

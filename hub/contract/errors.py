@@ -85,6 +85,7 @@ _ROWS: Final = (
     ErrorCode("TIME_UNPARSABLE", "102", "AE", False, "This should be a date or time (yyyymmdd[HHMM[SS]]) and is not; it was kept as it came.", "Giá trị phải là ngày giờ (yyyymmdd[HHMM[SS]]) nhưng không phải; hub giữ nguyên văn."),
     ErrorCode("CODE_UNKNOWN", "103", "AE", False, "The code is not in the list that applies here.", "Mã không có trong danh mục áp dụng."),
     ErrorCode("CARD_IS_PATIENT_NUMBER", "102", "AE", False, "The insurance card field holds the patient number; it was not taken as a card.", "Trường thẻ BHYT chứa mã người bệnh; hub không coi là thẻ."),
+    ErrorCode("IDENTIFIER_UNREAD", "102", "AE", False, "A number of the patient stands where the profile does not read it.", "Có mã số của người bệnh ở chỗ hồ sơ ánh xạ không đọc."),
     ErrorCode("IDENTIFIER_INFERRED", "102", "AE", False, "The identifier has no type; one was inferred from its shape.", "Định danh không ghi loại; hub suy ra từ hình dạng."),
     ErrorCode("ESCAPE_UNKNOWN", "102", "AE", False, "An escape sequence is not known; it was kept as it came.", "Chuỗi thoát không rõ; hub giữ nguyên văn."),
     # the insurance XML

@@ -141,6 +141,17 @@ def test_a_date_in_the_form_of_the_dialect_is_no_finding() -> None:
     assert (found.grade, [one.code for one in found.findings]) == ("C", ["TIME_UNPARSABLE"])
 
 
+@pytest.mark.parametrize(("field", "told"), [(2, True), (4, True), (18, False), (19, True)])
+def test_a_number_of_the_patient_that_nothing_reads_is_a_finding(field: int, told: bool) -> None:
+    fields = ["PID", "1", "", "777^^^01021^MR", "", "Lê^Hoa", "", "19900102", "F", "", "", "", "", "", "", "", "", "", "", ""]
+    fields[field] = "001190012345" if field != 19 else "DN4010116149000"
+    found = report([visit(VISIT.replace(VISIT.split("\r")[1], "|".join(fields)))], STANDARD)
+    assert [one.place for one in found.findings if one.code == "IDENTIFIER_UNREAD"] == [f"PID-{field}"] * told
+    fields[3] += "~001190012345^^^BCA^NI~DN4010116149000^^^VSS^HC"
+    found = report([visit(VISIT.replace(VISIT.split("\r")[1], "|".join(fields)))], STANDARD)
+    assert "IDENTIFIER_UNREAD" not in {one.code for one in found.findings}
+
+
 def test_every_remedy_belongs_to_an_error() -> None:
     assert set(REMEDIES) <= set(ERRORS)
 
@@ -156,12 +167,23 @@ def refused(**more: object) -> Sample:
         ([visit(VISIT.replace("PV1|1|O", "PV1|1|"))], "B"),
         ([visit(VISIT.replace("01021.1", ""))], "C"),
         ([visit(VISIT.replace("19900102", "hôm qua"))], "C"),
+        ([visit(VISIT.replace("NOBODY-READS", "001190012345"))], "C"),
         ([visit(), refused()], "D"),
         ([visit(), refused(), refused()], "E"),
         ([visit(), refused(expected=True), refused(expected=True)], "A"),
         ([], "E"),
     ],
-    ids=["clean", "form", "key missing", "value lost", "one refused", "most refused", "refused as expected", "none"],
+    ids=[
+        "clean",
+        "form",
+        "key missing",
+        "value lost",
+        "number unread",
+        "one refused",
+        "most refused",
+        "refused as expected",
+        "none",
+    ],
 )
 def test_the_rule_of_grading(samples: Sequence[Sample], grade: str) -> None:
     found = report(samples, STANDARD)

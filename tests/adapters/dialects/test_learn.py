@@ -105,6 +105,19 @@ def as_vendor(raw: bytes) -> bytes:
     return encode(text.replace("UNICODE UTF-8", "").replace("\r", "\n"), "tcvn3", exact=False)
 
 
+def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
+    raws = [
+        f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"
+        f"PID|1||7{n}||Lê^Hoa||19900102|F|||||||||||DN401011614900{n}\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
+        for n in range(4)
+    ]
+    raws[1] = raws[1].replace(b"||71||", b"||71|001190012345|")
+    mine, stated, _ = learned(raws)
+    assert stated["identifiers"] == {"lists": ["PID-3+PID-4+PID-19"], "untyped": True}
+    kinds = [each["type"] for each in events(raws[1], mine)[0][1]["person"]["identifiers"]]
+    assert kinds == ["MRN", "SDDCN", "BHYT_CARD", "BHXH_NUMBER"]
+
+
 def test_a_vendors_habits_become_rows_and_its_events_the_same() -> None:
     plain = list(simulate.referrals(3, 40))
     raws = [as_vendor(raw) for raw in plain]

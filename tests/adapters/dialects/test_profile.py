@@ -93,6 +93,11 @@ def test_each_of_a_list_is_looked_up_in_a_table() -> None:
     assert ("CODE_UNKNOWN", "OBX[3]-8") in told(said)
 
 
+def test_a_charset_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(HubError, match=r"mine\.toml charset: no charset cp-1258x; there are .*windows-1258"):
+        compile_dialect("mine", "1", _standard() | {"charset": "cp-1258x"})
+
+
 def test_an_unknown_table_is_refused() -> None:
     with pytest.raises(HubError, match=r"mine\.toml conditions"):
         compile_dialect("mine", "1", _standard() | {"conditions": {}})

@@ -33,12 +33,15 @@ class Brokers(Producer):
     def __init__(self) -> None:
         self.held: list[Out] = []
         self.fail_after: int | None = None
+        self.refused = 0  # so many times
         self._wait_s = 60.0
 
     def send(self, records: Sequence[Out], done: Callable[[str], None]) -> None:
         room = self.fail_after is None or len(self.held) + len(records) <= self.fail_after
         if room:
             self.held += records
+        else:
+            self.refused += 1
         asyncio.get_running_loop().call_soon(done, "" if room else "BROKER_UNAVAILABLE")
 
     def reachable(self) -> bool:

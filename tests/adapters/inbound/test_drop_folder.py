@@ -299,8 +299,8 @@ def test_brokers_that_go_away_amid_a_large_envelope_leave_it_and_its_ids_stay_th
         (drop / "a.xml").write_bytes(envelope(4, 5, 6))
         async with watching(drop, **LIMITS) as brokers:
             brokers.fail_after = 1  # the message, and none of its events
-            await eventually(lambda: bool(brokers.held))
-            assert not list((drop / "done").iterdir())
+            await eventually(lambda: bool(brokers.refused))
+            assert brokers.held and not list((drop / "done").iterdir())
             brokers.fail_after = None
             named = orjson.loads(await until(drop / "done/a.xml.ack"))
             first, *_, last = brokers.messages()

@@ -191,6 +191,8 @@ def test_what_is_new_is_written_at_once_and_what_changes_needs_a_word(own: Path)
     written["about"] = "A woman comes."
     written["events"][0]["person"]["gioi_tinh"] = "1"
     (folder / "a.json").write_text(json.dumps(written), "utf-8")
+    done = hie("check", "minhtam_his")
+    assert done.exit_code == 1 and "Not as accepted: a.hl7." in done.stdout
     done = hie("accept", "minhtam_his")
     assert done.exit_code == 1
     assert "~ events[0].person.gioi_tinh" in done.stdout
@@ -199,6 +201,7 @@ def test_what_is_new_is_written_at_once_and_what_changes_needs_a_word(own: Path)
     written["events"][0]["person"]["gioi_tinh"] = "2"
     assert json.loads((folder / "a.json").read_text("utf-8")) == written
     assert "1 as expected" in hie("accept", "minhtam_his").stdout
+    assert "Not as accepted" not in hie("check", "minhtam_his").stdout
 
 
 def test_a_sample_that_another_dialect_reads_is_told(own: Path) -> None:
