@@ -17,7 +17,7 @@ from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import REMEDIES
-from adapters.dialects.shapes import numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.shapes import is_local_test, numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -32,11 +32,11 @@ GRADES: Final = {
     "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
           "key, an unknown facility, an untyped or unread identifier, a wrong charset",
           "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
-          "cơ sở không rõ, định danh không ghi loại, sai bảng mã"),
+          "cơ sở không rõ, định danh không ghi loại hoặc không được đọc, sai bảng mã"),
     "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
     "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),
 }  # fmt: skip
-"""The rule of grading, best first. Samples whose refusal a golden expects do not count; nor does what no rule reads."""
+"""The rule of grading, best first. Samples whose refusal a golden expects do not count; nor does what no rule reads, but for numbers of the patient."""
 
 _GUESSED: Final = frozenset(
     {
@@ -178,7 +178,7 @@ class Report:
 
 def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
     """The conformance report of samples that were read by a dialect."""
-    samples = [replace(sample, problems=(*sample.problems, *_unread_numbers(sample))) for sample in samples]
+    samples = [replace(one, problems=(*one.problems, *_unread_numbers(one), *_local_tests(one))) for one in samples]
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
@@ -216,6 +216,15 @@ def _unread_numbers(sample: Sample) -> Iterator[Problem]:
         for number, value in numbers_of_a_person(pid).items():
             if value not in read:
                 yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
+
+
+def _local_tests(sample: Sample) -> Iterator[Problem]:
+    """Results under a code that only the laboratory knows: the hub keeps and delivers them, so this lowers no grade."""
+    for record, event in sample.events:
+        for line in event.get("observations", ()) if record == "hie.LabResult" else ():
+            test = line.get("code", {})
+            if is_local_test(test.get("code", ""), test.get("system", ""), test.get("alt_system", "")):
+                yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
 
 
 def _normalised(part: object) -> Iterator[str]:

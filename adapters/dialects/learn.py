@@ -15,9 +15,9 @@ from typing import Any, Final
 from adapters.dialects.conformance import Report, place_text, report
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
-from adapters.dialects.persons import normalise
+from adapters.dialects.persons import CARD, normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
-from adapters.dialects.shapes import CARD, SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
+from adapters.dialects.shapes import SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold

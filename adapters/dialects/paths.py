@@ -170,7 +170,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             else:
                 value = transform.function(segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
-                value = _coded(value, codes, keep)
+                value = codes.get(value, value if keep else None) if isinstance(value, str) else _coded(value, codes, keep)
             if value:
                 into[name] = value
                 break
@@ -180,13 +180,10 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 break
 
 
-def _coded(value: Any, codes: Mapping[str, str], keep: bool) -> Any:
-    """By the table; of a list each, and None if one of them is unknown and not to be kept."""
-    if isinstance(value, list):
-        found = [codes.get(one, one if keep else None) for one in value]
-        return None if None in found else found
-    known = codes.get(value)
-    return known if known is not None else value if keep else None
+def _coded(values: list[str], codes: Mapping[str, str], keep: bool) -> list[str | None] | None:
+    """Each by the table; None if one of them is unknown and not to be kept."""
+    found = [codes.get(one, one if keep else None) for one in values]
+    return None if None in found else found
 
 
 def _currency(segment: Segment, field: int, component: int, repetition: int) -> str:

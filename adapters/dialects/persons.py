@@ -16,7 +16,7 @@ from hub.contract.errors import Severity
 Record = dict[str, Any]
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
-_CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
@@ -186,7 +186,7 @@ def is_social(table: Identifiers, policy: Segment) -> bool:
 
 def derived_number(card: str, kinds: set[str]) -> Record:
     """A card ends in the social-insurance number, or is the citizen number itself (12 digits, since 2025); {} if told already."""
-    if _CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
+    if CARD.fullmatch(card) or (len(card) == 10 and card.isdigit()):
         kind, value = "BHXH_NUMBER", card[-10:]
     elif len(card) == 12 and card.isdigit():
         kind, value = "SDDCN", card
@@ -214,13 +214,13 @@ def _list_place(name: str, field: int, number: int) -> str:
 
 
 def _is_card(comparable: str) -> bool:
-    return bool(_CARD.fullmatch(comparable)) or (
+    return bool(CARD.fullmatch(comparable)) or (
         comparable.isdigit() and len(comparable) in (10, 12) and comparable.strip("0") != ""
     )
 
 
 def _by_shape(comparable: str) -> str:
-    if _CARD.fullmatch(comparable):
+    if CARD.fullmatch(comparable):
         return "BHYT_CARD"
     if comparable.isdigit() and len(comparable) == 12:
         return "SDDCN"

@@ -329,7 +329,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         profile = Profile.model_validate(raw)
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        told = "there is no setting of this name" if first["type"] == "extra_forbidden" else first["msg"]
+        raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {told}") from None
     if profile.charset and not charset_name(profile.charset):
         raise HubError("SETTING_WRONG", f"{name}.toml charset: no charset {profile.charset}; there are {', '.join(CHARSETS)}")
     for table, allowed in CODED_AS.items():

@@ -3,13 +3,13 @@
 import re
 from typing import Final
 
-from adapters.dialects.persons import normalise
+from adapters.dialects.persons import CARD, normalise
 from adapters.formats.hl7v2 import Segment
 from adapters.formats.names import field_name
 
-CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 SURE: Final = ("BHYT_CARD", "SDDCN")  # kinds of number whose shape hardly anything else has
-_ACCOUNT: Final = 18
+ACCOUNT: Final = 18  # of PID
+_COMMON: Final = frozenset({"LN", "QD1227"})  # systems of tests
 _LONGEST: Final = 36  # characters of a value that are looked at
 _RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's
 _RUNS: Final = re.compile(r"A{6,}|a{6,}")
@@ -56,9 +56,18 @@ def numbers_of_a_person(pid: Segment) -> dict[int, str]:
     found: dict[int, str] = {}
     for number in range(1, len(pid.fields)):
         for value in (row[0] for row in pid.rows(number) if row):
-            if number != _ACCOUNT and kind_of(value) in SURE:
+            if number != ACCOUNT and kind_of(value) in SURE:
                 found.setdefault(number, normalise(value))
     return found
+
+
+def is_local_test(code: str, *systems: str) -> bool:
+    """Whether a test is of no common system, nor the hub's own (`VN-…`): its laboratory alone knows what it is.
+
+    >>> is_local_test("GLU", "L"), is_local_test("GLU", "L", "LN"), is_local_test("VN-CN", "")
+    (True, False, False)
+    """
+    return _COMMON.isdisjoint(systems) and not code.startswith("VN-")
 
 
 def shown_code(version: str, segment: str, field: int, value: str) -> str:

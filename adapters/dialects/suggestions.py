@@ -12,7 +12,7 @@ from adapters.dialects.conformance import Report, Sample, place_text
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
-from adapters.dialects.shapes import is_code, shape
+from adapters.dialects.shapes import ACCOUNT, is_code, is_local_test, shape
 from adapters.dialects.transforms import facility_code, moment, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
@@ -26,10 +26,8 @@ _FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
 _FAMILIES: Final = frozenset(
     {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
 )
-_OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers are a person's, and no key
-_ACCOUNT: Final = 18  # but PID-18
+_OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers, but PID-18, are a person's, and no key
 _FEW: Final = 5  # fewer names than these say nothing of a habit
-_COMMON: Final = frozenset({"LN", "QD1227"})  # systems that need no row in [tests]
 _SHOWN, _TESTS_MAX = 3, 200
 _MOST: Final = 0.9  # of the values at a place have to fit
 _VARIED: Final = 0.3  # of the values of a key differ at least, since it is another in each visit, order or slip
@@ -89,7 +87,7 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
             for number in range(1, len(segment.fields)):
                 if f"{segment.name}-{number}" not in among or segment.fields[number] == NULL:
                     continue
-                if distinct and segment.name in _OF_PERSONS and number != _ACCOUNT:
+                if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
                     continue
                 for component, value in enumerate(segment.components(number), 1):
                     if value:
@@ -124,8 +122,8 @@ def local_tests(seen: Evidence) -> Iterator[str]:
     units: dict[str, Counter[str]] = defaultdict(Counter)
     for message in seen.messages:
         for line in message.segments("OBX"):
-            code, system, alternate = line.get(3), line.get(3, 3), line.get(3, 6)
-            if is_code(code) and not _COMMON & {system, alternate} and not code.startswith("VN-"):
+            code = line.get(3)
+            if is_code(code) and is_local_test(code, line.get(3, 3), line.get(3, 6)):
                 counts[code] += 1
                 names[code][line.get(3, 2)] += 1
                 units[code][line.get(6)] += 1

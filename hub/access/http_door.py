@@ -65,6 +65,7 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         del self.app, self.flow  # they know this connection: it goes now, and not when a collector finds the circle
+        self.cycle = None  # type: ignore[assignment]  # as it begins
 
     def data_received(self, data: bytes) -> None:
         if self._leaving:

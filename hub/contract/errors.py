@@ -86,6 +86,7 @@ _ROWS: Final = (
     ErrorCode("CODE_UNKNOWN", "103", "AE", False, "The code is not in the list that applies here.", "Mã không có trong danh mục áp dụng."),
     ErrorCode("CARD_IS_PATIENT_NUMBER", "102", "AE", False, "The insurance card field holds the patient number; it was not taken as a card.", "Trường thẻ BHYT chứa mã người bệnh; hub không coi là thẻ."),
     ErrorCode("IDENTIFIER_UNREAD", "102", "AE", False, "A number of the patient stands where the profile does not read it.", "Có mã số của người bệnh ở chỗ hồ sơ ánh xạ không đọc."),
+    ErrorCode("TEST_LOCAL", "103", "AE", False, "The test has only the laboratory's own code: nobody else can compare its results.", "Xét nghiệm chỉ có mã riêng của phòng xét nghiệm: nơi khác không so sánh được kết quả."),
     ErrorCode("IDENTIFIER_INFERRED", "102", "AE", False, "The identifier has no type; one was inferred from its shape.", "Định danh không ghi loại; hub suy ra từ hình dạng."),
     ErrorCode("ESCAPE_UNKNOWN", "102", "AE", False, "An escape sequence is not known; it was kept as it came.", "Chuỗi thoát không rõ; hub giữ nguyên văn."),
     # the insurance XML

@@ -152,6 +152,16 @@ def test_a_number_of_the_patient_that_nothing_reads_is_a_finding(field: int, tol
     assert "IDENTIFIER_UNREAD" not in {one.code for one in found.findings}
 
 
+@pytest.mark.parametrize(
+    ("test", "told"), [("GLU^Glucose", 1), ("GLU^Glucose^L^2345-7^Glucose^LN", 0), ("2345-7^Glucose^LN", 0), ("VN-CN", 0)]
+)
+def test_a_test_that_only_its_laboratory_knows_is_told_and_lowers_no_grade(test: str, told: int) -> None:
+    body = f"PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5^01021|9|CMP^^L|||20261123070000|||||||||||||||20261123080000||LAB|F\rOBX|1|NM|{test}||5.1|mmol/L|||||F\r"
+    found = report([visit(body, "ORU^R01^ORU_R01")], STANDARD)
+    assert [(one.severity, one.place) for one in found.findings if one.code == "TEST_LOCAL"] == [("I", "OBX-3")] * told
+    assert found.grade == "A"
+
+
 def test_every_remedy_belongs_to_an_error() -> None:
     assert set(REMEDIES) <= set(ERRORS)
 

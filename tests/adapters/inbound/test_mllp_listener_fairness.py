@@ -175,6 +175,7 @@ def test_no_link_of_a_sender_beyond_its_quota_is_read_not_even_a_new_one(tmp_pat
                 link._writer.write(b"x" * 4_000_000 if link is two else encode(oru("Q2")))  # it lies with the sender
             await eventually(lambda: len(listener._links) == 3 and not any(link._reading for link in listener._links))
             assert listener.bytes_came - came < 1_000_000  # one read of each at the most, however much lies there
+            assert min(link._decoder.bytes_in for link in listener._links) == 0  # and none of the new one
             before = listener.bytes_came
             await asyncio.sleep(0.1)
             assert listener.bytes_came == before

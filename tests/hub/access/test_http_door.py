@@ -1,7 +1,9 @@
 """Connections of the HTTP servers: turns, answers before the end of a request, answers that nobody reads, peers and proxies."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
@@ -66,6 +68,14 @@ async def told_at_once(_request):
     return PlainTextResponse("no", 401)
 
 
+async def slowly(request):
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        await asyncio.sleep(0.001)
+    return PlainTextResponse(str(size))
+
+
 def chunked(body):
     return b"POST / HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
@@ -93,13 +103,6 @@ def test_large_bodies_and_requests_in_a_row_keep_their_order_however_slowly_they
     monkeypatch.setattr(http_door, "_TURN_S", 0)
     sizes = [3_000_000, 0, 17, 200_000, 4096]
 
-    async def slowly(request):
-        size = 0
-        async for piece in request.stream():
-            size += len(piece)
-            await asyncio.sleep(0.001)
-        return PlainTextResponse(str(size))
-
     async def talk():
         async with served(slowly) as (port, _), opened(port) as (reader, writer):
             for size in sizes:
@@ -125,18 +128,13 @@ def test_what_waits_for_its_turn_does_not_grow_while_the_application_waits(run, 
                 await asyncio.sleep(0)
             return (await answer)[1]
 
-    async def slowly(request):
-        size = 0
-        async for piece in request.stream():
-            size += len(piece)
-            await asyncio.sleep(0.01)
-        return PlainTextResponse(str(size))
-
     assert int(run(talk())) == 2048 * 5_000
     assert most <= 1024 * 1024  # one read
 
 
-def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run, monkeypatch):
+@pytest.mark.parametrize("sent", [b"", TINY], ids=["head", "much"])
+def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run, monkeypatch, sent):
+    monkeypatch.setattr(http_door, "_TURN_S", 0)
     parsed = 0
     as_it_was = H11Protocol.data_received
 
@@ -150,7 +148,7 @@ def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run
     async def talk():
         async with served(told_at_once) as (port, connections):
             async with opened(port) as (reader, writer):
-                writer.write(chunked(b""))
+                writer.write(chunked(sent))
                 answer = await head_and_body(reader)
                 for _ in range(10):  # the client writes on, and its link is not cut off under it
                     writer.write(TINY)
@@ -162,7 +160,7 @@ def test_after_an_answer_that_did_not_wait_for_the_request_nothing_is_parsed(run
 
     head, body = run(talk())
     assert head.startswith(b"http/1.1 401 ") and b"connection: close" in head and body == b"no"
-    assert parsed == len(chunked(b""))
+    assert parsed < len(chunked(sent)) if sent else parsed == len(chunked(b""))
 
 
 def test_who_reads_such_an_answer_to_its_end_waits_for_nothing(run, monkeypatch):
@@ -190,6 +188,24 @@ def test_who_had_such_an_answer_and_stays_is_closed(run, monkeypatch, limit, wri
                 await asyncio.sleep(0.01)
 
     run(talk())
+
+
+def test_a_connection_that_ended_is_gone_without_a_collector(run, monkeypatch):
+    monkeypatch.setattr(http_door, "_ASK_S", 0.1)
+
+    async def talk():
+        async with served(told_at_once) as (port, connections):
+            async with opened(port) as (reader, writer):
+                writer.write(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+                await head_and_body(reader)
+                [one] = map(weakref.ref, connections)
+            await eventually(lambda: one() is None)
+
+    gc.disable()
+    try:
+        run(talk())
+    finally:
+        gc.enable()
 
 
 def test_an_answer_to_a_whole_request_keeps_the_connection_open(run):
