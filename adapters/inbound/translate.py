@@ -203,10 +203,11 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
             message = walk.header = parse(decoded.text)
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
-        walk.header = _read_header(raw)
-        dialect = _identify(walk, walk.header)
-        decoded = decode(raw, dialect.charset, received.charset or None)
+        walk.header = header = _read_header(raw)
+        decoded = decode(raw, _identify(walk, header).charset, received.charset or None)
         message = walk.header = parse(decoded.text)
+        if len(message.header.fields) > len(header.header.fields):
+            _identify(walk, message)  # a line break stands in MSH
     note["charset"] = decoded.charset
     walk.problems += decoded.problems
     walk.problems += message.problems

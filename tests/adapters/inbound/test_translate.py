@@ -62,6 +62,14 @@ def test_a_message_in_utf16_or_utf32_is_read(order, name):
     assert done.events[0][1]["person"]["ho_ten"] == f"{name.decode()} THI AN"
 
 
+@pytest.mark.parametrize("name", [b"MAU", "MẪU".encode()])
+def test_a_line_break_within_msh_ends_it_in_no_charset(name):
+    raw = header(oru("B1").replace(b"MAU", name), 8, b"a line\nand another")
+    done = read(raw)
+    assert done.verdict == "translated" and msa(done.ack.decode()) == ("AA", "B1")
+    assert done.message["control_id"] == "B1" and done.message["message_type"] == read(oru("B2")).message["message_type"]
+
+
 def test_a_name_whose_only_letters_beyond_ascii_lie_below_0x20_is_read():
     raw = oru("L1").replace(b"MAU^AN", "PHẠM^MẬN".encode().replace("Ạ".encode(), b"\x02").replace("Ậ".encode(), b"\x03"))
     assert raw.isascii()
