@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.contract.errors import ERRORS
+from hub.contract.facilities import COLUMNS
 from hub.contract.places import shipped
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "hub.store": {"hub.contract"},
     "hub.stack": {"hub.contract"},
     "hub.simulate": {"hub.contract"},
+    "hub.nation": {"hub.contract"},
     "hub.access": {"hub.contract", "hub.store"},
     "hub.routing": {"hub.contract", "hub.bus", "hub.store"},
     "hub.insurer": {"hub.contract", "hub.bus"},
@@ -162,6 +164,11 @@ def test_the_table_of_topics_is_the_topics():
     text = shipped("seeds/README.md").read_text("utf-8")
     names = {re.sub(r"^payer\.[a-z]+\.", "payer.<code>.", name) for name in topics()}
     assert _rows(text, "## Topics") == names
+
+
+def test_the_table_of_the_directory_is_its_columns():
+    text = shipped("seeds/README.md").read_text("utf-8")
+    assert _rows(text, "## The directory") == set(COLUMNS)
 
 
 def test_the_release_has_one_number():

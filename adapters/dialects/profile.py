@@ -25,6 +25,7 @@ from hub.contract.errors import HubError
 STANDARD: Final = "_standard"
 _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
+_ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 
 
@@ -234,7 +235,7 @@ def use_vendors(folder: Path | None) -> None:
         raise HubError("SETTING_WRONG", f"HIE_VENDORS_DIR: there is no folder {folder.name}")
     _OWN[:] = [folder.resolve()] if folder is not None else []
     load_dialect.cache_clear()
-    _aliases.cache_clear()
+    _ALIASES.clear()
 
 
 @cache
@@ -449,14 +450,14 @@ def dialect_for(facility: str) -> Dialect:
     return load_dialect(found.dialect if found else STANDARD)
 
 
-@cache
-def _aliases() -> dict[tuple[str, str], tuple[str, str]]:
-    """(MSH-3, MSH-4) to facility and dialect. Raises: HubError(SETTING_WRONG) if two vendors claim the same pair."""
+def read_aliases() -> dict[tuple[str, str], tuple[str, str]]:
+    """Those of all profiles, those that came meanwhile too. Raises: HubError(SETTING_WRONG) if two vendors claim the same pair."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for name in dialect_names():
         for alias in load_dialect(name).aliases:
             if found.setdefault((alias.application, alias.name), (alias.code, name)) != (alias.code, name):
                 raise HubError("SETTING_WRONG", f"{name}.toml facility.aliases: {alias.application} {alias.name} is another's")
+    _ALIASES[:] = [found]
     return found
 
 
@@ -471,13 +472,12 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
     """
     names = list(facility[:2])
     codes = [code for code in map(facility_code, names) if code]
-    known = directory.facilities()
     for code in codes:
-        if code in known:
+        if code in directory.facilities():
             return code, dialect_for(code)
+    aliases = _ALIASES[0] if _ALIASES else read_aliases()
     for name in names:
-        alias = _aliases().get((application, name))
-        if alias:
+        if alias := aliases.get((application, name)):
             return alias[0], load_dialect(alias[1])
     token = re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
     if codes:

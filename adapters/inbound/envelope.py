@@ -7,7 +7,7 @@ only then the tables are read, so nothing comes of an envelope that breaks off. 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
 from adapters.dialects.claims import map_hoso
@@ -81,7 +81,6 @@ def _owner(received: Received, ma_cskcb: str) -> tuple[str, list[Problem]]:
     return received.speaks_for(_resolved(ma_cskcb), "MACSKCB") if ma_cskcb else ("", [])
 
 
-@lru_cache(maxsize=4096)
 def _resolved(ma_cskcb: str) -> str:
     return resolve_facility("", (ma_cskcb,))[0] if ma_cskcb else ""
 

@@ -40,6 +40,7 @@ from adapters.inbound.outcome import PROBLEMS_MAX, Walk, fault_of, finished, ori
 from adapters.inbound.raw_store import chunks
 from adapters.inbound.received import Received, Translation
 from adapters.inbound.signers import Signers
+from hub.contract.directory import edition
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, Keyring, message_id
 
@@ -261,7 +262,7 @@ def _with_header(received: Received) -> Walk:
 def _identify(walk: Walk, message: Message) -> Dialect:
     note, header = walk.note, message.header
     if walk.given is None:
-        facility, dialect = _resolve(header.get(3), header.field(4), tuple(header.components(4)))
+        facility, dialect = _resolve(edition(), header.get(3), header.field(4), tuple(header.components(4)))
     else:
         facility, dialect = resolve_as(header.get(3), header.components(4), walk.given), walk.given
     walk.dialect = dialect
@@ -275,7 +276,7 @@ def _identify(walk: Walk, message: Message) -> Dialect:
 
 
 @lru_cache(maxsize=4096)
-def _resolve(application: str, _whole: str, facility: tuple[str, ...]) -> tuple[str, Dialect]:
+def _resolve(_edition: int, application: str, _whole: str, facility: tuple[str, ...]) -> tuple[str, Dialect]:
     return resolve_facility(application, facility)
 
 
@@ -332,7 +333,7 @@ def _json(walk: Walk, keyring: Keyring) -> Mapped:
     if form is None:
         return Mapped([], problems)
     note |= {"control_id": form.control_id, "test": walk.received.test or form.test}
-    note["facility"] = _resolve("", form.ma_cskcb, (form.ma_cskcb,))[0]
+    note["facility"] = _resolve(edition(), "", form.ma_cskcb, (form.ma_cskcb,))[0]
     _check_facility(walk, "ma_cskcb")
     origin = replace(origin_of(walk, None), stated_at=stated_at_of(form.reported_at))
     return Mapped([report_of(form, Context(origin, keyring, note["facility"]))])

@@ -207,7 +207,8 @@ def run_demo(settings: Settings, *, keep: bool = False) -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hie-demo-", ignore_cleanup_errors=True) as folder:
         ports = dict.fromkeys(("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port"), 0)
-        settings = settings.model_copy(update={"data_dir": Path(folder), **ports})
+        own = {"data_dir": Path(folder), "directory_dir": shipped("seeds")}  # the story's people are in the hub's own directory
+        settings = settings.model_copy(update={**own, **ports})
         say = lambda line: out.print(f"[dim]  · {line}[/]")  # noqa: E731  # a progress line, and nothing else
         out.print("[bold]hie-hub demo[/]: a commune station, a district and a provincial hospital, a laboratory, and VSS")
         with stack.start(settings, say) as servers:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
-from hub.contract.directory import facilities
+from hub.contract.directory import facilities, use_directory
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, encode, now
 from hub.contract.settings import Settings, read_settings
@@ -191,7 +191,9 @@ def inbox(
 
     Example: hie inbox 01004 --format hl7 --body
     """
-    host, port = address(connected(read_settings()), "mailbox", "inbox_port")
+    settings = connected(read_settings())
+    use_directory(settings.directory_dir)
+    host, port = address(settings, "mailbox", "inbox_port")
     base = f"http://{host}:{port}/v1/inbox/{facility}"
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(headers=headers, timeout=60) as client:
@@ -213,7 +215,7 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
     """For people: one row a delivery of a page of the inbox API; with their bodies if told."""
     if not page["deliveries"]:
         known = facility in facilities() or facility == "portal"
-        out.print(f"{facility}: nothing came" + ("" if known else "; this code is not in the directory, seeds/facilities.csv"))
+        out.print(f"{facility}: nothing came" + ("" if known else "; this code is not in the directory: hie directory find"))
         return
     count = len(page["deliveries"])
     table = Table(

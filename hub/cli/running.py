@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import SecretStr
 from rich.console import Console
 
-from hub.contract.directory import facilities
+from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
@@ -111,17 +111,40 @@ def check_ports(settings: Settings) -> None:
         ports.release()
 
 
-def check_dialects(settings: Settings) -> None:
-    """Read every profile. Raises: HubError(SETTING_WRONG) that names the vendor's file and the place in it."""
-    from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
+def use_reference(settings: Settings) -> None:
+    """Profiles and directory, as the settings name them. Raises: HubError(SETTING_WRONG) that names the file and the place in it."""
+    from adapters.dialects.profile import use_vendors
 
     use_vendors(settings.vendors_dir)
-    names = dialect_names()
-    for name in names:
+    use_directory(settings.directory_dir, unusable_dialects)
+
+
+def unusable_dialects(names: Collection[str]) -> dict[str, str]:
+    """Those that no profile can be read for, and why; what other names facilities go by is read again.
+
+    Raises: HubError(SETTING_WRONG) if two profiles claim the same name.
+    """
+    from adapters.dialects.profile import dialect_names, load_dialect, read_aliases
+
+    known = dialect_names()
+    missing = f"there is no dialect of this name, nor one in HIE_VENDORS_DIR; there are {', '.join(known)}"
+    why = {name: missing for name in names if name not in known}
+    for name in set(names) - set(why):
+        try:
+            load_dialect(name)
+        except HubError as wrong:
+            why[name] = wrong.where
+    read_aliases()
+    return why
+
+
+def check_dialects(settings: Settings) -> None:
+    """Read every profile, and the directory. Raises: HubError(SETTING_WRONG) that names the file and the place in it."""
+    from adapters.dialects.profile import dialect_names, load_dialect
+
+    use_reference(settings)
+    for name in dialect_names():
         load_dialect(name)
-    for code, facility in facilities().items():
-        if facility.dialect not in names:
-            raise HubError("SETTING_WRONG", f"facilities.csv {code}: no dialect {facility.dialect}, nor one in HIE_VENDORS_DIR")
 
 
 def hand_down(settings: Settings) -> None:

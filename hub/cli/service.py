@@ -6,9 +6,9 @@ from functools import partial
 
 import uvloop
 
-from adapters.dialects.profile import use_vendors
+from hub.cli.running import use_reference
 from hub.contract import telemetry
-from hub.contract.directory import payers
+from hub.contract.directory import payers, watch_directory
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.services import gate_names, gate_ports, say_ready
@@ -22,7 +22,8 @@ def run_service(name: str, settings: Settings) -> None:
             it happened, and nothing of what it happened to.
     """
     telemetry.configure(settings.log_level)
-    use_vendors(settings.vendors_dir)
+    use_reference(settings)
+    watch_directory()
     try:
         _run(name, settings)
     except HubError:

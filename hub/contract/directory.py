@@ -1,37 +1,24 @@
-"""Who takes part: facilities and payers, as the seeds list them. Facts with dates; the latest one that applies counts."""
+"""Who takes part: the facilities of the directory in force, and the payers. Facts with dates; the latest one that applies counts.
 
-import csv
+The directory in force is one dict, replaced as a whole by one that was read and checked to its end: by a service's watch when
+the file has changed. A file with a fault changes nothing.
+"""
+
+import threading
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from pathlib import Path
+from typing import Final
 
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.facilities import FILE, Facility, Unusable, read_facilities
 from hub.contract.places import shipped
 
-
-@dataclass(frozen=True, slots=True)
-class Facility:
-    """One facility.
-
-    code:     MA_CSKCB, five digits as text.
-    level:    initial, basic or specialised (since 2025).
-    kind:     hospital, commune station, laboratory …
-    dialect:  name of the dialect it sends and wants to receive.
-    valid_to: last day, or None while it is open.
-    """
-
-    code: str
-    name: str
-    name_en: str
-    level: str
-    kind: str
-    province: str
-    dialect: str
-    valid_from: date
-    valid_to: date | None
-
-    def open_on(self, day: date) -> bool:
-        return self.valid_from <= day and (self.valid_to is None or day <= self.valid_to)
+_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +37,115 @@ class Payer:
     tables: frozenset[str]
 
 
-@cache
+# --- the directory in force -------------------------------------------------------------------------------------------
+
+Stamp = tuple[int, ...] | None
+"""What tells one state of the file from another: its times, size and inode; None while there is no file."""
+
+
+def unchecked(_dialects: Collection[str]) -> Mapping[str, str]:
+    """For whoever reads no messages: every name of a dialect will do."""
+    return {}
+
+
+@dataclass(slots=True)
+class _InForce:
+    """What every `facilities()` of this process answers from.  stamp: of the file when it was last read, well or badly."""
+
+    path: Path = field(default_factory=lambda: shipped(f"seeds/{FILE}"))
+    unusable: Unusable = unchecked
+    facilities: dict[str, Facility] | None = None
+    edition: int = 0
+    stamp: Stamp = None
+
+
+_now: Final = _InForce()
+
+
 def facilities() -> dict[str, Facility]:
-    """Code to facility."""
-    with shipped("seeds/facilities.csv").open(encoding="utf-8", newline="") as file:
-        return {row["code"]: _facility(row) for row in csv.DictReader(file)}
+    """Code to facility, of the directory in force: the shipped one, unless `use_directory` named another."""
+    known = _now.facilities
+    return known if known is not None else _take()
 
 
-def _facility(row: dict[str, str]) -> Facility:
-    ends = row.pop("valid_to")
-    return Facility(
-        valid_from=date.fromisoformat(row.pop("valid_from")),
-        valid_to=date.fromisoformat(ends) if ends else None,
-        **row,
-    )
+def heir(code: str, day: date) -> str:
+    """Who stands for a facility on a day: itself while it is open, then who it was merged into, and so on; "" for nobody."""
+    known = facilities()
+    one = known.get(code)
+    while one is not None and not one.open_on(day):
+        one = known.get(one.successor) if one.valid_from <= day else None
+    return one.code if one is not None else ""
+
+
+def edition() -> int:
+    """Another number for every directory that came into force: what is remembered of one is kept under it."""
+    return _now.edition
+
+
+def directory_file(folder: Path | None) -> Path:
+    """The file of a folder (HIE_DIRECTORY_DIR), else the shipped one: the folder's replaces it, as all it lists is invented."""
+    return folder.absolute() / FILE if folder is not None else shipped(f"seeds/{FILE}")
+
+
+def use_directory(folder: Path | None, unusable: Unusable = unchecked) -> dict[str, Facility]:
+    """Put the directory of a folder into force; for the composition root, before anything is read.
+
+    unusable: says which dialects of a directory cannot be used, and why; asked again for each that is to come into force.
+    Raises:   HubError(SETTING_WRONG) that names line and column.
+    """
+    _now.path, _now.unusable = directory_file(folder), unusable
+    return _take()
+
+
+def _take() -> dict[str, Facility]:
+    _now.stamp = _stamp(_now.path)
+    found, faults = read_facilities(_now.path, _now.unusable)
+    if faults:
+        more = f"; {len(faults) - 1} more: hie directory check" if len(faults) > 1 else ""
+        raise HubError("SETTING_WRONG", f"{_now.path.name} {faults[0]}{more}")
+    _now.facilities = found
+    _now.edition += 1  # after the dict, so that nothing of the old one is remembered under the new number
+    return found
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_ctime_ns, state.st_size, state.st_ino
+
+
+class Watch:
+    """Takes a changed file once two looks in a row saw it the same: whoever still writes it is not read half way."""
+
+    def __init__(self) -> None:
+        self._seen = _now.stamp
+
+    def look(self) -> None:
+        """One look. A file with a fault is told once, and the directory before it stays in force."""
+        stamp, before = _stamp(_now.path), self._seen
+        self._seen = stamp
+        if stamp == _now.stamp or stamp != before:
+            return
+        try:
+            telemetry.directory_taken(len(_take()))
+        except HubError as wrong:
+            telemetry.fault("directory", wrong.code, wrong.where)
+
+    def run(self) -> None:
+        """Look every second, for ever."""
+        ever = threading.Event()
+        while not ever.wait(_EVERY_S):
+            self.look()
+
+
+def watch_directory() -> None:
+    """Follow the file from now on, in a thread that ends with the process: messages and events pay nothing for it."""
+    threading.Thread(target=Watch().run, name="directory", daemon=True).start()
+
+
+# --- payers -----------------------------------------------------------------------------------------------------------
 
 
 @cache

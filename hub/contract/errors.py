@@ -103,7 +103,7 @@ _ROWS: Final = (
     # ours
     ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept and will be replayed when it is mended; do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu và sẽ được xử lý lại; không cần gửi lại."),
     # routing
-    ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory; the event waits until it is.", "Cơ sở nhận không có trong danh bạ; sự kiện chờ đến khi có."),
+    ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory, or is closed and was merged into no other; the event waits until that changes.", "Cơ sở nhận không có trong danh bạ, hoặc đã đóng mà không sáp nhập vào cơ sở nào; sự kiện chờ đến khi thay đổi."),
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi."),
     ErrorCode("EVENT_UNROUTABLE", "207", "", False, "A rule failed on this event; it waits for a person, and later events of its key wait behind it.", "Quy tắc gặp lỗi với sự kiện này; sự kiện chờ người xử lý, các sự kiện sau cùng khóa xếp hàng."),

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     vendors_dir: Path | None = Field(
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
     )
+    directory_dir: Path | None = Field(
+        None,
+        description="Folder with a facilities.csv of your own, which replaces the directory of the hub (invented facilities); a change counts within seconds.",
+    )
     message_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, description="Largest message taken, in bytes.")
     envelope_bytes_max: int = Field(
         100 * 1024 * 1024,

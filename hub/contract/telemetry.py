@@ -258,6 +258,11 @@ def service_stopping(service: str) -> None:
     _log.info("service_stopping", service=service)
 
 
+def directory_taken(facilities: int) -> None:
+    """The file of the directory changed, was read to its end, and is in force."""
+    _log.info("directory_taken", facilities=facilities)
+
+
 def fault(stage: str, code: str, where: str = "") -> None:
     """Something failed and will be tried again; `where` is a place as in `HubError`."""
     _FAULTS.labels(stage, code).inc()

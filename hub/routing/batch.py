@@ -22,7 +22,21 @@ from hub.contract.events import Event, Keyring, now, revision_rank
 from hub.routing import cases, deadlines, deliveries, parking
 from hub.routing.recall import Recaller
 from hub.routing.record import Origin, Record, place_of, place_text
-from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Moment, Nobody, Output, Publish, Recall, Refuse, Stream
+from hub.routing.stream import (
+    CaseRef,
+    Deliver,
+    Due,
+    Fact,
+    Found,
+    Moment,
+    Nobody,
+    Output,
+    Publish,
+    Recall,
+    Refuse,
+    Stream,
+    addressed,
+)
 from hub.store.database import available
 
 _STAGE: Final = "routing"
@@ -283,9 +297,8 @@ class Router:
                 made.append((Nobody(stream.repeat_rule if standing.fate == cases.REPEAT else "superseded"),))
             else:
                 try:
-                    made.append(
-                        stream.decide(one.event, found, Moment(at, standing.seen_at, tuple(one.facts), standing.supersedes))
-                    )
+                    moment = Moment(at, standing.seen_at, tuple(one.facts), standing.supersedes)
+                    made.append([addressed(output, moment) for output in stream.decide(one.event, found, moment)])
                 except Exception as bug:
                     made.append(bug)
         return made

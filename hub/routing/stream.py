@@ -1,11 +1,11 @@
 """The shape that every stream has: three pure functions, and what goes in and comes out of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from hub.contract.directory import facilities
+from hub.contract.directory import heir
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring
 
@@ -164,16 +164,24 @@ class Stream:
 
 
 def is_open(code: str, moment: Moment) -> bool:
-    """Whether the directory has the facility, and open today."""
-    facility = facilities().get(code)
-    return facility is not None and facility.open_on(moment.today)
+    """Whether the directory has the facility, or who it was merged into, and open today."""
+    return heir(code, moment.today) != ""
 
 
 def receiver(code: str, moment: Moment) -> str:
-    """The facility, if the directory has it open today.
+    """The facility as it is named, if it or who it was merged into is open today; `addressed` sees to which of them it is.
 
     Raises: HubError(RECEIVER_UNKNOWN).
     """
     if not is_open(code, moment):
         raise HubError("RECEIVER_UNKNOWN", "directory")
     return code
+
+
+def addressed(output: Output, moment: Moment) -> Output:
+    """The output, to the successor where the facility that a stream named is closed; the rule says so (`…-successor`)."""
+    if isinstance(output, Deliver | Recall):
+        to = heir(output.recipient, moment.today)
+        if to not in ("", output.recipient):  # a payer or the portal is no facility, and has no heir
+            return replace(output, recipient=to, rule=f"{output.rule}-successor")
+    return output

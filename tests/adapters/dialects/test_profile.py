@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from adapters.dialects import profile
-from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility
+from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility, use_vendors
+from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
@@ -153,6 +154,26 @@ def test_a_dialect_that_is_not_there(name: str) -> None:
 def test_whose_message_it_is(application: str, facility: list[str], code: str, dialect: str) -> None:
     found, how = resolve_facility(application, facility)
     assert (found, how.name) == (code, dialect)
+
+
+def test_whose_message_it_is_follows_the_directory(tmp_path: Path) -> None:
+    """The aliases of a profile that came with a new facility, too."""
+    own = tmp_path / "own"
+    own.mkdir()
+    ours = ("HIS", ["01004"]), ("MINHTAM", ["PK1"])
+    try:
+        use_vendors(own)
+        assert [resolve_facility(*one)[1].name for one in ours] == ["songhong_his", "_standard"]
+        aliases = '[facility]\naliases = [{ application = "MINHTAM", name = "PK1", code = "26001" }]\n'
+        (own / "minhtam_his.toml").write_text(f'extends = "_standard"\nversion = "1"\nabout = "Invented."\n{aliases}', "utf-8")
+        row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,minhtam_his,2019-01-01\n"
+        (tmp_path / "facilities.csv").write_text(row, "utf-8")
+        directory.use_directory(tmp_path, unusable_dialects)
+        assert dialect_for("26001").name == "minhtam_his" and dialect_for("01004").name == "_standard"
+        assert [resolve_facility(*one)[1].name for one in ours] == ["_standard", "minhtam_his"]
+    finally:
+        use_vendors(None)
+        directory.use_directory(None)
 
 
 def test_a_name_never_becomes_a_code_by_losing_its_signs() -> None:

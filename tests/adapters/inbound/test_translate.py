@@ -19,6 +19,7 @@ from adapters.inbound import envelope as envelope_reader
 from adapters.inbound.received import Received
 from adapters.inbound.translate import failed, split, translate, unframed
 from hub.contract.claim_tables import tables
+from hub.contract.directory import use_directory
 from hub.contract.errors import ERRORS, Problem, Severity
 from hub.contract.events import VIETNAM, Keyring, encode
 from hub.contract.places import shipped
@@ -449,3 +450,16 @@ def test_whatever_others_wrote_gets_a_verdict_with_a_reason_and_never_a_fault_of
         for record, event in done.events:
             assert encode(record, event)
     assert all(counts.values())
+
+
+def test_what_is_remembered_of_senders_follows_the_directory(tmp_path):
+    raw = oru("M1")
+    assert read(raw).message["dialect"] == "songhong_his"
+    row = "code,name,kind,province,valid_from\n01004,A,hospital,01,2019-01-01\n"
+    (tmp_path / "facilities.csv").write_text(row, "utf-8")
+    try:
+        use_directory(tmp_path)
+        assert read(raw).message["dialect"] == "_standard"
+    finally:
+        use_directory(None)
+    assert read(raw).message["dialect"] == "songhong_his"

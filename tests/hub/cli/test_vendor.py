@@ -3,7 +3,6 @@
 import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from typer.testing import CliRunner
 from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 from adapters.inbound import translate
 from hub.cli.main import app
-from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 
@@ -107,10 +105,11 @@ def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tm
     assert "HIE_VENDORS_DIR" in refusal(hie("check", "songhong_his")).where
 
 
-def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = replace(facilities()["01731"], dialect="gone_his")
-    monkeypatch.setattr("hub.cli.running.facilities", lambda: {"01731": row})
-    assert "facilities.csv 01731: no dialect gone_his" in refusal(hie("check", "songhong_his")).where
+def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,gone_his,2019-01-01\n"
+    (tmp_path / "facilities.csv").write_text(row, "utf-8")
+    monkeypatch.setenv("HIE_DIRECTORY_DIR", str(tmp_path))
+    assert "facilities.csv line 2, dialect: there is no dialect" in refusal(hie("check", "songhong_his")).where
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.bus import Out
+from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
 from tests.hub.routing.story import (
     COMMUNE,
@@ -69,6 +70,19 @@ def test_the_story_reaches_everybody_it_concerns(new_hub):
         (PROVINCE, "result-to-orderer"),
         (DISTRICT, "result-to-receiver"),
     }
+
+
+def test_what_is_meant_for_a_merged_facility_reaches_its_successor(new_hub, tmp_path):
+    rows = ["code,name,kind,province,valid_from,valid_to,successor", f"{COMMUNE},A,commune station,01,2019-01-01,,"]
+    rows += [f"{DISTRICT},B,hospital,01,2019-01-01,2025-06-30,{PROVINCE}", f"{PROVINCE},C,hospital,01,2019-01-01,,"]
+    (tmp_path / "facilities.csv").write_text("\n".join(rows), "utf-8")
+    use_directory(tmp_path)
+    try:
+        hub = new_hub()
+        hub.send(("hie.Referral", referral()))
+        assert hub.addressed() == {(PROVINCE, "referral-to-receiver-successor")}
+    finally:
+        use_directory(None)
 
 
 def test_every_event_is_addressed_or_carries_the_rule_why_nobody_is(new_hub):
