@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
+from hub.contract.slip_life import last_day
 from hub.routing.persons import PersonRefs, contradict, person_refs
 from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Known, Moment, Nobody, Output, Publish, Recall, receiver
 
 TOPIC: Final = "referral.v1"
-WORKING_DAYS: Final = 10  # life of a slip that states no end
 RECENT: Final = timedelta(days=30)  # results this much older than the slip go with it
 _STATEMENTS: Final = ("ISSUED", "MODIFIED", "CANCELLED")
 _ANSWERS: Final = ("ACCEPTED", "REJECTED")
@@ -254,18 +254,12 @@ def _expiry(event: Event) -> list[Output]:
 
 
 def _life(event: Event) -> tuple[date, date]:
-    """First and last day of a slip, in Vietnam's calendar; ten working days where it states no end."""
+    """First and last day of a slip, in Vietnam's calendar; by rule and main diagnosis where it states no end."""
     revision = event["meta"]["revision"]
     received = revision["received_at"].astimezone(VIETNAM).date()
     issued = day_of(event.get("issued_on", ""), day_of(revision["stated_at"], received))
-    return issued, day_of(event.get("expires_on", ""), working_days_after(issued, WORKING_DAYS))
-
-
-def working_days_after(day: date, count: int) -> date:
-    """The day that lies `count` working days (Monday to Friday) behind another. Holidays count as working days."""
-    for _ in range(count):
-        day += timedelta(days={4: 3, 5: 2}.get(day.weekday(), 1))
-    return day
+    main = [row.get("ma_benh", "") for row in event.get("diagnoses", ()) if row.get("main")]
+    return issued, day_of(event.get("expires_on", ""), last_day(issued, [*main, event["xml13"].get("ma_benh_chinh", "")]))
 
 
 def day_of(text: str, otherwise: date) -> date:

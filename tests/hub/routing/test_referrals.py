@@ -1,11 +1,11 @@
 """Referral slips: who hears of them, when they expire, what comes with them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from hub.contract.errors import HubError
-from hub.routing.referrals import arrived, slip_of, working_days_after
+from hub.routing.referrals import arrived, slip_of
 from hub.routing.stream import Deliver, Due, Nobody, Publish, Recall
 from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, check_in, decided, known_of, person, referral, result
 
@@ -51,22 +51,24 @@ def test_a_slip_expires_when_its_last_day_in_vietnam_has_passed():
     assert due.event["meta"]["key"] == referral()["meta"]["key"]
 
 
-@pytest.mark.parametrize(
-    ("issued", "last"),
-    [
-        (date(2026, 11, 23), date(2026, 12, 7)),
-        (date(2026, 11, 27), date(2026, 12, 11)),
-        (date(2026, 11, 28), date(2026, 12, 11)),
-        (date(2026, 11, 29), date(2026, 12, 11)),
-    ],
-)
-def test_ten_working_days_leave_out_weekends(issued, last):
-    assert working_days_after(issued, 10) == last
-
-
 @pytest.mark.parametrize("stated", ["", "2026XX07", "00000000"])
 def test_a_slip_without_a_readable_end_lives_ten_working_days(stated):
     (due,) = [one for one in decided(TOPIC, referral(expires_on=stated)) if isinstance(one, Due)]
+    assert due.event["expires_on"] == "20261207"
+
+
+@pytest.mark.parametrize(
+    "named", [{"diagnoses": [{"ma_benh": "I10"}, {"ma_benh": "E10.9", "main": True}]}, {"xml13": {"ma_benh_chinh": "E10.9"}}]
+)
+@pytest.mark.parametrize(("stated", "last"), [("", "20271123"), ("20261204", "20261204")])
+def test_a_slip_for_a_listed_disease_lives_a_year_unless_it_states_its_end(named, stated, last):
+    (due,) = [one for one in decided(TOPIC, referral(expires_on=stated, **named)) if isinstance(one, Due)]
+    assert due.event["expires_on"] == last
+
+
+def test_a_listed_disease_beside_the_main_one_prolongs_nothing():
+    slip = referral(expires_on="", diagnoses=[{"ma_benh": "K35.8", "main": True}, {"ma_benh": "E10.9"}])
+    (due,) = [one for one in decided(TOPIC, slip) if isinstance(one, Due)]
     assert due.event["expires_on"] == "20261207"
 
 
