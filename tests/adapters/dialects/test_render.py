@@ -337,8 +337,9 @@ def test_an_order_for_an_old_system_is_orm() -> None:
     assert message.header.field(9) == "ORM^O01"
 
 
-def test_the_hub_tells_the_issuer_of_arrival_and_expiry() -> None:
-    for action, status in (("ARRIVED", "A"), ("EXPIRED", "E"), ("REJECTED", "R")):
+def test_the_hub_tells_the_issuer_what_became_of_a_slip() -> None:
+    words = {"ARRIVED": "A", "ARRIVAL_CANCELLED": "P", "USED_AGAIN": "A", "EXPIRED": "E", "REJECTED": "R"}
+    for action, status in words.items():
         message = rendered(
             "hie.Referral", stamped("hie.Referral", {"person": {}, "action": action, "slip": "S1", "ma_cskcb": "01021"})
         )
