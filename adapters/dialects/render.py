@@ -176,7 +176,7 @@ def _referral(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
     if action in _ANSWERS:
         sender = event.get("by_facility") or APPLICATION
         return _Form(("RRI", "I12", "RRI_I12"), sender, version), answer_segments(event)
-    trigger = {"MODIFIED": "I13", "CANCELLED": "I14"}.get(action, "I12")
+    trigger = {"MODIFIED": "I13", "CANCELLED": "I14", "WITHDRAWN": "I14"}.get(action, "I12")
     return _Form(("REF", trigger, "REF_I12"), event.get("ma_cskcb", ""), version), referral_segments(event)
 
 

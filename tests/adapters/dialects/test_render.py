@@ -294,6 +294,7 @@ def test_time_is_told_in_vietnam_and_test_traffic_is_marked() -> None:
         ("hie.Referral", {"action": "ISSUED"}, "REF^I12^REF_I12"),
         ("hie.Referral", {"action": "MODIFIED"}, "REF^I13^REF_I12"),
         ("hie.Referral", {"action": "CANCELLED"}, "REF^I14^REF_I12"),
+        ("hie.Referral", {"action": "WITHDRAWN"}, "REF^I14^REF_I12"),
         ("hie.Referral", {"action": "ACCEPTED"}, "RRI^I12^RRI_I12"),
         ("hie.Referral", {"action": "ARRIVED"}, "RRI^I12^RRI_I12"),
         ("hie.FollowUp", {"action": "BOOKED"}, "SIU^S12^SIU_S12"),

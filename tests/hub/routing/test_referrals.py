@@ -1,11 +1,13 @@
 """Referral slips: who hears of them, when they expire, what comes with them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from hub.contract.errors import HubError
-from hub.routing.referrals import arrived, slip_of
+from hub.routing.arrivals import arrived
+from hub.routing.slips import slip_of
 from hub.routing.stream import Deliver, Due, Nobody, Publish, Recall
 from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, check_in, decided, known_of, person, referral, result
 
@@ -19,6 +21,15 @@ def test_what_the_issuer_says_goes_to_the_receiver(action):
 
 def test_a_stat_referral_takes_the_urgent_lane():
     assert decided(TOPIC, referral(priority="S"))[0] == Deliver(DISTRICT, "referral-to-receiver", "urgent")
+
+
+@pytest.mark.parametrize("action", ["ISSUED", "MODIFIED", "CANCELLED"])
+def test_and_to_the_portal_unless_it_tells_of_hiv(action):
+    assert Deliver("portal", "referral-to-portal") in decided(TOPIC, referral(action))
+    sensitive = referral(action)
+    sensitive["meta"]["sensitivity"] = "HIV"
+    told = [one.recipient for one in decided(TOPIC, sensitive) if isinstance(one, Deliver)]
+    assert told == [DISTRICT]
 
 
 @pytest.mark.parametrize("action", ["ACCEPTED", "REJECTED"])
@@ -134,8 +145,8 @@ def test_a_slip_that_comes_after_its_check_in_has_arrived_with_the_same_id_as_th
 def test_arrival_tells_no_more_of_the_person_than_the_slip():
     slip = slip_of(referral()["meta"]["key"], known_of(TOPIC, referral()))
     assert slip is not None
-    (fact,) = known_of("encounter.v1", check_in(slip="S1", ma_noi_di=COMMUNE))
-    assert arrived(slip, fact.data, fact.event_id, referral())["person"] == {}
+    (fact,) = known_of("encounter.v1", check_in(slip="S1", ma_noi_di=COMMUNE), kinds=["arrival"])
+    assert arrived(slip, fact, referral())["person"] == {}
 
 
 def test_arrival_is_told_to_the_issuer():
@@ -155,3 +166,18 @@ def test_facts_hold_no_name_and_no_plain_identifier():
 def test_the_laboratory_is_not_told_its_own_result():
     known = [*known_of(TOPIC, referral(to=LAB)), *known_of("lab-result.v1", result(), kinds=["result-of-person"])]
     assert not [one for one in decided(TOPIC, referral(to=LAB), known) if isinstance(one, Recall)]
+
+
+def test_a_cancellation_that_names_no_receiver_moves_the_slip_nowhere():
+    slip = slip_of(referral()["meta"]["key"], known_of(TOPIC, referral(), referral("CANCELLED", minute=5, to="")))
+    assert slip is not None
+    assert slip.withdrawals() == {}
+
+
+def test_facts_of_the_release_before_are_still_read():
+    known = [fact for fact in known_of(TOPIC, referral(), kinds=["referral"]) if not fact.id.startswith("said/")]
+    (arrived_before,) = known_of(TOPIC, referral("ARRIVED", minute=5))
+    slip = slip_of(referral()["meta"]["key"], [*known, replace(arrived_before, id="arrived")])
+    assert slip is not None
+    assert slip.arrived
+    assert slip.held == {DISTRICT}
