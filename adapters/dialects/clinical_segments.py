@@ -330,8 +330,10 @@ def _slip_texts(slip: Event) -> Segments:
 def answer_segments(event: Event) -> Segments:
     """What follows MSH in RRI^I12: the receiving facility's word, or the hub's, about a slip, to its issuer."""
     action = event.get("action", "")
-    status = {"REJECTED": "R", "EXPIRED": "E"}.get(action, "A")
-    reason: Value = ("", event["reason"]) if event.get("reason") else (action if action in ("ARRIVED", "EXPIRED") else "")
+    status = {"REJECTED": "R", "EXPIRED": "E", "ARRIVAL_CANCELLED": "P"}.get(action, "A")
+    said_by_hub = action not in ("ACCEPTED", "REJECTED")
+    reason: Value = ("", event["reason"]) if event.get("reason") else (action if said_by_hub else "")
+    receivers = [code for code in (event.get("ma_cskcb_den", ""), event.get("redirect_to", "")) if code] or [""]
     form = segment(
         "RF1",
         {
@@ -346,7 +348,7 @@ def answer_segments(event: Event) -> Segments:
     return [
         form,
         segment("PRD", {1: "RP", 7: (event.get("ma_cskcb", ""), "FI")}),
-        segment("PRD", {1: "RT", 7: (event.get("ma_cskcb_den", ""), "FI")}),
+        *(segment("PRD", {1: "RT", 7: (code, "FI")}) for code in receivers),
         person_segment(event.get("person") or {}),
         *diagnosis_segments(event),
         visit_segment(event),

@@ -13,7 +13,7 @@ _OF_THE_PERSON: Final = (
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
-_OF_THE_ANSWER: Final = frozenset({"action", "reason"})
+_OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
 
 
@@ -46,16 +46,25 @@ def map_answered(reading: Reading, _trigger: str) -> None:
         reading.refuse("NOTHING_REPRESENTABLE", "RF1-1")
         return
     if content["action"] != "REJECTED":
-        content.pop("reason", None)  # RF1-10 of an acceptance repeats why the slip was written
+        for name in ("reason", "redirect_to"):
+            content.pop(name, None)  # RF1-10 of an acceptance repeats why the slip was written
     issuer = content.get("ma_cskcb") or facility_code(message.header.get(6))
     if issuer:
         content["ma_cskcb"] = issuer
     if sender:
         content["by_facility"] = sender
         content.setdefault("ma_cskcb_den", sender)
+        if content["action"] == "REJECTED" and (onward := content.get("redirect_to") or _onward(message, sender)):
+            content |= {"redirect_to": onward, "ma_cskcb_den": sender}
     content["xml13"] = {}
     slip = content.get("slip", "") if issuer else ""
     reading.publish("hie.Referral", content, slip, notes, key_path="RF1-6", facility=issuer or None)
+
+
+def _onward(message: Message, sender: str) -> str:
+    """The facility that a rejecting one names in its place: a referred-to provider (PRD-1 RT) other than itself."""
+    named = (_facility_of(provider) for provider in message.segments("PRD") if provider.get(1) == "RT")
+    return next((code for code in named if code not in ("", sender)), "")
 
 
 def _scope(reading: Reading) -> Scope:

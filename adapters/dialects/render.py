@@ -41,7 +41,7 @@ from hub.contract.events import VIETNAM, Event, to_json
 APPLICATION: Final = "HIE"  # MSH-3 of whatever the hub writes
 _TERMINATORS: Final = {"cr": "\r", "lf": "\n", "crlf": "\r\n"}
 _DECLARED: Final = {"utf-8": "UNICODE UTF-8", "iso-8859-1": "8859/1", "latin-1": "8859/1"}
-_ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED"))
+_ANSWERS: Final = frozenset(("ACCEPTED", "REJECTED", "ARRIVED", "ARRIVAL_CANCELLED", "USED_AGAIN", "EXPIRED"))
 _SLIPS: Final = {"MOVED": "S13", "MODIFIED": "S14", "CANCELLED": "S15", "DELETED": "S17", "NO_SHOW": "S26"}
 _DOCUMENTS: Final = {  # action to trigger, without and with the body
     "STATUS_CHANGED": ("T03", "T04"),
@@ -176,7 +176,7 @@ def _referral(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
     if action in _ANSWERS:
         sender = event.get("by_facility") or APPLICATION
         return _Form(("RRI", "I12", "RRI_I12"), sender, version), answer_segments(event)
-    trigger = {"MODIFIED": "I13", "CANCELLED": "I14"}.get(action, "I12")
+    trigger = {"MODIFIED": "I13", "CANCELLED": "I14", "WITHDRAWN": "I14"}.get(action, "I12")
     return _Form(("REF", trigger, "REF_I12"), event.get("ma_cskcb", ""), version), referral_segments(event)
 
 

@@ -604,6 +604,7 @@ class Referral(TypedDict, total=False):
     diagnoses: list["Diagnosis"]
     reason: str
     by_facility: str
+    redirect_to: str
     ma_lk: str
     xml13: "Xml13"
 

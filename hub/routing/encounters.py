@@ -1,56 +1,84 @@
 """Encounters: a person who comes with a slip closes the referral at its issuer."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
+from hub.routing.arrivals import what_follows
 from hub.routing.persons import person_refs
-from hub.routing.referrals import TOPIC, Slip, arrived, arrives, day_of, slip_of
-from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output, Publish
+from hub.routing.referrals import day_of
+from hub.routing.slips import Slip, as_data, slip_of
+from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output
 
-_REFERRED = "1.3"  # MA_DOITUONG_KCB: came by the right way, with a referral slip
-_THERE = frozenset({"OPENED", "UPDATED", "TRANSFERRED", "CLASS_CHANGED"})  # actions that say that somebody has come
-_DAYS = 90
+_REFERRED: Final = "1.3"  # MA_DOITUONG_KCB: came by the right way, with a referral slip
+_THERE: Final = frozenset({"OPENED", "UPDATED", "TRANSFERRED", "CLASS_CHANGED"})  # actions that say that somebody has come
+_CANCELLED: Final = "CANCELLED"  # it was entered in error
+_DAYS: Final = 400  # as long as a slip is known: it may be good for a year
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
-    """That somebody arrived: under the slip's key when the message names the slip and its issuer, else under the person."""
+    """That somebody arrived: under the slip's key when the message names the slip and its issuer, else under the person.
+    Or that the encounter was an error."""
     meta = event["meta"]
+    key, rank = meta["key"], revision_rank(meta["revision"])
+    if event.get("action") == _CANCELLED:
+        return [Fact("encounter-cancelled", key, "", rank, {"revision": as_data(meta["revision"])}, _DAYS)]
     if not _comes_referred(event):
         return []
-    rank = revision_rank(meta["revision"])
     said = _arrival(event, keyring)
     if _names_slip(event):
-        return [Fact("arrival", _slip_key(event, keyring), meta["key"], rank, said, _DAYS)]
-    return [Fact("arrival-of-person", ref, meta["key"], rank, said, _DAYS) for ref in said["persons"].values()]
+        slip = _slip_key(event, keyring)
+        return [Fact("arrival", slip, key, rank, said, _DAYS), Fact("slip-of-encounter", key, slip, rank, {}, _DAYS)]
+    return [Fact("arrival-of-person", ref, key, rank, said, _DAYS) for ref in said["persons"].values()]
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
-    """The slip it names, else every slip of that person."""
-    if not _comes_referred(event):
+    """The slip it names and whoever came with it, else every slip of that person; and whether it was cancelled.
+    What is cancelled need not name its slip again."""
+    key, cancelled = event["meta"]["key"], event.get("action") == _CANCELLED
+    if not cancelled and not _comes_referred(event):
         return []
-    if _names_slip(event):
-        return [CaseRef("referral", _slip_key(event, keyring))]
-    persons = person_refs(event["person"], keyring, test=event["meta"]["test"])
-    return [CaseRef("referral-of-person", ref, about="referral") for ref in persons.values()]
+    if not cancelled and _names_slip(event):
+        slip = _slip_key(event, keyring)
+        return [CaseRef("referral", slip), CaseRef("arrival", slip, about="encounter-cancelled")]
+    found = [CaseRef("slip-of-encounter", key, about=kind) for kind in ("referral", "arrival")] if cancelled else []
+    for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
+        found += [
+            CaseRef("referral-of-person", ref, about="referral"),
+            CaseRef("arrival-of-person", ref, about="encounter-cancelled"),
+        ]
+    return found
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
-    """ARRIVED on the key of each slip that it fulfils. The encounter itself is for nobody else."""
-    outputs: list[Output] = []
-    if moment.facts:
-        arrival, by_number = moment.facts[0].data, _names_slip(event)
+    """What it says of each slip that it fulfils, on the slip's key. The encounter itself is for nobody else."""
+    encounters = _encounters(event, known, moment)
+    outputs: dict[str, Output] = {}
+    for by_number, kind in ((True, "arrival"), (False, "arrival-of-person")):
         for slip in _slips(known, by_number=by_number):
-            if not slip.arrived and arrives(slip, arrival, by_number=by_number):
-                outputs.append(Publish(TOPIC, arrived(slip, arrival, event["meta"]["event_id"], event)))
-    return [*outputs, Nobody("referral-arrived" if outputs else "nobody-encounter")]
+            came = [one for one in encounters if one.kind == kind and (one.ref == slip.key or not by_number)]
+            outputs |= what_follows(slip, came, event, by_number=by_number)
+    rule = "arrival-cancelled" if event.get("action") == _CANCELLED else "referral-arrived"
+    return [*outputs.values(), Nobody(rule if outputs else "nobody-encounter")]
+
+
+def _encounters(event: Event, known: Known, moment: Moment) -> list[Found]:
+    """This one and, where a slip is named, the others that name it, each with its cancellation about it."""
+    meta = event["meta"]
+    own = [Found(fact.kind, fact.ref, fact.id, fact.data, meta["event_id"]) for fact in moment.facts]
+    cancelled = tuple(fact for fact in own if fact.kind == "encounter-cancelled")
+    found = [fact for one in known for fact in (one, *one.about) if fact.kind == "arrival" or fact.id == meta["key"]]
+    if cancelled:
+        found = [replace(fact, about=cancelled) for fact in found if fact.id == meta["key"]]
+    return list({(fact.kind, fact.ref, fact.id): fact for fact in [*own, *found]}.values())
 
 
 def _slips(known: Known, *, by_number: bool) -> list[Slip]:
     by_key: dict[str, list[Found]] = {}
     for fact in known:
-        if by_number:
+        if fact.kind == "referral" and by_number:
             by_key.setdefault(fact.ref, []).append(fact)
-        else:
+        elif fact.kind == ("slip-of-encounter" if by_number else "referral-of-person"):
             by_key[fact.id] = list(fact.about)
     return [slip for key, facts_of in by_key.items() if (slip := slip_of(key, facts_of)) is not None]
 
@@ -72,7 +100,8 @@ def _arrival(event: Event, keyring: Keyring) -> dict[str, Any]:
     received = revision["received_at"].astimezone(VIETNAM).date()
     return {
         "facility": event.get("ma_cskcb", ""),
+        "at": (event.get("ngay_vao", "") or revision["stated_at"])[:12],
         "on": day_of(event.get("ngay_vao", ""), day_of(revision["stated_at"], received)).isoformat(),
         "persons": person_refs(event["person"], keyring, test=event["meta"]["test"]),
-        "revision": [revision["version"], revision["stated_at"], revision["received_at"].isoformat()],
+        "revision": as_data(revision),
     }

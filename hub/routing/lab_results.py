@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.routing.persons import contradict, lab_refs, person_refs
-from hub.routing.referrals import slip_of
+from hub.routing.slips import slip_of
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, is_open, receiver
 
 _DAYS: Final = 30  # as long as the topic keeps what the fact points to

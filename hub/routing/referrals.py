@@ -1,220 +1,185 @@
 """Referral slips: to the receiving facility, the answer back, arrival and expiry to those concerned."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
-from hub.routing.persons import PersonRefs, contradict, person_refs
-from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Known, Moment, Nobody, Output, Publish, Recall, receiver
+from hub.contract.slip_life import last_day
+from hub.routing.arrivals import is_used_again, what_follows
+from hub.routing.follow_ups import PORTAL
+from hub.routing.persons import person_refs
+from hub.routing.slips import TOPIC, Slip, as_data, reached, slip_of, withdrawn
+from hub.routing.stream import (
+    CaseRef,
+    Deliver,
+    Due,
+    Fact,
+    Known,
+    Moment,
+    Nobody,
+    Output,
+    Publish,
+    Recall,
+    is_open,
+    receiver,
+)
 
-TOPIC: Final = "referral.v1"
-WORKING_DAYS: Final = 10  # life of a slip that states no end
-RECENT: Final = timedelta(days=30)  # results this much older than the slip go with it
 _STATEMENTS: Final = ("ISSUED", "MODIFIED", "CANCELLED")
 _ANSWERS: Final = ("ACCEPTED", "REJECTED")
+_HAPPENED: Final = ("ARRIVED", "ARRIVAL_CANCELLED", "WITHDRAWN")
+_TO_ISSUER: Final = {"ARRIVED": "arrival-to-issuer", "ARRIVAL_CANCELLED": "arrival-cancelled-to-issuer"}
 _DAYS: Final = 400  # as long as the topic
 
 
-@dataclass(frozen=True, slots=True)
-class Slip:
-    """One referral, drawn from all that the case index holds of its key, in whatever order it came.
-
-    expires:   last day it is good for.
-    revision:  of the issuer's newest statement.
-    """
-
-    key: str
-    event_id: str
-    number: str
-    issuer: str
-    receiver: str
-    state: str
-    issued: date
-    expires: date
-    revision: Revision
-    persons: PersonRefs
-    answer: str
-    arrived: bool
-    expired: bool
-
-    @property
-    def open(self) -> bool:
-        """Whether what is learnt of this person concerns the receiver."""
-        return self.state != "CANCELLED" and self.answer != "REJECTED" and (self.arrived or not self.expired)
-
-    def wants(self, result: dict[str, Any], lab: str) -> bool:
-        """Whether a result, given by its fact, belongs to the receiver."""
-        sent_at = datetime.fromisoformat(result["received_at"])
-        return (
-            self.open
-            and self.receiver != lab
-            and sent_at >= datetime.combine(self.issued, time(), VIETNAM) - RECENT
-            and not contradict(self.persons, result["persons"])
-        )
-
-
-def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
-    """The referral of a key; None while its issuer has said nothing.  facts: those of kind `referral` with that ref."""
-    sides = {fact.id: fact for fact in facts if fact.kind == "referral"}
-    if "issuer" not in sides:
-        return None
-    said = sides["issuer"].data
-    version, stated_at, received_at = said["revision"]
-    # Only the receiver can answer: what others say stands beside it, and never in its place.
-    answers = [sides[name].data["state"] for name in (f"answer/{said['receiver']}", "answer/") if name in sides]
-    expired = sides["expired"].data["on"] if "expired" in sides else ""
-    return Slip(
-        key=key,
-        event_id=sides["issuer"].event_id,
-        number=said["slip"],
-        issuer=said["issuer"],
-        receiver=said["receiver"],
-        state=said["state"],
-        issued=date.fromisoformat(said["issued"]),
-        expires=date.fromisoformat(said["expires"]),
-        revision={"version": version, "stated_at": stated_at, "received_at": datetime.fromisoformat(received_at)},
-        persons=said["persons"],
-        answer=answers[0] if answers else "",
-        arrived="arrived" in sides,
-        expired=expired == said["expires"],  # a modified slip outlives the end it had before
-    )
-
-
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
-    """The slip under its key, one fact a side that speaks, and under the person."""
+    """The slip under its key: the newest that each side says, each word by itself, and what happened; and under the person."""
     meta, action = event["meta"], event.get("action", "")
     key, rank = meta["key"], revision_rank(meta["revision"])
-    if action in _ANSWERS:
-        return [Fact("referral", key, side(event), rank, {"state": action}, _DAYS)]
-    if action == "ARRIVED":
-        return [Fact("referral", key, "arrived", rank, {"by": event.get("by_facility", "")}, _DAYS)]
+
+    def fact(name: str, **data: object) -> Fact:
+        return Fact("referral", key, name, rank, data, _DAYS)
+
+    if action in _HAPPENED:
+        return [fact(side(event))]
     if action == "EXPIRED":
-        return [Fact("referral", key, "expired", rank, {"on": day_of(event.get("expires_on", ""), date.min).isoformat()}, _DAYS)]
+        return [fact("expired", on=day_of(event.get("expires_on", ""), date.min).isoformat())]
+    word = {"revision": as_data(meta["revision"]), "lane": _lane(event)}
+    if action in _ANSWERS:
+        to = event.get("redirect_to", "") if action == "REJECTED" else ""
+        said = fact(f"said/{meta['event_id']}", by=event.get("by_facility", ""), to=to, **word)
+        return [fact(side(event), state=action, to=to), *([said] if event.get("by_facility") else [])]
     if action not in _STATEMENTS:
         return []
-    revision = meta["revision"]
     issued, expires = _life(event)
     persons = person_refs(event["person"], keyring, test=meta["test"])
-    said = {
-        "state": action,
-        "slip": event.get("slip", ""),
-        "issuer": event.get("ma_cskcb", ""),
-        "receiver": event.get("ma_cskcb_den", ""),
-        "issued": issued.isoformat(),
-        "expires": expires.isoformat(),
-        "revision": [revision["version"], revision["stated_at"], revision["received_at"].isoformat()],
-        "persons": persons,
-    }
+    newest = fact(
+        "issuer",
+        state=action,
+        slip=event.get("slip", ""),
+        issuer=event.get("ma_cskcb", ""),
+        receiver=event.get("ma_cskcb_den", ""),
+        issued=issued.isoformat(),
+        expires=expires.isoformat(),
+        revision=word["revision"],
+        persons=persons,
+    )
+    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
-    return [Fact("referral", key, "issuer", rank, said, _DAYS), *pointers]
+    back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
+    return [newest, said, *pointers, *back]
 
 
 def side(event: Event) -> str:
     """The issuer, who answered, or what happened: a slip said again is a repeat although it was accepted meanwhile."""
-    action = str(event.get("action", ""))
+    action, meta = str(event.get("action", "")), event["meta"]
     if action in _ANSWERS:
         return f"answer/{event.get('by_facility', '')}"
-    return "issuer" if action in _STATEMENTS else action.lower()
+    if action in _STATEMENTS:
+        return "issuer"
+    if action == "ARRIVAL_CANCELLED":
+        return f"arrival_cancelled/{meta.get('supersedes', '')}"
+    return "expired" if action == "EXPIRED" else f"{action.lower()}/{meta['event_id']}"
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
-    """The slip itself; for a statement also the person's recent results and whoever has arrived already."""
-    meta = event["meta"]
-    found = [CaseRef("referral", meta["key"])]
-    if event.get("action") in ("ISSUED", "MODIFIED"):
-        found.append(CaseRef("arrival", meta["key"]))
-        for ref in person_refs(event["person"], keyring, test=meta["test"]).values():
-            found += [CaseRef("arrival-of-person", ref), CaseRef("result-of-person", ref)]
+    """The slip itself; where a word hands it to somebody, also the person's recent results and whoever has arrived."""
+    key, action = event["meta"]["key"], event.get("action", "")
+    found, hands_on = [CaseRef("referral", key)], action in _STATEMENTS or event.get("redirect_to")
+    if hands_on or action == "USED_AGAIN":
+        found.append(CaseRef("arrival", key, about="encounter-cancelled"))
+    if hands_on:
+        found.append(CaseRef("person-of-referral", key, about="result-of-person"))  # an answer need not say whom it is about
+        for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
+            found.append(CaseRef("arrival-of-person", ref, about="encounter-cancelled"))
     return found
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     """Who hears of it. Raises: HubError(RECEIVER_UNKNOWN)."""
     action, issuer, to = event.get("action", ""), event.get("ma_cskcb", ""), event.get("ma_cskcb_den", "")
-    lane = "urgent" if event.get("priority", "") in ("S", "A") else "routine"
+    lane = _lane(event)
     slip = slip_of(event["meta"]["key"], known)
     if action in _STATEMENTS:
-        if receiver(to, moment) == issuer:
-            return [Nobody("nobody-self")]
-        return [Deliver(to, "referral-to-receiver", lane), *_expiry(event), *_late(event, slip, known, lane)]
+        told = [Nobody("nobody-self")] if receiver(to, moment) == issuer else _stated(event, to, lane)
+        return [*told, *_handed_on(event, slip, known, moment)]
     if action in _ANSWERS:
         if event.get("by_facility") == issuer:
             return [Nobody("nobody-self")]
-        return [Deliver(receiver(issuer, moment), "answer-to-issuer", lane)]
-    if action == "ARRIVED":
-        return [Deliver(receiver(issuer, moment), "arrival-to-issuer", lane)]
+        return [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *_handed_on(event, slip, known, moment)]
+    if action == "WITHDRAWN":
+        return [Deliver(to, "referral-withdrawn", lane) if is_open(to, moment) else Nobody("nobody-withdrawn")]
+    if action in _TO_ISSUER:
+        return [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane)]
     if action == "EXPIRED":
         end = day_of(event.get("expires_on", ""), date.min)
         if slip is None or slip.state == "CANCELLED" or slip.answer == "REJECTED" or slip.arrived or slip.expires != end:
             return [Nobody("nobody-expiry-void")]
-        return [
-            Deliver(receiver(slip.issuer, moment), "expiry-to-issuer", lane),
-            Deliver(receiver(slip.receiver, moment), "expiry-to-receiver", lane),
-        ]
+        return _both(slip, "expiry-to-issuer", "expiry-to-receiver", lane, moment)
+    if action == "USED_AGAIN":
+        arrivals = [fact for fact in known if fact.kind == "arrival"]
+        if slip is None or not is_used_again(event["meta"]["event_id"], slip, arrivals):
+            return [Nobody("nobody-use-void")]
+        return _both(slip, "referral-used-again", "referral-used-again", lane, moment)
     return [Nobody("nobody-action")]
 
 
-def _late(event: Event, slip: Slip | None, known: Known, lane: str) -> list[Output]:
-    """What came before the slip did: an arrival, and results of the person."""
+def _stated(event: Event, to: str, lane: str) -> list[Output]:
+    told: list[Output] = [Deliver(to, "referral-to-receiver", lane)]
+    if event["meta"].get("sensitivity") != "HIV":  # the citizen's app gets none until consent is known to the hub
+        told.append(Deliver(PORTAL, "referral-to-portal", lane))
+    return [*told, *_expiry(event)]
+
+
+def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Moment) -> list[Output]:
+    told: list[Output] = [Deliver(receiver(slip.issuer, moment), rule, lane)]
+    # Nobody made sure that the directory has a facility that a rejecting one named.
+    return [*told, Deliver(slip.receiver, rule_of_receiver, lane)] if is_open(slip.receiver, moment) else told
+
+
+def _lane(event: Event) -> str:
+    return "urgent" if event.get("priority", "") in ("S", "A") else "routine"
+
+
+# --- whom a word concerns besides those it speaks to ---------------------------------------------------------------------
+
+
+def _handed_on(event: Event, slip: Slip | None, known: Known, moment: Moment) -> list[Output]:
+    """What becomes of a slip by a word and those before and after it. Each output follows from words that are known and
+    from nothing that is not, so in whatever order they come, the last one brings out what is missing."""
     if slip is None:
         return []
-    found: dict[str, Output] = {}  # by what it is: a person with two identifiers is found twice
-    for fact in known:
-        if fact.kind == "result-of-person" and slip.wants(fact.data, fact.data["lab"]):
-            found[fact.place] = Recall(fact.place, slip.receiver, "result-to-receiver", lane)
-        elif slip.arrived or fact.kind not in ("arrival", "arrival-of-person"):
+    found: dict[tuple[str, str], Output] = {}
+    for (handed, facility), revision in slip.withdrawals().items():
+        notice = withdrawn(slip, handed, facility, revision, event)
+        if side(notice) not in slip.told:
+            found[notice["meta"]["event_id"], ""] = Publish(TOPIC, notice)
+    own_id, onward = event["meta"]["event_id"], event.get("redirect_to", "")
+    for word in slip.words:
+        if word.by or not (word.event_id == own_id or onward):
             continue
-        elif arrives(slip, fact.data, by_number=fact.kind == "arrival"):
-            found["arrived"] = Publish(TOPIC, arrived(slip, fact.data, fact.event_id, event))
-    return list(found.values())
+        for facility in sorted(reached([word.to], slip.words) - {word.to, slip.issuer}):
+            if not is_open(facility, moment):
+                continue
+            if word.event_id == own_id:
+                found[own_id, facility] = Deliver(facility, "referral-redirected", word.lane)
+            elif facility in reached([onward], slip.words):
+                found[word.event_id, facility] = Recall(word.place, facility, "referral-redirected", word.lane)
+    return [*found.values(), *(_late(event, slip, known, moment) if onward or event["action"] in _STATEMENTS else ())]
 
 
-# --- arrival ----------------------------------------------------------------------------------------------------------
-
-
-def arrives(slip: Slip, arrival: dict[str, Any], *, by_number: bool) -> bool:
-    """Whether an encounter is the one that a slip was written for.
-
-    by_number: the encounter names the slip; else only the person agrees, so the slip has to be good on that day.
-    """
-    if arrival["facility"] != slip.receiver or slip.state == "CANCELLED" or contradict(slip.persons, arrival["persons"]):
-        return False
-    on = date.fromisoformat(arrival["on"])
-    return by_number or (slip.answer != "REJECTED" and slip.issued <= on <= slip.expires)
-
-
-def arrived(slip: Slip, arrival: dict[str, Any], encounter_id: str, cause: Event) -> Event:
-    """ARRIVED on the slip's key: one for each slip, whichever of the two was seen first and however often they are said.
-
-    It names the slip and the facility only: its issuer knows the person.
-    """
-    version, stated_at, received_at = arrival["revision"]
-    revision: Revision = {
-        "version": max(version, slip.revision["version"]),
-        "stated_at": max(stated_at, slip.revision["stated_at"]),
-        "received_at": max(datetime.fromisoformat(received_at), slip.revision["received_at"]),
-    }
-    content = _about(slip, "ARRIVED") | {"by_facility": arrival["facility"]}
-    event = derive(
-        "hie.Referral", content, parents=[cause], rule="referral-arrived", facility=slip.issuer, key=slip.key, revision=revision
-    )
-    event["meta"]["event_id"] = new_id("hie.Referral", slip.key, "referral-arrived")
-    event["meta"]["causes"] = sorted({encounter_id, slip.event_id})
-    event |= {"person": {}, "xml13": {}}
-    return event
-
-
-def _about(slip: Slip, action: str) -> Event:
-    return {
-        "action": action,
-        "slip": slip.number,
-        "ma_cskcb": slip.issuer,
-        "ma_cskcb_den": slip.receiver,
-        "expires_on": f"{slip.expires:%Y%m%d}",
-    }
+def _late(event: Event, slip: Slip, known: Known, moment: Moment) -> Iterable[Output]:
+    """What came before the slip did: arrivals, and results of the person."""
+    facts = {(fact.kind, fact.place or fact.id): fact for one in known for fact in (one, *one.about)}
+    found: dict[str, Output] = {}  # by what it is: a person with two identifiers is found twice
+    for (kind, place), fact in facts.items():
+        if kind == "result-of-person" and slip.wants(fact.data, fact.data["lab"]) and is_open(slip.receiver, moment):
+            found[place] = Recall(fact.place, slip.receiver, "result-to-receiver", _lane(event))
+    for kind, by_number in (("arrival", True), ("arrival-of-person", False)):
+        encounters = [fact for fact in facts.values() if fact.kind == kind]
+        found |= what_follows(slip, encounters, event, by_number=by_number)
+    return found.values()
 
 
 # --- expiry -----------------------------------------------------------------------------------------------------------
@@ -254,18 +219,12 @@ def _expiry(event: Event) -> list[Output]:
 
 
 def _life(event: Event) -> tuple[date, date]:
-    """First and last day of a slip, in Vietnam's calendar; ten working days where it states no end."""
+    """First and last day of a slip, in Vietnam's calendar; by rule and main diagnosis where it states no end."""
     revision = event["meta"]["revision"]
     received = revision["received_at"].astimezone(VIETNAM).date()
     issued = day_of(event.get("issued_on", ""), day_of(revision["stated_at"], received))
-    return issued, day_of(event.get("expires_on", ""), working_days_after(issued, WORKING_DAYS))
-
-
-def working_days_after(day: date, count: int) -> date:
-    """The day that lies `count` working days (Monday to Friday) behind another. Holidays count as working days."""
-    for _ in range(count):
-        day += timedelta(days={4: 3, 5: 2}.get(day.weekday(), 1))
-    return day
+    main = [row.get("ma_benh", "") for row in event.get("diagnoses", ()) if row.get("main")]
+    return issued, day_of(event.get("expires_on", ""), last_day(issued, [*main, event["xml13"].get("ma_benh_chinh", "")]))
 
 
 def day_of(text: str, otherwise: date) -> date:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.dialects.clinical_segments import referral_segments
+from adapters.dialects.clinical_segments import answer_segments, referral_segments
 from tests.adapters.dialects.said import PID, mapped, only, told
 
 RF1 = "RF1|P|R||||GCT1^01021|20261123"
@@ -57,3 +57,25 @@ def test_each_earlier_facility_goes_out_with_its_own_stay(slip, stays):
     rows = [row for row in referral_segments({"ma_cskcb": "01021", "xml13": slip}) if row[0] == "PRD"]
     assert [(row[7][0], row[8], row[9]) for row in rows if row[1] == "PP"] == stays
     assert rows[0][8] == "C"
+
+
+@pytest.mark.parametrize(
+    ("status", "rows", "onward"),
+    [
+        ("R", ["PRD|RT||||||01021^FI", "PRD|RT||||||01004^FI"], "01004"),
+        ("R", ["PRD|RT||||||01004^FI", "PRD|RT||||||01021^FI"], "01004"),
+        ("R", ["PRD|RT|LE^HOA|||||HCM-1^LN|||^^01004"], "01004"),
+        ("R", ["PRD|RT||||||01021^FI"], None),
+        ("R", ["PRD|RT||||||01021^FI", "PRD|CP||||||01004^FI"], None),
+        ("A", ["PRD|RT||||||01021^FI", "PRD|RT||||||01004^FI"], None),
+    ],
+    ids=["further", "first", "alone, by PRD-10", "itself only", "another role", "accepted"],
+)
+def test_a_rejection_may_name_the_facility_to_go_to_instead(status, rows, onward):
+    answer = only(mapped("RRI^I12", "MSA|AA|1", f"RF1|{status}|R||||GCT5^01731", "PRD|RP||||||01731^FI", *rows, PID))
+    assert answer.get("redirect_to") == onward
+    assert answer["by_facility"] == "01021"
+    if onward:
+        assert answer["ma_cskcb_den"] == "01021"
+        named = [row[7][0] for row in answer_segments(answer) if row[0] == "PRD" and row[1] == "RT"]
+        assert named == ["01021", "01004"], "it goes out as it came"

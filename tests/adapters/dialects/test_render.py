@@ -294,6 +294,7 @@ def test_time_is_told_in_vietnam_and_test_traffic_is_marked() -> None:
         ("hie.Referral", {"action": "ISSUED"}, "REF^I12^REF_I12"),
         ("hie.Referral", {"action": "MODIFIED"}, "REF^I13^REF_I12"),
         ("hie.Referral", {"action": "CANCELLED"}, "REF^I14^REF_I12"),
+        ("hie.Referral", {"action": "WITHDRAWN"}, "REF^I14^REF_I12"),
         ("hie.Referral", {"action": "ACCEPTED"}, "RRI^I12^RRI_I12"),
         ("hie.Referral", {"action": "ARRIVED"}, "RRI^I12^RRI_I12"),
         ("hie.FollowUp", {"action": "BOOKED"}, "SIU^S12^SIU_S12"),
@@ -337,8 +338,9 @@ def test_an_order_for_an_old_system_is_orm() -> None:
     assert message.header.field(9) == "ORM^O01"
 
 
-def test_the_hub_tells_the_issuer_of_arrival_and_expiry() -> None:
-    for action, status in (("ARRIVED", "A"), ("EXPIRED", "E"), ("REJECTED", "R")):
+def test_the_hub_tells_the_issuer_what_became_of_a_slip() -> None:
+    words = {"ARRIVED": "A", "ARRIVAL_CANCELLED": "P", "USED_AGAIN": "A", "EXPIRED": "E", "REJECTED": "R"}
+    for action, status in words.items():
         message = rendered(
             "hie.Referral", stamped("hie.Referral", {"person": {}, "action": action, "slip": "S1", "ma_cskcb": "01021"})
         )

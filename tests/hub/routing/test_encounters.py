@@ -14,6 +14,12 @@ def rules(encounter, *slips, by="referral"):
     return [out.event["meta"]["rule"] if isinstance(out, Publish) else out.rule for out in outs]
 
 
+def told(encounter):
+    """The ARRIVED of an encounter with the slip."""
+    [out, _] = decided(TOPIC, encounter, known_of("referral.v1", referral()))
+    return out.event
+
+
 def test_a_check_in_with_the_slip_closes_the_referral():
     assert rules(check_in(**WITH_SLIP), referral()) == ["referral-arrived", "referral-arrived"]
 
@@ -33,14 +39,13 @@ def test_a_person_referred_here_is_known_without_the_slip():
         (check_in(), [referral()]),
         (check_in(**WITH_SLIP), []),
         (check_in(**WITH_SLIP, at=PROVINCE), [referral()]),
-        (check_in(**WITH_SLIP), [referral("CANCELLED")]),
-        (check_in(**WITH_SLIP), [referral(), referral("ARRIVED", minute=1)]),
+        (check_in(**WITH_SLIP), [referral(), told(check_in(**WITH_SLIP))]),
         (check_in(**WITH_SLIP, person=person("001090000002")), [referral()]),
         (check_in(**WITH_SLIP, action="CLOSED"), [referral()]),
         (check_in(**WITH_SLIP, action="PLANNED"), [referral()]),
         (check_in(**WITH_SLIP, action="CANCELLED"), [referral()]),
     ],
-    ids=["no slip", "unknown slip", "elsewhere", "cancelled", "arrived before", "another person", "leaving", "planned", "void"],
+    ids=["no slip", "unknown slip", "elsewhere", "told before", "another person", "leaving", "planned", "void"],
 )
 def test_any_other_encounter_is_for_nobody(encounter, slips):
     assert rules(encounter, *slips) == ["nobody-encounter"]
@@ -52,9 +57,10 @@ def test_any_other_encounter_is_for_nobody(encounter, slips):
         (check_in(ma_doituong_kcb="1.3", ngay_vao="202611200900"), [referral()]),
         (check_in(ma_doituong_kcb="1.3", ngay_vao="202612080900"), [referral()]),
         (check_in(ma_doituong_kcb="1.3"), [referral(), referral("REJECTED", minute=1)]),
+        (check_in(ma_doituong_kcb="1.3"), [referral("CANCELLED")]),
         (check_in(ma_doituong_kcb="1.1"), [referral()]),
     ],
-    ids=["before the slip", "after its end", "rejected", "not referred"],
+    ids=["before the slip", "after its end", "rejected", "cancelled", "not referred"],
 )
 def test_without_the_slip_it_has_to_be_good_on_that_day(encounter, slips):
     assert rules(encounter, *slips, by="referral-of-person") == ["nobody-encounter"]
@@ -62,3 +68,35 @@ def test_without_the_slip_it_has_to_be_good_on_that_day(encounter, slips):
 
 def test_somebody_without_any_identifier_is_nobody_elses_case():
     assert decided(TOPIC, check_in(ma_doituong_kcb="1.3", person={})) == [Nobody("nobody-encounter")]
+
+
+@pytest.mark.parametrize("slip", [referral("CANCELLED"), referral(expires_on="20261101")], ids=["cancelled", "after its end"])
+def test_with_the_slip_the_issuer_hears_of_it_however_the_slip_stands(slip):
+    assert rules(check_in(**WITH_SLIP), slip) == ["referral-arrived"] * 2
+
+
+def test_whoever_was_handed_the_slip_may_receive_the_person():
+    onward = referral("REJECTED", minute=5, redirect_to=PROVINCE)
+    assert rules(check_in(**WITH_SLIP, at=PROVINCE), referral(), onward) == ["referral-arrived"] * 2
+    by_person = check_in(ma_doituong_kcb="1.3", at=PROVINCE)
+    assert rules(by_person, referral(), onward, by="referral-of-person") == ["referral-arrived"] * 2
+
+
+@pytest.mark.parametrize("named", [WITH_SLIP, {"ma_doituong_kcb": "1.3"}], ids=["by number", "by person"])
+def test_an_encounter_entered_in_error_takes_its_arrival_back(new_hub, named):
+    hub = new_hub()
+    hub.send(("hie.Referral", referral()), ("hie.Encounter", check_in(**named)))
+    assert (COMMUNE, "arrival-cancelled-to-issuer") not in hub.addressed()
+    hub.send(("hie.Encounter", check_in(action="CANCELLED", minute=5)))
+    assert (COMMUNE, "arrival-cancelled-to-issuer") in hub.addressed()
+    ((_, arrived), (_, back)) = [one for one in hub.others if one[0] == "referral.v1"]
+    assert back["meta"]["supersedes"] == arrived["meta"]["event_id"]
+    assert (back["person"]["ho_ten"], back["person"]["identifiers"]) == ("", [])
+
+
+@pytest.mark.parametrize("action", ["CANCELLED", "CLOSED"])
+def test_the_end_of_any_other_encounter_takes_nothing_back(new_hub, action):
+    hub = new_hub()
+    hub.send(("hie.Referral", referral()), ("hie.Encounter", check_in(**WITH_SLIP)))
+    hub.send(("hie.Encounter", check_in("LK2" if action == "CANCELLED" else "LK1", action=action, minute=5)))
+    assert (COMMUNE, "arrival-cancelled-to-issuer") not in hub.addressed()

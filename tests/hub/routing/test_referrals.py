@@ -1,11 +1,13 @@
 """Referral slips: who hears of them, when they expire, what comes with them."""
 
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from hub.contract.errors import HubError
-from hub.routing.referrals import arrived, slip_of, working_days_after
+from hub.routing.arrivals import arrived
+from hub.routing.slips import slip_of
 from hub.routing.stream import Deliver, Due, Nobody, Publish, Recall
 from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, check_in, decided, known_of, person, referral, result
 
@@ -19,6 +21,15 @@ def test_what_the_issuer_says_goes_to_the_receiver(action):
 
 def test_a_stat_referral_takes_the_urgent_lane():
     assert decided(TOPIC, referral(priority="S"))[0] == Deliver(DISTRICT, "referral-to-receiver", "urgent")
+
+
+@pytest.mark.parametrize("action", ["ISSUED", "MODIFIED", "CANCELLED"])
+def test_and_to_the_portal_unless_it_tells_of_hiv(action):
+    assert Deliver("portal", "referral-to-portal") in decided(TOPIC, referral(action))
+    sensitive = referral(action)
+    sensitive["meta"]["sensitivity"] = "HIV"
+    told = [one.recipient for one in decided(TOPIC, sensitive) if isinstance(one, Deliver)]
+    assert told == [DISTRICT]
 
 
 @pytest.mark.parametrize("action", ["ACCEPTED", "REJECTED"])
@@ -51,22 +62,24 @@ def test_a_slip_expires_when_its_last_day_in_vietnam_has_passed():
     assert due.event["meta"]["key"] == referral()["meta"]["key"]
 
 
-@pytest.mark.parametrize(
-    ("issued", "last"),
-    [
-        (date(2026, 11, 23), date(2026, 12, 7)),
-        (date(2026, 11, 27), date(2026, 12, 11)),
-        (date(2026, 11, 28), date(2026, 12, 11)),
-        (date(2026, 11, 29), date(2026, 12, 11)),
-    ],
-)
-def test_ten_working_days_leave_out_weekends(issued, last):
-    assert working_days_after(issued, 10) == last
-
-
 @pytest.mark.parametrize("stated", ["", "2026XX07", "00000000"])
 def test_a_slip_without_a_readable_end_lives_ten_working_days(stated):
     (due,) = [one for one in decided(TOPIC, referral(expires_on=stated)) if isinstance(one, Due)]
+    assert due.event["expires_on"] == "20261207"
+
+
+@pytest.mark.parametrize(
+    "named", [{"diagnoses": [{"ma_benh": "I10"}, {"ma_benh": "E10.9", "main": True}]}, {"xml13": {"ma_benh_chinh": "E10.9"}}]
+)
+@pytest.mark.parametrize(("stated", "last"), [("", "20271123"), ("20261204", "20261204")])
+def test_a_slip_for_a_listed_disease_lives_a_year_unless_it_states_its_end(named, stated, last):
+    (due,) = [one for one in decided(TOPIC, referral(expires_on=stated, **named)) if isinstance(one, Due)]
+    assert due.event["expires_on"] == last
+
+
+def test_a_listed_disease_beside_the_main_one_prolongs_nothing():
+    slip = referral(expires_on="", diagnoses=[{"ma_benh": "K35.8", "main": True}, {"ma_benh": "E10.9"}])
+    (due,) = [one for one in decided(TOPIC, slip) if isinstance(one, Due)]
     assert due.event["expires_on"] == "20261207"
 
 
@@ -132,8 +145,8 @@ def test_a_slip_that_comes_after_its_check_in_has_arrived_with_the_same_id_as_th
 def test_arrival_tells_no_more_of_the_person_than_the_slip():
     slip = slip_of(referral()["meta"]["key"], known_of(TOPIC, referral()))
     assert slip is not None
-    (fact,) = known_of("encounter.v1", check_in(slip="S1", ma_noi_di=COMMUNE))
-    assert arrived(slip, fact.data, fact.event_id, referral())["person"] == {}
+    (fact,) = known_of("encounter.v1", check_in(slip="S1", ma_noi_di=COMMUNE), kinds=["arrival"])
+    assert arrived(slip, fact, referral())["person"] == {}
 
 
 def test_arrival_is_told_to_the_issuer():
@@ -153,3 +166,18 @@ def test_facts_hold_no_name_and_no_plain_identifier():
 def test_the_laboratory_is_not_told_its_own_result():
     known = [*known_of(TOPIC, referral(to=LAB)), *known_of("lab-result.v1", result(), kinds=["result-of-person"])]
     assert not [one for one in decided(TOPIC, referral(to=LAB), known) if isinstance(one, Recall)]
+
+
+def test_a_cancellation_that_names_no_receiver_moves_the_slip_nowhere():
+    slip = slip_of(referral()["meta"]["key"], known_of(TOPIC, referral(), referral("CANCELLED", minute=5, to="")))
+    assert slip is not None
+    assert slip.withdrawals() == {}
+
+
+def test_facts_of_the_release_before_are_still_read():
+    known = [fact for fact in known_of(TOPIC, referral(), kinds=["referral"]) if not fact.id.startswith("said/")]
+    (arrived_before,) = known_of(TOPIC, referral("ARRIVED", minute=5))
+    slip = slip_of(referral()["meta"]["key"], [*known, replace(arrived_before, id="arrived")])
+    assert slip is not None
+    assert slip.arrived
+    assert slip.held == {DISTRICT}

@@ -1,0 +1,225 @@
+"""The referral as a workflow of two sides: who hears of what, and that neither order nor repetition changes it."""
+
+from itertools import groupby
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.bus import Out
+from hub.routing import deadlines
+from hub.routing.slips import slip_of
+from hub.routing.stream import Found
+from tests.hub.routing.story import COMMUNE, DISTRICT, MORNING, PROVINCE, TOPICS, check_in, referral, result
+
+THIRD, FOURTH = "01911", "01914"
+LATER = MORNING.replace(year=2028)
+
+
+def slip_check_in(ma_lk, at, **content):
+    return ("hie.Encounter", check_in(ma_lk, at=at, slip="S1", ma_noi_di=COMMUNE, **content))
+
+
+def rejected(by, minute, onward=""):
+    return ("hie.Referral", referral("REJECTED", minute=minute, to=by, redirect_to=onward))
+
+
+ISSUED = ("hie.Referral", referral())
+MOVED = ("hie.Referral", referral("MODIFIED", minute=30, to=THIRD, expires_on="20261214"))
+CANCELLED = ("hie.Referral", referral("CANCELLED", minute=50, to=THIRD))
+ONWARD = rejected(DISTRICT, 5, PROVINCE)
+STORY = [
+    ISSUED,
+    ONWARD,
+    rejected(PROVINCE, 10, FOURTH),
+    ("hie.Referral", referral("ACCEPTED", minute=12, to=FOURTH)),
+    ("hie.Referral", referral("ACCEPTED", minute=14, to=PROVINCE)),
+    slip_check_in("LK1", DISTRICT, minute=20),
+    ("hie.Encounter", check_in("LK1", minute=25, action="CANCELLED")),
+    MOVED,
+    rejected(THIRD, 35, DISTRICT),  # a circle
+    ("hie.Referral", referral("MODIFIED", minute=40, priority="S")),  # to the first again
+    slip_check_in("LK2", PROVINCE, minute=42, ngay_vao="202611241000"),
+    slip_check_in("LK3", FOURTH, minute=44, ngay_vao="202611251000"),
+    ("hie.Referral", referral("ACCEPTED", minute=46, to=DISTRICT)),
+    rejected("01940", 47, "01912"),  # of somebody who never had it
+    CANCELLED,
+]
+# What the hub derives bears the revision of whichever of its causes were known; its id and what it says are always the same.
+FACTS = "select kind, ref, id, case when id not similar to '(arriv|withdrawn)%' then rank end, data, event_id from case_fact"
+
+
+def expire(hub, pool):
+    """The time of everything that is due comes."""
+    with pool.connection() as database:
+        deadlines.fire(database, hub.published, hub.router.wire, LATER)
+    hub.follow()
+
+
+def tell(hub, events, together=False):
+    """Send events one by one, or those of a topic that stand together in one batch."""
+    if not together:
+        hub.send(*events)
+        return
+    for topic, group in groupby(events, key=lambda one: TOPICS[one[0]]):
+        packed = [Out(topic, event["meta"]["key"], hub.router.wire.pack(topic, event)) for _, event in group]
+        hub.route(topic, [hub.record(topic, out) for out in packed])
+
+
+def slip(hub, pool):
+    with pool.connection() as database:
+        rows = database.execute("select kind, ref, id, data, event_id::text, place from case_fact where kind = 'referral'")
+        found = slip_of(referral()["meta"]["key"], [Found(*row) for row in rows])
+    return found and (found.receiver, found.state, found.answer, found.arrivals, found.expired, found.open, found.held)
+
+
+def heard(hub):
+    """(recipient, action) of what is known of the slip, but for the portal."""
+    return {
+        (one["recipient"], hub.router.wire.unpack(one["body"])[1].get("action"))
+        for one in hub.deliveries.values()
+        if one["subject_record"] == "hie.Referral" and one["recipient"] not in ("", "portal")
+    }
+
+
+def end_of(hub, pool):
+    with pool.connection() as database:
+        facts = sorted(database.execute(FACTS).fetchall(), key=str)
+    told = {(one["recipient"], one["subject_event_id"]) for one in hub.deliveries.values() if one["recipient"]}
+    return told, slip(hub, pool), facts
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large])
+def test_any_order_and_any_repetition_give_the_same_end(new_hub, routing_pool, data):
+    """Expiry and further use are judged when their time comes, so what comes before that and what after it is drawn once,
+    and told in two orders."""
+    happened = [one for one in STORY if data.draw(st.booleans())]
+    late = [one for one in happened if data.draw(st.integers(0, 4)) == 0]
+    early = [one for one in happened if one not in late]
+    straight = new_hub()
+    for part in (early, late):
+        tell(straight, part)
+        expire(straight, routing_pool)
+    wanted = end_of(straight, routing_pool)
+    shuffled = new_hub()
+    for part in (early, late):
+        again = data.draw(st.lists(st.sampled_from(part), max_size=4)) if part else []
+        tell(shuffled, data.draw(st.permutations([*part, *again])), together=data.draw(st.booleans()))
+        expire(shuffled, routing_pool)
+    assert end_of(shuffled, routing_pool) == wanted
+
+
+def followed(new_hub, routing_pool, *events):
+    """A hub that was told these, and where everything that is due has come."""
+    hub = new_hub()
+    hub.send(*events)
+    expire(hub, routing_pool)
+    return hub
+
+
+def receiver_of(hub, routing_pool):
+    return slip(hub, routing_pool)[0]
+
+
+def test_a_slip_goes_on_to_the_facility_that_a_rejecting_one_names(new_hub, routing_pool):
+    before, after = ("hie.LabResult", result()), ("hie.LabResult", result("O2", minute=20))
+    hub = followed(new_hub, routing_pool, before, ISSUED, ONWARD, after)
+    assert {(PROVINCE, "referral-redirected"), (PROVINCE, "result-to-receiver")} <= hub.addressed()
+    assert heard(hub) >= {(DISTRICT, "ISSUED"), (COMMUNE, "REJECTED"), (PROVINCE, "ISSUED")}
+    assert {(PROVINCE, "EXPIRED"), (COMMUNE, "EXPIRED")} <= heard(hub)
+    assert (DISTRICT, "EXPIRED") not in heard(hub)
+    results = [one["recipient"] for one in hub.deliveries.values() if one["rule"] == "result-to-receiver"]
+    assert sorted(results) == [PROVINCE, PROVINCE, DISTRICT], "what the first one had, and what came later"
+
+
+def test_a_person_who_comes_where_the_slip_went_has_arrived(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, slip_check_in("LK2", PROVINCE, minute=42))
+    assert (COMMUNE, "ARRIVED") in heard(hub)
+    assert "EXPIRED" not in {action for _, action in heard(hub)}
+
+
+def test_the_next_one_may_name_another_and_circles_end(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, rejected(PROVINCE, 10, FOURTH))
+    assert receiver_of(hub, routing_pool) == FOURTH
+    assert (FOURTH, "ISSUED") in heard(hub)
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, rejected(PROVINCE, 10, DISTRICT))
+    assert slip(hub, routing_pool)[0:3] == (PROVINCE, "ISSUED", "REJECTED")
+    hub = followed(new_hub, routing_pool, ISSUED, rejected(DISTRICT, 5, COMMUNE))
+    assert slip(hub, routing_pool)[0:3] == (DISTRICT, "ISSUED", "REJECTED")
+
+
+def test_who_never_had_the_slip_sends_it_nowhere(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, rejected(THIRD, 5, FOURTH))
+    assert receiver_of(hub, routing_pool) == DISTRICT
+    assert FOURTH not in {recipient for recipient, _ in heard(hub)}
+
+
+def test_a_facility_that_the_directory_does_not_have_holds_up_nothing(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, rejected(DISTRICT, 5, "99999"))
+    assert heard(hub) == {(DISTRICT, "ISSUED"), (COMMUNE, "REJECTED"), (COMMUNE, "EXPIRED")}
+    with routing_pool.connection() as database:
+        assert database.execute("select code from parked").fetchall() == []
+
+
+def test_whoever_had_a_slip_that_moves_on_is_told_so_and_no_more(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, MOVED, CANCELLED)
+    assert {(recipient, action) for recipient, action in heard(hub) if recipient in (DISTRICT, PROVINCE, THIRD)} == {
+        (DISTRICT, "ISSUED"), (DISTRICT, "WITHDRAWN"), (PROVINCE, "ISSUED"), (PROVINCE, "WITHDRAWN"),
+        (THIRD, "MODIFIED"), (THIRD, "CANCELLED"),
+    }  # fmt: skip
+    assert (DISTRICT, "referral-withdrawn") in hub.addressed()
+    [notice] = [event for _, event in hub.others if event["ma_cskcb_den"] == DISTRICT and event["action"] == "WITHDRAWN"]
+    assert (notice["slip"], notice["person"]["identifiers"], notice["diagnoses"]) == ("S1", [], [])
+    assert notice["meta"]["revision"]["stated_at"] == MOVED[1]["meta"]["revision"]["stated_at"]
+
+
+def test_a_cancellation_follows_the_slip(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, ("hie.Referral", referral("CANCELLED", minute=50)))
+    assert {(DISTRICT, "CANCELLED"), (PROVINCE, "CANCELLED")} <= heard(hub)
+
+
+def test_who_takes_back_a_rejection_takes_the_slip_back(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, ISSUED, ONWARD, ("hie.Referral", referral("ACCEPTED", minute=15)))
+    assert receiver_of(hub, routing_pool) == DISTRICT
+    assert (PROVINCE, "WITHDRAWN") in heard(hub)
+
+
+FIRST, SECOND = slip_check_in("LK1", DISTRICT, minute=20), slip_check_in("LK2", DISTRICT, minute=40, ngay_vao="202611241000")
+YEAR_LONG = ("hie.Referral", referral(expires_on="20271123"))
+
+
+@pytest.mark.parametrize("facility", [DISTRICT, FOURTH], ids=["the same", "another facility"])
+def test_a_slip_that_is_used_again_is_told_to_both(new_hub, routing_pool, facility):
+    hub = followed(new_hub, routing_pool, ISSUED, FIRST, slip_check_in("LK2", facility, minute=40, ngay_vao="202611241000"))
+    again = [one["recipient"] for one in hub.deliveries.values() if one["rule"] == "referral-used-again"]
+    assert sorted(again) == [DISTRICT, COMMUNE]
+    [event] = [event for _, event in hub.others if event["action"] == "USED_AGAIN"]
+    assert event["by_facility"] == facility
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [ISSUED, FIRST, slip_check_in("LK1", DISTRICT, minute=40, action="UPDATED")],
+        [ISSUED, FIRST, ("hie.Encounter", check_in("LK1", minute=25, action="CANCELLED")), SECOND],
+        [ISSUED, FIRST, SECOND, ("hie.Encounter", check_in("LK2", minute=45, action="CANCELLED"))],
+        [ISSUED, FIRST, ("hie.Encounter", check_in("LK2", minute=40))],
+        [YEAR_LONG, FIRST, SECOND],
+    ],
+    ids=["the same encounter", "the first in error", "the second in error", "without the slip", "good for a year"],
+)
+def test_anything_else_is_no_further_use(new_hub, routing_pool, events):
+    hub = followed(new_hub, routing_pool, *events)
+    assert "referral-used-again" not in {rule for _, rule in hub.addressed()}
+
+
+def test_a_slip_that_is_good_for_a_year_is_used_again_only_elsewhere(new_hub, routing_pool):
+    hub = followed(new_hub, routing_pool, YEAR_LONG, FIRST, slip_check_in("LK2", FOURTH, minute=40, ngay_vao="202703011000"))
+    assert (COMMUNE, "referral-used-again") in hub.addressed()
+
+
+def test_a_slip_whose_arrival_was_an_error_expires(new_hub, routing_pool):
+    assert (COMMUNE, "EXPIRED") not in heard(followed(new_hub, routing_pool, ISSUED, FIRST))
+    error = ("hie.Encounter", check_in("LK1", minute=25, action="CANCELLED"))
+    assert (COMMUNE, "EXPIRED") in heard(followed(new_hub, routing_pool, ISSUED, FIRST, error))
