@@ -48,6 +48,7 @@ RULES: Final[Mapping[str, Words]] = {
     "repeat": Words("The same was said already.", "Nội dung này đã được gửi trước đó."),
     "T05": Words("The same claim was sent already.", "Hồ sơ này đã được gửi trước đó."),
     "superseded": Words("Something newer was said already.", "Đã có nội dung mới hơn."),
+    "edited": Words("An operator put a mended event in its place while it waited.", "Người vận hành đã thay bằng sự kiện đã sửa khi đang chờ."),
 }  # fmt: skip
 
 REMEDIES: Final[Mapping[str, Words]] = {
