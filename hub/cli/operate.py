@@ -217,7 +217,7 @@ def parked_list(as_json: AsJson = False) -> None:
         out.print(f"    {row['waiting']} waiting since {since:%d/%m/%Y %H:%M} · hie trace {row['event_id']}")
     if rows:
         out.print(
-            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nA field is wrong:   hie parked edit TOPIC KEY --set FIELD=VALUE --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
+            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nA field is wrong:  hie parked edit TOPIC KEY --set FIELD=VALUE --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
         )
 
 
@@ -234,7 +234,7 @@ def parked_release(topic: Topic, key: Key, reason: Reason) -> None:
 def parked_edit(
     topic: Topic,
     key: Key,
-    changes: Annotated[list[str], typer.Option("--set", help="FIELD=VALUE; repeat for more.")],
+    changes: Annotated[list[str], typer.Option("--set", help="FIELD=VALUE; FIELD= empties it; repeat for more.")],
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would change.")] = False,
 ) -> None:
@@ -250,6 +250,8 @@ def parked_edit(
     from hub.routing.amend import amended, same_elsewhere
     from hub.store.database import connect
 
+    if not all("=" in one for one in changes):
+        raise typer.BadParameter("FIELD=VALUE; FIELD= empties it", param_hint="--set")
     wanted = dict(one.partition("=")[::2] for one in changes)
     settings = connected(read_settings())
     wire, place = Wire(settings.registry_url), settings.database_url.get_secret_value()
