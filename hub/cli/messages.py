@@ -17,7 +17,7 @@ from rich.table import Table
 from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
 from hub.contract.directory import facilities, use_directory
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, encode, now
+from hub.contract.events import VIETNAM, Keyring, encode, now
 from hub.contract.settings import Settings, read_settings
 from hub.contract.topics import check_size, topic_of
 from hub.services import address
@@ -235,7 +235,7 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
 # --- translate --------------------------------------------------------------------------------------------------------
 
 
-def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Iterator[dict[str, Any]]:
+def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyring: Keyring = OFFLINE) -> Iterator[dict[str, Any]]:
     """One row a message of a file: what the hub would say to it, offline, with an open directory.
 
     bytes_max, envelope_bytes_max: largest message and envelope taken, as at the door.
@@ -248,7 +248,7 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0) -> Ite
         limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(received.raw) else bytes_max
         if len(received.raw) > limit:
             return refused(received, "FRAME_TOO_LARGE")
-        done = translate(received, OFFLINE)
+        done = translate(received, keyring)
         try:
             for record, event in done.events:
                 check_size(topic_of(record), encode(record, event))
@@ -293,7 +293,7 @@ def translate(
                 if as_json:
                     print(to_json(row).decode())
                 else:
-                    _show(row)
+                    show_translation(row)
     if not counts:
         raise typer.BadParameter("there is no file in it", param_hint="files")
     if not as_json:
@@ -301,7 +301,7 @@ def translate(
     raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
 
 
-def _show(row: dict[str, Any]) -> None:
+def show_translation(row: dict[str, Any]) -> None:
     colour = {"translated": "green", "refused": "red"}.get(row["verdict"], "yellow")
     events = ", ".join(event["record"].removeprefix("hie.") for event in row["events"])
     dialect = row["events"][0]["meta"]["source"]["dialect"] if row["events"] else ""

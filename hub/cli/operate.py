@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from hub.cli.running import connected, keyring, paragraph, terminal
+from hub.cli.why import foresight, show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
@@ -216,7 +217,7 @@ def parked_list(as_json: AsJson = False) -> None:
         out.print(f"    {row['waiting']} waiting since {since:%d/%m/%Y %H:%M} · hie trace {row['event_id']}")
     if rows:
         out.print(
-            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
+            "\nIts cause is gone: hie parked release TOPIC KEY --reason …\nA field is wrong:  hie parked edit TOPIC KEY --set FIELD=VALUE --reason …\nIt never will be:  hie parked discard TOPIC KEY --reason …"
         )
 
 
@@ -227,6 +228,58 @@ def parked_release(topic: Topic, key: Key, reason: Reason) -> None:
     Example: hie parked release referral.v1 01021:3f… --reason "facility added"
     """
     _mend("release", topic, key, reason)
+
+
+@parked_app.command("edit")
+def parked_edit(
+    topic: Topic,
+    key: Key,
+    changes: Annotated[list[str], typer.Option("--set", help="FIELD=VALUE; FIELD= empties it; repeat for more.")],
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would change.")] = False,
+) -> None:
+    """Mend the oldest waiting event: a new event takes its place, the old one is kept. It waits on until it is released.
+
+    Signed documents and payers' decisions are not edited. No value is shown or audited, only names of fields.
+
+    Example: hie parked edit referral.v1 01021:3f… --set ma_cskcb_den=01004 --reason "wrong code, asked by phone"
+    """
+    from hub.bus import Producer, Wire
+    from hub.contract.topics import topics
+    from hub.routing import parking
+    from hub.routing.amend import amended, same_elsewhere
+    from hub.store.database import connect
+
+    if not all("=" in one for one in changes):
+        raise typer.BadParameter("FIELD=VALUE; FIELD= empties it", param_hint="--set")
+    wanted = dict(one.partition("=")[::2] for one in changes)
+    settings = connected(read_settings())
+    wire, place = Wire(settings.registry_url), settings.database_url.get_secret_value()
+    with connect(place) as database:
+        event = parking.oldest(database, wire, topic, key)
+    if event is None:
+        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
+    edited = amended(topics()[topic].record, event, wanted, keyring(settings))
+    out.print(f"would change: {', '.join(wanted)}" if not yes else f"changes: {', '.join(wanted)}", markup=False)
+    for path in wanted:
+        if others := [other for other in same_elsewhere(event, path) if other not in wanted]:
+            out.print(f"    the same stands in {', '.join(others)}, which stays as it is", markup=False)
+    out.print("once released:")
+    with foresight(settings) as eye:
+        for foreseen in eye.of(topic, edited, first=True):
+            show_foreseen(foreseen)
+    if not yes:
+        out.print("nothing was changed; --yes does it")
+        return
+    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    try:
+        with connect(place) as database:
+            done = parking.edit(database, producer, wire, topic, edited, fields=wanted, by=getpass.getuser(), reason=reason)
+    finally:
+        producer.close()
+    if not done:
+        raise HubError("NOT_FOUND", "somebody else has dealt with it meanwhile; see `hie parked list`")
+    out.print(f"event {edited['meta']['event_id']} waits in its place; hie parked release {topic} {key} --reason …")
 
 
 @parked_app.command("discard")

@@ -107,6 +107,7 @@ _ROWS: Final = (
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi."),
     ErrorCode("EVENT_UNROUTABLE", "207", "", False, "A rule failed on this event; it waits for a person, and later events of its key wait behind it.", "Quy tắc gặp lỗi với sự kiện này; sự kiện chờ người xử lý, các sự kiện sau cùng khóa xếp hàng."),
+    ErrorCode("EDIT_FORBIDDEN", "207", "", False, "What is signed, and a payer's decision, is not edited here: whoever made it has to send it anew, or it is discarded.", "Không sửa tại đây tài liệu đã ký và quyết định của bên chi trả: bên lập phải gửi lại, hoặc bỏ sự kiện."),
     ErrorCode("BODY_UNDECODABLE", "102", "", False, "The body of this record cannot be decoded by its schema. Its bytes are in the dead-letter topic.", "Không giải mã được bản ghi theo lược đồ. Nội dung nằm ở chủ đề dead-letter."),
     ErrorCode("TEST_MISPLACED", "207", "", False, "Test traffic came to a real payer, or real traffic to the test payer; it stays out of the ledger.", "Dữ liệu thử đến bên chi trả thật, hoặc dữ liệu thật đến bên thử; không vào sổ cái."),
     # the world

@@ -253,6 +253,25 @@ def derive(
     return {"meta": meta, **content}
 
 
+def supersede(record: str, event: Event, content: Event, rule: str) -> Event:
+    """The event that takes another's place under the same key: other content, so by the same rule another id.
+
+    Its revision stands a microsecond above the other's: over it, and below whatever was stated afterwards.
+    """
+    meta: Meta = event["meta"]
+    revision, digest = meta["revision"], content_hash(content)
+    changed: Meta = {
+        **meta,
+        "event_id": new_id(record, meta["key"], str(revision["version"]), revision["stated_at"], digest),
+        "revision": {**revision, "received_at": revision["received_at"] + timedelta(microseconds=1)},
+        "supersedes": meta["event_id"],
+        "causes": [meta["event_id"]],
+        "rule": rule,
+        "content_hash": digest,
+    }
+    return {"meta": changed, **content}
+
+
 def revision_rank(revision: Revision) -> str:
     """The revision as text that sorts as revisions compare: version, stated_at, received_at."""
     micros = int(revision["received_at"].timestamp() * 1_000_000)

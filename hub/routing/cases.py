@@ -63,6 +63,25 @@ def enter(database: Database, stream: str, entries: Sequence[Entry], now: dateti
 
     Whoever does it again for the same record finds what was decided the first time.
     """
+    standings, fresh, heads = _judge(database, stream, entries, now)
+    if fresh:
+        database.execute(_ENTER, (_rows(fresh),))
+    moved = sorted((key, head) for key, head in heads.items() if head.changed) if heads else []
+    if moved:
+        rows = [(stream, key, head.rank, head.told, head.event_id, head.content_hash) for key, head in moved]
+        database.execute(_MOVE, (_rows(rows),))
+    return standings
+
+
+def standings(database: Database, stream: str, entries: Sequence[Entry], now: datetime) -> list[Standing]:
+    """What `enter` would say, without noting anything."""
+    return _judge(database, stream, entries, now)[0]
+
+
+def _judge(
+    database: Database, stream: str, entries: Sequence[Entry], now: datetime
+) -> tuple[list[Standing], list[tuple[Any, ...]], dict[str, _Head]]:
+    """Standings; the rows of events that are new; the heads of their keys, moved."""
     seen = _seen(database, entries)
     heads = _heads(database, stream, entries)
     standings, fresh = [], []
@@ -75,13 +94,7 @@ def enter(database: Database, stream: str, entries: Sequence[Entry], now: dateti
             fresh.append((entry.event_id, entry.origin, fate, supersedes or None, now))
         origin, fate, supersedes, seen_at = before
         standings.append(Standing(fate, origin != entry.origin, supersedes, seen_at))
-    if fresh:
-        database.execute(_ENTER, (_rows(fresh),))
-    moved = sorted((key, head) for key, head in heads.items() if head.changed) if heads else []
-    if moved:
-        rows = [(stream, key, head.rank, head.told, head.event_id, head.content_hash) for key, head in moved]
-        database.execute(_MOVE, (_rows(rows),))
-    return standings
+    return standings, fresh, heads
 
 
 def _meet(heads: dict[str, _Head], entry: Entry) -> tuple[str, str]:
@@ -134,6 +147,12 @@ def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datet
     database.execute(_STATE, (_rows(rows),))
 
 
+def newer(database: Database, facts: Sequence[Fact]) -> list[Fact]:
+    """Those that `state` would let stand."""
+    rows = [(number, fact.kind, fact.ref, fact.id, fact.rank) for number, fact in enumerate(facts)]
+    return [facts[number] for (number,) in database.execute(_NEWER, (_rows(rows),))]
+
+
 def find(database: Database, lookups: Sequence[Sequence[CaseRef]]) -> list[list[Found]]:
     """What the index holds for the look-ups of each event, all in one query."""
     known: list[list[Found]] = [[] for _ in lookups]
@@ -184,6 +203,11 @@ from json_array_elements(%s::json) as row
 on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at)
     = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at)
 where excluded.rank > case_fact.rank
+"""
+_NEWER: Final = """
+select (row->>0)::int as number from json_array_elements(%s::json) as row where not exists (
+    select from case_fact where (kind, ref, id) = (row->>1, row->>2, row->>3) and rank >= row->>4
+) order by number
 """
 _FIND: Final = """
 select wanted.number, fact.kind, fact.ref, fact.id, fact.data, fact.event_id::text, fact.place,

@@ -13,8 +13,10 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from hub.bus import Headers, Out, Producer, Wire, dead_letter
-from hub.contract.events import new_id, now
+from hub.bus import Headers, Out, Producer, Wire, dead_letter, event_out
+from hub.contract.events import Event, new_id, now
+from hub.contract.topics import check_size, topics
+from hub.routing import amend, deliveries
 from hub.routing.record import PARKED_HEADER, Record
 
 Database = Connection[TupleRow]
@@ -117,7 +119,7 @@ def release(database: Database, producer: Producer, wire: Wire, topic: str, key:
 
     Raises: HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
-    rows = database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    rows = _held(database, topic, key)
     producer.publish_blocking(
         [*(_again(topic, key, *row) for row in rows), _audit(wire, "release", topic, key, by, reason, len(rows))]
     )
@@ -133,7 +135,7 @@ def discard(database: Database, producer: Producer, wire: Wire, topic: str, key:
     Returns: how many events were given up: 1, or 0 when nothing waits.
     Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
-    rows = database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    rows = _held(database, topic, key)
     if rows:
         partition, offset, value = rows[0]
         record = Record(topic, partition, offset, key.encode(), bytes(value))
@@ -144,18 +146,76 @@ def discard(database: Database, producer: Producer, wire: Wire, topic: str, key:
             database.execute(_DISCARD, (topic, partition, offset))
             database.execute(_BEHEAD, (topic, key, key, topic, partition, offset))  # the same said again is no repeat
         database.commit()
-        producer.publish_blocking([_again(topic, key, *row) for row in rows[1:]])
+        behind = _held(database, topic, key)
+        producer.publish_blocking([_again(topic, key, *row) for row in behind])
         with database.transaction():
-            settle(database, topic, [], [(row[0], row[1]) for row in rows[1:]])
+            settle(database, topic, [], [(row[0], row[1]) for row in behind])
         database.commit()
     return min(1, len(rows))
 
 
-def _audit(wire: Wire, action: str, topic: str, key: str, by: str, reason: str, count: int) -> Out:
+def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None:
+    """The event that a key waits for; None when nothing waits, or it was published again and is on its way."""
+    row = database.execute(_OLDEST, (topic, key)).fetchone()
+    return None if row is None or row[3] else wire.unpack(bytes(row[2]))[1]
+
+
+def edit(
+    database: Database,
+    producer: Producer,
+    wire: Wire,
+    topic: str,
+    edited: Event,
+    *,
+    fields: Iterable[str],
+    by: str,
+    reason: str,
+) -> int:
+    """Put an event in the place of the one that it supersedes and that its key waits for. It waits on, until released.
+
+    The other stays in its topic, and is for nobody by rule; the audit event has the names of the fields, no values.
+
+    edited:  of `amend.amended`.
+    Returns: how many events were replaced: 1, or 0 when the other does not wait there any more.
+    Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again. HubError(FRAME_TOO_LARGE).
+    """
+    meta = edited["meta"]
+    key, before = meta["key"], meta["supersedes"]
+    value = wire.pack(topic, edited)
+    check_size(topic, value)
+    _hold(database, topic, key)
+    row = database.execute(_OLDEST, (topic, key)).fetchone()
+    original = None if row is None or row[3] else wire.unpack(bytes(row[2]))[1]
+    if row is None or original is None or original["meta"]["event_id"] != before:
+        database.rollback()
+        return 0
+    target = f"{key} {', '.join(sorted(fields))} {before} -> {meta['event_id']}"
+    told = deliveries.delivery(original, topics()[topic].record, topic, "", amend.RULE)
+    producer.publish_blocking([event_out(wire, deliveries.TOPIC, told), _audit(wire, "edit", topic, target, by, reason, 1)])
+    with database.transaction():
+        # What was replaced had no effect: said again later, it is no repeat.
+        database.execute(_BEHEAD, (topic, key, key, topic, row[0], row[1]))
+        database.execute(_EDIT, (meta["event_id"], value, topic, row[0], row[1]))
+    database.commit()
+    return 1
+
+
+def _hold(database: Database, topic: str, key: str) -> None:
+    """One operator at a time mends a key, until the transaction ends."""
+    database.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{topic} {key}",))
+
+
+def _held(database: Database, topic: str, key: str) -> list[TupleRow]:
+    """Partition, offset and value of what waits under a key, held against other operators."""
+    _hold(database, topic, key)
+    return database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+
+
+def _audit(wire: Wire, action: str, topic: str, target: str, by: str, reason: str, count: int) -> Out:
     at = now()
-    event_id = new_id("audit", at.isoformat(), by, action, topic, key)
+    event_id = new_id("audit", at.isoformat(), by, action, topic, target)
     outcome = "done" if count else "refused"
-    value = {"id": event_id, "at": at, "by": by, "action": f"parked-{action}", "target": f"{topic} {key}"}
+    value = {"id": event_id, "at": at, "by": by, "action": f"parked-{action}", "target": f"{topic} {target}"}
     return Out("audit.v1", event_id, wire.pack("audit.v1", value | {"reason": reason, "outcome": outcome}))
 
 
@@ -186,6 +246,13 @@ update parked set sent = true from unnest(%s::int[], %s::bigint[]) as place (par
 where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offset) = (place.partition, place.record_offset)
 """
 _VALUES: Final = "select partition, record_offset, value from parked where topic = %s and key = %s and state = 'PARKED'"
+_OLDEST: Final = """
+select partition, record_offset, value, sent from parked where topic = %s and key = %s and state = 'PARKED'
+order by record_offset limit 1
+"""
+_EDIT: Final = """
+update parked set event_id = %s, value = %s where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
+"""
 _WAITING: Final = """
 select topic, key, (array_agg(code order by record_offset))[1] as code, (array_agg(event_id order by record_offset))[1] as event_id,
        count(*) as waiting, min(parked_at) as since

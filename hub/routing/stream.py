@@ -8,6 +8,7 @@ from typing import Any
 from hub.contract.directory import heir
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring
+from hub.routing.rules import SUCCESSOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,5 +184,5 @@ def addressed(output: Output, moment: Moment) -> Output:
     if isinstance(output, Deliver | Recall):
         to = heir(output.recipient, moment.today)
         if to not in ("", output.recipient):  # a payer or the portal is no facility, and has no heir
-            return replace(output, recipient=to, rule=f"{output.rule}-successor")
+            return replace(output, recipient=to, rule=output.rule + SUCCESSOR)
     return output

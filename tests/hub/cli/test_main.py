@@ -59,6 +59,12 @@ def test_a_token_in_the_environment_is_no_unknown_setting(tmp_path):
     assert "NOT_RUNNING" in done.stderr
 
 
+def test_a_field_without_a_value_is_not_emptied_by_mistake():
+    done = hie("parked", "edit", "referral.v1", "01021:x", "--set", "ma_cskcb_den", "--reason", "test")
+    assert done.returncode == 2
+    assert "FIELD= empties it" in done.stderr
+
+
 def test_an_unknown_bench_is_named():
     done = hie("bench", "everything")
     assert done.returncode == 2

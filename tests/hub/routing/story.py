@@ -108,6 +108,9 @@ class Published:
     def publish_blocking(self, records: Iterable[Out]) -> None:
         self.outs += records
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class Remembered:
     """Stands where the recaller stands: what was sent through this hub, by its place."""
@@ -145,15 +148,17 @@ class SmallHub:
         self.follow()
 
     def follow(self) -> None:
-        outs, self.published.outs = self.published.outs, []
-        for out in outs:
-            record, event = self.router.wire.unpack(out.value)
-            if record == "hie.Delivery":
-                self.deliveries[event["meta"]["event_id"]] = event
-            elif out.topic not in STREAMS or PARKED_HEADER not in dict(out.headers):
-                self.others.append((out.topic, event))
-            if out.topic in STREAMS:
-                self.route(out.topic, [self.record(out.topic, out)])
+        """Take what was published, in order; what follows from it comes behind all of it, as in a topic."""
+        while self.published.outs:
+            outs, self.published.outs = self.published.outs, []
+            for out in outs:
+                record, event = self.router.wire.unpack(out.value)
+                if record == "hie.Delivery":
+                    self.deliveries[event["meta"]["event_id"]] = event
+                elif out.topic not in STREAMS or PARKED_HEADER not in dict(out.headers):
+                    self.others.append((out.topic, event))
+                if out.topic in STREAMS:
+                    asyncio.run(self.router.route(STREAMS[out.topic], [self.record(out.topic, out)]))
 
     def addressed(self) -> set[tuple[str, str]]:
         """(recipient, rule) of every delivery to somebody."""

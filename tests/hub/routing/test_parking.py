@@ -3,13 +3,17 @@
 import asyncio
 
 import pytest
+from typer.testing import CliRunner
 
 from hub.bus import Out
+from hub.cli.main import app
 from hub.contract.directory import Facility, facilities
+from hub.contract.errors import HubError
 from hub.routing import parking
+from hub.routing.amend import amended
 from hub.routing.batch import _SplitError
 from hub.store.database import connect
-from tests.hub.routing.story import DISTRICT, STREAMS, referral
+from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, referral
 
 TOPIC, NEW = "referral.v1", "01999"
 
@@ -141,6 +145,184 @@ def test_every_act_leaves_an_audit_event(new_hub, database, opens):
     mend(hub, database, parking.release, ISSUED)
     (audit,) = [event for topic, event in hub.others if topic == "audit.v1"]
     assert (audit["by"], audit["action"], audit["outcome"]) == ("somebody", "parked-release", "done")
+
+
+# --- edited -----------------------------------------------------------------------------------------------------------
+
+
+def edit(hub, database, event, **changes):
+    """Mend the oldest waiting event of a key; what now waits in its place."""
+    waits = parking.oldest(database, hub.router.wire, TOPIC, event["meta"]["key"])
+    edited = amended("hie.Referral", waits, changes or {"ma_cskcb_den": DISTRICT}, KEYRING)
+    done = parking.edit(
+        database, hub.published, hub.router.wire, TOPIC, edited, fields=changes or ["ma_cskcb_den"], by="somebody", reason="test"
+    )
+    hub.follow()
+    return edited if done else None
+
+
+def reached(hub, recipient):
+    """Action and event id of what reached a facility, in order."""
+    bodies = [hub.router.wire.unpack(one["body"])[1] for one in hub.deliveries.values() if one["recipient"] == recipient]
+    return [(body["action"], body["meta"]["event_id"]) for body in bodies]
+
+
+def test_the_edited_event_goes_in_the_place_of_the_old_one_and_what_waits_behind_follows(new_hub, database):
+    hub, modified = new_hub(), referral("MODIFIED", minute=1)
+    send(hub, ISSUED, modified)
+    edited = edit(hub, database, ISSUED)
+    assert reached(hub, DISTRICT) == []  # until it is released
+    (row,) = parking.waiting(database)
+    assert (row["waiting"], str(row["event_id"])) == (2, edited["meta"]["event_id"])
+    mend(hub, database, parking.release, ISSUED)
+    assert reached(hub, DISTRICT) == [
+        ("ISSUED", edited["meta"]["event_id"]),
+        ("MODIFIED", modified["meta"]["event_id"]),
+    ]
+    assert parking.waiting(database) == []
+    (fact,) = database.execute("select data from case_fact where kind = 'referral' and id = 'issuer'").fetchone()
+    assert (fact["state"], fact["receiver"]) == ("MODIFIED", DISTRICT)
+
+
+def test_the_old_event_is_for_nobody_and_has_no_effect_when_it_comes_again(new_hub, database, opens):
+    hub = new_hub()
+    send(hub, ISSUED)
+    edit(hub, database, ISSUED)
+    (told,) = hub.deliveries.values()
+    assert (told["recipient"], told["rule"], told["subject_event_id"]) == ("", "edited", ISSUED["meta"]["event_id"])
+    mend(hub, database, parking.release, ISSUED)
+    opens()
+    send(hub, ISSUED)
+    assert delivered(hub) == []
+    assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED"]
+    (fact,) = database.execute("select data from case_fact where kind = 'referral' and id = 'issuer'").fetchone()
+    assert fact["receiver"] == DISTRICT
+
+
+def test_an_edit_is_audited_by_the_names_of_fields_without_a_value(new_hub, database):
+    hub = new_hub()
+    send(hub, ISSUED)
+    edited = edit(hub, database, ISSUED, ma_cskcb_den=DISTRICT, reason="value of a field")
+    (audit,) = [event for topic, event in hub.others if topic == "audit.v1"]
+    key, old, new = ISSUED["meta"]["key"], ISSUED["meta"]["event_id"], edited["meta"]["event_id"]
+    assert (audit["by"], audit["action"], audit["reason"], audit["outcome"]) == ("somebody", "parked-edit", "test", "done")
+    assert audit["target"] == f"{TOPIC} {key} ma_cskcb_den, reason {old} -> {new}"
+
+
+def test_edited_test_traffic_stays_test(new_hub, database):
+    hub, slip = new_hub(), referral(to=NEW, test=True)
+    send(hub, slip)
+    edit(hub, database, slip)
+    mend(hub, database, parking.release, slip)
+    assert {one["meta"]["test"] for one in hub.deliveries.values()} == {True}
+    assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED"]
+
+
+def test_edited_to_no_avail_it_parks_again_in_its_place_and_may_be_edited_again(new_hub, database):
+    hub = new_hub()
+    send(hub, ISSUED, referral("MODIFIED", minute=1))
+    edit(hub, database, ISSUED, ma_cskcb_den="01998")
+    mend(hub, database, parking.release, ISSUED)
+    (row,) = parking.waiting(database)
+    assert (row["code"], row["waiting"]) == ("RECEIVER_UNKNOWN", 2)
+    edit(hub, database, ISSUED)
+    mend(hub, database, parking.release, ISSUED)
+    assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED", "MODIFIED"]
+
+
+def test_edited_and_discarded_it_may_be_said_again(new_hub, database, opens):
+    hub = new_hub()
+    send(hub, ISSUED)
+    edit(hub, database, ISSUED)
+    mend(hub, database, parking.discard, ISSUED)
+    opens()
+    send(hub, referral(minute=30, to=NEW))
+    assert delivered(hub) == ["ISSUED"]
+
+
+def test_what_is_on_its_way_or_was_dealt_with_is_not_edited(new_hub, database):
+    hub, key = new_hub(), ISSUED["meta"]["key"]
+    send(hub, ISSUED)
+    late = amended("hie.Referral", parking.oldest(database, hub.router.wire, TOPIC, key), {"ma_cskcb_den": DISTRICT}, KEYRING)
+    edit(hub, database, ISSUED, ma_cskcb_den="01998")
+    ask = {"fields": ["ma_cskcb_den"], "by": "another", "reason": "test"}
+    assert parking.edit(database, hub.published, hub.router.wire, TOPIC, late, **ask) == 0
+    parking.release(database, hub.published, hub.router.wire, TOPIC, key, by="somebody", reason="test")
+    assert parking.oldest(database, hub.router.wire, TOPIC, key) is None
+    assert [out.topic for out in hub.published.outs] == [TOPIC, "audit.v1"]  # of the release
+
+
+def test_an_event_that_grows_too_large_is_not_taken(new_hub, database):
+    hub = new_hub()
+    send(hub, ISSUED)
+    with pytest.raises(HubError) as stop:
+        edit(hub, database, ISSUED, reason="x" * 9_000_000)
+    assert stop.value.code == "FRAME_TOO_LARGE"
+    assert [row["code"] for row in parking.waiting(database)] == ["RECEIVER_UNKNOWN"]
+
+
+def test_the_command_shows_the_effect_first_and_does_it_with_yes(new_hub, database, routing_settings, monkeypatch):
+    hub, key = new_hub(), ISSUED["meta"]["key"]
+    send(hub, referral(to=NEW, xml13={"ma_cskcb_den": NEW}))
+    for name in ("kafka_bootstrap", "registry_url"):
+        monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name))
+    for name in ("database_url", "key_secret"):
+        monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name).get_secret_value())
+    monkeypatch.setattr("hub.bus.Producer", lambda *_args, **_more: hub.published)
+
+    def command(*more):
+        asked = ["parked", "edit", TOPIC, key, "--set", f"ma_cskcb_den={DISTRICT}", "--reason", "wrong code", *more]
+        done = CliRunner().invoke(app, asked, catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
+
+    shown, before = command(), parking.waiting(database)
+    assert "would change: ma_cskcb_den" in shown
+    assert "the same stands in xml13.ma_cskcb_den" in shown
+    assert f"deliver {DISTRICT} (referral-to-receiver)" in shown
+    assert (NEW in shown, "nothing was changed" in shown, hub.published.outs) == (False, True, [])
+    database.rollback()
+    assert parking.waiting(database) == before
+    database.rollback()
+    command("--yes")
+    assert [row["event_id"] for row in parking.waiting(database)] != [row["event_id"] for row in before]
+    assert [out.topic for out in hub.published.outs] == ["delivery.v1", "audit.v1"]
+
+
+# --- many keys --------------------------------------------------------------------------------------------------------
+
+
+def test_one_poisoned_key_among_thousands_holds_up_no_other(new_hub, database, opens):
+    hub, keys, batch = new_hub(), 2_000, 500
+    others = [referral(slip=f"K{number}") for number in range(keys)]
+    poisoned = [referral("MODIFIED", minute=minute, to=NEW, reason=f"change {minute}") for minute in range(1, 9)]
+    stream = others[:]
+    for number, event in enumerate([ISSUED, *poisoned[:3]]):
+        stream.insert(number * 400, event)  # between the others, in several batches
+    pour(hub, stream, batch)
+    assert {body for _action, body in reached(hub, DISTRICT)} == {one["meta"]["event_id"] for one in others}
+    assert len(reached(hub, DISTRICT)) == keys
+    assert [(row["key"], row["waiting"]) for row in parking.waiting(database)] == [(ISSUED["meta"]["key"], 4)]
+
+    opens()
+    parking.release(database, hub.published, hub.router.wire, TOPIC, ISSUED["meta"]["key"], by="somebody", reason="test")
+    released, hub.published.outs = hub.published.outs, []
+    more = [referral(slip=f"T{number}") for number in range(batch)]
+    pour(hub, [*more[:200], *poisoned[3:6], *more[200:]], batch)  # before the worker has come to what was released
+    assert delivered(hub) == []
+    hub.published.outs = released
+    hub.follow()
+    pour(hub, poisoned[6:], batch)
+    assert [event_id for _action, event_id in reached(hub, NEW)] == [one["meta"]["event_id"] for one in (ISSUED, *poisoned)]
+    assert len(reached(hub, DISTRICT)) == keys + batch
+    assert parking.waiting(database) == []
+
+
+def pour(hub, events, batch):
+    """Route events in batches, as they lie in the topic."""
+    records = [hub.record(TOPIC, Out(TOPIC, one["meta"]["key"], hub.router.wire.pack(TOPIC, one))) for one in events]
+    for at in range(0, len(records), batch):
+        hub.route(TOPIC, records[at : at + batch])
 
 
 def test_many_keys_for_one_cause_pause_the_stream(new_hub, database):

@@ -1,0 +1,78 @@
+"""The rules of routing in words: why an event goes where it goes, waits, or is for nobody.
+
+The ids stand in every delivery; a test holds them to the table in this folder's README.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One sentence in both languages."""
+
+    en: str
+    vi: str
+
+
+RULES: Final[Mapping[str, Words]] = {
+    "referral-to-receiver": Words("A slip goes to the facility it names as receiver.", "Giấy chuyển được gửi đến cơ sở nhận ghi trên giấy."),
+    "referral-to-portal": Words("A slip goes to the insurance portal too, for the citizen's app.", "Giấy chuyển cũng được gửi lên cổng bảo hiểm để người dân xem trên ứng dụng."),
+    "referral-redirected": Words("Whoever had the slip rejected it and named this facility.", "Nơi đang giữ giấy đã từ chối và chỉ sang cơ sở này."),
+    "referral-withdrawn": Words("The slip is not meant for this facility any more.", "Giấy chuyển không còn dành cho cơ sở này."),
+    "nobody-withdrawn": Words("The facility that lost the slip is not in the directory, so nobody is told.", "Cơ sở không còn giữ giấy không có trong danh bạ nên không báo ai."),
+    "answer-to-issuer": Words("The receiver's answer goes to the issuer of the slip.", "Trả lời của nơi nhận được gửi về nơi cấp giấy."),
+    "arrival-to-issuer": Words("The issuer hears that the person has arrived.", "Nơi cấp giấy được báo người bệnh đã đến."),
+    "arrival-cancelled-to-issuer": Words("The issuer hears that the arrival was entered in error.", "Nơi cấp giấy được báo lượt đến đã nhập nhầm."),
+    "referral-arrived": Words("A visit that belongs to a slip is its arrival.", "Lượt khám thuộc một giấy chuyển là lượt đến theo giấy đó."),
+    "arrival-cancelled": Words("The visit was the arrival of a slip and was entered in error.", "Lượt khám là lượt đến theo giấy chuyển và đã nhập nhầm."),
+    "referral-used-again": Words("The slip was used for a further visit.", "Giấy chuyển được dùng cho thêm một lượt khám."),
+    "nobody-use-void": Words("The other visits were cancelled, so the slip was used once.", "Các lượt khám khác đã hủy nên giấy chỉ được dùng một lần."),
+    "referral-expired": Words("A slip ends with its last day.", "Giấy chuyển hết hiệu lực khi qua ngày cuối."),
+    "expiry-to-issuer": Words("The issuer hears that the slip has expired.", "Nơi cấp giấy được báo giấy đã hết hạn."),
+    "expiry-to-receiver": Words("The receiver hears that the slip has expired.", "Nơi nhận được báo giấy đã hết hạn."),
+    "nobody-expiry-void": Words("The slip has ended otherwise or was prolonged, so its expiry concerns nobody.", "Giấy đã kết thúc cách khác hoặc được gia hạn nên không báo hết hạn."),
+    "order-to-laboratory": Words("An order goes to the other facility that shall perform it.", "Chỉ định được gửi đến cơ sở khác thực hiện."),
+    "result-to-orderer": Words("A result goes to who ordered it.", "Kết quả được gửi về nơi chỉ định."),
+    "result-to-receiver": Words("A result of a person with an open slip goes to the receiver of the slip.", "Kết quả của người có giấy chuyển còn hiệu lực được gửi đến nơi nhận."),
+    "nobody-held-sensitive": Words("It is protected (HIV) and held until consent is known.", "Thông tin được bảo vệ (HIV), giữ lại đến khi có sự đồng ý."),
+    "follow-up-to-portal": Words("A follow-up slip goes to the insurance portal.", "Giấy hẹn khám lại được gửi lên cổng bảo hiểm."),
+    "claim-to-payer": Words("A claim goes to its payer, found by the card.", "Hồ sơ được gửi đến bên chi trả xác định theo thẻ."),
+    "decision-checked": Words("The decision matches a claim that this payer was sent, and is passed on.", "Quyết định khớp hồ sơ đã gửi bên chi trả này nên được chuyển tiếp."),
+    "nobody-decision-mismatch": Words("The decision matches no claim that this payer was sent.", "Quyết định không khớp hồ sơ nào đã gửi bên chi trả này."),
+    "decision-to-facility": Words("A payer's decision goes to the facility that sent the claim.", "Quyết định được gửi về cơ sở đã gửi hồ sơ."),
+    "nobody-encounter": Words("The visit concerns no other facility.", "Lượt khám không liên quan cơ sở khác."),
+    "nobody-order": Words("The order concerns no other facility.", "Chỉ định không liên quan cơ sở khác."),
+    "nobody-result": Words("The result concerns nobody else yet; it is given later when its order or slip comes.", "Kết quả chưa liên quan nơi khác; sẽ được gửi khi có chỉ định hoặc giấy chuyển."),
+    "nobody-action": Words("No rule knows this action.", "Không có quy tắc cho hành động này."),
+    "nobody-self": Words("Sender and receiver are the same.", "Bên gửi cũng là bên nhận."),
+    "nobody-person": Words("Registrations of persons are recorded only.", "Thông tin đăng ký người bệnh chỉ được ghi lại."),
+    "nobody-charge": Words("Charges are recorded only.", "Chi phí chỉ được ghi lại."),
+    "nobody-prescription": Words("Prescriptions are recorded only.", "Đơn thuốc chỉ được ghi lại."),
+    "nobody-document": Words("Documents are recorded only.", "Tài liệu chỉ được ghi lại."),
+    "nobody-catalogue": Words("Changes of catalogues are recorded only.", "Thay đổi danh mục chỉ được ghi lại."),
+    "nobody-resource": Words("Reports of resources are recorded only.", "Báo cáo nguồn lực chỉ được ghi lại."),
+    "repeat": Words("The same was said already.", "Nội dung này đã được gửi trước đó."),
+    "T05": Words("The same claim was sent already.", "Hồ sơ này đã được gửi trước đó."),
+    "superseded": Words("Something newer was said already.", "Đã có nội dung mới hơn."),
+    "edited": Words("An operator put a mended event in its place while it waited.", "Người vận hành đã thay bằng sự kiện đã sửa khi đang chờ."),
+}  # fmt: skip
+
+SUCCESSOR: Final = "-successor"
+"""End of a rule whose recipient stands for the facility that was meant: that one is closed and was merged into it."""
+_SUCCESSOR: Final = Words("The facility meant was merged into this one.", "Cơ sở được gửi đến đã sáp nhập vào cơ sở này.")
+
+
+def in_words(rule: str) -> Words:
+    """A rule's sentence, empty for one that is not in the table; two where a successor stands in."""
+    known = RULES.get(rule.removesuffix(SUCCESSOR), Words("", ""))
+    return Words(f"{known.en} {_SUCCESSOR.en}", f"{known.vi} {_SUCCESSOR.vi}") if rule.endswith(SUCCESSOR) else known
+
+
+REMEDIES: Final[Mapping[str, Words]] = {
+    "RECEIVER_UNKNOWN": Words("Add the facility to the directory and release the key; or mend the code with `hie parked edit`.", "Thêm cơ sở vào danh bạ rồi giải phóng khóa; hoặc sửa mã bằng `hie parked edit`."),
+    "PAYER_UNKNOWN": Words("Add the payer to seeds/payers, restart the workers and release the key; or mend the card with `hie parked edit`.", "Thêm bên chi trả vào seeds/payers, khởi động lại rồi giải phóng khóa; hoặc sửa thẻ bằng `hie parked edit`."),
+    "EVENT_UNROUTABLE": Words("Tell the makers of the hub; release the key once it is mended, or discard the event.", "Báo nhóm phát triển hub; giải phóng khóa khi đã sửa, hoặc bỏ sự kiện."),
+    "BEHIND": Words("An earlier event of its key waits; release, edit or discard that one; see `hie parked list`.", "Sự kiện trước cùng khóa đang chờ; hãy giải phóng, sửa hoặc bỏ sự kiện đó; xem `hie parked list`."),
+}  # fmt: skip
