@@ -1,0 +1,63 @@
+"""A hub without servers for tests of what streams decide: the case index in a dictionary, everything else left out."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hub.contract.events import Event
+from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Moment, Publish, Recall
+from tests.hub.routing.story import KEYRING, MORNING, STREAMS
+
+
+@dataclass
+class MemoryHub:
+    """facts: by kind, ref and id, each with its rank.  told: (recipient, event id) of all deliveries."""
+
+    facts: dict[tuple[str, str, str], tuple[str, Found]] = field(default_factory=dict)
+    told: set[tuple[str, str]] = field(default_factory=set)
+    _seen: dict[str, str] = field(default_factory=dict)
+    _due: dict[str, Due] = field(default_factory=dict)
+
+    def route(self, topic: str, events: list[Event]) -> None:
+        """One batch, and all that follows from it: the facts of all of it first, as in `batch.py`."""
+        stream, going, after = STREAMS[topic], [], []
+        for event in events:
+            if event["meta"]["event_id"] not in self._seen.values():
+                going.append((event, tuple(stream.facts(event, KEYRING))))
+                self._state(topic, *going[-1])
+        found = [self._find(stream.lookups(event, KEYRING)) for event, _ in going]
+        for (event, facts), known in zip(going, found, strict=True):
+            for output in stream.decide(event, known, Moment(MORNING, MORNING, facts)):
+                match output:
+                    case Deliver(recipient):
+                        self.told.add((recipient, event["meta"]["event_id"]))
+                    case Recall(place, recipient):
+                        self.told.add((recipient, self._seen[place]))
+                    case Publish(to, derived):
+                        after.append((to, derived))
+                    case Due():
+                        self._due.setdefault(output.event["meta"]["event_id"], output)
+        for to, derived in after:
+            self.route(to, [derived])
+
+    def expire(self) -> None:
+        """The time of everything that is due comes."""
+        due, self._due = sorted(self._due.values(), key=lambda one: one.at), {}
+        for one in due:
+            self.route(one.topic, [one.event])
+
+    def _state(self, topic: str, event: Event, facts: tuple[Fact, ...]) -> None:
+        place, event_id = f"{topic}/0/{len(self._seen)}", event["meta"]["event_id"]
+        self._seen[place] = event_id
+        for fact in facts:
+            name = (fact.kind, fact.ref, fact.id)
+            if name not in self.facts or fact.rank > self.facts[name][0]:
+                self.facts[name] = (fact.rank, Found(*name, fact.data, event_id, place))
+
+    def _find(self, refs: list[CaseRef]) -> list[Found]:
+        found: dict[Any, Found] = {}
+        for ref in refs:
+            for name, (_, fact) in self.facts.items():
+                if name[:2] == (ref.kind, ref.ref):
+                    about = tuple(one for (kind, of, _), (_, one) in self.facts.items() if (kind, of) == (ref.about, fact.id))
+                    found[name] = replace(fact, about=(*found.get(name, fact).about, *about))
+        return list(found.values())
