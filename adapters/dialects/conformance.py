@@ -129,12 +129,13 @@ class FieldRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One record that came out. filled: field to how many of the record, or of its lines, have it; never: field to the places that
-    would fill it."""
+    """One record that came out. filled: field to how many of the record, or of its lines, have it; partly: of those that not all
+    have, to how many there are and the places that would fill it; never: field to these places."""
 
     record: str
     count: int
     filled: dict[str, int]
+    partly: dict[str, tuple[int, tuple[str, ...]]]
     never: dict[str, tuple[str, ...]]
 
 
@@ -410,7 +411,7 @@ def _events(samples: Sequence[Sample], dialect: Dialect) -> tuple[EventRow, ...]
     places = {record: _rules(dialect, section) for section, record in sections().items()}
     rows = []
     for record, events in sorted(by_record.items()):
-        row = EventRow(record, len(events), {}, {})
+        row = EventRow(record, len(events), {}, {}, {})
         _fill_in(row, events, getattr(records, record.removeprefix("hie.")), "", places)
         rows.append(row)
     return tuple(rows)
@@ -427,6 +428,8 @@ def _fill_in(
             row.never[at + name] = places.get(of, {}).get(name, ())
             continue
         row.filled[at + name] = len(present)
+        if len(present) < len(parts):
+            row.partly[at + name] = len(parts), places.get(of, {}).get(name, ())
         nested = _record_of(hint)
         if nested is not None and nested.__name__ not in _WHOLE:
             inner = [line for value in present for line in (value if isinstance(value, list) else [value])]

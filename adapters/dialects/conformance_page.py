@@ -161,7 +161,8 @@ def _events(report: Report) -> str:
     parts = [f"<h2>{_both('What came out', 'Kết quả dịch')}</h2>\n"]
     common = report.never_anywhere
     for row in report.events:
-        filled = "".join(f"<li><code>{escape(name)}</code> {count}</li>" for name, count in row.filled.items())
+        of = {name: f" / {count}" for name, (count, _places) in row.partly.items()}
+        filled = "".join(f"<li><code>{escape(name)}</code> {count}{of.get(name, '')}</li>" for name, count in row.filled.items())
         parts.append(f"<h3>{escape(row.record)} × {row.count}</h3><p>{_both('Filled:', 'Có giá trị:')}</p>")
         parts.append(f'<ul class="flow">{filled}</ul>')
         parts.append(_never({name: places for name, places in row.never.items() if name not in common}))

@@ -260,9 +260,10 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
     stems = {prefix.rstrip("-./_0123456789") for prefix, count in prefixes.items() if count > 1 and count >= _SOME * len(own)}
     habits = {prefix: count for prefix, count in prefixes.items() if prefix.rstrip("-./_0123456789") in stems}  # CS1-, CS2-
     if habits:
-        draft.add(
-            "identifiers", f"number_prefixes = {json.dumps(sorted(habits))} # {_counts(habits)}, of {len(own)} patient numbers"
-        )
+        told = f"number_prefixes = {json.dumps(sorted(habits))} # {_counts(habits)}, of {len(own)} patient numbers"
+        whole = set(own)
+        meet = len(whole) - len({value.removeprefix(next(filter(value.startswith, habits), "")) for value in whole})
+        draft.add("identifiers", f"# {told}; {meet} would be another's without it: years, not branches?" if meet else told)
     _cards(draft, seen, standard, together)
     for stated, count in Counter(one.type for one in numbers if one.type not in standard["types"] and one.type).most_common(30):
         kinds = Counter(kind_of(one.value) for one in numbers if one.type == stated)

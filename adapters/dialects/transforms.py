@@ -21,6 +21,7 @@ _TIME: Final = re.compile(
     r"([+-](?:0\d|1[0-4])[0-5]\d)?"
 )
 _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d)?)?)?)?")
+_MONTH_FIRST: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # a date without its day, or its month too
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
@@ -58,10 +59,12 @@ def day(value: str) -> str | None:
 
 
 def day_first(value: str) -> str | None:
-    """yyyymmddHHMM out of a date as people write it, `02/01/1990` or `2-1-1990 08:30`; unknown hours and minutes as 00."""
+    """yyyymmddHHMM out of a date as people write it, `02/01/1990` or `2-1-1990 08:30`, with 00 for what is unknown: of who
+    does not know the day or month, `09/1961`, `00/00/1961` and `1961` are read too."""
     found = _DAY_FIRST.fullmatch(value)
-    if found is None:
-        return None
+    if found is None or found[2] == "00" or found[1] == "00":
+        known = _MONTH_FIRST.fullmatch(value)
+        return birth(f"{known[2]}{(known[1] or '').rjust(2, '0')}") if known else None
     date, month, year, hour, minutes = (int(part) if part else 0 for part in found.groups())
     try:
         return f"{datetime(year, month, date, hour, minutes):%Y%m%d%H%M}"

@@ -79,7 +79,13 @@ def _ignored(out: Console, found: Report) -> None:
 def _events(out: Console, found: Report) -> None:
     common = found.never_anywhere
     for row in found.events:
-        out.print(f"\n[bold]{row.record}[/] × {row.count}: {len(row.filled)} fields filled; never filled / luôn trống:")
+        out.print(f"\n[bold]{row.record}[/] × {row.count}: {len(row.filled)} fields filled")
+        partly = {name: (row.filled[name], of, places) for name, (of, places) in row.partly.items() if places}
+        if partly:
+            out.print("  not always filled / có khi trống:")
+            shown = (f"{name} {filled} of {of} ({', '.join(places)})" for name, (filled, of, places) in partly.items())
+            paragraph(out, "; ".join(shown), 4)
+        out.print("  never filled / luôn trống:")
         _never(out, {name: places for name, places in row.never.items() if name not in common})
     if common:
         out.print("\n[bold]In none of these events[/] / Trong mọi sự kiện trên đều trống:")

@@ -98,6 +98,14 @@ def test_what_is_missing_names_the_places_that_would_fill_it() -> None:
     assert not set(row.filled) & set(row.never)
 
 
+def test_what_only_some_events_have_is_told_with_the_places_that_would_fill_it() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[order]\nma_lk = "ZBL-2"\n')
+    order = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|1\rOBR|1|1||X\rORC|NW|2\rOBR|1|2||Y\rZBL|1|BL-1\r"
+    [row] = report([visit(order, "ORM^O01", dialect=mine)], mine).events
+    assert (row.filled["ma_lk"], row.partly["ma_lk"]) == (1, (2, ("ZBL-2",)))
+    assert "placer" not in row.partly
+
+
 def test_what_no_event_fills_is_told_once() -> None:
     _, found = of("anhduong_lis")
     assert len(found.events) == 3

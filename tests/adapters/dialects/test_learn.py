@@ -118,6 +118,18 @@ def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     assert kinds == ["MRN", "SDDCN", "BHYT_CARD", "BHXH_NUMBER"]
 
 
+def test_beginnings_that_tell_numbers_apart_are_no_prefixes_but_a_question() -> None:
+    raws = [
+        f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{year}{n}|P|2.5.1\rEVN|A04\r"
+        f"PID|1||BL{year}-00{n}^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
+        for year in (25, 26)
+        for n in range(10)
+    ]
+    _, stated, text = learned(raws)
+    assert "number_prefixes" not in stated.get("identifiers", {})
+    assert '# number_prefixes = ["BL25-", "BL26-"]' in text and "10 would be another's" in text
+
+
 def test_a_vendors_habits_become_rows_and_its_events_the_same() -> None:
     plain = list(simulate.referrals(3, 40))
     raws = [as_vendor(raw) for raw in plain]
