@@ -30,6 +30,7 @@ def test_one_json_line_a_message_without_anything_of_the_person():
     assert set(event) == {"record", "key", "event_id", "test", "again", "outcomes", "parked"}
     assert [(one["kind"], one["to"], one["lane"]) for one in event["outcomes"]] == [
         ("deliver", "01004", "routine"),
+        ("deliver", "portal", "routine"),
         ("due", "referral.v1", ""),
     ]
 

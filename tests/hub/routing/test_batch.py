@@ -82,7 +82,7 @@ def test_what_is_meant_for_a_merged_facility_reaches_its_successor(new_hub, tmp_
     try:
         hub = new_hub()
         hub.send(("hie.Referral", referral()))
-        assert hub.addressed() == {(PROVINCE, "referral-to-receiver-successor")}
+        assert hub.addressed() == {(PROVINCE, "referral-to-receiver-successor"), ("portal", "referral-to-portal")}
     finally:
         use_directory(None)
 
