@@ -107,6 +107,7 @@ _ROWS: Final = (
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi."),
     ErrorCode("EVENT_UNROUTABLE", "207", "", False, "A rule failed on this event; it waits for a person, and later events of its key wait behind it.", "Quy tắc gặp lỗi với sự kiện này; sự kiện chờ người xử lý, các sự kiện sau cùng khóa xếp hàng."),
+    ErrorCode("CLAIM_UNASSEMBLED", "207", "", False, "The claim of this encounter cannot be assembled: it has more parts than the hub reads for one claim, or some are older than their topics keep. The facility has to send the claim itself.", "Không lập được hồ sơ của đợt điều trị này: quá nhiều thành phần cho một hồ sơ, hoặc có thành phần đã quá hạn lưu. Cơ sở cần tự gửi hồ sơ."),
     ErrorCode("BODY_UNDECODABLE", "102", "", False, "The body of this record cannot be decoded by its schema. Its bytes are in the dead-letter topic.", "Không giải mã được bản ghi theo lược đồ. Nội dung nằm ở chủ đề dead-letter."),
     ErrorCode("TEST_MISPLACED", "207", "", False, "Test traffic came to a real payer, or real traffic to the test payer; it stays out of the ledger.", "Dữ liệu thử đến bên chi trả thật, hoặc dữ liệu thật đến bên thử; không vào sổ cái."),
     # the world
