@@ -21,6 +21,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
+from hub.routing.assembly import PARTS, part_of_claims
 from hub.routing.batch import Router
 from hub.routing.recall import Recaller
 from hub.routing.record import Record, headers_of
@@ -44,7 +45,7 @@ def streams() -> list[Stream]:
         Stream(f"payer.{code}.decision.v1", "hie.ClaimDecision", partial(decisions.check, code), lookups=decisions.lookups)
         for code in payers()
     ]
-    return [
+    rows = [
         Stream("referral.v1", "hie.Referral", referrals.decide, referrals.facts, referrals.lookups, referrals.side),
         Stream("lab-order.v1", "hie.LabOrder", lab_orders.decide, lab_orders.facts, lab_orders.lookups),
         Stream("lab-result.v1", "hie.LabResult", lab_results.decide, lab_results.facts, lab_results.lookups, lab_results.side),
@@ -60,6 +61,7 @@ def streams() -> list[Stream]:
         *of_payers,
         Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),
     ]
+    return [part_of_claims(row) if row.record in PARTS else row for row in rows]
 
 
 class Worker:

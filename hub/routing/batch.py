@@ -6,7 +6,7 @@ compare revisions. So a batch is acknowledged last, and a crash before that only
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -28,6 +28,7 @@ from hub.routing.stream import (
     Due,
     Fact,
     Found,
+    Gather,
     Moment,
     Nobody,
     Output,
@@ -42,6 +43,7 @@ from hub.store.database import available
 _STAGE: Final = "routing"
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _KEY_LONGEST: Final = 200
+_RECALLED_MOST: Final = 2_000  # records read again for one batch
 
 Recalled = Mapping[Origin, bytes]
 
@@ -250,13 +252,9 @@ class Router:
         plan: Plan,
     ) -> None:
         made = self._outputs(stream, going, standings, known)
-        places = [
-            place_of(output.place)
-            for outputs in made
-            if not isinstance(outputs, Exception)
-            for output in outputs
-            if isinstance(output, Recall)
-        ]
+        places = {place for outputs in made if not isinstance(outputs, Exception) for place in _places(outputs)}
+        if len(places) > _RECALLED_MOST and len(going) > 1:
+            raise _SplitError  # the bodies of one event's places fit into memory, those of a whole batch may not
         recalled = self._recaller.read(places)
         for one, outputs in zip(going, made, strict=True):
             waiting = queues.waiting.get(one.key, {})
@@ -321,6 +319,11 @@ class Router:
                     outs.append(self._nobody(stream, one, rule))
                 case Recall():
                     outs += self._recalled(output, recalled)
+                case Gather(places, then):
+                    read = {place: self.wire.unpack(recalled[place_of(place)]) for place in places if place_of(place) in recalled}
+                    more, later = self._write(stream, one, then(read), recalled)
+                    outs += more
+                    dues += later
                 case Due():
                     dues.append(output)
                 case Refuse(code, rule):
@@ -359,6 +362,14 @@ class Router:
     def _settle(self, topic: str, plan: Plan) -> None:
         with available(), self._connection() as database:
             parking.settle(database, topic, plan.routed, plan.sent)
+
+
+def _places(outputs: Sequence[Output]) -> Iterator[Origin]:
+    for output in outputs:
+        if isinstance(output, Recall):
+            yield place_of(output.place)
+        elif isinstance(output, Gather):
+            yield from map(place_of, output.places)
 
 
 def _cause(bug: Exception) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 from hub.contract.directory import Payer, payers
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
+from hub.routing.assembly import own_claims
 from hub.routing.deliveries import delivery_id, receipt
 from hub.routing.stream import Deliver, Fact, Known, Moment, Output, Publish
 
@@ -14,13 +15,13 @@ _TABLES: Final = frozenset(f"xml{number}" for number in range(2, 16))  # xml1 is
 
 
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
-    """What was sent to whom: a decision has to match it."""
-    payer = payer_of(event)
+    """What was sent to whom: a decision has to match it; and who made it."""
+    payer, own = payer_of(event), own_claims(event)
     if payer is None:
-        return []
+        return own
     meta = event["meta"]
     rank, projected = revision_rank(meta["revision"]), projection_id(meta["event_id"], payer.code)
-    return [Fact("claim", meta["key"], projected, rank, {"payer": payer.code, "rank": rank, "claim": meta["event_id"]})]
+    return [Fact("claim", meta["key"], projected, rank, {"payer": payer.code, "rank": rank, "claim": meta["event_id"]}), *own]
 
 
 def decide(event: Event, _known: Known, moment: Moment) -> list[Output]:

@@ -20,6 +20,7 @@ from hub.routing.stream import (
     Due,
     Fact,
     Found,
+    Gather,
     Moment,
     Nobody,
     Output,
@@ -170,7 +171,7 @@ def _outcome(output: Output) -> Outcome | None:
             return Outcome("refuse", rule)
         case Due(at, topic, event):
             return Outcome("due", event["meta"]["rule"], topic, at=at)
-        case Publish("receipt.v1"):
-            return None  # a state of the delivery, which is told itself
+        case Publish("receipt.v1") | Gather():
+            return None  # a state of the delivery, which is told itself; and of SETTLED, which nobody sends
         case Publish(topic, event):
             return Outcome("publish", event["meta"]["rule"], topic)

@@ -8,7 +8,7 @@ from hub.routing.persons import contradict, lab_refs, person_refs
 from hub.routing.slips import slip_of
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, is_open, receiver
 
-_DAYS: Final = 30  # as long as the topic keeps what the fact points to
+_DAYS: Final = 30  # the topic keeps what the fact points to longer
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
 _CRITICAL: Final = frozenset({"HH", "LL", "AA", ">", "<"})  # HL7 table 0078
 

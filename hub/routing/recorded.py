@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from hub.contract.events import Event
+from hub.routing.charges import known_by
 from hub.routing.stream import Known, Moment, Nobody, Output, Stream, one_side
 
 
@@ -22,12 +23,8 @@ def lines_of(event: Event) -> str:
 
     A line without an id is known by what was done and when.
     """
-    names = "\x1f".join(sorted(line.get("line_id") or _deed(line) for line in event.get("lines", ())))
+    names = "\x1f".join(sorted(line.get("line_id") or known_by(line) for line in event.get("lines", ())))
     return hashlib.blake2b(names.encode(), digest_size=16).hexdigest()
-
-
-def _deed(line: Event) -> str:
-    return f"\x1e{(line.get('code') or {}).get('code', '')}\x1e{line.get('ngay_th_yl', '')}"
 
 
 def _decide(rule: str, _event: Event, _known: Known, _moment: Moment) -> list[Output]:

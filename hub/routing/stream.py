@@ -1,6 +1,6 @@
 """The shape that every stream has: three pure functions, and what goes in and comes out of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -105,6 +105,17 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Read earlier events again at their places, and go on with what follows from them.
+
+    then: gets (record, event) by place, without those that their topics no longer keep.
+    """
+
+    places: tuple[str, ...]
+    then: Callable[[Mapping[str, tuple[str, Event]]], "list[Output]"]
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Write a derived event to a topic."""
 
@@ -129,7 +140,7 @@ class Refuse:
     rule: str
 
 
-Output = Deliver | Nobody | Recall | Publish | Due | Refuse
+Output = Deliver | Nobody | Recall | Gather | Publish | Due | Refuse
 
 
 # --- the stream -------------------------------------------------------------------------------------------------------

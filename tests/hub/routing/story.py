@@ -20,6 +20,7 @@ NOW = Moment(MORNING, MORNING)
 STREAMS = {stream.topic: stream for stream in streams()}
 TOPICS = {"hie.Referral": "referral.v1", "hie.LabOrder": "lab-order.v1", "hie.LabResult": "lab-result.v1"}
 TOPICS |= {"hie.Encounter": "encounter.v1", "hie.FollowUp": "follow-up.v1", "hie.Claim": "claim.v1"}
+TOPICS |= {"hie.Charge": "charge.v1", "hie.Prescription": "prescription.v1", "hie.Document": "document.v1"}
 
 _FULL = {
     "hie.Referral": {"person": {}, "xml13": {}},
@@ -27,6 +28,8 @@ _FULL = {
     "hie.LabResult": {"person": {}, "service": {}},
 }
 _FULL |= {"hie.Encounter": {"person": {}}, "hie.FollowUp": {"person": {}, "xml14": {}}, "hie.Claim": {"xml1": {}}}
+_FULL |= {record: {"person": {}} for record in ("hie.Charge", "hie.Prescription")}
+_FULL |= {"hie.Document": {"person": {}, "code": {}}}
 
 
 def person(number: str = "001090000001") -> dict[str, Any]:

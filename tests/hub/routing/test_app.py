@@ -21,14 +21,15 @@ from faust.types.tuples import ConsumerMessage
 
 from hub.bus import Producer, consumer, event_out
 from hub.contract.errors import HubError
-from hub.contract.events import derive, now
+from hub.contract.events import derive, now, revision_rank
 from hub.contract.settings import to_environment
 from hub.routing.app import Worker, _agent, build_app, streams
 from hub.routing.deadlines import put
 from hub.routing.recall import Recaller
 from hub.routing.stream import Due, Stream
 from hub.store.database import connect
-from tests.hub.routing.story import order, referral, result
+from tests.hub.routing import stay
+from tests.hub.routing.story import KEYRING, TOPICS, order, referral, result
 
 LIMIT_S = 120
 
@@ -149,6 +150,53 @@ def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wi
     wanted |= {(event["meta"]["event_id"], "01021" if "status" in event else "portal") for event in events}
     assert pairs == wanted
     assert len(seen) == len(pairs)  # however often it was said, each has one id
+
+
+def test_a_stay_arrives_at_its_payer_as_a_claim_and_a_late_charge_as_its_next_revision(
+    workers, producer, wire, routing_settings, monkeypatch
+):
+    monkeypatch.setattr(stay, "MA_LK", f"PQ-{uuid.uuid4().hex[:8]}")
+    parts = [stay.admitted(), stay.ordered(), stay.charged(stay.drug(), stay.service(), minute=20), stay.reported()]
+    reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["payer.vss.claim.v1"])
+    key, found = KEYRING.key(stay.HOSPITAL, stay.MA_LK, test=False), []
+
+    def send(*told) -> None:
+        producer.publish_blocking([event_out(wire, TOPICS[record], event) for record, event in told])
+
+    def there(count: int) -> bool:
+        """So many parts, and the time when they settle."""
+        with connect(routing_settings.database_url.get_secret_value()) as database:
+            [facts] = database.execute("select count(*) from case_fact where kind = 'claim-part' and ref = %s", [key]).fetchone()
+            return facts == count and database.execute("select 1 from due where key = %s", [key]).fetchone() is not None
+
+    def settle() -> None:
+        """Three hours are long for a test, and so is the minute in which an encounter settles once."""
+        with connect(routing_settings.database_url.get_secret_value()) as database:
+            database.execute("delete from case_event")
+            database.execute("update due set due_at = now() where key = %s", [key])
+
+    def claims(count: int) -> bool:
+        for message in reader.consume(100, 0.2):
+            _record, event = wire.unpack(message.value())
+            found.extend([event] if event["ma_lk"] == stay.MA_LK else [])
+        return len(found) >= count
+
+    try:
+        workers.start()
+        send(*parts, stay.discharged())
+        until(lambda: there(4))
+        settle()
+        until(lambda: claims(1))
+        send(stay.charged(stay.drug("L5", "1", "20000"), minute=700))
+        until(lambda: there(5))
+        settle()
+        until(lambda: claims(2))
+    finally:
+        reader.close()
+    first, second = found
+    assert [claim["xml1"]["t_tongchi_bv"] for claim in found] == [64310, 84310]
+    assert revision_rank(second["meta"]["revision"]) > revision_rank(first["meta"]["revision"])
+    assert second["meta"]["supersedes"] == first["meta"]["event_id"]
 
 
 @pytest.mark.parametrize("begun", [True, False], ids=["under-way", "not-begun"])

@@ -1,0 +1,223 @@
+"""Assembly: what was done in an encounter becomes one claim, where the facility does not bill (`seeds/assembly.csv`).
+
+The case index keeps where the parts of an encounter stand. Its end, and every part that comes later, is followed some time
+later by SETTLED on its own key, which reads the parts again and makes of them what they amount to by then. So whatever the
+order in which parts come, and however often, the last claim is the same.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from hub.contract.billing import assembles, settling
+from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
+from hub.contract.records import Revision
+from hub.routing import claim_rows
+from hub.routing.stream import CaseRef, Due, Fact, Found, Gather, Known, Moment, Nobody, Output, Publish, Refuse, Stream
+
+TOPIC: Final = "encounter.v1"
+CLAIMS: Final = "claim.v1"
+SETTLED: Final = "SETTLED"
+RULE: Final = "claim-assembled"
+PARTS: Final = frozenset(
+    f"hie.{name}" for name in ("Encounter", "Charge", "LabOrder", "LabResult", "Prescription", "Document", "Referral", "FollowUp")
+)
+PARTS_MOST: Final = 500  # of one encounter
+
+# Facts: the state of a stay; where its parts are; its orders, and back from an order to its stay; results by their order;
+# that somebody else than the hub made the claim.
+_STAY: Final = "stay"
+_PART: Final = "claim-part"
+_ORDER: Final = "claim-order"
+_OF_ORDER: Final = "order-of-stay"
+_RESULT: Final = "claim-result"
+_OWN: Final = "claim-own"
+_KINDS: Final = frozenset({_STAY, _PART, _ORDER, _OF_ORDER, _RESULT, _OWN})
+
+_OPEN: Final = "OPEN"
+_STATES: Final = {"REOPENED": _OPEN, "CLOSED": "CLOSED", "CANCELLED": "CANCELLED"}
+_SLIPS: Final = frozenset({"ISSUED", "MODIFIED", "CANCELLED"})  # of a referral: what its issuer says
+_HELD: Final = frozenset({"hie.LabResult", "hie.Document", "hie.Referral", "hie.FollowUp"})
+
+
+def part_of_claims(stream: Stream) -> Stream:
+    """The stream, whose events are parts of claims besides."""
+
+    def facts(event: Event, keyring: Keyring) -> list[Fact]:
+        return [*stream.facts(event, keyring), *_facts(stream.record, event, keyring)]
+
+    def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
+        return [*stream.lookups(event, keyring), *_lookups(stream.record, event, keyring)]
+
+    def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
+        if _is_settled(event):
+            return _settle(event, known)
+        own = tuple(fact for fact in moment.facts if fact.kind not in _KINDS)
+        outputs = stream.decide(event, [fact for fact in known if fact.kind not in _KINDS], replace(moment, facts=own))
+        return [*outputs, *_dues(event, known, moment)]
+
+    def side(event: Event) -> str:
+        return SETTLED.lower() if _is_settled(event) else stream.side(event)
+
+    return replace(stream, facts=facts, lookups=lookups, decide=decide, side=side)
+
+
+def own_claims(event: Event) -> list[Fact]:
+    """That a claim was sent, and not assembled: from then on the hub assembles none for that encounter."""
+    meta = event["meta"]
+    if meta.get("rule") == RULE or not assembles(meta["facility"]):
+        return []
+    return [Fact(_OWN, meta["key"], "", revision_rank(meta["revision"]), {})]
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _facility(event: Event) -> str:
+    """Whose encounter it is: a result is part of the orderer's."""
+    return str(event.get("orderer") or event["meta"]["facility"])
+
+
+def _is_part(record: str, event: Event) -> bool:
+    meta = event["meta"]
+    held = record in _HELD and meta.get("sensitivity") == "HIV"  # to nobody else, until consent is known to the hub
+    said = record != "hie.Referral" or event.get("action") in _SLIPS
+    return assembles(_facility(event)) and said and not held and not _is_settled(event)
+
+
+def _is_settled(event: Event) -> bool:
+    return event.get("action") == SETTLED
+
+
+def _stay_key(event: Event, keyring: Keyring) -> str:
+    return keyring.key(_facility(event), event["ma_lk"], test=event["meta"]["test"]) if event.get("ma_lk") else ""
+
+
+def _order_key(event: Event, keyring: Keyring) -> str:
+    """The key of the order that a result answers, where the orderer is known."""
+    number = event.get("placer") or event.get("filler")
+    return keyring.key(_facility(event), number, test=event["meta"]["test"]) if number else ""
+
+
+def _facts(record: str, event: Event, keyring: Keyring) -> list[Fact]:
+    """Where the part stands. Each event is a fact of its own, so the parts of an encounter only grow in number."""
+    if not _is_part(record, event):
+        return []
+    meta, stay = event["meta"], _stay_key(event, keyring)
+    rank = revision_rank(meta["revision"])
+    if not stay:
+        order = _order_key(event, keyring) if record == "hie.LabResult" else ""
+        return [Fact(_RESULT, order, meta["event_id"], rank, {})] if order else []
+    found = [Fact(_PART, stay, meta["event_id"], rank, {})]
+    if record == "hie.LabOrder":
+        found += [Fact(_ORDER, stay, meta["key"], rank, {}), Fact(_OF_ORDER, meta["key"], stay, rank, {})]
+    if record == "hie.Encounter" and (state := _state(event)):
+        found.append(Fact(_STAY, stay, "", rank, {"state": state}))
+    return found
+
+
+def _state(event: Event) -> str:
+    """What an encounter's event says of its end; "" for nothing."""
+    return _STATES.get(event.get("action", ""), "CLOSED" if event.get("ngay_ra") else "")
+
+
+def _lookups(record: str, event: Event, keyring: Keyring) -> list[CaseRef]:
+    if _is_settled(event):
+        key = event["meta"]["key"]
+        return [*(CaseRef(kind, key) for kind in (_STAY, _PART, _OWN, "claim")), CaseRef(_ORDER, key, about=_RESULT)]
+    if not _is_part(record, event):
+        return []
+    if stay := _stay_key(event, keyring):
+        return [CaseRef(_STAY, stay)]
+    order = _order_key(event, keyring) if record == "hie.LabResult" else ""
+    return [CaseRef(_OF_ORDER, order, about=_STAY)] if order else []
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+def _dues(event: Event, known: Known, moment: Moment) -> list[Output]:
+    """SETTLED for the encounter, if it has ended already: one for all that comes within a minute."""
+    ended = [stay for stay in _stays(known) if stay.data["state"] != _OPEN]
+    facility = _facility(event)
+    wait = settling(facility, moment.seen_at.astimezone(VIETNAM).date()) if ended else None
+    if wait is None:
+        return []
+    at = moment.seen_at.astimezone(UTC).replace(second=0, microsecond=0) + wait + timedelta(minutes=1)
+    return [Due(at, TOPIC, _settled(stay.ref, facility, at, event)) for stay in ended]
+
+
+def _stays(known: Known) -> Iterable[Found]:
+    for fact in known:
+        if fact.kind == _STAY:
+            yield fact
+        elif fact.kind == _OF_ORDER:
+            yield from fact.about
+
+
+def _settled(stay: str, facility: str, at: datetime, cause: Event) -> Event:
+    revision: Revision = {"version": 0, "stated_at": f"{at.astimezone(VIETNAM):%Y%m%d%H%M%S}", "received_at": at}
+    rule, content = "encounter-settled", {"action": SETTLED, "ma_cskcb": facility}
+    event = derive("hie.Encounter", content, parents=[cause], rule=rule, facility=facility, key=stay, revision=revision)
+    event["meta"]["event_id"] = new_id("hie.Encounter", stay, rule, at.isoformat())
+    event["meta"]["content_hash"] = ""  # the next one says the same, and is no repeat
+    event |= {"person": {}}
+    return event
+
+
+# --- what -------------------------------------------------------------------------------------------------------------
+
+
+def _settle(event: Event, known: Known) -> list[Output]:
+    """The claim as the parts have it now; a cancelled one when the encounter was cancelled after its claim had been sent."""
+    kinds = {fact.kind for fact in known}
+    state = next((stay.data["state"] for stay in _stays(known)), _OPEN)
+    if _OWN in kinds:
+        return [Nobody("nobody-claim-own")]
+    if state == _OPEN:
+        return [Nobody("nobody-encounter-open")]
+    if state == "CANCELLED" and "claim" not in kinds:
+        return [Nobody("nobody-encounter-cancelled")]
+    places = {fact.place for fact in known if fact.kind == _PART}
+    places |= {result.place for fact in known if fact.kind == _ORDER for result in fact.about}
+    if len(places) > PARTS_MOST:
+        return [_unassembled()]
+    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, len(places)))]
+
+
+def _unassembled() -> Output:
+    return Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled")
+
+
+def _assemble(settled: Event, state: str, count: int, read: Mapping[str, tuple[str, Event]]) -> list[Output]:
+    if len(read) < count:
+        return [_unassembled()]  # a claim without some of its lines would be a wrong one
+    return [Publish(CLAIMS, claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")), Nobody(RULE)]
+
+
+def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False) -> Event:
+    """The claim that the parts of an encounter amount to: the same for the same parts.
+
+    Its revision is below that of any claim that the facility sends (whose version is 0 or more), so that one wins even if
+    it comes later. Among assembled ones the number of parts decides, as parts are never taken away: time would not do,
+    since a part may come late that was stated, or received, before others.
+
+    key: of the encounter, which is that of its claim.
+    """
+    said = sorted(parts, key=lambda part: (part[0] != "hie.Encounter", part[1]["meta"]["event_id"]))
+    events = [event for _record, event in said]
+    content = claim_rows.tables(said)
+    if cancelled:
+        content = {name: content[name] for name in ("ma_cskcb", "ma_lk", "xml1")}
+    revision: Revision = {
+        "version": -1,
+        "stated_at": f"{len(events):014d}",
+        "received_at": max(event["meta"]["revision"]["received_at"] for event in events),
+    }
+    facility = events[0]["meta"]["facility"]
+    content = {"action": "CANCELLED" if cancelled else "SUBMITTED"} | content
+    claim = derive("hie.Claim", content, parents=events, rule=RULE, facility=facility, key=key, revision=revision)
+    claim["meta"]["sensitivity"] = min((label for event in events if (label := event["meta"].get("sensitivity"))), default="")
+    return claim

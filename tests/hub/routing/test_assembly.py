@@ -1,0 +1,282 @@
+"""Assembly: the parts of an encounter become one claim, whatever the order, however often; late ones its next revision."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.contract.billing import assembles, settling
+from hub.contract.events import new_id, revision_rank
+from hub.routing import assembly, deadlines
+from hub.routing.assembly import claim_of
+from hub.routing.stream import Due, Moment, Nobody, Refuse
+from tests.hub.routing.stay import HOSPITAL, LATE, MA_LK, STAY, admitted, discharged, encounter, reported
+from tests.hub.routing.story import KEYRING, MORNING, STREAMS, TOPICS, known_of, said
+
+KEY = KEYRING.key(HOSPITAL, MA_LK, test=False)
+CARD = "HT2010160008812"
+
+
+def rank(event):
+    return revision_rank(event["meta"]["revision"])
+
+
+def own_claim(minute=0, **content):
+    """A claim of the same encounter that the hospital sends itself."""
+    about = {"action": "SUBMITTED", "ma_cskcb": HOSPITAL, "ma_lk": MA_LK, "xml1": {"ma_lk": MA_LK, "ma_the_bhyt": CARD}}
+    return "hie.Claim", said("hie.Claim", HOSPITAL, MA_LK, about | content, minute=minute)
+
+
+# --- pure -------------------------------------------------------------------------------------------------------------
+
+
+def decided(part, *before):
+    """What a part leads to besides, when others came before it; `settle_minutes` of the hospital are 180."""
+    record, event = part
+    stream = STREAMS[TOPICS[record]]
+    known = {fact.ref: fact for one in [*before, part] for fact in known_of(TOPICS[one[0]], one[1], kinds=["stay"])}
+    return list(stream.decide(event, list(known.values()), Moment(MORNING, MORNING, tuple(stream.facts(event, KEYRING)))))
+
+
+def test_the_end_of_an_encounter_is_followed_by_its_settling_in_due_time():
+    due, nobody = sorted(decided(discharged()), key=lambda one: isinstance(one, Nobody))
+    assert nobody == Nobody("nobody-encounter")
+    assert (due.topic, due.at) == ("encounter.v1", MORNING + timedelta(minutes=181))
+    assert due.event["meta"]["key"] == KEY
+    assert due.event["action"] == "SETTLED"
+    assert due.event["meta"]["causes"] == [discharged()[1]["meta"]["event_id"]]
+
+
+@pytest.mark.parametrize("part", [LATE, *STAY], ids=lambda part: part[0] if isinstance(part, tuple) else None)
+def test_so_is_whatever_comes_later(part):
+    if part[1].get("ma_lk"):
+        assert [out.at for out in decided(part, discharged()) if isinstance(out, Due)] == [MORNING + timedelta(minutes=181)]
+
+
+def test_while_it_goes_on_nothing_is_due():
+    assert decided(LATE, admitted()) == [Nobody("nobody-charge")]
+    assert decided(LATE, discharged(), encounter("REOPENED", 610)) == [Nobody("nobody-charge")]
+
+
+def test_facilities_that_bill_are_left_alone():
+    assert assembles(HOSPITAL)
+    assert not assembles("01021")
+    assert settling("01021", MORNING.date()) is None
+    record, event = discharged()
+    assert STREAMS["encounter.v1"].facts(event | {"meta": event["meta"] | {"facility": "01021"}}, KEYRING) == []
+    assert record == "hie.Encounter"
+
+
+def test_facts_name_places_and_nobody():
+    for record, event in [*STAY, LATE]:
+        for fact in STREAMS[TOPICS[record]].facts(event, KEYRING):
+            if fact.kind in assembly._KINDS:
+                assert fact.data.keys() <= {"state"}
+                assert MA_LK not in f"{fact.ref} {fact.id}"
+
+
+@pytest.mark.parametrize("record", ["hie.LabResult", "hie.Document", "hie.FollowUp"])
+def test_what_is_held_until_consent_goes_into_no_claim(record):
+    [event] = [event for one, event in STAY if one == record]
+    event = event | {"meta": event["meta"] | {"sensitivity": "HIV"}}
+    assert [fact for fact in STREAMS[TOPICS[record]].facts(event, KEYRING) if fact.kind in assembly._KINDS] == []
+
+
+def test_a_claim_says_what_it_was_assembled_from():
+    claim = claim_of(STAY, KEY)
+    meta = claim["meta"]
+    assert meta["rule"] == "claim-assembled"
+    assert meta["causes"] == sorted(event["meta"]["event_id"] for _record, event in STAY)
+    assert (meta["key"], meta["facility"]) == (KEY, HOSPITAL)
+    assert claim["action"] == "SUBMITTED"
+
+
+@given(st.permutations(STAY))
+def test_the_same_parts_in_any_order_are_the_same_claim(parts):
+    assert claim_of(parts, KEY) == claim_of(STAY, KEY)
+
+
+@given(st.permutations([*STAY, LATE]), st.integers(1, len(STAY)))
+def test_every_further_part_makes_a_newer_revision_whenever_it_was_stated(parts, count):
+    fewer, more = claim_of(parts[:count], KEY), claim_of(parts[: count + 1], KEY)
+    assert rank(fewer) < rank(more) < rank(own_claim()[1])
+    assert fewer["meta"]["event_id"] != more["meta"]["event_id"]
+
+
+def test_a_claim_of_too_many_parts_is_refused_and_told(monkeypatch):
+    monkeypatch.setattr(assembly, "PARTS_MOST", 2)
+    due = next(out for out in decided(discharged()) if isinstance(out, Due))
+    known = known_of("encounter.v1", admitted()[1], discharged()[1]) + known_of("charge.v1", LATE[1])
+    assert STREAMS["encounter.v1"].decide(due.event, known, Moment(MORNING, MORNING)) == [
+        Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled")
+    ]
+
+
+# --- over the real case index -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settle(routing_pool, monkeypatch):
+    """Lets a day pass, the time of everything that is due come, and what follows from it."""
+    clock = [MORNING]
+    monkeypatch.setattr("hub.routing.batch.now", lambda: clock[0])
+
+    def fire(hub) -> None:
+        clock[0] += timedelta(days=1)
+        with routing_pool.connection() as database:
+            while deadlines.fire(database, hub.published, hub.router.wire, clock[0]):
+                hub.follow()
+
+    return fire
+
+
+@pytest.fixture
+def settle_together(routing_pool):
+    """The same, in one batch."""
+
+    def fire(hub) -> None:
+        with routing_pool.connection() as database:
+            deadlines.fire(database, hub.published, hub.router.wire, MORNING + timedelta(days=20_000))
+        outs, hub.published.outs = hub.published.outs, []
+        hub.route("encounter.v1", [hub.record("encounter.v1", out) for out in outs])
+
+    return fire
+
+
+def claims_of(hub, topic="claim.v1"):
+    return [event for name, event in hub.others if name == topic]
+
+
+def told(hub):
+    """The rules why nobody was addressed with what settled."""
+    return {one["rule"] for one in hub.deliveries.values() if not one["recipient"]}
+
+
+def test_a_stay_becomes_a_claim_at_its_payer_and_a_late_charge_its_next_revision(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    assert claims_of(hub) == []  # it settles first
+    settle(hub)
+    [claim] = claims_of(hub)
+    [sent] = claims_of(hub, "payer.vss.claim.v1")
+    assert claim["xml1"]["t_tongchi_bv"] == Decimal("88806.00")
+    assert [row["gia_tri"] for row in claim["xml4"]] == ["5.4"]  # found by its order, as it names no encounter
+    assert ("vss", "claim-to-payer") in hub.addressed()
+    hub.send(LATE)
+    settle(hub)
+    later, resent = claims_of(hub)[-1], claims_of(hub, "payer.vss.claim.v1")[-1]
+    assert later["xml1"]["t_tongchi_bv"] == Decimal("108806.00")
+    assert rank(later) > rank(claim)
+    assert resent["meta"]["supersedes"] == sent["meta"]["event_id"]
+
+
+@given(st.permutations([*STAY, LATE]), st.lists(st.sampled_from([*STAY, LATE]), max_size=4), st.integers(0, 11))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_and_any_repetition_give_the_same_last_claim(new_hub, settle, parts, again, pause):
+    hub = new_hub()
+    hub.send(*parts[:pause])
+    settle(hub)
+    hub.send(*parts[pause:], *again)
+    settle(hub)
+    last, wanted = max(claims_of(hub), key=rank), claim_of([*STAY, LATE], KEY)
+    for name in ("event_id", "content_hash", "causes", "revision"):
+        assert last["meta"][name] == wanted["meta"][name]
+    head = max(claims_of(hub, "payer.vss.claim.v1"), key=rank)
+    assert head["meta"]["causes"] == [wanted["meta"]["event_id"]]
+
+
+def test_what_settles_twice_is_one_claim(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub)
+    hub.send(encounter("UPDATED", 800))  # of which nothing follows
+    settle(hub)
+    assert len(claims_of(hub)) == 2
+    assert len(claims_of(hub, "payer.vss.claim.v1")) == 1
+    assert "T05" in told(hub)
+
+
+def test_a_claim_of_its_own_wins_when_it_came_first(new_hub, settle):
+    hub = new_hub()
+    hub.send(own_claim(), *STAY)
+    settle(hub)
+    assert [claim["meta"]["rule"] for claim in claims_of(hub)] == []
+    assert "nobody-claim-own" in told(hub)
+
+
+def test_a_claim_of_its_own_wins_when_it_comes_later(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub)
+    hub.send(own_claim(), LATE)
+    settle(hub)
+    assembled, own = claims_of(hub, "payer.vss.claim.v1")
+    assert rank(own) > rank(assembled)
+    assert own["meta"]["supersedes"] == assembled["meta"]["event_id"]
+    assert len(claims_of(hub)) == 1  # the late charge makes none any more
+
+
+def test_an_encounter_that_was_cancelled_takes_its_claim_back(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub)
+    hub.send(encounter("CANCELLED", 900))
+    settle(hub)
+    assert [claim["action"] for claim in claims_of(hub, "payer.vss.claim.v1")] == ["SUBMITTED", "CANCELLED"]
+    assert claims_of(hub)[-1]["xml1"]["ma_the_bhyt"] == CARD
+
+
+def test_an_encounter_that_was_cancelled_before_has_no_claim(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY, encounter("CANCELLED", 900))
+    settle(hub)
+    assert claims_of(hub) == []
+    assert "nobody-encounter-cancelled" in told(hub)
+
+
+def test_a_reopened_encounter_waits_for_its_second_end(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY, encounter("REOPENED", 650), LATE)
+    settle(hub)
+    assert claims_of(hub) == []
+    assert "nobody-encounter-open" in told(hub)
+    hub.send(discharged(720, ngay_ra="202611241000"))
+    settle(hub)
+    assert [claim["xml1"]["ngay_ra"] for claim in claims_of(hub)] == ["202611241000"]
+
+
+def test_a_late_result_that_names_no_encounter_is_found_by_its_order(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub)
+    hub.send(reported(minute=900, value="6.1", status="C"))
+    settle(hub)
+    assert [row["gia_tri"] for row in max(claims_of(hub), key=rank)["xml4"]] == ["6.1"]
+
+
+def test_without_one_of_its_parts_there_is_no_claim(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    gone = next(place for place in hub.remembered.values if place[0] == "charge.v1")
+    del hub.remembered.values[gone]  # older than its topic keeps
+    settle(hub)
+    assert claims_of(hub) == []
+    assert [topic for topic, _event in hub.others if topic == "dead-letter.v1"] == ["dead-letter.v1"]
+    assert "nobody-claim-unassembled" in told(hub)
+
+
+def test_many_encounters_that_settle_at_once_are_read_in_turns(new_hub, settle_together, monkeypatch):
+    monkeypatch.setattr("hub.routing.batch._RECALLED_MOST", 3)
+    hub, reads = new_hub(), []
+    read = hub.remembered.read
+    monkeypatch.setattr(hub.remembered, "read", lambda places: reads.append(len(places)) or read(places))
+    for number in range(4):
+        for record, event in [admitted(ma_lk=f"LK{number}"), discharged(ma_lk=f"LK{number}")]:
+            key = KEYRING.key(HOSPITAL, event["ma_lk"], test=False)
+            event_id = new_id(event["meta"]["event_id"], key)
+            hub.send((record, event | {"meta": event["meta"] | {"key": key, "event_id": event_id}}))
+    settle_together(hub)
+    assert max(reads) <= 3
+    assert {claim["ma_lk"] for claim in claims_of(hub)} == {f"LK{number}" for number in range(4)}

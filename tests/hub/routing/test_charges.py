@@ -1,0 +1,74 @@
+"""Charges: which lines stand after corrections and credits."""
+
+from decimal import Decimal
+
+import pytest
+
+from hub.routing.charges import standing_lines
+
+
+def line(line_id="L1", quantity="4", **more):
+    return {"line_id": line_id, "kind": "CHARGE", "so_luong": Decimal(quantity), "thanh_tien_bv": Decimal(quantity) * 100} | more
+
+
+def credit(of, quantity="4", line_id="L9", **more):
+    return line(line_id, f"-{quantity}", kind="CREDIT", cancels=of, **more)
+
+
+def left(*charges):
+    """line_id and quantity of what stands, for charges given as lists of lines, oldest first."""
+    return [(one["line_id"], one["so_luong"]) for one in standing_lines({"lines": lines} for lines in charges)]
+
+
+@pytest.mark.parametrize(
+    ("charges", "expected"),
+    [
+        ([[line()]], [("L1", 4)]),
+        ([[line()], [line(quantity="3")]], [("L1", 3)]),
+        ([[line()], [credit("L1")]], []),
+        ([[line()], [credit("L1"), line("L2", "2")]], [("L2", 2)]),
+        ([[credit("L1"), line()]], []),
+        ([[line()], [credit("L1", "1")]], [("L1", 3)]),
+        ([[line()], [credit("L1", "1")], [credit("L1", "3", "L8")]], []),
+        ([[line()], [credit("L1")], [line()]], [("L1", 4)]),
+        ([[line()], [credit("L7")]], [("L1", 4)]),
+        ([[line()], [line(quantity="-4", kind="CREDIT")]], []),
+        ([[line("L3", "1", kind="CREDIT")]], [("L3", -1)]),
+        ([[line("L3", "1", kind="CREDIT")], [line("L3", "2", kind="CREDIT")]], [("L3", -2)]),
+        ([[line(), line("P1", kind="PAYMENT")]], [("L1", 4)]),
+    ],
+    ids=[
+        "a charge",
+        "said again",
+        "taken back",
+        "taken back and replaced",
+        "in one message, whatever its order",
+        "taken back in part",
+        "taken back bit by bit",
+        "charged again after the credit",
+        "a credit of what never came",
+        "a credit under the same line",
+        "a credit of nothing",
+        "a credit of nothing, said again",
+        "a payment",
+    ],
+)
+def test_what_is_left_of_charges(charges, expected):
+    assert left(*charges) == expected
+
+
+def test_what_a_credit_leaves_is_worth_the_rest():
+    [rest] = standing_lines([{"lines": [line(t_nguonkhac_cl=Decimal(50))]}, {"lines": [credit("L1", "1")]}])
+    assert (rest["thanh_tien_bv"], rest["t_nguonkhac_cl"]) == (300, 50)
+    [rest] = standing_lines([{"lines": [line()]}, {"lines": [credit("L1", "1", thanh_tien_bv=None)]}])
+    assert rest["thanh_tien_bv"] is None  # and so computed by its price
+
+
+def test_a_credit_without_a_quantity_takes_the_whole_line():
+    assert left([line()], [credit("L1", so_luong=None)]) == []
+
+
+def test_lines_without_an_id_are_known_by_deed_and_time():
+    nameless = line("", code={"code": "40.1"}, ngay_th_yl="202611230800")
+    assert len(left([nameless, nameless])) == 2  # twice in one message are two
+    assert len(left([nameless], [nameless])) == 1  # said again is one
