@@ -24,7 +24,7 @@ RULE: Final = "claim-assembled"
 PARTS: Final = frozenset(
     f"hie.{name}" for name in ("Encounter", "Charge", "LabOrder", "LabResult", "Prescription", "Document", "Referral", "FollowUp")
 )
-PARTS_MOST: Final = 500  # of one encounter
+PARTS_MOST: Final = 2_000  # of one encounter: two months with thirty messages a day
 
 # Facts: the state of a stay; where its parts are; its orders, and back from an order to its stay; results by their order;
 # that somebody else than the hub made the claim.
@@ -54,6 +54,8 @@ def part_of_claims(stream: Stream) -> Stream:
     def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if _is_settled(event):
             return _settle(event, known)
+        if not assembles(_facility(event)):
+            return stream.decide(event, known, moment)
         own = tuple(fact for fact in moment.facts if fact.kind not in _KINDS)
         outputs = stream.decide(event, [fact for fact in known if fact.kind not in _KINDS], replace(moment, facts=own))
         return [*outputs, *_dues(event, known, moment)]
@@ -82,9 +84,13 @@ def _facility(event: Event) -> str:
 
 def _is_part(record: str, event: Event) -> bool:
     meta = event["meta"]
-    held = record in _HELD and meta.get("sensitivity") == "HIV"  # to nobody else, until consent is known to the hub
-    said = record != "hie.Referral" or event.get("action") in _SLIPS
-    return assembles(_facility(event)) and said and not held and not _is_settled(event)
+    if not assembles(_facility(event)) or _is_settled(event):
+        return False
+    if record == "hie.Referral" and event.get("action") not in _SLIPS:
+        return False
+    if record == "hie.Document" and event["code"].get("code") not in claim_rows.NOTES:
+        return False  # such as a scan, which is large and no row of any table
+    return record not in _HELD or meta.get("sensitivity") != "HIV"  # to nobody else, until consent is known to the hub
 
 
 def _is_settled(event: Event) -> bool:

@@ -43,7 +43,7 @@ from hub.store.database import available
 _STAGE: Final = "routing"
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _KEY_LONGEST: Final = 200
-_RECALLED_MOST: Final = 2_000  # records read again for one batch
+_RECALLED_MOST: Final = 10_000  # records read again for one batch
 
 Recalled = Mapping[Origin, bytes]
 

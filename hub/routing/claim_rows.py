@@ -29,8 +29,8 @@ _PRESCRIBED: Final = (
 )
 _ORDERED: Final = ("ngay_yl", "ma_bac_si", "ma_benh")
 _END: Final = ("ngay_ra", "ma_loai_rv", "ket_qua_dtri", "ma_noi_den")  # what a reopened stay (A13) has no longer
-_WITHDRAWN: Final = ("CANCELLED", "DELETED", "HELD", "NO_SHOW")
-_NOTES: Final = {"PN": "dien_bien_ls", "CN": "hoi_chan", "OP": "phau_thuat"}  # HL7 table 0270 to the element of XML5
+_WITHDRAWN: Final = ("CANCELLED", "DELETED", "HELD")
+NOTES: Final = {"PN": "dien_bien_ls", "CN": "hoi_chan", "OP": "phau_thuat"}  # HL7 table 0270 to the element of XML5
 _NO_DAYS: Final = ("01", "07", "09")  # MA_LOAI_KCB
 _WHOLE_DAYS: Final = ("02", "03", "04", "06")
 _SUPPLIES: Final = ("10", "11")  # MA_NHOM
@@ -227,10 +227,10 @@ def _services(lines: list[Row], orders: list[Event], results: list[Event], stay:
             answers = [result for result in results if _belongs(result, line, [result.get("service", {})])]
             joined |= _agreed([{"ngay_kq": _minute(one.get("reported_at", ""))} for one in answers], ["ngay_kq"])
             joined |= _agreed([seen for one in answers for seen in one.get("observations", ())], ["ma_may"])
-            # A supply has no special ratio of services: where none is stated for it, it is whole.
-            ratio = line.get("tyle_tt_dv") or (_PERCENT if line.get("ma_vat_tu") else None)
             row = joined | _line(line, _OF_SERVICE, stay)
-            rows.append(_money(row, line.get("don_gia_bv"), line.get("don_gia_bh"), ratio))
+            if row.get("ma_vat_tu"):
+                row.setdefault("tyle_tt_dv", _PERCENT.quantize(_DONG))  # no special ratio of a service applies to a supply
+            rows.append(_money(row, line.get("don_gia_bv"), line.get("don_gia_bh"), row.get("tyle_tt_dv")))
     return rows
 
 
@@ -242,14 +242,14 @@ def _line(line: Row, names: Iterable[str], stay: Event) -> Row:
 def _money(row: Row, price: Decimal | None, insured_price: Decimal | None, ratio: Decimal | None) -> Row:
     """The row with its amounts: stated ones as they are, the others by the rules as far as their factors are known.
 
-    ratio: TYLE_TT_DV. With money of sponsors the shares depend on an agreement (case a or b) that no charge states.
+    ratio: TYLE_TT_DV. With money of sponsors, what is insured depends on an agreement (case a or b) that no charge states.
     """
     sponsored = sum((row[name] for name in SPONSORS if name in row), Decimal("0.00"))
     whole = row.get("thanh_tien_bv", _product(row.get("so_luong"), price, ratio))
     insured = _product(row.get("so_luong"), insured_price, ratio, row.get("tyle_tt_bh"))
-    amounts = {"thanh_tien_bv": whole, "thanh_tien_bh": insured, "t_nguonkhac": sponsored}
+    amounts = {"thanh_tien_bv": whole, "t_nguonkhac": sponsored}
     if not sponsored and whole is not None and insured is not None:
-        amounts["t_bntt"] = whole - insured
+        amounts |= {"thanh_tien_bh": insured, "t_bntt": whole - insured}
         if row.get("muc_huong") is not None:
             fund = _rounded(insured * row["muc_huong"] / _PERCENT)
             amounts |= {"t_bhtt": fund, "t_bncct": insured - fund}
@@ -374,7 +374,7 @@ def _notes(documents: list[Event]) -> list[Row]:
     amended = {one["parent"] for one in current if one.get("action") in ("EDITED", "REPLACED") and one.get("parent")}
     rows = []
     for one in current:
-        element = _NOTES.get(one.get("code", {}).get("code", ""))
+        element = NOTES.get(one.get("code", {}).get("code", ""))
         if element and one.get("text") and one.get("document") not in amended and one.get("confidentiality", "") in ("", "U"):
             at = _minute(one.get("activity_at", "")) or _minute(one.get("originated_at", ""))
             rows.append({element: one["text"]} | _stated({"thoi_diem_dbls": at, "nguoi_thuc_hien": one.get("ma_bac_si", "")}))

@@ -84,6 +84,15 @@ def test_what_is_held_until_consent_goes_into_no_claim(record):
     assert [fact for fact in STREAMS[TOPICS[record]].facts(event, KEYRING) if fact.kind in assembly._KINDS] == []
 
 
+def test_documents_that_are_no_rows_are_not_read_again():
+    [(record, note)] = [part for part in STAY if part[0] == "hie.Document"]
+    letter = note | {"code": {"code": "DS"}}
+    kinds = {
+        name: {fact.kind for fact in STREAMS[TOPICS[record]].facts(one, KEYRING)} for name, one in (("N", note), ("L", letter))
+    }
+    assert kinds == {"N": {"claim-part"}, "L": set()}
+
+
 def test_a_claim_says_what_it_was_assembled_from():
     claim = claim_of(STAY, KEY)
     meta = claim["meta"]

@@ -3,9 +3,13 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hub.contract.events import encode
+from hub.routing.assembly import claim_of
 from hub.routing.claim_rows import tables
+from tests.hub.insurer.made import found_in
 from tests.hub.routing.stay import (
     DRUG,
     ECHO,
@@ -125,6 +129,7 @@ def test_a_note_that_was_replaced_gives_way():
 
 def test_a_follow_up_slip_goes_with_the_claim_until_it_is_withdrawn():
     assert tables(STAY)["xml14"] == [{"so_giayhen_kl": "HK-1", "ngay_hen_kl": "20261207", "ma_lk": "PQ-1"}]
+    assert "xml14" in tables([*STAY, booked(minute=51, action="NO_SHOW")])
     assert "xml14" not in tables([*STAY, booked(minute=51, action="CANCELLED")])
 
 
@@ -160,10 +165,11 @@ def test_without_a_factor_there_is_no_amount_and_no_total():
     assert not {"t_tongchi_bh", "t_bhtt", "t_bncct", "t_bntt"} & found["xml1"].keys()
 
 
-def test_money_of_sponsors_leaves_the_shares_open():
+def test_money_of_sponsors_leaves_open_what_is_insured():
     found = tables([admitted(), charged(drug(t_nguonkhac_cl=Decimal("5000.00")), minute=1)])
     assert found["xml1"]["t_nguonkhac"] == Decimal("5000.00")
-    assert not {"t_bhtt", "t_bncct", "t_bntt"} & found["xml2"][0].keys()
+    assert found["xml2"][0]["thanh_tien_bv"] == Decimal("15010.00")
+    assert not {"thanh_tien_bh", "t_bhtt", "t_bncct", "t_bntt"} & found["xml2"][0].keys()
 
 
 def test_a_stated_amount_stands_as_it_is():
@@ -179,10 +185,40 @@ def test_halves_of_a_hao_are_rounded_up():
     assert row["t_bntt"] + row["t_bncct"] + row["t_bhtt"] == row["thanh_tien_bv"]
 
 
-def test_a_supply_has_no_ratio_of_services():
+_quantities = st.decimals(Decimal("0.001"), Decimal(500), places=3)
+_prices = st.decimals(Decimal(0), Decimal(5_000_000), places=3)
+_ratios = st.decimals(Decimal(0), Decimal(100), places=2)
+
+
+@st.composite
+def _lines(draw, kind):
+    """A drug, service or supply of any amounts, all factors stated, and perhaps a credit of a part of it."""
+    number = f"{kind.__name__}{draw(st.integers())}"
+    ratios = {name: draw(_ratios) for name in ("tyle_tt_bh", "muc_huong")}
+    ratios |= {} if kind is drug else {"tyle_tt_dv": draw(_ratios)}
+    quantity, price = draw(_quantities), draw(_prices)
+    made = (
+        kind(number)
+        | ratios
+        | {"so_luong": quantity, "don_gia_bv": price, "don_gia_bh": draw(st.sampled_from([price, price / 2]))}
+    )
+    made["don_gia_bh"] = made["don_gia_bh"].quantize(Decimal("0.001"))
+    back = {"line_id": f"C{number}", "kind": "CREDIT", "code": {}, "cancels": number, "so_luong": -draw(_quantities)}
+    return [made, back] if draw(st.booleans()) else [made]
+
+
+@given(st.lists(st.one_of(_lines(drug), _lines(service), _lines(supply)), max_size=5))
+@settings(max_examples=40, deadline=None)
+def test_the_insurer_computes_the_same_money(groups):
+    claim = claim_of([admitted(), discharged(), charged(*(one for group in groups for one in group), minute=5)], "key")
+    assert found_in(claim) == set()
+
+
+def test_no_special_ratio_of_services_applies_to_a_supply():
     [row] = tables([charged(supply(), minute=1)])["xml3"]
-    assert row["thanh_tien_bh"] == Decimal("9000.00")
-    assert "tyle_tt_dv" not in row
+    assert (row["tyle_tt_dv"], row["thanh_tien_bh"]) == (Decimal("100.00"), Decimal("9000.00"))
+    [row] = tables([charged(service(tyle_tt_dv=None), minute=1)])["xml3"]
+    assert not {"tyle_tt_dv", "thanh_tien_bv", "thanh_tien_bh"} & row.keys()
 
 
 def test_several_main_illnesses_are_none():
