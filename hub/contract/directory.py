@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.facilities import FILE, Facility, Unusable, read_facilities
 from hub.contract.places import shipped
@@ -124,6 +123,8 @@ class Watch:
 
     def look(self) -> None:
         """One look. A file with a fault is told once, and the directory before it stays in force."""
+        from hub.contract import telemetry  # late, as where the processes' metrics are is settled before its first import
+
         stamp, before = _stamp(_now.path), self._seen
         self._seen = stamp
         if stamp == _now.stamp or stamp != before:

@@ -37,6 +37,11 @@ def test_every_command_has_help_with_an_example(path, command):
     assert f"Example: hie {' '.join(path)}" in command.help or "Example: HIE_" in command.help
 
 
+def test_no_command_loads_the_metrics_before_it_has_said_where_those_of_several_gates_are():
+    asked = "import hub.cli.main, hub.services, sys; sys.exit('prometheus_client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
+
+
 def test_an_error_is_one_sentence_in_two_languages_and_exit_code_2(tmp_path):
     done = hie("status", HIE_DATA_DIR=str(tmp_path), HIE_KAFKA_BOOTSTRAP="", HIE_REGISTRY_URL="", HIE_DATABASE_URL="")
     assert done.returncode == 2
