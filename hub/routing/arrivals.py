@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, new_id
 from hub.contract.records import Revision
 from hub.routing.persons import contradict
 from hub.routing.slips import TOPIC, Slip, revision_of, what_the_hub_says
 from hub.routing.stream import Due, Found, Output, Publish
+
+USES_MOST: Final = 20
+"""Encounters of one slip that are looked at: some systems write one number on every visit."""
 
 _ARRIVED, _CANCELLED, _AGAIN = "referral-arrived", "arrival-cancelled", "referral-used-again"
 

@@ -5,7 +5,7 @@ later by SETTLED on its own key, which reads the parts again and makes of them w
 order in which parts come, and however often, the last claim is the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from hub.contract.billing import assembles, settling
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
 from hub.routing import claim_rows
+from hub.routing.persons import contradict, person_refs
 from hub.routing.stream import CaseRef, Due, Fact, Found, Gather, Known, Moment, Nobody, Output, Publish, Refuse, Stream
 
 TOPIC: Final = "encounter.v1"
@@ -24,6 +25,7 @@ RULE: Final = "claim-assembled"
 PARTS: Final = frozenset(
     f"hie.{name}" for name in ("Encounter", "Charge", "LabOrder", "LabResult", "Prescription", "Document", "Referral", "FollowUp")
 )
+_COMPARED: Final = Keyring(b"compared, and not kept")
 PARTS_MOST: Final = 2_000  # of one encounter: two months with thirty messages a day
 
 # Facts: the state of a stay; where its parts are; its orders, and back from an order to its stay; results by their order;
@@ -203,6 +205,18 @@ def _assemble(settled: Event, state: str, count: int, read: Mapping[str, tuple[s
     return [Publish(CLAIMS, claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")), Nobody(RULE)]
 
 
+def _of_one_person(parts: Sequence[claim_rows.Part]) -> list[claim_rows.Part]:
+    """Without parts of somebody else: another laboratory's number of a visit may be that of an encounter here."""
+    refs = [person_refs(event.get("person") or {}, _COMPARED, test=False) for _record, event in parts]
+    own = {
+        kind: ref
+        for (record, _), known in zip(parts, refs, strict=True)
+        if record == "hie.Encounter"
+        for kind, ref in known.items()
+    }
+    return [part for part, known in zip(parts, refs, strict=True) if part[0] == "hie.Encounter" or not contradict(own, known)]
+
+
 def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False) -> Event:
     """The claim that the parts of an encounter amount to: the same for the same parts.
 
@@ -214,7 +228,7 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
     """
     said = sorted(parts, key=lambda part: (part[0] != "hie.Encounter", part[1]["meta"]["event_id"]))
     events = [event for _record, event in said]
-    content = claim_rows.tables(said)
+    content = claim_rows.tables(_of_one_person(said))
     if cancelled:
         content = {name: content[name] for name in ("ma_cskcb", "ma_lk", "xml1")}
     revision: Revision = {

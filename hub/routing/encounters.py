@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
-from hub.routing.arrivals import what_follows
+from hub.routing.arrivals import USES_MOST, what_follows
 from hub.routing.persons import person_refs
 from hub.routing.referrals import day_of
 from hub.routing.slips import Slip, as_data, slip_of
@@ -40,7 +40,7 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
         return []
     if not cancelled and _names_slip(event):
         slip = _slip_key(event, keyring)
-        return [CaseRef("referral", slip), CaseRef("arrival", slip, about="encounter-cancelled")]
+        return [CaseRef("referral", slip), CaseRef("arrival", slip, about="encounter-cancelled", most=USES_MOST)]
     found = [CaseRef("slip-of-encounter", key, about=kind) for kind in ("referral", "arrival")] if cancelled else []
     for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
         found += [

@@ -7,7 +7,7 @@ from typing import Final
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
 from hub.contract.slip_life import last_day
-from hub.routing.arrivals import is_used_again, what_follows
+from hub.routing.arrivals import USES_MOST, is_used_again, what_follows
 from hub.routing.follow_ups import PORTAL
 from hub.routing.persons import person_refs
 from hub.routing.slips import TOPIC, Slip, as_data, reached, slip_of, withdrawn
@@ -65,7 +65,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         revision=word["revision"],
         persons=persons,
     )
-    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), **word)
+    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), held=_held(event), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
     back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
     return [newest, said, *pointers, *back]
@@ -88,7 +88,7 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     key, action = event["meta"]["key"], event.get("action", "")
     found, hands_on = [CaseRef("referral", key)], action in _STATEMENTS or event.get("redirect_to")
     if hands_on or action == "USED_AGAIN":
-        found.append(CaseRef("arrival", key, about="encounter-cancelled"))
+        found.append(CaseRef("arrival", key, about="encounter-cancelled", most=USES_MOST))
     if hands_on:
         found.append(CaseRef("person-of-referral", key, about="result-of-person"))  # an answer need not say whom it is about
         for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
@@ -102,14 +102,16 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     lane = _lane(event)
     slip = slip_of(event["meta"]["key"], known)
     if action in _STATEMENTS:
-        told = [Nobody("nobody-self")] if receiver(to, moment) == issuer else _stated(event, to, lane)
+        told = [Nobody("nobody-self")] if receiver(to, moment) == issuer else _stated(event, to, lane, known)
         return [*told, *_handed_on(event, slip, known, moment)]
     if action in _ANSWERS:
         if event.get("by_facility") == issuer:
             return [Nobody("nobody-self")]
         return [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *_handed_on(event, slip, known, moment)]
     if action == "WITHDRAWN":
-        return [Deliver(to, "referral-withdrawn", lane) if is_open(to, moment) else Nobody("nobody-withdrawn")]
+        has_it_again = slip is not None and slip.receiver == to  # by a later word: its system must not cancel a slip that is good
+        tell = is_open(to, moment) and not has_it_again
+        return [Deliver(to, "referral-withdrawn", lane) if tell else Nobody("nobody-withdrawn")]
     if action in _TO_ISSUER:
         return [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane)]
     if action == "EXPIRED":
@@ -125,11 +127,16 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     return [Nobody("nobody-action")]
 
 
-def _stated(event: Event, to: str, lane: str) -> list[Output]:
+def _stated(event: Event, to: str, lane: str, known: Known) -> list[Output]:
     told: list[Output] = [Deliver(to, "referral-to-receiver", lane)]
-    if event["meta"].get("sensitivity") != "HIV":  # the citizen's app gets none until consent is known to the hub
+    # The citizen's app gets none until consent is known to the hub: nor a cancellation, which need not say what it is about.
+    if not _held(event) and not any(fact.kind == "referral" and fact.data.get("held") for fact in known):
         told.append(Deliver(PORTAL, "referral-to-portal", lane))
     return [*told, *_expiry(event)]
+
+
+def _held(event: Event) -> bool:
+    return event["meta"].get("sensitivity") == "HIV"
 
 
 def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Moment) -> list[Output]:

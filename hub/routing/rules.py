@@ -21,7 +21,7 @@ RULES: Final[Mapping[str, Words]] = {
     "referral-to-portal": Words("A slip goes to the insurance portal too, for the citizen's app.", "Giấy chuyển cũng được gửi lên cổng bảo hiểm để người dân xem trên ứng dụng."),
     "referral-redirected": Words("Whoever had the slip rejected it and named this facility.", "Nơi đang giữ giấy đã từ chối và chỉ sang cơ sở này."),
     "referral-withdrawn": Words("The slip is not meant for this facility any more.", "Giấy chuyển không còn dành cho cơ sở này."),
-    "nobody-withdrawn": Words("The facility that lost the slip is not in the directory, so nobody is told.", "Cơ sở không còn giữ giấy không có trong danh bạ nên không báo ai."),
+    "nobody-withdrawn": Words("The facility that lost the slip has it again or is not in the directory, so nobody is told.", "Cơ sở đã nhận lại giấy hoặc không có trong danh bạ nên không báo ai."),
     "answer-to-issuer": Words("The receiver's answer goes to the issuer of the slip.", "Trả lời của nơi nhận được gửi về nơi cấp giấy."),
     "arrival-to-issuer": Words("The issuer hears that the person has arrived.", "Nơi cấp giấy được báo người bệnh đã đến."),
     "arrival-cancelled-to-issuer": Words("The issuer hears that the arrival was entered in error.", "Nơi cấp giấy được báo lượt đến đã nhập nhầm."),

@@ -31,11 +31,16 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class CaseRef:
-    """One look-up. about: kind of the facts to fetch too, about each id that is found (their ref is that id)."""
+    """One look-up.
+
+    about: kind of the facts to fetch too, about each id that is found (their ref is that id).
+    most:  how many facts are fetched, those of the lowest rank first; what a sender says of one ref may have no end.
+    """
 
     kind: str
     ref: str
     about: str = ""
+    most: int = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,15 @@ def test_the_same_parts_in_any_order_are_the_same_claim(parts):
     assert claim_of(parts, KEY) == claim_of(STAY, KEY)
 
 
+def test_a_part_of_somebody_else_under_the_same_number_is_no_part():
+    record, event = next(part for part in STAY if part[0] == "hie.LabResult")
+    person = event["person"] | {"identifiers": [{"type": "SDDCN", "value": "001099999999", "normalised": "001099999999"}]}
+    theirs = event | {"person": person, "meta": event["meta"] | {"event_id": "00000000-0000-5000-8000-000000000001"}}
+    without = [part for part in STAY if part[0] != "hie.LabResult"]
+    assert claim_of([*without, (record, event)], KEY)["xml4"]
+    assert not claim_of([*without, (record, theirs)], KEY).get("xml4")
+
+
 @given(st.permutations([*STAY, LATE]), st.integers(1, len(STAY)))
 def test_every_further_part_makes_a_newer_revision_whenever_it_was_stated(parts, count):
     fewer, more = claim_of(parts[:count], KEY), claim_of(parts[: count + 1], KEY)

@@ -79,6 +79,13 @@ def test_a_look_up_brings_what_is_known_about_each_find(database):
     assert {one.id: [two.data for two in one.about] for one in found} == {"k1": [{"n": 1}], "k2": []}
 
 
+def test_a_look_up_brings_so_many_at_the_most_those_of_the_lowest_rank(database):
+    facts = [Fact("kind", "ref", f"id{number}", f"{9 - number}", {}) for number in range(5)]
+    cases.state(database, [(fact, A, "t/0/1") for fact in facts], now(), 365)
+    [found] = cases.find(database, [[CaseRef("kind", "ref", most=2)]])
+    assert {one.id for one in found} == {"id3", "id4"}
+
+
 def test_facts_that_have_outlived_their_use_are_not_found_and_go(database):
     cases.state(database, [(Fact("kind", "ref", "id", "1", {}, days=1), A, "t/0/1")], now() - timedelta(days=2), 365)
     assert cases.find(database, [[CaseRef("kind", "ref")]]) == [[]]

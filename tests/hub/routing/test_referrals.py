@@ -32,6 +32,14 @@ def test_and_to_the_portal_unless_it_tells_of_hiv(action):
     assert told == [DISTRICT]
 
 
+def test_nor_the_cancellation_of_one_that_told_of_hiv(new_hub):
+    sensitive = referral()
+    sensitive["meta"]["sensitivity"] = "HIV"
+    hub = new_hub()
+    hub.send(("hie.Referral", sensitive), ("hie.Referral", referral("CANCELLED", minute=9)))
+    assert {recipient for recipient, _rule in hub.addressed()} == {DISTRICT}
+
+
 @pytest.mark.parametrize("action", ["ACCEPTED", "REJECTED"])
 def test_the_answer_goes_to_the_issuer(action):
     assert decided(TOPIC, referral(action)) == [Deliver(COMMUNE, "answer-to-issuer")]
