@@ -136,7 +136,7 @@ def _stated(event: Event, to: str, lane: str, known: Known) -> list[Output]:
 
 
 def _held(event: Event) -> bool:
-    return event["meta"].get("sensitivity") == "HIV"
+    return bool(event["meta"].get("sensitivity") == "HIV")
 
 
 def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Moment) -> list[Output]:
