@@ -21,7 +21,7 @@ _TIME: Final = re.compile(
     r"([+-](?:0\d|1[0-4])[0-5]\d)?"
 )
 _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d)?)?)?)?")
-_MONTH_FIRST: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # a date without its day, or its month too
+_WITHOUT_DAY: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # or without its month too
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
 _AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
@@ -63,7 +63,7 @@ def day_first(value: str) -> str | None:
     does not know the day or month, `09/1961`, `00/00/1961` and `1961` are read too."""
     found = _DAY_FIRST.fullmatch(value)
     if found is None or found[2] == "00" or found[1] == "00":
-        known = _MONTH_FIRST.fullmatch(value)
+        known = _WITHOUT_DAY.fullmatch(value)
         return birth(f"{known[2]}{(known[1] or '').rjust(2, '0')}") if known else None
     date, month, year, hour, minutes = (int(part) if part else 0 for part in found.groups())
     try:

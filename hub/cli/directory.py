@@ -1,6 +1,5 @@
 """What an operator does with the directory: look a facility up, find one, check a file, write an invented nation."""
 
-import unicodedata
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from adapters.formats.charset import fold
 from hub.cli.running import terminal, unusable_dialects, use_reference
 from hub.contract.directory import directory_file, facilities, heir
 from hub.contract.errors import HubError
@@ -107,7 +107,7 @@ def find(
     Example: hie directory find "dong linh"
     """
     use_reference(read_settings())
-    today, wanted = _today(), _folded(text)
+    today, wanted = _today(), fold(text)
     found = [one for one in facilities().values() if _fits(one, wanted, today)]
     if as_json:
         print(to_json([_facts(one, today) for one in found[:limit]]).decode())
@@ -123,12 +123,6 @@ def find(
     raise typer.Exit(0 if found else 1)
 
 
-def _folded(text: str) -> str:
-    """How names are compared: no accents, small letters. Source: identifiers.md §11."""
-    plain = unicodedata.normalize("NFD", text.casefold())
-    return "".join(letter for letter in plain if not unicodedata.combining(letter)).replace("đ", "d")
-
-
 def _fits(one: Facility, wanted: str, today: date) -> bool:
     names = (
         one.name,
@@ -136,7 +130,7 @@ def _fits(one: Facility, wanted: str, today: date) -> bool:
         provinces().name(one.province, one.valid_from),
         provinces().name(one.province_on(today), today),
     )
-    return one.code.startswith(wanted) or one.gln == wanted or any(wanted in _folded(name) for name in names)
+    return one.code.startswith(wanted) or one.gln == wanted or any(wanted in fold(name) for name in names)
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

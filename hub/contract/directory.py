@@ -58,12 +58,12 @@ class _InForce:
     stamp: Stamp = None
 
 
-_now: Final = _InForce()
+_in_force: Final = _InForce()
 
 
 def facilities() -> dict[str, Facility]:
     """Code to facility, of the directory in force: the shipped one, unless `use_directory` named another."""
-    known = _now.facilities
+    known = _in_force.facilities
     return known if known is not None else _take()
 
 
@@ -78,7 +78,7 @@ def heir(code: str, day: date) -> str:
 
 def edition() -> int:
     """Another number for every directory that came into force: what is remembered of one is kept under it."""
-    return _now.edition
+    return _in_force.edition
 
 
 def directory_file(folder: Path | None) -> Path:
@@ -92,18 +92,18 @@ def use_directory(folder: Path | None, unusable: Unusable = unchecked) -> dict[s
     unusable: says which dialects of a directory cannot be used, and why; asked again for each that is to come into force.
     Raises:   HubError(SETTING_WRONG) that names line and column.
     """
-    _now.path, _now.unusable = directory_file(folder), unusable
+    _in_force.path, _in_force.unusable = directory_file(folder), unusable
     return _take()
 
 
 def _take() -> dict[str, Facility]:
-    _now.stamp = _stamp(_now.path)
-    found, faults = read_facilities(_now.path, _now.unusable)
+    _in_force.stamp = _stamp(_in_force.path)
+    found, faults = read_facilities(_in_force.path, _in_force.unusable)
     if faults:
         more = f"; {len(faults) - 1} more: hie directory check" if len(faults) > 1 else ""
-        raise HubError("SETTING_WRONG", f"{_now.path.name} {faults[0]}{more}")
-    _now.facilities = found
-    _now.edition += 1  # after the dict, so that nothing of the old one is remembered under the new number
+        raise HubError("SETTING_WRONG", f"{_in_force.path.name} {faults[0]}{more}")
+    _in_force.facilities = found
+    _in_force.edition += 1  # after the dict, so that nothing of the old one is remembered under the new number
     return found
 
 
@@ -119,15 +119,15 @@ class Watch:
     """Takes a changed file once two looks in a row saw it the same: whoever still writes it is not read half way."""
 
     def __init__(self) -> None:
-        self._seen = _now.stamp
+        self._seen = _in_force.stamp
 
     def look(self) -> None:
         """One look. A file with a fault is told once, and the directory before it stays in force."""
         from hub.contract import telemetry  # late, as where the processes' metrics are is settled before its first import
 
-        stamp, before = _stamp(_now.path), self._seen
+        stamp, before = _stamp(_in_force.path), self._seen
         self._seen = stamp
-        if stamp == _now.stamp or stamp != before:
+        if stamp == _in_force.stamp or stamp != before:
             return
         try:
             telemetry.directory_taken(len(_take()))

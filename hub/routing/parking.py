@@ -156,8 +156,14 @@ def discard(database: Database, producer: Producer, wire: Wire, topic: str, key:
 
 def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None:
     """The event that a key waits for; None when nothing waits, or it was published again and is on its way."""
+    found = _oldest(database, wire, topic, key)
+    return None if found is None else found[1]
+
+
+def _oldest(database: Database, wire: Wire, topic: str, key: str) -> tuple[tuple[int, int], Event] | None:
+    """With its place: partition and offset."""
     row = database.execute(_OLDEST, (topic, key)).fetchone()
-    return None if row is None or row[3] else wire.unpack(bytes(row[2]))[1]
+    return None if row is None or row[3] else ((row[0], row[1]), wire.unpack(bytes(row[2]))[1])
 
 
 def edit(
@@ -184,18 +190,18 @@ def edit(
     value = wire.pack(topic, edited)
     check_size(topic, value)
     _hold(database, topic, key)
-    row = database.execute(_OLDEST, (topic, key)).fetchone()
-    original = None if row is None or row[3] else wire.unpack(bytes(row[2]))[1]
-    if row is None or original is None or original["meta"]["event_id"] != before:
+    found = _oldest(database, wire, topic, key)
+    if found is None or found[1]["meta"]["event_id"] != before:
         database.rollback()
         return 0
+    place, original = found
     target = f"{key} {', '.join(sorted(fields))} {before} -> {meta['event_id']}"
     told = deliveries.delivery(original, topics()[topic].record, topic, "", amend.RULE)
     producer.publish_blocking([event_out(wire, deliveries.TOPIC, told), _audit(wire, "edit", topic, target, by, reason, 1)])
     with database.transaction():
         # What was replaced had no effect: said again later, it is no repeat.
-        database.execute(_BEHEAD, (topic, key, key, topic, row[0], row[1]))
-        database.execute(_EDIT, (meta["event_id"], value, topic, row[0], row[1]))
+        database.execute(_BEHEAD, (topic, key, key, topic, *place))
+        database.execute(_EDIT, (meta["event_id"], value, topic, *place))
     database.commit()
     return 1
 
