@@ -44,6 +44,7 @@ _GUESSED: Final = frozenset(
         "FACILITY_UNKNOWN",
         "IDENTIFIER_INFERRED",
         "IDENTIFIER_UNREAD",
+        "NAME_ODD",
         "CHARSET_DECLARED_WRONG",
         "SEGMENT_UNREADABLE",
         "DELIMITERS_ODD",

@@ -343,7 +343,7 @@ def _ages(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str,
     names += [["", value] for value in seen.values(places[0]._replace(component=2))]
     suffixed = sum(full_name_without_age(parts) != full_name(parts) for parts in names)
     if suffixed:
-        count = f"{suffixed} of {len(names)} names end in an age, as in 45TH or 12NT"
+        count = f"{suffixed} of {len(names)} names end in an age, as in (34T), 45TH or 12NT"
         draft.add(section, f"{name} = {_rule(rule | {'as': 'full_name_without_age'})} # {count}")
 
 

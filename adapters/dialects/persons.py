@@ -17,6 +17,7 @@ Record = dict[str, Any]
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
+_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]]")  # of an age or a number, rather
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
@@ -35,6 +36,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     if pid is None:
         return person
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
+    if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
+        notes.warn("NAME_ODD", notes.message.path(pid, 5))
     collected = _Collected(reading, notes)
     table = reading.dialect.identifiers
     for fields in table.lists:

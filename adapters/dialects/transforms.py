@@ -24,7 +24,10 @@ _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01
 _WITHOUT_DAY: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # or without its month too
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
-_AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)$")
+_AGE: Final = re.compile(
+    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?)\s?){1,2}[)\]]?$",  # (34T), - 8TH, 12 ngày, 2T6TH
+    re.IGNORECASE,
+)
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -190,7 +193,9 @@ def full_name(parts: Sequence[str]) -> str:
 
 
 def full_name_without_age(parts: Sequence[str]) -> str:
-    """`full_name` without the age that some systems put behind a small child's name: `45TH` months, `12NT` days."""
+    """`full_name` without the age that some systems put behind it, in brackets, behind a dash or plain: `(34T)`, `34 tuổi` years,
+    `45TH`, `8 tháng` months, `12NT`, `12N`, `5 ngày` days. A number without a unit stays: it may tell twins apart.
+    """
     return _AGE.sub("", full_name(parts))
 
 

@@ -68,6 +68,10 @@ _FORMS: Final = {
     "IS": (re.compile(r".*", re.DOTALL), 20, "FIELD_TOO_LONG"),
 }
 _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
+_WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
+_VALUE, _STATUS = 5, 11  # of OBX
+_SEGMENT_ENDS: Final = ("\r", "\n")
+_BEHIND: Final = "\x0b\x1c\x00\t "  # framing and blanks left behind the last segment
 _COLUMNS_FROM: Final = 4  # segments of one name from which looking at columns is cheaper than at segments
 _SEEN_MAX: Final = 20_000
 
@@ -125,6 +129,29 @@ def check(message: Message) -> list[Problem]:
                 if len(problems) >= PROBLEMS_MAX:
                     return problems[:PROBLEMS_MAX]
     return problems
+
+
+def cut_within_value(message: Message, text: str) -> str:
+    """Where a message of results or of a document breaks off, `OBX[2]-5`; "" where nothing says that it does.
+
+    Many senders leave out the last segment end, and some never send OBX-11 (status). It is taken for cut where both are missing
+    and the message tells them apart: all its other OBX have OBX-11, or its last field is the value (or comes before), which is
+    not so in its other OBX.
+
+    text: what the message was read from.
+    """
+    if text[-1:] in _SEGMENT_ENDS or message.type not in _WITH_VALUES:
+        return ""
+    text = text.rstrip(_BEHIND)
+    if text[-1:] in _SEGMENT_ENDS or text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()[:3] != "OBX":
+        return ""
+    *others, last = message.segments("OBX")
+    if last.field(_STATUS):
+        return ""
+    reach = len(last.fields) - 1
+    within = reach <= _VALUE and not (others and all(len(other.fields) - 1 <= _VALUE for other in others))
+    alone = bool(others) and all(other.field(_STATUS) for other in others)
+    return message.path(last, min(reach, _STATUS)) if within or alone else ""
 
 
 def structure_of(version: str, type_: str, trigger: str, structure: str = "") -> str:

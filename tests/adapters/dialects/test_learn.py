@@ -25,6 +25,7 @@ from hub.contract.events import Event
 from tests.adapters.dialects.goldens import FOLDER, cases, translated
 from tests.adapters.formats.samples import CORPUS, NO_CORPUS, corpus
 
+STANDARD = load_dialect("_standard")
 HEAD = "MSH|^~\\&|%s|%s|HUB|HUB|20261123080000||%s|C-%d|P|2.5.1\r"
 
 
@@ -84,6 +85,20 @@ def test_the_habits_of_the_hospital_are_learned_from_its_own_messages() -> None:
         "logins: nobody can know the licences"
     )
     assert "read by songhong_his.toml" in text
+
+
+@pytest.mark.parametrize("name", ["NGUYỄN VĂN AN (34T)", "NGUYỄN^AN (34T)^VĂN", "NGUYỄN^VĂN AN 34TUOI"])
+def test_ages_behind_names_are_learned_and_leave_the_name_alone(name: str) -> None:
+    raw = (HEAD % ("HIS", "01021", "ADT^A04", 1) + f"EVN|A04\rPID|1||7^^^^MR||{name}||19920101|M\rPV1|1|O\r").encode()
+    before = translate(Received(raw, RECEIVED_AT, "mllp"), KEYRING)
+    assert ("NAME_ODD", "PID-5") in {(problem.code, problem.path) for problem in before.problems}
+    mine, stated, _ = learned([raw])
+    assert stated["person"]["ho_ten"] == {"from": "PID-5", "as": "full_name_without_age"}
+    after = translate(Received(raw, RECEIVED_AT, "mllp"), KEYRING, mine)
+    assert "NAME_ODD" not in {problem.code for problem in after.problems}
+    (_, event), *_ = after.events
+    assert event["person"]["ho_ten"] == "NGUYỄN VĂN AN"
+    assert "|NGUYỄN^AN^VĂN|" in as_hl7("hie.Encounter", event, STANDARD, now=RECEIVED_AT, control_id="C", receiving_facility="").decode()
 
 
 def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:

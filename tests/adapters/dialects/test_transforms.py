@@ -95,6 +95,11 @@ from adapters.dialects.transforms import TRANSFORMS
         ("full_name_without_age", ["LÊ BẢO AN 45TH"], "LÊ BẢO AN"),
         ("full_name_without_age", ["LÊ BẢO AN 12NT"], "LÊ BẢO AN"),
         ("full_name_without_age", ["LÊ THỊ NT"], "LÊ THỊ NT"),
+        ("full_name_without_age", ["Nguyễn", "An (34T)", "Văn"], "Nguyễn Văn An"),
+        ("full_name_without_age", ["Nguyễn Văn T"], "Nguyễn Văn T"),
+        ("full_name_without_age", ["CB Lê Thị Hoa 2"], "CB Lê Thị Hoa 2"),
+        ("full_name_without_age", ["Ngô Thị Tuổi"], "Ngô Thị Tuổi"),
+        ("full_name_without_age", ["Lê Thị An (Tháng)"], "Lê Thị An (Tháng)"),
         ("full_name_given_first", ["Hòa", "Nguyễn", "Thị"], "Nguyễn Thị Hòa"),
         ("full_name_given_first", ["Hòa", "Nguyễn Thị"], "Nguyễn Thị Hòa"),
         ("full_name_given_first", ["Nguyễn Thị Hòa"], "Nguyễn Thị Hòa"),
@@ -110,6 +115,18 @@ from adapters.dialects.transforms import TRANSFORMS
 )
 def test_transform(name: str, value: object, written: object) -> None:
     assert TRANSFORMS[name].function(value) == written
+
+
+@pytest.mark.parametrize(
+    "age",
+    """(34T)|34T|34t|(8TH)|(34 T)|( 34T )|[34T]|(34 tuoi)|(34 tuổi)|34 TUỔI|- 34T|-34T|– 34T|34TUOI|12NT|12N|(5 ngày)|5 ngay
+       |8 tháng|8THANG|- (34T)|2T6TH|(2T 6TH)|(34 tu\u00f4\u0309i)|102T""".split("|"),
+)
+def test_an_age_behind_a_name_is_cut_however_it_is_written(age: str) -> None:
+    for name in ("LÊ BẢO AN", "Nguyễn Văn T"):
+        assert TRANSFORMS["full_name_without_age"].function([f"{name} {age.strip()}"]) == name
+    if age.startswith(("(", "[", "-")):
+        assert TRANSFORMS["full_name_without_age"].function([f"LÊ BẢO AN{age}"]) == "LÊ BẢO AN"
 
 
 def test_what_can_fail_says_how_it_is_reported() -> None:

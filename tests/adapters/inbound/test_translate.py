@@ -51,6 +51,57 @@ def envelope(*keys, ma_cskcb="01004"):
     return write(rows, {name: list(table) for name, table in tables().items()}, ma_cskcb=ma_cskcb, ngaylap="20261015")
 
 
+# --- a message that breaks off
+
+
+def lines(*observations, kind="ORU^R01", end=""):
+    """A message whose OBX are these, and what stands behind the last."""
+    head = f"MSH|^~\\&|LIS|01004|HIE|HUB|20261015081530||{kind}|C1|P|2.5.1\rPID|1||MR1^^^01004^MR||MAU^AN\rOBR|1|O1|L1|GLU^Glucose^L\r"
+    return (head + "\r".join(f"OBX|{one}" for one in observations) + end).encode()
+
+
+WHOLE = "1|NM|URE^Urea^L||5.1|mmol/L|||||F"
+
+
+@pytest.mark.parametrize(
+    ("observations", "place"),
+    [
+        (["1|NM|GLU^Glucose^L||15"], "OBX-5"),
+        (["1|NM|GLU^Glu"], "OBX-3"),
+        ([WHOLE, "2|NM|GLU^Glucose^L||15"], "OBX[2]-5"),
+        ([WHOLE, "2|NM|GLU^Glucose^L||15.7|mmo"], "OBX[2]-6"),
+        ([WHOLE, "2|NM|GLU^Glucose^L||15.7|mmol/L|3.9-6.4|H||"], "OBX[2]-10"),
+        (["1|NM|URE^Urea^L||5.1|mmol/L", "2|NM|GLU^Glucose^L||15"], "OBX[2]-5"),
+        (["1|TX|MO^Report^L||Không thấy"], "OBX-5"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\x1c", " "])
+def test_a_message_cut_within_its_last_result_is_refused(observations, place, end):
+    done = read(lines(*observations, end=end))
+    assert (done.verdict, done.events) == ("refused", ())
+    assert ("MESSAGE_CUT", "E", place) in found(done)
+    assert msa(done.ack.decode())[0] == "AE"
+    assert read(lines(*observations, end="\r")).verdict == "translated", "ended, it is the sender's own way"
+
+
+@pytest.mark.parametrize(
+    "observations",
+    [
+        [WHOLE],
+        ["1|NM|GLU^Glucose^L||15.7|mmol/L"],  # no OBX-11, ever
+        ["1|NM|URE^Urea^L||5.1|mmol/L", "2|NM|GLU^Glucose^L||15.7|mmol/L"],
+        ["1|TX|MO^Report^L||Không thấy", "2|TX|MO^Report^L||bất thường"],  # no field behind the value, ever
+        [WHOLE, "2|NM|GLU^Glucose^L||15.7|mmol/L|||||P"],
+    ],
+)
+def test_a_message_that_merely_lacks_its_last_segment_end_is_taken(observations):
+    assert read(lines(*observations)).verdict == "translated"
+
+
+def test_an_observation_beside_a_visit_may_end_anywhere():
+    assert read(lines("1|NM|8302-2^Height^LN||170", kind="ADT^A04")).verdict == "translated"
+
+
 # --- the charset, as far as the border has to know it
 
 
