@@ -127,6 +127,16 @@ class FieldRow:
     shapes: tuple[tuple[str, int], ...]
     codes: tuple[tuple[str, int], ...]
 
+    @property
+    def passed_over(self) -> bool:
+        """Whether a type of message has it and nothing reads it there, though something may in another."""
+        return bool(self.ignored) and self.status in ("ignored", "understood")
+
+    @property
+    def where(self) -> str:
+        """The place, with the types in which nothing reads it, if something does in another."""
+        return f"{self.place} (in {', '.join(self.ignored)})" if self.read and self.ignored else self.place
+
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
@@ -410,6 +420,8 @@ def _events(samples: Sequence[Sample], dialect: Dialect) -> tuple[EventRow, ...]
         for record, event in sample.events:
             by_record[record].append(event)
     places = {record: _rules(dialect, section) for section, record in sections().items()}
+    lists = ("+".join(f"PID-{number}" for number in together) for together in dialect.identifiers.lists)
+    places[sections()["person"]]["identifiers"] = (*lists, *(f"IN1-{number}" for number in dialect.identifiers.cards))
     rows = []
     for record, events in sorted(by_record.items()):
         row = EventRow(record, len(events), {}, {}, {})

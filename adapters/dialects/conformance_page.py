@@ -78,7 +78,7 @@ def _head(report: Report, made_at: str) -> str:
     share = f"{100 * read // sent} %" if sent else "–"
     translated = report.verdicts.get("translated", 0)
     expected = report.samples - translated - report.unexpected
-    ignored = sum(row.status == "ignored" for row in report.fields)
+    ignored = sum(row.passed_over for row in report.fields)
     tiles = [
         (str(report.samples), "samples", "mẫu"),
         (str(translated), "translated", "dịch được"),
@@ -148,10 +148,10 @@ def _refused(report: Report) -> str:
 
 def _ignored(rows: Iterable[FieldRow]) -> str:
     items = "".join(
-        f"<li><code>{escape(row.place)}</code> {escape(row.name)} × {row.count} "
+        f"<li><code>{escape(row.where)}</code> {escape(row.name)} × {row.count} "
         f'<span class="shape">{escape(row.shapes[0][0]) if row.shapes else ""}</span></li>'
         for row in rows
-        if row.status == "ignored"
+        if row.passed_over
     )
     shown = f'<ul class="flow">{items}</ul>' if items else f"<p>{_both('Nothing.', 'Không có.')}</p>"
     return f"<h2>{_both('Ignored: sent, and read by nothing', 'Gửi nhưng không được đọc')}</h2>\n{shown}\n"

@@ -106,7 +106,7 @@ about = "{name}: whose system this is, which version of HL7, over what."
 # NU = "2"
 
 # [tests] # your test code in OBX-3, and what the country calls it
-# GLU = {{ code = "2345-7", system = "LN", display = "Glucose" }}
+# GLU = {{ code = "14749-6", system = "LN", display = "Glucose" }}
 
 # [send] # how you want to be written to
 # version = "2.3.1"
@@ -178,7 +178,7 @@ def _head(seen: Evidence, found: Report, name: str) -> list[str]:
         lines.append(f"{segment} × {seen.segments[segment]}: {told or 'in no message that the hub translates'}")
     if forms := times_read(seen):
         lines.append(f"times: {_counts(forms)}")
-    if ignored := [row.place for row in found.fields if row.status == "ignored" and row.place[0] != "Z"]:
+    if ignored := [row.where for row in found.fields if row.passed_over and row.place[0] != "Z"]:
         lines.append(f"sent, and read by no rule: {', '.join(ignored)}")
     return lines
 

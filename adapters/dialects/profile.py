@@ -6,18 +6,28 @@ outside the list, places that are none, code tables that do not exist.
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from adapters.dialects.paths import Place, Plan, Rule, read_place
+from adapters.dialects.profile_model import (
+    AckChoices,
+    Alias,
+    IdentifierTable,
+    LocalTest,
+    Profile,
+    RuleTable,
+    Send,
+    Sensitive,
+)
 from adapters.dialects.sections import CODED_AS, NUMBERS, ONE_SEGMENT, RECORDS
 from adapters.dialects.transforms import TRANSFORMS, facility_code
-from adapters.formats.charset import CHARSETS, charset_name
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -26,143 +36,8 @@ STANDARD: Final = "_standard"
 _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
+_FAULTS_MAX: Final = 20  # told of one file
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
-
-
-# --- the file, as it is written ---------------------------------------------------------------------------------------
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _places(value: object) -> object:
-    return [] if value == "" else [value] if isinstance(value, str) else value
-
-
-def _rule(value: object) -> object:
-    return value if isinstance(value, (dict, RuleTable)) else {"from": value}
-
-
-class RuleTable(_Table):
-    """One rule: the first of `from` that holds a value, put through `as`, then looked up in `codes`."""
-
-    places: Annotated[list[str], BeforeValidator(_places)] = Field(alias="from")
-    transform: str = Field("", alias="as")
-    codes: str = ""
-    unknown: Literal["drop", "keep"] = "drop"
-
-
-Rules = dict[str, Annotated[RuleTable, BeforeValidator(_rule)]]
-
-
-class AckChoices(_Table):
-    """How refusals and warnings are told. coded: by the error's row; AA: accepted all the same; none: silence."""
-
-    refused: Literal["coded", "AA", "none"]
-    warnings: bool
-
-
-class Send(_Table):
-    """How the hub writes to a facility of this dialect."""
-
-    version: str
-    terminator: Literal["cr", "lf", "crlf"]
-    charset: str
-
-
-class Alias(_Table):
-    """MSH-4 `name`, from the application MSH-3, is facility `code`."""
-
-    application: str = Field(min_length=1)
-    name: str = Field(min_length=1)
-    code: str = Field(pattern=r"^\d{5}$")
-
-
-class FacilityTable(_Table):
-    """How MSH-4 is told to be a facility when it is not its code."""
-
-    aliases: list[Alias]
-
-
-class IdentifierTable(_Table):
-    """How identifiers of a person are read; see `_standard.toml`."""
-
-    lists: list[str]
-    cards: list[str]
-    card_from: str
-    card_to: str
-    payers: frozenset[str]
-    untyped: bool
-    number_prefixes: tuple[str, ...]
-    types: dict[str, str]
-
-
-class LocalTest(_Table):
-    """What a local test code is called in a common system."""
-
-    code: str = Field(min_length=1)
-    system: str = Field(min_length=1)
-    display: str = ""
-    alt_code: str = ""
-    alt_system: str = ""
-
-
-class Conclusions(_Table):
-    """Codes of the OBX that are the conclusion of a result, not a line of it."""
-
-    codes: frozenset[str]
-
-
-class Sensitive(_Table):
-    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name."""
-
-    icd: frozenset[str]
-    tests: frozenset[str]
-    words: tuple[str, ...]
-
-
-class Profile(_Table):
-    """One file of `vendors/`, with everything it extends."""
-
-    version: str
-    about: str
-    charset: str
-    ack: AckChoices
-    send: Send
-    facility: FacilityTable
-    identifiers: IdentifierTable
-    person: Rules
-    guardian: Rules
-    allergy: Rules
-    diagnosis: Rules
-    procedure: Rules
-    registration: Rules
-    encounter: Rules
-    order: Rules
-    result: Rules
-    observation: Rules
-    referral: Rules
-    xml13: Rules
-    follow_up: Rules
-    xml14: Rules
-    charge: Rules
-    charge_line: Rules
-    prescription: Rules
-    prescription_line: Rules
-    prescription_part: Rules
-    document: Rules
-    catalogue: Rules
-    practitioner: Rules
-    location: Rules
-    machine: Rules
-    service: Rules
-    price: Rules
-    report: Rules
-    conclusions: Conclusions
-    codes: dict[str, dict[str, str]]
-    tests: dict[str, LocalTest] = {}
-    sensitive: dict[str, Sensitive]
 
 
 def sections() -> Mapping[str, Any]:
@@ -329,16 +204,16 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     try:
         profile = Profile.model_validate(raw)
     except ValidationError as wrong:
-        first = wrong.errors()[0]
-        told = "there is no setting of this name" if first["type"] == "extra_forbidden" else first["msg"]
-        raise HubError("SETTING_WRONG", f"{name}.toml {'.'.join(map(str, first['loc']))}: {told}") from None
-    if profile.charset and not charset_name(profile.charset):
-        raise HubError("SETTING_WRONG", f"{name}.toml charset: no charset {profile.charset}; there are {', '.join(CHARSETS)}")
+        raise _wrong(name, map(_told, wrong.errors())) from None
+    faults: list[str] = []
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
-            raise HubError("SETTING_WRONG", f"{name}.toml codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
-    plans = {section: _plan(f"{name}.toml {section}", section, getattr(profile, section), profile.codes) for section in RECORDS}
+            faults.append(f"codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
+    plans = {section: _plan(section, getattr(profile, section), profile.codes, faults) for section in RECORDS}
+    identifiers = _identifiers(profile.identifiers, faults)
+    if faults or identifiers is None:
+        raise _wrong(name, faults)
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
     plans["line"] = tuple(rule for rule in plans["observation"] if _varies(rule))
@@ -350,7 +225,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
-        identifiers=_identifiers(name, profile.identifiers),
+        identifiers=identifiers,
         plans=plans,
         codes=profile.codes,
         tests=profile.tests,
@@ -389,56 +264,76 @@ def _line(plan: Plan) -> Line | None:
     return tuple(rows) if simple else None
 
 
-def _identifiers(name: str, table: IdentifierTable) -> Identifiers:
-    where = f"{name}.toml identifiers"
-    return Identifiers(
-        lists=tuple(tuple(_place(where, one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
-        cards=tuple(_place(where, text, {"IN1"}).field for text in table.cards),
-        card_from=_place(where, table.card_from, {"IN1"}),
-        card_to=_place(where, table.card_to, {"IN1"}),
-        payers=table.payers,
-        untyped=table.untyped,
-        number_prefixes=table.number_prefixes,
-        types=table.types,
-    )
+def _told(one: ErrorDetails) -> str:
+    told = "there is no setting of this name" if one["type"] == "extra_forbidden" else one["msg"]
+    return f"{'.'.join(map(str, one['loc']))}: {told}"
 
 
-def _place(where: str, text: str, among: Collection[str] = ()) -> Place:
-    """among: the segments that can be read there; any when omitted."""
+def _wrong(name: str, faults: Iterable[str]) -> HubError:
+    """All that is wrong in a file, at once."""
+    told = list(faults)
+    more = f" · … {len(told)} faults in all" if len(told) > _FAULTS_MAX else ""
+    return HubError("SETTING_WRONG", f"{name}.toml {' · '.join(told[:_FAULTS_MAX])}{more}")
+
+
+def _identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
     try:
-        place = read_place(text)
+        return Identifiers(
+            lists=tuple(tuple(_place(one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+            cards=tuple(_place(text, {"IN1"}).field for text in table.cards),
+            card_from=_place(table.card_from, {"IN1"}),
+            card_to=_place(table.card_to, {"IN1"}),
+            payers=table.payers,
+            untyped=table.untyped,
+            number_prefixes=table.number_prefixes,
+            types=table.types,
+        )
     except ValueError as wrong:
-        raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
+        faults.append(f"identifiers: {wrong}")
+        return None
+
+
+def _place(text: str, among: Collection[str] = ()) -> Place:
+    """among: the segments that can be read there; any when omitted. Raises: ValueError."""
+    place = read_place(text)
     if among and place.segment[:3] not in among:
-        raise HubError("SETTING_WRONG", f"{where}: {text} cannot be read there, only fields of {' and '.join(sorted(among))}")
+        raise ValueError(f"{text} cannot be read there, only fields of {' and '.join(sorted(among))}")
     return place
 
 
-def _plan(where: str, section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]]) -> Plan:
-    known: Mapping[str, Any] = RECORDS[section].__annotations__
+def _plan(
+    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], faults: list[str]
+) -> tuple[Rule, ...]:
     plan = []
-    for name, rule in rules.items():
-        place = f"{where}.{name}"
-        if name not in known:
-            raise HubError("SETTING_WRONG", f"{place}: the record has no such field")
-        if rule.codes and rule.codes not in codes:
-            raise HubError("SETTING_WRONG", f"{place}: no table codes.{rule.codes}")
-        if rule.transform and rule.transform not in TRANSFORMS:
-            raise HubError("SETTING_WRONG", f"{place}: no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
-        transform = TRANSFORMS.get(rule.transform)
-        places = tuple(_place(place, text, ONE_SEGMENT.get(section, ())) for text in rule.places)
-        kind = transform.kind if transform else "value"
-        if places and (known[name] == list[str]) != (transform is not None and transform.gives_list):
-            giving = " or ".join(name for name, one in TRANSFORMS.items() if one.gives_list)
-            raise HubError(
-                "SETTING_WRONG", f"{place}: a list needs a transform that gives one ({giving}), a single value another"
-            )
-        if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
-            raise HubError("SETTING_WRONG", f"{place}: a number needs a transform for numbers, and a text none")
-        table = codes[rule.codes] if rule.codes else None
-        if places:
-            plan.append(Rule(name, places, kind, transform, table, rule.unknown == "keep"))
+    for name, table in rules.items():
+        try:
+            rule = _rule_of(section, name, table, codes)
+        except ValueError as wrong:
+            faults.append(f"{section}.{name}: {wrong}")
+            continue
+        if rule.places:
+            plan.append(rule)
     return tuple(plan)
+
+
+def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]]) -> Rule:
+    """Raises: ValueError that says what is wrong with it."""
+    known: Mapping[str, Any] = RECORDS[section].__annotations__
+    if name not in known:
+        raise ValueError(f"the record has no such field; there are {', '.join(sorted(known.keys() - {'meta'}))}")
+    if rule.codes and rule.codes not in codes:
+        raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
+    if rule.transform and rule.transform not in TRANSFORMS:
+        raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
+    transform = TRANSFORMS.get(rule.transform)
+    places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
+    kind = transform.kind if transform else "value"
+    if places and (known[name] == list[str]) != (transform is not None and transform.gives_list):
+        giving = " or ".join(name for name, one in TRANSFORMS.items() if one.gives_list)
+        raise ValueError(f"a list needs a transform that gives one ({giving}), a single value another")
+    if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
+        raise ValueError("a number needs a transform for numbers, and a text none")
+    return Rule(name, places, kind, transform, codes[rule.codes] if rule.codes else None, rule.unknown == "keep")
 
 
 # --- whose message ----------------------------------------------------------------------------------------------------

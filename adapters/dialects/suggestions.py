@@ -46,13 +46,14 @@ class _Candidate(NamedTuple):
 def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, str]]:
     """(section, commented row) for each key, time and facility that no rule finds, the likeliest places first."""
     of_record = {record.__name__: section for section, record in sections().items()}
-    ignored = {row.place for row in found.fields if row.status == "ignored"}
     meant: dict[str, str] = {}  # place to the key that it was first proposed for: in an order it hardly is another
     for row in found.events:
         section = of_record.get(row.record.removeprefix("hie."))
         if section is None:
             continue
-        messages = [one.message for one in samples if one.message and any(record == row.record for record, _ in one.events)]
+        having = [one for one in samples if one.message and any(record == row.record for record, _ in one.events)]
+        messages, kinds = [one.message for one in having if one.message], {one.kind for one in having}
+        ignored = {one.place for one in found.fields if one.passed_over and not kinds.isdisjoint(one.ignored)}
         taken: set[str] = set()  # by a key before it
         for name, places in row.never.items():
             fits = _fitting(name)

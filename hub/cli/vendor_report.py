@@ -65,15 +65,15 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
 
 
 def _ignored(out: Console, found: Report) -> None:
-    rows = [row for row in found.fields if row.status == "ignored"]
+    rows = sorted((row for row in found.fields if row.passed_over), key=lambda row: bool(row.read))
     out.print(
         "\n[bold]Ignored: sent, and read by nothing / Gửi nhưng không được đọc[/]" + ("" if rows else "  nothing / không có")
     )
     for row in rows[:_SHOWN]:
         looks = row.shapes[0][0] if row.shapes else ""
-        paragraph(out, f"{row.place:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
+        paragraph(out, f"{row.where:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
     if len(rows) > _SHOWN:
-        paragraph(out, "… " + ", ".join(row.place for row in rows[_SHOWN:]), 2, "dim")
+        paragraph(out, "… " + ", ".join(row.where for row in rows[_SHOWN:]), 2, "dim")
 
 
 def _events(out: Console, found: Report) -> None:

@@ -87,6 +87,10 @@ def test_a_field_may_be_read_in_one_type_and_ignored_in_another() -> None:
     found = report([visit(result, "ORU^R01^ORU_R01"), visit(closing, "ADT^A03^ADT_A03")], STANDARD)
     [row] = [one for one in found.fields if one.place == "PV1-36"]
     assert (row.status, row.read, row.ignored) == ("understood", ("ADT^A03",), ("ORU^R01",))
+    assert (row.passed_over, row.where) == (True, "PV1-36 (in ORU^R01)"), "so the type that loses it is told"
+    assert "PV1-36 (in ORU^R01)" in page(found, "now")
+    [row] = [one for one in found.fields if one.place == "PID-3"]
+    assert not row.passed_over
 
 
 def test_what_is_missing_names_the_places_that_would_fill_it() -> None:
@@ -104,6 +108,11 @@ def test_what_only_some_events_have_is_told_with_the_places_that_would_fill_it()
     [row] = report([visit(order, "ORM^O01", dialect=mine)], mine).events
     assert (row.filled["ma_lk"], row.partly["ma_lk"]) == (1, (2, ("ZBL-2",)))
     assert "placer" not in row.partly
+
+
+def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:
+    [row] = report([visit(), visit(VISIT.replace("777^^^01021^MR", ""))], STANDARD).events
+    assert row.partly["person.identifiers"] == (2, ("PID-3", "PID-2", "PID-4", "IN1-36", "IN1-49"))
 
 
 def test_what_no_event_fills_is_told_once() -> None:
@@ -161,7 +170,7 @@ def test_a_number_of_the_patient_that_nothing_reads_is_a_finding(field: int, tol
 
 
 @pytest.mark.parametrize(
-    ("test", "told"), [("GLU^Glucose", 1), ("GLU^Glucose^L^2345-7^Glucose^LN", 0), ("2345-7^Glucose^LN", 0), ("VN-CN", 0)]
+    ("test", "told"), [("GLU^Glucose", 1), ("GLU^Glucose^L^14749-6^Glucose^LN", 0), ("14749-6^Glucose^LN", 0), ("VN-CN", 0)]
 )
 def test_a_test_that_only_its_laboratory_knows_is_told_and_lowers_no_grade(test: str, told: int) -> None:
     body = f"PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5^01021|9|CMP^^L|||20261123070000|||||||||||||||20261123080000||LAB|F\rOBX|1|NM|{test}||5.1|mmol/L|||||F\r"

@@ -35,7 +35,7 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "where"),
     [
-        ("person", "ten", "PID-5", "person.ten: the record has no such field"),
+        ("person", "ten", "PID-5", "person.ten: the record has no such field; there are dia_chi, dien_thoai, gioi_tinh"),
         ("person", "ho_ten", "PID5", "person.ho_ten: not a place in a message"),
         ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
         ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
@@ -58,6 +58,12 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
         ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
         ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers: PV1-19 cannot be read there, only fields of PID"),
         ("identifiers", "cards", ["PID-19"], "identifiers: PID-19 cannot be read there, only fields of IN1"),
+        ("identifiers", "untyped", "yes", "identifiers.untyped: Input should be a valid boolean"),
+        ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
+        ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
+        ("send", "version", "9.9", "send.version: no version 9.9 of HL7; there are 2.1, 2.2"),
+        ("send", "terminator", "crcr", "send.terminator"),
+        ("ack", "warnings", "no", "ack.warnings: Input should be a valid boolean"),
         ("ack", "refused", "AE", "ack.refused"),
         ("ack", "silence", True, "ack.silence"),
         ("identifiers", "card_from", "IN1", "identifiers: not a place"),
@@ -72,6 +78,32 @@ def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, 
         compile_dialect("mine", "1", raw)
     assert refused.value.code == "SETTING_WRONG"
     assert refused.value.where.startswith(f"mine.toml {where}")
+
+
+def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
+    raw = _standard()
+    raw["result"]["ma_bac_si"] = "OBR-32"
+    raw["person"]["ho_ten"] = {"from": "PID-5", "as": "upper"}
+    raw["codes"]["sex"]["NU"] = "F"
+    raw["identifiers"]["cards"] = ["PID-19"]
+    with pytest.raises(HubError) as refused:
+        compile_dialect("mine", "1", raw)
+    told = refused.value.where
+    assert told.startswith("mine.toml codes.sex: no F")
+    for place in ("result.ma_bac_si: the record has no such field", "person.ho_ten: no transform upper", "identifiers: PID-19"):
+        assert f" · {place}" in told
+    assert "ma_bs_doc_kq" in told, "what the field may have been meant to be"
+    raw["result"] |= {f"nothing{number}": "OBR-1" for number in range(100)}
+    with pytest.raises(HubError, match=r" · … 104 faults in all\]"):
+        compile_dialect("mine", "1", raw)
+
+
+def test_all_settings_of_a_wrong_form_are_named_at_once() -> None:
+    raw = _standard()
+    raw["send"] |= {"charset": "klingon", "version": "9.9"}
+    raw["ack"]["silence"] = True
+    with pytest.raises(HubError, match=r"ack\.silence: there is no .* · send\.version: no .* · send\.charset: no "):
+        compile_dialect("mine", "1", raw)
 
 
 def test_numbers_may_stand_in_several_fields_of_pid() -> None:

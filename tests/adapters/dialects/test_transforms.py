@@ -110,7 +110,7 @@ from adapters.dialects.transforms import TRANSFORMS
         ("text", " hai\ndòng ", "hai\ndòng"),
         ("list", ["H", "A"], ["H", "A"]),
         ("code", ["GLU", "Glucose", "L"], {"code": "GLU", "display": "Glucose", "system": "L"}),
-        ("code", ["", "", "", "2345-7", "", "LN"], {"alt_code": "2345-7", "alt_system": "LN"}),
+        ("code", ["", "", "", "14749-6", "", "LN"], {"alt_code": "14749-6", "alt_system": "LN"}),
     ],
 )
 def test_transform(name: str, value: object, written: object) -> None:

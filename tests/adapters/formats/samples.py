@@ -9,9 +9,9 @@ ORU = (
     "PV1|1|O|LAB^A2\r"
     "ORC|RE|ORD1|LAB1||CM\r"
     "OBR|1|ORD1|LAB1|CMP^Panel^L|||20261015073000+0700\r"
-    "OBX|1|NM|2345-7^Glucose^LN||5.4|mmol/L|3.9-6.1|N|||F\r"
+    "OBX|1|NM|14749-6^Glucose^LN||5.4|mmol/L|3.9-6.1|N|||F\r"
     "NTE|1||fasting\r"
-    "OBX|2|NM|3094-0^Urea^LN||6.1|mmol/L|2.5-7.5|N|||F\r"
+    "OBX|2|NM|22664-7^Urea^LN||6.1|mmol/L|2.5-7.5|N|||F\r"
     "OBR|2|ORD1|LAB2|CBC^Count^L|||20261015073000+0700\r"
     "OBX|1|ST|718-7^Hb^LN||131|g/L|||||F\r"
 )

@@ -79,7 +79,7 @@ def test_a_code_that_its_table_lacks_is_information(old: str, new: str, path: st
     ("old", "new"),
     [
         ("ORC|RE|", 'ORC|""|'),
-        ("OBX|2|NM|3094-0^Urea^LN||6.1", "OBX|2|CWE|3094-0^Urea^LN||6.1"),  # table 0125 of v2.5.1 forgot it
+        ("OBX|2|NM|22664-7^Urea^LN||6.1", "OBX|2|CWE|22664-7^Urea^LN||6.1"),  # table 0125 of v2.5.1 forgot it
         ("|P|2.5.1\r", "|P|2.5.1||||||TCVN3\r"),  # charsets are judged by reading
         ("|19850312|F\r", "|19850312|Nữ\r"),  # table 0001 is the users' to define
     ],
