@@ -76,6 +76,19 @@ def heir(code: str, day: date) -> str:
     return one.code if one is not None else ""
 
 
+def known_as(code: str, day: date) -> str:
+    """The code that a facility goes by on a day: its own, or that of who stands for it."""
+    return heir(code, day) or code
+
+
+def same_facility(one: str, other: str, day: date) -> bool:
+    """Whether two codes mean one facility on a day: they are equal, or one was merged into the other, or both into a third.
+
+    Who says something is compared on the day it was said: from its merger on a successor speaks for both.
+    """
+    return one == other or known_as(one, day) == known_as(other, day)
+
+
 def edition() -> int:
     """Another number for every directory that came into force: what is remembered of one is kept under it."""
     return _in_force.edition

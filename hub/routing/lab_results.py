@@ -1,16 +1,19 @@
 """Results: to the orderer, and to the facility that a person is referred to."""
 
 import hashlib
+from datetime import date
 from typing import Any, Final
 
+from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
+from hub.contract.result_life import ABNORMAL, worth_until
 from hub.routing.persons import contradict, lab_refs, person_refs
-from hub.routing.slips import slip_of
-from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, is_open, receiver
+from hub.routing.slips import day_of, day_of_word, slip_of
+from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nobody, Output, is_open, receiver
 
-_DAYS: Final = 30  # the topic keeps what the fact points to longer
+_WAITS_DAYS: Final = 30  # for its order
+_OF_PERSON_DAYS: Final = 90  # as long as the topic keeps what the fact points to: longer than any result is worth something
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
-_CRITICAL: Final = frozenset({"HH", "LL", "AA", ">", "<"})  # HL7 table 0078
 
 
 def side(event: Event) -> str:
@@ -31,10 +34,12 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         "received_at": meta["revision"]["received_at"].isoformat(),
         "persons": persons,
         "lane": _lane(event),
+        "rank": rank,
+        "worth_until": _worth_until(event).isoformat(),
     }
-    found = [Fact("result", ref, event_id, rank, said, _DAYS) for ref in _refs(event, keyring)]
+    found = [Fact("result", ref, event_id, rank, said, _WAITS_DAYS) for ref in _refs(event, keyring)]
     if event.get("status") in _SETTLED and not _held(event):
-        found += [Fact("result-of-person", ref, event_id, rank, said, _DAYS) for ref in persons.values()]
+        found += [Fact("result-of-person", ref, event_id, rank, said, _OF_PERSON_DAYS) for ref in persons.values()]
     return found
 
 
@@ -63,10 +68,10 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
             slip = slip_of(fact.id, fact.about)
             # A slip to a facility that nobody knows waits by itself, and fetches the results when it goes on;
             # the orderer must not wait with it.
-            if slip is not None and slip.wants(said, lab) and is_open(slip.receiver, moment):
+            if slip is not None and slip.wants(said, moment.today) and is_open(slip.receiver, moment):
                 rules.setdefault(slip.receiver, "result-to-receiver")
-    rules.pop(lab, None)
-    outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in sorted(rules)]
+    others = sorted(code for code in rules if not same_facility(code, lab, moment.today))
+    outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in others]
     return outputs or [Nobody("nobody-held-sensitive" if _held(event) else "nobody-result")]
 
 
@@ -75,14 +80,32 @@ def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:
     return result["orderer"] in ("", order["orderer"]) and not contradict(order["persons"], result["persons"])
 
 
+def in_order(result: Found) -> str:
+    """Sorts results, given by their facts, as they were stated: preliminary, final, corrected, cancelled."""
+    return str(result.data.get("rank", ""))
+
+
 def _held(event: Event) -> bool:
     """HIV results go to nobody but their orderer until consent is known to the hub."""
     return bool(event["meta"].get("sensitivity") == "HIV")
 
 
 def _lane(event: Event) -> str:
-    critical = any(_CRITICAL.intersection(line.get("flags", ())) for line in event.get("observations", ()))
-    return "urgent" if critical else "routine"
+    return "urgent" if _abnormal(event) else "routine"
+
+
+def _abnormal(event: Event) -> bool:
+    return any(ABNORMAL.intersection(line.get("flags", ())) for line in event.get("observations", ()))
+
+
+def _worth_until(event: Event) -> date:
+    """From the day on which the sample was taken, else of what came next; none lies after the day it was received."""
+    received = day_of_word(event["meta"]["revision"])
+    sampled = received
+    for name in ("reported_at", "received_in_lab_at", "sampled_at"):
+        sampled = min(day_of(event.get(name, ""), sampled), received)
+    service = event.get("service", {})
+    return worth_until(sampled, (service.get("code", ""), service.get("alt_code", "")), abnormal=_abnormal(event))
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:
