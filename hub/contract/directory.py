@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +87,18 @@ def same_facility(one: str, other: str, day: date) -> bool:
     Who says something is compared on the day it was said: from its merger on a successor speaks for both.
     """
     return one == other or known_as(one, day) == known_as(other, day)
+
+
+def names_of(code: str, day: date) -> tuple[str, ...]:
+    """Every code that means the same facility on a day, its own first."""
+    return _names_of(edition(), code, day)
+
+
+@lru_cache(maxsize=4096)
+def _names_of(_edition: int, code: str, day: date) -> tuple[str, ...]:
+    here = known_as(code, day)
+    merged = (one.code for one in facilities().values() if one.successor and one.code != code and known_as(one.code, day) == here)
+    return (code, *([here] if here != code else []), *sorted(merged))
 
 
 def edition() -> int:

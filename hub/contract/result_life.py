@@ -42,4 +42,5 @@ def worth_until(sampled: date, codes: Iterable[str], *, abnormal: bool) -> date:
 def validities() -> tuple[Validity, ...]:
     """The rows of the seeds, of which the first that fits counts; the last one fits all."""
     with shipped("seeds/result_validity.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Validity(**row | {"days": int(row["days"])}) for row in csv.DictReader(file))
+        rows = list(csv.DictReader(file))
+    return tuple(Validity(row["prefix"], row["kind"], row["finding"], int(row["days"]), row["source"]) for row in rows)

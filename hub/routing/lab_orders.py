@@ -2,7 +2,7 @@
 
 from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
-from hub.routing.lab_results import answers, in_order
+from hub.routing.lab_results import answers, in_order, laboratories
 from hub.routing.persons import lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
 
@@ -41,4 +41,5 @@ def _refs(event: Event, keyring: Keyring) -> list[str]:
     test = event["meta"]["test"]
     persons = person_refs(event["person"], keyring, test=test).values()
     performer, placer, filler = (event.get(name, "") for name in ("performer", "placer", "filler"))
-    return lab_refs(keyring, persons, test=test, performer=performer, placer=placer, filler=filler, open_order=not performer)
+    labs = laboratories(event, performer)
+    return lab_refs(keyring, persons, test=test, performers=labs, placer=placer, filler=filler, open_order=not performer)

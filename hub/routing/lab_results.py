@@ -4,7 +4,7 @@ import hashlib
 from datetime import date
 from typing import Any, Final
 
-from hub.contract.directory import same_facility
+from hub.contract.directory import facilities, names_of, same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.contract.result_life import ABNORMAL, worth_until
 from hub.routing.persons import contradict, lab_refs, person_refs
@@ -72,7 +72,15 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
                 rules.setdefault(slip.receiver, "result-to-receiver")
     others = sorted(code for code in rules if not same_facility(code, lab, moment.today))
     outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in others]
-    return outputs or [Nobody("nobody-held-sensitive" if _held(event) else "nobody-result")]
+    return outputs or [Nobody(_why_nobody(event, ordered="result-to-orderer" in rules.values()))]
+
+
+def _why_nobody(event: Event, *, ordered: bool) -> str:
+    if _held(event):
+        return "nobody-held-sensitive"
+    lab = facilities().get(event.get("ma_cskcb", ""))
+    # A laboratory works for others alone: what nobody is found to have ordered there is told apart, and the books count it.
+    return "nobody-result-unordered" if not ordered and lab is not None and lab.kind == "laboratory" else "nobody-result"
 
 
 def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:
@@ -114,5 +122,11 @@ def _refs(event: Event, keyring: Keyring) -> list[str]:
         return []
     test = event["meta"]["test"]
     persons = person_refs(event["person"], keyring, test=test).values()
-    lab, placer, filler = (event.get(name, "") for name in ("ma_cskcb", "placer", "filler"))
-    return lab_refs(keyring, persons, test=test, performer=lab, placer=placer, filler=filler, open_order=True)
+    placer, filler = event.get("placer", ""), event.get("filler", "")
+    labs = laboratories(event, event.get("ma_cskcb", ""))
+    return lab_refs(keyring, persons, test=test, performers=labs, placer=placer, filler=filler, open_order=True)
+
+
+def laboratories(event: Event, code: str) -> tuple[str, ...]:
+    """The codes that the laboratory of an order or a result went by when it was said: whoever it was merged into answers, too."""
+    return names_of(code, day_of_word(event["meta"]["revision"])) if code else ()

@@ -80,7 +80,8 @@ def reached(starts: Iterable[str], words: Iterable[Word]) -> set[str]:
     left = [word for word in words if word.by and word.to]
     while fresh:
         found |= fresh
-        spoken, waiting = [], []
+        spoken: list[Word] = []
+        waiting: list[Word] = []
         for word in left:
             (spoken if any(word.of(code) for code in fresh) else waiting).append(word)
         fresh, left = {word.to for word in spoken}, waiting
