@@ -91,14 +91,23 @@ def same_facility(one: str, other: str, day: date) -> bool:
 
 def names_of(code: str, day: date) -> tuple[str, ...]:
     """Every code that means the same facility on a day, its own first."""
-    return _names_of(edition(), code, day)
+    here, merged = known_as(code, day), _merged_into(edition())
+    found, fresh = {here}, [here]
+    while fresh:
+        more = [one for one in merged.get(fresh.pop(), ()) if one not in found and known_as(one, day) == here]
+        found.update(more)
+        fresh += more
+    return (code, *sorted(found - {code}))
 
 
-@lru_cache(maxsize=4096)
-def _names_of(_edition: int, code: str, day: date) -> tuple[str, ...]:
-    here = known_as(code, day)
-    merged = (one.code for one in facilities().values() if one.successor and one.code != code and known_as(one.code, day) == here)
-    return (code, *([here] if here != code else []), *sorted(merged))
+@lru_cache(maxsize=1)
+def _merged_into(_edition: int) -> Mapping[str, list[str]]:
+    """Code to those whose successor it is."""
+    found: dict[str, list[str]] = {}
+    for one in facilities().values():
+        if one.successor:
+            found.setdefault(one.successor, []).append(one.code)
+    return found
 
 
 def edition() -> int:

@@ -207,10 +207,8 @@ def _results(event: Event, slip: Slip, known: Known, moment: Moment) -> dict[str
         return {}
     facts = [fact for one in known for fact in (one, *one.about) if fact.kind == "result-of-person"]
     wanted = sorted((fact for fact in facts if slip.wants(fact.data, moment.today)), key=in_order)
-    return {
-        fact.place: Recall(fact.place, slip.receiver, "result-to-receiver", max(fact.data["lane"], _lane(event)))
-        for fact in wanted
-    }
+    lanes = {fact.place: "urgent" if "urgent" in (fact.data["lane"], _lane(event)) else "routine" for fact in wanted}
+    return {place: Recall(place, slip.receiver, "result-to-receiver", lane) for place, lane in lanes.items()}
 
 
 # --- expiry -----------------------------------------------------------------------------------------------------------
@@ -224,14 +222,14 @@ def _expired(event: Event, slip: Slip | None, lane: str, moment: Moment) -> list
         return [Nobody("nobody-expiry-void")]
     if same_facility(event.get("ma_cskcb_den", ""), slip.receiver, moment.today):
         return _both(slip, "expiry-to-issuer", "expiry-to-receiver", lane, moment)
-    follows = _says_expired(slip, slip.receiver, end, event, event["meta"]["revision"], slip.receiver)
+    follows = _says_expired(slip, slip.receiver, end, event, event["meta"]["revision"])
     return [Publish(TOPIC, follows), Nobody("referral-expired")]
 
 
-def _says_expired(slip: Slip, receiver: str, end: date, cause: Event, revision: Revision, *about: str) -> Event:
-    """EXPIRED on the slip's key.  about: the holder, where it is not whom the issuer named."""
+def _says_expired(slip: Slip, receiver: str, end: date, cause: Event, revision: Revision) -> Event:
+    """EXPIRED on the slip's key: one for each day and facility that it names."""
     content = {"ma_cskcb_den": receiver, "expires_on": f"{end:%Y%m%d}"}
-    return what_the_hub_says(slip, "EXPIRED", "referral-expired", [content["expires_on"], *about], content, cause, revision)
+    return what_the_hub_says(slip, "EXPIRED", "referral-expired", [content["expires_on"], receiver], content, cause, revision)
 
 
 def _expiry(event: Event, slip: Slip | None) -> list[Output]:

@@ -152,19 +152,17 @@ class Slip:
         found: dict[tuple[str, str], Revision] = {}
         come_to: dict[str, set[str]] = {}
         for words in self._by_speaker():
-            after = moved = None  # the next word, and the next one that hands it to another
+            later: list[Word] = []  # behind the word, the nearest first, one for each of the nearest three it hands it to
             for word in reversed(words):
-                if after is not None and not same_facility(after.to, word.to, after.day):
-                    moved = after
-                after = word
-                if not word.to or moved is None:
-                    continue
-                if word.to not in come_to:
+                moved = [one for one in later if not same_facility(one.to, word.to, one.day)]
+                if word.to and moved and word.to not in come_to:
                     come_to[word.to] = reached([word.to], self.words)
-                others = (moved.to, word.by, self.issuer)
-                for facility in come_to[word.to]:
-                    if not any(same_facility(facility, other, moved.day) for other in others):
-                        found[word.event_id, facility] = moved.revision
+                for facility in come_to[word.to] if word.to and moved else ():
+                    for one in moved:
+                        if not any(same_facility(facility, other, one.day) for other in (one.to, word.by, self.issuer)):
+                            found[word.event_id, facility] = one.revision
+                            break
+                later = [word, *(one for one in later if not same_facility(one.to, word.to, one.day))][:3]
         return found
 
     def _by_speaker(self) -> Iterable[list[Word]]:

@@ -44,6 +44,7 @@ STORY = [
     ("hie.Encounter", check_in("LK1", minute=25, action="CANCELLED")),
     slip_check_in("LK1", DISTRICT, minute=28, ngay_vao="202611230915"),
     ("hie.LabResult", result("O2", minute=29)),
+    ("hie.Referral", referral("MODIFIED", minute=29, to=PROVINCE)),  # the issuer names the one that it had gone on to itself
     MOVED,
     slip_check_in("LK4", HEIR, minute=36, ngay_vao="202611261000"),
     rejected(HEIR, 35, DISTRICT),
@@ -144,13 +145,14 @@ def settled(told, facts):
 
 
 def end_in_memory(parts):
-    """Deliveries, the slip, and all facts without their ranks: what the hub derives bears the revision of the causes it knew."""
+    """Deliveries, the slip, and all facts without their ranks: what the hub derives bears the revision of the causes it knew.
+    Which EXPIRED of a day came first makes no difference."""
     hub = MemoryHub()
     for part in parts:
         for topic, events in part:
             hub.route(topic, events)
         hub.expire()
-    facts = {name: (fact.data, fact.event_id) for name, (_, fact) in hub.facts.items()}
+    facts = {name: (fact.data, name[2] == "expired" or fact.event_id) for name, (_, fact) in hub.facts.items()}
     found = [fact for _, fact in hub.facts.values()]
     return settled(hub.told, found), state_of(found), facts
 
