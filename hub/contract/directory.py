@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +74,40 @@ def heir(code: str, day: date) -> str:
     while one is not None and not one.open_on(day):
         one = known.get(one.successor) if one.valid_from <= day else None
     return one.code if one is not None else ""
+
+
+def known_as(code: str, day: date) -> str:
+    """The code that a facility goes by on a day: its own, or that of who stands for it."""
+    return heir(code, day) or code
+
+
+def same_facility(one: str, other: str, day: date) -> bool:
+    """Whether two codes mean one facility on a day: they are equal, or one was merged into the other, or both into a third.
+
+    Who says something is compared on the day it was said: from its merger on a successor speaks for both.
+    """
+    return one == other or known_as(one, day) == known_as(other, day)
+
+
+def names_of(code: str, day: date) -> tuple[str, ...]:
+    """Every code that means the same facility on a day, its own first."""
+    here, merged = known_as(code, day), _merged_into(edition())
+    found, fresh = {here}, [here]
+    while fresh:
+        more = [one for one in merged.get(fresh.pop(), ()) if one not in found and known_as(one, day) == here]
+        found.update(more)
+        fresh += more
+    return (code, *sorted(found - {code}))
+
+
+@lru_cache(maxsize=1)
+def _merged_into(_edition: int) -> Mapping[str, list[str]]:
+    """Code to those whose successor it is."""
+    found: dict[str, list[str]] = {}
+    for one in facilities().values():
+        if one.successor:
+            found.setdefault(one.successor, []).append(one.code)
+    return found
 
 
 def edition() -> int:

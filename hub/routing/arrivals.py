@@ -1,42 +1,77 @@
 """What encounters say of a referral slip: who came with it, that an encounter was an error, and that it was used again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
-from hub.contract.events import VIETNAM, Event, new_id
+from hub.contract.directory import same_facility
+from hub.contract.events import VIETNAM, Event, new_id, revision_rank
 from hub.contract.records import Revision
 from hub.routing.persons import contradict
-from hub.routing.slips import TOPIC, Slip, revision_of, what_the_hub_says
-from hub.routing.stream import Due, Found, Output, Publish
+from hub.routing.slips import TOPIC, Slip, day_of_word, revision_of, what_the_hub_says
+from hub.routing.stream import CaseRef, Due, Found, Output, Publish
 
 USES_MOST: Final = 20
 """Encounters of one slip that are looked at: some systems write one number on every visit."""
 
+CANCELLED_MOST: Final = 20
+"""Cancellations of one encounter that are looked at."""
+
 _ARRIVED, _CANCELLED, _AGAIN = "referral-arrived", "arrival-cancelled", "referral-used-again"
+
+
+def came_with(slip_key: str) -> CaseRef:
+    """Looks up who came with a slip, and when those encounters were cancelled."""
+    return CaseRef("arrival", slip_key, about="encounter-cancelled", most=USES_MOST, about_most=CANCELLED_MOST)
 
 
 def what_follows(slip: Slip, encounters: Sequence[Found], cause: Event, *, by_number: bool) -> dict[str, Output]:
     """Event id to what has to be said of a slip because of encounters, whichever of the two was known first.
 
-    encounters: facts of kind `arrival` or `arrival-of-person`, with the cancellation of each about it.
+    encounters: facts of kind `arrival` or `arrival-of-person`, with the cancellations of each about it.
     by_number:  they name the slip; else only the person agrees.
     """
     found: dict[str, Output] = {}
     for one in encounters:
-        arrival = arrival_id(slip.key, one.id)
-        told = f"arrived/{arrival}" in slip.told
-        if not told and not arrives(slip, one.data, by_number=by_number):
+        if f"arrived/{arrival_id(slip.key, one.id)}" not in slip.told and not arrives(slip, one.data, by_number=by_number):
             continue
-        if not told:
-            found[arrival] = Publish(TOPIC, arrived(slip, one, cause))
-        if one.about and f"arrival_cancelled/{arrival}" not in slip.told:
-            event = _taken_back(slip, one, cause)
-            found[event["meta"]["event_id"]] = Publish(TOPIC, event)
+        for after, error in _registrations(one):
+            arrival = arrival_id(slip.key, one.id, after)
+            if f"arrived/{arrival}" not in slip.told:
+                found[arrival] = Publish(TOPIC, arrived(slip, one, cause, after))
+            if error is not None and f"arrival_cancelled/{arrival}" not in slip.told:
+                event = _taken_back(slip, one, error, after, cause)
+                found[event["meta"]["event_id"]] = Publish(TOPIC, event)
     for one in further_uses(slip, encounters) if by_number else ():
         due = _used_again(slip, one, cause)
-        found[due.event["meta"]["event_id"]] = due
+        if f"used_again/{due.event['meta']['event_id']}" not in slip.told:
+            found[due.event["meta"]["event_id"]] = due
     return found
+
+
+def _registrations(encounter: Found) -> Iterator[tuple[str, Found | None]]:
+    """How often an encounter counts: once, and again behind each cancellation that something newer was said of it after.
+    Each with the event id of the cancellation before it ("" for none), and the one behind it, which takes it back.
+
+    What this makes only grows with what is known: a cancellation that is known before any registration is told, too.
+    """
+    cancellations, newest = _cancellations(encounter), _rank(encounter)
+    for before, behind in zip([None, *cancellations], [*cancellations, None], strict=True):
+        if before is None or _rank(before) < newest:
+            yield before.event_id if before is not None else "", behind
+
+
+def _cancellations(encounter: Found) -> list[Found]:
+    return sorted(encounter.about, key=lambda one: (_rank(one), one.event_id))
+
+
+def _rank(said: Found) -> str:
+    return revision_rank(revision_of(said.data["revision"]))
+
+
+def _stands(encounter: Found) -> bool:
+    """Whether nothing so new as the encounter says that it was an error."""
+    return all(_rank(one) < _rank(encounter) for one in encounter.about)
 
 
 def arrives(slip: Slip, arrival: dict[str, Any], *, by_number: bool) -> bool:
@@ -47,36 +82,44 @@ def arrives(slip: Slip, arrival: dict[str, Any], *, by_number: bool) -> bool:
     """
     if contradict(slip.persons, arrival["persons"]):
         return False
+    facility, day = arrival["facility"], day_of_word(revision_of(arrival["revision"]))
     if by_number:
-        return arrival["facility"] in slip.held
-    good = slip.state != "CANCELLED" and slip.answer != "REJECTED"
-    return good and arrival["facility"] == slip.receiver and slip.issued <= date.fromisoformat(arrival["on"]) <= slip.expires
+        return any(same_facility(facility, holder, day) for holder in slip.held)
+    good = slip.state != "CANCELLED" and slip.answer != "REJECTED" and same_facility(facility, slip.receiver, day)
+    return good and slip.issued <= date.fromisoformat(arrival["on"]) <= slip.expires
 
 
-def arrival_id(slip_key: str, encounter_key: str) -> str:
-    """Event id of ARRIVED: one for each encounter, however often it is said."""
-    return new_id("hie.Referral", slip_key, _ARRIVED, encounter_key)
+def arrival_id(slip_key: str, encounter_key: str, after: str = "") -> str:
+    """Event id of ARRIVED: one for each encounter, however often it is said.
+
+    after: event id of the cancellation behind which it was registered again.
+    """
+    return new_id("hie.Referral", slip_key, _ARRIVED, *_about(encounter_key, after))
 
 
-def arrived(slip: Slip, encounter: Found, cause: Event) -> Event:
+def _about(encounter_key: str, after: str) -> list[str]:
+    return [encounter_key, after] if after else [encounter_key]
+
+
+def arrived(slip: Slip, encounter: Found, cause: Event, after: str = "") -> Event:
     """ARRIVED on the slip's key."""
     facility = encounter.data["facility"]
     content = {"ma_cskcb_den": facility, "by_facility": facility}
     revision = _revision(slip, encounter.data)
-    event = what_the_hub_says(slip, "ARRIVED", _ARRIVED, [encounter.id], content, cause, revision)
+    event = what_the_hub_says(slip, "ARRIVED", _ARRIVED, _about(encounter.id, after), content, cause, revision)
     event["meta"]["causes"] = sorted({encounter.event_id, slip.event_id})
     return event
 
 
-def _taken_back(slip: Slip, encounter: Found, cause: Event) -> Event:
-    """ARRIVAL_CANCELLED: the encounter was an error. It supersedes the ARRIVED of that encounter."""
+def _taken_back(slip: Slip, encounter: Found, error: Found, after: str, cause: Event) -> Event:
+    """ARRIVAL_CANCELLED: the encounter was an error. It supersedes the ARRIVED that it takes back."""
     facility = encounter.data["facility"]
     content = {"ma_cskcb_den": facility, "by_facility": facility}
-    revision = _revision(slip, encounter.about[0].data)
-    event = what_the_hub_says(slip, "ARRIVAL_CANCELLED", _CANCELLED, [encounter.id], content, cause, revision)
+    revision = _revision(slip, error.data)
+    event = what_the_hub_says(slip, "ARRIVAL_CANCELLED", _CANCELLED, _about(encounter.id, after), content, cause, revision)
     event["meta"] |= {
-        "causes": sorted({encounter.event_id, encounter.about[0].event_id}),
-        "supersedes": arrival_id(slip.key, encounter.id),
+        "causes": sorted({encounter.event_id, error.event_id}),
+        "supersedes": arrival_id(slip.key, encounter.id, after),
     }
     return event
 
@@ -109,7 +152,7 @@ def further_uses(slip: Slip, encounters: Iterable[Found]) -> list[Found]:
 
 def is_used_again(event_id: str, slip: Slip, encounters: Iterable[Found]) -> bool:
     """Whether what a USED_AGAIN says is still so, now that its day has ended: encounters entered in error do not count."""
-    uses = further_uses(slip, [one for one in encounters if not one.about])
+    uses = further_uses(slip, [one for one in encounters if _stands(one)])
     return event_id in {new_id("hie.Referral", slip.key, _AGAIN, one.id) for one in uses}
 
 

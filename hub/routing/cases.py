@@ -156,7 +156,9 @@ def newer(database: Database, facts: Sequence[Fact]) -> list[Fact]:
 def find(database: Database, lookups: Sequence[Sequence[CaseRef]]) -> list[list[Found]]:
     """What the index holds for the look-ups of each event, all in one query."""
     known: list[list[Found]] = [[] for _ in lookups]
-    wanted = [(number, ref.kind, ref.ref, ref.about, ref.most) for number, refs in enumerate(lookups) for ref in refs]
+    wanted = [
+        (number, ref.kind, ref.ref, ref.about, ref.most, ref.about_most) for number, refs in enumerate(lookups) for ref in refs
+    ]
     if not wanted:
         return known
     facts: dict[tuple[int, str, str, str], tuple[Any, ...]] = {}
@@ -213,14 +215,19 @@ _FIND: Final = """
 select wanted.number, fact.kind, fact.ref, fact.id, fact.data, fact.event_id::text, fact.place,
        about.kind, about.ref, about.id, about.data, about.event_id::text, about.place
 from (
-    select (row->>0)::int as number, row->>1 as kind, row->>2 as ref, row->>3 as about, (row->>4)::int as most
+    select (row->>0)::int as number, row->>1 as kind, row->>2 as ref, row->>3 as about, (row->>4)::int as most,
+           (row->>5)::int as about_most
     from json_array_elements(%s::json) as row
 ) as wanted
 join lateral (
     select * from case_fact as one where one.kind = wanted.kind and one.ref = wanted.ref and one.expires_at > now()
     order by one.rank, one.id limit wanted.most
 ) as fact on true
-left join case_fact as about on wanted.about <> '' and about.kind = wanted.about and about.ref = fact.id
+left join lateral (
+    select * from case_fact as one
+    where wanted.about <> '' and one.kind = wanted.about and one.ref = fact.id and one.expires_at > now()
+    order by one.rank, one.id limit wanted.about_most
+) as about on true
 order by wanted.number, fact.kind, fact.ref, fact.id
 """
 _CLEAN_FACTS: Final = """

@@ -14,7 +14,7 @@ from hub.contract.events import Event, revision_rank, to_json
 from hub.contract.records import ChargeLine, Encounter, Person, Xml1, Xml2, Xml3
 from hub.routing.charges import SPONSORS, standing_lines
 from hub.routing.lab_results import side
-from hub.routing.referrals import day_of
+from hub.routing.slips import day_of
 
 Part = tuple[str, Event]  # record, event
 Row = dict[str, Any]

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
-from hub.routing.arrivals import USES_MOST, what_follows
+from hub.routing.arrivals import CANCELLED_MOST, came_with, what_follows
 from hub.routing.persons import person_refs
-from hub.routing.referrals import day_of
-from hub.routing.slips import Slip, as_data, slip_of
-from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output
+from hub.routing.slips import Slip, as_data, day_of, slip_of
+from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output, own_facts
 
 _REFERRED: Final = "1.3"  # MA_DOITUONG_KCB: came by the right way, with a referral slip
 _THERE: Final = frozenset({"OPENED", "UPDATED", "TRANSFERRED", "CLASS_CHANGED"})  # actions that say that somebody has come
@@ -22,7 +21,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
     meta = event["meta"]
     key, rank = meta["key"], revision_rank(meta["revision"])
     if event.get("action") == _CANCELLED:
-        return [Fact("encounter-cancelled", key, "", rank, {"revision": as_data(meta["revision"])}, _DAYS)]
+        return [Fact("encounter-cancelled", key, meta["event_id"], rank, {"revision": as_data(meta["revision"])}, _DAYS)]
     if not _comes_referred(event):
         return []
     said = _arrival(event, keyring)
@@ -33,20 +32,19 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
-    """The slip it names and whoever came with it, else every slip of that person; and whether it was cancelled.
+    """The slip it names and whoever came with it, else every slip of that person; and when it was cancelled.
     What is cancelled need not name its slip again."""
     key, cancelled = event["meta"]["key"], event.get("action") == _CANCELLED
     if not cancelled and not _comes_referred(event):
         return []
+    found = [CaseRef("encounter-cancelled", key, most=CANCELLED_MOST)]
     if not cancelled and _names_slip(event):
         slip = _slip_key(event, keyring)
-        return [CaseRef("referral", slip), CaseRef("arrival", slip, about="encounter-cancelled", most=USES_MOST)]
-    found = [CaseRef("slip-of-encounter", key, about=kind) for kind in ("referral", "arrival")] if cancelled else []
+        return [*found, CaseRef("referral", slip), came_with(slip)]
+    if cancelled:
+        found += [CaseRef("slip-of-encounter", key, about=kind) for kind in ("referral", "arrival")]
     for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
-        found += [
-            CaseRef("referral-of-person", ref, about="referral"),
-            CaseRef("arrival-of-person", ref, about="encounter-cancelled"),
-        ]
+        found += [CaseRef("referral-of-person", ref, about="referral"), CaseRef("arrival-of-person", ref)]
     return found
 
 
@@ -63,14 +61,15 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 
 
 def _encounters(event: Event, known: Known, moment: Moment) -> list[Found]:
-    """This one and, where a slip is named, the others that name it, each with its cancellation about it."""
-    meta = event["meta"]
-    own = [Found(fact.kind, fact.ref, fact.id, fact.data, meta["event_id"]) for fact in moment.facts]
-    cancelled = tuple(fact for fact in own if fact.kind == "encounter-cancelled")
-    found = [fact for one in known for fact in (one, *one.about) if fact.kind == "arrival" or fact.id == meta["key"]]
-    if cancelled:
-        found = [replace(fact, about=cancelled) for fact in found if fact.id == meta["key"]]
-    return list({(fact.kind, fact.ref, fact.id): fact for fact in [*own, *found]}.values())
+    """This one and, where a slip is named, the others that name it, each with its cancellations about it."""
+    key = event["meta"]["key"]
+    own = own_facts(event, moment)
+    facts = {(fact.kind, fact.ref, fact.id): fact for one in [*own, *known] for fact in (one, *one.about)}
+    cancelled = tuple(fact for fact in facts.values() if fact.kind == "encounter-cancelled" and fact.ref == key)
+    this = [replace(fact, about=cancelled) for fact in facts.values() if fact.kind.startswith("arrival") and fact.id == key]
+    if event.get("action") == _CANCELLED:
+        return this
+    return [*this, *(fact for fact in facts.values() if fact.kind == "arrival" and fact.id != key)]
 
 
 def _slips(known: Known, *, by_number: bool) -> list[Slip]:

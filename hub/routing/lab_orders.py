@@ -1,7 +1,8 @@
 """Orders for laboratory and imaging: to the facility that is to perform them."""
 
+from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
-from hub.routing.lab_results import answers
+from hub.routing.lab_results import answers, in_order, laboratories
 from hub.routing.persons import lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
 
@@ -26,11 +27,12 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     performer, orderer = event.get("performer", ""), event.get("ma_cskcb", "")
     lane = "urgent" if event.get("priority", "")[:1] in ("S", "A") else "routine"
     outputs: list[Output] = [Nobody("nobody-order")]
-    if performer and performer != orderer:
+    if performer and not same_facility(performer, orderer, moment.today):
         outputs = [Deliver(receiver(performer, moment), "order-to-laboratory", lane)]
     fetched = {}
-    for fact in known:
-        if moment.facts and answers(moment.facts[0].data, fact.data) and fact.data["lab"] != orderer:
+    for fact in sorted(known, key=in_order):
+        own = same_facility(fact.data["lab"], orderer, moment.today)
+        if moment.facts and answers(moment.facts[0].data, fact.data) and not own:
             fetched[fact.place] = Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"])
     return [*outputs, *fetched.values()]
 
@@ -39,4 +41,5 @@ def _refs(event: Event, keyring: Keyring) -> list[str]:
     test = event["meta"]["test"]
     persons = person_refs(event["person"], keyring, test=test).values()
     performer, placer, filler = (event.get(name, "") for name in ("performer", "placer", "filler"))
-    return lab_refs(keyring, persons, test=test, performer=performer, placer=placer, filler=filler, open_order=not performer)
+    labs = laboratories(event, performer)
+    return lab_refs(keyring, persons, test=test, performers=labs, placer=placer, filler=filler, open_order=not performer)

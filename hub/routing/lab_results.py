@@ -1,16 +1,19 @@
 """Results: to the orderer, and to the facility that a person is referred to."""
 
 import hashlib
+from datetime import date
 from typing import Any, Final
 
+from hub.contract.directory import facilities, names_of, same_facility
 from hub.contract.events import Event, Keyring, revision_rank
+from hub.contract.result_life import ABNORMAL, worth_until
 from hub.routing.persons import contradict, lab_refs, person_refs
-from hub.routing.slips import slip_of
-from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, is_open, receiver
+from hub.routing.slips import day_of, day_of_word, slip_of
+from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nobody, Output, is_open, receiver
 
-_DAYS: Final = 30  # the topic keeps what the fact points to longer
+_WAITS_DAYS: Final = 30  # for its order
+_OF_PERSON_DAYS: Final = 90  # as long as the topic keeps what the fact points to: longer than any result is worth something
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
-_CRITICAL: Final = frozenset({"HH", "LL", "AA", ">", "<"})  # HL7 table 0078
 
 
 def side(event: Event) -> str:
@@ -31,10 +34,12 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         "received_at": meta["revision"]["received_at"].isoformat(),
         "persons": persons,
         "lane": _lane(event),
+        "rank": rank,
+        "worth_until": _worth_until(event).isoformat(),
     }
-    found = [Fact("result", ref, event_id, rank, said, _DAYS) for ref in _refs(event, keyring)]
+    found = [Fact("result", ref, event_id, rank, said, _WAITS_DAYS) for ref in _refs(event, keyring)]
     if event.get("status") in _SETTLED and not _held(event):
-        found += [Fact("result-of-person", ref, event_id, rank, said, _DAYS) for ref in persons.values()]
+        found += [Fact("result-of-person", ref, event_id, rank, said, _OF_PERSON_DAYS) for ref in persons.values()]
     return found
 
 
@@ -63,16 +68,29 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
             slip = slip_of(fact.id, fact.about)
             # A slip to a facility that nobody knows waits by itself, and fetches the results when it goes on;
             # the orderer must not wait with it.
-            if slip is not None and slip.wants(said, lab) and is_open(slip.receiver, moment):
+            if slip is not None and slip.wants(said, moment.today) and is_open(slip.receiver, moment):
                 rules.setdefault(slip.receiver, "result-to-receiver")
-    rules.pop(lab, None)
-    outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in sorted(rules)]
-    return outputs or [Nobody("nobody-held-sensitive" if _held(event) else "nobody-result")]
+    others = sorted(code for code in rules if not same_facility(code, lab, moment.today))
+    outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in others]
+    return outputs or [Nobody(_why_nobody(event, ordered="result-to-orderer" in rules.values()))]
+
+
+def _why_nobody(event: Event, *, ordered: bool) -> str:
+    if _held(event):
+        return "nobody-held-sensitive"
+    lab = facilities().get(event.get("ma_cskcb", ""))
+    # A laboratory works for others alone: what nobody is found to have ordered there is told apart, and the books count it.
+    return "nobody-result-unordered" if not ordered and lab is not None and lab.kind == "laboratory" else "nobody-result"
 
 
 def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:
     """Whether a result belongs to an order found by number: a named orderer decides alone, and persons must not differ."""
     return result["orderer"] in ("", order["orderer"]) and not contradict(order["persons"], result["persons"])
+
+
+def in_order(result: Found) -> str:
+    """Sorts results, given by their facts, as they were stated: preliminary, final, corrected, cancelled."""
+    return str(result.data.get("rank", ""))
 
 
 def _held(event: Event) -> bool:
@@ -81,8 +99,21 @@ def _held(event: Event) -> bool:
 
 
 def _lane(event: Event) -> str:
-    critical = any(_CRITICAL.intersection(line.get("flags", ())) for line in event.get("observations", ()))
-    return "urgent" if critical else "routine"
+    return "urgent" if _abnormal(event) else "routine"
+
+
+def _abnormal(event: Event) -> bool:
+    return any(ABNORMAL.intersection(line.get("flags", ())) for line in event.get("observations", ()))
+
+
+def _worth_until(event: Event) -> date:
+    """From the day on which the sample was taken, else of what came next; none lies after the day it was received."""
+    received = day_of_word(event["meta"]["revision"])
+    sampled = received
+    for name in ("reported_at", "received_in_lab_at", "sampled_at"):
+        sampled = min(day_of(event.get(name, ""), sampled), received)
+    service = event.get("service", {})
+    return worth_until(sampled, (service.get("code", ""), service.get("alt_code", "")), abnormal=_abnormal(event))
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:
@@ -91,5 +122,11 @@ def _refs(event: Event, keyring: Keyring) -> list[str]:
         return []
     test = event["meta"]["test"]
     persons = person_refs(event["person"], keyring, test=test).values()
-    lab, placer, filler = (event.get(name, "") for name in ("ma_cskcb", "placer", "filler"))
-    return lab_refs(keyring, persons, test=test, performer=lab, placer=placer, filler=filler, open_order=True)
+    placer, filler = event.get("placer", ""), event.get("filler", "")
+    labs = laboratories(event, event.get("ma_cskcb", ""))
+    return lab_refs(keyring, persons, test=test, performers=labs, placer=placer, filler=filler, open_order=True)
+
+
+def laboratories(event: Event, code: str) -> tuple[str, ...]:
+    """The codes that the laboratory of an order or a result went by when it was said: whoever it was merged into answers, too."""
+    return names_of(code, day_of_word(event["meta"]["revision"])) if code else ()

@@ -45,19 +45,20 @@ def contradict(one: PersonRefs, other: PersonRefs) -> bool:
 
 
 def lab_refs(
-    keyring: Keyring, person: Iterable[str], *, test: bool, performer: str, placer: str, filler: str, open_order: bool
+    keyring: Keyring, person: Iterable[str], *, test: bool, performers: Iterable[str], placer: str, filler: str, open_order: bool
 ) -> list[str]:
     """By what an order and its result find each other.
 
-    performer:  the laboratory: number and laboratory together mean one order.
+    performers: the codes of the laboratory: number and laboratory together mean one order.
     open_order: look, too, for an order that named no laboratory: there the placer's number must go with the person.
     """
     realm = "test" if test else "real"
     refs = []
-    if performer and placer:
-        refs.append(keyring.hash("placer", realm, performer, placer))
-    if performer and filler:
-        refs.append(keyring.hash("filler", realm, performer, filler))
+    for performer in performers:
+        if placer:
+            refs.append(keyring.hash("placer", realm, performer, placer))
+        if filler:
+            refs.append(keyring.hash("filler", realm, performer, filler))
     if open_order and placer:
         refs += [keyring.hash("placer-of", placer, ref) for ref in person]
     return refs

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
+from hub.contract.directory import same_facility
+from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
 from hub.contract.records import Revision
 from hub.contract.slip_life import last_day
-from hub.routing.arrivals import USES_MOST, is_used_again, what_follows
+from hub.routing.arrivals import CANCELLED_MOST, came_with, is_used_again, what_follows
 from hub.routing.follow_ups import PORTAL
+from hub.routing.lab_results import in_order
 from hub.routing.persons import person_refs
-from hub.routing.slips import TOPIC, Slip, as_data, reached, slip_of, withdrawn
+from hub.routing.slips import TOPIC, Slip, as_data, day_of, reached, slip_of, tells_of_hiv, what_the_hub_says, withdrawn
 from hub.routing.stream import (
     CaseRef,
     Deliver,
@@ -23,12 +25,13 @@ from hub.routing.stream import (
     Publish,
     Recall,
     is_open,
+    own_facts,
     receiver,
 )
 
 _STATEMENTS: Final = ("ISSUED", "MODIFIED", "CANCELLED")
 _ANSWERS: Final = ("ACCEPTED", "REJECTED")
-_HAPPENED: Final = ("ARRIVED", "ARRIVAL_CANCELLED", "WITHDRAWN")
+_HAPPENED: Final = ("ARRIVED", "ARRIVAL_CANCELLED", "WITHDRAWN", "USED_AGAIN")
 _TO_ISSUER: Final = {"ARRIVED": "arrival-to-issuer", "ARRIVAL_CANCELLED": "arrival-cancelled-to-issuer"}
 _DAYS: Final = 400  # as long as the topic
 
@@ -45,10 +48,10 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         return [fact(side(event))]
     if action == "EXPIRED":
         return [fact("expired", on=day_of(event.get("expires_on", ""), date.min).isoformat())]
-    word = {"revision": as_data(meta["revision"]), "lane": _lane(event)}
+    word = {"revision": as_data(meta["revision"]), "lane": _lane(event), "held": _held(event)}
     if action in _ANSWERS:
         to = event.get("redirect_to", "") if action == "REJECTED" else ""
-        said = fact(f"said/{meta['event_id']}", by=event.get("by_facility", ""), to=to, **word)
+        said = fact(f"said/{meta['event_id']}", by=event.get("by_facility", ""), state=action, to=to, **word)
         return [fact(side(event), state=action, to=to), *([said] if event.get("by_facility") else [])]
     if action not in _STATEMENTS:
         return []
@@ -65,7 +68,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         revision=word["revision"],
         persons=persons,
     )
-    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), held=_held(event), **word)
+    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
     back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
     return [newest, said, *pointers, *back]
@@ -84,41 +87,49 @@ def side(event: Event) -> str:
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
-    """The slip itself; where a word hands it to somebody, also the person's recent results and whoever has arrived."""
+    """The slip itself; where a word may hand it to somebody, also whoever has arrived, and what is known of the person.
+    A late arrival opens an ended slip again, and with it the way for results."""
     key, action = event["meta"]["key"], event.get("action", "")
-    found, hands_on = [CaseRef("referral", key)], action in _STATEMENTS or event.get("redirect_to")
-    if hands_on or action == "USED_AGAIN":
-        found.append(CaseRef("arrival", key, about="encounter-cancelled", most=USES_MOST))
-    if hands_on:
+    found, moves = [CaseRef("referral", key)], _moves(event)
+    if moves or action == "USED_AGAIN":
+        found.append(came_with(key))
+    if moves or action == "ARRIVED":
         found.append(CaseRef("person-of-referral", key, about="result-of-person"))  # an answer need not say whom it is about
+    if moves:
         for ref in person_refs(event["person"], keyring, test=event["meta"]["test"]).values():
-            found.append(CaseRef("arrival-of-person", ref, about="encounter-cancelled"))
+            found.append(CaseRef("arrival-of-person", ref, about="encounter-cancelled", about_most=CANCELLED_MOST))
     return found
+
+
+def _moves(event: Event) -> bool:
+    """Whether it is a word of issuer or receivers: any of them may settle who has the slip, whichever came before it."""
+    return event.get("action", "") in (*_STATEMENTS, *_ANSWERS)
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     """Who hears of it. Raises: HubError(RECEIVER_UNKNOWN)."""
     action, issuer, to = event.get("action", ""), event.get("ma_cskcb", ""), event.get("ma_cskcb_den", "")
     lane = _lane(event)
+    known = [*own_facts(event, moment), *known]
     slip = slip_of(event["meta"]["key"], known)
     if action in _STATEMENTS:
-        told = [Nobody("nobody-self")] if receiver(to, moment) == issuer else _stated(event, to, lane, known)
+        to_itself = same_facility(receiver(to, moment), issuer, moment.today)
+        told = [Nobody("nobody-self")] if to_itself else [*_stated(event, to, lane, known), *_expiry(event, slip)]
         return [*told, *_handed_on(event, slip, known, moment)]
     if action in _ANSWERS:
-        if event.get("by_facility") == issuer:
+        if same_facility(event.get("by_facility", ""), issuer, moment.today):
             return [Nobody("nobody-self")]
         return [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *_handed_on(event, slip, known, moment)]
     if action == "WITHDRAWN":
-        has_it_again = slip is not None and slip.receiver == to  # by a later word: its system must not cancel a slip that is good
+        # By a later word: its system must not cancel a slip that is good.
+        has_it_again = slip is not None and same_facility(slip.receiver, to, moment.today)
         tell = is_open(to, moment) and not has_it_again
         return [Deliver(to, "referral-withdrawn", lane) if tell else Nobody("nobody-withdrawn")]
     if action in _TO_ISSUER:
-        return [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane)]
+        late = _results(event, slip, known, moment) if action == "ARRIVED" and slip is not None else {}
+        return [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane), *late.values()]
     if action == "EXPIRED":
-        end = day_of(event.get("expires_on", ""), date.min)
-        if slip is None or slip.state == "CANCELLED" or slip.answer == "REJECTED" or slip.arrived or slip.expires != end:
-            return [Nobody("nobody-expiry-void")]
-        return _both(slip, "expiry-to-issuer", "expiry-to-receiver", lane, moment)
+        return _expired(event, slip, lane, moment)
     if action == "USED_AGAIN":
         arrivals = [fact for fact in known if fact.kind == "arrival"]
         if slip is None or not is_used_again(event["meta"]["event_id"], slip, arrivals):
@@ -130,9 +141,9 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 def _stated(event: Event, to: str, lane: str, known: Known) -> list[Output]:
     told: list[Output] = [Deliver(to, "referral-to-receiver", lane)]
     # The citizen's app gets none until consent is known to the hub: nor a cancellation, which need not say what it is about.
-    if not _held(event) and not any(fact.kind == "referral" and fact.data.get("held") for fact in known):
+    if not tells_of_hiv(known):
         told.append(Deliver(PORTAL, "referral-to-portal", lane))
-    return [*told, *_expiry(event)]
+    return told
 
 
 def _held(event: Event) -> bool:
@@ -158,43 +169,72 @@ def _handed_on(event: Event, slip: Slip | None, known: Known, moment: Moment) ->
     if slip is None:
         return []
     found: dict[tuple[str, str], Output] = {}
+    come_to: dict[str, set[str]] = {}
     for (handed, facility), revision in slip.withdrawals().items():
         notice = withdrawn(slip, handed, facility, revision, event)
         if side(notice) not in slip.told:
             found[notice["meta"]["event_id"], ""] = Publish(TOPIC, notice)
     own_id, onward = event["meta"]["event_id"], event.get("redirect_to", "")
+    behind = reached([onward], slip.words)
     for word in slip.words:
         if word.by or not (word.event_id == own_id or onward):
             continue
-        for facility in sorted(reached([word.to], slip.words) - {word.to, slip.issuer}):
+        if word.to not in come_to:
+            come_to[word.to] = reached([word.to], slip.words) - {word.to, slip.issuer}
+        for facility in sorted(come_to[word.to]):
             if not is_open(facility, moment):
                 continue
             if word.event_id == own_id:
                 found[own_id, facility] = Deliver(facility, "referral-redirected", word.lane)
-            elif facility in reached([onward], slip.words):
+            elif facility in behind:
                 found[word.event_id, facility] = Recall(word.place, facility, "referral-redirected", word.lane)
-    return [*found.values(), *(_late(event, slip, known, moment) if onward or event["action"] in _STATEMENTS else ())]
+    return [*found.values(), *_late(event, slip, known, moment)]
 
 
 def _late(event: Event, slip: Slip, known: Known, moment: Moment) -> Iterable[Output]:
     """What came before the slip did: arrivals, and results of the person."""
-    facts = {(fact.kind, fact.place or fact.id): fact for one in known for fact in (one, *one.about)}
-    found: dict[str, Output] = {}  # by what it is: a person with two identifiers is found twice
-    for (kind, place), fact in facts.items():
-        if kind == "result-of-person" and slip.wants(fact.data, fact.data["lab"]) and is_open(slip.receiver, moment):
-            found[place] = Recall(fact.place, slip.receiver, "result-to-receiver", _lane(event))
+    facts = {(fact.kind, fact.id): fact for one in known for fact in (one, *one.about)}  # two identifiers find one twice
+    found = _results(event, slip, known, moment)
     for kind, by_number in (("arrival", True), ("arrival-of-person", False)):
         encounters = [fact for fact in facts.values() if fact.kind == kind]
         found |= what_follows(slip, encounters, event, by_number=by_number)
     return found.values()
 
 
+def _results(event: Event, slip: Slip, known: Known, moment: Moment) -> dict[str, Output]:
+    """Place to what the receiver gets of the person's results, as they were stated one after the other."""
+    if not is_open(slip.receiver, moment):
+        return {}
+    facts = [fact for one in known for fact in (one, *one.about) if fact.kind == "result-of-person"]
+    wanted = sorted((fact for fact in facts if slip.wants(fact.data, moment.today)), key=in_order)
+    lanes = {fact.place: "urgent" if "urgent" in (fact.data["lane"], _lane(event)) else "routine" for fact in wanted}
+    return {place: Recall(place, slip.receiver, "result-to-receiver", lane) for place, lane in lanes.items()}
+
+
 # --- expiry -----------------------------------------------------------------------------------------------------------
 
 
-def _expiry(event: Event) -> list[Output]:
-    """EXPIRED on the slip's own key, when its last day has passed."""
-    if event["action"] == "CANCELLED":
+def _expired(event: Event, slip: Slip | None, lane: str, moment: Moment) -> list[Output]:
+    """To issuer and holder. It was made before anybody could have handed the slip on, so it names who had it first:
+    where that is another, one that names the holder follows."""
+    end = day_of(event.get("expires_on", ""), date.min)
+    if slip is None or slip.state == "CANCELLED" or slip.answer == "REJECTED" or slip.arrived or slip.expires != end:
+        return [Nobody("nobody-expiry-void")]
+    if same_facility(event.get("ma_cskcb_den", ""), slip.receiver, moment.today):
+        return _both(slip, "expiry-to-issuer", "expiry-to-receiver", lane, moment)
+    follows = _says_expired(slip, slip.receiver, end, event, event["meta"]["revision"])
+    return [Publish(TOPIC, follows), Nobody("referral-expired")]
+
+
+def _says_expired(slip: Slip, receiver: str, end: date, cause: Event, revision: Revision) -> Event:
+    """EXPIRED on the slip's key: one for each day and facility that it names."""
+    content = {"ma_cskcb_den": receiver, "expires_on": f"{end:%Y%m%d}"}
+    return what_the_hub_says(slip, "EXPIRED", "referral-expired", [content["expires_on"], receiver], content, cause, revision)
+
+
+def _expiry(event: Event, slip: Slip | None) -> list[Output]:
+    """EXPIRED on the slip's own key, when the last day that a statement gives it has passed."""
+    if slip is None or event["action"] == "CANCELLED":
         return []
     meta = event["meta"]
     _issued, expires = _life(event)
@@ -204,25 +244,7 @@ def _expiry(event: Event) -> list[Output]:
         "stated_at": f"{expires:%Y%m%d}235959",
         "received_at": max(at, meta["revision"]["received_at"]),
     }
-    content = {
-        "action": "EXPIRED",
-        "slip": event.get("slip", ""),
-        "ma_cskcb": event.get("ma_cskcb", ""),
-        "ma_cskcb_den": event.get("ma_cskcb_den", ""),
-        "expires_on": f"{expires:%Y%m%d}",
-    }
-    expired = derive(
-        "hie.Referral",
-        content,
-        parents=[event],
-        rule="referral-expired",
-        facility=meta["facility"],
-        key=meta["key"],
-        revision=revision,
-    )
-    expired["meta"]["event_id"] = new_id("hie.Referral", meta["key"], "referral-expired", content["expires_on"])
-    expired |= {"person": {}, "xml13": {}}
-    return [Due(at, TOPIC, expired)]
+    return [Due(at, TOPIC, _says_expired(slip, event.get("ma_cskcb_den", ""), expires, event, revision))]
 
 
 def _life(event: Event) -> tuple[date, date]:
@@ -232,12 +254,3 @@ def _life(event: Event) -> tuple[date, date]:
     issued = day_of(event.get("issued_on", ""), day_of(revision["stated_at"], received))
     main = [row.get("ma_benh", "") for row in event.get("diagnoses", ()) if row.get("main")]
     return issued, day_of(event.get("expires_on", ""), last_day(issued, [*main, event["xml13"].get("ma_benh_chinh", "")]))
-
-
-def day_of(text: str, otherwise: date) -> date:
-    """The day that text begins with (yyyymmdd…), else the other one. Days that no calendar reaches do not count."""
-    try:
-        day = date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-    except ValueError:
-        return otherwise
-    return day if 1900 <= day.year <= 9000 else otherwise

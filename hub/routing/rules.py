@@ -50,6 +50,7 @@ RULES: Final[Mapping[str, Words]] = {
     "nobody-encounter-cancelled": Words("The visit was cancelled before it had a claim.", "Đợt khám bị hủy trước khi có hồ sơ."),
     "nobody-encounter": Words("The visit concerns no other facility.", "Lượt khám không liên quan cơ sở khác."),
     "nobody-order": Words("The order concerns no other facility.", "Chỉ định không liên quan cơ sở khác."),
+    "nobody-result-unordered": Words("No order and no slip asks for this result of a laboratory yet; it is given later when one comes within 30 days.", "Chưa có chỉ định hay giấy chuyển nào cho kết quả này của phòng xét nghiệm; sẽ được gửi khi có trong vòng 30 ngày."),
     "nobody-result": Words("The result concerns nobody else yet; it is given later when its order or slip comes.", "Kết quả chưa liên quan nơi khác; sẽ được gửi khi có chỉ định hoặc giấy chuyển."),
     "nobody-action": Words("No rule knows this action.", "Không có quy tắc cho hành động này."),
     "nobody-self": Words("Sender and receiver are the same.", "Bên gửi cũng là bên nhận."),

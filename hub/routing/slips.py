@@ -1,17 +1,18 @@
 """A referral slip: drawn from all that the case index holds of its key, in whatever order it came."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from hub.contract.directory import known_as, same_facility
 from hub.contract.events import VIETNAM, Event, derive, new_id, revision_rank
 from hub.contract.records import Revision
 from hub.routing.persons import PersonRefs, contradict
 from hub.routing.stream import Found
 
 TOPIC: Final = "referral.v1"
-RECENT: Final = timedelta(days=30)  # results this much older than the slip go with it
+_WORTH_BEFORE: Final = timedelta(days=30)  # what facts of a release that knew no periods count for
 _ONE_VISIT: Final = timedelta(days=31)  # a slip that is good for longer is meant for visit after visit
 
 
@@ -20,20 +21,36 @@ class Word:
     """One thing that was said of a slip.
 
     by:    who answered; "" for the issuer.
+    state: ACCEPTED or REJECTED; "" for the issuer.
     to:    the facility that it hands the slip to; "" for an answer that keeps it or names no other.
     place: of its record.
     """
 
     event_id: str
     by: str
+    state: str
     to: str
     revision: Revision
     lane: str
     place: str
 
     @property
-    def rank(self) -> str:
-        return revision_rank(self.revision)
+    def order(self) -> tuple[str, str]:
+        """Sorts as words count, the newest last."""
+        return revision_rank(self.revision), self.event_id
+
+    @property
+    def day(self) -> date:
+        return day_of_word(self.revision)
+
+    def of(self, facility: str) -> bool:
+        """Whether it is an answer of that facility: of itself, or of who stands for it by then."""
+        return bool(self.by) and same_facility(self.by, facility, self.day)
+
+
+def day_of_word(revision: Revision) -> date:
+    """The day in Vietnam on which something was said, for the directory: when it was received, which no sender's clock shifts."""
+    return revision["received_at"].astimezone(VIETNAM).date()
 
 
 def as_data(revision: Revision) -> list[Any]:
@@ -47,14 +64,27 @@ def revision_of(data: list[Any]) -> Revision:
     return {"version": version, "stated_at": stated_at, "received_at": datetime.fromisoformat(received_at)}
 
 
+def day_of(text: str, otherwise: date) -> date:
+    """The day that text begins with (yyyymmdd…), else the other one. Days that no calendar reaches do not count."""
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+    except ValueError:
+        return otherwise
+    return day if 1900 <= day.year <= 9000 else otherwise
+
+
 def reached(starts: Iterable[str], words: Iterable[Word]) -> set[str]:
-    """Every facility that a slip comes to from there: whoever rejects it may name the next. Circles end."""
-    onward = [(word.by, word.to) for word in words if word.by and word.to]
+    """Every facility that a slip comes to from there: whoever rejects it may name the next. Circles end, as a word leads on once."""
     found: set[str] = set()
     fresh = {code for code in starts if code}
+    left = [word for word in words if word.by and word.to]
     while fresh:
         found |= fresh
-        fresh = {to for by, to in onward if by in fresh} - found
+        spoken: list[Word] = []
+        waiting: list[Word] = []
+        for word in left:
+            (spoken if any(word.of(code) for code in fresh) else waiting).append(word)
+        fresh, left = {word.to for word in spoken}, waiting
     return found
 
 
@@ -68,7 +98,7 @@ class Slip:
     answer:   of the receiver.
     arrivals: event ids of ARRIVED that were not taken back.
     told:     names of what the hub itself said of it already (`side` of those events).
-    words:    all that issuer and receivers said, newest or not.
+    words:    all that issuer and receivers said, the newest last.
     """
 
     key: str
@@ -106,29 +136,51 @@ class Slip:
         named = [word.to for word in self.words if not word.by]
         return reached([self.receiver, *named], self.words) - {self.issuer}
 
-    def wants(self, result: dict[str, Any], lab: str) -> bool:
-        """Whether a result, given by its fact, belongs to the receiver."""
-        sent_at = datetime.fromisoformat(result["received_at"])
+    def wants(self, result: dict[str, Any], today: date) -> bool:
+        """Whether a result, given by its fact, belongs to the receiver: from another, of this person, and worth something
+        yet when the slip was written."""
         return (
             self.open
-            and self.receiver != lab
-            and sent_at >= datetime.combine(self.issued, time(), VIETNAM) - RECENT
+            and not same_facility(self.receiver, result["lab"], today)
+            and worth_until(result) >= self.issued
             and not contradict(self.persons, result["persons"])
         )
 
     def withdrawals(self) -> dict[tuple[str, str], Revision]:
         """(event id of a word, facility) to when: it was handed the slip by that word, and a later one of the same speaker
         hands it to another. Only grows with what becomes known, so the order in which it does makes no difference."""
-        held = self.held | {""}
-        newest_first = sorted(self.words, key=lambda word: word.rank, reverse=True)
-        return {
-            (word.event_id, facility): later.revision
-            for word in self.words
-            if word.to and word.by in held
-            for later in newest_first
-            if later.by == word.by and later.rank > word.rank and later.to != word.to and (later.to or later.by)
-            for facility in reached([word.to], self.words) - {later.to, word.by, self.issuer}
-        }
+        found: dict[tuple[str, str], Revision] = {}
+        come_to: dict[str, set[str]] = {}
+        for words in self._by_speaker():
+            later: list[Word] = []  # behind the word, the nearest first, one for each of the nearest three it hands it to
+            for word in reversed(words):
+                moved = [one for one in later if not same_facility(one.to, word.to, one.day)]
+                if word.to and moved and word.to not in come_to:
+                    come_to[word.to] = reached([word.to], self.words)
+                for facility in come_to[word.to] if word.to and moved else ():
+                    for one in moved:
+                        if not any(same_facility(facility, other, one.day) for other in (one.to, word.by, self.issuer)):
+                            found[word.event_id, facility] = one.revision
+                            break
+                later = [word, *(one for one in later if not same_facility(one.to, word.to, one.day))][:3]
+        return found
+
+    def _by_speaker(self) -> Iterable[list[Word]]:
+        """What issuer and holders said, each in its order, without what moves a slip nowhere."""
+        today = max((word.day for word in self.words), default=date.min)
+        holders = {known_as(code, today) for code in self.held} | {""}
+        found: dict[str, list[Word]] = {}
+        for word in self.words:
+            if (word.by or word.to) and (speaker := known_as(word.by, today)) in holders:
+                found.setdefault(speaker, []).append(word)
+        return found.values()
+
+
+def worth_until(result: dict[str, Any]) -> date:
+    """The last day on which a result, given by its fact, need not be repeated."""
+    if "worth_until" in result:
+        return date.fromisoformat(result["worth_until"])
+    return datetime.fromisoformat(result["received_at"]).astimezone(VIETNAM).date() + _WORTH_BEFORE
 
 
 def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
@@ -137,7 +189,8 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
     if "issuer" not in sides:
         return None
     said = sides["issuer"].data
-    receiver, answer = _holder(said["issuer"], said["receiver"], sides)
+    words = _words(sides)
+    receiver, answer = _holder(said["receiver"], [said["issuer"]], words, sides)
     expired = sides["expired"].data["on"] if "expired" in sides else ""
     arrivals = {name.partition("/")[2] for name in sides if name.partition("/")[0] == "arrived"}
     return Slip(
@@ -155,28 +208,41 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         arrivals=frozenset(one for one in arrivals if f"arrival_cancelled/{one}" not in sides),
         told=frozenset(sides),
         expired=expired >= said["expires"],  # a modified slip outlives the end it had before
-        words=tuple(
-            Word(
-                fact.event_id, fact.data["by"], fact.data["to"], revision_of(fact.data["revision"]), fact.data["lane"], fact.place
-            )
-            for name, fact in sides.items()
-            if name.startswith("said/")
-        ),
+        words=words,
     )
 
 
-def _holder(issuer: str, receiver: str, sides: dict[str, Found]) -> tuple[str, str]:
-    """Who has the slip, and what that one answered. Only who has it can answer: what others say stands beside it."""
-    been = {issuer}
-    while True:
-        been.add(receiver)
-        answers = [sides[name].data for name in (f"answer/{receiver}", "answer/") if name in sides]
-        if not answers:
-            return receiver, ""
-        state, onward = answers[0]["state"], answers[0].get("to", "")
-        if not onward or onward in been:
-            return receiver, state
-        receiver = onward
+def tells_of_hiv(facts: Iterable[Found]) -> bool:
+    """Whether anything that was said of a slip is about HIV: what comes later need not say so again."""
+    return any(fact.kind == "referral" and fact.data.get("held") for fact in facts)
+
+
+def _words(sides: dict[str, Found]) -> tuple[Word, ...]:
+    """All words, the newest last. A slip that tells of HIV is handed on by its issuer alone, so answers hand it to nobody."""
+    kept = tells_of_hiv(sides.values())
+    found = []
+    for name, fact in sides.items():
+        if name.startswith("said/"):
+            by, onward = fact.data["by"], fact.data["to"]
+            state = fact.data.get("state", "REJECTED" if by and onward else "")
+            to = "" if by and kept else onward
+            found.append(Word(fact.event_id, by, state, to, revision_of(fact.data["revision"]), fact.data["lane"], fact.place))
+    return tuple(sorted(found, key=lambda word: word.order))
+
+
+def _holder(receiver: str, been: Sequence[str], words: Sequence[Word], sides: dict[str, Found]) -> tuple[str, str]:
+    """Who has the slip, and what that one answered last. Only who has it can answer: what others say stands beside it.
+
+    been: who had it before, its issuer first; a slip that comes back to one of them goes no further.
+    """
+    word = next((word for word in reversed(words) if word.of(receiver)), None)
+    if word is None or not word.state:  # one that names nobody as its author, or of a release that kept the newest alone
+        older = next((sides[name] for name in (f"answer/{receiver}", "answer/") if name in sides), None)
+        return receiver, older.data["state"] if older is not None else ""
+    been = [*been, receiver]
+    if not word.to or any(same_facility(word.to, one, word.day) for one in been):
+        return receiver, word.state
+    return _holder(word.to, been, words, sides)
 
 
 def what_the_hub_says(

@@ -33,14 +33,16 @@ class Fact:
 class CaseRef:
     """One look-up.
 
-    about: kind of the facts to fetch too, about each id that is found (their ref is that id).
-    most:  how many facts are fetched, those of the lowest rank first; what a sender says of one ref may have no end.
+    about:      kind of the facts to fetch too, about each id that is found (their ref is that id).
+    most:       how many facts are fetched, those of the lowest rank first; what a sender says of one ref may have no end.
+    about_most: the same of the facts about each.
     """
 
     kind: str
     ref: str
     about: str = ""
     most: int = 5_000
+    about_most: int = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ class Moment:
     @property
     def today(self) -> date:
         return self.now.astimezone(VIETNAM).date()
+
+
+def own_facts(event: Event, moment: Moment) -> list[Found]:
+    """What the event says itself, as a look-up finds it."""
+    return [Found(fact.kind, fact.ref, fact.id, fact.data, event["meta"]["event_id"]) for fact in moment.facts]
 
 
 # --- outputs ----------------------------------------------------------------------------------------------------------

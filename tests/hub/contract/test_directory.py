@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from hub.contract import directory, telemetry
-from hub.contract.directory import Watch, edition, facilities, heir, use_directory
+from hub.contract.directory import Watch, edition, facilities, heir, names_of, same_facility, use_directory
 from hub.contract.errors import HubError
 
 HEADER = "code,name,kind,province,valid_from,valid_to,successor"
@@ -122,6 +122,18 @@ def test_a_closed_facility_is_stood_in_for_by_the_end_of_its_chain(own):
     use_directory(own(FIRST + ",2025-03-31,26002", SECOND + ",2026-03-31,26003", THIRD))
     days = [date(2018, 12, 31), date(2025, 3, 31), date(2025, 4, 1), date(2026, 4, 1)]
     assert [heir("26001", day) for day in days] == ["", "26001", "26002", "26003"]
+
+
+def test_a_facility_has_all_names_of_those_that_were_merged_into_it_by_then(own):
+    use_directory(own(FIRST + ",2025-03-31,26002", SECOND + ",2026-03-31,26003", THIRD))
+    assert names_of("26003", date(2026, 4, 1)) == ("26003", "26001", "26002")
+    assert names_of("26001", date(2026, 4, 1)) == ("26001", "26002", "26003")
+    assert names_of("26002", date(2025, 4, 1)) == ("26002", "26001")
+    assert names_of("26003", date(2025, 4, 1)) == ("26003",)
+    assert names_of("99999", TODAY) == ("99999",)
+    assert same_facility("26001", "26003", date(2026, 4, 1))
+    assert not same_facility("26001", "26003", date(2025, 4, 1))
+    assert not same_facility("99999", "", TODAY)
 
 
 def test_nobody_stands_for_one_that_only_closed_or_is_unknown(own):

@@ -4,16 +4,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hub.contract.events import Event
-from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Moment, Publish, Recall
+from hub.routing.stream import CaseRef, Deliver, Due, Fact, Found, Moment, Publish, Recall, addressed
 from tests.hub.routing.story import KEYRING, MORNING, STREAMS
 
 
 @dataclass
 class MemoryHub:
-    """facts: by kind, ref and id, each with its rank.  told: (recipient, event id) of all deliveries."""
+    """What a hub knows and has said.
+
+    facts:       by kind, ref and id, each with its rank.
+    told, rules: (recipient, event id or rule) of all deliveries.
+    put:         event ids of what was put into the due table, each time it was.
+    derived:     what routing published on its own topics.
+    """
 
     facts: dict[tuple[str, str, str], tuple[str, Found]] = field(default_factory=dict)
     told: set[tuple[str, str]] = field(default_factory=set)
+    rules: set[tuple[str, str]] = field(default_factory=set)
+    put: list[str] = field(default_factory=list)
+    derived: list[Event] = field(default_factory=list)
     _seen: dict[str, str] = field(default_factory=dict)
     _due: dict[str, Due] = field(default_factory=dict)
 
@@ -24,25 +33,31 @@ class MemoryHub:
             if event["meta"]["event_id"] not in self._seen.values():
                 going.append((event, tuple(stream.facts(event, KEYRING))))
                 self._state(topic, *going[-1])
-        found = [self._find(stream.lookups(event, KEYRING)) for event, _ in going]
+        found = [self.find(stream.lookups(event, KEYRING)) for event, _ in going]
         for (event, facts), known in zip(going, found, strict=True):
-            for output in stream.decide(event, known, Moment(MORNING, MORNING, facts)):
+            moment = Moment(MORNING, MORNING, facts)
+            for output in (addressed(one, moment) for one in stream.decide(event, known, moment)):
                 match output:
-                    case Deliver(recipient):
+                    case Deliver(recipient, rule):
                         self.told.add((recipient, event["meta"]["event_id"]))
-                    case Recall(place, recipient):
+                        self.rules.add((recipient, rule))
+                    case Recall(place, recipient, rule):
                         self.told.add((recipient, self._seen[place]))
+                        self.rules.add((recipient, rule))
                     case Publish(to, derived):
                         after.append((to, derived))
                     case Due():
+                        self.put.append(output.event["meta"]["event_id"])
                         self._due.setdefault(output.event["meta"]["event_id"], output)
         for to, derived in after:
+            self.derived.append(derived)
             self.route(to, [derived])
 
     def expire(self) -> None:
         """The time of everything that is due comes."""
         due, self._due = sorted(self._due.values(), key=lambda one: one.at), {}
         for one in due:
+            self.derived.append(one.event)
             self.route(one.topic, [one.event])
 
     def _state(self, topic: str, event: Event, facts: tuple[Fact, ...]) -> None:
@@ -53,7 +68,8 @@ class MemoryHub:
             if name not in self.facts or fact.rank > self.facts[name][0]:
                 self.facts[name] = (fact.rank, Found(*name, fact.data, event_id, place))
 
-    def _find(self, refs: list[CaseRef]) -> list[Found]:
+    def find(self, refs: list[CaseRef]) -> list[Found]:
+        """What the index holds for the look-ups of one event."""
         found: dict[Any, Found] = {}
         for ref in refs:
             for name, (_, fact) in self.facts.items():

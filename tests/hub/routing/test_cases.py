@@ -86,6 +86,14 @@ def test_a_look_up_brings_so_many_at_the_most_those_of_the_lowest_rank(database)
     assert {one.id for one in found} == {"id3", "id4"}
 
 
+def test_and_of_the_facts_about_each_too_without_those_that_have_outlived_their_use(database):
+    cases.state(database, [(Fact("about", "id", "gone", "0", {}, days=1), A, "t/0/1")], now() - timedelta(days=2), 365)
+    facts = [Fact("kind", "ref", "id", "1", {}), *(Fact("about", "id", f"id{n}", f"{9 - n}", {}) for n in range(5))]
+    cases.state(database, [(fact, A, "t/0/1") for fact in facts], now(), 365)
+    [[found]] = cases.find(database, [[CaseRef("kind", "ref", about="about", about_most=2)]])
+    assert {one.id for one in found.about} == {"id3", "id4"}
+
+
 def test_facts_that_have_outlived_their_use_are_not_found_and_go(database):
     cases.state(database, [(Fact("kind", "ref", "id", "1", {}, days=1), A, "t/0/1")], now() - timedelta(days=2), 365)
     assert cases.find(database, [[CaseRef("kind", "ref")]]) == [[]]

@@ -1,8 +1,12 @@
 """Encounters: a person who comes with a slip."""
 
+from itertools import permutations
+
 import pytest
 
+from hub.routing.slips import slip_of
 from hub.routing.stream import Nobody, Publish
+from tests.hub.routing.memory_hub import MemoryHub
 from tests.hub.routing.story import COMMUNE, PROVINCE, check_in, decided, known_of, person, referral
 
 TOPIC = "encounter.v1"
@@ -100,3 +104,33 @@ def test_the_end_of_any_other_encounter_takes_nothing_back(new_hub, action):
     hub.send(("hie.Referral", referral()), ("hie.Encounter", check_in(**WITH_SLIP)))
     hub.send(("hie.Encounter", check_in("LK2" if action == "CANCELLED" else "LK1", action=action, minute=5)))
     assert (COMMUNE, "arrival-cancelled-to-issuer") not in hub.addressed()
+
+
+REGISTRATIONS = [check_in(**WITH_SLIP, minute=1), check_in(action="CANCELLED", minute=5), check_in(**WITH_SLIP, minute=9)]
+REGISTRATIONS += [check_in(action="CANCELLED", minute=12), check_in(**WITH_SLIP, minute=15)]
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3)), (4, 3, 2, 1, 0), (2, 4, 0, 3, 1), (0, 3, 1, 4, 2)])
+@pytest.mark.parametrize("slip_first", [True, False])
+def test_an_encounter_registered_again_counts_again_in_whatever_order_it_is_told(order, slip_first):
+    def end(numbers):
+        hub = MemoryHub()
+        slips = [("referral.v1", referral())]
+        encounters = [(TOPIC, REGISTRATIONS[number]) for number in numbers]
+        for topic, event in [*slips, *encounters] if slip_first else [*encounters, *slips]:
+            hub.route(topic, [event])
+        return slip_of(referral()["meta"]["key"], [fact for _, fact in hub.facts.values()]), hub.told
+
+    slip, told = end(order)
+    assert len(slip.arrivals) == 1
+    assert (slip.arrivals, told) == (end(sorted(order))[0].arrivals, end(sorted(order))[1])
+
+
+def test_and_not_when_the_last_word_is_that_it_was_an_error():
+    hub = MemoryHub()
+    hub.route("referral.v1", [referral()])
+    for number in (3, 2, 1, 0):
+        hub.route(TOPIC, [REGISTRATIONS[number]])
+    slip = slip_of(referral()["meta"]["key"], [fact for _, fact in hub.facts.values()])
+    assert slip is not None
+    assert not slip.arrived

@@ -2,10 +2,13 @@
 
 import pytest
 
+from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
 from hub.routing.stream import Deliver, Nobody, Recall
+from tests.hub.routing.memory_hub import MemoryHub
 from tests.hub.routing.story import DISTRICT, KEYRING, LAB, PROVINCE, STREAMS, decided, known_of, order, person, referral, result
 
+OTHER_LAB = "01921"
 RESULTS, ORDERS = "lab-result.v1", "lab-order.v1"
 TO_ORDERER = Deliver(PROVINCE, "result-to-orderer")
 
@@ -31,11 +34,15 @@ def test_a_named_orderer_decides_against_an_order_with_the_same_number():
 
 
 def test_an_order_of_another_person_under_the_same_number_is_not_its_order():
-    assert decided(RESULTS, result(), orders(order(person=person("001090000002")))) == [Nobody("nobody-result")]
+    assert decided(RESULTS, result(), orders(order(person=person("001090000002")))) == [Nobody("nobody-result-unordered")]
 
 
 def test_a_result_whose_order_has_not_come_waits():
-    assert decided(RESULTS, result()) == [Nobody("nobody-result")]
+    assert decided(RESULTS, result()) == [Nobody("nobody-result-unordered")]
+
+
+def test_what_nobody_is_found_to_have_ordered_is_told_apart_only_where_work_is_for_others():
+    assert decided(RESULTS, result(lab=PROVINCE)) == [Nobody("nobody-result")]
 
 
 def test_an_order_fetches_the_results_that_came_before_it():
@@ -89,11 +96,11 @@ def test_a_result_follows_its_person_to_the_receiver_of_an_open_referral(extra):
 
 @pytest.mark.parametrize("action", ["REJECTED", "EXPIRED"])
 def test_but_not_when_the_referral_has_ended(action):
-    assert decided(RESULTS, result(), slips(referral(), referral(action, minute=1))) == [Nobody("nobody-result")]
+    assert decided(RESULTS, result(), slips(referral(), referral(action, minute=1))) == [Nobody("nobody-result-unordered")]
 
 
 def test_nor_when_it_was_cancelled():
-    assert decided(RESULTS, result(), slips(referral("CANCELLED"))) == [Nobody("nobody-result")]
+    assert decided(RESULTS, result(), slips(referral("CANCELLED"))) == [Nobody("nobody-result-unordered")]
 
 
 def test_a_slip_to_an_unknown_facility_does_not_keep_the_result_from_its_orderer():
@@ -106,9 +113,81 @@ def test_a_facility_that_ordered_and_receives_is_told_once():
     assert decided(RESULTS, result(), both) == [Deliver(DISTRICT, "result-to-orderer")]
 
 
-def test_a_critical_value_takes_the_urgent_lane():
-    critical = result(orderer=PROVINCE, observations=[{"flags": ["HH"], "code": {}}])
-    assert decided(RESULTS, critical) == [Deliver(PROVINCE, "result-to-orderer", "urgent")]
+@pytest.mark.parametrize(
+    ("flag", "lane"), [("HH", "urgent"), ("<", "urgent"), ("H", "urgent"), ("A", "urgent"), ("POS", "urgent"), ("N", "routine")]
+)
+def test_abnormal_and_critical_values_take_the_urgent_lane(flag, lane):
+    flagged = result(orderer=PROVINCE, observations=[{"flags": [flag], "code": {}}])
+    assert decided(RESULTS, flagged) == [Deliver(PROVINCE, "result-to-orderer", lane)]
+    _to_laboratory, *recalled = decided(ORDERS, order(), waiting(result(observations=flagged["observations"])))
+    assert recalled == [Recall("lab-result.v1/0/0", PROVINCE, "result-to-orderer", lane)]
+
+
+def test_results_that_waited_are_given_as_they_were_stated():
+    said = [result(minute=minute, status=status) for minute, status in enumerate("PFCX", start=1)]
+    places = {f"lab-result.v1/0/{at}": one["status"] for at, one in enumerate(reversed(said))}
+    told = [one for one in decided(ORDERS, order(), waiting(*reversed(said))) if isinstance(one, Recall)]
+    assert [places[one.place] for one in told] == ["P", "F", "C", "X"]
+    slip = [*known_of("referral.v1", referral()), *known_of(RESULTS, *reversed(said), kinds=["result-of-person"])]
+    told = [one for one in decided("referral.v1", referral(), slip) if isinstance(one, Recall)]
+    assert [places[one.place] for one in told] == ["F", "C", "X"]
+
+
+@pytest.fixture
+def merged_laboratory(tmp_path):
+    """A directory in which one laboratory closes on the day of the story, and another takes over."""
+    rows = ["code,name,kind,province,valid_from,valid_to,successor", f"{PROVINCE},A,hospital,01,2019-01-01,,"]
+    rows += [f"{OTHER_LAB},B,laboratory,01,2019-01-01,,", f"{LAB},C,laboratory,01,2019-01-01,2026-11-23,{OTHER_LAB}"]
+    (tmp_path / "facilities.csv").write_text("\n".join(rows), "utf-8")
+    use_directory(tmp_path)
+    yield
+    use_directory(None)
+
+
+@pytest.mark.usefixtures("merged_laboratory")
+@pytest.mark.parametrize(("days", "rule"), [(1, "result-to-orderer"), (0, "nobody-result-unordered")], ids=["after", "before"])
+def test_a_laboratory_answers_the_orders_of_one_that_was_merged_into_it(days, rule):
+    hub = MemoryHub()
+    hub.route(ORDERS, [order()])
+    answer = result(lab=OTHER_LAB, minute=days * 24 * 60, person={})
+    (told,) = decided(RESULTS, answer, hub.find(STREAMS[RESULTS].lookups(answer, KEYRING)))
+    assert told.rule == rule
+
+
+# --- how long a result is worth something
+
+
+@pytest.mark.parametrize(
+    ("service", "flags", "sampled", "wanted"),
+    [
+        ("23.0083.1523", [], "20260924", True),  # biochemistry: 60 days
+        ("23.0083.1523", [], "20260923", False),
+        ("22.0120.1370", [], "20261116", True),  # haematology: 7 days
+        ("22.0120.1370", [], "20261115", False),
+        ("24.0005.1716", ["POS"], "20261024", True),  # microbiology: positives 30 days
+        ("24.0005.1716", [], "20261024", False),
+        ("24.0005.1716", [], "20261121", True),
+        ("GLU", [], "20261024", True),  # of a kind that its code does not tell: 30 days
+        ("GLU", [], "20261023", False),
+    ],
+)
+def test_results_go_with_a_slip_while_their_kind_is_valid_from_the_sample_on(service, flags, sampled, wanted):
+    observations = [{"flags": flags, "code": {}}]
+    old = result(sampled_at=sampled + "0800", service={"code": service}, observations=observations, minute=-60)
+    known = [*known_of("referral.v1", referral()), *known_of(RESULTS, old, kinds=["result-of-person"])]
+    told = [one for one in decided("referral.v1", referral(), known) if isinstance(one, Recall)]
+    assert bool(told) is wanted
+
+
+def test_a_sample_of_the_future_is_taken_for_one_of_the_day_it_was_received():
+    (fact,) = known_of(RESULTS, result(sampled_at="20991231", service={"code": "22.1"}), kinds=["result-of-person"])
+    assert fact.data["worth_until"] == "2026-11-30"
+
+
+def test_an_alternate_code_tells_the_kind_too():
+    own = {"code": "CBC", "alt_code": "22.0120.1370"}
+    (fact,) = known_of(RESULTS, result(service=own), kinds=["result-of-person"])
+    assert fact.data["worth_until"] == "2026-11-30"
 
 
 def test_an_hiv_result_goes_to_its_orderer_only():
