@@ -23,6 +23,8 @@ _SIZE: Final = [number >> 1 if number < 0x80 and not number & 1 else -1 for numb
 
 
 def _long(body: bytes, at: int) -> tuple[int, int]:
+    if body[at] < 0x80:
+        return (body[at] >> 1) ^ -(body[at] & 1), at + 1
     number = shift = 0
     for place in range(at, at + _VARINT_LONGEST):
         byte = body[place]
@@ -41,8 +43,12 @@ def _bytes(body: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _string(body: bytes, at: int) -> tuple[str, int]:
-    text, at = _bytes(body, at)
-    return text.decode(), at
+    size = _SIZE[body[at]]
+    if size < 0:
+        text, at = _bytes(body, at)
+        return text.decode(), at
+    end = at + 1 + size
+    return body[at + 1 : end].decode(), end
 
 
 def _boolean(body: bytes, at: int) -> tuple[bool, int]:
@@ -169,6 +175,8 @@ class _Compiler:
                     f" elif size == 0: v{number} = ''",
                     f" else: v{number}, at = string(body, at - 1)",
                 )
+            elif read is _boolean:
+                lines += (f" v{number} = body[at] != 0", " at += 1")
             elif empty:
                 lines += (f" if body[at]: v{number}, at = read{number}(body, at)", f" else: v{number}, at = {empty}, at + 1")
             else:
