@@ -32,6 +32,7 @@ HOT = (
     "adapters/inbound/translate.py",
     "hub/contract/errors.py",
     "hub/contract/events.py",
+    "hub/contract/reader.py",
     "hub/contract/writer.py",
 )
 """What every message passes through. One group, so that they call each other without the interpreter."""

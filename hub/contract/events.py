@@ -19,6 +19,7 @@ from fastavro.schema import load_schema
 
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
+from hub.contract.reader import Read, compile_reader
 from hub.contract.records import Meta, Revision, Source
 from hub.contract.writer import compile_writer
 
@@ -72,21 +73,25 @@ def decode(record: str, body: bytes, writer: Any = None) -> Event:
     writer: the parsed schema it was written with; the record's own when omitted.
     Raises: HubError(BODY_UNDECODABLE) when the bytes do not fit, or more bytes stand behind the record.
     """
-    buffer = io.BytesIO(body)
     try:
-        event = schemaless_reader(buffer, writer or _parsed(record), _parsed(record) if writer else None)
-    except Exception as wrong:  # whatever a damaged body provokes: EOFError, ValueError, UnicodeDecodeError, MemoryError …
+        if writer is None:
+            event, end = _reader(record)(body, 0)
+        else:
+            buffer = io.BytesIO(body)
+            event, end = schemaless_reader(buffer, writer, _parsed(record)), buffer.tell()
+    except Exception as wrong:  # whatever a damaged body provokes: IndexError, ValueError, UnicodeDecodeError, MemoryError …
         raise HubError("BODY_UNDECODABLE", record) from wrong
-    if buffer.tell() != len(body):
+    if end != len(body):
         raise HubError("BODY_UNDECODABLE", record)
     return cast("Event", event)
 
 
 @cache
-def _head(record: str, last: str) -> Any:
+def _reader(record: str, last: str = "") -> Read:
+    """last: the field behind which it stops reading."""
     whole = schema(record)
     names = [row["name"] for row in whole["fields"]]
-    return parse_schema({**whole, "fields": whole["fields"][: names.index(last) + 1]})
+    return compile_reader({**whole, "fields": whole["fields"][: names.index(last) + 1 if last else None]})
 
 
 def decode_head(record: str, body: bytes, last: str) -> Event:
@@ -96,9 +101,12 @@ def decode_head(record: str, body: bytes, last: str) -> Event:
     Raises: HubError(BODY_UNDECODABLE).
     """
     try:
-        return cast("Event", schemaless_reader(io.BytesIO(body), _head(record, last), None))
+        event, end = _reader(record, last)(body, 0)
     except Exception as wrong:  # as in `decode`
         raise HubError("BODY_UNDECODABLE", record) from wrong
+    if end > len(body):
+        raise HubError("BODY_UNDECODABLE", record)
+    return cast("Event", event)
 
 
 def _plain(value: object) -> str:
@@ -123,6 +131,8 @@ def sparse(value: Any) -> Any:
     Zero is not absent, and a record that a schema requires stays, even if nothing is in it. A new field with a default
     thus changes no hash of older content.
     """
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         pruned = {name: sparse(part) for name, part in value.items()}
         return {name: part for name, part in pruned.items() if not _absent(part)}

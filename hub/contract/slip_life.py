@@ -6,12 +6,13 @@ Source: Circular 01/2025 annex III; `seeds/standards/identifiers.md` §9.
 import csv
 from collections.abc import Iterable
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from hub.contract.places import shipped
 
 WORKING_DAYS: Final = 10
+_KEPT: Final = 10_000  # answers: slips of one day, for the same few hundred diseases
 
 
 def last_day(issued: date, diagnoses: Iterable[str]) -> date:
@@ -22,11 +23,13 @@ def last_day(issued: date, diagnoses: Iterable[str]) -> date:
     return working_days_after(issued, WORKING_DAYS)
 
 
+@lru_cache(_KEPT)
 def lasts_a_year(code: str, issued: date) -> bool:
     """Whether a slip for that disease (ICD-10) is good for a year when it is issued on that day."""
     return any(code.strip().upper().startswith(listed) and start <= issued for listed, start in _diseases())
 
 
+@lru_cache(_KEPT)
 def working_days_after(day: date, count: int) -> date:
     """The day that lies `count` working days behind another: Monday to Friday, but no public holiday."""
     free = holidays()

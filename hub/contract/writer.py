@@ -3,7 +3,7 @@
 An event names only what is present; a schema of 300 fields is mostly defaults. Events of one origin name the same fields in
 the same order, so each such shape of a record is compiled once into a function of a few lines, in which the defaults between
 two fields that are present are one constant. What records share beyond that, they may say (`Varied`): then that is constant
-too. The bytes are those that fastavro writes (a property test compares), and reading stays with fastavro.
+too. The bytes are those that fastavro writes (a property test compares).
 """
 
 import struct

@@ -4,16 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import psycopg
 from alembic import command
 from alembic.config import Config
 from psycopg import Connection
 from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from hub.contract.errors import HubError
 
 _WAIT_S = 10.0
+set_json_loads(orjson.loads)  # three times as fast as the library's own, for every connection of the process
+
 UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)  # what a stopped or unreachable server raises
 
 
