@@ -245,21 +245,24 @@ def parked_edit(
     Example: hie parked edit referral.v1 01021:3f… --set ma_cskcb_den=01004 --reason "wrong code, asked by phone"
     """
     from hub.bus import Producer, Wire
-    from hub.contract.topics import topics
     from hub.routing import parking
     from hub.routing.amend import amended, same_elsewhere
+    from hub.routing.app import streams
     from hub.store.database import connect
 
     if not all("=" in one for one in changes):
         raise typer.BadParameter("FIELD=VALUE; FIELD= empties it", param_hint="--set")
     wanted = dict(one.partition("=")[::2] for one in changes)
     settings = connected(read_settings())
-    wire, place = Wire(settings.registry_url), settings.database_url.get_secret_value()
+    wire, place, keys = Wire(settings.registry_url), settings.database_url.get_secret_value(), keyring(settings)
+    stream = next((one for one in streams() if one.topic == topic), None)
+    if stream is None:
+        raise HubError("NOT_FOUND", f"nothing waits in {topic}; see `hie parked list`")
     with connect(place) as database:
         event = parking.oldest(database, wire, topic, key)
     if event is None:
         raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
-    edited = amended(topics()[topic].record, event, wanted, keyring(settings))
+    edited = amended(stream.record, event, wanted, keys)
     out.print(f"would change: {', '.join(wanted)}" if not yes else f"changes: {', '.join(wanted)}", markup=False)
     for path in wanted:
         if others := [other for other in same_elsewhere(event, path) if other not in wanted]:
@@ -274,7 +277,8 @@ def parked_edit(
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
     try:
         with connect(place) as database:
-            done = parking.edit(database, producer, wire, topic, edited, fields=wanted, by=getpass.getuser(), reason=reason)
+            who = getpass.getuser()
+            done = parking.edit(database, producer, wire, stream, edited, keys, fields=wanted, by=who, reason=reason)
     finally:
         producer.close()
     if not done:

@@ -5,7 +5,7 @@ with a header that names its row; the worker routes such a record only when noth
 the row leaves when that is done. Whatever arrives meanwhile queues behind, and follows by itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -14,12 +14,16 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from hub.bus import Headers, Out, Producer, Wire, dead_letter, event_out
-from hub.contract.events import Event, new_id, now
-from hub.contract.topics import check_size, topics
-from hub.routing import amend, deliveries
-from hub.routing.record import PARKED_HEADER, Record
+from hub.contract.events import Event, Keyring, new_id, now
+from hub.contract.topics import check_size
+from hub.routing import amend, cases, deliveries
+from hub.routing.record import PARKED_HEADER, Record, place_text
+from hub.routing.stream import Fact, Stream
 
 Database = Connection[TupleRow]
+
+Copy = tuple[int, int, str]
+"""Of an event that waits and was published again: partition and offset of its row, and its own id."""
 
 BEHIND: Final = "BEHIND"
 STORM_KEYS: Final = 20  # keys parked for one cause within a minute; more pause the stream
@@ -71,6 +75,16 @@ def read(database: Database, topic: str, keys: Iterable[str], places: Sequence[t
     return queues
 
 
+def take(database: Database, topic: str, copies: Collection[Copy]) -> set[Copy]:
+    """Those that are what waits in their rows: not what went through meanwhile, was given up, or was edited.
+
+    They count as sent from then on, so nobody edits them before they are through or park again.
+    """
+    partitions, offsets, ids = zip(*copies, strict=True)
+    found = database.execute(_TAKE, {"topic": topic, "partitions": [*partitions], "offsets": [*offsets], "ids": [*ids]})
+    return {(row[0], row[1], row[2]) for row in found}
+
+
 def park(database: Database, parked: Iterable[Parked], at: datetime) -> None:
     """Put events into the queues of their keys; one that waits already, waits on."""
     for one in parked:
@@ -120,11 +134,11 @@ def release(database: Database, producer: Producer, wire: Wire, topic: str, key:
     Raises: HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
     rows = _held(database, topic, key)
+    # Sent first: a worker that has a copy already waits here, so that what it parks again does not look as if it were on its way.
+    settle(database, topic, [], [(row[0], row[1]) for row in rows])
     producer.publish_blocking(
         [*(_again(topic, key, *row) for row in rows), _audit(wire, "release", topic, key, by, reason, len(rows))]
     )
-    with database.transaction():
-        settle(database, topic, [], [(row[0], row[1]) for row in rows])
     database.commit()
     return len(rows)
 
@@ -147,9 +161,8 @@ def discard(database: Database, producer: Producer, wire: Wire, topic: str, key:
             database.execute(_BEHEAD, (topic, key, key, topic, partition, offset))  # the same said again is no repeat
         database.commit()
         behind = _held(database, topic, key)
+        settle(database, topic, [], [(row[0], row[1]) for row in behind])
         producer.publish_blocking([_again(topic, key, *row) for row in behind])
-        with database.transaction():
-            settle(database, topic, [], [(row[0], row[1]) for row in behind])
         database.commit()
     return min(1, len(rows))
 
@@ -160,9 +173,9 @@ def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None
     return None if found is None else found[1]
 
 
-def _oldest(database: Database, wire: Wire, topic: str, key: str) -> tuple[tuple[int, int], Event] | None:
-    """With its place: partition and offset."""
-    row = database.execute(_OLDEST, (topic, key)).fetchone()
+def _oldest(database: Database, wire: Wire, topic: str, key: str, *, held: bool = False) -> tuple[tuple[int, int], Event] | None:
+    """With its place: partition and offset.  held: against workers that have a copy of it."""
+    row = database.execute(_OLDEST + " for update" if held else _OLDEST, (topic, key)).fetchone()
     return None if row is None or row[3] else ((row[0], row[1]), wire.unpack(bytes(row[2]))[1])
 
 
@@ -170,8 +183,9 @@ def edit(
     database: Database,
     producer: Producer,
     wire: Wire,
-    topic: str,
+    stream: Stream,
     edited: Event,
+    keyring: Keyring,
     *,
     fields: Iterable[str],
     by: str,
@@ -179,31 +193,40 @@ def edit(
 ) -> int:
     """Put an event in the place of the one that it supersedes and that its key waits for. It waits on, until released.
 
-    The other stays in its topic, and is for nobody by rule; the audit event has the names of the fields, no values.
+    The other stays in its topic, is for nobody by rule, and what it said is forgotten; the audit event has the names of the
+    fields, no values.
 
     edited:  of `amend.amended`.
     Returns: how many events were replaced: 1, or 0 when the other does not wait there any more.
     Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again. HubError(FRAME_TOO_LARGE).
     """
-    meta = edited["meta"]
+    meta, topic = edited["meta"], stream.topic
     key, before = meta["key"], meta["supersedes"]
     value = wire.pack(topic, edited)
     check_size(topic, value)
     _hold(database, topic, key)
-    found = _oldest(database, wire, topic, key)
+    found = _oldest(database, wire, topic, key, held=True)
     if found is None or found[1]["meta"]["event_id"] != before:
         database.rollback()
         return 0
     place, original = found
     target = f"{key} {', '.join(sorted(fields))} {before} -> {meta['event_id']}"
-    told = deliveries.delivery(original, topics()[topic].record, topic, "", amend.RULE)
+    told = deliveries.delivery(original, stream.record, topic, "", amend.RULE)
     producer.publish_blocking([event_out(wire, deliveries.TOPIC, told), _audit(wire, "edit", topic, target, by, reason, 1)])
     with database.transaction():
         # What was replaced had no effect: said again later, it is no repeat.
         database.execute(_BEHEAD, (topic, key, key, topic, *place))
         database.execute(_EDIT, (meta["event_id"], value, topic, *place))
+        cases.replace(database, before, place_text((topic, *place)), _said(stream, original, keyring), meta["event_id"], now())
     database.commit()
     return 1
+
+
+def _said(stream: Stream, event: Event, keyring: Keyring) -> list[Fact]:
+    try:
+        return stream.facts(event, keyring)
+    except Exception:  # the worker stumbled over it too, and so it said nothing
+        return []
 
 
 def _hold(database: Database, topic: str, key: str) -> None:
@@ -212,9 +235,9 @@ def _hold(database: Database, topic: str, key: str) -> None:
 
 
 def _held(database: Database, topic: str, key: str) -> list[TupleRow]:
-    """Partition, offset and value of what waits under a key, held against other operators."""
+    """Partition, offset and value of what waits under a key, held against other operators and against workers."""
     _hold(database, topic, key)
-    return database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    return database.execute(_VALUES + " order by record_offset for update", (topic, key)).fetchall()
 
 
 def _audit(wire: Wire, action: str, topic: str, target: str, by: str, reason: str, count: int) -> Out:
@@ -231,6 +254,17 @@ select key, partition, record_offset, code, state, sent, (partition, record_offs
 from parked where topic = %(topic)s
     and ((state = 'PARKED' and key = any(%(keys)s)) or (partition, record_offset) in (select * from place))
 order by record_offset
+"""
+_TAKE: Final = """
+with held as (
+    select partition, record_offset from parked
+    join unnest(%(partitions)s::int[], %(offsets)s::bigint[], %(ids)s::uuid[]) as copy (partition, record_offset, event_id)
+        using (partition, record_offset, event_id)
+    where parked.topic = %(topic)s and state = 'PARKED' order by record_offset for update of parked
+)
+update parked set sent = true from held
+where topic = %(topic)s and (parked.partition, parked.record_offset) = (held.partition, held.record_offset)
+returning parked.partition, parked.record_offset, parked.event_id::text
 """
 _PARK: Final = """
 insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at)

@@ -1,6 +1,7 @@
 """Keys that wait: in order, alone, and let go or given up by a person."""
 
 import asyncio
+import dataclasses
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from hub.routing import parking
 from hub.routing.amend import amended
 from hub.routing.batch import _SplitError
 from hub.store.database import connect
-from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, referral
+from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, person, referral, result
 
 TOPIC, NEW = "referral.v1", "01999"
 
@@ -155,8 +156,9 @@ def edit(hub, database, event, **changes):
     waits = parking.oldest(database, hub.router.wire, TOPIC, event["meta"]["key"])
     edited = amended("hie.Referral", waits, changes or {"ma_cskcb_den": DISTRICT}, KEYRING)
     done = parking.edit(
-        database, hub.published, hub.router.wire, TOPIC, edited, fields=changes or ["ma_cskcb_den"], by="somebody", reason="test"
-    )
+        database, hub.published, hub.router.wire, STREAMS[TOPIC], edited, KEYRING,
+        fields=changes or ["ma_cskcb_den"], by="somebody", reason="test",
+    )  # fmt: skip
     hub.follow()
     return edited if done else None
 
@@ -197,6 +199,93 @@ def test_the_old_event_is_for_nobody_and_has_no_effect_when_it_comes_again(new_h
     assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED"]
     (fact,) = database.execute("select data from case_fact where kind = 'referral' and id = 'issuer'").fetchone()
     assert fact["receiver"] == DISTRICT
+
+
+def test_what_the_old_event_said_is_forgotten(new_hub, database):
+    """A slip for the wrong person: her results are none of the receiver's business."""
+    hub, wrong = new_hub(), person("001090000099")
+    send(hub, referral(to=NEW, person=wrong))
+    edit(
+        hub,
+        database,
+        ISSUED,
+        **{"person.identifiers[1].value": "001090000001", "person.identifiers[1].normalised": "001090000001"},
+    )
+    assert database.execute(
+        "select count(*) from case_fact where event_id = %s", (referral(to=NEW, person=wrong)["meta"]["event_id"],)
+    ).fetchone() == (0,)
+    edit(hub, database, ISSUED)
+    mend(hub, database, parking.release, ISSUED)
+    hub.send(("hie.LabResult", result("O8", person=wrong)), ("hie.LabResult", result("O9")))
+    told = [one["subject_event_id"] for one in hub.deliveries.values() if one["rule"] == "result-to-receiver"]
+    assert told == [result("O9")["meta"]["event_id"]]
+
+
+def test_a_copy_of_the_old_event_that_is_still_under_way_has_no_effect(new_hub, database, opens):
+    hub, key = new_hub(), ISSUED["meta"]["key"]
+    send(hub, ISSUED)
+    for _ in range(2):
+        parking.release(database, hub.published, hub.router.wire, TOPIC, key, by="somebody", reason="test")
+    copies, hub.published.outs = [out for out in hub.published.outs if out.topic == TOPIC], []
+    hub.route(TOPIC, [hub.record(TOPIC, copies[0])])  # it parks again
+    edited = edit(hub, database, ISSUED)
+    opens()
+    hub.route(TOPIC, [hub.record(TOPIC, copies[1])])
+    assert delivered(hub) == []
+    facts = "select count(*) from case_fact where event_id = %s"
+    assert database.execute(facts, (ISSUED["meta"]["event_id"],)).fetchone() == (0,)
+    assert [str(row["event_id"]) for row in parking.waiting(database)] == [edited["meta"]["event_id"]]
+    mend(hub, database, parking.release, ISSUED)
+    assert (delivered(hub), reached(hub, DISTRICT)) == ([], [("ISSUED", edited["meta"]["event_id"])])
+
+
+def test_the_old_event_that_was_never_looked_at_has_no_effect_at_another_place(new_hub, database, opens):
+    """It waited behind another, which was given up while its own copy was not yet under way."""
+    hub = new_hub()
+    send(hub, ISSUED, MODIFIED)
+    database.execute("update parked set state = 'DISCARDED' where code = 'RECEIVER_UNKNOWN'")
+    database.commit()
+    edited = edit(hub, database, ISSUED)
+    opens()
+    send(hub, MODIFIED)
+    mend(hub, database, parking.release, ISSUED)
+    assert (delivered(hub), reached(hub, DISTRICT)) == ([], [("MODIFIED", edited["meta"]["event_id"])])
+
+
+def test_nobody_edits_what_a_worker_has_in_hand(new_hub, database, routing_settings, monkeypatch):
+    """Between what the worker reads of the queue and what it publishes."""
+    hub, tried = new_hub(), []
+    send(hub, ISSUED)
+    decide, stream = STREAMS[TOPIC].decide, STREAMS[TOPIC]
+    edited = amended(
+        "hie.Referral",
+        parking.oldest(database, hub.router.wire, TOPIC, ISSUED["meta"]["key"]),
+        {"ma_cskcb_den": DISTRICT},
+        KEYRING,
+    )
+    database.rollback()
+    ask = {"fields": ["ma_cskcb_den"], "by": "another", "reason": "test"}
+
+    def meanwhile(event, known, moment):
+        with connect(routing_settings.database_url.get_secret_value()) as other:
+            tried.append(parking.edit(other, hub.published, hub.router.wire, stream, edited, KEYRING, **ask))
+        return decide(event, known, moment)
+
+    monkeypatch.setitem(STREAMS, TOPIC, dataclasses.replace(stream, decide=meanwhile))
+    parking.release(database, hub.published, hub.router.wire, TOPIC, ISSUED["meta"]["key"], by="somebody", reason="test")
+    hub.follow()
+    assert tried == [0]
+    assert [str(row["event_id"]) for row in parking.waiting(database)] == [ISSUED["meta"]["event_id"]]
+
+
+def test_an_edit_that_is_undone_brings_the_old_event_back(new_hub, database, opens):
+    hub = new_hub()
+    send(hub, ISSUED)
+    edit(hub, database, ISSUED)
+    edit(hub, database, ISSUED, ma_cskcb_den=NEW)
+    opens()
+    mend(hub, database, parking.release, ISSUED)
+    assert [event_id for _action, event_id in reached(hub, NEW)] == [ISSUED["meta"]["event_id"]]
 
 
 def test_an_edit_is_audited_by_the_names_of_fields_without_a_value(new_hub, database):
@@ -246,7 +335,7 @@ def test_what_is_on_its_way_or_was_dealt_with_is_not_edited(new_hub, database):
     late = amended("hie.Referral", parking.oldest(database, hub.router.wire, TOPIC, key), {"ma_cskcb_den": DISTRICT}, KEYRING)
     edit(hub, database, ISSUED, ma_cskcb_den="01998")
     ask = {"fields": ["ma_cskcb_den"], "by": "another", "reason": "test"}
-    assert parking.edit(database, hub.published, hub.router.wire, TOPIC, late, **ask) == 0
+    assert parking.edit(database, hub.published, hub.router.wire, STREAMS[TOPIC], late, KEYRING, **ask) == 0
     parking.release(database, hub.published, hub.router.wire, TOPIC, key, by="somebody", reason="test")
     assert parking.oldest(database, hub.router.wire, TOPIC, key) is None
     assert [out.topic for out in hub.published.outs] == [TOPIC, "audit.v1"]  # of the release
