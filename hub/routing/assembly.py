@@ -16,6 +16,7 @@ from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revisio
 from hub.contract.records import Revision
 from hub.contract.topics import topics
 from hub.routing import claim_rows
+from hub.routing.amend import RULE as EDITED
 from hub.routing.persons import contradict, person_refs
 from hub.routing.referrals import day_of
 from hub.routing.stream import CaseRef, Due, Fact, Found, Gather, Known, Moment, Nobody, Output, Publish, Refuse, Stream
@@ -250,12 +251,17 @@ def _of_one_person(parts: Sequence[claim_rows.Part]) -> list[claim_rows.Part]:
     return [part for part, known in zip(parts, refs, strict=True) if part[0] == "hie.Encounter" or not contradict(own, known)]
 
 
+def _weight(event: Event) -> int:
+    meta = event["meta"]
+    return 1 + (len(meta["causes"]) if meta.get("rule") == EDITED else 0)
+
+
 def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False) -> Event:
     """The claim that the parts of an encounter amount to: the same for the same parts.
 
     Its revision is below that of any claim that the facility sends (whose version is 0 or more), so that one wins even if
-    it comes later. Among assembled ones the number of parts decides, as parts are never taken away: time would not do,
-    since a part may come late that was stated, or received, before others.
+    it comes later. Among assembled ones the number of parts decides, with those that an edit took the place of, so that it only
+    grows: time would not do, since a part may come late that was stated, or received, before others.
 
     key: of the encounter, which is that of its claim.
     """
@@ -266,7 +272,7 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
         content = {name: content[name] for name in ("ma_cskcb", "ma_lk", "xml1")}
     revision: Revision = {
         "version": -1,
-        "stated_at": f"{len(events):014d}",
+        "stated_at": f"{sum(map(_weight, events)):014d}",
         "received_at": max(event["meta"]["revision"]["received_at"] for event in events),
     }
     facility = events[0]["meta"]["facility"]

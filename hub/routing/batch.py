@@ -154,7 +154,8 @@ class Router:
         try:
             with available(), self._connection() as database:
                 places = list({one.origin[1:] for one in arrived})
-                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places)
+                drained = {one.key for one in arrived if one.record.was_parked}
+                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places, drained)
                 copies = {(*one.origin[1:], one.event_id) for one in arrived if one.record.was_parked}
                 taken = parking.take(database, stream.topic, copies) if copies else set()
                 going = self._queue(arrived, queues, taken, plan)

@@ -87,11 +87,18 @@ def rule_of(stream: Stream, fate: str) -> str:
 def replace(database: Database, event_id: str, origin: str, said: Sequence[Fact], by: str, now: datetime) -> None:
     """Another event takes this one's place: what it said is forgotten, and it has no effect, wherever it comes again.
 
-    said: the facts that it made; those that somebody else has stated over them stay.
-    by:   id of the other one; its place may have been taken before, when an operator undoes an edit.
+    by: id of the other one; its place may have been taken before, when an operator undoes an edit.
     """
     database.execute(_REPLACE, (event_id, origin, EDITED, now))
     database.execute(_RESTORE, (by, EDITED))
+    forget(database, event_id, said)
+
+
+def forget(database: Database, event_id: str, said: Sequence[Fact]) -> None:
+    """Take back what an event said that had no effect; what stood before stands again, and what was said over it stays.
+
+    said: the facts that it made.
+    """
     database.execute(_FORGET, (_rows([(fact.kind, fact.ref, fact.id) for fact in said]), event_id))
 
 
@@ -215,8 +222,17 @@ on conflict (event_id) do update set fate = excluded.fate
 """
 _RESTORE: Final = "update case_event set fate = '' where event_id = %s and fate = %s"
 _FORGET: Final = """
-delete from case_fact using json_array_elements(%s::json) as row
-where (kind, ref, id) = (row->>0, row->>1, row->>2) and event_id = %s
+with gone as (
+    select kind, ref, id, before from case_fact join json_array_elements(%s::json) as row
+        on (kind, ref, id) = (row->>0, row->>1, row->>2)
+    where event_id = %s order by kind, ref, id for update of case_fact
+), restored as (
+    update case_fact as fact set (rank, data, event_id, place, before)
+        = (gone.before->>0, gone.before->1, (gone.before->>2)::uuid, gone.before->>3, null)
+    from gone where gone.before is not null and (fact.kind, fact.ref, fact.id) = (gone.kind, gone.ref, gone.id)
+)
+delete from case_fact as fact using gone
+where gone.before is null and (fact.kind, fact.ref, fact.id) = (gone.kind, gone.ref, gone.id)
 """
 _MOVE: Final = """
 insert into case_head (stream, key, rank, told, event_id, content_hash)
@@ -229,8 +245,9 @@ _STATE: Final = """
 insert into case_fact (kind, ref, id, rank, data, event_id, place, expires_at)
 select row->>0, row->>1, row->>2, row->>3, (row->>4)::jsonb, (row->>5)::uuid, row->>6, (row->>7)::timestamptz
 from json_array_elements(%s::json) as row
-on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at)
-    = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at)
+on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at, before)
+    = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at,
+       jsonb_build_array(case_fact.rank, case_fact.data, case_fact.event_id, case_fact.place))
 where excluded.rank > case_fact.rank
 """
 _NEWER: Final = """

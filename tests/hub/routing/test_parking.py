@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+from contextlib import suppress
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -43,7 +45,8 @@ def send(hub, *events):
 
 
 def mend(hub, database, act, event):
-    count = act(database, hub.published, hub.router.wire, TOPIC, event["meta"]["key"], by="somebody", reason="because of a test")
+    of = (TOPIC, event["meta"]["key"]) if act == parking.release else (STREAMS[TOPIC], event["meta"]["key"], KEYRING)
+    count = act(database, hub.published, hub.router.wire, *of, by="somebody", reason="because of a test")
     hub.follow()
     return count
 
@@ -137,6 +140,18 @@ def test_what_was_discarded_may_be_said_again(new_hub, database, opens):
     mend(hub, database, parking.discard, ISSUED)
     send(hub, referral(minute=30, to=NEW))
     assert delivered(hub) == ["ISSUED"]
+
+
+def test_what_was_discarded_said_nothing_and_what_stood_before_stands_again(new_hub, database):
+    hub, before = new_hub(), referral()
+    send(hub, before)
+    stood = database.execute("select kind, ref, id, rank, data, event_id, place from case_fact order by 1, 2, 3").fetchall()
+    wrong = referral("MODIFIED", minute=1, to=NEW, person=person("001090000099"))
+    send(hub, wrong)
+    mend(hub, database, parking.discard, wrong)
+    assert (
+        database.execute("select kind, ref, id, rank, data, event_id, place from case_fact order by 1, 2, 3").fetchall() == stood
+    )
 
 
 def test_every_act_leaves_an_audit_event(new_hub, database, opens):
@@ -239,12 +254,27 @@ def test_a_copy_of_the_old_event_that_is_still_under_way_has_no_effect(new_hub, 
     assert (delivered(hub), reached(hub, DISTRICT)) == ([], [("ISSUED", edited["meta"]["event_id"])])
 
 
+def killed_at(call, hub):
+    """A `publish_blocking` that is killed at its so manieth call."""
+    calls = iter(range(1, call + 1))
+
+    def publish(records):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        hub.published.outs += records
+
+    return publish
+
+
 def test_the_old_event_that_was_never_looked_at_has_no_effect_at_another_place(new_hub, database, opens):
     """It waited behind another, which was given up while its own copy was not yet under way."""
     hub = new_hub()
     send(hub, ISSUED, MODIFIED)
-    database.execute("update parked set state = 'DISCARDED' where code = 'RECEIVER_UNKNOWN'")
-    database.commit()
+    publish, hub.published.publish_blocking = hub.published.publish_blocking, killed_at(2, hub)
+    with suppress(KeyboardInterrupt):
+        mend(hub, database, parking.discard, ISSUED)
+    database.rollback()
+    hub.published.publish_blocking = publish
     edited = edit(hub, database, ISSUED)
     opens()
     send(hub, MODIFIED)
@@ -405,6 +435,33 @@ def test_one_poisoned_key_among_thousands_holds_up_no_other(new_hub, database, o
     assert [event_id for _action, event_id in reached(hub, NEW)] == [one["meta"]["event_id"] for one in (ISSUED, *poisoned)]
     assert len(reached(hub, DISTRICT)) == keys + batch
     assert parking.waiting(database) == []
+
+
+def test_what_a_batch_asks_of_the_database_does_not_depend_on_how_many_wait(new_hub, monkeypatch):
+    asked = []
+    execute = psycopg.Connection.execute
+
+    def counted(self, *args, **more):
+        cursor = execute(self, *args, **more)
+        asked.append(max(0, cursor.rowcount) if cursor.description else 0)
+        return cursor
+
+    def work():
+        """Statements, and rows that came back, of a batch with the poisoned key in it."""
+        asked.clear()
+        number = next(numbers)
+        batch = [referral("MODIFIED", minute=number, to=NEW), *(referral(slip=f"W{number}.{other}") for other in range(20))]
+        pour(hub, batch, len(batch))
+        return len(asked), sum(asked)
+
+    hub, numbers = new_hub(), iter(range(1, 10_000))
+    send(hub, ISSUED)
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    few = work()
+    pour(hub, [referral("MODIFIED", minute=next(numbers), to=NEW) for _ in range(400)], 400)
+    with_many_parked_at_once = len(asked)
+    assert work() == few
+    assert with_many_parked_at_once <= 2 * few[0]
 
 
 def pour(hub, events, batch):
