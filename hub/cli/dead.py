@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hub.bus import Out, Producer, Wire
     from hub.journal.dead_letters import Letter
 
+_IN_MEMORY = 8
+
 out = terminal()
 dead_app = typer.Typer(help="What could not be processed, with its bytes.", no_args_is_help=True)
 
@@ -78,8 +80,7 @@ def dead_show(
     Example: hie dead show 5f0c6f3e-0000-5000-8000-000000000001
     """
     with _hub() as (settings, database, wire, producer):
-        [row] = _letters(database, [letter], "", "")
-        [whole] = _whole(settings, wire, [row])
+        [(row, whole)] = _each(settings, wire, _letters(database, [letter], "", ""))
         found: dict[str, Any] = {
             name: getattr(row, name) for name in ("id", "stage", "code", "topic", "partition", "offset", "at")
         }
@@ -126,16 +127,17 @@ def dead_redrive(
     """
     with _hub() as (settings, database, wire, producer):
         letters = [one for one in _letters(database, ids or [], code, topic) if not one.state]
-        wholes = _whole(settings, wire, letters)
-        for one, whole in zip(letters, wholes, strict=True):
-            _told(one, _way(wire, one, whole, translate=translate))
-        if not _go(letters, "redriven", yes=yes):
-            return
-        if translate:
+        if translate and (unknown := [one.id for one in letters if not one.message_id]):
+            raise HubError(
+                "REQUEST_WRONG", f"the journal does not know the message of {unknown[0]}; redrive it without --translate"
+            )
+        if translate and letters and yes:
             producer.publish_blocking([_replay(wire, letters, reason)])
-        for one, whole in zip(letters, wholes, strict=True):
-            _redrive(database, wire, producer, one, whole, reason, translate=translate)
-    out.print(f"{len(letters)} redriven; what fails again is listed as a new letter")
+        for one, whole in _each(settings, wire, letters):
+            _told(one, f"message {one.message_id} through today's translation" if translate else _way(wire, one, whole))
+            if yes:
+                _redrive(database, wire, producer, one, whole, reason, translate=translate)
+    _end(letters, "redriven", yes=yes)
 
 
 @dead_app.command("discard")
@@ -146,14 +148,11 @@ def dead_discard(reason: Reason, ids: Ids = None, code: Code = "", topic: Topic 
     """
     with _hub() as (settings, database, wire, producer):
         letters = [one for one in _letters(database, ids or [], code, topic) if not one.state]
-        wholes = _whole(settings, wire, letters)
-        for one in letters:
+        for one, whole in _each(settings, wire, letters):
             _told(one, "closed for good")
-        if not _go(letters, "discarded", yes=yes):
-            return
-        for one, whole in zip(letters, wholes, strict=True):
-            producer.publish_blocking(_closed(wire, one, whole, "DISCARDED", reason))
-    out.print(f"{len(letters)} discarded")
+            if yes:
+                producer.publish_blocking(_closed(wire, one, whole, "DISCARDED", reason))
+    _end(letters, "discarded", yes=yes)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -188,10 +187,13 @@ def _letters(database: "Connection[TupleRow]", ids: list[str], code: str, topic:
     return found
 
 
-def _whole(settings: Settings, wire: "Wire", letters: "list[Letter]") -> list[Event]:
+def _each(settings: Settings, wire: "Wire", letters: "list[Letter]") -> "Iterator[tuple[Letter, Event]]":
+    """Letters with their bytes, a few at a time: each may be of 8 MiB."""
     from hub.journal.dead_letters import read
 
-    return read(settings.kafka_bootstrap, wire, letters)
+    for at in range(0, len(letters), _IN_MEMORY):
+        some = letters[at : at + _IN_MEMORY]
+        yield from zip(some, read(settings.kafka_bootstrap, wire, some), strict=True)
 
 
 def _content(wire: "Wire", whole: Event) -> Any:
@@ -213,14 +215,7 @@ def _readable(wire: "Wire", whole: Event) -> bool:
     return True
 
 
-def _way(wire: "Wire", letter: "Letter", whole: Event, *, translate: bool) -> str:
-    """What redriving a letter means."""
-    if translate:
-        if not letter.message_id:
-            raise HubError(
-                "REQUEST_WRONG", f"dead letter {letter.id}: the journal does not know its message; redrive it without --translate"
-            )
-        return f"message {letter.message_id} through today's translation"
+def _way(wire: "Wire", letter: "Letter", whole: Event) -> str:
     return f"to {letter.topic}" + ("" if _readable(wire, whole) else ", where it cannot be read today either")
 
 
@@ -268,13 +263,13 @@ def _told(letter: "Letter", what: str) -> None:
     out.print(f"{letter.id} {letter.code} {letter.topic}/{letter.partition}/{letter.offset}: {what}", markup=False)
 
 
-def _go(letters: "list[Letter]", done: str, *, yes: bool) -> bool:
-    """Whether to do it."""
+def _end(letters: "list[Letter]", done: str, *, yes: bool) -> None:
     if not letters:
         out.print("none of them is open")
-    elif not yes:
+    elif yes:
+        out.print(f"{len(letters)} {done}" + ("; what fails again is listed as a new letter" if done == "redriven" else ""))
+    else:
         out.print(f"{len(letters)} would be {done}; --yes does it")
-    return bool(letters) and yes
 
 
 def _why(code: str) -> None:

@@ -233,7 +233,7 @@ def _assemble(settled: Event, state: str, places: Sequence[str], read: Mapping[s
     today = settled["meta"]["revision"]["received_at"].astimezone(VIETNAM).date()
     began, ended = (day_of(claim["xml1"].get(name, ""), today) for name in ("ngay_vao", "ngay_ra"))
     if (today - began).days > parts_days():
-        return [_unassembled(f"the encounter began on {began}, and its parts are kept for {parts_days()} days")]
+        return [_unassembled(f"the encounter began longer ago than the {parts_days()} days for which its parts are kept")]
     if state != "CANCELLED" and not assembles_on(_facility(settled), ended):
         return [Nobody("nobody-claim-not-ours")]
     return [Publish(CLAIMS, claim), Nobody(RULE)]

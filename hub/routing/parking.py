@@ -197,12 +197,13 @@ def restore(database: Database, letter: Event) -> bool:
     """
     place = (letter["topic"], letter["partition"], letter["offset"])
     row = database.execute(_RESTORE, (letter["body"], *place)).fetchone()
-    if row is None:
-        database.execute(_CLEAR, place)  # if it waits again, then with its bytes
-    else:
+    if row is not None:
         database.execute(_UNSEEN, (row[0],))  # and so it moves the head of its key again
+    waits = row is not None or database.execute(_WAITS, place).fetchone() is not None
+    if not waits:
+        database.execute(_CLEAR, place)  # should it have to wait once more, it does with its bytes
     database.commit()
-    return row is not None
+    return waits
 
 
 def again(letter: Event, *, waits: bool) -> Out:
@@ -366,8 +367,9 @@ update parked set state = 'DISCARDED', value = '' where topic = %s and partition
 """
 _RESTORE: Final = """
 update parked set state = 'PARKED', sent = true, value = %s
-where topic = %s and partition = %s and record_offset = %s and state in ('DISCARDED', 'PARKED') returning event_id
+where topic = %s and partition = %s and record_offset = %s and state = 'DISCARDED' returning event_id
 """
+_WAITS: Final = "select from parked where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'"
 _CLEAR: Final = "delete from parked where topic = %s and partition = %s and record_offset = %s"
 _UNSEEN: Final = "delete from case_event where event_id = %s"
 _BEHEAD: Final = """
