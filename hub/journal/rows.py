@@ -200,7 +200,7 @@ class Rows:
         repeats += self._merge(database, "message", _MESSAGE, _newest)
         repeats += self._merge(database, "delivery", _DELIVERY, _first)
         repeats += self._merge(database, "receipt", _RECEIPT, _first)
-        repeats += self._merge(database, "dead-letter", _DEAD_LETTER, _first_and_state)
+        repeats += self._merge(database, "dead-letter", _DEAD_LETTER, _last_state)
         touched = {row.values[0] for kind in ("delivery", "receipt") for row in self.read[kind]}
         if touched:
             database.execute(_STATES, (list(touched),))
@@ -226,12 +226,14 @@ def _first(rows: Sequence[Read], key: int) -> list[Read]:
     return list({row.values[:key]: row for row in reversed(rows)}.values())[::-1]
 
 
-def _first_and_state(rows: Sequence[Read], key: int) -> list[Read]:
-    """Of several letters of one id the first, with what the last of them tells of its state."""
-    told = {row.values[:key]: row.values[_STATE_AT] for row in rows if row.values[_STATE_AT]}
+def _last_state(rows: Sequence[Read], key: int) -> list[Read]:
+    """Of several letters of one id the last that is open, in the state that the last of all tells."""
+    last = {row.values[:key]: row for row in rows}
+    whole = {row.values[:key]: row for row in rows if not row.values[_STATE_AT]}
     return [
-        replace(row, values=(*row.values[:_STATE_AT], told.get(row.values[:key], ""), *row.values[_STATE_AT + 1 :]))
-        for row in _first(rows, key)
+        replace(one, values=(*one.values[:_STATE_AT], row.values[_STATE_AT], *one.values[_STATE_AT + 1 :]))
+        for name, row in last.items()
+        for one in [whole.get(name, row)]
     ]
 
 
@@ -278,7 +280,7 @@ def _merged(table: str, columns: str, types: str, *, key: int = 1, placed: bool 
         kinds,
         f"create temporary table if not exists {name} ({defined}) on commit delete rows",
         f"copy {name} ({listed}) from stdin (format binary)",
-        f"insert into {table} ({listed}) select {listed} from {name} "  # noqa: S608  # constants only
+        f"insert into {table} as old ({listed}) select {listed} from {name} "  # noqa: S608  # constants only
         f"on conflict ({', '.join(names[:key])}) do {conflict} returning (xmax = 0)",
     )
 
@@ -311,12 +313,15 @@ _DELIVERY: Final = _merged(
 )
 _RECEIPT: Final = _merged("journal_receipt", "delivery_id, state, at, channel, code", "uuid text timestamptz text text", key=3)
 _STATE_AT: Final = 7  # of a dead letter, among its values
-# What an operator did with a letter is told by another one of the same id; the same fault told once more opens it no more.
+# What an operator did with a letter is told by another one of the same id, without its bytes; the same record given up once
+# more, after a redrive, is open once more.
 _DEAD_LETTER: Final = _merged(
     "journal_dead_letter",
     "id, stage, code, topic, partition, record_offset, recorded_at, state, letter_partition, letter_offset",
     "uuid text text text int4 int8 timestamptz text int4 int8",
-    conflict="update set state = excluded.state where excluded.state <> ''",
+    conflict="update set state = excluded.state, code = case excluded.state when '' then excluded.code else old.code end,"
+    " letter_partition = case excluded.state when '' then excluded.letter_partition else old.letter_partition end,"
+    " letter_offset = case excluded.state when '' then excluded.letter_offset else old.letter_offset end",
 )
 # Receipts come in any order, before their delivery too: the furthest state counts, among equals the latest.
 _STATES: Final = """

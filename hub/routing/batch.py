@@ -167,8 +167,13 @@ class Router:
                     raise _SplitError(code)
                 parking.park(database, plan.parked, at)
                 deadlines.put(database, self.wire, plan.dues)
-                for key in {one.key for one in going if one.waited}:
+                drained &= {one.key for one in going}
+                for key in drained:
                     self._follow(database, stream.topic, key, queues, plan)
+                if behind := {one.key for one in plan.parked if one.code == parking.BEHIND} - drained:
+                    for key, places in parking.left_alone(database, stream.topic, behind).items():
+                        plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
+                        plan.sent += places
         except (psycopg.DataError, psycopg.IntegrityError) as refused:
             raise _SplitError from refused  # one of them says what PostgreSQL cannot hold, such as a NUL in a text
         return plan

@@ -106,6 +106,19 @@ def park(database: Database, parked: Iterable[Parked], at: datetime) -> None:
         database.execute(_PARK, (at, *(list(column) for column in zip(*rows.values(), strict=True))))
 
 
+def left_alone(database: Database, topic: str, keys: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """Keys of which only events wait that have no cause of their own, as what they waited behind was given up meanwhile.
+
+    Whoever gives one up holds its row; here it is waited for, so one of both sees the other.
+    Returns: key to places (partition, offset), in order.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    alone = [key for (key,) in database.execute(_ALONE, {"topic": topic, "keys": list(keys)})]
+    for key in alone:
+        found[key] = [(row[0], row[1]) for row in database.execute(_VALUES + " order by record_offset", (topic, key))]
+    return found
+
+
 def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
     """The cause that has parked, or would now park, too many keys within a minute; "" for none.  causes: code to keys."""
     for code, keys in causes.items():
@@ -335,6 +348,12 @@ insert into parked (topic, partition, record_offset, key, event_id, code, value,
 select one.*, %s from unnest(%s::text[], %s::int[], %s::bigint[], %s::text[], %s::uuid[], %s::text[], %s::bytea[]) as one
 on conflict (topic, partition, record_offset) do update
 set code = excluded.code, sent = false, parked_at = excluded.parked_at where parked.state = 'PARKED'
+"""
+_ALONE: Final = """
+select asked.key from unnest(%(keys)s::text[]) as asked (key) cross join lateral (
+    select code, sent from parked
+    where topic = %(topic)s and state = 'PARKED' and key = asked.key order by record_offset limit 1 for share
+) as oldest where code = 'BEHIND' and not sent
 """
 _STORM: Final = """
 select count(distinct key) from parked

@@ -150,22 +150,27 @@ def test_a_dead_letter_accounts_for_its_record_and_is_listed(database, log):
     assert [(one.stage, one.topic, one.offset) for one in books.dead_letters] == [("routing", "referral.v1", 0)]
 
 
-def test_a_dead_letter_that_was_dealt_with_is_not_listed_and_the_books_close(database, log):
-    """The same fault told once more, by whoever read the record again, opens it no more."""
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+def test_a_dead_letter_that_was_dealt_with_is_not_listed_until_it_is_given_up_again(database, log, together):
     message = received()
     record = log.event("referral.v1", referral(message))
     index(database, log.wire, [log.event("message-received.v1", message), record], {})
     given_up = dead_letter(log.wire, "routing", "BODY_UNDECODABLE", record)
     closed = closing(log.wire, log.wire.unpack(given_up.value)[1], "REDRIVEN")
     assert closed.key == given_up.key
-    letters = [log.value("dead-letter.v1", one.value) for one in (given_up, closed, given_up)]
-    for together in (letters[:2], letters[2:]):
-        index(database, log.wire, together, {})
-    books = reconcile(database)
-    assert (books.close, books.dead_letters, books.dead_letters_all) == (True, (), 0)
-    row = database.execute("select state, letter_partition, letter_offset from journal_dead_letter").fetchone()
-    assert row == ("REDRIVEN", 0, 0)
-    assert causes(database) == []
+
+    def told(*letters):
+        read = [log.value("dead-letter.v1", one.value) for one in letters]
+        for batch in [read] if together else [[one] for one in read]:
+            index(database, log.wire, batch, {})
+        books = reconcile(database)
+        assert books.close
+        assert len(books.dead_letters) == books.dead_letters_all == len(causes(database))
+        return database.execute("select state, letter_partition, letter_offset from journal_dead_letter").fetchall()
+
+    assert told(given_up, closed) == [("REDRIVEN", 0, 0)]
+    assert told(given_up) == [("", 0, 2)]
+    assert told(closed) == [("REDRIVEN", 0, 2)]
 
 
 def test_test_traffic_stays_out_of_the_books(database, log):

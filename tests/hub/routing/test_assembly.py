@@ -273,6 +273,13 @@ def test_what_is_charged_again_unchanged_after_its_credit_is_in_the_claim(new_hu
     assert [row["so_luong"] for row in claims_of(hub)[-1]["xml2"]] == [Decimal(10)]
 
 
+def test_what_is_charged_comes_late_and_counts_though_something_else_was_said_twice_meanwhile(new_hub, settle):
+    hub = new_hub()
+    hub.send(admitted(), discharged(), charged(drug(), minute=20), charged(drug(), minute=40), charged(service(), minute=30))
+    settle(hub)
+    assert [len(claims_of(hub)[-1][table]) for table in ("xml2", "xml3")] == [1, 1]
+
+
 def test_a_claim_of_its_own_wins_when_it_came_first(new_hub, settle):
     hub = new_hub()
     hub.send(own_claim(), *STAY)

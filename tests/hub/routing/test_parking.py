@@ -133,6 +133,27 @@ def test_discard_gives_up_the_cause_and_lets_the_rest_go(new_hub, database, open
     assert topics == ["dead-letter.v1", "audit.v1"]
 
 
+def test_what_parks_behind_an_event_that_is_given_up_at_that_moment_goes_on(
+    new_hub, database, opens, routing_settings, monkeypatch
+):
+    hub, read = new_hub(), parking.read
+    send(hub, ISSUED)
+    opens()
+
+    def and_then_discarded(*args, **more):
+        queues = read(*args, **more)
+        if queues.waiting:
+            monkeypatch.setattr(parking, "read", read)
+            with connect(routing_settings.database_url.get_secret_value()) as other:
+                assert mend(hub, other, parking.discard, ISSUED) == 1
+        return queues
+
+    monkeypatch.setattr(parking, "read", and_then_discarded)
+    send(hub, MODIFIED)
+    assert delivered(hub) == ["MODIFIED"]
+    assert parking.waiting(database) == []
+
+
 def test_what_was_discarded_may_be_said_again(new_hub, database, opens):
     hub = new_hub()
     send(hub, ISSUED)
