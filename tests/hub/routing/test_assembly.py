@@ -352,7 +352,7 @@ def test_without_one_of_its_parts_there_is_no_claim(new_hub, settle):
 
 def test_there_is_no_claim_of_an_encounter_that_is_older_than_what_is_kept_of_it(new_hub, settle):
     hub = new_hub()
-    hub.send(admitted(ngay_vao="202510200800"), discharged())
+    hub.send(admitted(ngay_vao="202510010800"), discharged())
     settle(hub)
     assert claims_of(hub) == []
     [letter] = [event for topic, event in hub.others if topic == "dead-letter.v1"]
