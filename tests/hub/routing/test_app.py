@@ -66,8 +66,8 @@ class Workers:
             process.wait()
 
 
-def until(true) -> None:
-    deadline = time.monotonic() + LIMIT_S
+def until(true, limit_s: float = LIMIT_S) -> None:
+    deadline = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.05)
@@ -186,7 +186,7 @@ def test_one_poisoned_key_in_ten_thousand_waits_alone_and_is_released_in_order(
         for number, event in enumerate(poisoned[:40]):
             mixed.insert(number * 200, event)
         send(mixed)
-        until(lambda: len(set(reached("01021"))) == keys)
+        until(lambda: len(set(reached("01021"))) == keys, limit_s=900)  # a busy machine routes some tens a second
         until(lambda: waiting() == [(key, 40)])
         assert reached(new) == []
 
