@@ -170,20 +170,16 @@ def trace_parent(message_id: str, event_id: str) -> bytes:
     return f"00-{trace:0>32.32}-{event_id.replace('-', '')[:16]:0>16}-01".encode()
 
 
-def dead_letter(wire: Wire, stage: str, code: str, message: Message) -> Out:
-    """What could not be processed, with its bytes, for the dead-letter topic."""
+def dead_letter(wire: Wire, stage: str, code: str, message: Message, detail: str = "") -> Out:
+    """What could not be processed, with its bytes, for the dead-letter topic.  detail: what is wrong, in ids and counts."""
     topic, partition, offset, key = message.topic() or "", message.partition() or 0, message.offset() or 0, message.key()
     key_bytes = key.encode() if isinstance(key, str) else key or b""
-    value = {
+    value = {"topic": topic, "partition": partition, "offset": offset, "key": key_bytes, "body": message.value() or b""} | {
         "id": new_id(topic, str(partition), str(offset), stage),
         "at": now(),
         "stage": stage,
         "code": code,
-        "topic": topic,
-        "partition": partition,
-        "offset": offset,
-        "key": key_bytes,
-        "body": message.value() or b"",
+        "detail": detail,
     }
     return Out("dead-letter.v1", key_bytes.decode("ascii", "replace"), wire.pack("dead-letter.v1", value))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hub.cli import messages, operate, why
+from hub.cli import dead, messages, operate, why
 from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
 from hub.cli.vendor import vendor_app
@@ -210,6 +210,7 @@ def bench(
 messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
+dead.add_to(app)
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

@@ -5,7 +5,7 @@ import shutil
 import time
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 import typer
@@ -17,6 +17,9 @@ from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.journal.reconcile import Books
+
+if TYPE_CHECKING:
+    from hub.routing.stream import Stream
 
 out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
@@ -245,7 +248,6 @@ def parked_edit(
     Example: hie parked edit referral.v1 01021:3f… --set ma_cskcb_den=01004 --reason "wrong code, asked by phone"
     """
     from hub.bus import Producer, Wire
-    from hub.contract.topics import topics
     from hub.routing import parking
     from hub.routing.amend import amended, same_elsewhere
     from hub.store.database import connect
@@ -254,12 +256,13 @@ def parked_edit(
         raise typer.BadParameter("FIELD=VALUE; FIELD= empties it", param_hint="--set")
     wanted = dict(one.partition("=")[::2] for one in changes)
     settings = connected(read_settings())
-    wire, place = Wire(settings.registry_url), settings.database_url.get_secret_value()
+    wire, place, keys = Wire(settings.registry_url), settings.database_url.get_secret_value(), keyring(settings)
+    stream = _stream(topic)
     with connect(place) as database:
         event = parking.oldest(database, wire, topic, key)
     if event is None:
         raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
-    edited = amended(topics()[topic].record, event, wanted, keyring(settings))
+    edited = amended(stream.record, event, wanted, keys)
     out.print(f"would change: {', '.join(wanted)}" if not yes else f"changes: {', '.join(wanted)}", markup=False)
     for path in wanted:
         if others := [other for other in same_elsewhere(event, path) if other not in wanted]:
@@ -274,7 +277,8 @@ def parked_edit(
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
     try:
         with connect(place) as database:
-            done = parking.edit(database, producer, wire, topic, edited, fields=wanted, by=getpass.getuser(), reason=reason)
+            who = getpass.getuser()
+            done = parking.edit(database, producer, wire, stream, edited, keys, fields=wanted, by=who, reason=reason)
     finally:
         producer.close()
     if not done:
@@ -291,6 +295,15 @@ def parked_discard(topic: Topic, key: Key, reason: Reason) -> None:
     _mend("discard", topic, key, reason)
 
 
+def _stream(topic: str) -> "Stream":
+    from hub.routing.app import streams
+
+    found = next((one for one in streams() if one.topic == topic), None)
+    if found is None:
+        raise HubError("NOT_FOUND", f"nothing waits in {topic}; see `hie parked list`")
+    return found
+
+
 def _mend(action: str, topic: str, key: str, reason: str) -> None:
     from hub.bus import Producer, Wire
     from hub.routing import parking
@@ -300,8 +313,11 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
     try:
         with connect(settings.database_url.get_secret_value()) as database:
-            act = parking.release if action == "release" else parking.discard
-            count = act(database, producer, Wire(settings.registry_url), topic, key, by=getpass.getuser(), reason=reason)
+            wire, by = Wire(settings.registry_url), getpass.getuser()
+            if action == "release":
+                count = parking.release(database, producer, wire, topic, key, by=by, reason=reason)
+            else:
+                count = parking.discard(database, producer, wire, _stream(topic), key, keyring(settings), by=by, reason=reason)
     finally:
         producer.close()
     if not count:
@@ -367,7 +383,7 @@ def _status(settings: Settings) -> dict[str, Any]:
                 "select count(*) from journal_message",
                 "select count(distinct event_id) from journal_event",
                 "select count(distinct (topic, key)) from parked where state = 'PARKED'",
-                "select count(*) from journal_dead_letter",
+                "select count(*) from journal_dead_letter where state = ''",
             )
         ]
     messages, events, parked, dead_letters = (row[0] if row else 0 for row in counts)

@@ -37,9 +37,11 @@ def assembles(facility: str) -> bool:
     return facility in _assemblies()
 
 
-def settling(facility: str, day: date) -> timedelta | None:
-    """How long an encounter of the facility settles before its claim is assembled; None on a day on which none is."""
-    on = [
-        one for one in _assemblies().get(facility, ()) if one.valid_from <= day and (one.valid_to is None or day <= one.valid_to)
-    ]
-    return on[0].settle if on else None
+def assembles_on(facility: str, day: date) -> bool:
+    """Whether the hub assembles the claims of the facility's encounters that end on a day."""
+    return any(one.valid_from <= day and (one.valid_to is None or day <= one.valid_to) for one in _assemblies().get(facility, ()))
+
+
+def settle_time(facility: str) -> timedelta:
+    """How long an encounter of the facility settles before its claim is assembled: the longest that it says of any day."""
+    return max(one.settle for one in _assemblies()[facility])

@@ -167,6 +167,8 @@ class Watch:
             telemetry.directory_taken(len(_take()))
         except HubError as wrong:
             telemetry.fault("directory", wrong.code, wrong.where)
+        except OSError as unread:  # of a profile that the directory names, say: the next change is looked at all the same
+            telemetry.fault("directory", "SETTING_WRONG", unread.strerror or type(unread).__name__)
 
     def run(self) -> None:
         """Look every second, for ever."""

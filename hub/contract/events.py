@@ -266,7 +266,8 @@ def derive(
 def supersede(record: str, event: Event, content: Event, rule: str) -> Event:
     """The event that takes another's place under the same key: other content, so by the same rule another id.
 
-    Its revision stands a microsecond above the other's: over it, and below whatever was stated afterwards.
+    Its revision stands a microsecond above the other's: over it, and below whatever was stated afterwards. Its causes are
+    all that it took the place of by this rule, one after the other.
     """
     meta: Meta = event["meta"]
     revision, digest = meta["revision"], content_hash(content)
@@ -275,7 +276,7 @@ def supersede(record: str, event: Event, content: Event, rule: str) -> Event:
         "event_id": new_id(record, meta["key"], str(revision["version"]), revision["stated_at"], digest),
         "revision": {**revision, "received_at": revision["received_at"] + timedelta(microseconds=1)},
         "supersedes": meta["event_id"],
-        "causes": [meta["event_id"]],
+        "causes": [*(meta["causes"] if meta.get("rule") == rule else ()), meta["event_id"]],
         "rule": rule,
         "content_hash": digest,
     }

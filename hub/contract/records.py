@@ -216,6 +216,8 @@ class DeadLetter(TypedDict, total=False):
     topic: str
     partition: int
     offset: int
+    detail: str
+    state: str
     key: bytes
     body: bytes
 

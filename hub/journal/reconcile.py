@@ -186,11 +186,11 @@ def reconcile(database: Connection[TupleRow]) -> Books:
             DeadLetter(str(row[0]), *row[1:])
             for row in database.execute(
                 "select id, stage, code, topic, partition, record_offset from journal_dead_letter"
-                " order by recorded_at desc limit %s",
+                " where state = '' order by recorded_at desc limit %s",
                 (_SHOWN,),
             )
         ]
-        (count,) = database.execute("select count(*) from journal_dead_letter").fetchone() or (0,)
+        (count,) = database.execute("select count(*) from journal_dead_letter where state = ''").fetchone() or (0,)
     return Books(rows, tuple(differences), tuple(letters), count)
 
 

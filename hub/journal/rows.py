@@ -5,7 +5,7 @@ Only the head of an event is decoded: its identity and its action. Bodies stay w
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -48,7 +48,7 @@ _LAST: Final = {  # the last field needed of each record
     "hie.ClaimDecision": "verdict",
     "hie.Delivery": "rule",
     "hie.Receipt": "at",
-    "hie.DeadLetter": "offset",
+    "hie.DeadLetter": "state",
 }
 _ACTION: Final = {"hie.LabResult": "status", "hie.ClaimDecision": "verdict"}  # the others call it action
 
@@ -76,7 +76,8 @@ def read_record(wire: Wire, message: Message) -> Read:
             raise HubError("BODY_UNDECODABLE", record)  # a record that has no business in this topic
         kind = KINDS[record]
         recorded_at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
-        return Read(kind, *place, _VALUES[kind](record, event, recorded_at))
+        values = _VALUES[kind](record, event, recorded_at)
+        return Read(kind, *place, values + place[1:] if kind == "dead-letter" else values)
     except HubError as wrong:
         if wrong.retriable:
             raise
@@ -160,6 +161,7 @@ def _dead_letter(_record: str, event: Event, _recorded_at: datetime) -> tuple[An
         event["partition"],
         event["offset"],
         event["at"],
+        event["state"],
     )
 
 
@@ -198,7 +200,7 @@ class Rows:
         repeats += self._merge(database, "message", _MESSAGE, _newest)
         repeats += self._merge(database, "delivery", _DELIVERY, _first)
         repeats += self._merge(database, "receipt", _RECEIPT, _first)
-        repeats += self._merge(database, "dead-letter", _DEAD_LETTER, _first)
+        repeats += self._merge(database, "dead-letter", _DEAD_LETTER, _last_state)
         touched = {row.values[0] for kind in ("delivery", "receipt") for row in self.read[kind]}
         if touched:
             database.execute(_STATES, (list(touched),))
@@ -222,6 +224,17 @@ class Rows:
 def _first(rows: Sequence[Read], key: int) -> list[Read]:
     """Of several rows for one thing in one batch, the first; `key` as in `_Merge`."""
     return list({row.values[:key]: row for row in reversed(rows)}.values())[::-1]
+
+
+def _last_state(rows: Sequence[Read], key: int) -> list[Read]:
+    """Of several letters of one id the last that is open, in the state that the last of all tells."""
+    last = {row.values[:key]: row for row in rows}
+    whole = {row.values[:key]: row for row in rows if not row.values[_STATE_AT]}
+    return [
+        replace(one, values=(*one.values[:_STATE_AT], row.values[_STATE_AT], *one.values[_STATE_AT + 1 :]))
+        for name, row in last.items()
+        for one in [whole.get(name, row)]
+    ]
 
 
 def _newest(rows: Sequence[Read], key: int) -> list[Read]:
@@ -267,7 +280,7 @@ def _merged(table: str, columns: str, types: str, *, key: int = 1, placed: bool 
         kinds,
         f"create temporary table if not exists {name} ({defined}) on commit delete rows",
         f"copy {name} ({listed}) from stdin (format binary)",
-        f"insert into {table} ({listed}) select {listed} from {name} "  # noqa: S608  # constants only
+        f"insert into {table} as old ({listed}) select {listed} from {name} "  # noqa: S608  # constants only
         f"on conflict ({', '.join(names[:key])}) do {conflict} returning (xmax = 0)",
     )
 
@@ -299,10 +312,16 @@ _DELIVERY: Final = _merged(
     "uuid uuid text text text text uuid bool timestamptz",
 )
 _RECEIPT: Final = _merged("journal_receipt", "delivery_id, state, at, channel, code", "uuid text timestamptz text text", key=3)
+_STATE_AT: Final = 7  # of a dead letter, among its values
+# What an operator did with a letter is told by another one of the same id, without its bytes; the same record given up once
+# more, after a redrive, is open once more.
 _DEAD_LETTER: Final = _merged(
     "journal_dead_letter",
-    "id, stage, code, topic, partition, record_offset, recorded_at",
-    "uuid text text text int4 int8 timestamptz",
+    "id, stage, code, topic, partition, record_offset, recorded_at, state, letter_partition, letter_offset",
+    "uuid text text text int4 int8 timestamptz text int4 int8",
+    conflict="update set state = excluded.state, code = case excluded.state when '' then excluded.code else old.code end,"
+    " letter_partition = case excluded.state when '' then excluded.letter_partition else old.letter_partition end,"
+    " letter_offset = case excluded.state when '' then excluded.letter_offset else old.letter_offset end",
 )
 # Receipts come in any order, before their delivery too: the furthest state counts, among equals the latest.
 _STATES: Final = """

@@ -21,11 +21,11 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
-from hub.routing.assembly import PARTS, part_of_claims
+from hub.routing.assembly import PARTS, own_claim, part_of_claims
 from hub.routing.batch import Router
 from hub.routing.recall import Recaller
 from hub.routing.record import Record, headers_of
-from hub.routing.recorded import lines_of, recorded
+from hub.routing.recorded import recorded
 from hub.routing.stream import Stream
 from hub.store.database import available, pool
 
@@ -52,12 +52,12 @@ def streams() -> list[Stream]:
         Stream("encounter.v1", "hie.Encounter", encounters.decide, encounters.facts, encounters.lookups),
         Stream("follow-up.v1", "hie.FollowUp", follow_ups.decide),
         recorded("person.v1", "hie.Registration", "person"),
-        recorded("charge.v1", "hie.Charge", "charge", side=lines_of),
+        recorded("charge.v1", "hie.Charge", "charge", adds=True),
         recorded("prescription.v1", "hie.Prescription", "prescription"),
         recorded("document.v1", "hie.Document", "document"),
         recorded("catalogue-change.v1", "hie.CatalogueChange", "catalogue"),
         recorded("resource-report.v1", "hie.ResourceReport", "resource"),
-        Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, repeat_rule="T05"),
+        Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, own_claim, repeat_rule="T05"),
         *of_payers,
         Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),
     ]
@@ -195,7 +195,7 @@ async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None],
     recaller = Recaller(settings.kafka_bootstrap)
     database = pool(settings.database_url.get_secret_value(), size=4)
     database.open()
-    worker = Worker(Router(wire, keyring, database, producer, recaller, days_max=settings.claim_days).route)
+    worker = Worker(Router(wire, keyring, database, producer, recaller, fact_days=settings.claim_days).route)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.end)

@@ -8,14 +8,17 @@ order in which parts come, and however often, the last claim is the same.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
-from hub.contract.billing import assembles, settling
+from hub.contract.billing import assembles, assembles_on, settle_time
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
+from hub.contract.topics import topics
 from hub.routing import claim_rows
+from hub.routing.amend import RULE as EDITED
 from hub.routing.persons import contradict, person_refs
+from hub.routing.referrals import day_of
 from hub.routing.stream import CaseRef, Due, Fact, Found, Gather, Known, Moment, Nobody, Output, Publish, Refuse, Stream
 
 TOPIC: Final = "encounter.v1"
@@ -68,12 +71,32 @@ def part_of_claims(stream: Stream) -> Stream:
     return replace(stream, facts=facts, lookups=lookups, decide=decide, side=side)
 
 
+@cache
+def parts_days() -> int:
+    """How long a part can be read again, in days: what its topic keeps, and so the life of the fact that tells its place."""
+    return min(topic.retention_days for topic in topics().values() if topic.record in PARTS)
+
+
+def own_claim(event: Event, _keyring: Keyring) -> list[CaseRef]:
+    """Of an assembled claim: whether its facility has sent one itself meanwhile."""
+    return [CaseRef(_OWN, event["meta"]["key"])] if event["meta"].get("rule") == RULE else []
+
+
+def outdone(known: Known) -> bool:
+    """Whether an assembled claim comes too late, by what `own_claim` found."""
+    return any(fact.kind == _OWN for fact in known)
+
+
 def own_claims(event: Event) -> list[Fact]:
     """That a claim was sent, and not assembled: from then on the hub assembles none for that encounter."""
     meta = event["meta"]
     if meta.get("rule") == RULE or not assembles(meta["facility"]):
         return []
-    return [Fact(_OWN, meta["key"], "", revision_rank(meta["revision"]), {})]
+    return [_fact(_OWN, meta["key"], "", revision_rank(meta["revision"]))]
+
+
+def _fact(kind: str, ref: str, id_: str, rank: str, data: dict[str, str] | None = None) -> Fact:
+    return Fact(kind, ref, id_, rank, data or {}, parts_days())
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------
@@ -117,12 +140,12 @@ def _facts(record: str, event: Event, keyring: Keyring) -> list[Fact]:
     rank = revision_rank(meta["revision"])
     if not stay:
         order = _order_key(event, keyring) if record == "hie.LabResult" else ""
-        return [Fact(_RESULT, order, meta["event_id"], rank, {})] if order else []
-    found = [Fact(_PART, stay, meta["event_id"], rank, {})]
+        return [_fact(_RESULT, order, meta["event_id"], rank)] if order else []
+    found = [_fact(_PART, stay, meta["event_id"], rank)]
     if record == "hie.LabOrder":
-        found += [Fact(_ORDER, stay, meta["key"], rank, {}), Fact(_OF_ORDER, meta["key"], stay, rank, {})]
+        found += [_fact(_ORDER, stay, meta["key"], rank), _fact(_OF_ORDER, meta["key"], stay, rank)]
     if record == "hie.Encounter" and (state := _state(event)):
-        found.append(Fact(_STAY, stay, "", rank, {"state": state}))
+        found.append(_fact(_STAY, stay, "", rank, {"state": state}))
     return found
 
 
@@ -150,11 +173,14 @@ def _dues(event: Event, known: Known, moment: Moment) -> list[Output]:
     """SETTLED for the encounter, if it has ended already: one for all that comes within a minute."""
     ended = [stay for stay in _stays(known) if stay.data["state"] != _OPEN]
     facility = _facility(event)
-    wait = settling(facility, moment.seen_at.astimezone(VIETNAM).date()) if ended else None
-    if wait is None:
-        return []
-    at = moment.seen_at.astimezone(UTC).replace(second=0, microsecond=0) + wait + timedelta(minutes=1)
+    at = _next_minute(moment.seen_at + settle_time(facility))
+    if at <= moment.now:  # it was parked meanwhile: what settled at that time settled without it
+        at = _next_minute(moment.now)
     return [Due(at, TOPIC, _settled(stay.ref, facility, at, event)) for stay in ended]
+
+
+def _next_minute(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
 
 
 def _stays(known: Known) -> Iterable[Found]:
@@ -191,18 +217,26 @@ def _settle(event: Event, known: Known) -> list[Output]:
     places = {fact.place for fact in known if fact.kind == _PART}
     places |= {result.place for fact in known if fact.kind == _ORDER for result in fact.about}
     if len(places) > PARTS_MOST:
-        return [_unassembled()]
-    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, len(places)))]
+        return [_unassembled(f"{len(places)} parts, and {PARTS_MOST} at most")]
+    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, tuple(sorted(places))))]
 
 
-def _unassembled() -> Output:
-    return Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled")
+def _unassembled(detail: str) -> Output:
+    return Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled", detail)
 
 
-def _assemble(settled: Event, state: str, count: int, read: Mapping[str, tuple[str, Event]]) -> list[Output]:
-    if len(read) < count:
-        return [_unassembled()]  # a claim without some of its lines would be a wrong one
-    return [Publish(CLAIMS, claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")), Nobody(RULE)]
+def _assemble(settled: Event, state: str, places: Sequence[str], read: Mapping[str, tuple[str, Event]]) -> list[Output]:
+    """A claim without some of its lines would be a wrong one: there is none when parts are gone, or may be."""
+    if gone := [place for place in places if place not in read]:
+        return [_unassembled(f"{len(gone)} of {len(places)} parts gone: {', '.join(gone)}")]
+    claim = claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")
+    today = settled["meta"]["revision"]["received_at"].astimezone(VIETNAM).date()
+    began, ended = (day_of(claim["xml1"].get(name, ""), today) for name in ("ngay_vao", "ngay_ra"))
+    if (today - began).days > parts_days():
+        return [_unassembled(f"the encounter began longer ago than the {parts_days()} days for which its parts are kept")]
+    if state != "CANCELLED" and not assembles_on(_facility(settled), ended):
+        return [Nobody("nobody-claim-not-ours")]
+    return [Publish(CLAIMS, claim), Nobody(RULE)]
 
 
 def _of_one_person(parts: Sequence[claim_rows.Part]) -> list[claim_rows.Part]:
@@ -217,12 +251,17 @@ def _of_one_person(parts: Sequence[claim_rows.Part]) -> list[claim_rows.Part]:
     return [part for part, known in zip(parts, refs, strict=True) if part[0] == "hie.Encounter" or not contradict(own, known)]
 
 
+def _weight(event: Event) -> int:
+    meta = event["meta"]
+    return 1 + (len(meta["causes"]) if meta.get("rule") == EDITED else 0)
+
+
 def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False) -> Event:
     """The claim that the parts of an encounter amount to: the same for the same parts.
 
     Its revision is below that of any claim that the facility sends (whose version is 0 or more), so that one wins even if
-    it comes later. Among assembled ones the number of parts decides, as parts are never taken away: time would not do,
-    since a part may come late that was stated, or received, before others.
+    it comes later. Among assembled ones the number of parts decides, with those that an edit took the place of, so that it only
+    grows: time would not do, since a part may come late that was stated, or received, before others.
 
     key: of the encounter, which is that of its claim.
     """
@@ -233,7 +272,7 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
         content = {name: content[name] for name in ("ma_cskcb", "ma_lk", "xml1")}
     revision: Revision = {
         "version": -1,
-        "stated_at": f"{len(events):014d}",
+        "stated_at": f"{sum(map(_weight, events)):014d}",
         "received_at": max(event["meta"]["revision"]["received_at"] for event in events),
     }
     facility = events[0]["meta"]["facility"]

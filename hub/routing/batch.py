@@ -93,14 +93,14 @@ class Plan:
 class Router:
     """Shared by all streams of one worker.
 
-    days_max: longest life of a fact, in days.
+    fact_days: life of a fact that does not say it itself.
     """
 
     def __init__(
-        self, wire: Wire, keyring: Keyring, pool: ConnectionPool, producer: Producer, recaller: Recaller, *, days_max: int
+        self, wire: Wire, keyring: Keyring, pool: ConnectionPool, producer: Producer, recaller: Recaller, *, fact_days: int
     ) -> None:
         self.wire, self.keyring, self.producer = wire, keyring, producer
-        self._pool, self._recaller, self._days_max = pool, recaller, days_max
+        self._pool, self._recaller, self._fact_days = pool, recaller, fact_days
 
     async def route(self, stream: Stream, records: Sequence[Record], poisoned: bool = False) -> None:
         """Return when everything that follows from the records is held by brokers and database.
@@ -154,8 +154,11 @@ class Router:
         try:
             with available(), self._connection() as database:
                 places = list({one.origin[1:] for one in arrived})
-                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places)
-                going = self._queue(arrived, queues, plan)
+                drained = {one.key for one in arrived if one.record.was_parked}
+                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places, drained)
+                copies = {(*one.origin[1:], one.event_id) for one in arrived if one.record.was_parked}
+                taken = parking.take(database, stream.topic, copies) if copies else set()
+                going = self._queue(arrived, queues, taken, plan)
                 standings = self._enter(database, stream, going, at)
                 database.commit()  # others may find our facts before we look for theirs
                 known = cases.find(database, [one.lookups for one in going])
@@ -164,8 +167,13 @@ class Router:
                     raise _SplitError(code)
                 parking.park(database, plan.parked, at)
                 deadlines.put(database, self.wire, plan.dues)
-                for key in {one.key for one in going if one.waited}:
+                drained &= {one.key for one in going}
+                for key in drained:
                     self._follow(database, stream.topic, key, queues, plan)
+                if behind := {one.key for one in plan.parked if one.code == parking.BEHIND} - drained:
+                    for key, places in parking.left_alone(database, stream.topic, behind).items():
+                        plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
+                        plan.sent += places
         except (psycopg.DataError, psycopg.IntegrityError) as refused:
             raise _SplitError from refused  # one of them says what PostgreSQL cannot hold, such as a NUL in a text
         return plan
@@ -199,7 +207,7 @@ class Router:
         except Exception as bug:  # whatever a rule stumbles over: this key waits for a person, the others go on
             one.failed, one.facts, one.lookups = _cause(bug), [], []
 
-    def _queue(self, arrived: list[_Arrived], queues: parking.Queues, plan: Plan) -> list[_Arrived]:
+    def _queue(self, arrived: list[_Arrived], queues: parking.Queues, taken: set[parking.Copy], plan: Plan) -> list[_Arrived]:
         """Those whose turn it may be; the rest waits behind what waits already, or was dealt with before."""
         going = []
         for one in arrived:
@@ -209,7 +217,7 @@ class Router:
                 one.origin = (one.record.topic, one.record.partition, one.record.offset)
             one.waited = one.record.was_parked and known
             if one.waited:
-                if one.origin[2] in waiting:
+                if (*one.origin[1:], one.event_id) in taken:
                     going.append(one)
             elif not known:
                 if waiting:
@@ -229,7 +237,7 @@ class Router:
                     place_text(one.origin),
                     f"{one.key}/{side}" if side else one.key,
                     revision_rank(meta["revision"]),
-                    meta.get("content_hash", ""),
+                    "" if stream.adds else meta.get("content_hash", ""),
                 )
             )
         standings = cases.enter(database, stream.topic, entries, at)
@@ -239,7 +247,7 @@ class Router:
             if not standing.again and not standing.fate
             for fact in one.facts
         ]
-        cases.state(database, told, at, self._days_max)
+        cases.state(database, told, at, self._fact_days)
         return standings
 
     def _decide(
@@ -260,7 +268,7 @@ class Router:
             waiting = queues.waiting.get(one.key, {})
             if one.waited and one.origin[2] not in waiting:
                 continue  # published again twice, and through already
-            if any(offset < one.origin[2] for offset in waiting):
+            if next(iter(waiting), one.origin[2]) < one.origin[2]:
                 self._park(one, parking.BEHIND, queues, plan)
                 continue
             try:
@@ -292,7 +300,7 @@ class Router:
             elif standing.again:
                 made.append(())  # the same event at another place: nothing to add
             elif standing.fate:
-                made.append((Nobody(stream.repeat_rule if standing.fate == cases.REPEAT else "superseded"),))
+                made.append((Nobody(cases.rule_of(stream, standing.fate)),))
             else:
                 try:
                     moment = Moment(at, standing.seen_at, tuple(one.facts), standing.supersedes)
@@ -326,8 +334,8 @@ class Router:
                     dues += later
                 case Due():
                     dues.append(output)
-                case Refuse(code, rule):
-                    outs.append(dead_letter(self.wire, _STAGE, code, one.record.as_message()))
+                case Refuse(code, rule, detail):
+                    outs.append(dead_letter(self.wire, _STAGE, code, one.record.as_message(), detail))
                     outs.append(self._nobody(stream, one, rule))
         return outs, dues
 

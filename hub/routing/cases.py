@@ -12,12 +12,13 @@ import orjson
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from hub.routing.stream import CaseRef, Fact, Found
+from hub.routing.stream import CaseRef, Fact, Found, Stream
 
 Database = Connection[TupleRow]
 
 REPEAT: Final = "REPEAT"
 VOID: Final = "VOID"
+EDITED: Final = "EDITED"
 _KEPT_SEEN_DAYS: Final = 400  # as long as the longest topic can be replayed
 _CLEANED_AT_ONCE: Final = 5_000
 
@@ -38,7 +39,7 @@ class Standing:
     """What the index says of one event.
 
     fate:    "" to be routed; REPEAT: its content stood at the head of its key already; VOID: it is older than a
-             repeat of what it would change, so nobody may take it for the newest.
+             repeat of what it would change, so nobody may take it for the newest; EDITED: another was put in its place.
     again:   the same event id was seen at another place: no effect at all.
     seen_at: when it was first seen.
     """
@@ -76,6 +77,29 @@ def enter(database: Database, stream: str, entries: Sequence[Entry], now: dateti
 def standings(database: Database, stream: str, entries: Sequence[Entry], now: datetime) -> list[Standing]:
     """What `enter` would say, without noting anything."""
     return _judge(database, stream, entries, now)[0]
+
+
+def rule_of(stream: Stream, fate: str) -> str:
+    """Why an event with this fate is for nobody."""
+    return {REPEAT: stream.repeat_rule, VOID: "superseded", EDITED: "edited"}[fate]
+
+
+def replace(database: Database, event_id: str, origin: str, said: Sequence[Fact], by: str, now: datetime) -> None:
+    """Another event takes this one's place: what it said is forgotten, and it has no effect, wherever it comes again.
+
+    by: id of the other one; its place may have been taken before, when an operator undoes an edit.
+    """
+    database.execute(_REPLACE, (event_id, origin, EDITED, now))
+    database.execute(_RESTORE, (by, EDITED))
+    forget(database, event_id, said)
+
+
+def forget(database: Database, event_id: str, said: Sequence[Fact]) -> None:
+    """Take back what an event said that had no effect; what stood before stands again, and what was said over it stays.
+
+    said: the facts that it made.
+    """
+    database.execute(_FORGET, (_rows([(fact.kind, fact.ref, fact.id) for fact in said]), event_id))
 
 
 def _judge(
@@ -130,8 +154,11 @@ def _heads(database: Database, stream: str, entries: Sequence[Entry]) -> dict[st
     return {row[0]: _Head(*row[1:]) for row in rows}
 
 
-def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datetime, days_max: int) -> None:
-    """Write facts, each with its event id and place; one of lower rank than what stands has no effect."""
+def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datetime, days: int) -> None:
+    """Write facts, each with its event id and place; one of lower rank than what stands has no effect.
+
+    days: how long a fact is kept that does not say so itself.
+    """
     newest: dict[tuple[str, str, str], tuple[Fact, str, str]] = {}
     for fact, event_id, place in facts:
         name = (fact.kind, fact.ref, fact.id)
@@ -139,7 +166,7 @@ def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datet
             newest[name] = (fact, event_id, place)
     if not newest:
         return
-    ends = {days: now + timedelta(days=min(days, days_max)) for days in {one[0].days for one in newest.values()}}
+    ends = {said: now + timedelta(days=said or days) for said in {one[0].days for one in newest.values()}}
     rows = [
         (*name, fact.rank, fact.data, event_id, place, ends[fact.days])
         for name, (fact, event_id, place) in sorted(newest.items())
@@ -193,6 +220,24 @@ insert into case_event (event_id, origin, fate, supersedes, seen_at)
 select (row->>0)::uuid, row->>1, row->>2, (row->>3)::uuid, (row->>4)::timestamptz from json_array_elements(%s::json) as row
 on conflict do nothing
 """
+_REPLACE: Final = """
+insert into case_event (event_id, origin, fate, seen_at) values (%s, %s, %s, %s)
+on conflict (event_id) do update set fate = excluded.fate
+"""
+_RESTORE: Final = "update case_event set fate = '' where event_id = %s and fate = %s"
+_FORGET: Final = """
+with gone as (
+    select kind, ref, id, before from case_fact join json_array_elements(%s::json) as row
+        on (kind, ref, id) = (row->>0, row->>1, row->>2)
+    where event_id = %s order by kind, ref, id for update of case_fact
+), restored as (
+    update case_fact as fact set (rank, data, event_id, place, before)
+        = (gone.before->>0, gone.before->1, (gone.before->>2)::uuid, gone.before->>3, null)
+    from gone where gone.before is not null and (fact.kind, fact.ref, fact.id) = (gone.kind, gone.ref, gone.id)
+)
+delete from case_fact as fact using gone
+where gone.before is null and (fact.kind, fact.ref, fact.id) = (gone.kind, gone.ref, gone.id)
+"""
 _MOVE: Final = """
 insert into case_head (stream, key, rank, told, event_id, content_hash)
 select row->>0, row->>1, row->>2, row->>3, (row->>4)::uuid, row->>5 from json_array_elements(%s::json) as row
@@ -204,8 +249,9 @@ _STATE: Final = """
 insert into case_fact (kind, ref, id, rank, data, event_id, place, expires_at)
 select row->>0, row->>1, row->>2, row->>3, (row->>4)::jsonb, (row->>5)::uuid, row->>6, (row->>7)::timestamptz
 from json_array_elements(%s::json) as row
-on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at)
-    = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at)
+on conflict (kind, ref, id) do update set (rank, data, event_id, place, expires_at, before)
+    = (excluded.rank, excluded.data, excluded.event_id, excluded.place, excluded.expires_at,
+       jsonb_build_array(case_fact.rank, case_fact.data, case_fact.event_id, case_fact.place))
 where excluded.rank > case_fact.rank
 """
 _NEWER: Final = """

@@ -1,18 +1,20 @@
 """Charges of an encounter: which lines stand once all corrections and credits are in, in whatever order they came."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from hub.contract.events import Event
+from hub.contract.events import Event, to_json
 
 Line = dict[str, Any]
 
 _CHARGES: Final = ("CHARGE", "")
 _CREDIT: Final = "CREDIT"
 _WHOLE: Final = "thanh_tien_bv"
+_WHAT: Final = ("ma_thuoc", "ma_dich_vu", "ma_vat_tu", "ten_thuoc", "ten_dich_vu", "ten_vat_tu")
+_WHICH: Final = ("ngay_th_yl", "placer", "filler")
 SPONSORS: Final = ("t_nguonkhac_nsnn", "t_nguonkhac_vtnn", "t_nguonkhac_vttn", "t_nguonkhac_cl")
 
 
@@ -37,10 +39,11 @@ def standing_lines(charges: Iterable[Event]) -> list[Line]:
     for turn, charge in enumerate(charges):
         met: Counter[str] = Counter()
         for line in charge.get("lines", ()):
-            name = deed = line.get("line_id") or known_by(line)
-            if met[deed] and not line.get("line_id"):
-                name = f"{deed}\x1e{met[deed]}"  # the same deed twice in one message is two lines
-            met[deed] += 1
+            name = line.get("line_id", "")
+            if not name:
+                name = _deed(line)
+                met[name] += 1
+                name += f"\x1e{met[name]}"  # the same deed twice in one message is two lines
             before = said.get(name)
             charged = before is not None and (before.charged or before.line.get("kind") != _CREDIT)
             said[name] = _Said(turn, line, charged)
@@ -61,9 +64,17 @@ def standing_lines(charges: Iterable[Event]) -> list[Line]:
     return standing
 
 
-def known_by(line: Mapping[str, Any]) -> str:
-    """What a line without a line_id is known by: what was done, and when."""
-    return f"\x1e{(line.get('code') or {}).get('code', '')}\x1e{line.get('ngay_th_yl', '')}"
+def _deed(line: Line) -> str:
+    """What a line without a line_id is known by: what was done, and when or for which order; else by all that it says.
+
+    So two lines that name neither are one only where nothing tells them apart.
+    """
+    code = line.get("code") or {}
+    what = [code.get(name) or "" for name in ("code", "alt_code", "display")] + [line.get(name) or "" for name in _WHAT]
+    which = [line.get(name) or "" for name in _WHICH]
+    if any(what) and any(which):
+        return "\x1e".join(("", *what, *which))
+    return f"\x1e{to_json(sorted(line.items())).decode()}"
 
 
 def _without(line: Line, taken: list[Line]) -> Line | None:

@@ -5,9 +5,9 @@ from typing import Final
 from hub.contract.directory import Payer, payers
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
-from hub.routing.assembly import own_claims
+from hub.routing.assembly import outdone, own_claims
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.stream import Deliver, Fact, Known, Moment, Output, Publish
+from hub.routing.stream import Deliver, Fact, Known, Moment, Nobody, Output, Publish
 
 RULE: Final = "claim-to-payer"
 _TEST: Final = "test"
@@ -24,11 +24,13 @@ def facts(event: Event, _keyring: Keyring) -> list[Fact]:
     return [Fact("claim", meta["key"], projected, rank, {"payer": payer.code, "rank": rank, "claim": meta["event_id"]}), *own]
 
 
-def decide(event: Event, _known: Known, moment: Moment) -> list[Output]:
+def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     """The projection on the payer's topic, and the delivery that stands for it in the books.
 
     Raises: HubError(PAYER_UNKNOWN).
     """
+    if outdone(known):
+        return [Nobody("nobody-claim-own")]
     payer = payer_of(event)
     if payer is None:
         raise HubError("PAYER_UNKNOWN", "seeds/payers")

@@ -105,8 +105,7 @@ class Foresight:
             if not first and self._waits(topic, meta["key"]):
                 return [replace(here, parked=parking.BEHIND)]
             if standing.fate:
-                rule = stream.repeat_rule if standing.fate == cases.REPEAT else "superseded"
-                return [replace(here, outcomes=(Outcome("nobody", rule),))]
+                return [replace(here, outcomes=(Outcome("nobody", cases.rule_of(stream, standing.fate)),))]
             self._state(facts, event)
             moment = Moment(now(), standing.seen_at, tuple(facts), standing.supersedes)
             outputs = [addressed(output, moment) for output in stream.decide(event, self._known(lookups), moment)]
@@ -131,7 +130,9 @@ class Foresight:
         if self._database is None or again:
             return cases.Standing("", again, "", at)
         key = f"{meta['key']}/{side}" if side else meta["key"]
-        entry = cases.Entry(meta["event_id"], "", key, revision_rank(meta["revision"]), meta["content_hash"])
+        entry = cases.Entry(
+            meta["event_id"], "", key, revision_rank(meta["revision"]), "" if stream.adds else meta["content_hash"]
+        )
         return cases.standings(self._database, stream.topic, [entry], at)[0]
 
     def _waits(self, topic: str, key: str) -> bool:

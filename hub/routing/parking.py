@@ -5,7 +5,7 @@ with a header that names its row; the worker routes such a record only when noth
 the row leaves when that is done. Whatever arrives meanwhile queues behind, and follows by itself.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -14,12 +14,17 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
 from hub.bus import Headers, Out, Producer, Wire, dead_letter, event_out
-from hub.contract.events import Event, new_id, now
-from hub.contract.topics import check_size, topics
-from hub.routing import amend, deliveries
-from hub.routing.record import PARKED_HEADER, Record
+from hub.contract.errors import HubError
+from hub.contract.events import Event, Keyring, new_id, now
+from hub.contract.topics import check_size
+from hub.routing import amend, cases, deliveries
+from hub.routing.record import PARKED_HEADER, REDRIVEN_HEADER, Record, place_text
+from hub.routing.stream import Fact, Stream
 
 Database = Connection[TupleRow]
+
+Copy = tuple[int, int, str]
+"""Of an event that waits and was published again: partition and offset of its row, and its own id."""
 
 BEHIND: Final = "BEHIND"
 STORM_KEYS: Final = 20  # keys parked for one cause within a minute; more pause the stream
@@ -57,12 +62,23 @@ class Parked:
     code: str
 
 
-def read(database: Database, topic: str, keys: Iterable[str], places: Sequence[tuple[int, int]]) -> Queues:
-    """What waits under these keys, and which of these records were parked before."""
+def read(
+    database: Database, topic: str, keys: Iterable[str], places: Sequence[tuple[int, int]], drained: Collection[str] = ()
+) -> Queues:
+    """What waits under these keys, and which of these records were parked before.
+
+    drained: keys of which all that waits is told; of the others the oldest will do, however many wait behind it.
+    """
     queues = Queues()
     for key, partition, offset, code, state, sent, here in database.execute(
         _READ,
-        {"topic": topic, "keys": list(keys), "partitions": [one for one, _ in places], "offsets": [one for _, one in places]},
+        {
+            "topic": topic,
+            "keys": [key for key in keys if key not in drained],
+            "drained": list(drained),
+            "partitions": [one for one, _ in places],
+            "offsets": [one for _, one in places],
+        },
     ):
         if here:
             queues.places.add((partition, offset))
@@ -71,11 +87,36 @@ def read(database: Database, topic: str, keys: Iterable[str], places: Sequence[t
     return queues
 
 
+def take(database: Database, topic: str, copies: Collection[Copy]) -> set[Copy]:
+    """Those that are what waits in their rows: not what went through meanwhile, was given up, or was edited.
+
+    They count as sent from then on, so nobody edits them before they are through or park again.
+    """
+    partitions, offsets, ids = zip(*copies, strict=True)
+    found = database.execute(_TAKE, {"topic": topic, "partitions": [*partitions], "offsets": [*offsets], "ids": [*ids]})
+    return {(row[0], row[1], row[2]) for row in found}
+
+
 def park(database: Database, parked: Iterable[Parked], at: datetime) -> None:
     """Put events into the queues of their keys; one that waits already, waits on."""
-    for one in parked:
-        topic, partition, offset = one.record.origin
-        database.execute(_PARK, (topic, partition, offset, one.key, one.event_id or None, one.code, one.record.body or b"", at))
+    rows = {
+        one.record.origin: (*one.record.origin, one.key, one.event_id or None, one.code, one.record.body or b"") for one in parked
+    }
+    if rows:
+        database.execute(_PARK, (at, *(list(column) for column in zip(*rows.values(), strict=True))))
+
+
+def left_alone(database: Database, topic: str, keys: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+    """Keys of which only events wait that have no cause of their own, as what they waited behind was given up meanwhile.
+
+    Whoever gives one up holds its row; here it is waited for, so one of both sees the other.
+    Returns: key to places (partition, offset), in order.
+    """
+    found: dict[str, list[tuple[int, int]]] = {}
+    alone = [key for (key,) in database.execute(_ALONE, {"topic": topic, "keys": list(keys)})]
+    for key in alone:
+        found[key] = [(row[0], row[1]) for row in database.execute(_VALUES + " order by record_offset", (topic, key))]
+    return found
 
 
 def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
@@ -120,38 +161,76 @@ def release(database: Database, producer: Producer, wire: Wire, topic: str, key:
     Raises: HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
     rows = _held(database, topic, key)
+    # Sent first: a worker that has a copy already waits here, so that what it parks again does not look as if it were on its way.
+    settle(database, topic, [], [(row[0], row[1]) for row in rows])
     producer.publish_blocking(
-        [*(_again(topic, key, *row) for row in rows), _audit(wire, "release", topic, key, by, reason, len(rows))]
+        [
+            *(_again(topic, key, *row) for row in rows),
+            audit(wire, "parked-release", f"{topic} {key}", by, reason, done=bool(rows)),
+        ]
     )
-    with database.transaction():
-        settle(database, topic, [], [(row[0], row[1]) for row in rows])
     database.commit()
     return len(rows)
 
 
-def discard(database: Database, producer: Producer, wire: Wire, topic: str, key: str, *, by: str, reason: str) -> int:
-    """Give up the event that a key waits for; its bytes go to the dead letters, and those behind it go on.
+def discard(
+    database: Database, producer: Producer, wire: Wire, stream: Stream, key: str, keyring: Keyring, *, by: str, reason: str
+) -> int:
+    """Give up the event that a key waits for; its bytes go to the dead letters, what it said is taken back, and those behind
+    it go on.
 
     Returns: how many events were given up: 1, or 0 when nothing waits.
     Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
+    topic = stream.topic
     rows = _held(database, topic, key)
     if rows:
         partition, offset, value = rows[0]
         record = Record(topic, partition, offset, key.encode(), bytes(value))
         letter = dead_letter(wire, "routing", "EVENT_UNROUTABLE", record.as_message())
-        audit = _audit(wire, "discard", topic, key, by, reason, 1)
-        producer.publish_blocking([letter, audit])
+        producer.publish_blocking([letter, audit(wire, "parked-discard", f"{topic} {key}", by, reason)])
+        event = wire.unpack(bytes(value))[1]
         with database.transaction():
-            database.execute(_DISCARD, (topic, partition, offset))
             database.execute(_BEHEAD, (topic, key, key, topic, partition, offset))  # the same said again is no repeat
+            database.execute(_DISCARD, (topic, partition, offset))
+            cases.forget(database, event["meta"]["event_id"], _said(stream, event, keyring))
         database.commit()
         behind = _held(database, topic, key)
+        settle(database, topic, [], [(row[0], row[1]) for row in behind])
         producer.publish_blocking([_again(topic, key, *row) for row in behind])
-        with database.transaction():
-            settle(database, topic, [], [(row[0], row[1]) for row in behind])
         database.commit()
     return min(1, len(rows))
+
+
+def restore(database: Database, letter: Event) -> bool:
+    """Make room for a dead letter that is published again: what was discarded waits in its old place once more.
+
+    letter:  with its topic, partition, offset and body.
+    Returns: whether it waits there; else it was not parked when it was given up.
+    """
+    place = (letter["topic"], letter["partition"], letter["offset"])
+    row = database.execute(_RESTORE, (letter["body"], *place)).fetchone()
+    if row is not None:
+        database.execute(_UNSEEN, (row[0],))  # and so it moves the head of its key again
+    waits = row is not None or database.execute(_WAITS, place).fetchone() is not None
+    if not waits:
+        database.execute(_CLEAR, place)  # should it have to wait once more, it does with its bytes
+    database.commit()
+    return waits
+
+
+def again(letter: Event, *, waits: bool) -> Out:
+    """The record of a dead letter once more, for its own topic and partition.  waits: what `restore` said.
+
+    Raises: HubError(REQUEST_WRONG) for a key that is no text, which nothing of ours can have written.
+    """
+    place = (letter["topic"], letter["partition"], letter["offset"])
+    try:
+        key = letter["key"].decode()
+    except UnicodeDecodeError:
+        raise HubError("REQUEST_WRONG", f"dead letter {letter['id']}: its key is no text") from None
+    headers: Headers = [(PARKED_HEADER if waits else REDRIVEN_HEADER, place_text(place).encode())]
+    return Out(letter["topic"], key, letter["body"], headers, letter["partition"])
 
 
 def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None:
@@ -160,9 +239,9 @@ def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None
     return None if found is None else found[1]
 
 
-def _oldest(database: Database, wire: Wire, topic: str, key: str) -> tuple[tuple[int, int], Event] | None:
-    """With its place: partition and offset."""
-    row = database.execute(_OLDEST, (topic, key)).fetchone()
+def _oldest(database: Database, wire: Wire, topic: str, key: str, *, held: bool = False) -> tuple[tuple[int, int], Event] | None:
+    """With its place: partition and offset.  held: against workers that have a copy of it."""
+    row = database.execute(_OLDEST + " for update" if held else _OLDEST, (topic, key)).fetchone()
     return None if row is None or row[3] else ((row[0], row[1]), wire.unpack(bytes(row[2]))[1])
 
 
@@ -170,8 +249,9 @@ def edit(
     database: Database,
     producer: Producer,
     wire: Wire,
-    topic: str,
+    stream: Stream,
     edited: Event,
+    keyring: Keyring,
     *,
     fields: Iterable[str],
     by: str,
@@ -179,31 +259,40 @@ def edit(
 ) -> int:
     """Put an event in the place of the one that it supersedes and that its key waits for. It waits on, until released.
 
-    The other stays in its topic, and is for nobody by rule; the audit event has the names of the fields, no values.
+    The other stays in its topic, is for nobody by rule, and what it said is forgotten; the audit event has the names of the
+    fields, no values.
 
     edited:  of `amend.amended`.
     Returns: how many events were replaced: 1, or 0 when the other does not wait there any more.
     Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again. HubError(FRAME_TOO_LARGE).
     """
-    meta = edited["meta"]
+    meta, topic = edited["meta"], stream.topic
     key, before = meta["key"], meta["supersedes"]
     value = wire.pack(topic, edited)
     check_size(topic, value)
     _hold(database, topic, key)
-    found = _oldest(database, wire, topic, key)
+    found = _oldest(database, wire, topic, key, held=True)
     if found is None or found[1]["meta"]["event_id"] != before:
         database.rollback()
         return 0
     place, original = found
-    target = f"{key} {', '.join(sorted(fields))} {before} -> {meta['event_id']}"
-    told = deliveries.delivery(original, topics()[topic].record, topic, "", amend.RULE)
-    producer.publish_blocking([event_out(wire, deliveries.TOPIC, told), _audit(wire, "edit", topic, target, by, reason, 1)])
+    target = f"{topic} {key} {', '.join(sorted(fields))} {before} -> {meta['event_id']}"
+    told = deliveries.delivery(original, stream.record, topic, "", amend.RULE)
+    producer.publish_blocking([event_out(wire, deliveries.TOPIC, told), audit(wire, "parked-edit", target, by, reason)])
     with database.transaction():
         # What was replaced had no effect: said again later, it is no repeat.
         database.execute(_BEHEAD, (topic, key, key, topic, *place))
         database.execute(_EDIT, (meta["event_id"], value, topic, *place))
+        cases.replace(database, before, place_text((topic, *place)), _said(stream, original, keyring), meta["event_id"], now())
     database.commit()
     return 1
+
+
+def _said(stream: Stream, event: Event, keyring: Keyring) -> list[Fact]:
+    try:
+        return stream.facts(event, keyring)
+    except Exception:  # the worker stumbled over it too, and so it said nothing
+        return []
 
 
 def _hold(database: Database, topic: str, key: str) -> None:
@@ -212,31 +301,59 @@ def _hold(database: Database, topic: str, key: str) -> None:
 
 
 def _held(database: Database, topic: str, key: str) -> list[TupleRow]:
-    """Partition, offset and value of what waits under a key, held against other operators."""
+    """Partition, offset and value of what waits under a key, held against other operators and against workers."""
     _hold(database, topic, key)
-    return database.execute(_VALUES + " order by record_offset", (topic, key)).fetchall()
+    return database.execute(_VALUES + " order by record_offset for update", (topic, key)).fetchall()
 
 
-def _audit(wire: Wire, action: str, topic: str, target: str, by: str, reason: str, count: int) -> Out:
+def audit(wire: Wire, action: str, target: str, by: str, reason: str, *, done: bool = True) -> Out:
+    """Who did what and why.  target: ids, codes and places, never a person's data."""
     at = now()
-    event_id = new_id("audit", at.isoformat(), by, action, topic, target)
-    outcome = "done" if count else "refused"
-    value = {"id": event_id, "at": at, "by": by, "action": f"parked-{action}", "target": f"{topic} {target}"}
+    event_id = new_id("audit", at.isoformat(), by, action, target)
+    outcome = "done" if done else "refused"
+    value = {"id": event_id, "at": at, "by": by, "action": action, "target": target}
     return Out("audit.v1", event_id, wire.pack("audit.v1", value | {"reason": reason, "outcome": outcome}))
 
 
 _READ: Final = """
 with place as (select * from unnest(%(partitions)s::int[], %(offsets)s::bigint[]) as place (partition, record_offset))
 select key, partition, record_offset, code, state, sent, (partition, record_offset) in (select * from place)
-from parked where topic = %(topic)s
-    and ((state = 'PARKED' and key = any(%(keys)s)) or (partition, record_offset) in (select * from place))
+from (
+    select key, partition, record_offset, code, state, sent from parked
+    where topic = %(topic)s and state = 'PARKED' and key = any(%(drained)s)
+    union
+    select oldest.* from unnest(%(keys)s::text[]) as asked (key) cross join lateral (
+        select key, partition, record_offset, code, state, sent from parked
+        where topic = %(topic)s and state = 'PARKED' and key = asked.key order by record_offset limit 1
+    ) as oldest
+    union
+    select key, partition, record_offset, code, state, sent from parked join place using (partition, record_offset)
+    where topic = %(topic)s
+) as found
 order by record_offset
+"""
+_TAKE: Final = """
+with held as (
+    select partition, record_offset from parked
+    join unnest(%(partitions)s::int[], %(offsets)s::bigint[], %(ids)s::uuid[]) as copy (partition, record_offset, event_id)
+        using (partition, record_offset, event_id)
+    where parked.topic = %(topic)s and state = 'PARKED' order by record_offset for update of parked
+)
+update parked set sent = true from held
+where topic = %(topic)s and (parked.partition, parked.record_offset) = (held.partition, held.record_offset)
+returning parked.partition, parked.record_offset, parked.event_id::text
 """
 _PARK: Final = """
 insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at)
-values (%s, %s, %s, %s, %s, %s, %s, %s)
+select one.*, %s from unnest(%s::text[], %s::int[], %s::bigint[], %s::text[], %s::uuid[], %s::text[], %s::bytea[]) as one
 on conflict (topic, partition, record_offset) do update
 set code = excluded.code, sent = false, parked_at = excluded.parked_at where parked.state = 'PARKED'
+"""
+_ALONE: Final = """
+select asked.key from unnest(%(keys)s::text[]) as asked (key) cross join lateral (
+    select code, sent from parked
+    where topic = %(topic)s and state = 'PARKED' and key = asked.key order by record_offset limit 1 for share
+) as oldest where code = 'BEHIND' and not sent
 """
 _STORM: Final = """
 select count(distinct key) from parked
@@ -267,6 +384,13 @@ from parked where state = 'PARKED' group by topic, key order by since
 _DISCARD: Final = """
 update parked set state = 'DISCARDED', value = '' where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
 """
+_RESTORE: Final = """
+update parked set state = 'PARKED', sent = true, value = %s
+where topic = %s and partition = %s and record_offset = %s and state = 'DISCARDED' returning event_id
+"""
+_WAITS: Final = "select from parked where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'"
+_CLEAR: Final = "delete from parked where topic = %s and partition = %s and record_offset = %s"
+_UNSEEN: Final = "delete from case_event where event_id = %s"
 _BEHEAD: Final = """
 delete from case_head where stream = %s and (key = %s or starts_with(key, %s || '/')) and event_id =
     (select event_id from parked where topic = %s and partition = %s and record_offset = %s)

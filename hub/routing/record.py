@@ -9,6 +9,7 @@ from confluent_kafka import Message
 Origin = tuple[str, int, int]
 
 PARKED_HEADER: Final = "hie_parked"  # on a parked event that was published again: topic/partition/offset of its row
+REDRIVEN_HEADER: Final = "hie_redriven"  # on a dead letter that was published again: topic/partition/offset of its record
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,14 @@ class Record:
 
     @property
     def origin(self) -> Origin:
-        """Where the event stood first: of one that was parked, the place of its row."""
-        if not self.was_parked:
-            return self.topic, self.partition, self.offset
-        return place_of(self.headers[PARKED_HEADER].decode("ascii"))
+        """Where the event stood first: of one that was parked, the place of its row; of a dead letter, what it says.
+
+        As what is decided of an event hangs on its place, it is decided anew there, with the same ids.
+        """
+        for header in (PARKED_HEADER, REDRIVEN_HEADER):
+            if header in self.headers:
+                return place_of(self.headers[header].decode("ascii"))
+        return self.topic, self.partition, self.offset
 
     def as_message(self) -> Message:
         """In the form in which the bus takes what becomes a dead letter."""

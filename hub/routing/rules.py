@@ -45,6 +45,7 @@ RULES: Final[Mapping[str, Words]] = {
     "encounter-settled": Words("The visit has ended, and its claim is assembled once it has settled.", "Đợt khám đã kết thúc; hồ sơ được lập sau thời gian chờ."),
     "claim-assembled": Words("What was done in the visit became one claim.", "Các dịch vụ của đợt khám đã được lập thành một hồ sơ."),
     "nobody-claim-own": Words("The facility sent a claim of its own, so none is assembled.", "Cơ sở đã tự gửi hồ sơ nên hub không lập."),
+    "nobody-claim-not-ours": Words("The facility makes the claims of visits that ended on that day itself.", "Hồ sơ của đợt khám kết thúc ngày đó do cơ sở tự lập."),
     "nobody-claim-unassembled": Words("The claim cannot be assembled: too many parts, or some are no longer kept.", "Không lập được hồ sơ: quá nhiều thành phần hoặc có thành phần không còn lưu."),
     "nobody-encounter-open": Words("The visit is open again, so nothing is assembled yet.", "Đợt khám được mở lại nên chưa lập hồ sơ."),
     "nobody-encounter-cancelled": Words("The visit was cancelled before it had a claim.", "Đợt khám bị hủy trước khi có hồ sơ."),

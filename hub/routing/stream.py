@@ -18,7 +18,7 @@ class Fact:
     ref:  what it is looked up by; hashed where it identifies a person.
     id:   whose fact it is: a Kafka key, an event id, or one side of a case.
     data: JSON, small, never a body or a name of a person.
-    days: how long it is kept, at most.
+    days: how long it is kept, where that is not for the operator to say (HIE_CLAIM_DAYS).
     """
 
     kind: str
@@ -26,7 +26,7 @@ class Fact:
     id: str
     rank: str
     data: dict[str, Any]
-    days: int = 365
+    days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Give this event to the dead letters, under a row of the table of errors."""
+    """Give this event to the dead letters, under a row of the table of errors.  detail: what is wrong, in ids and counts."""
 
     code: str
     rule: str
+    detail: str = ""
 
 
 Output = Deliver | Nobody | Recall | Gather | Publish | Due | Refuse
@@ -176,6 +177,8 @@ class Stream:
     decide:      what follows. Raises HubError(RECEIVER_UNKNOWN, PAYER_UNKNOWN) when it has to wait: its key parks.
     side:        who speaks, where several do under one key; each side has a head of its own.
     repeat_rule: rule of an event whose content stands at the head of its key already.
+    adds:        an event adds to what was said under its key and does not take its place, as entries of a ledger do: the
+                 same content, stated once more, may be another entry, so only the same event is a repeat.
     """
 
     topic: str
@@ -185,6 +188,7 @@ class Stream:
     lookups: Callable[[Event, Keyring], list[CaseRef]] = field(default=_nothing)
     side: Callable[[Event], str] = field(default=one_side)
     repeat_rule: str = "repeat"
+    adds: bool = False
 
 
 def is_open(code: str, moment: Moment) -> bool:

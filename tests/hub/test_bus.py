@@ -40,7 +40,9 @@ def read(settings, topic, ids, group=None):
     reader = consumer(settings.kafka_bootstrap, group or f"test-{uuid.uuid4()}", [topic])
     try:
         for _ in range(600):
-            found += [m for m in reader.consume(500, 0.1) if not m.error() and dict(m.headers() or [])["ce_id"].decode() in ids]
+            found += [
+                m for m in reader.consume(500, 0.1) if not m.error() and dict(m.headers() or []).get("ce_id", b"").decode() in ids
+            ]
             if {dict(m.headers() or [])["ce_id"].decode() for m in found} == set(ids):
                 return found
     finally:

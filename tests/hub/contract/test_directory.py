@@ -115,6 +115,24 @@ def test_a_file_that_is_gone_changes_nothing(own, told):
     assert [line[1] for line in told] == ["SETTING_WRONG"]
 
 
+def test_what_the_file_system_refuses_is_told_and_the_next_change_is_looked_at(own, told):
+    def unreadable(_dialects):
+        raise PermissionError(13, "Permission denied", "/somewhere/profile.toml")
+
+    use_directory(own(FIRST))
+    watch = Watch()
+    directory._in_force.unusable = unreadable
+    own(FIRST, SECOND)
+    for _ in range(3):
+        watch.look()
+    assert told == [("directory", "SETTING_WRONG", "Permission denied")]
+    directory._in_force.unusable = directory.unchecked
+    own(FIRST, SECOND, THIRD)
+    watch.look()
+    watch.look()
+    assert list(facilities()) == ["26001", "26002", "26003"]
+
+
 # --- who stands for whom ----------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from adapters.outbound.receipts import Change, receipt_of
 from hub.bus import dead_letter
 from hub.contract.events import derive, new_id
 from hub.journal.consumer import index
+from hub.journal.dead_letters import causes, closing
 from hub.journal.reconcile import NAMES, reconcile
 from tests.made import AT, delivery, received, referral
 
@@ -147,6 +148,29 @@ def test_a_dead_letter_accounts_for_its_record_and_is_listed(database, log):
     books = reconcile(database)
     assert books.close
     assert [(one.stage, one.topic, one.offset) for one in books.dead_letters] == [("routing", "referral.v1", 0)]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one by one"])
+def test_a_dead_letter_that_was_dealt_with_is_not_listed_until_it_is_given_up_again(database, log, together):
+    message = received()
+    record = log.event("referral.v1", referral(message))
+    index(database, log.wire, [log.event("message-received.v1", message), record], {})
+    given_up = dead_letter(log.wire, "routing", "BODY_UNDECODABLE", record)
+    closed = closing(log.wire, log.wire.unpack(given_up.value)[1], "REDRIVEN")
+    assert closed.key == given_up.key
+
+    def told(*letters):
+        read = [log.value("dead-letter.v1", one.value) for one in letters]
+        for batch in [read] if together else [[one] for one in read]:
+            index(database, log.wire, batch, {})
+        books = reconcile(database)
+        assert books.close
+        assert len(books.dead_letters) == books.dead_letters_all == len(causes(database))
+        return database.execute("select state, letter_partition, letter_offset from journal_dead_letter").fetchall()
+
+    assert told(given_up, closed) == [("REDRIVEN", 0, 0)]
+    assert told(given_up) == [("", 0, 2)]
+    assert told(closed) == [("REDRIVEN", 0, 2)]
 
 
 def test_test_traffic_stays_out_of_the_books(database, log):

@@ -57,6 +57,6 @@ def new_hub(routing_pool, wire, empty_index):
         with routing_pool.connection() as database:
             database.execute("truncate case_event, case_head, case_fact, due, parked")
         published, remembered = Published(), Remembered()
-        return SmallHub(Router(wire, KEYRING, routing_pool, published, remembered, days_max=365), published, remembered)
+        return SmallHub(Router(wire, KEYRING, routing_pool, published, remembered, fact_days=365), published, remembered)
 
     return make

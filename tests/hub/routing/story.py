@@ -146,9 +146,10 @@ class SmallHub:
             topic = TOPICS[record]
             self.route(topic, [self.record(topic, Out(topic, event["meta"]["key"], self.router.wire.pack(topic, event)))])
 
-    def route(self, topic: str, records: list[Record]) -> None:
+    def route(self, topic: str, records: list[Record], *, follow: bool = True) -> None:
         asyncio.run(self.router.route(STREAMS[topic], records))
-        self.follow()
+        if follow:
+            self.follow()
 
     def follow(self) -> None:
         """Take what was published, in order; what follows from it comes behind all of it, as in a topic."""

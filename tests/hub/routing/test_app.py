@@ -23,6 +23,7 @@ from hub.bus import Producer, consumer, event_out
 from hub.contract.errors import HubError
 from hub.contract.events import derive, now, revision_rank
 from hub.contract.settings import to_environment
+from hub.routing import parking
 from hub.routing.app import Worker, _agent, build_app, streams
 from hub.routing.deadlines import put
 from hub.routing.recall import Recaller
@@ -65,8 +66,8 @@ class Workers:
             process.wait()
 
 
-def until(true) -> None:
-    deadline = time.monotonic() + LIMIT_S
+def until(true, limit_s: float = LIMIT_S) -> None:
+    deadline = time.monotonic() + limit_s
     while not true():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.05)
@@ -150,6 +151,67 @@ def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wi
     wanted |= {(event["meta"]["event_id"], "01021" if "status" in event else "portal") for event in events}
     assert pairs == wanted
     assert len(seen) == len(pairs)  # however often it was said, each has one id
+
+
+@pytest.mark.slow
+def test_one_poisoned_key_in_ten_thousand_waits_alone_and_is_released_in_order(
+    workers, producer, wire, routing_settings, tmp_path
+):
+    """The others are routed as if it were not there; what comes while it drains goes behind what waits."""
+    run, keys, new = uuid.uuid4().hex[:8], 10_000, "01999"
+    others = [referral(slip=f"O{run}.{number}") for number in range(keys)]
+    poisoned = [referral("MODIFIED", slip=f"P{run}", minute=minute, to=new, priority=f"{minute}") for minute in range(1, 61)]
+    key, topic, database_url = poisoned[0]["meta"]["key"], "referral.v1", routing_settings.database_url.get_secret_value()
+
+    def waiting() -> list[tuple[str, int]]:
+        with connect(database_url) as database:
+            own = {event["meta"]["key"] for event in [*others, *poisoned]}  # other tests leave theirs in the topic
+            return [(row["key"], row["waiting"]) for row in parking.waiting(database) if row["key"] in own]
+
+    def send(events) -> None:
+        producer.publish_blocking([event_out(wire, topic, event) for event in events])
+
+    first = workers.start()
+    subjects = {event["meta"]["event_id"] for event in [*others, *poisoned]}
+    reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["delivery.v1"])
+    came: list[tuple[str, str]] = []
+
+    def reached(recipient: str) -> list[str]:
+        for message in reader.consume(5_000, 0.2):
+            _record, one = wire.unpack(message.value())
+            came.extend([(one["recipient"], one["subject_event_id"])] if one["subject_event_id"] in subjects else [])
+        return [event_id for to, event_id in came if to == recipient]
+
+    try:
+        mixed = others[:]
+        for number, event in enumerate(poisoned[:40]):
+            mixed.insert(number * 200, event)
+        send(mixed)
+        until(lambda: len(set(reached("01021"))) == keys, limit_s=900)  # a busy machine routes some tens a second
+        until(lambda: waiting() == [(key, 40)])
+        assert reached(new) == []
+
+        (tmp_path / "facilities.csv").write_text(
+            f"code,name,kind,province,valid_from,valid_to,successor\n{new},N,hospital,01,2019-01-01,,\n01021,D,hospital,01,2019-01-01,,\n",
+            "utf-8",
+        )
+        first.send_signal(signal.SIGTERM)
+        first.wait(60)
+        workers.environment["HIE_DIRECTORY_DIR"] = str(tmp_path)
+        send(poisoned[40:45])
+        with connect(database_url) as database:
+            parking.release(database, producer, wire, topic, key, by="somebody", reason="test")
+        send(poisoned[45:50])  # behind what was released, and there when the worker comes to it
+        workers.start()
+        until(lambda: len(reached(new)) > 0)
+        send(poisoned[50:])
+        until(lambda: len(set(reached(new))) == len(poisoned))
+        until(lambda: waiting() == [])
+    finally:
+        reader.close()
+    assert list(dict.fromkeys(event_id for to, event_id in came if to == new)) == [
+        event["meta"]["event_id"] for event in poisoned
+    ]
 
 
 def test_a_stay_arrives_at_its_payer_as_a_claim_and_a_late_charge_as_its_next_revision(

@@ -1,18 +1,33 @@
 """Assembly: the parts of an encounter become one claim, whatever the order, however often; late ones its next revision."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hub.contract.billing import assembles, settling
+from hub.contract.billing import Assembly, assembles, assembles_on
 from hub.contract.events import new_id, revision_rank
+from hub.contract.topics import topics
 from hub.routing import assembly, deadlines
-from hub.routing.assembly import claim_of
+from hub.routing.assembly import claim_of, parts_days
+from hub.routing.record import place_text
 from hub.routing.stream import Due, Moment, Nobody, Refuse
-from tests.hub.routing.stay import HOSPITAL, LATE, MA_LK, STAY, admitted, discharged, encounter, reported
+from tests.hub.routing.stay import (
+    HOSPITAL,
+    LATE,
+    MA_LK,
+    STAY,
+    admitted,
+    charged,
+    credit,
+    discharged,
+    drug,
+    encounter,
+    reported,
+    service,
+)
 from tests.hub.routing.story import KEYRING, MORNING, STREAMS, TOPICS, known_of, said
 
 KEY = KEYRING.key(HOSPITAL, MA_LK, test=False)
@@ -63,7 +78,7 @@ def test_while_it_goes_on_nothing_is_due():
 def test_facilities_that_bill_are_left_alone():
     assert assembles(HOSPITAL)
     assert not assembles("01021")
-    assert settling("01021", MORNING.date()) is None
+    assert not assembles_on("01021", MORNING.date())
     record, event = discharged()
     assert STREAMS["encounter.v1"].facts(event | {"meta": event["meta"] | {"facility": "01021"}}, KEYRING) == []
     assert record == "hie.Encounter"
@@ -128,8 +143,37 @@ def test_a_claim_of_too_many_parts_is_refused_and_told(monkeypatch):
     due = next(out for out in decided(discharged()) if isinstance(out, Due))
     known = known_of("encounter.v1", admitted()[1], discharged()[1]) + known_of("charge.v1", LATE[1])
     assert STREAMS["encounter.v1"].decide(due.event, known, Moment(MORNING, MORNING)) == [
-        Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled")
+        Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled", "3 parts, and 2 at most")
     ]
+
+
+def test_a_part_is_kept_as_long_as_its_place_is_known():
+    lives = {
+        fact.days
+        for record, event in [*STAY, LATE]
+        for fact in STREAMS[TOPICS[record]].facts(event, KEYRING)
+        if fact.kind in assembly._KINDS
+    }
+    assert lives == {parts_days()}
+    assert {topic.retention_days for topic in topics().values() if topic.record in assembly.PARTS} == {parts_days()}
+    assert parts_days() >= 365
+
+
+def test_a_part_that_was_parked_meanwhile_settles_anew():
+    """When it was first seen plus the time to settle is long ago: what settled then has settled without it."""
+    record, event = LATE
+    known = known_of("encounter.v1", discharged()[1], kinds=["stay"])
+    later = MORNING + timedelta(days=3, seconds=20)
+    [due] = [out for out in STREAMS[TOPICS[record]].decide(event, known, Moment(later, MORNING)) if isinstance(out, Due)]
+    assert due.at == MORNING + timedelta(days=3, minutes=1)
+
+
+def test_an_assembled_claim_that_comes_after_one_of_the_facility_itself_is_for_nobody():
+    claim, known = claim_of(STAY, KEY), known_of("claim.v1", own_claim()[1], kinds=["claim-own"])
+    stream = STREAMS["claim.v1"]
+    assert [(ref.kind, ref.ref) for ref in stream.lookups(claim, KEYRING)] == [("claim-own", KEY)]
+    assert stream.lookups(own_claim()[1], KEYRING) == []
+    assert stream.decide(claim, known, Moment(MORNING, MORNING)) == [Nobody("nobody-claim-own")]
 
 
 # --- over the real case index -----------------------------------------------------------------------------------------
@@ -141,10 +185,10 @@ def settle(routing_pool, monkeypatch):
     clock = [MORNING]
     monkeypatch.setattr("hub.routing.batch.now", lambda: clock[0])
 
-    def fire(hub) -> None:
+    def fire(hub, *, follow: bool = True) -> None:
         clock[0] += timedelta(days=1)
         with routing_pool.connection() as database:
-            while deadlines.fire(database, hub.published, hub.router.wire, clock[0]):
+            while deadlines.fire(database, hub.published, hub.router.wire, clock[0]) and follow:
                 hub.follow()
 
     return fire
@@ -216,6 +260,26 @@ def test_what_settles_twice_is_one_claim(new_hub, settle):
     assert "T05" in told(hub)
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [([drug()], [drug()]), ([drug(), service()], [drug(), service()]), ([drug(), service()], [drug()])],
+    ids=["by itself", "together with others", "out of several"],
+)
+def test_what_is_charged_again_unchanged_after_its_credit_is_in_the_claim(new_hub, settle, first, then):
+    hub = new_hub()
+    hub.send(admitted(), discharged(), charged(*first, minute=20), charged(credit("L1", "10"), minute=30))
+    hub.send(charged(*then, minute=40))
+    settle(hub)
+    assert [row["so_luong"] for row in claims_of(hub)[-1]["xml2"]] == [Decimal(10)]
+
+
+def test_what_is_charged_comes_late_and_counts_though_something_else_was_said_twice_meanwhile(new_hub, settle):
+    hub = new_hub()
+    hub.send(admitted(), discharged(), charged(drug(), minute=20), charged(drug(), minute=40), charged(service(), minute=30))
+    settle(hub)
+    assert [len(claims_of(hub)[-1][table]) for table in ("xml2", "xml3")] == [1, 1]
+
+
 def test_a_claim_of_its_own_wins_when_it_came_first(new_hub, settle):
     hub = new_hub()
     hub.send(own_claim(), *STAY)
@@ -281,8 +345,52 @@ def test_without_one_of_its_parts_there_is_no_claim(new_hub, settle):
     del hub.remembered.values[gone]  # older than its topic keeps
     settle(hub)
     assert claims_of(hub) == []
-    assert [topic for topic, _event in hub.others if topic == "dead-letter.v1"] == ["dead-letter.v1"]
+    [letter] = [event for topic, event in hub.others if topic == "dead-letter.v1"]
+    assert letter["detail"] == f"1 of 10 parts gone: {place_text(gone)}"
     assert "nobody-claim-unassembled" in told(hub)
+
+
+def test_there_is_no_claim_of_an_encounter_that_is_older_than_what_is_kept_of_it(new_hub, settle):
+    hub = new_hub()
+    hub.send(admitted(ngay_vao="202510010800"), discharged())
+    settle(hub)
+    assert claims_of(hub) == []
+    [letter] = [event for topic, event in hub.others if topic == "dead-letter.v1"]
+    assert "began longer ago than the 400 days" in letter["detail"]
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "assembled"),
+    [("2026-11-24", None, False), ("2026-11-23", "2026-11-23", True), ("2026-01-01", "2026-11-22", False)],
+    ids=["from the day after", "on that day", "until the day before"],
+)
+def test_whose_claim_it_is_is_decided_by_the_day_the_encounter_ended(new_hub, settle, monkeypatch, since, until, assembled):
+    """Not by the day on which a part of it comes: half an encounter would be claimed by nobody, or by both."""
+    agreed = Assembly(date.fromisoformat(since), until and date.fromisoformat(until), timedelta(minutes=180))
+    monkeypatch.setattr("hub.contract.billing._assemblies", lambda: {HOSPITAL: [agreed]})
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub)
+    assert len(claims_of(hub)) == assembled
+    assert ("nobody-claim-not-ours" in told(hub)) != assembled
+    hub.send(LATE)
+    settle(hub)
+    assert len(claims_of(hub)) == 2 * assembled
+
+
+def test_a_claim_of_its_own_wins_while_the_assembled_one_is_on_its_way(new_hub, settle):
+    hub = new_hub()
+    hub.send(*STAY)
+    settle(hub, follow=False)
+    outs, hub.published.outs = hub.published.outs, []
+    hub.route("encounter.v1", [hub.record("encounter.v1", out) for out in outs], follow=False)
+    assembled = [out for out in hub.published.outs if out.topic == "claim.v1"]
+    hub.published.outs = []
+    hub.send(own_claim())
+    hub.route("claim.v1", [hub.record("claim.v1", out) for out in assembled])
+    assert [claim["meta"]["rule"] for claim in claims_of(hub, "payer.vss.claim.v1")] == ["claim-to-payer"]
+    assert claims_of(hub, "payer.vss.claim.v1")[0]["meta"]["causes"] == [own_claim()[1]["meta"]["event_id"]]
+    assert "nobody-claim-own" in told(hub)
 
 
 def test_many_encounters_that_settle_at_once_are_read_in_turns(new_hub, settle_together, monkeypatch):

@@ -72,3 +72,20 @@ def test_lines_without_an_id_are_known_by_deed_and_time():
     nameless = line("", code={"code": "40.1"}, ngay_th_yl="202611230800")
     assert len(left([nameless, nameless])) == 2  # twice in one message are two
     assert len(left([nameless], [nameless])) == 1  # said again is one
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"ma_thuoc": "40.1"}, {"code": {"display": "Truyền dịch"}}, {"ten_dich_vu": "Siêu âm"}, {"placer": "CD-1"}, {}],
+    ids=["by its drug", "by what the code shows", "by the name of the service", "by its order", "by its amounts alone"],
+)
+def test_lines_without_an_id_and_a_code_are_not_mixed_up(named):
+    one, other = line("", "1", **named), line("", "2", ma_vat_tu="N03")
+    assert len(left([one], [other])) == 2
+    assert len(left([one], [other], [one])) == 2  # said again is one
+
+
+def test_lines_that_say_neither_when_nor_for_which_order_are_one_only_when_nothing_tells_them_apart():
+    nameless = line("", "1", code={"code": "40.1"})
+    assert len(left([nameless], [line("", "2", code={"code": "40.1"})])) == 2
+    assert len(left([nameless], [nameless])) == 1

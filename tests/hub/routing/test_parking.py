@@ -1,7 +1,10 @@
 """Keys that wait: in order, alone, and let go or given up by a person."""
 
 import asyncio
+import dataclasses
+from contextlib import suppress
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +16,7 @@ from hub.routing import parking
 from hub.routing.amend import amended
 from hub.routing.batch import _SplitError
 from hub.store.database import connect
-from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, referral
+from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, person, referral, result
 
 TOPIC, NEW = "referral.v1", "01999"
 
@@ -42,7 +45,8 @@ def send(hub, *events):
 
 
 def mend(hub, database, act, event):
-    count = act(database, hub.published, hub.router.wire, TOPIC, event["meta"]["key"], by="somebody", reason="because of a test")
+    of = (TOPIC, event["meta"]["key"]) if act == parking.release else (STREAMS[TOPIC], event["meta"]["key"], KEYRING)
+    count = act(database, hub.published, hub.router.wire, *of, by="somebody", reason="because of a test")
     hub.follow()
     return count
 
@@ -129,6 +133,27 @@ def test_discard_gives_up_the_cause_and_lets_the_rest_go(new_hub, database, open
     assert topics == ["dead-letter.v1", "audit.v1"]
 
 
+def test_what_parks_behind_an_event_that_is_given_up_at_that_moment_goes_on(
+    new_hub, database, opens, routing_settings, monkeypatch
+):
+    hub, read = new_hub(), parking.read
+    send(hub, ISSUED)
+    opens()
+
+    def and_then_discarded(*args, **more):
+        queues = read(*args, **more)
+        if queues.waiting:
+            monkeypatch.setattr(parking, "read", read)
+            with connect(routing_settings.database_url.get_secret_value()) as other:
+                assert mend(hub, other, parking.discard, ISSUED) == 1
+        return queues
+
+    monkeypatch.setattr(parking, "read", and_then_discarded)
+    send(hub, MODIFIED)
+    assert delivered(hub) == ["MODIFIED"]
+    assert parking.waiting(database) == []
+
+
 def test_what_was_discarded_may_be_said_again(new_hub, database, opens):
     hub = new_hub()
     send(hub, ISSUED)
@@ -136,6 +161,18 @@ def test_what_was_discarded_may_be_said_again(new_hub, database, opens):
     mend(hub, database, parking.discard, ISSUED)
     send(hub, referral(minute=30, to=NEW))
     assert delivered(hub) == ["ISSUED"]
+
+
+def test_what_was_discarded_said_nothing_and_what_stood_before_stands_again(new_hub, database):
+    hub, before = new_hub(), referral()
+    send(hub, before)
+    stood = database.execute("select kind, ref, id, rank, data, event_id, place from case_fact order by 1, 2, 3").fetchall()
+    wrong = referral("MODIFIED", minute=1, to=NEW, person=person("001090000099"))
+    send(hub, wrong)
+    mend(hub, database, parking.discard, wrong)
+    assert (
+        database.execute("select kind, ref, id, rank, data, event_id, place from case_fact order by 1, 2, 3").fetchall() == stood
+    )
 
 
 def test_every_act_leaves_an_audit_event(new_hub, database, opens):
@@ -155,8 +192,9 @@ def edit(hub, database, event, **changes):
     waits = parking.oldest(database, hub.router.wire, TOPIC, event["meta"]["key"])
     edited = amended("hie.Referral", waits, changes or {"ma_cskcb_den": DISTRICT}, KEYRING)
     done = parking.edit(
-        database, hub.published, hub.router.wire, TOPIC, edited, fields=changes or ["ma_cskcb_den"], by="somebody", reason="test"
-    )
+        database, hub.published, hub.router.wire, STREAMS[TOPIC], edited, KEYRING,
+        fields=changes or ["ma_cskcb_den"], by="somebody", reason="test",
+    )  # fmt: skip
     hub.follow()
     return edited if done else None
 
@@ -197,6 +235,111 @@ def test_the_old_event_is_for_nobody_and_has_no_effect_when_it_comes_again(new_h
     assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED"]
     (fact,) = database.execute("select data from case_fact where kind = 'referral' and id = 'issuer'").fetchone()
     assert fact["receiver"] == DISTRICT
+
+
+def test_what_the_old_event_said_is_forgotten(new_hub, database):
+    """A slip for the wrong person: her results are none of the receiver's business."""
+    hub, wrong = new_hub(), person("001090000099")
+    send(hub, referral(to=NEW, person=wrong))
+    edit(
+        hub,
+        database,
+        ISSUED,
+        **{"person.identifiers[1].value": "001090000001", "person.identifiers[1].normalised": "001090000001"},
+    )
+    assert database.execute(
+        "select count(*) from case_fact where event_id = %s", (referral(to=NEW, person=wrong)["meta"]["event_id"],)
+    ).fetchone() == (0,)
+    edit(hub, database, ISSUED)
+    mend(hub, database, parking.release, ISSUED)
+    hub.send(("hie.LabResult", result("O8", person=wrong)), ("hie.LabResult", result("O9")))
+    told = [one["subject_event_id"] for one in hub.deliveries.values() if one["rule"] == "result-to-receiver"]
+    assert told == [result("O9")["meta"]["event_id"]]
+
+
+def test_a_copy_of_the_old_event_that_is_still_under_way_has_no_effect(new_hub, database, opens):
+    hub, key = new_hub(), ISSUED["meta"]["key"]
+    send(hub, ISSUED)
+    for _ in range(2):
+        parking.release(database, hub.published, hub.router.wire, TOPIC, key, by="somebody", reason="test")
+    copies, hub.published.outs = [out for out in hub.published.outs if out.topic == TOPIC], []
+    hub.route(TOPIC, [hub.record(TOPIC, copies[0])])  # it parks again
+    edited = edit(hub, database, ISSUED)
+    opens()
+    hub.route(TOPIC, [hub.record(TOPIC, copies[1])])
+    assert delivered(hub) == []
+    facts = "select count(*) from case_fact where event_id = %s"
+    assert database.execute(facts, (ISSUED["meta"]["event_id"],)).fetchone() == (0,)
+    assert [str(row["event_id"]) for row in parking.waiting(database)] == [edited["meta"]["event_id"]]
+    mend(hub, database, parking.release, ISSUED)
+    assert (delivered(hub), reached(hub, DISTRICT)) == ([], [("ISSUED", edited["meta"]["event_id"])])
+
+
+def killed_at(call, hub):
+    """A `publish_blocking` that is killed at its so manieth call."""
+    calls = iter(range(1, call + 1))
+
+    def publish(records):
+        if next(calls) == call:
+            raise KeyboardInterrupt
+        hub.published.outs += records
+
+    return publish
+
+
+def test_the_old_event_that_was_never_looked_at_has_no_effect_at_another_place(new_hub, database, opens):
+    """It waited behind another, which was given up while its own copy was not yet under way."""
+    hub = new_hub()
+    send(hub, ISSUED, MODIFIED)
+    publish, hub.published.publish_blocking = hub.published.publish_blocking, killed_at(2, hub)
+    with suppress(KeyboardInterrupt):
+        mend(hub, database, parking.discard, ISSUED)
+    database.rollback()
+    hub.published.publish_blocking = publish
+    edited = edit(hub, database, ISSUED)
+    opens()
+    send(hub, MODIFIED)
+    mend(hub, database, parking.release, ISSUED)
+    assert (delivered(hub), reached(hub, DISTRICT)) == ([], [("MODIFIED", edited["meta"]["event_id"])])
+
+
+def test_nobody_edits_what_a_worker_has_in_hand(new_hub, database, routing_settings, monkeypatch):
+    """Between what the worker reads of the queue and what it publishes. It is the second copy: the first has parked again."""
+    hub, tried = new_hub(), []
+    send(hub, ISSUED)
+    for _ in range(2):
+        parking.release(database, hub.published, hub.router.wire, TOPIC, ISSUED["meta"]["key"], by="somebody", reason="test")
+    copies, hub.published.outs = [out for out in hub.published.outs if out.topic == TOPIC], []
+    hub.route(TOPIC, [hub.record(TOPIC, copies[0])])
+    decide, stream = STREAMS[TOPIC].decide, STREAMS[TOPIC]
+    edited = amended(
+        "hie.Referral",
+        parking.oldest(database, hub.router.wire, TOPIC, ISSUED["meta"]["key"]),
+        {"ma_cskcb_den": DISTRICT},
+        KEYRING,
+    )
+    database.rollback()
+    ask = {"fields": ["ma_cskcb_den"], "by": "another", "reason": "test"}
+
+    def meanwhile(event, known, moment):
+        with connect(routing_settings.database_url.get_secret_value()) as other:
+            tried.append(parking.edit(other, hub.published, hub.router.wire, stream, edited, KEYRING, **ask))
+        return decide(event, known, moment)
+
+    monkeypatch.setitem(STREAMS, TOPIC, dataclasses.replace(stream, decide=meanwhile))
+    hub.route(TOPIC, [hub.record(TOPIC, copies[1])])
+    assert tried == [0]
+    assert [str(row["event_id"]) for row in parking.waiting(database)] == [ISSUED["meta"]["event_id"]]
+
+
+def test_an_edit_that_is_undone_brings_the_old_event_back(new_hub, database, opens):
+    hub = new_hub()
+    send(hub, ISSUED)
+    edit(hub, database, ISSUED)
+    edit(hub, database, ISSUED, ma_cskcb_den=NEW)
+    opens()
+    mend(hub, database, parking.release, ISSUED)
+    assert [event_id for _action, event_id in reached(hub, NEW)] == [ISSUED["meta"]["event_id"]]
 
 
 def test_an_edit_is_audited_by_the_names_of_fields_without_a_value(new_hub, database):
@@ -246,7 +389,7 @@ def test_what_is_on_its_way_or_was_dealt_with_is_not_edited(new_hub, database):
     late = amended("hie.Referral", parking.oldest(database, hub.router.wire, TOPIC, key), {"ma_cskcb_den": DISTRICT}, KEYRING)
     edit(hub, database, ISSUED, ma_cskcb_den="01998")
     ask = {"fields": ["ma_cskcb_den"], "by": "another", "reason": "test"}
-    assert parking.edit(database, hub.published, hub.router.wire, TOPIC, late, **ask) == 0
+    assert parking.edit(database, hub.published, hub.router.wire, STREAMS[TOPIC], late, KEYRING, **ask) == 0
     parking.release(database, hub.published, hub.router.wire, TOPIC, key, by="somebody", reason="test")
     assert parking.oldest(database, hub.router.wire, TOPIC, key) is None
     assert [out.topic for out in hub.published.outs] == [TOPIC, "audit.v1"]  # of the release
@@ -316,6 +459,33 @@ def test_one_poisoned_key_among_thousands_holds_up_no_other(new_hub, database, o
     assert [event_id for _action, event_id in reached(hub, NEW)] == [one["meta"]["event_id"] for one in (ISSUED, *poisoned)]
     assert len(reached(hub, DISTRICT)) == keys + batch
     assert parking.waiting(database) == []
+
+
+def test_what_a_batch_asks_of_the_database_does_not_depend_on_how_many_wait(new_hub, monkeypatch):
+    asked = []
+    execute = psycopg.Connection.execute
+
+    def counted(self, *args, **more):
+        cursor = execute(self, *args, **more)
+        asked.append(max(0, cursor.rowcount) if cursor.description else 0)
+        return cursor
+
+    def work():
+        """Statements, and rows that came back, of a batch with the poisoned key in it."""
+        asked.clear()
+        number = next(numbers)
+        batch = [referral("MODIFIED", minute=number, to=NEW), *(referral(slip=f"W{number}.{other}") for other in range(20))]
+        pour(hub, batch, len(batch))
+        return len(asked), sum(asked)
+
+    hub, numbers = new_hub(), iter(range(1, 10_000))
+    send(hub, ISSUED)
+    monkeypatch.setattr(psycopg.Connection, "execute", counted)
+    few = work()
+    pour(hub, [referral("MODIFIED", minute=next(numbers), to=NEW) for _ in range(400)], 400)
+    with_many_parked_at_once = len(asked)
+    assert work() == few
+    assert with_many_parked_at_once <= 2 * few[0]
 
 
 def pour(hub, events, batch):

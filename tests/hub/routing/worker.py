@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hub import bus
+from hub.contract.directory import use_directory
 from hub.contract.settings import read_settings
 from hub.routing.app import run
 
@@ -33,4 +34,6 @@ if __name__ == "__main__":
     group, ready_file = sys.argv[1], Path(sys.argv[2])
     if len(sys.argv) > 3:
         fail_once(Path(sys.argv[3]))
-    run(read_settings(), lambda _facts: ready_file.write_text(str(os.getpid())), group)
+    settings = read_settings()
+    use_directory(settings.directory_dir)
+    run(settings, lambda _facts: ready_file.write_text(str(os.getpid())), group)

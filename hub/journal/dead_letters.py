@@ -1,0 +1,100 @@
+"""Dead letters as an operator sees them: what is open, by cause; one letter whole; that it was dealt with.
+
+The index knows where each lies in its topic, and never its body.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import TupleRow, class_row, dict_row
+
+from hub.bus import Out, Wire, read_at
+from hub.contract.errors import HubError
+from hub.contract.events import Event, now
+
+TOPIC: Final = "dead-letter.v1"
+AT_ONCE: Final = 1_000
+
+Database = Connection[TupleRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One row of the index.
+
+    topic, partition, offset: of the record that was given up.
+    state:                    "" while it is open; REDRIVEN or DISCARDED.
+    letter_partition, letter_offset: where the letter lies; None of what an older release has read.
+    message_id:               the message that the record was made of, where the journal knows it.
+    """
+
+    id: str
+    stage: str
+    code: str
+    topic: str
+    partition: int
+    offset: int
+    at: datetime
+    state: str
+    letter_partition: int | None
+    letter_offset: int | None
+    message_id: str | None
+
+
+def causes(database: Database) -> list[dict[str, Any]]:
+    """What is open, one row a cause: stage, code, topic, letters (how many), first, last (times), ids (of the five oldest)."""
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_CAUSES).fetchall()
+
+
+def find(database: Database, ids: Sequence[str] = (), *, code: str = "", topic: str = "") -> list[Letter]:
+    """Letters by their ids, in whatever state, or the oldest open ones of a cause, `AT_ONCE` at most."""
+    with database.cursor(row_factory=class_row(Letter)) as cursor:
+        if ids:
+            return cursor.execute(_BY_ID, (list(ids),)).fetchall()
+        return cursor.execute(_BY_CAUSE, {"code": code, "topic": topic, "most": AT_ONCE}).fetchall()
+
+
+def read(bootstrap: str, wire: Wire, letters: Sequence[Letter]) -> list[Event]:
+    """The letters whole, with key and body.
+
+    Raises: HubError(NOT_FOUND) for one whose place is not known, or that the topic no longer keeps; HubError(BROKER_UNAVAILABLE).
+    """
+    if any(letter.letter_offset is None for letter in letters):
+        raise HubError("NOT_FOUND", "the journal read this letter before it kept places: rebuild it, and it reads the topic anew")
+    places = [(TOPIC, letter.letter_partition or 0, letter.letter_offset or 0) for letter in letters]
+    found = [wire.unpack(message.value())[1] for message in read_at(bootstrap, places)]
+    for letter, whole in zip(letters, found, strict=True):
+        if whole["id"] != letter.id or whole["state"]:
+            raise HubError("NOT_FOUND", f"dead letter {letter.id}: its bytes are not kept any more")
+    return found
+
+
+def closing(wire: Wire, whole: Event, state: str) -> Out:
+    """The letter that tells what became of an earlier one: the same id and key, no body."""
+    value = whole | {"at": now(), "state": state, "body": b""}
+    return Out(TOPIC, whole["key"].decode("ascii", "replace"), wire.pack(TOPIC, value))
+
+
+_CAUSES: Final = """
+select stage, code, topic, count(*) as letters, min(recorded_at) as first, max(recorded_at) as last,
+       (array_agg(id::text order by recorded_at, id))[1:5] as ids
+from journal_dead_letter where state = '' group by stage, code, topic order by letters desc, stage, code, topic
+"""
+_LETTER: Final = """
+select letter.id::text, stage, code, letter.topic, letter.partition, letter.record_offset as offset, letter.recorded_at as at, state,
+       letter_partition, letter_offset,
+       (select message_id::text from journal_event as made where (made.topic, made.partition, made.record_offset)
+            = (letter.topic, letter.partition, letter.record_offset)) as message_id
+from journal_dead_letter as letter
+"""
+_BY_ID: Final = _LETTER + "where id = any(%s::uuid[]) order by at, id"
+_BY_CAUSE: Final = (
+    _LETTER
+    + """
+where state = '' and code = %(code)s and (%(topic)s = '' or letter.topic = %(topic)s) order by at, id limit %(most)s
+"""
+)
