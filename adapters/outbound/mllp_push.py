@@ -7,7 +7,6 @@ goes first otherwise.
 
 import asyncio
 import base64
-import random
 import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ from adapters.dialects.profile import dialect_for
 from adapters.dialects.render import as_hl7
 from adapters.formats.mllp import Decoder, Frame, encode
 from adapters.outbound.receipts import TEST, Teller, move
+from adapters.outbound.retry import BACKOFF_FIRST_S, Breaker, backoff_s
 from adapters.outbound.wakes import Wakes
 from hub.bus import Wire
 from hub.contract import telemetry
@@ -36,8 +36,6 @@ from hub.store.database import available
 _WINDOW: Final = 200  # deliveries looked at together, beside those that were tried in vain
 _ACK_BYTES_MAX: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
-_BACKOFF_FIRST_S: Final = 0.5
-_BACKOFF_MAX_S: Final = 300.0
 _LOOK_AGAIN_S: Final = 5.0
 _LOCK: Final = 7304
 
@@ -76,11 +74,6 @@ def read_targets(path: Path | None) -> dict[str, Target]:
 def control_id(delivery_id: UUID) -> str:
     """MSH-10 of a delivery: 20 characters, the most that HL7 allows, of 100 bits of its id. A retry has the same."""
     return base64.b32encode(delivery_id.bytes).decode()[:20]
-
-
-def backoff_s(failures: int, chance: float) -> float:
-    """How long to wait after so many failures in a row; chance (0 to 1) spreads recipients over half of it."""
-    return float(min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(failures - 1, 16)) * (0.5 + chance / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +202,7 @@ class Push:
         self._teller = teller
         self._link = Link(target, settings.push_timeout_s)
         self._floor = 0  # below and at it nothing waits any more
-        self._failures = 0
+        self._breaker = Breaker()
 
     async def run(self) -> None:
         """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE); the caller runs it again."""
@@ -222,6 +215,9 @@ class Push:
                     while True:
                         woken.clear()
                         wait_s = await self.round(connection)
+                        if self._breaker.open:  # what is new does not shorten it
+                            await asyncio.sleep(wait_s)
+                            continue
                         with suppress(TimeoutError):
                             async with asyncio.timeout(wait_s):
                                 await woken.wait()
@@ -247,10 +243,9 @@ class Push:
         due = [*in_order(fresh), *(one for one in tried if one.next_try_at is None or one.next_try_at <= at)]
         for one in due:
             if not await self._push(connection, one):
-                self._failures += 1
-                await asyncio.sleep(_BACKOFF_FIRST_S)  # what is new ends the rest of the pause, but not this
-                return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
-            self._failures = 0
+                await asyncio.sleep(BACKOFF_FIRST_S)  # what is new ends the rest of the pause, but not this
+                return self._breaker.failed()
+            self._breaker.succeeded()
         if due:
             return 0.0
         soonest = min((one.next_try_at for one in tried if one.next_try_at), default=None)
@@ -267,7 +262,7 @@ class Push:
         except HubError as silent:
             telemetry.push_answered(self._facility, "unreachable" if silent.where == "connect" else "silent")
             if silent.where == "answer":  # it may be this message that the recipient cannot take: let other keys go first
-                retry_at = now() + timedelta(seconds=backoff_s(one.tries + 1, random.random()))  # noqa: S311
+                retry_at = now() + timedelta(seconds=backoff_s(one.tries + 1))
                 await connection.execute(_TRY_AGAIN, (retry_at, self._mailbox, one.seq))
             return False
         state = _ANSWERS[answer]

@@ -20,7 +20,6 @@ from adapters.outbound.mllp_push import (
     Push,
     Target,
     acknowledgement,
-    backoff_s,
     control_id,
     in_order,
     read_targets,
@@ -141,12 +140,6 @@ def test_the_control_id_is_of_the_delivery_and_fits_msh_10():
 )
 def test_an_acknowledgement_says_what_and_to_which(body, found):
     assert acknowledgement(body) == found
-
-
-def test_backing_off_doubles_spreads_and_ends():
-    assert [backoff_s(number, 1.0) for number in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
-    assert backoff_s(1, 0.0) == 0.25
-    assert backoff_s(10_000, 1.0) == 300.0
 
 
 def pending(seq, key, lane="routine"):
@@ -332,7 +325,7 @@ def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(databa
 
 
 def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch):
-    monkeypatch.setattr("adapters.outbound.mllp_push.backoff_s", lambda *_: 3600.0)
+    monkeypatch.setattr("adapters.outbound.retry.backoff_s", lambda *_: 3600.0)
 
     async def push():
         box = unique("P")
