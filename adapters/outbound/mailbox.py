@@ -171,11 +171,9 @@ async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], 
     """
     if not letters:
         return []
-    boxes = sorted({letter.mailbox for letter in letters})
-    # Always in sorted order, so that two writers wait for each other and never in a circle.
-    rows = await connection.execute(_LOCK, (boxes,))
-    seqs: dict[str, int] = {row[0]: row[1] async for row in rows}
-    rows = await connection.execute(_SEEN, ([one.mailbox for one in letters], [one.delivery_id for one in letters]))
+    # Always in sorted order, here and below, so that two writers wait for each other and never in a circle.
+    asked = sorted({(letter.mailbox, letter.delivery_id) for letter in letters})
+    rows = await connection.execute(_SEEN, (day_of(at), [one[0] for one in asked], [one[1] for one in asked]))
     unseen = {(row[0], row[1]) async for row in rows}
     fresh = []
     for letter in letters:
@@ -185,12 +183,14 @@ async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], 
     if not fresh:
         return []
     day = day_of(at)
+    counts = Counter(letter.mailbox for letter in fresh)
+    rows = await connection.execute(_NUMBERS, (list(counts), list(counts.values())))
+    seqs: dict[str, int] = {row[0]: row[1] - counts[row[0]] async for row in rows}
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_COPY_TYPES)
         for letter in fresh:
             seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
             await copy.write_row(_row(letter, day, seq, at))
-    await connection.execute(_NUMBERS, (list(seqs), list(seqs.values())))
     await note(connection, [letter.change("QUEUED", at) for letter in fresh])
     names = " ".join(sorted({letter.mailbox for letter in fresh}))
     await connection.execute("select pg_notify(%s, %s)", (NOTIFY, names if len(names) < _NOTIFY_BYTES_MAX else ""))
@@ -218,17 +218,14 @@ def _row(letter: Letter, day: date, seq: int, at: datetime) -> tuple[object, ...
     )
 
 
-_LOCK: Final = """
-insert into recipient (code) select code from unnest(%s::text[]) as code order by code collate "C"
-on conflict (code) do update set seq = recipient.seq returning code, seq
-"""
 _SEEN: Final = """
-insert into delivery_seen (recipient, delivery_id) select * from unnest(%s::text[], %s::uuid[])
+insert into delivery_seen (recipient, delivery_id, seen_on)
+select recipient, delivery_id, %s from unnest(%s::text[], %s::uuid[]) as asked (recipient, delivery_id)
 on conflict do nothing returning recipient, delivery_id
 """
 _NUMBERS: Final = """
-update recipient set seq = given.seq from unnest(%s::text[], %s::bigint[]) as given (code, seq)
-where recipient.code = given.code
+insert into recipient (code, seq) select * from unnest(%s::text[], %s::bigint[]) as given (code, count) order by code collate "C"
+on conflict (code) do update set seq = recipient.seq + excluded.seq returning code, seq
 """
 _COPY: Final = """
 copy mailbox (day, recipient, seq, delivery_id, event_id, record, subject_key, lane, rule, facility, message_id, test,

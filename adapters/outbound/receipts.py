@@ -161,7 +161,7 @@ class Teller:
     async def tell(self) -> int:
         """One batch: the rows go only when the brokers hold their receipts. Returns: how many."""
         with available():
-            async with self._pool.connection() as connection:
+            async with self._pool.connection() as connection, connection.transaction():
                 cursor = connection.cursor(row_factory=class_row(_Row))
                 await cursor.execute(_TAKE, (_BATCH,))
                 rows = await cursor.fetchall()

@@ -8,7 +8,7 @@ from typing import Final
 
 BACKOFF_FIRST_S: Final = 0.5
 BACKOFF_MAX_S: Final = 300.0
-_OPENS_AT: Final = 5
+OPENS_AT: Final = 5
 
 
 def backoff_s(failures: int, chance: float | None = None) -> float:
@@ -32,7 +32,7 @@ class Breaker:
 
     @property
     def open(self) -> bool:
-        return self.failures >= _OPENS_AT
+        return self.failures >= OPENS_AT
 
     def failed(self, wait_s: float = 0.0) -> float:
         """Note a failure.  wait_s: what the peer asked for, such as by Retry-After. Returns: how long to wait, in seconds."""

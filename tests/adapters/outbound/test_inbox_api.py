@@ -12,8 +12,8 @@ from psycopg import AsyncConnection
 
 from adapters.dialects.render import as_json
 from adapters.outbound.inbox_api import Inbox, build_api
+from adapters.outbound.item import control_id
 from adapters.outbound.mailbox import make_days, put, read_delivery
-from adapters.outbound.mllp_push import control_id
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.access.credentials import Credentials, make_token
@@ -224,7 +224,7 @@ def test_a_body_that_a_fault_of_ours_keeps_from_being_shown_holds_up_nothing(dat
             return (await served.client.get(f"/v1/inbox/{box}")).json()["deliveries"]
 
     broken_id = ""
-    monkeypatch.setattr("adapters.outbound.inbox_api.as_json", faulty)
+    monkeypatch.setattr("adapters.outbound.item.as_json", faulty)
     sent, (broken, good) = run(read())
     assert (broken["body"], broken["problem"]["code"]) == (None, "TRANSLATION_FAILED")
     assert good["body"]["meta"]["event_id"] == sent[1]["meta"]["causes"][0]

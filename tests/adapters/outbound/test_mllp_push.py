@@ -13,20 +13,17 @@ from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Decoder, Frame, encode
 from adapters.inbound.received import Received
 from adapters.inbound.translate import translate
+from adapters.outbound.item import control_id
 from adapters.outbound.mailbox import make_days, put, read_delivery
 from adapters.outbound.mllp_push import (
     Link,
-    Pending,
-    Push,
     Target,
     acknowledgement,
-    control_id,
-    in_order,
-    read_targets,
 )
+from adapters.outbound.push import Push, Unanswered
 from adapters.outbound.receipts import Teller
+from adapters.outbound.targets import channel_to
 from adapters.outbound.wakes import Wakes
-from hub.contract.errors import HubError
 from hub.contract.events import Keyring, new_id, now
 from hub.store.database import async_pool
 from tests.adapters.inbound.conftest import oru
@@ -90,7 +87,13 @@ async def pushing(settings, wire, targets):
     async with async_pool(url) as pool:
         wakes = Wakes(url)
         teller = Teller(pool, wire, None)
-        work = [wakes.run(), *(Push(settings, box, target, wire, wakes, teller).run() for box, target in targets.items())]
+        work = [
+            wakes.run(),
+            *(
+                Push(settings, box, channel_to(target, box, wire, settings), wakes, teller).run()
+                for box, target in targets.items()
+            ),
+        ]
         tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
@@ -142,27 +145,6 @@ def test_an_acknowledgement_says_what_and_to_which(body, found):
     assert acknowledgement(body) == found
 
 
-def pending(seq, key, lane="routine"):
-    return Pending(seq, UUID(int=seq), key, lane, 0, None)
-
-
-def test_urgent_ones_go_first_but_never_before_their_keys_earlier_ones():
-    rows = [pending(1, "a"), pending(2, "b"), pending(3, "c", "urgent"), pending(4, "b", "urgent"), pending(5, "b")]
-    assert [one.seq for one in in_order(rows)] == [2, 3, 4, 1, 5]
-
-
-def test_the_file_of_recipients_is_checked(tmp_path):
-    file = tmp_path / "push.toml"
-    file.write_text('[recipient.01940]\nhost = "lis"\nport = 2575\n[recipient."01940!test"]\nhost = "trial"\nport = 2576\n')
-    assert read_targets(file) == {"01940": Target(host="lis", port=2575), "01940!test": Target(host="trial", port=2576)}
-    assert read_targets(None) == {}
-    for wrong in ("[recipient.01940]\nhost = 'lis'\n", "[recipient.01940]\nhost = 'x'\nport = 0\n", "recipient = [", "[other]\n"):
-        file.write_text(wrong)
-        with pytest.raises(HubError) as raised:
-            read_targets(file)
-        assert raised.value.code == "SETTING_WRONG"
-
-
 # --- the link ---------------------------------------------------------------------------------------------------------
 
 
@@ -203,14 +185,14 @@ def test_a_late_answer_is_never_anothers():
 
         async with listening(answers) as recipient:
             link = Link(recipient.target, 0.3)
-            with pytest.raises(HubError) as raised:
+            with pytest.raises(Unanswered) as raised:
                 await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
             second = await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M2|P|2.5.1\r", "M2")
             await link.close()
             return raised.value, second, recipient.links
 
     silent, second, links = run(ask())
-    assert (silent.code, silent.where) == ("RECIPIENT_UNREACHABLE", "answer")
+    assert silent.place == "answer"
     assert (second, links) == ("AA", 2)
 
 
@@ -218,9 +200,9 @@ def test_a_recipient_that_is_not_there_is_told_apart_from_a_silent_one():
     async def ask():
         async with listening(lambda *_: b"") as recipient:
             target = recipient.target
-        with pytest.raises(HubError) as raised:
+        with pytest.raises(Unanswered) as raised:
             await Link(target, LIMIT_S).ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
-        return raised.value.where
+        return raised.value.place
 
     assert run(ask()) == "connect"
 
@@ -305,7 +287,7 @@ def test_a_silent_message_is_tried_again_others_go_on_and_its_key_waits(database
 
 
 def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(database, own_settings, wire, monkeypatch):
-    monkeypatch.setattr("adapters.outbound.mllp_push._WINDOW", 2)
+    monkeypatch.setattr("adapters.outbound.push._WINDOW", 2)
 
     async def push():
         box = unique("P")
