@@ -7,7 +7,7 @@ they are visible and a reader's cursor never skips. Kafka's offsets are committe
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier, Literal
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.outbound.keeper import expires_at
 from adapters.outbound.receipts import Change, Teller, mailbox_name, note
 from hub.bus import Producer, Wire, consumer, dead_letter, take
 from hub.contract import telemetry
@@ -32,6 +33,7 @@ from hub.store.database import available
 TOPIC: Final = "delivery.v1"
 NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
 _NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
+NO_LIMITS: Final[Mapping[str, float]] = {}
 _DAYS_AHEAD: Final = 2
 _DAYS_LOCK: Final = 7303
 
@@ -164,9 +166,12 @@ async def make_days(connection: AsyncConnection[TupleRow], first: date, ahead: i
                 )
 
 
-async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], at: datetime) -> list[Letter]:
+async def put(
+    connection: AsyncConnection[TupleRow], letters: Sequence[Letter], at: datetime, limits: Mapping[str, float] = NO_LIMITS
+) -> list[Letter]:
     """Put letters into their mailboxes, in order, and note their receipts, in the caller's transaction.
 
+    limits:  hours in which a delivery of a lane or record has to be fetched.
     Returns: those that were not there before.
     """
     if not letters:
@@ -190,7 +195,7 @@ async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], 
         copy.set_types(_COPY_TYPES)
         for letter in fresh:
             seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
-            await copy.write_row(_row(letter, day, seq, at))
+            await copy.write_row((*_row(letter, day, seq, at), expires_at(limits, letter.lane, letter.record, at)))
     await note(connection, [letter.change("QUEUED", at) for letter in fresh])
     names = " ".join(sorted({letter.mailbox for letter in fresh}))
     await connection.execute("select pg_notify(%s, %s)", (NOTIFY, names if len(names) < _NOTIFY_BYTES_MAX else ""))
@@ -229,7 +234,7 @@ on conflict (code) do update set seq = recipient.seq + excluded.seq returning co
 """
 _COPY: Final = """
 copy mailbox (day, recipient, seq, delivery_id, event_id, record, subject_key, lane, rule, facility, message_id, test,
-              state, queued_at, changed_at, body) from stdin (format binary)
+              state, queued_at, changed_at, body, expires_at) from stdin (format binary)
 """
 _COPY_TYPES: Final = [
     "date",
@@ -243,6 +248,7 @@ _COPY_TYPES: Final = [
     "timestamptz",
     "timestamptz",
     "bytea",
+    "timestamptz",
 ]
 
 
@@ -307,7 +313,7 @@ class Intake:
                     await make_days(connection, day_of(at))
                     self._days = {day_of(at)}
                 async with connection.transaction():
-                    fresh = await put(connection, batch.letters, at)
+                    fresh = await put(connection, batch.letters, at, self._settings.expire_hours)
                     await note(connection, [one.change("DISCARDED", at, "BODY_UNDECODABLE") for one in batch.discarded])
         self._teller.wake()
         telemetry.deliveries_stored(Counter(letter.lane for letter in fresh), len(batch.letters) - len(fresh))

@@ -124,8 +124,8 @@ class Mllp:
     What was read over the API is still pushed, until the recipient's word.
     """
 
-    name = "mllp"
-    waits = ("QUEUED", "SENT")
+    name: str = "mllp"
+    waits: tuple[str, ...] = ("QUEUED", "SENT")
 
     def __init__(self, target: Target, facility: str, wire: Wire, wait_s: float) -> None:
         self._facility = facility

@@ -28,7 +28,7 @@ select pg_notify('hie_inbox', code) from resumed
 """
 _LIST: Final = """
 select code, paused_at, paused_by, paused_reason, (
-    select count(*) from mailbox where recipient = code and state in ('QUEUED', 'SENT')) as waiting
+    select count(*) from mailbox where mailbox.recipient = recipient.code and state in ('QUEUED', 'SENT')) as waiting
 from recipient where paused_at is not null order by code
 """
 
@@ -59,8 +59,9 @@ def _change(
 
 
 def _audit(wire: Wire, action: str, mailbox: str, by: str, reason: str, at: datetime, outcome: str) -> Out:
+    event_id = new_id("audit", at.isoformat(), by, action, mailbox)
     event = {
-        "id": new_id("audit", at.isoformat(), by, action, mailbox),
+        "id": event_id,
         "at": at,
         "by": by,
         "action": f"recipient-{action}",
@@ -68,4 +69,4 @@ def _audit(wire: Wire, action: str, mailbox: str, by: str, reason: str, at: date
         "reason": reason,
         "outcome": outcome,
     }
-    return Out("audit.v1", event["id"], wire.pack("audit.v1", event))
+    return Out("audit.v1", event_id, wire.pack("audit.v1", event))

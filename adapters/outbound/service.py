@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.outbound.inbox_api import Inbox, build_api
+from adapters.outbound.keeper import Keeper
 from adapters.outbound.mailbox import Intake
 from adapters.outbound.mllp_push import Target
 from adapters.outbound.push import Push
@@ -66,6 +67,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
             "mailbox": Intake(settings, pool, wire, producer, teller).run,
             "receipts": teller.run,
             "wakes": wakes.run,
+            "keeper": Keeper(settings, pool, teller).run,
         }
         for mailbox, target in targets.items():
             work[f"push-{mailbox}"] = _push(settings, mailbox, target, wire, wakes, teller)

@@ -96,8 +96,8 @@ class Webhook:
     What it has taken is not sent again: another answer is for the inbox API.
     """
 
-    name = "webhook"
-    waits = ("QUEUED",)
+    name: str = "webhook"
+    waits: tuple[str, ...] = ("QUEUED",)
 
     def __init__(self, hook: Hook, facility: str, wire: Wire, wait_s: float, clock: Callable[[], float] = time.time) -> None:
         self._hook = hook
@@ -126,20 +126,21 @@ class Webhook:
         place = "connect"
         try:
             async with asyncio.timeout(self._wait_s):
-                address = await self._address()
+                addresses = await self._addresses()
                 place = "answer"
-                status, pause_s, said = await self._post(address, str(row.delivery_id), body)
-        except (httpx.ConnectError, httpx.ConnectTimeout, OSError, TimeoutError, httpx.HTTPError) as silent:
-            away = isinstance(silent, httpx.ConnectError | httpx.ConnectTimeout)
-            raise Unanswered("connect" if away else place) from silent
+                status, pause_s, said = await self._post(addresses, str(row.delivery_id), body)
+        except httpx.ConnectError as away:
+            raise Unanswered("connect") from away
+        except (httpx.HTTPError, OSError, TimeoutError) as silent:
+            raise Unanswered(place) from silent
         if status == 410:
             return Answer("GONE")
         if not 200 <= status < 300:
             raise Unanswered("answer", pause_s)
         return own_word(said, str(row.delivery_id))
 
-    async def _address(self) -> Address:
-        """Where the name leads at this moment; the connection goes to just this address, so nobody can change it in between.
+    async def _addresses(self) -> list[Address]:
+        """Where the name leads at this moment; the connection goes to one of just these, so nobody can change it in between.
 
         Raises: Unanswered when one of its addresses is none that is approved.
         """
@@ -149,13 +150,12 @@ class Webhook:
         addresses = [ipaddress.ip_address(row[4][0]) for row in found]
         if not addresses or not all(may_reach(one, self._hook.networks) for one in addresses):
             raise Unanswered("connect")
-        return addresses[0]
+        return addresses
 
-    async def _post(self, address: Address, identity: str, body: bytes) -> tuple[int, float, bytes]:
+    async def _post(self, addresses: Sequence[Address], identity: str, body: bytes) -> tuple[int, float, bytes]:
         """Status, Retry-After in seconds, and the first bytes of the answer."""
         timestamp = int(self._clock())
         host = self._parts.hostname or ""
-        url = httpx.URL(self._hook.url).copy_with(host=str(address))
         headers = {
             "Host": self._parts.netloc,
             "Content-Type": "application/json",
@@ -164,9 +164,16 @@ class Webhook:
             "webhook-signature": signature(self._keys, identity, timestamp, body),
         }
         said = bytearray()
-        # The certificate is checked against the name, not the address.
-        request = self._client.build_request("POST", url, content=body, headers=headers, extensions={"sni_hostname": host})
-        answer = await self._client.send(request, stream=True)
+        for address in addresses:
+            url = httpx.URL(self._hook.url).copy_with(host=str(address))
+            # The certificate is checked against the name, not the address.
+            request = self._client.build_request("POST", url, content=body, headers=headers, extensions={"sni_hostname": host})
+            try:
+                answer = await self._client.send(request, stream=True)
+                break
+            except httpx.ConnectError:
+                if address == addresses[-1]:
+                    raise
         try:
             async for chunk in answer.aiter_raw():
                 said += chunk

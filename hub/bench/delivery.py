@@ -146,11 +146,13 @@ async def _recipient(run: _Run, place: tuple[str, int], code: str, cursor: int) 
 
 @asynccontextmanager
 async def _recipients(run: _Run, place: tuple[str, int], cursor: int) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(_recipient(run, place, f"R{number:04d}", cursor)) for number in range(_RECIPIENTS)]
-    done = asyncio.create_task(run.done.wait())
+    tasks: list[asyncio.Task[Any]] = [
+        asyncio.create_task(_recipient(run, place, f"R{number:04d}", cursor)) for number in range(_RECIPIENTS)
+    ]
+    done: asyncio.Task[Any] = asyncio.create_task(run.done.wait())
     try:
         yield
-        await asyncio.wait([done, *tasks], timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((done, *tasks), timeout=_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             if task.done():
                 task.result()
@@ -238,9 +240,8 @@ def bench(seconds: float) -> Iterator[Figure]:
         first = _held(connection)
         spent = _stored(connection, _DELIVERIES) - began
         stored = _DELIVERIES - first
-        yield figure(
-            "delivery, into 1,000 mailboxes", stored / spent, "deliveries/s", deliveries=stored, **meter.spent_us(stored)
-        )
+        row = figure("delivery, into 1,000 mailboxes", stored / spent, "deliveries/s", deliveries=stored)
+        yield row | meter.spent_us(stored)
 
         place = address(bed.settings, "mailbox", "inbox_port")
         run = _Run(_DELIVERIES)
@@ -252,7 +253,7 @@ def bench(seconds: float) -> Iterator[Figure]:
         meter.spent_us(1)
         spent = uvloop.run(_paced(run, place, producer, records, _DELIVERIES // _RECIPIENTS))
         producer.close()
-        yield _told(f"delivery, {_PACE:,}/s through mailboxes to 1,000 that wait", run, spent, meter, p50_ms=run.share(0.5))
+        yield _told(f"delivery, {_PACE:,}/s through mailboxes to 1,000 that wait", run, spent, meter)
 
 
 def _held(connection: psycopg.Connection[Any]) -> int:
@@ -260,9 +261,9 @@ def _held(connection: psycopg.Connection[Any]) -> int:
     return int(row[0]) if row else 0
 
 
-def _told(name: str, run: _Run, spent: float, meter: _Meter, **more: float) -> Figure:
+def _told(name: str, run: _Run, spent: float, meter: _Meter) -> Figure:
     """twice: pulled again though the cursor was past it; missing: never came; busy: answers 503."""
     facts = {"requests": run.requests, "busy": run.busy, "twice": run.twice, "missing": run.wanted - run.acknowledged}
     done = max(1, run.acknowledged)
-    waits = {"p99_ms": run.share(0.99), **more} if run.waits_ms else {}
-    return figure(name, run.acknowledged / spent, "deliveries/s", **facts, **waits, **meter.spent_us(done))
+    waits = {"p50_ms": run.share(0.5), "p99_ms": run.share(0.99)} if run.waits_ms else {}
+    return figure(name, run.acknowledged / spent, "deliveries/s") | facts | waits | meter.spent_us(done)
