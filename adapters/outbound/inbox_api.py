@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from adapters.outbound.inbox_document import FAULTS, TOO_MUCH, Item, Page, Said, document
 from adapters.outbound.item import COLUMNS, Form, Row, explained, shown
 from adapters.outbound.receipts import Teller, mailbox_name
 from adapters.outbound.wakes import Wakes
@@ -302,20 +304,20 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         code = "NOT_FOUND" if error.status_code == 404 else "REQUEST_WRONG"
         return _json(explained(HubError(code, "path")), error.status_code)
 
-    @app.get("/health")
+    @app.get("/health", include_in_schema=False)
     async def _health() -> Response:
         return _json({"alive": True})
 
-    @app.get("/ready")
+    @app.get("/ready", include_in_schema=False)
     async def _ready() -> Response:
         able = await ready()
         return _json({"ready": able}, 200 if able else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", include_in_schema=False)
     async def _metrics() -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/v1/inbox/{facility}")
+    @app.get("/v1/inbox/{facility}", summary="Deliveries behind a cursor", responses={200: {"model": Page}, **FAULTS})
     async def _page(
         request: Request,
         facility: _Facility,
@@ -331,12 +333,17 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         deliveries = await inbox.shown(rows, format, facility)
         return _json({"facility": facility, "test": test, "cursor": cursor, "deliveries": deliveries})
 
-    @app.post("/v1/inbox/{facility}/receipts", openapi_extra=_RECEIPTS_BODY)
+    @app.post(
+        "/v1/inbox/{facility}/receipts",
+        summary="What became of deliveries",
+        openapi_extra=_RECEIPTS_BODY,
+        responses={200: {"model": list[Said]}, **FAULTS, **TOO_MUCH},
+    )
     async def _receipts(request: Request, facility: _Facility, test: bool = False) -> Response:
         mailbox = _entitled(request, credentials, facility, test)
         return _json(await inbox.answer(mailbox, await _said(request)))
 
-    @app.get("/v1/inbox/{facility}/{delivery_id}")
+    @app.get("/v1/inbox/{facility}/{delivery_id}", summary="One delivery", responses={200: {"model": Item}, **FAULTS})
     async def _one(
         request: Request,
         facility: _Facility,
@@ -347,4 +354,5 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         row = await inbox.one(_entitled(request, credentials, facility, test), delivery_id)
         return _json((await inbox.shown([row], format, facility))[0])
 
+    app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app

@@ -9,14 +9,14 @@ from uuid import UUID
 import orjson
 
 from adapters.dialects.profile import dialect_for
-from adapters.dialects.render import as_hl7, as_json
+from adapters.dialects.render import as_hl7, as_json, as_xml
 from adapters.formats.charset import decode
 from hub.bus import Wire
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import now
 
-Form = Literal["json", "hl7"]
+Form = Literal["json", "hl7", "xml"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,8 @@ def _body(wire: Wire, row: Row, form: Form, facility: str) -> object:
     record, event = wire.unpack(row.body)
     if form == "json":
         return orjson.Fragment(as_json(record, event))
+    if form == "xml":
+        return as_xml(record, event).decode("utf-8")
     dialect = dialect_for(facility)
     hl7 = as_hl7(record, event, dialect, now=now(), control_id=control_id(row.delivery_id), receiving_facility=facility)
     return decode(hl7, dialect.send.charset).text

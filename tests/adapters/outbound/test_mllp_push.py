@@ -297,8 +297,10 @@ def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(databa
         async with listening(lambda _n, control: ack("AA", control)) as recipient:
             async with pushing(own_settings, wire, {box: recipient.target}):
                 await until(lambda: len(outbox(database, box)) == 1)
+                database.execute("update recipient set paused_at = now() where code = %s", (box,))  # both come in one look
                 database.execute("update mailbox set next_try_at = now() where recipient = %s and seq = 3", (box,))
                 await fill(own_settings, wire, box, 1)
+                database.execute("update recipient set paused_at = null where code = %s", (box,))
                 await until(lambda: len(outbox(database, box)) == 3)
             return controls(sent), recipient.got
 
@@ -307,7 +309,8 @@ def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(databa
 
 
 def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch):
-    monkeypatch.setattr("adapters.outbound.retry.backoff_s", lambda *_: 3600.0)
+    for module in ("retry", "push"):
+        monkeypatch.setattr(f"adapters.outbound.{module}.backoff_s", lambda *_: 3600.0)
 
     async def push():
         box = unique("P")
@@ -321,6 +324,55 @@ def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch
 
     new, got = run(push())
     assert got == new
+
+
+def wrong_id(_number, _control):
+    return ack("AA", "ANOTHER")
+
+
+def garbage(_number, _control):
+    return b"\x0bnothing of HL7\x1c\r" + b"\xff\x0b" * 50
+
+
+def late(number, control, known={}):  # noqa: B006  # what came before
+    """Nothing in time; with the next message the refusal of the one before."""
+    before = known.get("before")
+    known["before"] = control
+    return ack("AR", before) + ack("AA", control) if before and before != control else b""
+
+
+def slow(_number, _control):
+    return b""
+
+
+def gone(_number, _control):
+    return None
+
+
+@pytest.mark.parametrize("fault", [wrong_id, garbage, late, slow, gone])
+def test_whatever_the_recipient_does_nothing_is_lost_or_twice_and_keys_keep_their_order(database, own_settings, wire, fault):
+    """It fails four times, among two keys of two deliveries each; then it answers as it should."""
+    settings = own_settings.model_copy(update={"push_timeout_s": 0.4})
+
+    async def push():
+        box, slips = unique("P"), [unique("S"), unique("S")]
+        sent = []
+        for name in ("NGUYỄN THỊ SEN", "TRẦN VĂN AN"):
+            for slip in slips:
+                sent += await fill(settings, wire, box, 1, slip=slip, name=name)
+        async with listening(lambda number, control: fault(number, control) if number <= 4 else ack("AA", control)) as recipient:
+            async with pushing(settings, wire, {box: recipient.target}):
+                await until(lambda: len(outbox(database, box)) == 4)
+        return box, sent, recipient.got
+
+    box, sent, got = run(push())
+    assert sorted(outbox(database, box)) == sorted((one, "ACKNOWLEDGED", "", "mllp") for one in ids(sent))
+    first_of_one, first_of_other, second_of_one, second_of_other = controls(sent)
+    last = {control: number for number, control in enumerate(got)}
+    assert last[first_of_one] < got.index(second_of_one)
+    assert last[first_of_other] < got.index(second_of_other)
+    left = database.execute("select count(*) from mailbox where recipient = %s and state <> 'ACKNOWLEDGED'", (box,)).fetchone()
+    assert left == (0,)
 
 
 def test_one_recipient_that_hangs_slows_no_other(database, own_settings, wire):
