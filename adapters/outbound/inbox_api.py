@@ -5,7 +5,8 @@ Every error is `{code, where, text, text_vi}`. A first reading hands a delivery 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
@@ -116,6 +117,7 @@ select known.delivery_id, coalesce(moved.state, known.state) from known left joi
 _STATES: Final = "select delivery_id, state from mailbox where recipient = %s and delivery_id = any(%s)"
 _OPEN: Final = frozenset(("QUEUED", "SENT", "EXPIRED"))  # a late word is still the recipient's word
 _TURNS: Final = 8  # connections to the database at once, of all readers together
+_TURN_WAIT_S: Final = 10.0
 _PLACES_MAX: Final = 20_000
 _SHOWN_HERE: Final = 8  # deliveries that cost less to write than a thread to hand them to
 
@@ -129,10 +131,9 @@ class Inbox:
         self._wire = wire
         self._wakes = wakes
         self._teller = teller
-        self._places: dict[
-            str, tuple[int, date]
-        ] = {}  # mailbox to a number that was read, and a day with nothing behind it before
-        self._turn = asyncio.Semaphore(_TURNS)  # a pool with a thousand waiters spends its time on them, and starves the intake
+        # A mailbox to a number that was read, and a day that is not behind whatever comes after it.
+        self._places: dict[str, tuple[int, date]] = {}
+        self._turn = asyncio.Semaphore(_TURNS)
         self.stopping = asyncio.Event()
 
     async def page(self, mailbox: str, after: int, limit: int, wait_s: float) -> list[Row]:
@@ -160,15 +161,35 @@ class Inbox:
             for wait in waits:
                 wait.cancel()
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection, in turn: a pool with a thousand waiters spends its time on them, and starves the intake.
+
+        Raises: HubError(OVERLOADED), HubError(DATABASE_UNAVAILABLE).
+        """
+        try:
+            async with asyncio.timeout(_TURN_WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise HubError("OVERLOADED", "database") from None
+        try:
+            with available():
+                async with self._pool.connection() as connection:
+                    yield connection
+        finally:
+            self._turn.release()
+
     async def _read(self, mailbox: str, after: int, limit: int) -> list[Row]:
-        with available():
-            async with self._turn, self._pool.connection() as connection:
-                last = await self._last(connection, mailbox)
-                if last <= after:
-                    return []
-                known, day = self._places.get(mailbox, (0, date.min))
-                values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now()}
-                rows = await self._select(connection, _PAGE, values | {"day": day if known <= after else date.min})
+        async with self._connected() as connection:
+            last = await self._last(connection, mailbox)
+            if last <= after:
+                return []
+            known, day = self._places.get(mailbox, (0, date.min))
+            values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now(), "day": day if known <= after else date.min}
+            rows = await self._select(connection, _PAGE, values)
+            # Numbers have no gaps, so one shows that the day was wrong (a clock that was put back); or days that were dropped.
+            if values["day"] != date.min and (not rows or rows[-1].cursor - after != len(rows)):
+                rows = await self._select(connection, _PAGE, values | {"day": date.min})
         if rows:
             if len(self._places) >= _PLACES_MAX:
                 self._places.clear()
@@ -178,10 +199,9 @@ class Inbox:
 
     async def one(self, mailbox: str, delivery_id: UUID) -> Row:
         """Raises: HubError(NOT_FOUND) for another's delivery too, HubError(RECIPIENT_PAUSED)."""
-        with available():
-            async with self._turn, self._pool.connection() as connection:
-                await self._last(connection, mailbox)
-                rows = await self._select(connection, _ONE, {"mailbox": mailbox, "id": delivery_id, "at": now()})
+        async with self._connected() as connection:
+            await self._last(connection, mailbox)
+            rows = await self._select(connection, _ONE, {"mailbox": mailbox, "id": delivery_id, "at": now()})
         if not rows:
             raise HubError("NOT_FOUND", "delivery_id")
         return rows[0]
@@ -221,14 +241,13 @@ class Inbox:
             "count": len(ids),
             "at": now(),
         }
-        with available():
-            async with self._turn, self._pool.connection() as connection:
-                states: dict[UUID, str] = {row[0]: row[1] async for row in await connection.execute(_ANSWER.encode(), said)}
-                missing = next((number for number, one in enumerate(receipts) if one.delivery_id not in states), None)
-                if missing is not None:
-                    raise HubError("NOT_FOUND", f"[{missing}].delivery_id")
-                if not _OPEN.isdisjoint(states.values()):  # somebody else said it at the same moment
-                    states |= {row[0]: row[1] async for row in await connection.execute(_STATES, (mailbox, ids))}
+        async with self._connected() as connection:
+            states: dict[UUID, str] = {row[0]: row[1] async for row in await connection.execute(_ANSWER.encode(), said)}
+            missing = next((number for number, one in enumerate(receipts) if one.delivery_id not in states), None)
+            if missing is not None:
+                raise HubError("NOT_FOUND", f"[{missing}].delivery_id")
+            if not _OPEN.isdisjoint(states.values()):  # somebody else said it at the same moment
+                states |= {row[0]: row[1] async for row in await connection.execute(_STATES, (mailbox, ids))}
         self._teller.wake()
         return [{"delivery_id": one, "state": states[one]} for one in dict.fromkeys(one.delivery_id for one in receipts)]
 

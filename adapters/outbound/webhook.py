@@ -59,7 +59,10 @@ class Hook(BaseModel):
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname or parts.username is not None or parts.fragment:
             raise ValueError("must be https://host[:port]/path, without a user")
-        _ = parts.port  # raises for one that is no number
+        try:
+            _ = parts.port, httpx.URL(url), parts.hostname.encode("idna")
+        except (httpx.InvalidURL, UnicodeError) as wrong:
+            raise ValueError("names no host that can be looked up") from wrong
         return url
 
 
@@ -159,6 +162,7 @@ class Webhook:
         headers = {
             "Host": self._parts.netloc,
             "Content-Type": "application/json",
+            "Accept-Encoding": "identity",  # the answer is read as it comes
             "webhook-id": identity,
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(self._keys, identity, timestamp, body),

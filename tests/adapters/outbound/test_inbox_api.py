@@ -105,6 +105,26 @@ def test_pages_follow_the_cursor_and_reading_again_gives_the_same(database, own_
     assert first["event_id"] == first["body"]["meta"]["event_id"]
 
 
+def test_a_clock_that_was_put_back_hides_nothing_from_a_cursor(database, own_settings, wire):
+    """The days of partitions only narrow the search: a later number with an earlier day is found all the same."""
+
+    async def read():
+        box = unique("A")
+        await fill(own_settings, wire, box, 3)
+        async with api(own_settings, wire) as served:
+            await served.client.get(f"/v1/inbox/{box}")
+            sent = await fill(own_settings, wire, box, 2)
+            earlier = (now() - timedelta(days=4)).date()
+            async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+                await make_days(connection, earlier)
+            database.execute("update mailbox set day = %s where recipient = %s and seq = 4", (earlier, box))
+            rows = (await served.client.get(f"/v1/inbox/{box}", params={"after": 3})).json()["deliveries"]
+        return [one["meta"]["event_id"] for one in sent], [one["delivery_id"] for one in rows]
+
+    sent, got = run(read())
+    assert got == sent
+
+
 def test_the_first_reading_hands_over_once(database, own_settings, wire):
     async def read():
         box = unique("A")

@@ -334,7 +334,7 @@ def garbage(_number, _control):
     return b"\x0bnothing of HL7\x1c\r" + b"\xff\x0b" * 50
 
 
-def late(number, control, known={}):  # noqa: B006  # what came before
+def late(_number, control, known={}):  # noqa: B006  # what came before
     """Nothing in time; with the next message the refusal of the one before."""
     before = known.get("before")
     known["before"] = control
@@ -360,9 +360,12 @@ def test_whatever_the_recipient_does_nothing_is_lost_or_twice_and_keys_keep_thei
         for name in ("NGUYỄN THỊ SEN", "TRẦN VĂN AN"):
             for slip in slips:
                 sent += await fill(settings, wire, box, 1, slip=slip, name=name)
-        async with listening(lambda number, control: fault(number, control) if number <= 4 else ack("AA", control)) as recipient:
-            async with pushing(settings, wire, {box: recipient.target}):
-                await until(lambda: len(outbox(database, box)) == 4)
+
+        def answers(number, control):
+            return fault(number, control) if number <= 4 else ack("AA", control)
+
+        async with listening(answers) as recipient, pushing(settings, wire, {box: recipient.target}):
+            await until(lambda: len(outbox(database, box)) == 4)
         return box, sent, recipient.got
 
     box, sent, got = run(push())

@@ -34,6 +34,7 @@ def test_a_webhook_is_an_https_address_with_its_secrets(tmp_path):
         "https://",
         "https://his.example:port/",
         "ftp://his.example",
+        f"https://{'x' * 70}.example/",
     ):
         file.write_text(f'[recipient.01940]\nurl = "{url}"\nsecrets = ["new"]\n')
         with pytest.raises(HubError) as raised:
