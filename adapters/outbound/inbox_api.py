@@ -117,7 +117,7 @@ select known.delivery_id, coalesce(moved.state, known.state) from known left joi
 _STATES: Final = "select delivery_id, state from mailbox where recipient = %s and delivery_id = any(%s)"
 _OPEN: Final = frozenset(("QUEUED", "SENT", "EXPIRED"))  # a late word is still the recipient's word
 _TURNS: Final = 8  # connections to the database at once, of all readers together
-_TURN_WAIT_S: Final = 10.0
+_TURN_WAIT_S: Final = 30.0
 _PLACES_MAX: Final = 20_000
 _SHOWN_HERE: Final = 8  # deliveries that cost less to write than a thread to hand them to
 

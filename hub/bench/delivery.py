@@ -123,7 +123,7 @@ class _Client:
                 return orjson.loads(content)
             assert answered.startswith("http/1.1 503"), answered
             self.run.busy += 1
-            await asyncio.sleep(1)
+            await asyncio.sleep(5)  # as its Retry-After says
 
 
 async def _recipient(run: _Run, place: tuple[str, int], code: str, cursor: int) -> None:
