@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from hub.contract.errors import HubError
 
@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         ge=2,
         description="Days after which the hub forgets that it delivered something; an older replay would deliver it again.",
     )
-    expire_hours: dict[str, float] = Field(
+    expire_hours: dict[str, PositiveFloat] = Field(
         {"urgent": 24.0},
         description="Hours in which a delivery has to be fetched, or its sender is told, as JSON by lane or record; the shorter one counts.",
     )
@@ -204,6 +204,8 @@ def read_settings(**overrides: object) -> Settings:
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # the model checks them
+    except SettingsError:  # its text may hold the value
+        raise HubError("SETTING_WRONG", "HIE_EXPIRE_HOURS: must be JSON") from None
     except ValidationError as wrong:
         first = wrong.errors()[0]
         name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() + ": " if first["loc"] else ""

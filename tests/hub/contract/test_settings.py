@@ -58,6 +58,13 @@ def test_what_was_delivered_is_remembered_longer_than_it_is_kept():
         read_settings(mailbox_days=90, seen_days=90)
 
 
+@pytest.mark.parametrize("wrong", ["urgent=2", "[1]", '{"urgent": "soon"}', '{"urgent": 0}', '{"urgent": -1}'])
+def test_hours_of_expiry_are_a_table_of_positive_numbers(monkeypatch, wrong):
+    monkeypatch.setenv("HIE_EXPIRE_HOURS", wrong)
+    with pytest.raises(HubError, match="HIE_EXPIRE_HOURS"):
+        read_settings()
+
+
 def test_secrets_are_not_shown():
     shown = repr(read_settings(key_secret="very secret", database_url="postgresql://u:pass@h/d"))
     assert "very secret" not in shown
