@@ -115,8 +115,10 @@ def place(table: str, number: int, name: str) -> str:
 
 
 def official(content: Event) -> Rows:
-    """The reverse of `typed`: the tables of a claim as official text, amounts with their two or three places."""
-    of_tables = {"XML1": [content["xml1"]], **{name.upper(): rows for name, rows in content.items() if isinstance(rows, list)}}
+    """The reverse of `typed`: the tables of a claim, or of a part of one, as official text, amounts with their two or three places."""
+    of_tables = {name.upper(): rows for name, rows in content.items() if isinstance(rows, list)}
+    if "xml1" in content:
+        of_tables = {"XML1": [content["xml1"]], **of_tables}
     return {
         table: [{name.upper(): _text(value) for name, value in row.items() if value is not None and value != ""} for row in rows]
         for table, rows in of_tables.items()

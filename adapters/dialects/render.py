@@ -51,6 +51,7 @@ _DOCUMENTS: Final = {  # action to trigger, without and with the body
     "CANCELLED": ("T11", "T11"),
 }
 _CATALOGUES: Final = {"PRACTITIONER": "M02", "PRICE": "M04", "LOCATION": "M05", "SERVICE": "M08", "MACHINE": "M13"}
+_SLIP_TABLES: Final = {"hie.Referral": "xml13", "hie.FollowUp": "xml14"}
 _RECEIVED: Final = "hie.MessageReceived"  # the subject of an application's answer
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
@@ -75,14 +76,19 @@ def as_json(record: str, event: Event) -> bytes:
 
 
 def as_xml(record: str, event: Event) -> bytes:
-    """The insurance envelope of a `hie.Claim`, with one HOSO.
+    """The insurance envelope with one HOSO: a `hie.Claim`, or the one table of a slip (XML13, XML14).
 
-    Raises: HubError(TYPE_UNSUPPORTED) for another record.
+    Raises: HubError(TYPE_UNSUPPORTED) for another record, and for a slip's answer, which has no table.
     """
-    if record != "hie.Claim":
+    if record == "hie.Claim":
+        hoso = official(event)
+    else:
+        table = _SLIP_TABLES.get(record, "")
+        hoso = {name: rows for name, rows in official({table: [event.get(table) or {}]}).items() if any(rows)} if table else {}
+    if not hoso:
         raise HubError("TYPE_UNSUPPORTED", f"{record} as the insurance envelope")
     return claim_xml.write(
-        [official(event)],
+        [hoso],
         tables(),
         ma_cskcb=event["ma_cskcb"],
         ngaylap=event.get("ngaylap", ""),

@@ -5,13 +5,14 @@ Every error is `{code, where, text, text_vi}`. A first reading hands a delivery 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import partial
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg import AsyncConnection
@@ -21,11 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from adapters.dialects.profile import dialect_for
-from adapters.dialects.render import as_hl7, as_json
-from adapters.formats.charset import decode
-from adapters.outbound.mllp_push import control_id
-from adapters.outbound.receipts import Teller, mailbox_name, move
+from adapters.outbound.inbox_document import FAULTS, TOO_MUCH, Item, Page, Said, document
+from adapters.outbound.item import COLUMNS, Form, Row, explained, shown
+from adapters.outbound.receipts import Teller, mailbox_name
 from adapters.outbound.wakes import Wakes
 from hub.access.credentials import Credentials
 from hub.bus import Wire
@@ -48,22 +47,6 @@ _STATUS: Final = {
     "FRAME_TOO_LARGE": 413,
     "FRAME_UNFINISHED": 408,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One delivery in a mailbox, as it is read."""
-
-    cursor: int
-    delivery_id: UUID
-    event_id: UUID
-    record: str
-    lane: str
-    rule: str
-    state: str
-    code: str
-    queued_at: datetime
-    body: bytes
 
 
 class ReceiptIn(BaseModel):
@@ -89,15 +72,54 @@ class ReceiptIn(BaseModel):
 _RECEIPTS: Final = TypeAdapter(list[ReceiptIn])
 _RECEIPTS_SCHEMA: Final = {"type": "array", "items": ReceiptIn.model_json_schema()}
 _RECEIPTS_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": _RECEIPTS_SCHEMA}}}}
-_COLUMNS: Final = "seq as cursor, delivery_id, event_id, record, lane, rule, state, code, queued_at, body"
+_GATE: Final = "select seq, paused_at is not null from recipient where code = %s"
+_NOTE: Final = """
+insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at)
+    select delivery_id, recipient, facility, message_id, test, state, code, 'pull', %(at)s from moved"""
+# One statement reads a page and hands it over. What another reader hands over meanwhile is moved once.
 _PAGE: Final = f"""
-select {_COLUMNS} from (
-    select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as bytes_before
-    from (select * from mailbox where recipient = %s and seq > %s order by seq limit %s) as next
-) as page where bytes_before < {_PAGE_BYTES_MAX} order by seq
+with next as (
+    select * from mailbox where recipient = %(mailbox)s and seq > %(after)s and day >= %(day)s order by seq limit %(limit)s
+), page as materialized (
+    select {COLUMNS} from (
+        select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as bytes_before from next
+    ) as sized where bytes_before < {_PAGE_BYTES_MAX}
+), moved as (
+    update mailbox set state = 'SENT', changed_at = %(at)s from page
+    where mailbox.recipient = %(mailbox)s and mailbox.day = page.day and mailbox.seq = page.cursor
+        and page.state = 'QUEUED' and mailbox.state = 'QUEUED'
+    returning mailbox.*
+), noted as ({_NOTE})
+select * from page order by cursor
 """  # noqa: S608  # constants only
-_ONE: Final = f"select {_COLUMNS} from mailbox where recipient = %s and delivery_id = %s"  # noqa: S608
+_ONE: Final = f"""
+with page as materialized (select {COLUMNS} from mailbox where recipient = %(mailbox)s and delivery_id = %(id)s), moved as (
+    update mailbox set state = 'SENT', changed_at = %(at)s from page
+    where mailbox.recipient = %(mailbox)s and mailbox.day = page.day and mailbox.seq = page.cursor and mailbox.state = 'QUEUED'
+    returning mailbox.*
+), noted as ({_NOTE})
+select * from page
+"""  # noqa: S608
+# All or nothing: nothing moves unless every delivery was found in this mailbox.
+_ANSWER: Final = f"""
+with given as (
+    select * from unnest(%(ids)s::uuid[], %(states)s::text[], %(codes)s::text[]) as given (delivery_id, said, said_code)
+), known as materialized (
+    select day, seq, delivery_id, state, said, said_code from given join mailbox using (delivery_id) where recipient = %(mailbox)s
+), moved as (
+    update mailbox set state = known.said, code = known.said_code, changed_at = %(at)s, next_try_at = null from known
+    where mailbox.recipient = %(mailbox)s and mailbox.day = known.day and mailbox.seq = known.seq
+        and mailbox.state in ('QUEUED', 'SENT', 'EXPIRED') and (select count(*) from known) = %(count)s
+    returning mailbox.*
+), noted as ({_NOTE})
+select known.delivery_id, coalesce(moved.state, known.state) from known left join moved using (day, seq)
+"""  # noqa: S608
 _STATES: Final = "select delivery_id, state from mailbox where recipient = %s and delivery_id = any(%s)"
+_OPEN: Final = frozenset(("QUEUED", "SENT", "EXPIRED"))  # a late word is still the recipient's word
+_TURNS: Final = 8  # connections to the database at once, of all readers together
+_TURN_WAIT_S: Final = 30.0
+_PLACES_MAX: Final = 20_000
+_SHOWN_HERE: Final = 8  # deliveries that cost less to write than a thread to hand them to
 
 
 class Inbox:
@@ -109,6 +131,9 @@ class Inbox:
         self._wire = wire
         self._wakes = wakes
         self._teller = teller
+        # A mailbox to a number that was read, and a day that is not behind whatever comes after it.
+        self._places: dict[str, tuple[int, date]] = {}
+        self._turn = asyncio.Semaphore(_TURNS)
         self.stopping = asyncio.Event()
 
     async def page(self, mailbox: str, after: int, limit: int, wait_s: float) -> list[Row]:
@@ -136,35 +161,67 @@ class Inbox:
             for wait in waits:
                 wait.cancel()
 
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
+        """A connection, in turn: a pool with a thousand waiters spends its time on them, and starves the intake.
+
+        Raises: HubError(OVERLOADED), HubError(DATABASE_UNAVAILABLE).
+        """
+        try:
+            async with asyncio.timeout(_TURN_WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise HubError("OVERLOADED", "database") from None
+        try:
+            with available():
+                async with self._pool.connection() as connection:
+                    yield connection
+        finally:
+            self._turn.release()
+
     async def _read(self, mailbox: str, after: int, limit: int) -> list[Row]:
-        with available():
-            async with self._pool.connection() as connection:
-                rows = await self._select(connection, _PAGE, (mailbox, after, limit))
-                return await self._hand_over(connection, mailbox, rows)
+        async with self._connected() as connection:
+            last = await self._last(connection, mailbox)
+            if last <= after:
+                return []
+            known, day = self._places.get(mailbox, (0, date.min))
+            values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now(), "day": day if known <= after else date.min}
+            rows = await self._select(connection, _PAGE, values)
+            # Numbers have no gaps, so one shows that the day was wrong (a clock that was put back); or days that were dropped.
+            if values["day"] != date.min and (not rows or rows[-1].cursor - after != len(rows)):
+                rows = await self._select(connection, _PAGE, values | {"day": date.min})
+        if rows:
+            if len(self._places) >= _PLACES_MAX:
+                self._places.clear()
+            # A writer that waited for its turn at midnight may put yesterday's behind today's.
+            self._places[mailbox] = (rows[-1].cursor, rows[-1].day - timedelta(days=1))
+        return rows
 
     async def one(self, mailbox: str, delivery_id: UUID) -> Row:
-        """Raises: HubError(NOT_FOUND) for another's delivery too."""
-        with available():
-            async with self._pool.connection() as connection:
-                rows = await self._select(connection, _ONE, (mailbox, delivery_id))
-                if not rows:
-                    raise HubError("NOT_FOUND", "delivery_id")
-                return (await self._hand_over(connection, mailbox, rows))[0]
+        """Raises: HubError(NOT_FOUND) for another's delivery too, HubError(RECIPIENT_PAUSED)."""
+        async with self._connected() as connection:
+            await self._last(connection, mailbox)
+            rows = await self._select(connection, _ONE, {"mailbox": mailbox, "id": delivery_id, "at": now()})
+        if not rows:
+            raise HubError("NOT_FOUND", "delivery_id")
+        return rows[0]
 
     @staticmethod
-    async def _select(connection: AsyncConnection[TupleRow], query: str, values: tuple[object, ...]) -> list[Row]:
+    async def _last(connection: AsyncConnection[TupleRow], mailbox: str) -> int:
+        """The number of the last delivery. Raises: HubError(RECIPIENT_PAUSED)."""
+        found = await (await connection.execute(_GATE, (mailbox,))).fetchone()
+        if found is not None and found[1]:
+            raise HubError("RECIPIENT_PAUSED", "facility")
+        return int(found[0]) if found is not None else 0
+
+    async def _select(self, connection: AsyncConnection[TupleRow], query: str, values: dict[str, object]) -> list[Row]:
         cursor = connection.cursor(row_factory=class_row(Row))
         await cursor.execute(query.encode(), values)
-        return await cursor.fetchall()
-
-    async def _hand_over(self, connection: AsyncConnection[TupleRow], mailbox: str, rows: list[Row]) -> list[Row]:
-        """Mark as SENT what is read for the first time, before it is answered: a lost answer was handed over all the same."""
-        queued = [row.delivery_id for row in rows if row.state == "QUEUED"]
-        if not queued:
+        rows = await cursor.fetchall()
+        if not any(row.state == "QUEUED" for row in rows):
             return rows
-        sent = await move(connection, mailbox, queued, "SENT", at=now(), channel="pull", after=("QUEUED",))
         self._teller.wake()
-        return [_as_sent(row) if row.delivery_id in sent else row for row in rows]
+        return [replace(row, state="SENT") if row.state == "QUEUED" else row for row in rows]  # it is no longer queued
 
     async def answer(self, mailbox: str, receipts: Sequence[ReceiptIn]) -> list[dict[str, object]]:
         """Take the recipient's word, all or nothing. The first word stands: repeats and later ones change nothing.
@@ -172,69 +229,36 @@ class Inbox:
         Returns: each delivery with the state in which it is now.
         Raises:  HubError(NOT_FOUND) if one delivery is not in this mailbox.
         """
-        ids = [receipt.delivery_id for receipt in receipts]
-        with available():
-            async with self._pool.connection() as connection, connection.transaction():
-                known = {row[0] async for row in await connection.execute(_STATES, (mailbox, ids))}
-                missing = next((number for number, one in enumerate(ids) if one not in known), None)
-                if missing is not None:
-                    raise HubError("NOT_FOUND", f"[{missing}].delivery_id")
-                at = now()
-                for state, code in sorted({(receipt.state, receipt.code) for receipt in receipts}):
-                    said = [one.delivery_id for one in receipts if (one.state, one.code) == (state, code)]
-                    await move(connection, mailbox, said, state, at=at, channel="pull", code=code)
-                rows = await connection.execute(_STATES, (mailbox, ids))
-                states: dict[UUID, str] = {row[0]: row[1] async for row in rows}
-        self._teller.wake()
-        return [{"delivery_id": one, "state": states[one]} for one in dict.fromkeys(ids)]
-
-    def shown(self, row: Row, form: Literal["json", "hl7"], facility: str) -> dict[str, object]:
-        """One delivery as it is answered; a body that cannot be shown is told as a problem and holds up nothing."""
-        answer: dict[str, object] = {
-            "cursor": row.cursor,
-            "delivery_id": row.delivery_id,
-            "event_id": row.event_id,
-            "record": row.record,
-            "lane": row.lane,
-            "rule": row.rule,
-            "state": row.state,
-            "code": row.code,
-            "queued_at": row.queued_at,
+        first: dict[UUID, ReceiptIn] = {}
+        for one in receipts:
+            first.setdefault(one.delivery_id, one)
+        ids = list(first)
+        said = {
+            "mailbox": mailbox,
+            "ids": ids,
+            "states": [one.state for one in first.values()],
+            "codes": [one.code for one in first.values()],
+            "count": len(ids),
+            "at": now(),
         }
-        try:
-            record, event = self._wire.unpack(row.body)
-            if form == "json":
-                body: object = orjson.Fragment(as_json(record, event))
-            else:
-                dialect = dialect_for(facility)
-                hl7 = as_hl7(
-                    record,
-                    event,
-                    dialect,
-                    now=now(),
-                    control_id=control_id(row.delivery_id),
-                    receiving_facility=facility,
-                )
-                body = decode(hl7, dialect.send.charset).text
-        except HubError as wrong:
-            if wrong.retriable:
-                raise
-            return answer | {"body": None, "problem": _explained(wrong)}
-        except Exception as fault:  # ours to mend: the cursor of this mailbox must not stand still for it
-            telemetry.fault("inbox", "TRANSLATION_FAILED", telemetry.trace_of(fault))
-            return answer | {"body": None, "problem": _explained(HubError("TRANSLATION_FAILED", "body"))}
-        return answer | {"body": body}
+        async with self._connected() as connection:
+            states: dict[UUID, str] = {row[0]: row[1] async for row in await connection.execute(_ANSWER.encode(), said)}
+            missing = next((number for number, one in enumerate(receipts) if one.delivery_id not in states), None)
+            if missing is not None:
+                raise HubError("NOT_FOUND", f"[{missing}].delivery_id")
+            if not _OPEN.isdisjoint(states.values()):  # somebody else said it at the same moment
+                states |= {row[0]: row[1] async for row in await connection.execute(_STATES, (mailbox, ids))}
+        self._teller.wake()
+        return [{"delivery_id": one, "state": states[one]} for one in dict.fromkeys(one.delivery_id for one in receipts)]
 
-
-def _as_sent(row: Row) -> Row:
-    return Row(**{name: getattr(row, name) for name in Row.__slots__} | {"state": "SENT"})
+    async def shown(self, rows: Sequence[Row], form: Form, facility: str) -> list[dict[str, object]]:
+        """Deliveries as they are answered."""
+        if len(rows) <= _SHOWN_HERE:
+            return [shown(self._wire, row, form, facility) for row in rows]
+        return await asyncio.to_thread(lambda: [shown(self._wire, row, form, facility) for row in rows])
 
 
 # --- HTTP -------------------------------------------------------------------------------------------------------------
-
-
-def _explained(error: HubError) -> dict[str, str]:
-    return {"code": error.code, "where": error.where, "text": error.row.en, "text_vi": error.row.vi}
 
 
 def _json(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -243,8 +267,8 @@ def _json(content: object, status: int = 200, headers: dict[str, str] | None = N
 
 def _refusal(error: HubError) -> Response:
     if error.retriable:
-        return _json(_explained(error), 503, {"Retry-After": _RETRY_AFTER_S})
-    return _json(_explained(error), _STATUS.get(error.code, 500))
+        return _json(explained(error), 503, {"Retry-After": _RETRY_AFTER_S})
+    return _json(explained(error), _STATUS.get(error.code, 500))
 
 
 def _entitled(request: Request, credentials: Credentials, facility: str, test: bool) -> str:
@@ -297,50 +321,57 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
     @app.exception_handler(HTTPException)
     async def _no_such_page(_request: Request, error: HTTPException) -> Response:
         code = "NOT_FOUND" if error.status_code == 404 else "REQUEST_WRONG"
-        return _json(_explained(HubError(code, "path")), error.status_code)
+        return _json(explained(HubError(code, "path")), error.status_code)
 
-    @app.get("/health")
+    @app.get("/health", include_in_schema=False)
     async def _health() -> Response:
         return _json({"alive": True})
 
-    @app.get("/ready")
+    @app.get("/ready", include_in_schema=False)
     async def _ready() -> Response:
         able = await ready()
         return _json({"ready": able}, 200 if able else 503)
 
-    @app.get("/metrics")
+    @app.get("/metrics", include_in_schema=False)
     async def _metrics() -> Response:
         return Response(telemetry.metrics(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/v1/inbox/{facility}")
+    @app.get("/v1/inbox/{facility}", summary="Deliveries behind a cursor", responses={200: {"model": Page}, **FAULTS})
     async def _page(
         request: Request,
         facility: _Facility,
         after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
         limit: Annotated[int, Query(ge=1)] = 100,
         wait: Annotated[float, Query(ge=0)] = 0.0,
-        format: Literal["json", "hl7"] = "json",
+        format: Form = "json",
         test: bool = False,
     ) -> Response:
         mailbox = _entitled(request, credentials, facility, test)
         rows = await inbox.page(mailbox, after, limit, wait)
-        shown = await asyncio.to_thread(lambda: [inbox.shown(row, format, facility) for row in rows])
-        return _json({"facility": facility, "test": test, "cursor": rows[-1].cursor if rows else after, "deliveries": shown})
+        cursor = rows[-1].cursor if rows else after
+        deliveries = await inbox.shown(rows, format, facility)
+        return _json({"facility": facility, "test": test, "cursor": cursor, "deliveries": deliveries})
 
-    @app.post("/v1/inbox/{facility}/receipts", openapi_extra=_RECEIPTS_BODY)
+    @app.post(
+        "/v1/inbox/{facility}/receipts",
+        summary="What became of deliveries",
+        openapi_extra=_RECEIPTS_BODY,
+        responses={200: {"model": list[Said]}, **FAULTS, **TOO_MUCH},
+    )
     async def _receipts(request: Request, facility: _Facility, test: bool = False) -> Response:
         mailbox = _entitled(request, credentials, facility, test)
         return _json(await inbox.answer(mailbox, await _said(request)))
 
-    @app.get("/v1/inbox/{facility}/{delivery_id}")
+    @app.get("/v1/inbox/{facility}/{delivery_id}", summary="One delivery", responses={200: {"model": Item}, **FAULTS})
     async def _one(
         request: Request,
         facility: _Facility,
         delivery_id: UUID,
-        format: Literal["json", "hl7"] = "json",
+        format: Form = "json",
         test: bool = False,
     ) -> Response:
         row = await inbox.one(_entitled(request, credentials, facility, test), delivery_id)
-        return _json(await asyncio.to_thread(inbox.shown, row, format, facility))
+        return _json((await inbox.shown([row], format, facility))[0])
 
+    app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app

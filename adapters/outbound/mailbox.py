@@ -7,7 +7,7 @@ they are visible and a reader's cursor never skips. Kafka's offsets are committe
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -20,6 +20,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier, Literal
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.outbound.keeper import expires_at
 from adapters.outbound.receipts import Change, Teller, mailbox_name, note
 from hub.bus import Producer, Wire, consumer, dead_letter, take
 from hub.contract import telemetry
@@ -32,6 +33,7 @@ from hub.store.database import available
 TOPIC: Final = "delivery.v1"
 NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
 _NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
+NO_LIMITS: Final[Mapping[str, float]] = {}
 _DAYS_AHEAD: Final = 2
 _DAYS_LOCK: Final = 7303
 
@@ -164,18 +166,19 @@ async def make_days(connection: AsyncConnection[TupleRow], first: date, ahead: i
                 )
 
 
-async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], at: datetime) -> list[Letter]:
+async def put(
+    connection: AsyncConnection[TupleRow], letters: Sequence[Letter], at: datetime, limits: Mapping[str, float] = NO_LIMITS
+) -> list[Letter]:
     """Put letters into their mailboxes, in order, and note their receipts, in the caller's transaction.
 
+    limits:  hours in which a delivery of a lane or record has to be fetched.
     Returns: those that were not there before.
     """
     if not letters:
         return []
-    boxes = sorted({letter.mailbox for letter in letters})
-    # Always in sorted order, so that two writers wait for each other and never in a circle.
-    rows = await connection.execute(_LOCK, (boxes,))
-    seqs: dict[str, int] = {row[0]: row[1] async for row in rows}
-    rows = await connection.execute(_SEEN, ([one.mailbox for one in letters], [one.delivery_id for one in letters]))
+    # Always in sorted order, here and below, so that two writers wait for each other and never in a circle.
+    asked = sorted({(letter.mailbox, letter.delivery_id) for letter in letters})
+    rows = await connection.execute(_SEEN, (day_of(at), [one[0] for one in asked], [one[1] for one in asked]))
     unseen = {(row[0], row[1]) async for row in rows}
     fresh = []
     for letter in letters:
@@ -185,12 +188,14 @@ async def put(connection: AsyncConnection[TupleRow], letters: Sequence[Letter], 
     if not fresh:
         return []
     day = day_of(at)
+    counts = Counter(letter.mailbox for letter in fresh)
+    rows = await connection.execute(_NUMBERS, (list(counts), list(counts.values())))
+    seqs: dict[str, int] = {row[0]: row[1] - counts[row[0]] async for row in rows}
     async with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_COPY_TYPES)
         for letter in fresh:
             seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
-            await copy.write_row(_row(letter, day, seq, at))
-    await connection.execute(_NUMBERS, (list(seqs), list(seqs.values())))
+            await copy.write_row((*_row(letter, day, seq, at), expires_at(limits, letter.lane, letter.record, at)))
     await note(connection, [letter.change("QUEUED", at) for letter in fresh])
     names = " ".join(sorted({letter.mailbox for letter in fresh}))
     await connection.execute("select pg_notify(%s, %s)", (NOTIFY, names if len(names) < _NOTIFY_BYTES_MAX else ""))
@@ -218,21 +223,18 @@ def _row(letter: Letter, day: date, seq: int, at: datetime) -> tuple[object, ...
     )
 
 
-_LOCK: Final = """
-insert into recipient (code) select code from unnest(%s::text[]) as code order by code collate "C"
-on conflict (code) do update set seq = recipient.seq returning code, seq
-"""
 _SEEN: Final = """
-insert into delivery_seen (recipient, delivery_id) select * from unnest(%s::text[], %s::uuid[])
+insert into delivery_seen (recipient, delivery_id, seen_on)
+select recipient, delivery_id, %s from unnest(%s::text[], %s::uuid[]) as asked (recipient, delivery_id)
 on conflict do nothing returning recipient, delivery_id
 """
 _NUMBERS: Final = """
-update recipient set seq = given.seq from unnest(%s::text[], %s::bigint[]) as given (code, seq)
-where recipient.code = given.code
+insert into recipient (code, seq) select * from unnest(%s::text[], %s::bigint[]) as given (code, count) order by code collate "C"
+on conflict (code) do update set seq = recipient.seq + excluded.seq returning code, seq
 """
 _COPY: Final = """
 copy mailbox (day, recipient, seq, delivery_id, event_id, record, subject_key, lane, rule, facility, message_id, test,
-              state, queued_at, changed_at, body) from stdin (format binary)
+              state, queued_at, changed_at, body, expires_at) from stdin (format binary)
 """
 _COPY_TYPES: Final = [
     "date",
@@ -246,6 +248,7 @@ _COPY_TYPES: Final = [
     "timestamptz",
     "timestamptz",
     "bytea",
+    "timestamptz",
 ]
 
 
@@ -310,7 +313,7 @@ class Intake:
                     await make_days(connection, day_of(at))
                     self._days = {day_of(at)}
                 async with connection.transaction():
-                    fresh = await put(connection, batch.letters, at)
+                    fresh = await put(connection, batch.letters, at, self._settings.expire_hours)
                     await note(connection, [one.change("DISCARDED", at, "BODY_UNDECODABLE") for one in batch.discarded])
         self._teller.wake()
         telemetry.deliveries_stored(Counter(letter.lane for letter in fresh), len(batch.letters) - len(fresh))

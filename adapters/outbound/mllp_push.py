@@ -1,45 +1,25 @@
-"""MLLP push: for recipients that listen themselves. One task, one link and one database connection a recipient.
+"""MLLP push. A delivery is answered when an acknowledgement comes whose MSA-2 is our MSH-10, on the link it went over.
 
-A delivery is answered when an acknowledgement comes whose MSA-2 is our MSH-10, on the link it went over. A link on which
-an answer is overdue is closed, so that a late one can never be taken for another's. Order is kept per key; the urgent lane
-goes first otherwise.
+A link on which an answer is overdue is closed, so that a late one can never be taken for another's.
 """
 
 import asyncio
-import base64
-import random
-import tomllib
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final
-from uuid import UUID
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.dialects.profile import dialect_for
 from adapters.dialects.render import as_hl7
 from adapters.formats.mllp import Decoder, Frame, encode
-from adapters.outbound.receipts import TEST, Teller, move
-from adapters.outbound.wakes import Wakes
+from adapters.outbound.item import Row, control_id
+from adapters.outbound.push import Answer, Unanswered
 from hub.bus import Wire
-from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import now
-from hub.contract.settings import Settings
-from hub.store.database import available
 
-_WINDOW: Final = 200  # deliveries looked at together, beside those that were tried in vain
 _ACK_BYTES_MAX: Final = 256 * 1024
 _READ_BYTES: Final = 64 * 1024
-_BACKOFF_FIRST_S: Final = 0.5
-_BACKOFF_MAX_S: Final = 300.0
-_LOOK_AGAIN_S: Final = 5.0
-_LOCK: Final = 7304
 
 
 class Target(BaseModel):
@@ -49,62 +29,6 @@ class Target(BaseModel):
 
     host: str
     port: int = Field(ge=1, le=65535)
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    recipient: dict[str, Target] = {}
-
-
-def read_targets(path: Path | None) -> dict[str, Target]:
-    """Mailbox to where it is pushed. A recipient's test traffic is pushed only to its own row, `<code>!test`.
-
-    Raises: HubError(SETTING_WRONG) with the place in the file.
-    """
-    if path is None:
-        return {}
-    try:
-        return _File.model_validate(tomllib.loads(path.read_text("utf-8"))).recipient
-    except ValidationError as wrong:
-        place = ".".join(str(part) for part in wrong.errors()[0]["loc"])
-        raise HubError("SETTING_WRONG", f"HIE_PUSH {place}: {wrong.errors()[0]['msg']}") from None
-    except (OSError, ValueError) as wrong:
-        raise HubError("SETTING_WRONG", f"HIE_PUSH {type(wrong).__name__}") from None
-
-
-def control_id(delivery_id: UUID) -> str:
-    """MSH-10 of a delivery: 20 characters, the most that HL7 allows, of 100 bits of its id. A retry has the same."""
-    return base64.b32encode(delivery_id.bytes).decode()[:20]
-
-
-def backoff_s(failures: int, chance: float) -> float:
-    """How long to wait after so many failures in a row; chance (0 to 1) spreads recipients over half of it."""
-    return float(min(_BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2 ** min(failures - 1, 16)) * (0.5 + chance / 2))
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """One delivery that waits for its recipient's word."""
-
-    seq: int
-    delivery_id: UUID
-    subject_key: str
-    lane: str
-    tries: int
-    next_try_at: datetime | None
-
-
-def in_order(fresh: Sequence[Pending]) -> list[Pending]:
-    """The order to go: urgent ones first, each behind the earlier ones of its key.  fresh: by seq."""
-    keys: dict[str, list[Pending]] = {}
-    for one in fresh:
-        keys.setdefault(one.subject_key, []).append(one)
-    ranked: list[tuple[bool, int, Pending]] = []
-    for rows in keys.values():
-        last_urgent = max((place for place, one in enumerate(rows) if one.lane == "urgent"), default=-1)
-        ranked += [(place > last_urgent, one.seq, one) for place, one in enumerate(rows)]
-    return [one for _routine, _seq, one in sorted(ranked, key=lambda row: row[:2])]
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------
@@ -138,7 +62,7 @@ class Link:
         """Send one message and wait for its own acknowledgement.
 
         Returns: MSA-1: AA, AE, AR, CA, CE or CR.
-        Raises:  HubError(RECIPIENT_UNREACHABLE, `connect` or `answer`) when it does not come in time; the link is closed then.
+        Raises:  Unanswered when it does not come in time; the link is closed then.
         """
         framed = encode(body)
         place = "connect"
@@ -152,7 +76,7 @@ class Link:
         except BaseException as silent:
             await self.close()
             if isinstance(silent, (OSError, TimeoutError, EOFError)):
-                raise HubError("RECIPIENT_UNREACHABLE", place) from silent
+                raise Unanswered(place) from silent
             raise
 
     async def _opened(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -194,119 +118,34 @@ _ANSWERS: Final = {
 }
 
 
-# --- one recipient ----------------------------------------------------------------------------------------------------
+class Mllp:
+    """The channel of one recipient: messages in its dialect over one link.
 
+    What was read over the API is still pushed, until the recipient's word.
+    """
 
-class Push:
-    """Pushes one mailbox. A lock in the database keeps a second process from pushing the same one."""
+    name: str = "mllp"
+    waits: tuple[str, ...] = ("QUEUED", "SENT")
 
-    def __init__(self, settings: Settings, mailbox: str, target: Target, wire: Wire, wakes: Wakes, teller: Teller) -> None:
-        self._settings = settings
-        self._mailbox = mailbox
-        self._facility = mailbox.removesuffix(TEST)
+    def __init__(self, target: Target, facility: str, wire: Wire, wait_s: float) -> None:
+        self._facility = facility
         self._wire = wire
-        self._wakes = wakes
-        self._teller = teller
-        self._link = Link(target, settings.push_timeout_s)
-        self._floor = 0  # below and at it nothing waits any more
-        self._failures = 0
+        self._link = Link(target, wait_s)
 
-    async def run(self) -> None:
-        """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE); the caller runs it again."""
-        url = self._settings.database_url.get_secret_value()
+    def render(self, row: Row) -> bytes:
+        """The message. Raises: HubError."""
+        record, event = self._wire.unpack(row.body)
+        identity, dialect = control_id(row.delivery_id), dialect_for(self._facility)
+        body: bytes = as_hl7(record, event, dialect, now=now(), control_id=identity, receiving_facility=self._facility)
         try:
-            with available(), self._wakes.waiting(self._mailbox) as woken:
-                async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
-                    while not await self._alone(connection):  # noqa: ASYNC110  # no event tells when the other process ends
-                        await asyncio.sleep(_LOOK_AGAIN_S)
-                    while True:
-                        woken.clear()
-                        wait_s = await self.round(connection)
-                        with suppress(TimeoutError):
-                            async with asyncio.timeout(wait_s):
-                                await woken.wait()
-        finally:
-            await self._link.close()
-
-    async def _alone(self, connection: AsyncConnection[TupleRow]) -> bool:
-        row = await (await connection.execute("select pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK, self._mailbox))).fetchone()
-        return row is not None and bool(row[0])
-
-    async def round(self, connection: AsyncConnection[TupleRow]) -> float:
-        """Push what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
-
-        A key whose head was tried in vain waits as a whole, and its head goes last when it is due: however many the recipient
-        cannot take, they hold up their own keys only.
-        """
-        at = now()
-        cursor = connection.cursor(row_factory=class_row(Pending))
-        tried = await (await cursor.execute(_TRIED, (self._mailbox, self._floor))).fetchall()
-        keys = [one.subject_key for one in tried]
-        fresh = await (await cursor.execute(_FRESH, (self._mailbox, self._floor, keys, _WINDOW))).fetchall()
-        self._floor = min((rows[0].seq - 1 for rows in (tried, fresh) if rows), default=self._floor)
-        due = [*in_order(fresh), *(one for one in tried if one.next_try_at is None or one.next_try_at <= at)]
-        for one in due:
-            if not await self._push(connection, one):
-                self._failures += 1
-                await asyncio.sleep(_BACKOFF_FIRST_S)  # what is new ends the rest of the pause, but not this
-                return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
-            self._failures = 0
-        if due:
-            return 0.0
-        soonest = min((one.next_try_at for one in tried if one.next_try_at), default=None)
-        return _LOOK_AGAIN_S if soonest is None else min(_LOOK_AGAIN_S, max(0.05, (soonest - at).total_seconds()))
-
-    async def _push(self, connection: AsyncConnection[TupleRow], one: Pending) -> bool:
-        """One delivery; false when the recipient gave no answer."""
-        identity = control_id(one.delivery_id)
-        body = await self._rendered(connection, one, identity)
-        if body is None:
-            return True
-        try:
-            answer = await self._link.ask(body, identity)
-        except HubError as silent:
-            telemetry.push_answered(self._facility, "unreachable" if silent.where == "connect" else "silent")
-            if silent.where == "answer":  # it may be this message that the recipient cannot take: let other keys go first
-                retry_at = now() + timedelta(seconds=backoff_s(one.tries + 1, random.random()))  # noqa: S311
-                await connection.execute(_TRY_AGAIN, (retry_at, self._mailbox, one.seq))
-            return False
-        state = _ANSWERS[answer]
-        await self._settle(connection, one, state, "RECIPIENT_REFUSED" if state == "REFUSED" else "")
-        telemetry.push_answered(self._facility, state.lower())
-        return True
-
-    async def _rendered(self, connection: AsyncConnection[TupleRow], one: Pending, identity: str) -> bytes | None:
-        """The message in the recipient's dialect; one that cannot be made is held for a person and does not stop the rest."""
-        row = await (await connection.execute(_BODY, (self._mailbox, one.seq))).fetchone()
-        if row is None:
-            return None
-        try:
-            record, event = self._wire.unpack(row[0])
-            dialect = dialect_for(self._facility)
-            body: bytes = as_hl7(record, event, dialect, now=now(), control_id=identity, receiving_facility=self._facility)
             encode(body)
-        except HubError as wrong:
-            if wrong.retriable:
-                raise
-            code = wrong.code
-        except ValueError:  # of `encode`: the text holds what frames end with
-            code = "CHARSET_UNREADABLE"
-        except Exception as fault:  # ours to mend: raised, it would end the process at every start
-            telemetry.fault("push", "TRANSLATION_FAILED", telemetry.trace_of(fault))
-            code = "TRANSLATION_FAILED"
-        else:
-            return body
-        await self._settle(connection, one, "HELD", code)
-        return None
+        except ValueError as wrong:  # the text holds what frames end with
+            raise HubError("CHARSET_UNREADABLE", record) from wrong
+        return body
 
-    async def _settle(self, connection: AsyncConnection[TupleRow], one: Pending, state: str, code: str) -> None:
-        await move(connection, self._mailbox, [one.delivery_id], state, at=now(), channel="mllp", code=code)
-        self._teller.wake()
+    async def ask(self, row: Row, body: bytes) -> Answer:
+        state = _ANSWERS[await self._link.ask(body, control_id(row.delivery_id))]
+        return Answer(state, "RECIPIENT_REFUSED" if state == "REFUSED" else "")
 
-
-_COLUMNS: Final = "select seq, delivery_id, subject_key, lane, tries, next_try_at from mailbox"
-_WAITS: Final = "recipient = %s and seq > %s and state in ('QUEUED', 'SENT')"
-_TRIED: Final = f"{_COLUMNS} where {_WAITS} and tries > 0 order by seq"
-_FRESH: Final = f"{_COLUMNS} where {_WAITS} and subject_key <> all(%s) order by seq limit %s"
-_BODY: Final = "select body from mailbox where recipient = %s and seq = %s"
-_TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"
+    async def close(self) -> None:
+        await self._link.close()

@@ -19,6 +19,7 @@ from hub.contract import telemetry
 from hub.contract.events import Event, derive
 from hub.store.database import available
 
+EXPIRED_RULE: Final = "expired-to-sender"
 TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
 _BATCH: Final = 2_000
 _LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
@@ -78,6 +79,34 @@ def receipt_of(change: Change) -> Event:
         key=code,
         revision={"version": 0, "stated_at": "", "received_at": change.at},
         to=code,
+    )
+
+
+def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
+    """The delivery by which a sender hears that what it sent expired: the receipt itself, to its own mailbox, on the urgent lane.
+
+    None for what is no news to anybody else, such as a notice that nobody fetched.
+    """
+    if change.state != "EXPIRED" or change.facility in ("", receipt["recipient"]):
+        return None
+    content = {
+        "recipient": change.facility,
+        "subject_event_id": receipt["meta"]["event_id"],
+        "subject_record": "hie.Receipt",
+        "subject_topic": "receipt.v1",
+        "lane": "urgent",
+        "rule": EXPIRED_RULE,
+        "body": wire.pack("receipt.v1", receipt),
+    }
+    return derive(
+        "hie.Delivery",
+        content,
+        parents=[receipt],
+        rule=EXPIRED_RULE,
+        facility=change.facility,
+        key=change.facility,
+        revision=receipt["meta"]["revision"],
+        to=change.facility,
     )
 
 
@@ -161,7 +190,7 @@ class Teller:
     async def tell(self) -> int:
         """One batch: the rows go only when the brokers hold their receipts. Returns: how many."""
         with available():
-            async with self._pool.connection() as connection:
+            async with self._pool.connection() as connection, connection.transaction():
                 cursor = connection.cursor(row_factory=class_row(_Row))
                 await cursor.execute(_TAKE, (_BATCH,))
                 rows = await cursor.fetchall()
@@ -173,7 +202,14 @@ class Teller:
         return len(rows)
 
     def _records(self, rows: Sequence["_Row"]) -> list[Out]:
-        return [event_out(self._wire, "receipt.v1", receipt_of(row.change)) for row in rows]
+        records = []
+        for row in rows:
+            receipt = receipt_of(row.change)
+            records.append(event_out(self._wire, "receipt.v1", receipt))
+            notice = notice_of(self._wire, receipt, row.change)
+            if notice is not None:
+                records.append(event_out(self._wire, "delivery.v1", notice))
+        return records
 
 
 _TAKE: Final = """

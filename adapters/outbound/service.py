@@ -12,10 +12,14 @@ from confluent_kafka import KafkaException
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.outbound.inbox_api import Inbox, build_api
+from adapters.outbound.keeper import Keeper
 from adapters.outbound.mailbox import Intake
-from adapters.outbound.mllp_push import Push, read_targets
+from adapters.outbound.mllp_push import Target
+from adapters.outbound.push import Push
 from adapters.outbound.receipts import Teller
+from adapters.outbound.targets import channel_to, read_targets
 from adapters.outbound.wakes import Wakes
+from adapters.outbound.webhook import Hook
 from hub.access.credentials import Credentials
 from hub.access.http_door import http_config
 from hub.bus import Producer, Wire
@@ -63,9 +67,10 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
             "mailbox": Intake(settings, pool, wire, producer, teller).run,
             "receipts": teller.run,
             "wakes": wakes.run,
+            "keeper": Keeper(settings, pool, teller).run,
         }
         for mailbox, target in targets.items():
-            work[f"push-{mailbox}"] = Push(settings, mailbox, target, wire, wakes, teller).run
+            work[f"push-{mailbox}"] = _push(settings, mailbox, target, wire, wakes, teller)
         api = build_api(inbox, credentials, lambda: _answers(pool))
         server = _Server(
             http_config(api, open_max=_OPEN_MAX, log_config=None, timeout_graceful_shutdown=_STOP_S, server_header=False)
@@ -91,6 +96,17 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
             waiting.cancel()
         for task in failed:
             task.result()  # a fault of ours ends the process, and whoever keeps it starts it anew
+
+
+def _push(
+    settings: Settings, mailbox: str, target: Target | Hook, wire: Wire, wakes: Wakes, teller: Teller
+) -> Callable[[], Awaitable[None]]:
+    channel_to(target, mailbox, wire, settings)  # what cannot be read is said at the start
+
+    async def push() -> None:  # a channel that was closed is not used again
+        await Push(settings, mailbox, channel_to(target, mailbox, wire, settings), wakes, teller).run()
+
+    return push
 
 
 async def keep(name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -4,13 +4,14 @@ import getpass
 import shutil
 import time
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 import typer
 from rich.table import Table
 
+from hub.cli.recipient import recipient_app
 from hub.cli.running import connected, keyring, paragraph, terminal
 from hub.cli.why import foresight, show_foreseen
 from hub.contract.errors import ERRORS, HubError
@@ -39,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel=_OPERATOR)(replay)
     app.command(rich_help_panel=_OPERATOR)(status)
     app.add_typer(parked_app, name="parked", rich_help_panel=_OPERATOR)
+    app.add_typer(recipient_app, name="recipient", rich_help_panel=_OPERATOR)
 
 
 # --- trace ------------------------------------------------------------------------------------------------------------
@@ -171,6 +173,12 @@ def replay(
     from hub.bus import Out, Producer, Wire
 
     settings = connected(read_settings())
+    oldest = now() - timedelta(days=settings.seen_days)  # what is older may have been delivered, and is forgotten
+    received_from = since.replace(tzinfo=VIETNAM) if since else oldest
+    if received_from < oldest:
+        raise HubError(
+            "REQUEST_WRONG", f"--since is more than {settings.seen_days} days ago (HIE_SEEN_DAYS): it might be delivered twice"
+        )
     request = {
         "id": str(uuid.uuid4()),
         "at": now(),
@@ -180,7 +188,7 @@ def replay(
         "facility": facility,
         "message_type": message_type,
         "message_ids": message or [],
-        "from_at": since.replace(tzinfo=VIETNAM) if since else None,
+        "from_at": received_from,
         "to_at": until.replace(tzinfo=VIETNAM) if until else None,
     }
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)

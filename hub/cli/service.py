@@ -1,6 +1,5 @@
 """One service in this process, from its name."""
 
-import asyncio
 import sys
 from functools import partial
 
@@ -43,7 +42,7 @@ def _run(name: str, settings: Settings) -> None:
     elif name == "mailbox":
         from adapters.outbound.service import run as mailbox
 
-        asyncio.run(mailbox(settings, ready))
+        uvloop.run(mailbox(settings, ready))
     elif name == "journal":
         from hub.journal.consumer import run as journal
 

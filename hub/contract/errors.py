@@ -123,6 +123,9 @@ _ROWS: Final = (
     ErrorCode("LEDGER_CONFLICT", "207", "", True, "Another process wrote the same part of the ledger.", "Tiến trình khác đã ghi cùng phần sổ cái."),
     ErrorCode("RECIPIENT_REFUSED", "207", "", False, "The recipient answered the delivery with a refusal.", "Bên nhận từ chối bản tin được giao."),
     ErrorCode("RECIPIENT_UNREACHABLE", "207", "", True, "The recipient does not answer; the delivery waits and is tried again.", "Bên nhận không trả lời; bản tin chờ và sẽ được gửi lại."),
+    ErrorCode("RECIPIENT_PAUSED", "207", "", True, "Delivery to this recipient is paused by an operator; what comes is kept. Ask again later, or ask the operator of the hub.", "Việc giao cho bên nhận này đang được người vận hành tạm dừng; bản tin vẫn được giữ. Hãy hỏi lại sau hoặc liên hệ người vận hành hub."),
+    ErrorCode("NOT_FETCHED", "207", "", False, "The recipient did not fetch the delivery within its time. It stays in the mailbox for now: tell the recipient by another way.", "Bên nhận không lấy bản tin trong thời hạn. Bản tin tạm giữ trong hộp thư: hãy báo bên nhận bằng cách khác."),
+    ErrorCode("NOT_CONFIRMED", "207", "", False, "The recipient fetched the delivery and never said what became of it; its time in the mailbox is over.", "Bên nhận đã lấy bản tin nhưng không hề phản hồi; thời hạn lưu trong hộp thư đã hết."),
     ErrorCode("CARD_CHECK_UNSET", "207", "", False, "This hub has no way to the card register (HIE_CARD_CHECK_URL is not set). Check the card on the insurer's portal.", "Hub này chưa nối với hệ thống tra cứu thẻ (chưa đặt HIE_CARD_CHECK_URL). Hãy tra cứu thẻ trên cổng của cơ quan bảo hiểm."),
     ErrorCode("CARD_CHECK_SILENT", "207", "", True, "The card register does not answer. Try again later, or check the card on the insurer's portal.", "Hệ thống tra cứu thẻ không trả lời. Hãy thử lại sau hoặc tra cứu trên cổng của cơ quan bảo hiểm."),
     # the local stack and settings

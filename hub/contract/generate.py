@@ -100,6 +100,7 @@ def _default(row: FieldInfo) -> str:
     if row.default_factory is not None:
         return "a folder of the user's"
     value = row.default.get_secret_value() if isinstance(row.default, SecretStr) else row.default
+    value = json.dumps(value) if isinstance(value, dict) else value
     return "(empty)" if value in (None, "") else f"`{value}`"
 
 

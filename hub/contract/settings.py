@@ -1,13 +1,14 @@
 """Every setting of the hub, in one typed model, read once from the environment (`HIE_…`) by the command line."""
 
+import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, PositiveFloat, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from hub.contract.errors import HubError
 
@@ -72,7 +73,8 @@ class Settings(BaseSettings):
         None, description="TOML file of credentials and the facilities each may speak for; without it listeners stay on loopback."
     )
     push: Path | None = Field(
-        None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port."
+        None,
+        description="TOML file of recipients that get push instead of pull: [recipient.<code>] host, port for MLLP; url, secrets for a webhook.",
     )
     vendors_dir: Path | None = Field(
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
@@ -129,6 +131,20 @@ class Settings(BaseSettings):
 
     # the way out
     mailbox_batch: int = Field(1_000, ge=1, le=100_000, description="Most deliveries put into mailboxes in one transaction.")
+    mailbox_days: int = Field(
+        90,
+        ge=2,
+        description="Days a delivery stays in its mailbox; without the recipient's word it expires then, and its sender is told.",
+    )
+    seen_days: int = Field(
+        730,
+        ge=2,
+        description="Days after which the hub forgets that it delivered something; an older replay would deliver it again.",
+    )
+    expire_hours: dict[str, PositiveFloat] = Field(
+        {"urgent": 24.0},
+        description="Hours in which a delivery has to be fetched, or its sender is told, as JSON by lane or record; the shorter one counts.",
+    )
     journal_batch: int = Field(5_000, ge=1, le=100_000, description="Most records that the journal indexes in one transaction.")
     push_timeout_s: float = Field(30.0, gt=0, description="Longest wait for a recipient's acknowledgement, in seconds.")
     poll_wait_max_s: float = Field(30.0, gt=0, description="Longest wait of a long poll on the inbox API, in seconds.")
@@ -168,6 +184,12 @@ class Settings(BaseSettings):
             raise ValueError("HIE_TLS_CLIENT_CA needs HIE_TLS_CERTIFICATE")
         return self
 
+    @model_validator(mode="after")
+    def _seen_outlives_mailboxes(self) -> Self:
+        if self.seen_days <= self.mailbox_days:
+            raise ValueError("HIE_SEEN_DAYS must be more than HIE_MAILBOX_DAYS")
+        return self
+
     @property
     def ledger(self) -> Path:
         return self.ledger_dir or self.data_dir / "ledger"
@@ -184,6 +206,8 @@ def read_settings(**overrides: object) -> Settings:
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # the model checks them
+    except SettingsError:  # its text may hold the value
+        raise HubError("SETTING_WRONG", "HIE_EXPIRE_HOURS: must be JSON") from None
     except ValidationError as wrong:
         first = wrong.errors()[0]
         name = "HIE_" + ".".join(str(part) for part in first["loc"]).upper() + ": " if first["loc"] else ""
@@ -197,5 +221,5 @@ def to_environment(settings: Settings) -> dict[str, str]:
         value = getattr(settings, name)
         if value != row.get_default(call_default_factory=True):
             plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-            found[f"HIE_{name.upper()}"] = str(plain)
+            found[f"HIE_{name.upper()}"] = json.dumps(plain) if isinstance(plain, dict) else str(plain)
     return found

@@ -229,10 +229,20 @@ def dead_lettered(stage: str, code: str, count: int = 1) -> None:
 
 
 def push_answered(recipient: str, answer: str) -> None:
-    """answer: acknowledged, refused, silent or unreachable."""
+    """answer: acknowledged, refused, sent, gone, silent or unreachable."""
     _PUSHED.labels(answer).inc()
     if answer != "acknowledged":
         _log.warning("push_answered", recipient=recipient, answer=answer)
+
+
+def deliveries_expired(count: int) -> None:
+    """So many were not fetched, or not confirmed, in their time; receipts and notices follow."""
+    _log.warning("deliveries_expired", count=count)
+
+
+def circuit_opened(recipient: str) -> None:
+    """Push failed so often in a row that the recipient is left alone for longer and longer."""
+    _log.warning("circuit_opened", recipient=recipient)
 
 
 def journal_indexed(kind: str, count: int) -> None:

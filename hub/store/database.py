@@ -35,9 +35,11 @@ def pool(url: str, *, size: int = 8) -> ConnectionPool:
 
 
 def async_pool(url: str, *, size: int = 8) -> AsyncConnectionPool:
-    """A pool for asyncio, not opened yet: use it as a context manager."""
+    """A pool for asyncio, not opened yet: use it as a context manager. What is more than one statement says `transaction()`."""
     check = AsyncConnectionPool.check_connection
-    return AsyncConnectionPool(url, min_size=1, max_size=size, open=False, timeout=_WAIT_S, check=check)
+    return AsyncConnectionPool(
+        url, min_size=1, max_size=size, open=False, timeout=_WAIT_S, check=check, kwargs={"autocommit": True}
+    )
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from psycopg import AsyncConnection
 
 from adapters.dialects.render import as_json
 from adapters.outbound.inbox_api import Inbox, build_api
+from adapters.outbound.inbox_document import Fault, Item, Page, Said
+from adapters.outbound.item import control_id
 from adapters.outbound.mailbox import make_days, put, read_delivery
-from adapters.outbound.mllp_push import control_id
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.access.credentials import Credentials, make_token
-from hub.contract.events import now
+from hub.contract.events import new_id, now
 from hub.store.database import async_pool
 from tests.made import delivery, received, referral, unique
 
@@ -39,7 +40,7 @@ async def api(settings, wire, credentials=None, address="127.0.0.1"):
         listening = asyncio.create_task(wakes.run())
         transport = httpx.ASGITransport(app, client=(address, 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://inbox", timeout=LIMIT_S) as client:
-            yield SimpleNamespace(client=client, inbox=inbox, wakes=wakes)
+            yield SimpleNamespace(client=client, inbox=inbox, wakes=wakes, app=app)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
 
@@ -104,6 +105,26 @@ def test_pages_follow_the_cursor_and_reading_again_gives_the_same(database, own_
     assert first["event_id"] == first["body"]["meta"]["event_id"]
 
 
+def test_a_clock_that_was_put_back_hides_nothing_from_a_cursor(database, own_settings, wire):
+    """The days of partitions only narrow the search: a later number with an earlier day is found all the same."""
+
+    async def read():
+        box = unique("A")
+        await fill(own_settings, wire, box, 3)
+        async with api(own_settings, wire) as served:
+            await served.client.get(f"/v1/inbox/{box}")
+            sent = await fill(own_settings, wire, box, 2)
+            earlier = (now() - timedelta(days=4)).date()
+            async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+                await make_days(connection, earlier)
+            database.execute("update mailbox set day = %s where recipient = %s and seq = 4", (earlier, box))
+            rows = (await served.client.get(f"/v1/inbox/{box}", params={"after": 3})).json()["deliveries"]
+        return [one["meta"]["event_id"] for one in sent], [one["delivery_id"] for one in rows]
+
+    sent, got = run(read())
+    assert got == sent
+
+
 def test_the_first_reading_hands_over_once(database, own_settings, wire):
     async def read():
         box = unique("A")
@@ -131,6 +152,60 @@ def test_hl7_is_in_the_recipients_dialect_with_an_id_of_the_delivery(database, o
     assert fields[9] == control_id(UUID(sent["meta"]["event_id"]))
     assert fields[11].startswith(version)
     assert "SEN" in body
+
+
+def test_xml_is_the_insurance_table_where_there_is_one(database, own_settings, wire):
+    async def read():
+        box = unique("A")
+        event = referral(received()) | {"xml13": {"ma_lk": "01731.7"}}
+        sent = [delivery(wire, "hie.Referral", one, box) for one in (event, referral(received()))]
+        letters = [read_delivery(wire, wire.pack("delivery.v1", one))[0] for one in sent]
+        async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+            await make_days(connection, now().date() - timedelta(days=1), 3)
+            async with connection.transaction():
+                await put(connection, letters, now())
+        async with api(own_settings, wire) as served:
+            return (await served.client.get(f"/v1/inbox/{box}", params={"format": "xml"})).json()["deliveries"]
+
+    with_table, without = run(read())
+    assert "<LOAIHOSO>XML13</LOAIHOSO>" in with_table["body"]
+    assert (without["body"], without["problem"]["code"]) == (None, "TYPE_UNSUPPORTED")
+
+
+def test_the_document_says_what_is_answered(database, own_settings, wire):
+    """Every call of /v1 is in it, with its parameters; real answers are what the models say."""
+
+    async def read():
+        box = unique("A")
+        await fill(own_settings, wire, box, 2)
+        database.execute("update mailbox set body = '\\x0000' where recipient = %s and seq = 2", (box,))
+        async with api(own_settings, wire) as served:
+            page = await served.client.get(f"/v1/inbox/{box}")
+            one = page.json()["deliveries"][0]["delivery_id"]
+            single = await served.client.get(f"/v1/inbox/{box}/{one}", params={"format": "hl7"})
+            word = [{"delivery_id": one, "state": "ACKNOWLEDGED"}]
+            said = await served.client.post(f"/v1/inbox/{box}/receipts", json=word)
+            faults = [await served.client.get(path) for path in (f"/v1/inbox/{box}?after=x", f"/v1/inbox/{box}/{new_id('x')}")]
+            return page, single, said, faults, (await served.client.get("/openapi.json")).json(), served.app
+
+    page, single, said, faults, document, app = run(read())
+    assert [one.problem is None for one in Page.model_validate_json(page.content).deliveries] == [True, False]
+    Item.model_validate_json(single.content)
+    [Said.model_validate(one) for one in said.json()]
+    calls = {
+        (route.path, method.lower()): route for route in app.routes if route.path.startswith("/v1/") for method in route.methods
+    }
+    told = {(path, method): call for path, calls in document["paths"].items() for method, call in calls.items()}
+    assert set(told) == set(calls)
+    for fault in faults:
+        Fault.model_validate_json(fault.content)
+    assert [
+        str(fault.status_code) in told[path, "get"]["responses"]
+        for fault, path in zip(faults, sorted(path for path, method in told if method == "get"), strict=True)
+    ] == [True, True]
+    assert all("422" not in call["responses"] and "503" in call["responses"] for call in told.values())
+    names = {parameter["name"] for parameter in told["/v1/inbox/{facility}", "get"]["parameters"]}
+    assert names == {"facility", "after", "limit", "wait", "format", "test"}
 
 
 def test_one_delivery_by_its_id(database, own_settings, wire):
@@ -224,7 +299,7 @@ def test_a_body_that_a_fault_of_ours_keeps_from_being_shown_holds_up_nothing(dat
             return (await served.client.get(f"/v1/inbox/{box}")).json()["deliveries"]
 
     broken_id = ""
-    monkeypatch.setattr("adapters.outbound.inbox_api.as_json", faulty)
+    monkeypatch.setattr("adapters.outbound.item.as_json", faulty)
     sent, (broken, good) = run(read())
     assert (broken["body"], broken["problem"]["code"]) == (None, "TRANSLATION_FAILED")
     assert good["body"]["meta"]["event_id"] == sent[1]["meta"]["causes"][0]

@@ -13,21 +13,17 @@ from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Decoder, Frame, encode
 from adapters.inbound.received import Received
 from adapters.inbound.translate import translate
+from adapters.outbound.item import control_id
 from adapters.outbound.mailbox import make_days, put, read_delivery
 from adapters.outbound.mllp_push import (
     Link,
-    Pending,
-    Push,
     Target,
     acknowledgement,
-    backoff_s,
-    control_id,
-    in_order,
-    read_targets,
 )
+from adapters.outbound.push import Push, Unanswered
 from adapters.outbound.receipts import Teller
+from adapters.outbound.targets import channel_to
 from adapters.outbound.wakes import Wakes
-from hub.contract.errors import HubError
 from hub.contract.events import Keyring, new_id, now
 from hub.store.database import async_pool
 from tests.adapters.inbound.conftest import oru
@@ -91,7 +87,13 @@ async def pushing(settings, wire, targets):
     async with async_pool(url) as pool:
         wakes = Wakes(url)
         teller = Teller(pool, wire, None)
-        work = [wakes.run(), *(Push(settings, box, target, wire, wakes, teller).run() for box, target in targets.items())]
+        work = [
+            wakes.run(),
+            *(
+                Push(settings, box, channel_to(target, box, wire, settings), wakes, teller).run()
+                for box, target in targets.items()
+            ),
+        ]
         tasks = [asyncio.create_task(one) for one in work]
         try:
             yield
@@ -143,33 +145,6 @@ def test_an_acknowledgement_says_what_and_to_which(body, found):
     assert acknowledgement(body) == found
 
 
-def test_backing_off_doubles_spreads_and_ends():
-    assert [backoff_s(number, 1.0) for number in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
-    assert backoff_s(1, 0.0) == 0.25
-    assert backoff_s(10_000, 1.0) == 300.0
-
-
-def pending(seq, key, lane="routine"):
-    return Pending(seq, UUID(int=seq), key, lane, 0, None)
-
-
-def test_urgent_ones_go_first_but_never_before_their_keys_earlier_ones():
-    rows = [pending(1, "a"), pending(2, "b"), pending(3, "c", "urgent"), pending(4, "b", "urgent"), pending(5, "b")]
-    assert [one.seq for one in in_order(rows)] == [2, 3, 4, 1, 5]
-
-
-def test_the_file_of_recipients_is_checked(tmp_path):
-    file = tmp_path / "push.toml"
-    file.write_text('[recipient.01940]\nhost = "lis"\nport = 2575\n[recipient."01940!test"]\nhost = "trial"\nport = 2576\n')
-    assert read_targets(file) == {"01940": Target(host="lis", port=2575), "01940!test": Target(host="trial", port=2576)}
-    assert read_targets(None) == {}
-    for wrong in ("[recipient.01940]\nhost = 'lis'\n", "[recipient.01940]\nhost = 'x'\nport = 0\n", "recipient = [", "[other]\n"):
-        file.write_text(wrong)
-        with pytest.raises(HubError) as raised:
-            read_targets(file)
-        assert raised.value.code == "SETTING_WRONG"
-
-
 # --- the link ---------------------------------------------------------------------------------------------------------
 
 
@@ -210,14 +185,14 @@ def test_a_late_answer_is_never_anothers():
 
         async with listening(answers) as recipient:
             link = Link(recipient.target, 0.3)
-            with pytest.raises(HubError) as raised:
+            with pytest.raises(Unanswered) as raised:
                 await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
             second = await link.ask(b"MSH|^~\\&|HIE||||1||REF^I12|M2|P|2.5.1\r", "M2")
             await link.close()
             return raised.value, second, recipient.links
 
     silent, second, links = run(ask())
-    assert (silent.code, silent.where) == ("RECIPIENT_UNREACHABLE", "answer")
+    assert silent.place == "answer"
     assert (second, links) == ("AA", 2)
 
 
@@ -225,9 +200,9 @@ def test_a_recipient_that_is_not_there_is_told_apart_from_a_silent_one():
     async def ask():
         async with listening(lambda *_: b"") as recipient:
             target = recipient.target
-        with pytest.raises(HubError) as raised:
+        with pytest.raises(Unanswered) as raised:
             await Link(target, LIMIT_S).ask(b"MSH|^~\\&|HIE||||1||REF^I12|M1|P|2.5.1\r", "M1")
-        return raised.value.where
+        return raised.value.place
 
     assert run(ask()) == "connect"
 
@@ -312,7 +287,7 @@ def test_a_silent_message_is_tried_again_others_go_on_and_its_key_waits(database
 
 
 def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(database, own_settings, wire, monkeypatch):
-    monkeypatch.setattr("adapters.outbound.mllp_push._WINDOW", 2)
+    monkeypatch.setattr("adapters.outbound.push._WINDOW", 2)
 
     async def push():
         box = unique("P")
@@ -322,8 +297,10 @@ def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(databa
         async with listening(lambda _n, control: ack("AA", control)) as recipient:
             async with pushing(own_settings, wire, {box: recipient.target}):
                 await until(lambda: len(outbox(database, box)) == 1)
+                database.execute("update recipient set paused_at = now() where code = %s", (box,))  # both come in one look
                 database.execute("update mailbox set next_try_at = now() where recipient = %s and seq = 3", (box,))
                 await fill(own_settings, wire, box, 1)
+                database.execute("update recipient set paused_at = null where code = %s", (box,))
                 await until(lambda: len(outbox(database, box)) == 3)
             return controls(sent), recipient.got
 
@@ -332,7 +309,8 @@ def test_more_than_a_window_that_wait_for_their_next_try_hide_nothing_new(databa
 
 
 def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch):
-    monkeypatch.setattr("adapters.outbound.mllp_push.backoff_s", lambda *_: 3600.0)
+    for module in ("retry", "push"):
+        monkeypatch.setattr(f"adapters.outbound.{module}.backoff_s", lambda *_: 3600.0)
 
     async def push():
         box = unique("P")
@@ -346,6 +324,58 @@ def test_what_is_new_ends_a_long_pause(database, own_settings, wire, monkeypatch
 
     new, got = run(push())
     assert got == new
+
+
+def wrong_id(_number, _control):
+    return ack("AA", "ANOTHER")
+
+
+def garbage(_number, _control):
+    return b"\x0bnothing of HL7\x1c\r" + b"\xff\x0b" * 50
+
+
+def late(_number, control, known={}):  # noqa: B006  # what came before
+    """Nothing in time; with the next message the refusal of the one before."""
+    before = known.get("before")
+    known["before"] = control
+    return ack("AR", before) + ack("AA", control) if before and before != control else b""
+
+
+def slow(_number, _control):
+    return b""
+
+
+def gone(_number, _control):
+    return None
+
+
+@pytest.mark.parametrize("fault", [wrong_id, garbage, late, slow, gone])
+def test_whatever_the_recipient_does_nothing_is_lost_or_twice_and_keys_keep_their_order(database, own_settings, wire, fault):
+    """It fails four times, among two keys of two deliveries each; then it answers as it should."""
+    settings = own_settings.model_copy(update={"push_timeout_s": 0.4})
+
+    async def push():
+        box, slips = unique("P"), [unique("S"), unique("S")]
+        sent = []
+        for name in ("NGUYỄN THỊ SEN", "TRẦN VĂN AN"):
+            for slip in slips:
+                sent += await fill(settings, wire, box, 1, slip=slip, name=name)
+
+        def answers(number, control):
+            return fault(number, control) if number <= 4 else ack("AA", control)
+
+        async with listening(answers) as recipient, pushing(settings, wire, {box: recipient.target}):
+            await until(lambda: len(outbox(database, box)) == 4)
+        return box, sent, recipient.got
+
+    box, sent, got = run(push())
+    assert sorted(outbox(database, box)) == sorted((one, "ACKNOWLEDGED", "", "mllp") for one in ids(sent))
+    first_of_one, first_of_other, second_of_one, second_of_other = controls(sent)
+    last = {control: number for number, control in enumerate(got)}
+    assert last[first_of_one] < got.index(second_of_one)
+    assert last[first_of_other] < got.index(second_of_other)
+    left = database.execute("select count(*) from mailbox where recipient = %s and state <> 'ACKNOWLEDGED'", (box,)).fetchone()
+    assert left == (0,)
 
 
 def test_one_recipient_that_hangs_slows_no_other(database, own_settings, wire):

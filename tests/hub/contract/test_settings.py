@@ -45,10 +45,24 @@ def test_a_certificate_needs_its_key_and_authorities_of_clients_need_a_certifica
 
 
 def test_a_child_reads_the_same_settings(monkeypatch, tmp_path):
-    mine = read_settings(data_dir=tmp_path, brokers=3, key_secret="s" * 32, mllp_port=0)
+    mine = read_settings(
+        data_dir=tmp_path, brokers=3, key_secret="s" * 32, mllp_port=0, expire_hours={"urgent": 2, "hie.Claim": 5}
+    )
     for name, value in to_environment(mine).items():
         monkeypatch.setenv(name, value)
     assert read_settings() == mine
+
+
+def test_what_was_delivered_is_remembered_longer_than_it_is_kept():
+    with pytest.raises(HubError, match="HIE_SEEN_DAYS"):
+        read_settings(mailbox_days=90, seen_days=90)
+
+
+@pytest.mark.parametrize("wrong", ["urgent=2", "[1]", '{"urgent": "soon"}', '{"urgent": 0}', '{"urgent": -1}'])
+def test_hours_of_expiry_are_a_table_of_positive_numbers(monkeypatch, wrong):
+    monkeypatch.setenv("HIE_EXPIRE_HOURS", wrong)
+    with pytest.raises(HubError, match="HIE_EXPIRE_HOURS"):
+        read_settings()
 
 
 def test_secrets_are_not_shown():

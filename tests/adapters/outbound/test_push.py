@@ -1,0 +1,64 @@
+"""Push, whatever the channel: the order to go in, and who is away is left alone."""
+
+import asyncio
+from uuid import UUID
+
+from adapters.outbound.push import Pending, Push, Unanswered, in_order
+from adapters.outbound.receipts import Teller
+from adapters.outbound.wakes import Wakes
+from hub.store.database import async_pool
+from tests.adapters.outbound.test_inbox_api import fill, run
+from tests.made import unique
+
+
+def pending(seq, key, lane="routine"):
+    return Pending(seq, UUID(int=seq), key, lane, 0, None)
+
+
+def test_urgent_ones_go_first_but_never_before_their_keys_earlier_ones():
+    rows = [pending(1, "a"), pending(2, "b"), pending(3, "c", "urgent"), pending(4, "b", "urgent"), pending(5, "b")]
+    assert [one.seq for one in in_order(rows)] == [2, 3, 4, 1, 5]
+
+
+class Away:
+    """A channel to nobody."""
+
+    name = "mllp"
+    waits = ("QUEUED", "SENT")
+
+    def __init__(self):
+        self.asked = 0
+
+    def render(self, _row):
+        return b""
+
+    async def ask(self, _row, _body):
+        self.asked += 1
+        raise Unanswered("connect")
+
+    async def close(self):
+        pass
+
+
+def test_after_five_failures_in_a_row_nothing_new_shortens_the_pause(database, own_settings, wire, monkeypatch):
+    monkeypatch.setattr("adapters.outbound.push.BACKOFF_FIRST_S", 0.01)
+    monkeypatch.setattr("adapters.outbound.retry.backoff_s", lambda failures: 0.01 if failures < 5 else 3600.0)
+
+    async def push():
+        box, channel, url = unique("P"), Away(), own_settings.database_url.get_secret_value()
+        await fill(own_settings, wire, box, 1)
+        async with async_pool(url) as pool:
+            wakes = Wakes(url)
+            work = (wakes.run(), Push(own_settings, box, channel, wakes, Teller(pool, wire, None)).run())
+            tasks = [asyncio.create_task(one) for one in work]
+            while channel.asked < 5:  # noqa: ASYNC110  # a failure tells nobody
+                await asyncio.sleep(0.02)
+            for _ in range(3):
+                await fill(own_settings, wire, box, 1)
+                await asyncio.sleep(0.1)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return channel.asked
+
+    assert run(push()) == 5
