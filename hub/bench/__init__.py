@@ -26,10 +26,10 @@ def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: fl
 
 
 def _benches(folder: Path | None) -> dict[str, Callable[[float], Iterator[Figure]]]:
-    from hub.bench import gate, insurer, routing, translate
+    from hub.bench import gate, insurer, routing, trace, translate
 
     rivals = {"translate": partial(translate.bench, folder=folder), "gate": partial(gate.bench, folder=folder)}
-    return {**rivals, "routing": routing.bench, "insurer": insurer.bench}
+    return {**rivals, "routing": routing.bench, "trace": trace.bench, "insurer": insurer.bench}
 
 
 def run_benches(names: list[str], seconds: float, folder: Path | None = None) -> None:

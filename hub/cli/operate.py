@@ -4,7 +4,7 @@ import getpass
 import shutil
 import time
 import uuid
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 import psutil
@@ -16,6 +16,7 @@ from hub.cli.why import foresight, show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
+from hub.journal.equations import By
 from hub.journal.reconcile import Books
 
 out = terminal()
@@ -32,6 +33,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="An insurer")(ledger)
     app.command(rich_help_panel=_OPERATOR)(trace)
+    app.command(rich_help_panel=_OPERATOR)(where)
     app.command(rich_help_panel=_OPERATOR)(reconcile)
     app.command(rich_help_panel=_OPERATOR)(replay)
     app.command(rich_help_panel=_OPERATOR)(status)
@@ -43,8 +45,12 @@ def add_to(app: typer.Typer) -> None:
 
 def trace(
     what: Annotated[
-        str, typer.Argument(help="Control id, message id, event id, delivery id, or FACILITY/KEY such as 01021/LK-2026-1.")
+        str,
+        typer.Argument(
+            help="Control id, message id, event id, delivery id, or FACILITY/KEY: slip, ma_lk, order number or control id."
+        ),
     ],
+    viewer: Annotated[str, typer.Option("--as", help="Only what this facility may see: what it sent and what it gets.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """One message's whole story: received, translated, routed, delivered, answered.
@@ -57,7 +63,7 @@ def trace(
     settings = connected(read_settings())
     with connect(settings.database_url.get_secret_value()) as database:
         try:
-            story = story_of(database, what, keyring(settings))
+            story = story_of(database, what, keyring(settings), viewer)
         except HubError as unknown:
             hint = "look for a control id (MSH-10), the id that `hie send` printed, or FACILITY/KEY; the journal may be seconds behind"
             raise HubError(unknown.code, hint) from None
@@ -67,10 +73,43 @@ def trace(
         out.print(story.text(out.width), markup=False)
 
 
+def where(
+    facility: Annotated[str, typer.Argument(help="Facility code, such as 01021.")],
+    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Where everything stands that a facility sent (the sender's view) and that is addressed to it (the receiver's).
+
+    Example: hie where 01021
+    """
+    from hub.journal.views import view
+    from hub.store.database import connect
+
+    settings = connected(read_settings())
+    since = now().astimezone(VIETNAM).date() - timedelta(days=days - 1)
+    with connect(settings.database_url.get_secret_value()) as database:
+        found = view(database, facility, since)
+    if as_json:
+        print(to_json(found.as_dict()).decode())
+        return
+    for title, other, rows in (
+        ("What it sent · Đã gửi", "to", found.sent),
+        ("What is addressed to it · Gửi đến", "from", found.addressed),
+    ):
+        table = Table("what", other, "state", "why", title=f"{facility}: {title}", title_justify="left", box=None)
+        table.add_column("count", justify="right")
+        table.add_column("oldest")
+        for row in rows:
+            at = f"{row.oldest.astimezone(VIETNAM):%d/%m/%Y %H:%M}"
+            state = row.state or "on its way"
+            table.add_row(row.what.removeprefix("hie."), row.other, state, row.why, str(row.count), at)
+        out.print(table if rows else f"{facility}: {title}: nothing · không có")
+
+
 # --- reconcile --------------------------------------------------------------------------------------------------------
 
 
-def books_of(settings: Settings, wait_s: float = 0.0) -> Books:
+def books_of(settings: Settings, wait_s: float = 0.0, by: By = "sender", day: date | None = None) -> Books:
     """The books, once the journal has read all topics to their end and nothing is under way, or after `wait_s`."""
     from hub.journal.consumer import caught_up
     from hub.journal.reconcile import reconcile as balance
@@ -80,23 +119,27 @@ def books_of(settings: Settings, wait_s: float = 0.0) -> Books:
     while True:
         read_all = caught_up(settings)
         with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-            books = balance(database)
+            books = balance(database, by, day)
         if (read_all and books.close) or time.monotonic() > deadline:
             return books
         time.sleep(0.5)
 
 
 def reconcile(
+    by: Annotated[By, typer.Option(help="What the rows are of: sender, recipient or message type.")] = "sender",
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this day of receipt; all days when omitted.")
+    ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for what is under way.")] = 10.0,
     as_json: AsJson = False,
 ) -> None:
     """The equations of the books: received = translated + refused + quarantined; every event addressed, every delivery in a state.
 
-    Ends with 1 when they do not hold.
+    Below them what waits, and why. Ends with 1 when they do not hold.
 
     Example: hie reconcile
     """
-    books = books_of(connected(read_settings()), wait)
+    books = books_of(connected(read_settings()), wait, by, day.date() if day else None)
     if as_json:
         print(to_json(books.as_dict()).decode())
     else:

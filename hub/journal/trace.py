@@ -19,6 +19,8 @@ from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Keyring
 
 _MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
+_SAME: Final = 20  # messages of one control id that are told; where there are more, the facility has to be said
+_CUT: Final = " (there is more: say FACILITY/ID · còn nữa: ghi MÃ CƠ SỞ/MÃ)"
 _LABELS: Final[Mapping[str, str]] = {
     "received": "nhận · received",
     "event": "sự kiện · event",
@@ -55,7 +57,7 @@ class Story:
 
     def text(self, width: int | None = None) -> str:
         """For people. width: of the page; that of the terminal when omitted."""
-        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}", title_justify="left", box=None)
+        table = Table(title=f"{len(self.steps)} bước · steps{_CUT if self.cut else ''}", title_justify="left", box=None)
         for name in ("giờ · time", "bước · step", "nội dung, mã · what, id"):
             table.add_column(name, overflow="fold", header_style="bold")
         for step in self.steps:  # an id has a line of its own: whole, to be copied, in a window of 80 columns too
@@ -67,19 +69,21 @@ class Story:
         return captured.get().rstrip()
 
 
-def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None) -> Story:
+def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None, viewer: str = "") -> Story:
     """The story of a control id (MSH-10), message id, event id, delivery id, or business key.
 
-    id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk), `01731/2026-15` (slip) or a placer's number.
+    id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk of an encounter or claim), `01731/2026-15` (slip)
+             or a placer's number; a facility's own control id is `facility/MSH-10`.
     keyring: makes Kafka keys of business keys; without one these are not found.
-    Raises:  HubError(NOT_FOUND); psycopg's errors.
+    viewer:  a facility that sees only its part: what it sent and what became of that, and what is addressed to it.
+    Raises:  HubError(NOT_FOUND), also when the viewer has no part in it; psycopg's errors.
     """
     with database.transaction():
         database.execute("set transaction isolation level repeatable read, read only")
         found = _Found(database)
         _roots(found, id.strip(), keyring)
         found.spread()
-        steps = found.steps()
+        steps = _seen_by(viewer, found.steps()) if viewer else found.steps()
     if not steps:
         raise HubError("NOT_FOUND", "id")
     return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
@@ -94,14 +98,42 @@ def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
         found.messages |= found.ids("select message_id from journal_message where message_id = %s", uuid)
         found.events |= found.ids("select event_id from journal_event where event_id = %s", uuid)
         found.events |= found.ids("select subject_event_id from journal_delivery where delivery_id = %s", uuid)
-        found.events |= found.ids("select subject_event_id from journal_delivery where subject_event_id = %s", uuid)
+        found.events |= found.ids("select subject_event_id from journal_delivery where subject_event_id = %s limit 1", uuid)
         found.events |= found.ids("select event_id from parked where event_id = %s", uuid)
     else:
-        found.messages |= found.ids("select message_id from journal_message where control_id = %s", id)
-    facility, slash, key = id.partition("/")
+        same = found.ids("select message_id from journal_message where control_id = %s limit %s", id, _SAME + 1)
+        found.cut = len(same) > _SAME
+        found.messages |= set(list(same)[:_SAME])
+    facility, slash, key = (part.strip() for part in id.partition("/"))
+    if slash:
+        found.messages |= found.ids(
+            "select message_id from journal_message where control_id = %s and facility = %s", key, facility
+        )
     if slash and keyring is not None:
-        keys = [keyring.key(facility.strip(), key.strip(), test=test) for test in (False, True)]
+        keys = [keyring.key(facility, key, test=test) for test in (False, True)]
         found.events |= found.ids("select event_id from journal_event where key = any(%s)", keys)
+
+
+def _seen_by(viewer: str, steps: list[Step]) -> list[Step]:
+    """Those that concern a facility: its messages and events, their deliveries, and deliveries to it with their events."""
+    to_it = {
+        step.facts["subject_event_id"] for step in steps if step.facts.get("recipient") == viewer and step.kind == "delivery"
+    }
+    its = {UUID(step.id) for step in steps if step.kind in ("received", "event", "derived") and step.facts["facility"] == viewer}
+    sent = {UUID(step.id) for step in steps if step.kind == "delivery" and step.facts["subject_event_id"] in its}
+
+    def concerns(step: Step) -> bool:
+        match step.kind:
+            case "received":
+                return UUID(step.id) in its
+            case "event" | "derived":
+                return UUID(step.id) in its or UUID(step.id) in to_it
+            case "delivery" | "nobody" | "receipt":
+                return step.facts["recipient"] == viewer or UUID(step.id) in sent or step.facts.get("subject_event_id") in its
+            case _:
+                return step.facts["event_id"] in its
+
+    return [step for step in steps if concerns(step)]
 
 
 class _Found:
@@ -113,23 +145,23 @@ class _Found:
         self.events: set[UUID] = set()
         self.cut = False
 
-    def ids(self, query: str, value: object) -> set[UUID]:
+    def ids(self, query: str, *values: object) -> set[UUID]:
         """At most as many as a story may hold."""
         bounded = f"select distinct id from ({query}) as found (id) where id is not null limit {_MOST}"  # noqa: S608
-        rows = self._database.execute(bounded.encode(), (value,))
+        rows = self._database.execute(bounded.encode(), values)
         return {row[0] for row in rows}
 
     def spread(self) -> None:
         """Messages to their events, events to their messages, to what was derived from them, and to what they derive from."""
         messages, events = set(self.messages), set(self.events)
-        while (messages or events) and not self.cut:
+        while (messages or events) and max(len(self.events), len(self.messages)) < _MOST:
             new_events = self.ids(_EVENTS_OF_MESSAGES, list(messages)) | self.ids(_PROMISED, list(messages))
             new_events |= self.ids(_DERIVED, list(events)) | self.ids(_CAUSES, list(events))
             new_messages = self.ids(_MESSAGES_OF_EVENTS, list(events))
             messages, events = new_messages - self.messages, new_events - self.events
             self.messages |= messages
             self.events |= events
-            self.cut = len(self.events) >= _MOST or len(self.messages) >= _MOST
+            self.cut |= len(self.events) >= _MOST or len(self.messages) >= _MOST
 
     def steps(self) -> list[Step]:
         steps: list[Step] = []
@@ -194,9 +226,8 @@ def _receipt(row: dict[str, Any]) -> Step:
 
 
 def _parked(row: dict[str, Any]) -> Step:
-    return Step(
-        row["parked_at"], "parked", str(row["event_id"] or ""), _words(row["code"], row["state"], _place(row)), _facts(row)
-    )
+    what = _words(row["code"], row["state"], _place(row))
+    return Step(row["parked_at"], "parked", str(row["event_id"] or ""), what, _facts(row))
 
 
 def _dead_letter(row: dict[str, Any]) -> Step:
@@ -214,15 +245,16 @@ _STEPS: Final[Sequence[tuple[str, Callable[[dict[str, Any]], Step]]]] = (
         _receipt,
     ),
     (
-        "select topic, partition, record_offset, event_id, code, state, parked_at from parked where event_id = any(%(events)s)"
-        " or (topic, partition, record_offset) in"
-        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s))",
+        "with place as (select topic, partition, record_offset, event_id from journal_event where event_id = any(%(events)s))"
+        " select topic, partition, record_offset, event_id, code, state, parked_at from parked where event_id = any(%(events)s)"
+        " union select topic, partition, record_offset, place.event_id, code, state, parked_at"
+        " from parked join place using (topic, partition, record_offset)",
         _parked,
     ),
     (
-        "select letter.* from journal_dead_letter as letter where (topic, partition, record_offset) in"
-        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s)"
-        "  union all select topic, partition, record_offset from journal_message where message_id = any(%(messages)s))",
+        "with place as (select topic, partition, record_offset, event_id from journal_event where event_id = any(%(events)s)"
+        " union all select topic, partition, record_offset, message_id from journal_message where message_id = any(%(messages)s))"
+        " select letter.*, event_id from journal_dead_letter as letter join place using (topic, partition, record_offset)",
         _dead_letter,
     ),
 )

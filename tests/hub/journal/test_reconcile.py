@@ -62,7 +62,7 @@ def differences(database):
 def test_books_close_by_sender_and_day(database, day):
     books = reconcile(database)
     assert books.close, books.text()
-    rows = {(row.day.isoformat(), row.sender): row for row in books.rows}
+    rows = {(row.day.isoformat(), row.name): row for row in books.rows}
     assert sorted(rows) == [("2026-03-02", "dongtrieu"), ("2026-03-02", "minhkhai"), ("2026-03-03", "minhkhai")]
     monday = rows["2026-03-02", "minhkhai"]
     assert (monday.received, monday.translated, monday.refused, monday.quarantined) == (3, 2, 1, 0)
