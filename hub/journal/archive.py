@@ -8,6 +8,7 @@ in the ledger. The topic's id, not its name, is part of the transaction, so that
 It holds whole messages of patients: folders are made 0700 and files 0600, and whoever writes or sorts here has set `private`.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -68,7 +69,7 @@ def checksum(topic: str, partition: int, offset: int, at_ms: int, key: bytes | N
 class Archive:
     """The table as one process sees it. One process writes (`alone`); any number read.
 
-    Raises (everywhere): HubError(DISK_FULL) when the disk does not do, retriable: a batch is written whole or not at all.
+    Raises (everywhere): HubError(DISK_FULL, ARCHIVE_UNAVAILABLE), both retriable: a batch is written whole or not at all.
     """
 
     def __init__(self, folder: Path, table: DeltaTable) -> None:
@@ -77,10 +78,11 @@ class Archive:
     @classmethod
     def open(cls, folder: Path) -> "Archive | None":
         """To read it; None where there is none."""
-        try:
-            return cls(folder, DeltaTable(str(folder / "records")))
-        except TableNotFoundError:
-            return None
+        with _disk():
+            try:
+                return cls(folder, DeltaTable(str(folder / "records")))
+            except TableNotFoundError:
+                return None
 
     @classmethod
     def made(cls, folder: Path) -> "Archive":
@@ -263,7 +265,8 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, duckdb.Error) as broken:
-        raise HubError("DISK_FULL", f"archive ({type(broken).__name__})") from broken
+        full = isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise HubError("DISK_FULL" if full else "ARCHIVE_UNAVAILABLE", f"archive ({type(broken).__name__})") from broken
 
 
 def _row(message: Message, topic_id: str, raw_ref: str) -> tuple[Any, ...]:

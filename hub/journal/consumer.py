@@ -75,7 +75,7 @@ def rebuild(settings: Settings) -> int:
 
     A journal that runs loses its place for the time, and goes on by itself afterwards; if this is interrupted, it does it all.
     Returns: how many records were read from the archive.
-    Raises:  HubError(DATABASE_UNAVAILABLE), HubError(BROKER_UNAVAILABLE), HubError(REGISTRY_UNAVAILABLE), HubError(DISK_FULL).
+    Raises:  HubError(DATABASE_UNAVAILABLE), HubError(BROKER_UNAVAILABLE), HubError(REGISTRY_UNAVAILABLE), HubError(ARCHIVE_UNAVAILABLE).
     """
     wire = Wire(settings.registry_url)
     with available(), connect(settings.database_url.get_secret_value(), autocommit=True) as database:

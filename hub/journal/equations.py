@@ -115,9 +115,10 @@ def differences(one_day: bool) -> dict[str, str]:
                 where not test and message_id is not null {recorded}
                 and not exists (select from journal_message as message where message.message_id = event.message_id)
             )
-            select distinct event_id from orphan
-            where case when is_root then event_id not in (select unnest(events) from journal_message)
-                  else not exists (select from orphan as root where root.message_id = orphan.message_id and root.is_root) end
+            select event_id from orphan where is_root and not exists (
+                select from (select unnest(events) as id from journal_message) as promised where id = event_id)
+            union select event_id from orphan where not is_root and not exists (
+                select from orphan as root where root.message_id = orphan.message_id and root.is_root)
             order by 1""",
         "event-unaddressed": f"""{_accounted(one_day)}
             select event_id from accounted

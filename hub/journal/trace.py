@@ -90,28 +90,17 @@ def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = Non
 
 
 def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
+    """Where the story begins. One question to the database, as every round of it takes longer than the look-up."""
     try:
-        uuid = UUID(id)
+        found.take(_BY_UUID, {"id": UUID(id)})
+        return
     except ValueError:
-        uuid = None
-    if uuid is not None:
-        found.messages |= found.ids("select message_id from journal_message where message_id = %s", uuid)
-        found.events |= found.ids("select event_id from journal_event where event_id = %s", uuid)
-        found.events |= found.ids("select subject_event_id from journal_delivery where delivery_id = %s", uuid)
-        found.events |= found.ids("select subject_event_id from journal_delivery where subject_event_id = %s limit 1", uuid)
-        found.events |= found.ids("select event_id from parked where event_id = %s", uuid)
-    else:
-        same = found.ids("select message_id from journal_message where control_id = %s limit %s", id, _SAME + 1)
-        found.cut = len(same) > _SAME
-        found.messages |= set(list(same)[:_SAME])
+        pass
     facility, slash, key = (part.strip() for part in id.partition("/"))
-    if slash:
-        found.messages |= found.ids(
-            "select message_id from journal_message where control_id = %s and facility = %s", key, facility
-        )
-    if slash and keyring is not None:
-        keys = [keyring.key(facility, key, test=test) for test in (False, True)]
-        found.events |= found.ids("select event_id from journal_event where key = any(%s)", keys)
+    keys = [keyring.key(facility, key, test=test) for test in (False, True)] if slash and keyring is not None else []
+    found.take(_BY_NAME, {"id": id, "facility": facility, "key": key, "keys": keys, "same": _SAME + 1})
+    if len(found.messages) > _SAME:
+        found.messages, found.cut = set(list(found.messages)[:_SAME]), True
 
 
 def _seen_by(viewer: str, steps: list[Step]) -> list[Step]:
@@ -145,38 +134,56 @@ class _Found:
         self.events: set[UUID] = set()
         self.cut = False
 
-    def ids(self, query: str, *values: object) -> set[UUID]:
-        """At most as many as a story may hold."""
-        bounded = f"select distinct id from ({query}) as found (id) where id is not null limit {_MOST}"  # noqa: S608
-        rows = self._database.execute(bounded.encode(), values)
-        return {row[0] for row in rows}
+    def take(self, query: str, values: Mapping[str, object]) -> tuple[set[UUID], set[UUID]]:
+        """Add what a query of kind and id finds. Returns: the messages and events that were not known before."""
+        messages, events = set[UUID](), set[UUID]()
+        for kind, id in self._database.execute(query.encode(), {**values, "most": _MOST}):
+            if id is not None:
+                (messages if kind == "message" else events).add(id)
+        new = messages - self.messages, events - self.events
+        self.messages |= messages
+        self.events |= events
+        return new
 
     def spread(self) -> None:
         """Messages to their events, events to their messages, to what was derived from them, and to what they derive from."""
         messages, events = set(self.messages), set(self.events)
         while (messages or events) and max(len(self.events), len(self.messages)) < _MOST:
-            new_events = self.ids(_EVENTS_OF_MESSAGES, list(messages)) | self.ids(_PROMISED, list(messages))
-            new_events |= self.ids(_DERIVED, list(events)) | self.ids(_CAUSES, list(events))
-            new_messages = self.ids(_MESSAGES_OF_EVENTS, list(events))
-            messages, events = new_messages - self.messages, new_events - self.events
-            self.messages |= messages
-            self.events |= events
-            self.cut |= len(self.events) >= _MOST or len(self.messages) >= _MOST
+            messages, events = self.take(_NEXT, {"messages": list(messages), "events": list(events)})
+        self.cut |= max(len(self.events), len(self.messages)) >= _MOST
 
     def steps(self) -> list[Step]:
         steps: list[Step] = []
-        for query, told in _STEPS:
-            cursor = self._database.cursor(row_factory=dict_row)
-            values = {"messages": list(self.messages), "events": list(self.events)}
-            steps += [told(row) for row in cursor.execute(query.encode(), values)]
+        values = {"messages": list(self.messages), "events": list(self.events)}
+        with self._database.pipeline():
+            asked = [
+                (self._database.cursor(row_factory=dict_row).execute(query.encode(), values), told) for query, told in _STEPS
+            ]
+            for cursor, told in asked:
+                steps += [told(row) for row in cursor]
         return steps
 
 
-_EVENTS_OF_MESSAGES: Final = "select event_id from journal_event where message_id = any(%s)"
-_PROMISED: Final = "select unnest(events) from journal_message where message_id = any(%s)"
-_DERIVED: Final = "select event_id from journal_event where causes <> '{}' and causes && %s::uuid[]"
-_CAUSES: Final = "select unnest(causes) from journal_event where event_id = any(%s)"
-_MESSAGES_OF_EVENTS: Final = "select message_id from journal_event where event_id = any(%s)"
+_BY_UUID: Final = """
+select 'message', message_id from journal_message where message_id = %(id)s
+union all (select 'event', event_id from journal_event where event_id = %(id)s limit 1)
+union all select 'event', subject_event_id from journal_delivery where delivery_id = %(id)s
+union all (select 'event', subject_event_id from journal_delivery where subject_event_id = %(id)s limit 1)
+union all (select 'event', event_id from parked where event_id = %(id)s limit 1)
+"""
+_BY_NAME: Final = """
+(select 'message', message_id from journal_message where control_id = %(id)s and %(id)s <> '' limit %(same)s)
+union all (select 'message', message_id from journal_message where control_id = %(key)s and facility = %(facility)s and %(key)s <> ''
+           limit %(same)s)
+union all (select 'event', event_id from journal_event where key = any(%(keys)s) limit %(most)s)
+"""
+_NEXT: Final = """
+(select 'event', event_id from journal_event where message_id = any(%(messages)s) limit %(most)s)
+union (select 'event', unnest(events) from journal_message where message_id = any(%(messages)s) limit %(most)s)
+union (select 'event', event_id from journal_event where causes <> '{}' and causes && %(events)s::uuid[] limit %(most)s)
+union (select 'event', unnest(causes) from journal_event where event_id = any(%(events)s) limit %(most)s)
+union (select 'message', message_id from journal_event where event_id = any(%(events)s) limit %(most)s)
+"""
 
 
 def _place(row: Mapping[str, Any]) -> str:

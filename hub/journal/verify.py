@@ -50,7 +50,7 @@ def verify(settings: Settings, day: date | None = None) -> Verified:
     """Read the archive and say what is wrong with it.
 
     day:    look only at the bytes of that day; offsets are looked at whole in any case.
-    Raises: HubError(NOT_FOUND) when there is none, HubError(BROKER_UNAVAILABLE), HubError(DISK_FULL).
+    Raises: HubError(NOT_FOUND) when there is none, HubError(BROKER_UNAVAILABLE), HubError(ARCHIVE_UNAVAILABLE).
     """
     archive = Archive.open(settings.archive)
     if archive is None:
