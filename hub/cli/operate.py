@@ -5,19 +5,22 @@ import shutil
 import time
 import uuid
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
 import typer
 from rich.table import Table
 
-from hub.cli.running import connected, keyring, paragraph, terminal
+from hub.cli.running import check_dialects, connected, keyring, older, paragraph, terminal
 from hub.cli.why import foresight, show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.journal.equations import By
 from hub.journal.reconcile import Books
+
+if TYPE_CHECKING:
+    from hub.cli.compare import Comparison
 
 out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
@@ -196,22 +199,30 @@ def ledger(as_json: AsJson = False) -> None:
 
 
 def replay(
-    reason: Reason,
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the audit topic. Not needed with --compare.")] = "",
     facility: Annotated[str, typer.Option(help="Only this facility.")] = "",
     sender: Annotated[str, typer.Option(help="Only this sender.")] = "",
     message_type: Annotated[str, typer.Option("--type", help="Only this type, such as ORU^R01.")] = "",
     message: Annotated[list[str] | None, typer.Option(help="Only this message id; repeat for more.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Received from, Vietnamese time.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Received before, Vietnamese time.")] = None,
+    look: Annotated[
+        bool, typer.Option("--compare", help="Only show what would differ; publish nothing. Ends with 1 if anything would.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Translate messages again, through today's dialects and rules. The same content has the same ids, so nothing happens twice.
+
+    Messages come out of the archive, then out of the topic.
 
     Example: hie replay --facility 01021 --since 2026-11-23 --reason "new dialect version"
     """
     from hub.bus import Out, Producer, Wire
 
+    if not reason and not look:
+        raise typer.BadParameter("say why; it is kept in the audit topic", param_hint="--reason")
     settings = connected(read_settings())
-    request = {
+    request: dict[str, Any] = {
         "id": str(uuid.uuid4()),
         "at": now(),
         "by": getpass.getuser(),
@@ -223,6 +234,9 @@ def replay(
         "from_at": since.replace(tzinfo=VIETNAM) if since else None,
         "to_at": until.replace(tzinfo=VIETNAM) if until else None,
     }
+    if look:
+        _show_comparison(_compared(settings, request), as_json)
+        return
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
     try:
         producer.publish_blocking([Out("replay.v1", str(request["id"]), Wire(settings.registry_url).pack("replay.v1", request))])
@@ -231,6 +245,43 @@ def replay(
     out.print(
         f"asked for replay {request['id']}; the gate carries it out, and `hie trace` of a message shows its events written again"
     )
+
+
+def _compared(settings: Settings, request: dict[str, Any]) -> "Comparison":
+    from adapters.inbound.kept import Kept
+    from adapters.inbound.raw_store import RawStore
+    from adapters.inbound.signers import Signers
+    from hub.access.credentials import Credentials
+    from hub.bus import Wire
+    from hub.cli.compare import compare
+    from hub.journal.archive import private
+    from hub.store.database import connect
+
+    private()
+    check_dialects(settings)
+    wire, store = Wire(settings.registry_url), RawStore(settings.data_dir / "raw")
+    signers = Signers.open(settings.signers, required=settings.signature_required)
+    kept = Kept(settings, wire, keyring(settings), store, signers, older(settings))
+    with foresight(settings) as eye, connect(settings.database_url.get_secret_value()) as database:
+        database.read_only = True
+        return compare(kept, wire, Credentials.open(settings.credentials), database, eye, request)
+
+
+def _show_comparison(found: "Comparison", as_json: bool) -> None:
+    from hub.cli.compare import KINDS
+
+    if as_json:
+        print(to_json(found.as_dict()).decode())
+    else:
+        out.print(f"{found.messages} messages compared, {found.same} of them would be as they were; nothing was published")
+        for reason, count in found.left_out.items():
+            out.print(f"left out: {count} ({reason})")
+        for kind, count in found.counts.items():
+            out.print(f"\n{kind}: {count} ({KINDS[kind]})")
+            for one in found.examples:
+                if one.kind == kind:
+                    out.print(f"  {one.message_id}  {one.what}", markup=False)
+    raise typer.Exit(1 if found.counts else 0)
 
 
 # --- parked -----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
 
 if TYPE_CHECKING:
-    from hub.journal.archive import Older
+    from hub.journal.older import Older
 
 OFFLINE: Final = Keyring(b"offline, no secret")  # keys made offline are never seen on a bus
 
@@ -143,7 +143,7 @@ def unusable_dialects(names: Collection[str]) -> dict[str, str]:
 
 def older(settings: Settings) -> "Older":
     """The archive, for whoever reads messages again."""
-    from hub.journal.archive import Older
+    from hub.journal.older import Older
     from hub.journal.places import topic_ids
 
     return Older(settings.archive, lambda: topic_ids(settings.kafka_bootstrap))

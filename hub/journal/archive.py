@@ -13,7 +13,9 @@ import hashlib
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -43,13 +45,18 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 _BY: Final = ["topic", "day"]
 _INDEXED: Final = 3  # columns with statistics in the log: the place
-_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=20_000)
-_FILE_BYTES: Final = 128 * 1024 * 1024  # what small files are compacted to
+_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=2_000)
+_FILE_BYTES: Final = 64 * 1024 * 1024  # what small files are compacted to
 _KEPT_HOURS: Final = 24 * 7  # files that a compaction replaced, for readers that still hold them
+_NO_END: Final = 2**63 - 1
 _LENGTH: Final = struct.Struct(">q")
 _READ: Final = "kafka_partition, kafka_offset, recorded_at, key, value, headers, checksum, raw_ref, topic"
 _PAGE: Final = 2_000
+_PAGE_BYTES: Final = 32 * 1024 * 1024
+_FETCH: Final = 100
 _SORT: Final = "512MB"
+_STALE_S: Final = 86_400  # a folder for sorting that is older belongs to a process that died
+_LATEST_MS: Final = 253_370_764_800_000  # the year 9999: a time of a record that no calendar has counts as this
 
 
 def private() -> None:
@@ -173,41 +180,46 @@ class Archive:
                 for raw in (self.folder / "raw").glob("*"):
                     if raw.name not in named:
                         raw.unlink(missing_ok=True)
+            for old in self.folder.glob("sort-*"):
+                if old.stat().st_mtime < time.time() - _STALE_S:
+                    shutil.rmtree(old, ignore_errors=True)
             self._table.vacuum(retention_hours=_KEPT_HOURS, dry_run=False, full=True)
 
     # --- reading
 
     def records(
-        self, topic: str, topic_id: str, partition: int, start: int = 0, *, since: datetime | None = None
+        self, topic: str, topic_id: str, partition: int, start: int = 0, *, end: int = _NO_END, since: datetime | None = None
     ) -> Iterator[list[Message]]:
         """Records of one partition from an offset on, by offset, as a consumer would read them; a page at a time.
 
-        since: leave out what was written before.
+        end:   the offset behind the last one; since: leave out what was written before.
         """
         day = since.astimezone(VIETNAM).date() if since else date.min
         files = [
             one
             for one in self.files()
             if one["topic"] == topic and one["day"] >= day and _may_hold(one, "kafka_partition", partition, partition)
-            if _may_hold(one, "kafka_offset", start, None)
+            if _may_hold(one, "kafka_offset", start, end - 1)
         ]
-        where = f"kafka_topic_id = ? and kafka_partition = {partition} and kafka_offset >= {start}"
+        where = f"kafka_topic_id = ? and kafka_partition = {partition} and kafka_offset >= {start} and kafka_offset < {end}"
         values: list[object] = [topic_id]
         if since is not None:
             where, values = f"{where} and recorded_at >= ?", [topic_id, since]
         page: list[Message] = []
+        size = 0
         for row in self.select(_READ, files, f"{where} order by kafka_offset", values):
             page.append(_message(row))
-            if len(page) == _PAGE:
+            size += len(page[-1].value() or b"")
+            if len(page) == _PAGE or size >= _PAGE_BYTES:
                 yield page
-                page = []
+                page, size = [], 0
         if page:
             yield page
 
     def at(self, topic: str, topic_id: str, partition: int, offset: int) -> Message | None:
         """One record; None when it is not here."""
-        for page in self.records(topic, topic_id, partition, offset):
-            return page[0] if page[0].offset() == offset else None
+        for page in self.records(topic, topic_id, partition, offset, end=offset + 1):
+            return page[0]
         return None
 
     def files(self) -> list[dict[str, Any]]:
@@ -224,39 +236,18 @@ class Archive:
             return
         with (
             _disk(),
-            duckdb.connect(config={"memory_limit": _SORT, "threads": 1, "temp_directory": str(self.folder / "sort")}) as sql,
+            tempfile.TemporaryDirectory(prefix="sort-", dir=self.folder, ignore_cleanup_errors=True) as room,
+            duckdb.connect(config={"memory_limit": _SORT, "threads": 1, "temp_directory": room}) as sql,
         ):
             query = f"select {columns} from read_parquet(?, hive_partitioning = true) where {where}"  # noqa: S608  # ours
             cursor = sql.execute(query, [paths, *values])
-            while rows := cursor.fetchmany(_PAGE):
+            while rows := cursor.fetchmany(_FETCH):
                 yield from rows
 
 
-class Older:
-    """The archive as `adapters.inbound.kept` reads it: by topic as it is now. It is looked at anew at each walk."""
-
-    def __init__(self, folder: Path, ids: Callable[[], Mapping[str, str]]) -> None:
-        self._folder, self._ids = folder, ids
-
-    def values(self, topic: str, partition: int, since: datetime | None) -> tuple[Iterator[bytes], int]:
-        """The values, by offset, of what was written from a time on; and the offset behind the last one that is archived."""
-        archive = Archive.open(self._folder)
-        if archive is None:
-            return iter(()), 0
-        topic_id = self._ids()[topic]
-        pages = archive.records(topic, topic_id, partition, since=since)
-        return (one.value() or b"" for page in pages for one in page), archive.next_offset(topic_id, partition)
-
-    def value(self, topic: str, partition: int, offset: int) -> bytes | None:
-        """One value; None when it is not there."""
-        archive = Archive.open(self._folder)
-        found = archive.at(topic, self._ids()[topic], partition, offset) if archive is not None else None
-        return None if found is None else found.value() or b""
-
-
-def _may_hold(file: Mapping[str, Any], column: str, least: int, most: int | None) -> bool:
+def _may_hold(file: Mapping[str, Any], column: str, least: int, most: int) -> bool:
     low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
-    return (high is None or high >= least) and (low is None or most is None or low <= most)
+    return (high is None or high >= least) and (low is None or low <= most)
 
 
 @contextmanager
@@ -271,8 +262,8 @@ def _disk() -> Iterator[None]:
 
 def _row(message: Message, topic_id: str, raw_ref: str) -> tuple[Any, ...]:
     topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-    at_ms, headers = message.timestamp()[1], _headers(message)
-    at = datetime.fromtimestamp(max(0, at_ms) / 1000, UTC)
+    at_ms, headers = min(max(0, message.timestamp()[1]), _LATEST_MS), _headers(message)
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
     key = message.key()
     key_bytes = key.encode() if isinstance(key, str) else key
     value = message.value()

@@ -148,10 +148,18 @@ def _schema_and_reference(archive: Archive, wire: Wire, message: Message) -> str
 
 
 def _start(archive: Archive, ids: Mapping[str, str], there: Mapping[Place, tuple[int, int]]) -> dict[Place, int]:
-    """Next offset of every partition; a topic that retention took from unread is told, and begun where it begins."""
+    """Next offset of every partition; a topic that retention took from unread is told, and begun where it begins.
+
+    A partition that ends before the archive of it does has lost records: the same offsets are others now. It is told and left alone.
+    """
     at = {}
-    for place, (first, _end) in there.items():
+    for place, (first, end) in there.items():
         held = archive.next_offset(ids[place[0]], place[1])
+        if held > end:
+            telemetry.fault(
+                STAGE, "ARCHIVE_UNAVAILABLE", f"{place[0]}/{place[1]}: the topic ends {held - end} records before its archive"
+            )
+            continue
         if 0 < held < first:
             telemetry.fault(STAGE, "NOT_FOUND", f"{place[0]}/{place[1]}: {first - held} records were gone unread")
         at[place] = max(held, first)

@@ -23,7 +23,6 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
-from hub.journal.archive import Archive
 from hub.journal.places import Place, ends, topic_ids
 from hub.journal.rows import KINDS, Kind, Rows, read_record
 from hub.store.database import UNAVAILABLE, available, connect
@@ -110,8 +109,11 @@ def fill(
     Returns: how many records were read.
     """
     missing = [place for place, (first, _end) in there.items() if at.get(place, 0) < first]
-    archive = Archive.open(settings.archive) if missing else None
-    count = 0
+    if not missing:
+        return 0
+    from hub.journal.archive import Archive  # polars and duckdb with it, which `hie status` can do without
+
+    archive, count = Archive.open(settings.archive), 0
     if archive is not None:
         ids = topic_ids(settings.kafka_bootstrap)
         for topic, partition in missing:

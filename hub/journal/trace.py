@@ -19,7 +19,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Keyring
 
 _MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
-_SAME: Final = 20  # messages of one control id that are told; where there are more, the facility has to be said
+_SAME: Final = 10  # messages of one control id that are told; where there are more, the facility has to be said
 _CUT: Final = " (there is more: say FACILITY/ID · còn nữa: ghi MÃ CƠ SỞ/MÃ)"
 _LABELS: Final[Mapping[str, str]] = {
     "received": "nhận · received",

@@ -20,7 +20,8 @@ _CHUNK: Final = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class TopicHeld:
     """One topic in the archive. missing: offsets between its first and its last record that it does not hold;
-    twice: records too many; damaged: records whose checksum is wrong; waiting: what Kafka has and the archive has not yet."""
+    twice: records too many; damaged: records whose checksum is wrong; waiting: what Kafka has and the archive has not yet;
+    ahead: what the archive has and Kafka lost, so that new records have the same offsets, and are not archived."""
 
     topic: str
     records: int = 0
@@ -28,6 +29,7 @@ class TopicHeld:
     twice: int = 0
     damaged: int = 0
     waiting: int = 0
+    ahead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Verified:
 
     @property
     def whole(self) -> bool:
-        return not self.raw_missing and not any(one.missing or one.twice or one.damaged for one in self.topics)
+        return not self.raw_missing and not any(one.missing or one.twice or one.damaged or one.ahead for one in self.topics)
 
     def as_dict(self) -> dict[str, Any]:
         return {"whole": self.whole} | asdict(self)
@@ -63,7 +65,10 @@ def verify(settings: Settings, day: date | None = None) -> Verified:
     for topic, (records, damaged) in _bytes(archive, day, places).items():
         _add(found.setdefault(topic, {}), {"records": records, "damaged": damaged})
     for (topic, partition), (first, end) in ends(settings.kafka_bootstrap, topics()).items():
-        _add(found[topic], {"waiting": max(0, end - max(first, archive.next_offset(ids[topic], partition)))})
+        reached = archive.next_offset(ids[topic], partition)
+        _add(found[topic], {"waiting": max(0, end - max(first, reached)), "ahead": max(0, reached - end)})
+        if reached > end:
+            places.append(f"{topic}/{partition}/{end}-{reached}")
     raw_missing = _raw(archive, places)
     held = tuple(TopicHeld(topic, **row) for topic, row in sorted(found.items()))
     return Verified(held, raw_missing, tuple(places[:_SHOWN]))

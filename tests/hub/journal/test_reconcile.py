@@ -203,7 +203,7 @@ def test_books_by_recipient_say_where_its_deliveries_stand(database, day):
         ("01021", 1): {"ACKNOWLEDGED": 1},
         ("01731", 1): {"SENT": 1},
     }
-    assert books.close and "Lượt giao theo bên nhận" in books.text(200)
+    assert books.close and "Deliveries by recipient" in books.text(200)
 
 
 def test_books_by_type_have_the_same_equations(database, day):

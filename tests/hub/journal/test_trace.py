@@ -118,7 +118,7 @@ def test_a_control_id_that_several_facilities_use_is_told_apart_by_the_facility(
     own = trace(database, "01731/CT-1", KEYRING)
     assert [step.kind for step in own.steps].count("received") == 1 and not own.cut
     everybody = trace(database, "CT-1", KEYRING)
-    assert everybody.cut and [step.kind for step in everybody.steps].count("received") == 20
+    assert everybody.cut and [step.kind for step in everybody.steps].count("received") == 10
     assert "FACILITY/ID" in everybody.text(200)
 
 
@@ -130,7 +130,7 @@ def test_a_sender_sees_what_became_of_what_it_sent_and_nothing_else(database, to
 
 def test_a_receiver_sees_what_is_addressed_to_it_and_where_that_stands(database, told_story):
     steps = trace(database, "01731/S-2026-1", KEYRING, "01021").steps
-    assert [step.kind for step in steps] == ["event", "delivery", "receipt", "receipt", "receipt"]
+    assert sorted(step.kind for step in steps) == ["delivery", "event", "receipt", "receipt", "receipt"]
     assert {step.facts.get("recipient") for step in steps if step.kind == "delivery"} == {"01021"}
     assert "CT-1" not in str(steps)  # the message itself is its sender's
 
