@@ -57,6 +57,9 @@ def archive_verify(
 
 @journal_app.command("rebuild")
 def journal_rebuild(
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also when it will know less than now: neither archive nor topics go back as far.")
+    ] = False,
     wait: Annotated[float, typer.Option(help="Seconds to wait until the journal has read the topics too.")] = 600.0,
 ) -> None:
     """Throw the index away and build it anew, from the archive what topics do not hold any more, then from the topics.
@@ -70,7 +73,7 @@ def journal_rebuild(
 
     private()
     settings = connected(read_settings())
-    count = rebuild(settings)
+    count = rebuild(settings, anyway=anyway)
     out.print(f"{count} records from the archive; the journal reads the topics")
     deadline = time.monotonic() + wait
     while left := lag(settings):

@@ -27,6 +27,7 @@ from confluent_kafka import Message
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
 
@@ -193,6 +194,7 @@ class Archive:
         """Records of one partition from an offset on, by offset, as a consumer would read them; a page at a time.
 
         end:   the offset behind the last one; since: leave out what was written before.
+        A record whose checksum is wrong is told and left out; `verify` names all of them.
         """
         day = since.astimezone(VIETNAM).date() if since else date.min
         files = [
@@ -208,13 +210,22 @@ class Archive:
         page: list[Message] = []
         size = 0
         for row in self.select(_READ, files, f"{where} order by kafka_offset", values):
-            page.append(_message(row))
+            message = _message(row)
+            if message is None:
+                telemetry.fault("archive", "ARCHIVE_UNAVAILABLE", f"{topic}/{partition}/{row[1]} is damaged")
+                continue
+            page.append(message)
             size += len(page[-1].value() or b"")
             if len(page) == _PAGE or size >= _PAGE_BYTES:
                 yield page
                 page, size = [], 0
         if page:
             yield page
+
+    def reaches(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Topic id and partition to the first offset that is here, and the one behind the last."""
+        columns = "kafka_topic_id, kafka_partition, min(kafka_offset), max(kafka_offset) + 1"
+        return {(row[0], row[1]): (row[2], row[3]) for row in self.select(columns, self.files(), "true group by 1, 2")}
 
     def at(self, topic: str, topic_id: str, partition: int, offset: int) -> Message | None:
         """One record; None when it is not here."""
@@ -279,13 +290,13 @@ def _headers(message: Message) -> list[tuple[str, bytes | None]]:
     return [(name, held.encode() if isinstance(held, str) else held) for name, held in pairs]
 
 
-def _message(row: Sequence[Any]) -> Message:
-    """As a consumer would give it. Raises: HubError(NOT_FOUND) for bytes that are not the ones that were written."""
+def _message(row: Sequence[Any]) -> Message | None:
+    """As a consumer would give it; None for bytes that are not the ones that were written."""
     partition, offset, at, key, value, headers, digest, _raw_ref, topic = row
     at_ms = round(at.timestamp() * 1000)
     pairs = [(one["name"], one["value"]) for one in headers]
     if digest != checksum(topic, partition, offset, at_ms, key, value, pairs):
-        raise HubError("NOT_FOUND", f"archive: {topic}/{partition}/{offset} is damaged")
+        return None
     return Message(
         topic=topic,
         partition=partition,

@@ -69,12 +69,14 @@ def caught_up(settings: Settings) -> bool:
     return lag(settings) == 0
 
 
-def rebuild(settings: Settings) -> int:
+def rebuild(settings: Settings, *, anyway: bool = False) -> int:
     """Forget the index and build it anew: from the archive what topics do not hold any more; the rest the journal reads itself.
 
     A journal that runs loses its place for the time, and goes on by itself afterwards; if this is interrupted, it does it all.
+    anyway:  also when it will know less than now, as neither archive nor topics go back as far as it does.
     Returns: how many records were read from the archive.
-    Raises:  HubError(DATABASE_UNAVAILABLE), HubError(BROKER_UNAVAILABLE), HubError(REGISTRY_UNAVAILABLE), HubError(ARCHIVE_UNAVAILABLE).
+    Raises:  HubError(INDEX_IRREPLACEABLE) if it would know less; nothing was forgotten then. HubError(DATABASE_UNAVAILABLE,
+             BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """
     wire = Wire(settings.registry_url)
     with available(), connect(settings.database_url.get_secret_value(), autocommit=True) as database:
@@ -89,9 +91,30 @@ def rebuild(settings: Settings) -> int:
                 if time.monotonic() > deadline:
                     raise HubError("DATABASE_UNAVAILABLE", "another journal holds the index") from None
         database.execute("set lock_timeout = 0")
+        there = ends(settings.kafka_bootstrap, indexed_topics())
+        if not anyway and (lost := _irreplaceable(settings, database, there)):
+            raise HubError(
+                "INDEX_IRREPLACEABLE", f"{lost[0][0]}/{lost[0][1]} and {len(lost) - 1} more partitions; --anyway does it"
+            )
         database.execute(f"truncate {_TABLES}")
-        at: Offsets = {}
-        return fill(settings, database, wire, at, ends(settings.kafka_bootstrap, indexed_topics()))
+        return fill(settings, database, wire, {}, there)
+
+
+def _irreplaceable(settings: Settings, database: Connection[TupleRow], there: Mapping[Place, tuple[int, int]]) -> list[Place]:
+    """Partitions of which the index knows records that neither the topic nor the archive holds any more."""
+    from hub.journal.archive import Archive
+
+    rows = database.execute("select topic, partition, first_offset from journal_offset").fetchall()
+    older = [((topic, partition), first) for topic, partition, first in rows if first < there.get((topic, partition), (0, 0))[0]]
+    archive = Archive.open(settings.archive) if older else None
+    held = archive.reaches() if archive is not None else {}
+    ids = topic_ids(settings.kafka_bootstrap) if older else {}
+    lost = []
+    for (topic, partition), first in older:
+        start, end = held.get((ids[topic], partition), (0, 0))
+        if start > first or end < there[topic, partition][0]:
+            lost.append((topic, partition))
+    return lost
 
 
 def fill(

@@ -101,7 +101,7 @@ def test_each_difference_is_told_without_a_value_and_nothing_is_published(hub):
     of = {name: [(one["kind"], one["what"]) for one in found["examples"] if one["message_id"] == message["message_id"]] for name, (message, _events) in told.items()}  # fmt: skip
     assert ("problem", "- W FIELD_MISSING ZZZ-1") in of["other problems"]
     [(kind, what)] = of["another value"]
-    assert kind == "field" and what.startswith("lab-result.v1 ") and "lines[0]" in what
+    assert kind == "field" and what.startswith("lab-result.v1 ") and "observations[0].gia_tri" in what
     assert {kind for kind, _what in of["refused then"]} == {"verdict", "event-new"}
     assert of["bytes gone"] == [("unreadable", "NOT_FOUND")]
     assert {kind for kind, _what in of["another order"]} == {"event-new", "event-gone"}
