@@ -11,6 +11,7 @@ from adapters.inbound.drop_folder import DropFolder
 from adapters.inbound.gate import Gate
 from adapters.inbound.http_api import HttpServer, build_api
 from adapters.inbound.insurance_gateway import Gateway
+from adapters.inbound.kept import Older
 from adapters.inbound.mllp_listener import MllpListener
 from adapters.inbound.raw_store import RawStore
 from adapters.inbound.signers import Signers
@@ -28,13 +29,16 @@ _STOP_LIMIT_S: Final = 15.0
 _YOUNG_MAX: Final = 50_000  # objects made before the collector looks: a message makes hundreds and leaves no cycle behind
 
 
-async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *, reuse_port: bool = False) -> None:
+async def run(
+    settings: Settings, ready: Callable[[dict[str, object]], None], *, reuse_port: bool = False, older: Older | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way.
 
     settings:   with all addresses and the key secret filled in.
     ready:      called once when all ports are open, with `mllp_port` and `http_port`, and with a certificate `mllps_port` and
                 `https_port`.
     reuse_port: several such processes share the ports.
+    older:      the archive, which replays read first.
     Raises:     HubError(SETTING_WRONG) without a key secret or for a bad credentials file, certificate, folder of signers or drop folder;
                 PORT_TAKEN; REGISTRY_UNAVAILABLE.
     """
@@ -62,7 +66,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None], *,
             "https_port": HttpServer(api, settings.listen, settings.https_port, certificate.without_clients()),
         }
     folder = DropFolder(settings, gate, credentials, quotas) if settings.drop_dir is not None else None
-    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials, gate.large, signers)
+    sweeper = Sweeper(settings, wire, producer, keyring, raw_store, credentials, gate.large, signers, older)
     stop = asyncio.Event()
     try:
         await asyncio.to_thread(gate.warm_up)

@@ -8,25 +8,24 @@ It runs in a thread of its own with its own connections: a database that is gone
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from adapters.inbound.gate import MESSAGES
+from adapters.inbound.kept import Kept, Older, received_of, through_the_disk
 from adapters.inbound.large_envelope import LargeEnvelopes
 from adapters.inbound.raw_store import RawStore
-from adapters.inbound.received import Received, Translation
 from adapters.inbound.signers import Signers
-from adapters.inbound.translate import UNCHECKED, translate
+from adapters.inbound.translate import UNCHECKED
 from hub.access.credentials import Credentials
 from hub.bus import Out, Producer, Wire, consumer, dead_letter, event_out, read_at
 from hub.contract import telemetry
-from hub.contract.errors import HubError, Severity
+from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring, new_id, now
 from hub.contract.settings import Settings
 from hub.contract.topics import check_size, topic_of, topics
@@ -38,11 +37,9 @@ _LOCK: Final = 7305  # of several gate processes one sweeps at a time
 _BATCH: Final = 500
 _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
-_WALK_WAIT_S: Final = 30.0
 _POLL_S: Final = 0.25
 _PASSING: Final = (KafkaException, OSError, MemoryError)  # the machine's trouble, not the message's
 _NO_ID: Final = "00000000-0000-0000-0000-000000000000"
-_NEVER_WHOLE: Final = frozenset({"FRAME_UNFINISHED", "BYTES_BETWEEN_FRAMES"})
 
 _HALF_WRITTEN: Final = """
     select received_at, message_id::text, topic, partition, record_offset,
@@ -76,19 +73,18 @@ class Sweeper:
         credentials: Credentials,
         large: LargeEnvelopes,
         signers: Signers = UNCHECKED,
+        older: Older | None = None,
     ) -> None:
         self._settings = settings
         self._wire = wire
         self._producer = producer
-        self._keyring = keyring
-        self._raw_store = raw_store
         self._credentials = credentials
         self._large = large
-        self._signers = signers
         self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2})
         self._ends: _Ends | None = None
         self._checked_to: datetime | None = None
         self._stopping = threading.Event()
+        self._kept = Kept(settings, wire, keyring, raw_store, signers, older, self._stopping)
         self._thread = threading.Thread(target=self._run, name=_STAGE, daemon=True)
 
     def start(self) -> None:
@@ -168,11 +164,11 @@ class Sweeper:
     def _heal(self, message_id: str, place: tuple[str, int, int], missing: frozenset[str]) -> bool:
         try:
             message = self._read(place)
-            if _through_the_disk(message):
-                received = _received(message, b"", self._entitled(message))
+            if through_the_disk(message):
+                received = received_of(message, b"", self._entitled(message))
                 telemetry.message_swept(message_id, self._large.again(received, message["raw_ref"], missing)[1])
                 return True
-            again = self._translate(message, self._entitled(message))
+            again = self._kept.again(message, self._entitled(message))
             wanted = [made for made in again.events if made[1]["meta"]["event_id"] in missing]
             # Not all of them: another version of the dialect reads it differently now, and what it says today counts.
             outs = self._outs(wanted if len(wanted) == len(missing) else again.events)
@@ -233,19 +229,19 @@ class Sweeper:
         """
         count = published = 0
         batch: list[Out] = []
-        for message in self._asked_for(request):
+        for message in self._kept.asked_for(request):
             credential = self._credentials.of_name(message["sender"])
             if credential is None:
                 continue
             try:
-                if _through_the_disk(message):
+                if through_the_disk(message):
                     self._producer.publish_blocking(batch)  # what came before it goes before it
                     published, batch = published + len(batch), []
-                    received = _received(message, b"", credential.facilities)
+                    received = received_of(message, b"", credential.facilities)
                     again, made = self._large.again(received, message["raw_ref"])
                     outs, published = [], published + made
                 else:
-                    again = self._translate(message, credential.facilities)
+                    again = self._kept.again(message, credential.facilities)
                     outs = self._outs(again.events)
             except HubError as stop:
                 if stop.retriable:
@@ -277,98 +273,14 @@ class Sweeper:
         telemetry.replay_done(request["id"], count, published)
         return count, published
 
-    def _asked_for(self, request: Event) -> Iterator[Event]:
-        ids = frozenset(request["message_ids"])
-        filters = [(name, request[name]) for name in ("sender", "facility", "message_type") if request[name]]
-        since, until = request["from_at"], request["to_at"]
-        for value in self._walk(since):
-            try:
-                _record, message = self._wire.unpack(value)
-            except HubError as wrong:
-                if wrong.retriable:
-                    raise
-                telemetry.fault(_STAGE, wrong.code, MESSAGES)
-                continue
-            in_time = (since is None or message["received_at"] >= since) and (until is None or message["received_at"] < until)
-            named = not ids or message["message_id"] in ids
-            if in_time and named and _was_whole(message) and all(message[name] == wanted for name, wanted in filters):
-                yield message
-
-    def _walk(self, since: datetime | None) -> Iterator[bytes]:
-        """Every record of `message-received.v1` from a time on, as far as the topic goes now."""
-        reader = consumer(self._settings.kafka_bootstrap, "hie-replay", (), **{"enable.partition.eof": True})
-        try:
-            places = [TopicPartition(MESSAGES, number) for number in range(topics()[MESSAGES].partitions)]
-            if since is None:
-                ends = {place.partition: reader.get_watermark_offsets(place, timeout=10) for place in places}
-                starts = [TopicPartition(MESSAGES, number, low) for number, (low, _high) in ends.items()]
-            else:  # a record's time is never before its message's received_at
-                asked = [TopicPartition(MESSAGES, place.partition, int(since.timestamp() * 1000)) for place in places]
-                starts = reader.offsets_for_times(asked, timeout=10)
-            reader.assign(starts)
-            open_partitions = {place.partition for place in places}
-            deadline = now() + timedelta(seconds=_WALK_WAIT_S)
-            while open_partitions:
-                found = reader.consume(_BATCH, 0.5)
-                if found:
-                    deadline = now() + timedelta(seconds=_WALK_WAIT_S)
-                elif now() > deadline or self._stopping.is_set():
-                    raise HubError("BROKER_UNAVAILABLE", MESSAGES)
-                yield from _values(found, open_partitions)
-        finally:
-            reader.close()
-
     # --- both
 
     def _read(self, place: tuple[str, int, int]) -> Event:
         [record] = read_at(self._settings.kafka_bootstrap, [place])
         return self._wire.unpack(record.value())[1]
 
-    def _translate(self, message: Event, facilities: frozenset[str] | None) -> Translation:
-        """The message once more, under its own time, sender and charset, so that its events get the same ids.
-
-        Raises: HubError(NOT_FOUND) when its bytes are gone, HubError(FRAME_TOO_LARGE) when only its beginning was kept.
-        """
-        raw = self._raw_store.get(message["raw_ref"]) if message["raw_ref"] else message["raw"]
-        if len(raw) != message["raw_size"]:
-            raise HubError("FRAME_TOO_LARGE", "kept in part")
-        return translate(_received(message, raw, facilities), self._keyring, signers=self._signers)
-
     def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:
         outs = [event_out(self._wire, topic_of(record), event) for record, event in events]
         for out in outs:
             check_size(out.topic, out.value)
         return outs
-
-
-def _through_the_disk(message: Event) -> bool:
-    return bool(message["raw_ref"]) and message["format"] == "xml"
-
-
-def _received(message: Event, raw: bytes, facilities: frozenset[str] | None) -> Received:
-    return Received(
-        raw,
-        message["received_at"],
-        message["transport"],
-        message["sender"],
-        facilities,
-        message["test"],
-        charset=message["charset"],
-    )
-
-
-def _was_whole(message: Event) -> bool:
-    """Whether the bytes were a frame or a body of their own, not what a broken link left of one."""
-    ended_by = {problem["code"] for problem in message["problems"] if problem["severity"] == Severity.ERROR}
-    return not ended_by & _NEVER_WHOLE
-
-
-def _values(found: list[Message], open_partitions: set[int]) -> Iterator[bytes]:
-    for message in found:
-        error = message.error()
-        if error is None:
-            yield message.value() or b""
-        elif error.code() == KafkaError._PARTITION_EOF:
-            open_partitions.discard(message.partition() or 0)
-        elif not error.retriable():
-            raise HubError("BROKER_UNAVAILABLE", MESSAGES)

@@ -26,10 +26,11 @@ def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: fl
 
 
 def _benches(folder: Path | None) -> dict[str, Callable[[float], Iterator[Figure]]]:
-    from hub.bench import delivery, gate, insurer, routing, translate
+    from hub.bench import delivery, gate, insurer, routing, trace, translate
 
     rivals = {"translate": partial(translate.bench, folder=folder), "gate": partial(gate.bench, folder=folder)}
-    return {**rivals, "routing": routing.bench, "delivery": delivery.bench, "insurer": insurer.bench}
+    ours = {"routing": routing.bench, "delivery": delivery.bench, "trace": trace.bench, "insurer": insurer.bench}
+    return {**rivals, **ours}
 
 
 def run_benches(names: list[str], seconds: float, folder: Path | None = None) -> None:

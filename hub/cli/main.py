@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hub.cli import dead, messages, operate, why
+from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
 from hub.cli.vendor import vendor_app
@@ -97,7 +98,7 @@ def _say(line: str) -> None:
 
 
 @app.command(rich_help_panel=_RUNNING)
-def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox or journal.")]) -> None:
+def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal or archive.")]) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
@@ -192,7 +193,7 @@ def demo(
 
 @app.command(rich_help_panel=_RUNNING)
 def bench(
-    what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, insurer; all when omitted.")] = None,
+    what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, trace, insurer; all when omitted.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
     peers: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the rivals' scripts: HAPI, Camel.")
@@ -211,6 +212,8 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
 dead.add_to(app)
+app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
+app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

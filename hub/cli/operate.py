@@ -4,7 +4,7 @@ import getpass
 import shutil
 import time
 import uuid
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import psutil
@@ -12,15 +12,17 @@ import typer
 from rich.table import Table
 
 from hub.cli.recipient import recipient_app
-from hub.cli.running import connected, keyring, paragraph, terminal
+from hub.cli.running import check_dialects, connected, keyring, older, paragraph, terminal
 from hub.cli.why import foresight, show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
+from hub.journal.equations import By
 from hub.journal.reconcile import Books
 
 if TYPE_CHECKING:
     from hub.routing.stream import Stream
+    from hub.cli.compare import Comparison
 
 out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
@@ -36,6 +38,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="An insurer")(ledger)
     app.command(rich_help_panel=_OPERATOR)(trace)
+    app.command(rich_help_panel=_OPERATOR)(where)
     app.command(rich_help_panel=_OPERATOR)(reconcile)
     app.command(rich_help_panel=_OPERATOR)(replay)
     app.command(rich_help_panel=_OPERATOR)(status)
@@ -48,8 +51,12 @@ def add_to(app: typer.Typer) -> None:
 
 def trace(
     what: Annotated[
-        str, typer.Argument(help="Control id, message id, event id, delivery id, or FACILITY/KEY such as 01021/LK-2026-1.")
+        str,
+        typer.Argument(
+            help="Control id, message id, event id, delivery id, or FACILITY/KEY: slip, ma_lk, order number or control id."
+        ),
     ],
+    viewer: Annotated[str, typer.Option("--as", help="Only what this facility may see: what it sent and what it gets.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """One message's whole story: received, translated, routed, delivered, answered.
@@ -62,7 +69,7 @@ def trace(
     settings = connected(read_settings())
     with connect(settings.database_url.get_secret_value()) as database:
         try:
-            story = story_of(database, what, keyring(settings))
+            story = story_of(database, what, keyring(settings), viewer)
         except HubError as unknown:
             hint = "look for a control id (MSH-10), the id that `hie send` printed, or FACILITY/KEY; the journal may be seconds behind"
             raise HubError(unknown.code, hint) from None
@@ -72,10 +79,43 @@ def trace(
         out.print(story.text(out.width), markup=False)
 
 
+def where(
+    facility: Annotated[str, typer.Argument(help="Facility code, such as 01021.")],
+    days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Where everything stands that a facility sent (the sender's view) and that is addressed to it (the receiver's).
+
+    Example: hie where 01021
+    """
+    from hub.journal.views import view
+    from hub.store.database import connect
+
+    settings = connected(read_settings())
+    since = now().astimezone(VIETNAM).date() - timedelta(days=days - 1)
+    with connect(settings.database_url.get_secret_value()) as database:
+        found = view(database, facility, since)
+    if as_json:
+        print(to_json(found.as_dict()).decode())
+        return
+    for title, other, rows in (
+        ("What it sent · Đã gửi", "to", found.sent),
+        ("What is addressed to it · Gửi đến", "from", found.addressed),
+    ):
+        table = Table("what", other, "state", "why", title=f"{facility}: {title}", title_justify="left", box=None)
+        table.add_column("count", justify="right")
+        table.add_column("oldest")
+        for row in rows:
+            at = f"{row.oldest.astimezone(VIETNAM):%d/%m/%Y %H:%M}"
+            state = row.state or "on its way"
+            table.add_row(row.what.removeprefix("hie."), row.other, state, row.why, str(row.count), at)
+        out.print(table if rows else f"{facility}: {title}: nothing · không có")
+
+
 # --- reconcile --------------------------------------------------------------------------------------------------------
 
 
-def books_of(settings: Settings, wait_s: float = 0.0) -> Books:
+def books_of(settings: Settings, wait_s: float = 0.0, by: By = "sender", day: date | None = None) -> Books:
     """The books, once the journal has read all topics to their end and nothing is under way, or after `wait_s`."""
     from hub.journal.consumer import caught_up
     from hub.journal.reconcile import reconcile as balance
@@ -85,23 +125,27 @@ def books_of(settings: Settings, wait_s: float = 0.0) -> Books:
     while True:
         read_all = caught_up(settings)
         with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-            books = balance(database)
+            books = balance(database, by, day)
         if (read_all and books.close) or time.monotonic() > deadline:
             return books
         time.sleep(0.5)
 
 
 def reconcile(
+    by: Annotated[By, typer.Option(help="What the rows are of: sender, recipient or message type.")] = "sender",
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this day of receipt; all days when omitted.")
+    ] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for what is under way.")] = 10.0,
     as_json: AsJson = False,
 ) -> None:
     """The equations of the books: received = translated + refused + quarantined; every event addressed, every delivery in a state.
 
-    Ends with 1 when they do not hold.
+    Below them what waits, and why. Ends with 1 when they do not hold.
 
     Example: hie reconcile
     """
-    books = books_of(connected(read_settings()), wait)
+    books = books_of(connected(read_settings()), wait, by, day.date() if day else None)
     if as_json:
         print(to_json(books.as_dict()).decode())
     else:
@@ -158,28 +202,36 @@ def ledger(as_json: AsJson = False) -> None:
 
 
 def replay(
-    reason: Reason,
+    reason: Annotated[str, typer.Option(help="Why; it is kept in the audit topic. Not needed with --compare.")] = "",
     facility: Annotated[str, typer.Option(help="Only this facility.")] = "",
     sender: Annotated[str, typer.Option(help="Only this sender.")] = "",
     message_type: Annotated[str, typer.Option("--type", help="Only this type, such as ORU^R01.")] = "",
     message: Annotated[list[str] | None, typer.Option(help="Only this message id; repeat for more.")] = None,
     since: Annotated[datetime | None, typer.Option(help="Received from, Vietnamese time.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Received before, Vietnamese time.")] = None,
+    look: Annotated[
+        bool, typer.Option("--compare", help="Only show what would differ; publish nothing. Ends with 1 if anything would.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Translate messages again, through today's dialects and rules. The same content has the same ids, so nothing happens twice.
+
+    Messages come out of the archive, then out of the topic.
 
     Example: hie replay --facility 01021 --since 2026-11-23 --reason "new dialect version"
     """
     from hub.bus import Out, Producer, Wire
 
+    if not reason and not look:
+        raise typer.BadParameter("say why; it is kept in the audit topic", param_hint="--reason")
     settings = connected(read_settings())
     oldest = now() - timedelta(days=settings.seen_days)  # what is older may have been delivered, and is forgotten
     received_from = since.replace(tzinfo=VIETNAM) if since else oldest
-    if received_from < oldest:
+    if received_from < oldest and not look:
         raise HubError(
             "REQUEST_WRONG", f"--since is more than {settings.seen_days} days ago (HIE_SEEN_DAYS): it might be delivered twice"
         )
-    request = {
+    request: dict[str, Any] = {
         "id": str(uuid.uuid4()),
         "at": now(),
         "by": getpass.getuser(),
@@ -191,6 +243,9 @@ def replay(
         "from_at": received_from,
         "to_at": until.replace(tzinfo=VIETNAM) if until else None,
     }
+    if look:
+        _show_comparison(_compared(settings, request), as_json)
+        return
     producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
     try:
         producer.publish_blocking([Out("replay.v1", str(request["id"]), Wire(settings.registry_url).pack("replay.v1", request))])
@@ -199,6 +254,43 @@ def replay(
     out.print(
         f"asked for replay {request['id']}; the gate carries it out, and `hie trace` of a message shows its events written again"
     )
+
+
+def _compared(settings: Settings, request: dict[str, Any]) -> "Comparison":
+    from adapters.inbound.kept import Kept
+    from adapters.inbound.raw_store import RawStore
+    from adapters.inbound.signers import Signers
+    from hub.access.credentials import Credentials
+    from hub.bus import Wire
+    from hub.cli.compare import compare
+    from hub.journal.archive import private
+    from hub.store.database import connect
+
+    private()
+    check_dialects(settings)
+    wire, store = Wire(settings.registry_url), RawStore(settings.data_dir / "raw")
+    signers = Signers.open(settings.signers, required=settings.signature_required)
+    kept = Kept(settings, wire, keyring(settings), store, signers, older(settings))
+    with foresight(settings) as eye, connect(settings.database_url.get_secret_value()) as database:
+        database.read_only = True
+        return compare(kept, wire, Credentials.open(settings.credentials), database, eye, request)
+
+
+def _show_comparison(found: "Comparison", as_json: bool) -> None:
+    from hub.cli.compare import KINDS
+
+    if as_json:
+        print(to_json(found.as_dict()).decode())
+    else:
+        out.print(f"{found.messages} messages compared, {found.same} of them would be as they were; nothing was published")
+        for reason, count in found.left_out.items():
+            out.print(f"left out: {count} ({reason})")
+        for kind, count in found.counts.items():
+            out.print(f"\n{kind}: {count} ({KINDS[kind]})")
+            for one in found.examples:
+                if one.kind == kind:
+                    out.print(f"  {one.message_id}  {one.what}", markup=False)
+    raise typer.Exit(1 if found.counts else 0)
 
 
 # --- parked -----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -16,6 +16,9 @@ from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
+
+if TYPE_CHECKING:
+    from hub.journal.older import Older
 
 OFFLINE: Final = Keyring(b"offline, no secret")  # keys made offline are never seen on a bus
 
@@ -136,6 +139,14 @@ def unusable_dialects(names: Collection[str]) -> dict[str, str]:
             why[name] = wrong.where
     read_aliases()
     return why
+
+
+def older(settings: Settings) -> "Older":
+    """The archive, for whoever reads messages again."""
+    from hub.journal.older import Older
+    from hub.journal.places import topic_ids
+
+    return Older(settings.archive, lambda: topic_ids(settings.kafka_bootstrap))
 
 
 def check_dialects(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import uvloop
 
-from hub.cli.running import use_reference
+from hub.cli.running import older, use_reference
 from hub.contract import telemetry
 from hub.contract.directory import payers, watch_directory
 from hub.contract.errors import HubError
@@ -16,7 +16,7 @@ from hub.services import gate_names, gate_ports, say_ready
 def run_service(name: str, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
-    name:   gate, gate-N, mailbox, journal, routing-N or insurer-PAYER.
+    name:   gate, gate-N, mailbox, journal, archive, routing-N or insurer-PAYER.
     Raises: HubError(NOT_FOUND) for any other name. A fault that nobody expected ends the process with 1; the log says where
             it happened, and nothing of what it happened to.
     """
@@ -38,7 +38,7 @@ def _run(name: str, settings: Settings) -> None:
     if name in gate_names(settings.gate_workers):
         from adapters.inbound.service import run as gate
 
-        uvloop.run(gate(gate_ports(settings, name), ready, reuse_port=settings.gate_workers > 1))
+        uvloop.run(gate(gate_ports(settings, name), ready, reuse_port=settings.gate_workers > 1, older=older(settings)))
     elif name == "mailbox":
         from adapters.outbound.service import run as mailbox
 
@@ -47,6 +47,10 @@ def _run(name: str, settings: Settings) -> None:
         from hub.journal.consumer import run as journal
 
         journal(settings, ready)
+    elif name == "archive":
+        from hub.journal.archiver import run as archive
+
+        archive(settings, ready)
     elif kind == "routing":
         from hub.routing.app import run as routing
 

@@ -137,6 +137,8 @@ _ROWS: Final = (
     ErrorCode("PROCESS_DIED", "207", "", True, "A process of the local stack ended by itself; its log says why.", "Một tiến trình của bộ dịch vụ cục bộ tự dừng; xem nhật ký của nó."),
     ErrorCode("ALREADY_RUNNING", "207", "", False, "Another hub already uses this data folder. Stop it, or set another data folder.", "Một hub khác đang dùng thư mục dữ liệu này. Hãy dừng nó hoặc đặt thư mục khác."),
     ErrorCode("NOT_RUNNING", "207", "", True, "The hub, or this part of it, does not run here. Start it with `hie up`, or wait a moment if it is starting.", "Hub hoặc phần này của hub không chạy ở đây. Hãy chạy `hie up`, hoặc đợi một lát nếu hub đang khởi động."),
+    ErrorCode("ARCHIVE_UNAVAILABLE", "207", "", True, "The archive cannot be read or written now: its folder, its disk, or a file of it. `hie archive verify` looks at all of it.", "Không đọc hoặc ghi được kho lưu trữ: thư mục, đĩa hoặc một tệp của nó. `hie archive verify` sẽ kiểm tra."),
+    ErrorCode("INDEX_IRREPLACEABLE", "207", "", False, "The index knows records that neither the topics nor the archive hold any more; built anew, it would know less.", "Chỉ mục có những bản ghi mà chủ đề và kho lưu trữ không còn giữ; dựng lại sẽ mất chúng."),
     ErrorCode("NOT_FOUND", "204", "", False, "There is nothing under this name or id.", "Không có gì với tên hoặc mã này."),
 )  # fmt: skip
 

@@ -128,6 +128,14 @@ class Settings(BaseSettings):
     claim_days: int = Field(
         365, ge=1, description="Days a routing fact is kept in the case index, unless its rule says how long."
     )
+    archive_dir: Path | None = Field(
+        None, description="Folder of the archive, readable by the hub's user only; empty: `archive` in the data folder."
+    )
+    archive_days: int = Field(3650, ge=1, description="Days that records are kept in the archive.")
+    archive_wait_s: float = Field(30.0, gt=0, description="Longest time that a record waits to be archived, in seconds.")
+    archive_batch_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, description="Bytes of records after which a batch is archived at once."
+    )
 
     # the way out
     mailbox_batch: int = Field(1_000, ge=1, le=100_000, description="Most deliveries put into mailboxes in one transaction.")
@@ -193,6 +201,10 @@ class Settings(BaseSettings):
     @property
     def ledger(self) -> Path:
         return self.ledger_dir or self.data_dir / "ledger"
+
+    @property
+    def archive(self) -> Path:
+        return self.archive_dir or self.data_dir / "archive"
 
     @property
     def logs(self) -> Path:

@@ -41,6 +41,7 @@ _RECEIPTS: Final = Counter("hie_receipts", "Receipts that the brokers hold.", ("
 _DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.", ("stage", "code"))
 _PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
 _INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
+_ARCHIVED: Final = Counter("hie_archived_records", "Records that the archive holds.")
 
 _LEDGER: Final = Counter(
     "hie_ledger_rows", "Rows written to an insurer's ledger; repeats are claims dropped as known.", ("payer", "kind")
@@ -248,6 +249,11 @@ def circuit_opened(recipient: str) -> None:
 def journal_indexed(kind: str, count: int) -> None:
     """kind: message, event, delivery, receipt, dead-letter or undecodable."""
     _INDEXED.labels(kind).inc(count)
+
+
+def records_archived(count: int) -> None:
+    """One batch is committed."""
+    _ARCHIVED.inc(count)
 
 
 def ledger_rows_written(payer: str, claims: int, lines: int, findings: int, repeats: int) -> None:

@@ -1,11 +1,12 @@
 """The journal: every topic into an index in PostgreSQL, rows and offsets in one transaction, so that it is exact.
 
 It belongs to no consumer group: where it stands is in `journal_offset`, beside the rows. It can be thrown away and built
-anew from the topics at any time. One process writes; a second one waits until the first is gone.
+anew at any time, from the archive what topics do not hold any more, then from the topics. One process writes; a second one waits until the first is gone.
 """
 
 import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 from psycopg.rows import TupleRow
 
 from hub.bus import Wire, consumer, take
@@ -22,6 +23,7 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
+from hub.journal.places import Place, ends, topic_ids
 from hub.journal.rows import KINDS, Kind, Rows, read_record
 from hub.store.database import UNAVAILABLE, available, connect
 
@@ -29,10 +31,13 @@ _LOCK: Final = 7302
 _TABLES: Final = (
     "journal_offset, journal_undecodable, journal_message, journal_event, journal_delivery, journal_receipt, journal_dead_letter"
 )
+_TAKEOVER_S: Final = 30.0
+_END_HOLDER: Final = """
+select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 0 and objid = %s and granted
+    and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()
+"""
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-_ASK_S: Final = 10.0
 
-Place = tuple[str, int]  # topic, partition
 Offsets = dict[Place, int]
 
 
@@ -44,25 +49,6 @@ def indexed_topics() -> dict[str, Kind]:
 # --- where it stands --------------------------------------------------------------------------------------------------
 
 
-def _asked(bootstrap: str, what: OffsetSpec) -> Offsets:
-    """The first or the next offset of every partition. Raises: HubError(BROKER_UNAVAILABLE)."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
-    places = [TopicPartition(name, number) for name in indexed_topics() for number in range(topics()[name].partitions)]
-    try:
-        asked = admin.list_offsets(dict.fromkeys(places, what), request_timeout=_ASK_S)
-        return {(place.topic, place.partition): int(future.result(_ASK_S).offset) for place, future in asked.items()}
-    except (KafkaException, TimeoutError) as broken:
-        raise HubError("BROKER_UNAVAILABLE", "offsets") from broken
-
-
-def _firsts(bootstrap: str) -> Offsets:
-    return _asked(bootstrap, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # the library leaves it untyped
-
-
-def _ends(bootstrap: str) -> Offsets:
-    return _asked(bootstrap, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # as above
-
-
 def _positions(database: Connection[TupleRow]) -> Offsets:
     return {(row[0], row[1]): row[2] for row in database.execute("select topic, partition, next_offset from journal_offset")}
 
@@ -72,10 +58,10 @@ def lag(settings: Settings) -> int:
 
     Raises: HubError(BROKER_UNAVAILABLE), HubError(DATABASE_UNAVAILABLE).
     """
-    firsts, ends = _firsts(settings.kafka_bootstrap), _ends(settings.kafka_bootstrap)
+    there = ends(settings.kafka_bootstrap, indexed_topics())
     with available(), connect(settings.database_url.get_secret_value()) as database:
         at = _positions(database)
-    return sum(max(0, end - max(at.get(place, 0), firsts[place])) for place, end in ends.items())
+    return sum(max(0, end - max(at.get(place, 0), first)) for place, (first, end) in there.items())
 
 
 def caught_up(settings: Settings) -> bool:
@@ -83,14 +69,83 @@ def caught_up(settings: Settings) -> bool:
     return lag(settings) == 0
 
 
-def rebuild(settings: Settings) -> None:
-    """Forget the index; the journal, stopped meanwhile or restarted afterwards, builds it anew from the topics.
+def rebuild(settings: Settings, *, anyway: bool = False) -> int:
+    """Forget the index and build it anew: from the archive what topics do not hold any more; the rest the journal reads itself.
 
-    Raises: HubError(DATABASE_UNAVAILABLE).
+    A journal that runs loses its place for the time, and goes on by itself afterwards; if this is interrupted, it does it all.
+    anyway:  also when it will know less than now, as neither archive nor topics go back as far as it does.
+    Returns: how many records were read from the archive.
+    Raises:  HubError(INDEX_IRREPLACEABLE) if it would know less; nothing was forgotten then. HubError(DATABASE_UNAVAILABLE,
+             BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """
-    with available(), connect(settings.database_url.get_secret_value()) as database:
-        database.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+    wire = Wire(settings.registry_url)
+    with available(), connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("set lock_timeout = '1s'")
+        deadline = time.monotonic() + _TAKEOVER_S
+        while True:
+            try:
+                database.execute(_END_HOLDER, (_LOCK,))
+                database.execute("select pg_advisory_lock(%s)", (_LOCK,))
+                break
+            except LockNotAvailable:
+                if time.monotonic() > deadline:
+                    raise HubError("DATABASE_UNAVAILABLE", "another journal holds the index") from None
+        database.execute("set lock_timeout = 0")
+        there = ends(settings.kafka_bootstrap, indexed_topics())
+        if not anyway and (lost := _irreplaceable(settings, database, there)):
+            raise HubError(
+                "INDEX_IRREPLACEABLE", f"{lost[0][0]}/{lost[0][1]} and {len(lost) - 1} more partitions; --anyway does it"
+            )
         database.execute(f"truncate {_TABLES}")
+        return fill(settings, database, wire, {}, there)
+
+
+def _irreplaceable(settings: Settings, database: Connection[TupleRow], there: Mapping[Place, tuple[int, int]]) -> list[Place]:
+    """Partitions of which the index knows records that neither the topic nor the archive holds any more."""
+    from hub.journal.archive import Archive
+
+    rows = database.execute("select topic, partition, first_offset from journal_offset").fetchall()
+    older = [((topic, partition), first) for topic, partition, first in rows if first < there.get((topic, partition), (0, 0))[0]]
+    archive = Archive.open(settings.archive) if older else None
+    held = archive.reaches() if archive is not None else {}
+    ids = topic_ids(settings.kafka_bootstrap) if older else {}
+    lost = []
+    for (topic, partition), first in older:
+        start, end = held.get((ids[topic], partition), (0, 0))
+        if start > first or end < there[topic, partition][0]:
+            lost.append((topic, partition))
+    return lost
+
+
+def fill(
+    settings: Settings,
+    database: Connection[TupleRow],
+    wire: Wire,
+    at: Offsets,
+    there: Mapping[Place, tuple[int, int]],
+    stop: threading.Event | None = None,
+) -> int:
+    """Index from the archive what lies between where the index stands and where the topics begin now.
+
+    at:      brought forward, to where the archive ends, for every partition that was read from it.
+    there:   first and next offset of every partition.
+    Returns: how many records were read.
+    """
+    missing = [place for place, (first, _end) in there.items() if at.get(place, 0) < first]
+    if not missing:
+        return 0
+    from hub.journal.archive import Archive  # polars and duckdb with it, which `hie status` can do without
+
+    archive, count = Archive.open(settings.archive), 0
+    if archive is not None:
+        ids = topic_ids(settings.kafka_bootstrap)
+        for topic, partition in missing:
+            for page in archive.records(topic, ids[topic], partition, at.get((topic, partition), 0)):
+                if stop is not None and stop.is_set():
+                    return count
+                index(database, wire, page, at)
+                count += len(page)
+    return count
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -136,7 +191,9 @@ class Journal:
             database.autocommit = True
             if not self._alone(database):
                 return
-            at = self._start(database)
+            there = ends(self.settings.kafka_bootstrap, indexed_topics())
+            at = self._start(database, there)
+            fill(self.settings, database, wire, at, there, self.stop)
             with closing(consumer(self.settings.kafka_bootstrap, "journal")) as reader:
                 _assign(reader, at)
                 ready({"topics": len(indexed_topics())})
@@ -154,15 +211,14 @@ class Journal:
             self.stop.wait(1.0)
         return False
 
-    def _start(self, database: Connection[TupleRow]) -> Offsets:
+    def _start(self, database: Connection[TupleRow], there: Mapping[Place, tuple[int, int]]) -> Offsets:
         """Next offset of every partition. A journal that is ahead of the topics describes other topics: it begins anew."""
-        ends = _ends(self.settings.kafka_bootstrap)
         at = _positions(database)
-        if any(at.get(place, 0) > end for place, end in ends.items()):
+        if any(at.get(place, 0) > end for place, (_first, end) in there.items()):
             telemetry.fault("journal", "NOT_FOUND", "topics made anew: the index is built again")
             database.execute(f"truncate {_TABLES}")
             at = {}
-        return {place: at.get(place, 0) for place in ends}
+        return {place: at.get(place, 0) for place in there}
 
 
 def _assign(reader: Consumer, at: Mapping[Place, int]) -> None:

@@ -19,6 +19,8 @@ from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Keyring
 
 _MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
+_SAME: Final = 10  # messages of one control id that are told; where there are more, the facility has to be said
+_CUT: Final = " (there is more: say FACILITY/ID · còn nữa: ghi MÃ CƠ SỞ/MÃ)"
 _LABELS: Final[Mapping[str, str]] = {
     "received": "nhận · received",
     "event": "sự kiện · event",
@@ -55,7 +57,7 @@ class Story:
 
     def text(self, width: int | None = None) -> str:
         """For people. width: of the page; that of the terminal when omitted."""
-        table = Table(title=f"{len(self.steps)} bước · steps{' (…)' if self.cut else ''}", title_justify="left", box=None)
+        table = Table(title=f"{len(self.steps)} bước · steps{_CUT if self.cut else ''}", title_justify="left", box=None)
         for name in ("giờ · time", "bước · step", "nội dung, mã · what, id"):
             table.add_column(name, overflow="fold", header_style="bold")
         for step in self.steps:  # an id has a line of its own: whole, to be copied, in a window of 80 columns too
@@ -67,41 +69,60 @@ class Story:
         return captured.get().rstrip()
 
 
-def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None) -> Story:
+def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None, viewer: str = "") -> Story:
     """The story of a control id (MSH-10), message id, event id, delivery id, or business key.
 
-    id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk), `01731/2026-15` (slip) or a placer's number.
+    id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk of an encounter or claim), `01731/2026-15` (slip)
+             or a placer's number; a facility's own control id is `facility/MSH-10`.
     keyring: makes Kafka keys of business keys; without one these are not found.
-    Raises:  HubError(NOT_FOUND); psycopg's errors.
+    viewer:  a facility that sees only its part: what it sent and what became of that, and what is addressed to it.
+    Raises:  HubError(NOT_FOUND), also when the viewer has no part in it; psycopg's errors.
     """
     with database.transaction():
         database.execute("set transaction isolation level repeatable read, read only")
         found = _Found(database)
         _roots(found, id.strip(), keyring)
         found.spread()
-        steps = found.steps()
+        steps = _seen_by(viewer, found.steps()) if viewer else found.steps()
     if not steps:
         raise HubError("NOT_FOUND", "id")
     return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
 
 
 def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
+    """Where the story begins. One question to the database, as every round of it takes longer than the look-up."""
     try:
-        uuid = UUID(id)
+        found.take(_BY_UUID, {"id": UUID(id)})
+        return
     except ValueError:
-        uuid = None
-    if uuid is not None:
-        found.messages |= found.ids("select message_id from journal_message where message_id = %s", uuid)
-        found.events |= found.ids("select event_id from journal_event where event_id = %s", uuid)
-        found.events |= found.ids("select subject_event_id from journal_delivery where delivery_id = %s", uuid)
-        found.events |= found.ids("select subject_event_id from journal_delivery where subject_event_id = %s", uuid)
-        found.events |= found.ids("select event_id from parked where event_id = %s", uuid)
-    else:
-        found.messages |= found.ids("select message_id from journal_message where control_id = %s", id)
-    facility, slash, key = id.partition("/")
-    if slash and keyring is not None:
-        keys = [keyring.key(facility.strip(), key.strip(), test=test) for test in (False, True)]
-        found.events |= found.ids("select event_id from journal_event where key = any(%s)", keys)
+        pass
+    facility, slash, key = (part.strip() for part in id.partition("/"))
+    keys = [keyring.key(facility, key, test=test) for test in (False, True)] if slash and keyring is not None else []
+    found.take(_BY_NAME, {"id": id, "facility": facility, "key": key, "keys": keys, "same": _SAME + 1})
+    if len(found.messages) > _SAME:
+        found.messages, found.cut = set(list(found.messages)[:_SAME]), True
+
+
+def _seen_by(viewer: str, steps: list[Step]) -> list[Step]:
+    """Those that concern a facility: its messages and events, their deliveries, and deliveries to it with their events."""
+    to_it = {
+        step.facts["subject_event_id"] for step in steps if step.facts.get("recipient") == viewer and step.kind == "delivery"
+    }
+    its = {UUID(step.id) for step in steps if step.kind in ("received", "event", "derived") and step.facts["facility"] == viewer}
+    sent = {UUID(step.id) for step in steps if step.kind == "delivery" and step.facts["subject_event_id"] in its}
+
+    def concerns(step: Step) -> bool:
+        match step.kind:
+            case "received":
+                return UUID(step.id) in its
+            case "event" | "derived":
+                return UUID(step.id) in its or UUID(step.id) in to_it
+            case "delivery" | "nobody" | "receipt":
+                return step.facts["recipient"] == viewer or UUID(step.id) in sent or step.facts.get("subject_event_id") in its
+            case _:
+                return step.facts["event_id"] in its
+
+    return [step for step in steps if concerns(step)]
 
 
 class _Found:
@@ -113,38 +134,56 @@ class _Found:
         self.events: set[UUID] = set()
         self.cut = False
 
-    def ids(self, query: str, value: object) -> set[UUID]:
-        """At most as many as a story may hold."""
-        bounded = f"select distinct id from ({query}) as found (id) where id is not null limit {_MOST}"  # noqa: S608
-        rows = self._database.execute(bounded.encode(), (value,))
-        return {row[0] for row in rows}
+    def take(self, query: str, values: Mapping[str, object]) -> tuple[set[UUID], set[UUID]]:
+        """Add what a query of kind and id finds. Returns: the messages and events that were not known before."""
+        messages, events = set[UUID](), set[UUID]()
+        for kind, id in self._database.execute(query.encode(), {**values, "most": _MOST}):
+            if id is not None:
+                (messages if kind == "message" else events).add(id)
+        new = messages - self.messages, events - self.events
+        self.messages |= messages
+        self.events |= events
+        return new
 
     def spread(self) -> None:
         """Messages to their events, events to their messages, to what was derived from them, and to what they derive from."""
         messages, events = set(self.messages), set(self.events)
-        while (messages or events) and not self.cut:
-            new_events = self.ids(_EVENTS_OF_MESSAGES, list(messages)) | self.ids(_PROMISED, list(messages))
-            new_events |= self.ids(_DERIVED, list(events)) | self.ids(_CAUSES, list(events))
-            new_messages = self.ids(_MESSAGES_OF_EVENTS, list(events))
-            messages, events = new_messages - self.messages, new_events - self.events
-            self.messages |= messages
-            self.events |= events
-            self.cut = len(self.events) >= _MOST or len(self.messages) >= _MOST
+        while (messages or events) and max(len(self.events), len(self.messages)) < _MOST:
+            messages, events = self.take(_NEXT, {"messages": list(messages), "events": list(events)})
+        self.cut |= max(len(self.events), len(self.messages)) >= _MOST
 
     def steps(self) -> list[Step]:
         steps: list[Step] = []
-        for query, told in _STEPS:
-            cursor = self._database.cursor(row_factory=dict_row)
-            values = {"messages": list(self.messages), "events": list(self.events)}
-            steps += [told(row) for row in cursor.execute(query.encode(), values)]
+        values = {"messages": list(self.messages), "events": list(self.events)}
+        with self._database.pipeline():
+            asked = [
+                (self._database.cursor(row_factory=dict_row).execute(query.encode(), values), told) for query, told in _STEPS
+            ]
+            for cursor, told in asked:
+                steps += [told(row) for row in cursor]
         return steps
 
 
-_EVENTS_OF_MESSAGES: Final = "select event_id from journal_event where message_id = any(%s)"
-_PROMISED: Final = "select unnest(events) from journal_message where message_id = any(%s)"
-_DERIVED: Final = "select event_id from journal_event where causes <> '{}' and causes && %s::uuid[]"
-_CAUSES: Final = "select unnest(causes) from journal_event where event_id = any(%s)"
-_MESSAGES_OF_EVENTS: Final = "select message_id from journal_event where event_id = any(%s)"
+_BY_UUID: Final = """
+select 'message', message_id from journal_message where message_id = %(id)s
+union all (select 'event', event_id from journal_event where event_id = %(id)s limit 1)
+union all select 'event', subject_event_id from journal_delivery where delivery_id = %(id)s
+union all (select 'event', subject_event_id from journal_delivery where subject_event_id = %(id)s limit 1)
+union all (select 'event', event_id from parked where event_id = %(id)s limit 1)
+"""
+_BY_NAME: Final = """
+(select 'message', message_id from journal_message where control_id = %(id)s and %(id)s <> '' limit %(same)s)
+union all (select 'message', message_id from journal_message where control_id = %(key)s and facility = %(facility)s and %(key)s <> ''
+           limit %(same)s)
+union all (select 'event', event_id from journal_event where key = any(%(keys)s) limit %(most)s)
+"""
+_NEXT: Final = """
+(select 'event', event_id from journal_event where message_id = any(%(messages)s) limit %(most)s)
+union (select 'event', unnest(events) from journal_message where message_id = any(%(messages)s) limit %(most)s)
+union (select 'event', event_id from journal_event where causes <> '{}' and causes && %(events)s::uuid[] limit %(most)s)
+union (select 'event', unnest(causes) from journal_event where event_id = any(%(events)s) limit %(most)s)
+union (select 'message', message_id from journal_event where event_id = any(%(events)s) limit %(most)s)
+"""
 
 
 def _place(row: Mapping[str, Any]) -> str:
@@ -194,9 +233,8 @@ def _receipt(row: dict[str, Any]) -> Step:
 
 
 def _parked(row: dict[str, Any]) -> Step:
-    return Step(
-        row["parked_at"], "parked", str(row["event_id"] or ""), _words(row["code"], row["state"], _place(row)), _facts(row)
-    )
+    what = _words(row["code"], row["state"], _place(row))
+    return Step(row["parked_at"], "parked", str(row["event_id"] or ""), what, _facts(row))
 
 
 def _dead_letter(row: dict[str, Any]) -> Step:
@@ -214,15 +252,16 @@ _STEPS: Final[Sequence[tuple[str, Callable[[dict[str, Any]], Step]]]] = (
         _receipt,
     ),
     (
-        "select topic, partition, record_offset, event_id, code, state, parked_at from parked where event_id = any(%(events)s)"
-        " or (topic, partition, record_offset) in"
-        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s))",
+        "with place as (select topic, partition, record_offset, event_id from journal_event where event_id = any(%(events)s))"
+        " select topic, partition, record_offset, event_id, code, state, parked_at from parked where event_id = any(%(events)s)"
+        " union select topic, partition, record_offset, place.event_id, code, state, parked_at"
+        " from parked join place using (topic, partition, record_offset)",
         _parked,
     ),
     (
-        "select letter.* from journal_dead_letter as letter where (topic, partition, record_offset) in"
-        " (select topic, partition, record_offset from journal_event where event_id = any(%(events)s)"
-        "  union all select topic, partition, record_offset from journal_message where message_id = any(%(messages)s))",
+        "with place as (select topic, partition, record_offset, event_id from journal_event where event_id = any(%(events)s)"
+        " union all select topic, partition, record_offset, message_id from journal_message where message_id = any(%(messages)s))"
+        " select letter.*, event_id from journal_dead_letter as letter join place using (topic, partition, record_offset)",
         _dead_letter,
     ),
 )

@@ -90,19 +90,25 @@ class Foresight:
         self._said: dict[tuple[str, str, str], tuple[str, Found]] = {}
         self._seen: set[str] = set()
 
-    def of(self, topic: str, event: Event, *, first: bool = False) -> list[Foreseen]:
+    def order_rules(self, topic: str) -> frozenset[str] | None:
+        """Rules that speak of an event's place among others of its key and not of what it says; None if no stream reads the topic."""
+        stream = self._streams.get(topic)
+        return None if stream is None else frozenset({stream.repeat_rule, "superseded"})
+
+    def of(self, topic: str, event: Event, *, first: bool = False, anew: bool = False) -> list[Foreseen]:
         """What would follow from an event, and from those that derive from it at once.
 
         first: it stands first in the queue of its key, whatever waits there.
+        anew:  as if it had not been taken before, and nothing waited: what today's rules say of it.
         """
         stream, meta = self._streams[topic], event["meta"]
         here = Foreseen(stream.record, event)
         try:
             facts, lookups = stream.facts(event, self._keyring), stream.lookups(event, self._keyring)
-            standing = self._standing(stream, event)
+            standing = cases.Standing("", False, "", now()) if anew else self._standing(stream, event)
             if standing.again:
                 return [replace(here, again=True)]
-            if not first and self._waits(topic, meta["key"]):
+            if not first and not anew and self._waits(topic, meta["key"]):
                 return [replace(here, parked=parking.BEHIND)]
             if standing.fate:
                 return [replace(here, outcomes=(Outcome("nobody", cases.rule_of(stream, standing.fate)),))]
@@ -120,7 +126,7 @@ class Foresight:
         found = [replace(here, outcomes=tuple(one for output in outputs if (one := _outcome(output)) is not None))]
         for output in outputs:
             if isinstance(output, Publish) and output.topic in self._streams:
-                found += self.of(output.topic, output.event)
+                found += self.of(output.topic, output.event, anew=anew)
         return found
 
     def _standing(self, stream: Stream, event: Event) -> cases.Standing:

@@ -237,7 +237,7 @@ def test_what_no_topic_takes_any_more_holds_up_neither_sweep_nor_replay(tmp_path
         return put(wire, topic, event)
 
     monkeypatch.setattr(sweeper, "event_out", refusing)
-    monkeypatch.setattr(one, "_asked_for", lambda _request: iter(messages))
+    monkeypatch.setattr(one._kept, "asked_for", lambda _request: iter(messages))
     for message, healed in zip(messages, (False, True), strict=True):
         monkeypatch.setattr(one, "_read", lambda _place, message=message: message)
         missing = frozenset(event["event_id"] for event in message["events"])

@@ -13,7 +13,8 @@ import pytest
 from hub.bus import Producer, Wire, consumer, take
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
-from hub.journal.consumer import Journal, _ends, caught_up, index, indexed_topics, lag, rebuild
+from hub.journal.consumer import Journal, caught_up, index, indexed_topics, lag, rebuild
+from hub.journal.places import ends
 from hub.journal.reconcile import reconcile
 from tests.made import delivery, out, received, referral
 
@@ -59,7 +60,8 @@ def write(settings, wire, count):
 @pytest.fixture
 def from_now(database, own_settings, wire):
     """A journal that has read everything so far: other tests' records need not be read again."""
-    places = [(topic, partition, end, end) for (topic, partition), end in _ends(own_settings.kafka_bootstrap).items()]
+    there = ends(own_settings.kafka_bootstrap, indexed_topics())
+    places = [(topic, partition, end, end) for (topic, partition), (_first, end) in there.items()]
     with database.cursor() as cursor:
         cursor.executemany("insert into journal_offset values (%s, %s, %s, %s)", places)
 

@@ -1,6 +1,6 @@
 """The books close when everything is where it should be, and say by name and id what is missing when it is not."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from uuid import UUID
 
 import pytest
@@ -63,7 +63,7 @@ def differences(database):
 def test_books_close_by_sender_and_day(database, day):
     books = reconcile(database)
     assert books.close, books.text()
-    rows = {(row.day.isoformat(), row.sender): row for row in books.rows}
+    rows = {(row.day.isoformat(), row.name): row for row in books.rows}
     assert sorted(rows) == [("2026-03-02", "dongtrieu"), ("2026-03-02", "minhkhai"), ("2026-03-03", "minhkhai")]
     monday = rows["2026-03-02", "minhkhai"]
     assert (monday.received, monday.translated, monday.refused, monday.quarantined) == (3, 2, 1, 0)
@@ -218,3 +218,59 @@ def test_the_same_event_written_twice_is_one_event(database, day, log):
     books = reconcile(database)
     assert books.close
     assert sum(row.events for row in books.rows) == 4
+
+
+def test_books_by_recipient_say_where_its_deliveries_stand(database, day):
+    books = reconcile(database, "recipient")
+    assert {(row.name, row.addressed): row.states for row in books.rows} == {
+        ("01004", 1): {"QUEUED": 1},
+        ("01021", 1): {"ACKNOWLEDGED": 1},
+        ("01731", 1): {"SENT": 1},
+    }
+    assert books.close and "Deliveries by recipient" in books.text(200)
+
+
+def test_books_by_type_have_the_same_equations(database, day):
+    books = reconcile(database, "type")
+    [monday, tuesday] = books.rows
+    assert (monday.name, monday.received, monday.translated, monday.refused, monday.quarantined) == ("REF^I12", 4, 2, 1, 1)
+    assert (monday.events, monday.addressed, tuesday.nobody) == (3, 3, 1)
+
+
+@pytest.mark.parametrize("by", ["sender", "type", "recipient"])
+def test_the_books_of_one_day_are_those_of_all_days_at_that_day(database, day, by):
+    whole = reconcile(database, by).rows
+    for which in {row.day for row in whole}:
+        assert reconcile(database, by, which).rows == tuple(row for row in whole if row.day == which)
+    assert reconcile(database, by, date(2025, 1, 1)).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("lost", "noticed"),
+    [
+        ("delete from journal_message where verdict = 'translated'", {"event-without-message"}),
+        ("delete from journal_event where rule = ''", {"event-missing", "delivery-without-event"}),
+        ("delete from journal_event where rule <> ''", {"delivery-without-event"}),
+        ("delete from journal_delivery where recipient <> ''", {"event-unaddressed", "receipt-without-delivery"}),
+        ("update journal_delivery set state = 'LOST' where recipient = '01004'", {"delivery-stateless"}),
+        ("update journal_message set verdict = '' where verdict = 'refused'", {"message-without-verdict"}),
+    ],
+)
+def test_each_kind_of_loss_opens_the_books_of_its_day(database, day, lost, noticed):
+    assert database.execute(lost).rowcount > 0
+    assert {one.name for one in reconcile(database, day=date(2026, 3, 2)).differences} == noticed
+    assert reconcile(database, day=date(2025, 1, 1)).close
+
+
+def test_what_waits_is_told_with_its_reason_the_oldest_first(database, day):
+    database.execute(
+        "insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at) values"
+        " ('referral.v1', 0, 70, '01731:abc', null, 'RECEIVER_UNKNOWN', '', '2026-01-01 00:00+07')"
+    )
+    database.execute("update journal_delivery set state = 'HELD', rule = 'held-sensitive' where recipient = '01731'")
+    waiting = reconcile(database).waiting
+    assert [(one.state, one.of, one.what, one.why, one.count) for one in waiting[:1]] == [
+        ("PARKED", "01731", "referral.v1", "RECEIVER_UNKNOWN", 1)
+    ]
+    assert {(one.state, one.of, one.why) for one in waiting[1:]} == {("QUEUED", "01004", ""), ("HELD", "01731", "held-sensitive")}
+    assert "PARKED 1 referral.v1 of 01731 since 01/01/2026 00:00 RECEIVER_UNKNOWN" in reconcile(database).text(300)

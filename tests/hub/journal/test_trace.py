@@ -109,3 +109,33 @@ def test_what_nobody_knows_is_not_found(database, told_story, nobody):
     with pytest.raises(HubError) as raised:
         trace(database, nobody, KEYRING)
     assert raised.value.code == "NOT_FOUND"
+
+
+def test_a_control_id_that_several_facilities_use_is_told_apart_by_the_facility(database, log, told_story):
+    others = [received(f"{number:05}", control_id="CT-1", sender=f"s{number}") for number in range(30)]
+    log.ends |= {"message-received.v1": 2}
+    index(database, log.wire, [log.event("message-received.v1", one) for one in others], {})
+    own = trace(database, "01731/CT-1", KEYRING)
+    assert [step.kind for step in own.steps].count("received") == 1 and not own.cut
+    everybody = trace(database, "CT-1", KEYRING)
+    assert everybody.cut and [step.kind for step in everybody.steps].count("received") == 10
+    assert "FACILITY/ID" in everybody.text(200)
+
+
+def test_a_sender_sees_what_became_of_what_it_sent_and_nothing_else(database, told_story):
+    whole = trace(database, "01731/S-2026-1", KEYRING)
+    its = trace(database, "01731/S-2026-1", KEYRING, "01731")
+    assert [step.kind for step in its.steps] == [step.kind for step in whole.steps]  # the slip is its own, the answer is for it
+
+
+def test_a_receiver_sees_what_is_addressed_to_it_and_where_that_stands(database, told_story):
+    steps = trace(database, "01731/S-2026-1", KEYRING, "01021").steps
+    assert sorted(step.kind for step in steps) == ["delivery", "event", "receipt", "receipt", "receipt"]
+    assert {step.facts.get("recipient") for step in steps if step.kind == "delivery"} == {"01021"}
+    assert "CT-1" not in str(steps)  # the message itself is its sender's
+
+
+def test_who_has_no_part_in_it_is_told_that_there_is_nothing(database, told_story):
+    with pytest.raises(HubError) as raised:
+        trace(database, "CT-1", KEYRING, "79001")
+    assert raised.value.code == "NOT_FOUND"

@@ -1,0 +1,308 @@
+"""The archive: every record of every topic as it stood in Kafka, in one Delta table that outlives the topics.
+
+A row is a record: its place, time, key, value and headers, byte for byte, and a checksum over all of it. The table is
+partitioned by topic and day. A batch is one commit, and carries for each partition in it the app transaction (`topic
+id/partition`, next offset): rows and offsets are there together or not at all. Check and write go through one handle, as
+in the ledger. The topic's id, not its name, is part of the transaction, so that a topic made anew is not taken for the old one.
+
+It holds whole messages of patients: folders are made 0700 and files 0600, and whoever writes or sorts here has set `private`.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import struct
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import polars as pl
+from confluent_kafka import Message
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM
+
+_SCHEMA: Final[dict[str, Any]] = {
+    "kafka_partition": pl.Int32(),
+    "kafka_offset": pl.Int64(),
+    "kafka_topic_id": pl.String(),
+    "recorded_at": pl.Datetime("us", "UTC"),
+    "key": pl.Binary(),
+    "value": pl.Binary(),
+    "headers": pl.List(pl.Struct({"name": pl.String(), "value": pl.Binary()})),
+    "raw_ref": pl.String(),  # of a message whose bytes lie in `raw`, beside the table
+    "checksum": pl.Binary(),
+    "topic": pl.String(),
+    "day": pl.Date(),  # of `recorded_at`, Asia/Ho_Chi_Minh
+}
+_BY: Final = ["topic", "day"]
+_INDEXED: Final = 3  # columns with statistics in the log: the place
+_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=2_000)
+_FILE_BYTES: Final = 64 * 1024 * 1024  # what small files are compacted to
+_KEPT_HOURS: Final = 24 * 7  # files that a compaction replaced, for readers that still hold them
+_NO_END: Final = 2**63 - 1
+_LENGTH: Final = struct.Struct(">q")
+_READ: Final = "kafka_partition, kafka_offset, recorded_at, key, value, headers, checksum, raw_ref, topic"
+_PAGE: Final = 2_000
+_PAGE_BYTES: Final = 32 * 1024 * 1024
+_FETCH: Final = 100
+_SORT: Final = "512MB"
+_STALE_S: Final = 86_400  # a folder for sorting that is older belongs to a process that died
+_LATEST_MS: Final = 253_370_764_800_000  # the year 9999: a time of a record that no calendar has counts as this
+
+
+def private() -> None:
+    """From now on this process makes files that only its user may read."""
+    os.umask(0o077)
+
+
+def checksum(topic: str, partition: int, offset: int, at_ms: int, key: bytes | None, value: bytes | None, headers: Any) -> bytes:
+    """BLAKE2b-256 over place, time and bytes, each with its length, so that nothing can move from one to the next."""
+    digest = hashlib.blake2b(f"{topic}/{partition}/{offset}/{at_ms}".encode(), digest_size=32)
+    for part in (key, value, *(part for name, held in headers for part in (name.encode(), held))):
+        digest.update(_LENGTH.pack(-1 if part is None else len(part)))
+        digest.update(part or b"")
+    return digest.digest()
+
+
+class Archive:
+    """The table as one process sees it. One process writes (`alone`); any number read.
+
+    Raises (everywhere): HubError(DISK_FULL, ARCHIVE_UNAVAILABLE), both retriable: a batch is written whole or not at all.
+    """
+
+    def __init__(self, folder: Path, table: DeltaTable) -> None:
+        self.folder, self._table = folder, table
+
+    @classmethod
+    def open(cls, folder: Path) -> "Archive | None":
+        """To read it; None where there is none."""
+        with _disk():
+            try:
+                return cls(folder, DeltaTable(str(folder / "records")))
+            except TableNotFoundError:
+                return None
+
+    @classmethod
+    def made(cls, folder: Path) -> "Archive":
+        """To write it; made when it is not there."""
+        path = folder / "records"
+        with _disk():
+            path.mkdir(parents=True, exist_ok=True)
+            for one in (folder, path):
+                one.chmod(0o700)
+            found = cls.open(folder)
+            if found is None:
+                configuration = {"delta.dataSkippingNumIndexedCols": str(_INDEXED)}
+                DeltaTable.create(
+                    str(path), schema=pl.Schema(_SCHEMA), mode="error", partition_by=_BY, configuration=configuration
+                )
+            return found or cls(folder, DeltaTable(str(path)))
+
+    # --- writing
+
+    def next_offset(self, topic_id: str, partition: int) -> int:
+        """Everything before it is in the archive, or was gone from the topic when its turn came."""
+        return self._table.transaction_version(f"{topic_id}/{partition}") or 0
+
+    def append(
+        self, messages: Sequence[Message], topic_ids: Mapping[str, str], raw_refs: Mapping[tuple[str, int, int], str]
+    ) -> None:
+        """One batch, in one commit.
+
+        messages: in the order of their offsets for each partition, none of them archived already.
+        raw_refs: (topic, partition, offset) to the name of a body in the raw store.
+        """
+        ends: dict[tuple[str, int], int] = {}
+        rows = []
+        for message in messages:
+            topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+            ends[topic_ids[topic], partition] = offset + 1
+            rows.append(_row(message, topic_ids[topic], raw_refs.get((topic, partition, offset), "")))
+        frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("topic", "kafka_partition", "kafka_offset")
+        marks = [Transaction(f"{topic_id}/{partition}", end) for (topic_id, partition), end in sorted(ends.items())]
+        with _disk():
+            write_deltalake(
+                self._table,
+                frame,
+                mode="append",
+                partition_by=_BY,
+                writer_properties=_WRITER,
+                commit_properties=CommitProperties(app_transactions=marks),
+            )
+
+    def keep_raw(self, store: Path, reference: str) -> bool:
+        """A body of the raw store into the archive too; the same file where both are on one disk. Returns: whether it was there."""
+        held = self.folder / "raw" / reference
+        if held.exists():
+            return True
+        if not (store / reference).exists():
+            return False
+        with _disk():
+            held.parent.mkdir(exist_ok=True)
+            try:
+                os.link(store / reference, held)
+            except FileExistsError:
+                pass
+            except OSError:  # another disk
+                fresh = held.with_suffix(f".{os.getpid()}")
+                shutil.copyfile(store / reference, fresh)
+                fresh.replace(held)
+            held.chmod(0o600)
+        return True
+
+    def keep_schema(self, schema_id: int, text: str) -> None:
+        """The schema that values were written with, as the registry may be lost."""
+        path = self.folder / "schemas" / f"{schema_id}.avsc"
+        if not path.exists():
+            with _disk():
+                path.parent.mkdir(exist_ok=True)
+                fresh = path.with_suffix(f".{os.getpid()}")
+                fresh.write_text(text, "utf-8")
+                fresh.replace(path)
+
+    def tidy(self, days: int, today: date) -> None:
+        """Put small files together, forget days that are older than `days`, and delete files that nobody needs any more."""
+        with _disk():
+            self._table.optimize.compact(target_size=_FILE_BYTES, max_concurrent_tasks=1, writer_properties=_WRITER)
+            oldest = today - timedelta(days=days)
+            if any(one["day"] < oldest for one in self.files()):
+                self._table.delete(f"day < '{oldest.isoformat()}'")
+                named = {row[0] for row in self.select("raw_ref", self.files(), "raw_ref <> ''")}
+                for raw in (self.folder / "raw").glob("*"):
+                    if raw.name not in named:
+                        raw.unlink(missing_ok=True)
+            for old in self.folder.glob("sort-*"):
+                if old.stat().st_mtime < time.time() - _STALE_S:
+                    shutil.rmtree(old, ignore_errors=True)
+            self._table.vacuum(retention_hours=_KEPT_HOURS, dry_run=False, full=True)
+
+    # --- reading
+
+    def records(
+        self, topic: str, topic_id: str, partition: int, start: int = 0, *, end: int = _NO_END, since: datetime | None = None
+    ) -> Iterator[list[Message]]:
+        """Records of one partition from an offset on, by offset, as a consumer would read them; a page at a time.
+
+        end:   the offset behind the last one; since: leave out what was written before.
+        A record whose checksum is wrong is told and left out; `verify` names all of them.
+        """
+        day = since.astimezone(VIETNAM).date() if since else date.min
+        files = [
+            one
+            for one in self.files()
+            if one["topic"] == topic and one["day"] >= day and _may_hold(one, "kafka_partition", partition, partition)
+            if _may_hold(one, "kafka_offset", start, end - 1)
+        ]
+        where = f"kafka_topic_id = ? and kafka_partition = {partition} and kafka_offset >= {start} and kafka_offset < {end}"
+        values: list[object] = [topic_id]
+        if since is not None:
+            where, values = f"{where} and recorded_at >= ?", [topic_id, since]
+        page: list[Message] = []
+        size = 0
+        for row in self.select(_READ, files, f"{where} order by kafka_offset", values):
+            message = _message(row)
+            if message is None:
+                telemetry.fault("archive", "ARCHIVE_UNAVAILABLE", f"{topic}/{partition}/{row[1]} is damaged")
+                continue
+            page.append(message)
+            size += len(page[-1].value() or b"")
+            if len(page) == _PAGE or size >= _PAGE_BYTES:
+                yield page
+                page, size = [], 0
+        if page:
+            yield page
+
+    def reaches(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """Topic id and partition to the first offset that is here, and the one behind the last."""
+        columns = "kafka_topic_id, kafka_partition, min(kafka_offset), max(kafka_offset) + 1"
+        return {(row[0], row[1]): (row[2], row[3]) for row in self.select(columns, self.files(), "true group by 1, 2")}
+
+    def at(self, topic: str, topic_id: str, partition: int, offset: int) -> Message | None:
+        """One record; None when it is not here."""
+        for page in self.records(topic, topic_id, partition, offset, end=offset + 1):
+            return page[0]
+        return None
+
+    def files(self) -> list[dict[str, Any]]:
+        """The files of the table now: path, topic, day, and the least and greatest of the place's columns where known."""
+        actions = pl.DataFrame(self._table.get_add_actions(flatten=True))
+        return [{name.removeprefix("partition."): value for name, value in row.items()} for row in actions.iter_rows(named=True)]
+
+    def select(
+        self, columns: str, files: Iterable[Mapping[str, Any]], where: str = "true", values: Sequence[object] = ()
+    ) -> Iterator[tuple[Any, ...]]:
+        """Rows, as they come; what has to be sorted and does not fit goes through a folder beside the table."""
+        paths = [str(self.folder / "records" / one["path"]) for one in files]
+        if not paths:
+            return
+        with (
+            _disk(),
+            tempfile.TemporaryDirectory(prefix="sort-", dir=self.folder, ignore_cleanup_errors=True) as room,
+            duckdb.connect(config={"memory_limit": _SORT, "threads": 1, "temp_directory": room}) as sql,
+        ):
+            query = f"select {columns} from read_parquet(?, hive_partitioning = true) where {where}"  # noqa: S608  # ours
+            cursor = sql.execute(query, [paths, *values])
+            while rows := cursor.fetchmany(_FETCH):
+                yield from rows
+
+
+def _may_hold(file: Mapping[str, Any], column: str, least: int, most: int) -> bool:
+    low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
+    return (high is None or high >= least) and (low is None or low <= most)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What libraries say of a disk that does not do, or of a commit that another one overtook: to be done again."""
+    try:
+        yield
+    except (OSError, DeltaError, duckdb.Error) as broken:
+        full = isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise HubError("DISK_FULL" if full else "ARCHIVE_UNAVAILABLE", f"archive ({type(broken).__name__})") from broken
+
+
+def _row(message: Message, topic_id: str, raw_ref: str) -> tuple[Any, ...]:
+    topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+    at_ms, headers = min(max(0, message.timestamp()[1]), _LATEST_MS), _headers(message)
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    key = message.key()
+    key_bytes = key.encode() if isinstance(key, str) else key
+    value = message.value()
+    digest = checksum(topic, partition, offset, at_ms, key_bytes, value, headers)
+    named = [{"name": name, "value": held} for name, held in headers]
+    day = at.astimezone(VIETNAM).date()
+    return (partition, offset, topic_id, at, key_bytes, value, named, raw_ref, digest, topic, day)
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    found = message.headers() or []
+    pairs = found.items() if isinstance(found, dict) else found
+    return [(name, held.encode() if isinstance(held, str) else held) for name, held in pairs]
+
+
+def _message(row: Sequence[Any]) -> Message | None:
+    """As a consumer would give it; None for bytes that are not the ones that were written."""
+    partition, offset, at, key, value, headers, digest, _raw_ref, topic = row
+    at_ms = round(at.timestamp() * 1000)
+    pairs = [(one["name"], one["value"]) for one in headers]
+    if digest != checksum(topic, partition, offset, at_ms, key, value, pairs):
+        return None
+    return Message(
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        key=key,
+        value=value,
+        headers=pairs,
+        timestamp=(1, at_ms),
+    )

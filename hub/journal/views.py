@@ -1,0 +1,83 @@
+"""Where everything stands for one facility: what became of what it sent, and of what is addressed to it."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """So many of one kind that stand at the same place.
+
+    what:   message type of what it sent, record of what was delivered.
+    other:  recipient of what it sent, facility of what it gets; "" before routing, and for nobody by rule.
+    state:  verdict of a message; PARKED or NOBODY of an event; state of a delivery, "" while it is on its way to the mailbox.
+    why:    code of an error, or the rule.
+    newest: when the last of them came.
+    """
+
+    what: str
+    other: str
+    state: str
+    why: str
+    count: int
+    oldest: datetime
+    newest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """sent: its messages, then their deliveries. addressed: deliveries to it."""
+
+    facility: str
+    sent: tuple[Stand, ...]
+    addressed: tuple[Stand, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def view(database: Connection[TupleRow], facility: str, since: date) -> View:
+    """Sender's and receiver's view of one facility, test traffic left out.
+
+    since:  day (Asia/Ho_Chi_Minh) from which on messages were received, or deliveries recorded.
+    Raises: psycopg's errors.
+    """
+    values = {"facility": facility, "since": since, "prefix": f"{facility}:"}
+    with database.transaction():
+        database.execute("set transaction isolation level repeatable read, read only")
+        sent = [Stand(*row) for query in (_MESSAGES, _PARKED, _SENT) for row in database.execute(query, values)]
+        addressed = [Stand(*row) for row in database.execute(_ADDRESSED, values)]
+    return View(facility, tuple(sent), tuple(addressed))
+
+
+_MESSAGES: Final = """
+select message_type, '', verdict, coalesce((select one ->> 'code' from jsonb_array_elements(problems) as one
+           where one ->> 'severity' = 'E' limit 1), '') as why, count(*), min(received_at), max(received_at)
+from journal_message where facility = %(facility)s and day >= %(since)s and not test group by 1, 2, 3, 4 order by 1, 3, 4
+"""
+_PARKED: Final = """
+select topic, '', 'PARKED', code, count(*), min(parked_at), max(parked_at)
+from parked where state = 'PARKED' and starts_with(key, %(prefix)s) group by 1, 4 order by 1, 4
+"""
+_DELIVERY: Final = """
+    case when recipient = '' then 'NOBODY' else state end, case when delivery.code <> '' then delivery.code else delivery.rule end,
+    count(*), min(delivery.recorded_at), max(delivery.recorded_at)
+"""
+_SENT: Final = f"""
+select delivery.record, recipient, {_DELIVERY}
+from journal_message as message join journal_delivery as delivery using (message_id)
+where message.facility = %(facility)s and message.day >= %(since)s and not message.test
+    and (recipient <> %(facility)s or delivery.record <> 'hie.MessageReceived')
+group by 1, 2, 3, 4 order by 1, 2, 3, 4
+"""  # noqa: S608  # constants only
+_ADDRESSED: Final = f"""
+select delivery.record, coalesce(message.facility, ''), {_DELIVERY}
+from journal_delivery as delivery left join journal_message as message using (message_id)
+where recipient = %(facility)s and delivery.recorded_at >= (%(since)s::timestamp at time zone 'Asia/Ho_Chi_Minh')
+    and not delivery.test
+group by 1, 2, 3, 4 order by 1, 2, 3, 4
+"""  # noqa: S608  # constants only

@@ -1,0 +1,42 @@
+"""A facility's two views: what became of what it sent, and what is addressed to it."""
+
+from datetime import date
+
+from hub.journal.views import view
+from tests.hub.journal.test_reconcile import day
+
+__all__ = ["day"]  # the fixture: a day of two senders
+FIRST = date(2026, 3, 1)
+
+
+def stands(rows):
+    return {(one.what, one.other, one.state, one.why): one.count for one in rows}
+
+
+def test_a_sender_sees_its_messages_and_where_their_deliveries_stand(database, day):
+    found = stands(view(database, "01731", FIRST).sent)
+    assert found["REF^I12", "", "translated", ""] == 3
+    assert found["REF^I12", "", "refused", ""] == 1
+    assert found["hie.Referral", "01021", "ACKNOWLEDGED", "referral-to-receiver"] == 1
+    assert found["hie.Referral", "01004", "QUEUED", "referral-to-receiver"] == 1
+    assert found["hie.Referral", "", "NOBODY", "repeat"] == 1
+
+
+def test_a_receiver_sees_what_is_addressed_to_it_by_whom(database, day):
+    assert stands(view(database, "01021", FIRST).addressed) == {
+        ("hie.Referral", "01731", "ACKNOWLEDGED", "referral-to-receiver"): 1
+    }
+    assert view(database, "01021", FIRST).sent == ()
+
+
+def test_what_is_parked_shows_in_the_view_of_whose_key_it_is(database, day):
+    database.execute(
+        "insert into parked (topic, partition, record_offset, key, code, value) values ('referral.v1', 0, 9, '01731:abc', 'RECEIVER_UNKNOWN', '')"
+    )
+    assert stands(view(database, "01731", FIRST).sent)["referral.v1", "", "PARKED", "RECEIVER_UNKNOWN"] == 1
+    assert ("referral.v1", "", "PARKED", "RECEIVER_UNKNOWN") not in stands(view(database, "01021", FIRST).sent)
+
+
+def test_older_days_and_other_facilities_stay_out(database, day):
+    assert view(database, "01731", date(2026, 3, 4)).sent == ()
+    assert view(database, "79001", FIRST).as_dict() == {"facility": "79001", "sent": (), "addressed": ()}
