@@ -17,7 +17,7 @@ from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import REMEDIES
-from adapters.dialects.shapes import is_local_test, numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.shapes import FLAGS, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -26,7 +26,8 @@ from hub.contract.errors import ERRORS, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
 GRADES: Final = {
-    "A": ("every sample that should be is translated, and nothing is warned of", "mọi mẫu cần dịch đều dịch được, không có cảnh báo"),
+    "A": ("every sample that should be is translated, and nothing is warned of but what its golden accepts",
+          "mọi mẫu cần dịch đều dịch được, không có cảnh báo ngoài những gì mẫu chuẩn đã chấp nhận"),
     "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
           "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
     "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
@@ -36,7 +37,7 @@ GRADES: Final = {
     "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
     "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),
 }  # fmt: skip
-"""The rule of grading, best first. Samples whose refusal a golden expects do not count; nor does what no rule reads, but for numbers of the patient."""
+"""The rule of grading, best first. Samples whose refusal a golden expects do not count, nor warnings that it accepts; nor does what no rule reads, but for numbers of the patient."""
 
 _GUESSED: Final = frozenset(
     {
@@ -75,6 +76,7 @@ class Sample:
     name:     where it stands, such as `a04.hl7#1`.
     message:  as it was read; None for the insurance XML and what could not be read.
     expected: a golden beside it expects that it has no events.
+    accepted: the problems that this golden has, as code, severity and place.
     """
 
     name: str
@@ -86,6 +88,23 @@ class Sample:
     problems: tuple[Problem, ...]
     events: tuple[tuple[str, Event], ...]
     expected: bool = False
+    accepted: frozenset[tuple[str, str, str]] = frozenset()
+
+    @property
+    def unaccepted(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.problems if not self._accepts(one))
+
+    @property
+    def warned(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.unaccepted if one.severity is not Severity.INFORMATION)
+
+    @property
+    def as_accepted(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.problems if self._accepts(one))
+
+    def _accepts(self, problem: Problem) -> bool:
+        """A warning that stands in the golden: somebody has looked at it."""
+        return problem.severity is Severity.WARNING and (problem.code, "W", problem.path) in self.accepted
 
     @property
     def refused(self) -> bool:
@@ -152,7 +171,7 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a folder of samples shows. refused: name, type, codes, whether expected."""
+    """What a folder of samples shows. refused: name, type, codes, whether expected; accepted: warnings that goldens have."""
 
     dialect: str
     version: str
@@ -166,6 +185,7 @@ class Report:
     senders: dict[str, int]
     read_by: dict[str, int]
     findings: tuple[Finding, ...]
+    accepted: tuple[Finding, ...]
     fields: tuple[FieldRow, ...]
     segments: dict[str, int]
     events: tuple[EventRow, ...]
@@ -190,11 +210,13 @@ class Report:
 
 def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
     """The conformance report of samples that were read by a dialect."""
-    samples = [replace(one, problems=(*one.problems, *_unread_numbers(one), *_local_tests(one))) for one in samples]
+    samples = [
+        replace(one, problems=(*one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one))) for one in samples
+    ]
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
-    findings = _findings(samples)
+    findings = _findings(samples, lambda sample: sample.unaccepted)
     return Report(
         dialect=dialect.name,
         version=dialect.version,
@@ -208,6 +230,7 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
         senders=_counts(" · ".join(map(shown_name, (one.header.get(3), one.header.field(4)))) for one in read),
         read_by=_counts(event["meta"]["source"]["dialect"] for sample in samples for _, event in sample.events[:1]),
         findings=findings,
+        accepted=_findings(samples, lambda sample: sample.as_accepted),
         fields=_fields(samples, dialect, findings),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
@@ -239,6 +262,14 @@ def _local_tests(sample: Sample) -> Iterator[Problem]:
                 yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
 
 
+def _local_flags(sample: Sample) -> Iterator[Problem]:
+    """Results with a flag that nobody else knows: it does not make them urgent, and recipients cannot show it."""
+    for record, event in sample.events:
+        for line in event.get("observations", ()) if record == "hie.LabResult" else ():
+            if not FLAGS.issuperset(line.get("flags", ())):
+                yield Problem("CODE_UNKNOWN", Severity.WARNING, "OBX-8")
+
+
 def _normalised(part: object) -> Iterator[str]:
     """Of all identifiers in events."""
     if isinstance(part, dict):
@@ -263,23 +294,23 @@ def _grade(counted: Sequence[Sample], wrong: Sequence[Sample]) -> str:
         return "E"
     if wrong:
         return "D"
-    told = [problem for sample in counted for problem in sample.problems if problem.severity is not Severity.INFORMATION]
-    lost = any(event["meta"].get("unparsed") for sample in counted for _, event in sample.events)
-    if lost or any(problem.code in _GUESSED for problem in told):
+    warned = [sample for sample in counted if sample.warned]
+    lost = any(event["meta"].get("unparsed") for sample in warned for _, event in sample.events)
+    if lost or any(problem.code in _GUESSED for sample in warned for problem in sample.warned):
         return "C"
-    return "B" if told else "A"
+    return "B" if warned else "A"
 
 
 # --- what was found ---------------------------------------------------------------------------------------------------
 
 
-def _findings(samples: Sequence[Sample]) -> tuple[Finding, ...]:
+def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Problem]]) -> tuple[Finding, ...]:
     """Gravest first, then the most frequent."""
     met: dict[tuple[str, str, str], list[tuple[Sample, Problem]]] = defaultdict(list)
     for sample in samples:
         if sample.refused and sample.expected:
             continue
-        for problem in sample.problems:
+        for problem in told(sample):
             met[problem.code, problem.severity.value, _NUMBERS.sub("", problem.path)].append((sample, problem))
     found = []
     for (code, severity, place), where in met.items():

@@ -104,10 +104,12 @@ def _todo(report: Report) -> str:
     missing = [one for one in report.findings if one.missing and one.severity != "I"]
     wrong = [one for one in report.findings if not one.missing and one.severity != "I"]
     noted = [one for one in report.findings if one.severity == "I"]
+    accepted = report.accepted
     nothing = f"<p>{_both('Nothing.', 'Không có.')}</p>"
     return (
         f"<h2>{_both('Wrong', 'Sai')}</h2>{_findings(wrong) if wrong else nothing}"
         f"<h2>{_both('Missing', 'Thiếu')}</h2>{_findings(missing) if missing else nothing}"
+        + (f"<h2>{_both('Accepted in goldens', 'Đã chấp nhận trong mẫu chuẩn')}</h2>{_findings(accepted)}" if accepted else "")
         + (f"<h2>{_both('Noted only', 'Chỉ ghi nhận')}</h2>{_findings(noted)}" if noted else "")
     )
 

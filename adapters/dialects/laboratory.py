@@ -27,6 +27,7 @@ _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
+_LOCAL: Final = "Z"  # how names of local segments begin
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
@@ -160,7 +161,12 @@ def _by_number(reading: Reading, groups: list[_Group]) -> list[list[_Group]]:
 def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], person: Record, notes: Notes) -> None:
     dialect, own = reading.dialect, reading.context.facility
     order: Record = {"person": person}
-    fill(dialect.plans["order"], groups[0].scope, order, notes)
+    scope = groups[0].scope.copy()
+    for group in groups[1:]:  # what a sender says of the order itself may stand behind its last service
+        for name, segment in group.scope.items():
+            if name[0] == _LOCAL:
+                scope.setdefault(name, segment)
+    fill(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
@@ -180,7 +186,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
     if remarks := [text for group in groups for text in group.notes]:
-        order["notes"] = remarks
+        order["notes"] = order.get("notes", []) + remarks
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
@@ -242,7 +248,7 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
     if conclusions:
         result["ket_luan"] = "\n".join(conclusions)
     if group.notes:
-        result["notes"] = group.notes
+        result["notes"] = result.get("notes", []) + group.notes
     key = result.get("placer") or result.get("filler", "")
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
@@ -280,7 +286,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at)
         if position in remarks:
-            line = {**line, "notes": remarks[position]}
+            line = {**line, "notes": line.get("notes", []) + remarks[position]}
         found.append(line)
         text_of = test if kind in _TEXT else ""
     return found

@@ -17,7 +17,7 @@ from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.persons import CARD, normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
-from adapters.dialects.shapes import SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
+from adapters.dialects.shapes import FLAGS, SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
@@ -30,6 +30,11 @@ _PREFIX: Final = re.compile(r"([A-Z]{1,6}\d{0,2}[-./_])\d")
 _SEXES: Final = {
     "nam": "1", "male": "1", "trai": "1", "nu": "2", "female": "2", "gai": "2", "khac": "3", "other": "3", "khong ro": "3",
 }  # fmt: skip
+_FLAGS: Final = {
+    "cao": "H", "tang": "H", "high": "H", "thap": "L", "giam": "L", "low": "L", "rat cao": "HH", "rat thap": "LL",
+    "binh thuong": "N", "bt": "N", "normal": "N", "bat thuong": "A", "abnormal": "A",
+}  # fmt: skip
+_WORDS: Final = {"sex": _SEXES, "flags": _FLAGS}  # by table, without accents and in small letters
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
 _CLASSES: Final = {code: code for code in "BCEINOPRUV"}  # of PV1-2: table 0004, and V of the hub's own profile
 
@@ -69,6 +74,7 @@ def learn(seen: Evidence, name: str) -> str:
         draft.add(table, row)
     _conclusions(draft, seen, raw["conclusions"]["codes"])
     _codes(draft, seen, raw)
+    _flags(draft, seen)
     _classes(draft, seen, raw, found)
     for row in local_tests(seen):
         draft.add("tests", row)
@@ -94,14 +100,23 @@ about = "{name}: whose system this is, which version of HL7, over what."
 # [identifiers]
 # untyped = true              # PID-3 has no types (CX-5): told by their shape
 # number_prefixes = ["CS1-"]  # stand before patient numbers
+# lists = ["PID-3+PID-4+PID-19"] # numbers of the patient stand in several fields of PID: all of them are read
 
 # [identifiers.types] # your CX-5, and what it is: SDDCN, CMND9, BHYT_CARD, BHXH_NUMBER, MRN, PASSPORT, TEMP
 # BN = "MRN"
 
 # [person] # a field of the record, and the place of its value
 # ho_ten = {{ from = "PID-5", as = "full_name_without_age" }}
+# ngay_sinh = {{ from = "PID-7", as = "day_first" }} # 02/01/1990, or the year alone
 
-# [codes.sex] # your code in PID-8, and GIOI_TINH: 1 male, 2 female, 3 other
+# [observation]
+# flags = {{ from = "OBX-8", as = "list", codes = "flags", unknown = "keep" }}
+
+# [codes.flags] # your words in OBX-8, and those of HL7 table 0078: H, L, HH, LL, N, A
+# CAO = "H"
+# THAP = "L"
+
+# [codes.sex] # your code in PID-8, in capitals or not, and GIOI_TINH: 1 male, 2 female, 3 other
 # NAM = "1"
 # NU = "2"
 
@@ -408,10 +423,23 @@ def _codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
     for table, places in where.items():
         distinct = list(dict.fromkeys(places))
         values = Counter(value for place in distinct for value in seen.values(place))
-        local = Counter({value: count for value, count in values.items() if value not in raw["codes"][table]})
+        known = {code.casefold() for code in raw["codes"][table]}  # as rules compare them
+        local = Counter({value: count for value, count in values.items() if value.casefold() not in known})
         if not local:
             continue
         _code_rows(draft, table, ", ".join(map(place_text, distinct)), values.total(), local, raw["codes"][table])
+
+
+def _flags(draft: Draft, seen: Evidence) -> None:
+    """Local words for high and low: urgent results are known by their flags."""
+    values = Counter(
+        row[0] for message in seen.messages for line in message.segments("OBX") for row in line.rows(8) if row and row[0]
+    )
+    local = Counter({value: count for value, count in values.items() if value not in FLAGS})
+    if local:
+        rule = {"from": "OBX-8", "as": "list", "codes": "flags", "unknown": "keep"}
+        draft.add("observation", f"flags = {_rule(rule)} # by the rows of [codes.flags]")
+        _code_rows(draft, "flags", "OBX-8", values.total(), local, {flag: flag for flag in _FLAGS.values()})
 
 
 def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report) -> None:
@@ -431,8 +459,8 @@ def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report
 def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:
     """Local codes: an official code means itself, a word for a sex that sex; of the others a person has to say it."""
     targets = sorted({target for target in known.values() if target})
-    sexes = _SEXES if table == "sex" else {}
-    meant = {value: value if value in targets else sexes.get(fold(value), "") for value in local}
+    words = _WORDS.get(table, {})
+    meant = {value: value if value in targets else words.get(fold(value), "") for value in local}
     rest = Counter({value: count for value, count in local.items() if not meant[value]})
     draft.add(
         f"codes.{table}",

@@ -170,7 +170,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             else:
                 value = transform.function(segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
-                value = codes.get(value, value if keep else None) if isinstance(value, str) else _coded(value, codes, keep)
+                value = _look_up(value, codes, keep) if isinstance(value, str) else _coded(value, codes, keep)
             if value:
                 into[name] = value
                 break
@@ -182,8 +182,14 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
 
 def _coded(values: list[str], codes: Mapping[str, str], keep: bool) -> list[str | None] | None:
     """Each by the table; None if one of them is unknown and not to be kept."""
-    found = [codes.get(one, one if keep else None) for one in values]
+    found = [_look_up(one, codes, keep) for one in values]
     return None if None in found else found
+
+
+def _look_up(value: str, codes: Mapping[str, str], keep: bool) -> str | None:
+    """By the code as it is sent, else whatever its case."""
+    found = codes.get(value)
+    return found if found is not None else codes.get(value.casefold(), value if keep else None)
 
 
 def _currency(segment: Segment, field: int, component: int, repetition: int) -> str:

@@ -333,7 +333,15 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
         raise ValueError(f"a list needs a transform that gives one ({giving}), a single value another")
     if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
         raise ValueError("a number needs a transform for numbers, and a text none")
-    return Rule(name, places, kind, transform, codes[rule.codes] if rule.codes else None, rule.unknown == "keep")
+    return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
+
+
+def _caseless(table: Mapping[str, str]) -> dict[str, str]:
+    """A table that has its codes in small letters too, for values written otherwise; not those that mean two things then."""
+    meant: dict[str, set[str]] = {}
+    for code, value in table.items():
+        meant.setdefault(code.casefold(), set()).add(value)
+    return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | dict(table)
 
 
 # --- whose message ----------------------------------------------------------------------------------------------------

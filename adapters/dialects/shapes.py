@@ -9,6 +9,59 @@ from adapters.formats.names import field_name
 
 SURE: Final = ("BHYT_CARD", "SDDCN")  # kinds of number whose shape hardly anything else has
 ACCOUNT: Final = 18  # of PID
+FLAGS: Final = frozenset(
+    [
+        "L",
+        "H",
+        "LL",
+        "HH",
+        "<",
+        ">",
+        "N",
+        "A",
+        "AA",
+        "U",
+        "D",
+        "B",
+        "W",
+        "S",
+        "R",
+        "I",
+        "MS",
+        "VS",
+        "SDD",
+        "NS",
+        "POS",
+        "NEG",
+        "IND",
+        "DET",
+        "ND",
+        "AC",
+        "TOX",
+        "QCF",
+        "RR",
+        "WR",
+        "NR",
+        "EX",
+        "HX",
+        "LX",
+        "HM",
+        "E",
+        "SYN-R",
+        "SYN-S",
+        "VS",
+        "NCL",
+        "EXP",
+        "UNE",
+        "CAR",
+        "Carrier",
+        "HU",
+        "LU",
+        "SIG",
+        "CT",
+    ]
+)
+"""What OBX-8 may hold: HL7 table 0078, with the codes of HL7's ObservationInterpretation."""
 _COMMON: Final = frozenset({"LN", "QD1227"})  # systems of tests
 _LONGEST: Final = 36  # characters of a value that are looked at
 _RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's

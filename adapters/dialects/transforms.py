@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+from adapters.formats.charset import AGE
 from hub.contract.events import VIETNAM
 
 _TIME: Final = re.compile(
@@ -24,10 +25,6 @@ _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01
 _WITHOUT_DAY: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # or without its month too
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
-_AGE: Final = re.compile(
-    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?)\s?){1,2}[)\]]?$",  # (34T), - 8TH, 12 ngày, 2T6TH
-    re.IGNORECASE,
-)
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -196,7 +193,7 @@ def full_name_without_age(parts: Sequence[str]) -> str:
     """`full_name` without the age that some systems put behind it, in brackets, behind a dash or plain: `(34T)`, `34 tuổi` years,
     `45TH`, `8 tháng` months, `12NT`, `12N`, `5 ngày` days. A number without a unit stays: it may tell twins apart.
     """
-    return _AGE.sub("", full_name(parts))
+    return AGE.sub("", full_name(parts))
 
 
 def full_name_given_first(parts: Sequence[str]) -> str:

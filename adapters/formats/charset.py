@@ -264,19 +264,22 @@ def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
 
 _LOOKALIKES: Final = {ord(a): b for a, b in (("Đ", "D"), ("đ", "d"), ("Ð", "D"), ("ð", "d"), ("Ɖ", "D"), ("ɖ", "d"))}
 _DROPPED: Final = {ord(c): None for c in ".-'’`"}
-_AGE: Final = re.compile(r"\s\d{1,2}(?:TH|NT)\Z", re.IGNORECASE)
+AGE: Final = re.compile(
+    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?)\s?){1,2}[)\]]?$",  # (34T), - 8TH, 12 ngày, 2T6TH
+    re.IGNORECASE,
+)
+"""An age behind a name: years (T, tuổi), months (TH, tháng) or days (N, NT, ngày)."""
 
 
 def fold(text: str) -> str:
     """A name in the form in which two spellings of it are equal: no case, tones, marks, look-alike letters or points.
 
-    An age that some systems append to the names of small children (`45TH` months, `12NT` days) is left off.
+    An age that some systems append to names (`(34T)`, `45TH` months, `12NT` days) is left off.
     Source: identifiers.md §11.
 
     >>> fold("Nguyễn  Thị-Đào"), fold("NGUYEN THIDAO 12NT")
     ('nguyen thidao', 'nguyen thidao')
     """
-    text = _AGE.sub("", text.strip())
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").translate(_LOOKALIKES)
-    return " ".join(text.casefold().translate(_DROPPED).split())
+    return " ".join(AGE.sub("", text.strip()).casefold().translate(_DROPPED).split())

@@ -185,6 +185,7 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
                     done.problems,
                     done.events,
                     expected="ack" in golden and not golden.get("events"),
+                    accepted=frozenset((code, severity, path) for code, severity, path in golden.get("errors", [])),
                 )
             )
     return samples

@@ -31,10 +31,8 @@ def show_report(out: Console, found: Report, html: Path | None) -> None:
     told = [one for one in found.findings if one.severity != "I"]
     _findings(out, "Wrong / Sai", [one for one in told if not one.missing])
     _findings(out, "Missing / Thiếu", [one for one in told if one.missing])
-    noted = [one for one in found.findings if one.severity == "I"]
-    if noted:
-        out.print("\n[bold]Noted only / Chỉ ghi nhận[/]")
-        paragraph(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in noted), 2)
+    _listed(out, "Accepted in goldens / Đã chấp nhận trong mẫu chuẩn", found.accepted)
+    _listed(out, "Noted only / Chỉ ghi nhận", [one for one in found.findings if one.severity == "I"])
     _ignored(out, found)
     _events(out, found)
     _refused(out, found)
@@ -62,6 +60,12 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
         paragraph(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
     if len(findings) > _SHOWN:
         out.print(f"  … and {len(findings) - _SHOWN} more", style="dim")
+
+
+def _listed(out: Console, title: str, findings: Sequence[Finding]) -> None:
+    if findings:
+        out.print(f"\n[bold]{title}[/]")
+        paragraph(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in findings), 2)
 
 
 def _ignored(out: Console, found: Report) -> None:

@@ -21,6 +21,7 @@ from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.stack.ports import Ports
 from hub.stack.probes import HOST, apicurio_has_replayed, kafka_answers, postgres_answers
+from hub.stack.process import READY_LIMIT_S, never_ready
 from hub.stack.specification import (
     DATABASE,
     kafka_cluster,
@@ -31,7 +32,6 @@ from hub.stack.specification import (
     versions,
 )
 
-READY_LIMIT_S: Final = 180.0
 STOP_LIMIT_S: Final = 20
 
 
@@ -74,7 +74,7 @@ class Container:
             if not self.running():
                 raise self.death()
             if time.monotonic() > deadline:
-                raise HubError(self.unavailable, self.name)
+                raise HubError(self.unavailable, never_ready(self.name, READY_LIMIT_S, "`docker logs` says what it does"))
             time.sleep(0.2)
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ import psutil
 from hub.contract.errors import HubError
 
 ROOM_BYTES_MIN: Final = 256 * 1024 * 1024  # below it a start is refused, and a death is taken for a full disk
+READY_LIMIT_S: Final = 600.0  # a server that lives is waited for: on a busy machine a start takes minutes
 LOG_BYTES_MAX: Final = 20 * 1024 * 1024
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 
@@ -103,7 +104,7 @@ class Process:
     unavailable: str = "PROCESS_DIED"
     stop_signal: signal.Signals = signal.SIGTERM
     stop_limit_s: float = 15.0
-    ready_limit_s: float = 120.0
+    ready_limit_s: float = READY_LIMIT_S
     death_signal: signal.Signals = signal.SIGKILL
     after: Callable[[], None] = field(default=lambda: None, repr=False)
     owner: tuple[int, int] = (0, 0)
@@ -139,7 +140,7 @@ class Process:
                 raise self.death()
             watch()
             if time.monotonic() > deadline:
-                raise HubError(self.unavailable, self.name)
+                raise HubError(self.unavailable, never_ready(self.name, self.ready_limit_s, f"{self.log} says what it does"))
             time.sleep(0.05)
 
     def wait_done(self) -> None:
@@ -194,6 +195,11 @@ class Process:
                 self._popen.wait()
             end_all(children)
             self.after()
+
+
+def never_ready(name: str, limit_s: float, hint: str) -> str:
+    """What an error says of a server that runs and does not serve in time."""
+    return f"{name} runs, and is not ready after {limit_s:.0f} s: {hint}; on a busy machine try again"
 
 
 def end_all(processes: list[psutil.Process], grace_s: float = 2.0) -> None:

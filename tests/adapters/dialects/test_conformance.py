@@ -33,14 +33,21 @@ VISIT = (
 )
 
 
-def sample(raw: bytes, dialect: Dialect = STANDARD, *, name: str = "a.hl7", expected: bool = False) -> Sample:
+def sample(
+    raw: bytes,
+    dialect: Dialect = STANDARD,
+    *,
+    name: str = "a.hl7",
+    expected: bool = False,
+    accepted: frozenset[tuple[str, str, str]] = frozenset(),
+) -> Sample:
     done = translate(Received(raw, datetime(2026, 11, 23, 1, 5, tzinfo=UTC), "folder"), Keyring(b"secret"), dialect)
     note = done.message
     is_hl7 = note["format"] == "hl7" and done.verdict != "quarantined"
     message = parse(decode(raw, dialect.charset).text) if is_hl7 else None
     return Sample(
         name, note.get("message_type", ""), message, note["facility"], note.get("charset", ""), done.verdict,
-        done.problems, done.events, expected,
+        done.problems, done.events, expected, accepted,
     )  # fmt: skip
 
 
@@ -179,12 +186,34 @@ def test_a_test_that_only_its_laboratory_knows_is_told_and_lowers_no_grade(test:
     assert found.grade == "A"
 
 
+@pytest.mark.parametrize(("flags", "told"), [("H", 0), ("", 0), ("N~A", 0), ("CAO", 1), ("H~CAO", 1)])
+def test_a_flag_that_nobody_else_knows_is_a_finding(flags: str, told: int) -> None:
+    result = f"PID|1||777^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||{flags}|||F\r"
+    found = report([visit(result, "ORU^R01^ORU_R01")], STANDARD)
+    assert [(one.code, one.severity) for one in found.findings if one.place == "OBX-8"] == [("CODE_UNKNOWN", "W")] * told
+
+
 def test_every_remedy_belongs_to_an_error() -> None:
     assert set(REMEDIES) <= set(ERRORS)
 
 
 def refused(**more: object) -> Sample:
     return visit("EVN|A04\r", **more)
+
+
+def keyless(**more: object) -> Sample:
+    return visit(VISIT.replace("01021.1", ""), **more)
+
+
+def unread(**more: object) -> Sample:
+    return visit(VISIT.replace("19900102", "hôm qua"), **more)
+
+
+def test_warnings_that_a_golden_accepts_are_listed_apart() -> None:
+    found = report([keyless(accepted=frozenset({("KEY_MISSING", "W", "PV1-19")})), keyless()], STANDARD)
+    assert [(one.code, one.place, one.count) for one in found.accepted] == [("KEY_MISSING", "PV1-19", 1)]
+    assert [(one.code, one.place, one.count) for one in found.findings if one.severity == "W"] == [("KEY_MISSING", "PV1-19", 1)]
+    assert "Accepted in goldens" in page(found, "now")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +227,10 @@ def refused(**more: object) -> Sample:
         ([visit(), refused()], "D"),
         ([visit(), refused(), refused()], "E"),
         ([visit(), refused(expected=True), refused(expected=True)], "A"),
+        ([keyless(accepted=frozenset({("KEY_MISSING", "W", "PV1-19")}))], "A"),
+        ([keyless(accepted=frozenset({("KEY_MISSING", "W", "PV1-20")}))], "C"),
+        ([unread(accepted=frozenset({("TIME_UNPARSABLE", "W", "PID-7")}))], "A"),
+        ([unread(accepted=frozenset({("TIME_UNPARSABLE", "W", "PID-7")})), keyless()], "C"),
         ([], "E"),
     ],
     ids=[
@@ -209,6 +242,10 @@ def refused(**more: object) -> Sample:
         "one refused",
         "most refused",
         "refused as expected",
+        "warned as accepted",
+        "warned elsewhere than accepted",
+        "value lost as accepted",
+        "one accepted, another not",
         "none",
     ],
 )

@@ -4,17 +4,17 @@ from datetime import UTC, datetime
 
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import map_message
-from adapters.dialects.profile import load_dialect
+from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.events import Event, Keyring, Origin
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
 
 
-def read(kind: str, *rows: str) -> list[Event]:
+def read(kind: str, *rows: str, dialect: Dialect | None = None) -> list[Event]:
     head = f"MSH|^~\\&|L|01940|H|01021|20261123080500||{kind}|M1|P|2.8"
     message = parse("\r".join([head, "PID|1||N1^^^^MR", *rows]))
-    mapped = map_message(message, load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01940"))
+    mapped = map_message(message, dialect or load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01940"))
     return [event for _, event in mapped.events]
 
 
@@ -71,3 +71,35 @@ def test_the_class_of_an_order_is_its_own_before_that_of_the_visit_and_unknown_i
         return str(event.get("patient_class", ""))
 
     assert [kind("O", "I"), kind("O", ""), kind("U", ""), kind("", "")] == ["I", "O", "", ""]
+
+
+LOCAL = compile_text(
+    "local",
+    """
+extends = "_standard"
+version = "1"
+[order]
+notes = { from = "ZLB-2", as = "list" }
+[result]
+notes = { from = "ZLB-2", as = "list" }
+[observation]
+notes = { from = "OBX-13", as = "list" }
+""",
+)
+
+
+def test_a_local_segment_behind_any_service_of_an_order_is_of_the_order() -> None:
+    one = ["ORC|NW|1", "OBR|1|1||A", "OBR|2|1||B", "ZLB|1|fasting~at home"]
+    other = ["ORC|NW|2", "OBR|3|2||C", "ZLB|1|urgent", "OBR|4|2||D", "ZLB|2|later"]
+    events = read("ORM^O01", *one, *other, dialect=LOCAL)
+    assert [event.get("notes") for event in events] == [["fasting", "at home"], ["urgent"]], "of several the first"
+    assert [[one["code"] for one in event["services"]] for event in events] == [["A", "B"], ["C", "D"]]
+
+
+def test_notes_that_a_rule_finds_stand_before_those_of_nte() -> None:
+    rows = ["ORC|NW|1", "OBR|1|1||A", "NTE|1||as told", "ZLB|1|fasting"]
+    assert [event["notes"] for event in read("ORM^O01", *rows, dialect=LOCAL)] == [["fasting", "as told"]]
+    lines = ["OBX|1|NM|a||5||||||||seen twice", "NTE|1||hazy", "OBX|2|NM|a||+||||||||diluted", "NTE|1||clear"]
+    [result] = read("ORU^R01", *rows, *lines, dialect=LOCAL)
+    assert result["notes"] == ["fasting", "as told"]
+    assert [line["notes"] for line in result["observations"]] == [["seen twice", "hazy"], ["diluted", "clear"]]

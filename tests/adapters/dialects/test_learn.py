@@ -104,6 +104,17 @@ def test_ages_behind_names_are_learned_and_leave_the_name_alone(name: str) -> No
     )
 
 
+def test_words_for_high_and_low_are_told_and_learned() -> None:
+    lines = "".join(f"OBX|{n}|NM|2345^X^LN||9|mmol/L||{flag}|||F\r" for n, flag in enumerate(["CAO", "Thấp", "H~CAO", "ZQ"], 1))
+    raw = (HEAD % ("HIS", "01021", "ORU^R01", 1) + f"PID|1||7^^^^MR||LÊ^AN||19920101|M\rOBR|1|5||X|||20261123\r{lines}").encode()
+    mine, stated, text = learned([raw])
+    assert stated["observation"]["flags"] == {"from": "OBX-8", "as": "list", "codes": "flags", "unknown": "keep"}
+    assert stated["codes"]["flags"] == {"CAO": "H", "Thấp": "L"}
+    assert '# ZQ = "?"' in text
+    [(_, event)] = events(raw, mine)
+    assert [line["flags"] for line in event["observations"]] == [["H"], ["L"], ["H", "H"], ["ZQ"]]
+
+
 def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:
     raws = [path.read_bytes() for path in cases(FOLDER / "anhduong_lis")]
     mine, stated, text = learned(raws)

@@ -126,6 +126,15 @@ def test_each_of_a_list_is_looked_up_in_a_table() -> None:
     assert ("CODE_UNKNOWN", "OBX[3]-8") in told(said)
 
 
+def test_codes_are_compared_without_case_where_that_loses_nothing() -> None:
+    raw = _standard()
+    raw["codes"]["sex"] = {"NAM": "1", "Nữ": "2", "x": "1", "X": "2", "y": "1", "Y": "3"}
+    mine = compile_dialect("mine", "1", raw)
+    sent = ["NAM", "nam", "Nam", "NỮ", "nữ", "x", "X", "Y"]
+    found = [mapped("ADT^A01", "EVN|A01|20261123", f"PID|1||N1^^^^MR||A^B||1985|{code}", PV1, dialect=mine) for code in sent]
+    assert [only(one)["person"].get("gioi_tinh") for one in found] == ["1", "1", "1", "2", "2", "1", "2", "3"]
+
+
 def test_a_charset_that_nobody_knows_is_refused() -> None:
     with pytest.raises(HubError, match=r"mine\.toml charset: no charset cp-1258x; there are .*windows-1258"):
         compile_dialect("mine", "1", _standard() | {"charset": "cp-1258x"})

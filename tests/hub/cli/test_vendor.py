@@ -118,7 +118,7 @@ def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.Monkey
 def test_a_dialect_is_checked_over_its_own_samples() -> None:
     done = hie("check", "songhong_his")
     assert done.exit_code == 0, "what is refused is expected to be"
-    for part in ("songhong_his", "CARD_IS_PATIENT_NUMBER IN1-36", "hie.Encounter × 6", "as expected", "→"):
+    for part in ("songhong_his", "CARD_IS_PATIENT_NUMBER IN1-36", "hie.Encounter × 6", "as expected", "Accepted in goldens"):
         assert part in done.stdout
 
 

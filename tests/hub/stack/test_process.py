@@ -134,6 +134,8 @@ def test_one_that_runs_but_never_serves_is_an_error_of_its_kind(make: Make) -> N
     with pytest.raises(HubError) as never:
         process.wait_ready()
     assert never.value.code == "REGISTRY_UNAVAILABLE"
+    assert never.value.where.startswith("server runs, and is not ready after 0 s: ")
+    assert f"{process.log} says what it does" in never.value.where and "try again" in never.value.where
     process.stop()
 
 
