@@ -150,7 +150,7 @@ select document.delivery_id, document.facility, record, state, reasons, told, qu
 {_ROWS} and document.seq > coalesce((select seq from portal_document where delivery_id = %(after)s), 0)
 order by document.seq limit %(limit)s
 """  # noqa: S608  # constants only
-_COUNTS: Final = f"select reasons -> 0 ->> 'code' as code, count(*) {_ROWS} group by code order by count(*) desc, code"
+_COUNTS: Final = f"select reasons -> 0 ->> 'code', count(*) {_ROWS} group by 1 order by 2 desc, 1"
 _ARRIVAL: Final = """
 with revision as (
     select document.subject_key, state, forced, code,
