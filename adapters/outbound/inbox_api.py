@@ -271,7 +271,7 @@ def _refusal(error: HubError) -> Response:
     return _json(explained(error), _STATUS.get(error.code, 500))
 
 
-def _entitled(request: Request, credentials: Credentials, facility: str, test: bool) -> str:
+def entitled(request: Request, credentials: Credentials, facility: str, test: bool) -> str:
     """The mailbox that the caller asks for. Raises: HubError(CREDENTIAL_WRONG), HubError(FACILITY_NOT_ENTITLED)."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     address = request.client.host if request.client else ""
@@ -346,7 +346,7 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         format: Form = "json",
         test: bool = False,
     ) -> Response:
-        mailbox = _entitled(request, credentials, facility, test)
+        mailbox = entitled(request, credentials, facility, test)
         rows = await inbox.page(mailbox, after, limit, wait)
         cursor = rows[-1].cursor if rows else after
         deliveries = await inbox.shown(rows, format, facility)
@@ -359,7 +359,7 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         responses={200: {"model": list[Said]}, **FAULTS, **TOO_MUCH},
     )
     async def _receipts(request: Request, facility: _Facility, test: bool = False) -> Response:
-        mailbox = _entitled(request, credentials, facility, test)
+        mailbox = entitled(request, credentials, facility, test)
         return _json(await inbox.answer(mailbox, await _said(request)))
 
     @app.get("/v1/inbox/{facility}/{delivery_id}", summary="One delivery", responses={200: {"model": Item}, **FAULTS})
@@ -370,7 +370,7 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         format: Form = "json",
         test: bool = False,
     ) -> Response:
-        row = await inbox.one(_entitled(request, credentials, facility, test), delivery_id)
+        row = await inbox.one(entitled(request, credentials, facility, test), delivery_id)
         return _json((await inbox.shown([row], format, facility))[0])
 
     app.openapi = partial(document, app)  # type: ignore[method-assign]  # FastAPI's own way to change it

@@ -1,4 +1,4 @@
-"""The way out as one process: mailboxes, inbox API, MLLP push, receipts. Any of its servers may be down: it waits."""
+"""The way out as one process: mailboxes, inbox API, MLLP push, the insurance portal, receipts. Any of its servers may be down: it waits."""
 
 import asyncio
 import signal
@@ -15,11 +15,14 @@ from adapters.outbound.inbox_api import Inbox, build_api
 from adapters.outbound.keeper import Keeper
 from adapters.outbound.mailbox import Intake
 from adapters.outbound.mllp_push import Target
+from adapters.outbound.portal_calls import read_portal
+from adapters.outbound.portal_client import PortalClient
 from adapters.outbound.push import Push
 from adapters.outbound.receipts import Teller
 from adapters.outbound.targets import channel_to, read_targets
 from adapters.outbound.wakes import Wakes
 from adapters.outbound.webhook import Hook
+from adapters.outbound.worklist import mount as mount_worklist
 from hub.access.credentials import Credentials
 from hub.access.http_door import http_config
 from hub.bus import Producer, Wire
@@ -53,7 +56,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     credentials = Credentials.open(settings.credentials)
-    targets = read_targets(settings.push)
+    targets, portal = read_targets(settings.push), read_portal(settings.portal)
     url = settings.database_url.get_secret_value()
     async with AsyncExitStack() as held:
         listener = held.enter_context(closing(_bound(settings)))
@@ -71,7 +74,10 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
         }
         for mailbox, target in targets.items():
             work[f"push-{mailbox}"] = _push(settings, mailbox, target, wire, wakes, teller)
+        if portal is not None:
+            work["portal"] = PortalClient(settings, portal, wire, wakes, teller).run
         api = build_api(inbox, credentials, lambda: _answers(pool))
+        mount_worklist(api, pool, wire, credentials)
         server = _Server(
             http_config(api, open_max=_OPEN_MAX, log_config=None, timeout_graceful_shutdown=_STOP_S, server_header=False)
         )

@@ -14,6 +14,7 @@ from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
 from hub.cli.vendor import vendor_app
+from hub.cli.worklist import worklist_app
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -215,6 +216,7 @@ dead.add_to(app)
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
+app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)

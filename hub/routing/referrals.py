@@ -9,10 +9,10 @@ from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
 from hub.contract.records import Revision
 from hub.contract.slip_life import last_day
 from hub.routing.arrivals import CANCELLED_MOST, came_with, is_used_again, what_follows
-from hub.routing.follow_ups import PORTAL
+from hub.routing.follow_ups import PORTAL, is_held
 from hub.routing.lab_results import in_order
 from hub.routing.persons import person_refs
-from hub.routing.slips import TOPIC, Slip, as_data, day_of, reached, slip_of, tells_of_hiv, what_the_hub_says, withdrawn
+from hub.routing.slips import TOPIC, Slip, as_data, day_of, is_sensitive, reached, slip_of, what_the_hub_says, withdrawn
 from hub.routing.stream import (
     CaseRef,
     Deliver,
@@ -48,7 +48,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         return [fact(side(event))]
     if action == "EXPIRED":
         return [fact("expired", on=day_of(event.get("expires_on", ""), date.min).isoformat())]
-    word = {"revision": as_data(meta["revision"]), "lane": _lane(event), "held": _held(event)}
+    word = {"revision": as_data(meta["revision"]), "lane": _lane(event), "held": is_held(event)}
     if action in _ANSWERS:
         to = event.get("redirect_to", "") if action == "REJECTED" else ""
         said = fact(f"said/{meta['event_id']}", by=event.get("by_facility", ""), state=action, to=to, **word)
@@ -141,13 +141,8 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 def _stated(event: Event, to: str, lane: str, known: Known) -> list[Output]:
     told: list[Output] = [Deliver(to, "referral-to-receiver", lane)]
     # The citizen's app gets none until consent is known to the hub: nor a cancellation, which need not say what it is about.
-    if not tells_of_hiv(known):
-        told.append(Deliver(PORTAL, "referral-to-portal", lane))
+    told.append(Nobody("nobody-held-sensitive") if is_sensitive(known) else Deliver(PORTAL, "referral-to-portal", lane))
     return told
-
-
-def _held(event: Event) -> bool:
-    return bool(event["meta"].get("sensitivity") == "HIV")
 
 
 def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Moment) -> list[Output]:

@@ -212,14 +212,14 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
     )
 
 
-def tells_of_hiv(facts: Iterable[Found]) -> bool:
-    """Whether anything that was said of a slip is about HIV: what comes later need not say so again."""
+def is_sensitive(facts: Iterable[Found]) -> bool:
+    """Whether anything that was said of a slip was labelled sensitive: what comes later need not be so again."""
     return any(fact.kind == "referral" and fact.data.get("held") for fact in facts)
 
 
 def _words(sides: dict[str, Found]) -> tuple[Word, ...]:
-    """All words, the newest last. A slip that tells of HIV is handed on by its issuer alone, so answers hand it to nobody."""
-    kept = tells_of_hiv(sides.values())
+    """All words, the newest last. A sensitive slip is handed on by its issuer alone, so answers hand it to nobody."""
+    kept = is_sensitive(sides.values())
     found = []
     for name, fact in sides.items():
         if name.startswith("said/"):

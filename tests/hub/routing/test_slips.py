@@ -158,22 +158,22 @@ def test_the_work_of_finding_withdrawals_grows_with_the_words_and_not_with_their
 # --- a slip that tells of HIV
 
 
-def hiv(event):
-    event["meta"]["sensitivity"] = "HIV"
+def sensitive(event, label="HIV"):
+    event["meta"]["sensitivity"] = label
     return event
 
 
-def test_a_slip_that_tells_of_hiv_is_handed_on_by_its_issuer_alone():
-    hub = told(("referral.v1", hiv(referral())), ("referral.v1", ONWARD))
-    assert hub == {(DISTRICT, "referral-to-receiver"), (COMMUNE, "answer-to-issuer")}
-    found = slip(hiv(referral()), ONWARD)
+def test_a_slip_that_is_sensitive_is_handed_on_by_its_issuer_alone():
+    hub = told(("referral.v1", sensitive(referral())), ("referral.v1", ONWARD))
+    assert hub == {(DISTRICT, "referral-to-receiver"), ("", "nobody-held-sensitive"), (COMMUNE, "answer-to-issuer")}
+    found = slip(sensitive(referral()), ONWARD)
     assert (found.receiver, found.answer, found.held) == (DISTRICT, "REJECTED", {DISTRICT})
-    moved = [("referral.v1", event) for event in (hiv(referral()), ONWARD, referral("MODIFIED", minute=9, to=PROVINCE))]
+    moved = [("referral.v1", event) for event in (sensitive(referral()), ONWARD, referral("MODIFIED", minute=9, to=PROVINCE))]
     assert (PROVINCE, "referral-to-receiver") in told(*moved)
 
 
 def test_nor_is_one_whose_later_words_do_not_say_so():
-    events = [hiv(referral()), ONWARD, referral("MODIFIED", minute=7), referral("CANCELLED", minute=9)]
+    events = [sensitive(referral()), ONWARD, referral("MODIFIED", minute=7), referral("CANCELLED", minute=9)]
     assert PROVINCE not in {recipient for recipient, _ in told(*(("referral.v1", event) for event in events))}
 
 
