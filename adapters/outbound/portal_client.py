@@ -8,7 +8,6 @@ A process may die anywhere: what was sent and not noted is sent again, the same 
 """
 
 import asyncio
-import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ from psycopg.rows import TupleRow, class_row
 
 from adapters.dialects.render import SLIPS, as_xml
 from adapters.outbound.mailbox import NOTIFY
-from adapters.outbound.mllp_push import Pending, backoff_s, in_order
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
+from adapters.outbound.push import Pending, in_order, paused
 from adapters.outbound.receipts import Teller, move
+from adapters.outbound.retry import backoff_s
 from adapters.outbound.wakes import Wakes
 from hub.bus import Wire
 from hub.contract import telemetry
@@ -128,6 +128,8 @@ class PortalClient:
         After a failure the portal is left alone, longer each time; then one slip tries whether it is back.
         """
         await self._clean(connection)
+        if await paused(connection, MAILBOX):
+            return _LOOK_AGAIN_S
         at = now()
         slips = await self._due(connection, calls, at)
         ready = await self._ready(connection, slips)
@@ -135,7 +137,7 @@ class PortalClient:
         for place in range(0, len(ready), at_once):
             if not await self._send(connection, calls, ready[place : place + at_once]):
                 self._failures += 1
-                return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
+                return backoff_s(self._failures)
             if self._failures:
                 self._failures = 0
                 return 0.0
@@ -268,7 +270,7 @@ class PortalClient:
         async with connection.transaction():
             await connection.execute(_REASONS, (_as_json([reason]), "", "", slip.delivery_id))
             if error.where != "connect":  # it may be this slip that the portal cannot take: let others go first
-                retry_at = now() + timedelta(seconds=backoff_s(slip.tries + 1, random.random()))  # noqa: S311
+                retry_at = now() + timedelta(seconds=backoff_s(slip.tries + 1))
                 await connection.execute(_TRY_AGAIN, (retry_at, MAILBOX, slip.seq))
         telemetry.portal_answered(slip.facility, "login-refused" if error.code == "PORTAL_LOGIN_REFUSED" else "unreachable")
         if error.code != "PORTAL_LOGIN_REFUSED":

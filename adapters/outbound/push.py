@@ -95,6 +95,11 @@ def in_order(fresh: Sequence[Pending]) -> list[Pending]:
     return [one for _routine, _seq, one in sorted(ranked, key=lambda row: row[:2])]
 
 
+async def paused(connection: AsyncConnection[TupleRow], mailbox: str) -> bool:
+    """Whether an operator, or the recipient itself, paused it."""
+    return await (await connection.execute(_PAUSED, (mailbox,))).fetchone() is not None
+
+
 # --- one recipient ----------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +146,7 @@ class Push:
         cannot take, they hold up their own keys only.
         """
         at = now()
-        if await self._paused(connection):
+        if await paused(connection, self._mailbox):
             return _LOOK_AGAIN_S
         waits = list(self._channel.waits)
         cursor = connection.cursor(row_factory=class_row(Pending))
@@ -164,10 +169,6 @@ class Push:
             return 0.0
         soonest = min((one.next_try_at for one in tried if one.next_try_at), default=None)
         return _LOOK_AGAIN_S if soonest is None else min(_LOOK_AGAIN_S, max(0.05, (soonest - at).total_seconds()))
-
-    async def _paused(self, connection: AsyncConnection[TupleRow]) -> bool:
-        row = await (await connection.execute(_PAUSED, (self._mailbox,))).fetchone()
-        return row is not None
 
     async def _push(self, connection: AsyncConnection[TupleRow], one: Pending) -> None:
         """One delivery, if it still waits and nobody paused the recipient meanwhile. Raises: Unanswered."""

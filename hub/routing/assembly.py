@@ -18,7 +18,7 @@ from hub.contract.topics import topics
 from hub.routing import claim_rows
 from hub.routing.amend import RULE as EDITED
 from hub.routing.persons import contradict, person_refs
-from hub.routing.referrals import day_of
+from hub.routing.slips import day_of
 from hub.routing.stream import CaseRef, Due, Fact, Found, Gather, Known, Moment, Nobody, Output, Publish, Refuse, Stream
 
 TOPIC: Final = "encounter.v1"
