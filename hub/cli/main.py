@@ -12,6 +12,7 @@ import typer
 from hub.cli import messages, operate, why
 from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
+from hub.cli.simulate import simulate_app
 from hub.cli.vendor import vendor_app
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
@@ -213,6 +214,7 @@ operate.add_to(app)
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
+app.add_typer(simulate_app, name="simulate", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)
 
 
