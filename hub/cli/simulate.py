@@ -17,7 +17,7 @@ from rich.table import Table
 
 from hub.cli.own_hub import own_hub
 from hub.cli.running import keyring, terminal
-from hub.cli.week_partners import Listener, Partner, Puller, together
+from hub.cli.week_partners import App, Listener, Partner, Puller, together
 from hub.cli.week_senders import Senders
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.facilities import COLUMNS, FILE
@@ -119,18 +119,21 @@ def run_week(
     """
     from adapters.dialects.render import as_xml
     from adapters.formats.charset import encode
+    from adapters.outbound.portal_simulator import SimulatedPortal
 
     began = time.monotonic()
     made = plan(seed, scale, monday, encode, lambda claim: as_xml("hie.Claim", claim), days=days, rates=rates)
     say(f"{made.visits} visits, {len(made.sends)} messages, {len(made.slips)} slips planned in {time.monotonic() - began:.0f} s")
     listeners = [Listener(code) for code in PUSHED]
+    portal = SimulatedPortal()
 
     def arrange(folder: Path) -> dict[str, object]:
-        return {"directory_dir": _directory(folder), "push": _push_file(folder, listeners)}
+        files = {"push": _push_file(folder, listeners), "portal": portal.file(folder, calls_per_s=1000)}
+        return {"directory_dir": _directory(folder), **files}
 
-    with own_hub(settings, say, arrange=arrange, name="week") as (here, services, servers), ExitStack() as held:
+    with portal, own_hub(settings, say, arrange=arrange, name="week") as (here, services, servers), ExitStack() as held:
         held.enter_context(_watched(services))
-        partners = held.enter_context(_partners(here, listeners))
+        partners = held.enter_context(_partners(here, [*listeners, App(portal.taken)]))
         return _through(here, services, servers, made, partners, say, disturb)
 
 
@@ -155,19 +158,25 @@ def _through(
         time.sleep(1)
         if int(time.monotonic() - began) % 15 == 0:
             say(f"{len(senders.said)} of {len(made.sends)} messages answered, {together(partners).total()} deliveries received")
-    if senders.faults:
-        raise senders.faults[0]
+    senders.check()
     if breaker:
         breaker.join()
     sent_s = time.monotonic() - began
     say(f"all answered after {sent_s:.0f} s")
-    _until_still(partners, made.expected)
+    _until_still(here, partners, made.expected)
     alone = together(partners)
-    waiting = _mend(here, made.slips, say)
-    _until_still(partners, made.expected + made.mended)
+    waiting = {("facility", about): code for about, code in _mend(here, made.slips, say).items()}
+    waiting |= {("portal", about): code for (_, about), code in waiting.items()}
+    waiting |= {("portal", about): code for about, code in _stopped(here).items()}
+    corrections = [send for about, send in made.corrected.items() if ("portal", about) in waiting]
+    senders_again = Senders(corrections, lambda port: address(here, "gate", port))
+    senders_again.run()
+    say(f"work list of the portal: {len(waiting)} slips wait, {len(corrections)} of them corrected by their facilities")
+    _until_still(here, partners, made.expected + made.mended)
     books = books_of(here, wait_s=180)
     got = together(partners)
-    accounts = account(made, senders.said, _rows(here), alone, got, waiting, _held(here, made.slips))
+    said = {**senders.said, **senders_again.said}
+    accounts = account(made, said, _rows(here), alone, got, waiting, _held(here, made.slips), corrections)
     return Outcome(accounts, books, len(made.sends), made.visits, sent_s, time.monotonic() - began)
 
 
@@ -213,12 +222,11 @@ def _watched(services: Services) -> Iterator[None]:
 
 
 @contextmanager
-def _partners(here: Settings, listeners: list[Listener]) -> Iterator[list[Partner]]:
+def _partners(here: Settings, others: Sequence[Partner]) -> Iterator[list[Partner]]:
     """Everybody who gets something: laboratories listen, the others look from time to time, small ones seldom."""
     pulled = [place for place in PLACES if place.code not in PUSHED]
     inbox = lambda: address(here, "mailbox", "inbox_port")  # noqa: E731  # where it is, now
-    partners: list[Partner] = [*listeners, Puller("portal", inbox, 1.0)]
-    partners += [Puller(place.code, inbox, 1.0 if place.share > 5 else 5.0) for place in pulled]
+    partners = [*others, *(Puller(place.code, inbox, 1.0 if place.share > 5 else 5.0) for place in pulled)]
     for one in partners:
         one.start()
     try:
@@ -253,17 +261,36 @@ def killer(seed: int, times: int, say: Callable[[str], None]) -> Disturb | None:
 # --- waiting and mending ----------------------------------------------------------------------------------------------
 
 
-def _until_still(partners: list[Partner], expected: Counter[Expect]) -> None:
-    """Until everybody has what is expected, or nothing has come for a while."""
+def _until_still(here: Settings, partners: list[Partner], expected: Counter[Expect]) -> None:
+    """Until everybody has what is expected and the portal's mailbox is drained, or nothing has come for a while."""
     before, since = -1, time.monotonic()
     while time.monotonic() - since < _STILL_S:
         got = together(partners)
-        if not expected - got:
+        if not expected - got and not _on_the_way(here):
             time.sleep(3)  # what comes twice comes now
             return
         if got.total() != before:
             before, since = got.total(), time.monotonic()
         time.sleep(1)
+
+
+def _on_the_way(here: Settings) -> int:
+    """Slips that the client of the portal has still to look at."""
+    from hub.store.database import connect
+
+    with connect(here.database_url.get_secret_value()) as database:
+        [(count,)] = database.execute(
+            "select count(*) from mailbox where recipient = 'portal' and state in ('QUEUED', 'SENT')"
+        ).fetchall()
+    return int(count)
+
+
+def _stopped(here: Settings) -> dict[str, str]:
+    """The work list of the portal: slip to its first reason."""
+    from hub.cli.worklist import worklist
+
+    slips = [slip for place in PLACES for slip in worklist(here, place.code)["slips"]]
+    return {f"{slip['facility']}/{slip['slip'] or slip['ma_lk']}": slip["reasons"][0]["code"] for slip in slips}
 
 
 def _mend(here: Settings, slips: Sequence[SlipPlan], say: Callable[[str], None]) -> dict[str, str]:
@@ -278,7 +305,7 @@ def _mend(here: Settings, slips: Sequence[SlipPlan], say: Callable[[str], None])
     from hub.store.database import connect
 
     ring, wire = keyring(here), Wire(here.registry_url)
-    by_key = {ring.key(*slip.about.split("/", 1), test=False): slip for slip in slips if slip.record == "Referral"}
+    by_key = {ring.key(*slip.about.split("/", 1), test=False): slip for slip in slips if slip.partner == "facility"}
     waiting: dict[str, str] = {}
     mended = 0
     producer = Producer(here.kafka_bootstrap, wait_s=here.ack_wait_s)
@@ -330,7 +357,7 @@ def _held(here: Settings, slips: Sequence[SlipPlan]) -> set[str]:
 
     query = """
         select distinct key from journal_event join journal_delivery on subject_event_id = event_id
-        where rule = 'nobody-held-sensitive' and recipient = ''"""
+        where journal_delivery.rule = 'nobody-held-sensitive' and recipient = ''"""
     ring = keyring(here)
     with connect(here.database_url.get_secret_value()) as database:
         keys = {row[0] for row in database.execute(query).fetchall()}
@@ -351,9 +378,9 @@ def show(outcome: Outcome) -> None:
     for line in accounts.messages:
         table.add_row(line.fate, str(line.sent), str(line.found), str(len(line.odd) or ""))
     out.print(table)
-    table = Table("slip", "what happens to it", "must end", "slips", "ended so", "unaccounted")
+    table = Table("slip", "at", "what happens to it", "must end", "slips", "ended so", "unaccounted")
     for slip in accounts.slips:
-        table.add_row(slip.record, slip.tale, slip.end, str(slip.slips), str(slip.found), str(len(slip.odd) or ""))
+        table.add_row(slip.record, slip.partner, slip.tale, slip.end, str(slip.slips), str(slip.found), str(len(slip.odd) or ""))
     out.print(table)
     table = Table("deliveries", "expected", "received")
     for name in sorted({*accounts.expected, *accounts.received}):

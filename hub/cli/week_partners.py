@@ -142,6 +142,23 @@ class Listener(Partner):
         )
 
 
+class App(Partner):
+    """The insurance portal, and behind it the citizen's app: what it has taken, each slip once, however often it was revised.
+
+    taken: (facility, slip number) to the files, as `SimulatedPortal` keeps them.
+    """
+
+    def __init__(self, taken: Mapping[tuple[str, str], object]) -> None:
+        super().__init__("portal")
+        self._taken = taken
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.5):
+            for facility, slip in list(self._taken):
+                record = "FollowUp" if slip.startswith("HK-") else "Referral"
+                self.got[f"{facility}/{slip}"] = Expect("portal", record, "taken", f"{facility}/{slip}")
+
+
 def together(partners: list[Partner]) -> Counter[Expect]:
     """What all of them got, so far."""
     return Counter(one for partner in partners for one in list(partner.got.values()))

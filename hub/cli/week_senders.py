@@ -33,11 +33,12 @@ class Senders:
 
     def __init__(self, sends: Sequence[Send], gate: Callable[[str], Place]) -> None:
         self._gate = gate
+        sends = sorted(sends, key=lambda one: one.at)
         self._lanes: defaultdict[tuple[str, int], list[Send]] = defaultdict(list)
         for send in sends:
             self._lanes[send.lane].append(send)
         self._next = {lane: of[0].at for lane, of in self._lanes.items()}
-        self._apart = max(_APART, (sends[-1].at - sends[0].at) * _TOGETHER / len(sends))
+        self._apart = max(_APART, (sends[-1].at - sends[0].at) * _TOGETHER / len(sends)) if sends else _APART
         self._changed = threading.Condition()
         self.said: dict[int, Said] = {}
         self.faults: list[BaseException] = []
@@ -46,6 +47,18 @@ class Senders:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def run(self) -> None:
+        """All of it, to its end. Raises: as `check`."""
+        self.start()
+        for thread in self._threads:
+            thread.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raises: what a sender failed of: HubError(BROKER_UNAVAILABLE) when a message was not taken for minutes."""
+        if self.faults:
+            raise self.faults[0]
 
     @property
     def done(self) -> bool:

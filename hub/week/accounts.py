@@ -49,6 +49,7 @@ class SlipLine:
     """Slips of one tale: how they should end, and how they did."""
 
     record: str
+    partner: str
     tale: str
     end: str
     slips: int
@@ -159,30 +160,33 @@ def _told(one: Expect) -> str:
 
 
 def slip_lines(
-    slips: Sequence[SlipPlan], got: Mapping[Expect, int], waiting: Mapping[str, str], held: Collection[str]
+    slips: Sequence[SlipPlan], got: Mapping[Expect, int], waiting: Mapping[tuple[str, str], str], held: Collection[str]
 ) -> list[SlipLine]:
     """Each slip where it was seen last: with its receiver, answered, arrived, expired, cancelled, held, or in the work list.
 
-    waiting: slip to the reason why it is in the work list. held: slips that are for nobody, by the rule for sensitive ones.
+    waiting: partner and slip to the reason why it is in the work list. held: slips that are for nobody, by the rule for sensitive ones.
     """
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one, times in got.items():
-        if one.record in ("Referral", "FollowUp"):
+        if one.record == "Referral" and one.recipient != "portal":
             seen[one.about][one.action] += times
-    lines: dict[tuple[str, str, str], tuple[int, int, list[str]]] = {}
+    lines: dict[tuple[str, str, str, str], tuple[int, int, list[str]]] = {}
     for slip in slips:
-        if slip.about in waiting:
-            end, reason = "waiting", waiting[slip.about]
+        waits = waiting.get((slip.partner, slip.about), "")
+        if waits:
+            end, reason = "waiting", waits
         elif slip.about in held:
             end, reason = "held", slip.reason
+        elif slip.partner == "portal":
+            end, reason = ("delivered" if got.get(Expect("portal", slip.record, "taken", slip.about)) else "lost"), ""
         else:
             end, reason = _end(seen[slip.about]), ""
         should = f"{slip.end}, {slip.reason}" if slip.reason else slip.end
-        key = (slip.record, slip.tale, should)
+        key = (slip.record, slip.partner, slip.tale, should)
         count, found, odd = lines.setdefault(key, (0, 0, []))
         as_planned = (end, reason) == (slip.end, slip.reason)
         if not as_planned:
-            odd.append(f"{slip.about}: {end} {reason}".rstrip())
+            odd.append(f"{slip.about} ({slip.partner}): {end} {reason}".rstrip())
         lines[key] = (count + 1, found + as_planned, odd)
     return [SlipLine(*key, count, found, tuple(odd)) for key, (count, found, odd) in sorted(lines.items())]
 
@@ -199,22 +203,17 @@ def _end(said: Counter[str]) -> str:
 def arrivals(slips: Sequence[SlipPlan], alone: Mapping[Expect, int], mended: Mapping[Expect, int]) -> list[Arrival]:
     """How many slips reached the facility they are for, and the portal.  alone, mended: what was got before and after."""
     found = []
-    statements = ("ISSUED", "MODIFIED", "BOOKED", "MOVED")
-    for partner, record in (("receiving facility", "Referral"), ("portal", "Referral"), ("portal", "FollowUp")):
-        # What is held, or names nobody that anybody could name instead, counts too: it did not arrive.
-        of = [slip for slip in slips if slip.record == record]
-        reached = [
-            sum(
-                any(
-                    got.get(Expect("portal" if partner == "portal" else slip.receiver, record, action, slip.about))
-                    for action in statements
-                )
-                for slip in of
-            )
-            for got in (alone, mended)
-        ]
-        found.append(Arrival(f"{partner}, {record}", len(of), *reached))
+    for partner, record in (("facility", "Referral"), ("portal", "Referral"), ("portal", "FollowUp")):
+        # What stays in the work list counts: it did not arrive. What a rule holds is meant for nobody.
+        of = [slip for slip in slips if (slip.partner, slip.record) == (partner, record) and slip.end != "held"]
+        reached = [sum(_has_it(slip, got) for slip in of) for got in (alone, mended)]
+        found.append(Arrival(f"{record}, {partner}", len(of), *reached))
     return found
+
+
+def _has_it(slip: SlipPlan, got: Mapping[Expect, int]) -> bool:
+    recipient, actions = (slip.receiver, ("ISSUED", "MODIFIED")) if slip.partner == "facility" else ("portal", ("taken",))
+    return any(got.get(Expect(recipient, slip.record, action, slip.about)) for action in actions)
 
 
 def account(
@@ -223,13 +222,15 @@ def account(
     rows: Iterable[Row],
     alone: Mapping[Expect, int],
     got: Mapping[Expect, int],
-    waiting: Mapping[str, str],
+    waiting: Mapping[tuple[str, str], str],
     held: Collection[str],
+    sent: Sequence[Send] = (),
 ) -> Accounts:
-    """All of it.  alone: what was got before the work list was mended, got: in the end; waiting: before it was mended."""
-    lines, strangers = border(week.sends, said, rows)
+    """All of it.  alone: what was got before the work list was mended, got: in the end; waiting: before it was mended; sent: the corrections."""
+    lines, strangers = border([*week.sends, *sent], said, rows)
     expected = week.expected + week.mended
-    missing, surplus = compare(expected, got)
+    certain = {one: times for one, times in got.items() if one not in week.optional}
+    missing, surplus = compare(expected, certain)
     return Accounts(
         lines,
         slip_lines(week.slips, alone, waiting, held),

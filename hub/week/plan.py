@@ -74,6 +74,7 @@ def plan(
     out = _Disorder(chance, rates, encode)
     expected: Counter[Expect] = Counter()
     mended: Counter[Expect] = Counter()
+    optional: set[Expect] = set()
     slips: list[SlipPlan] = []
     for number in range(1, visits + 1):
         story = _story(chance, number, midnight, days, rates, tales)
@@ -82,8 +83,10 @@ def plan(
         out.add(number, story)
         expected += story.expected
         mended += story.mended
+        optional |= story.optional
         slips += story.slips
-    return Week(sorted(out.sends, key=lambda one: (one.at, one.number)), expected, mended, slips, visits)
+    sends = sorted(out.sends, key=lambda one: (one.at, one.number))
+    return Week(sends, out.corrected, expected, mended, optional, slips, visits)
 
 
 def _tales(chance: random.Random) -> Iterator[str]:
@@ -150,6 +153,8 @@ class _Disorder:
     def __init__(self, chance: random.Random, rates: Rates, encode: Encode) -> None:
         self._chance, self._rates, self._encode = chance, rates, encode
         self.sends: list[Send] = []
+        self.corrected: dict[str, Send] = {}
+        self._count = 0
 
     def add(self, story_number: int, story: Story) -> None:
         messages = sorted(story.messages, key=lambda one: one.at)
@@ -163,6 +168,18 @@ class _Disorder:
             self._message(one, story_number % LANES)
         for code, at, envelope in story.claims:
             self._claim(code, at, envelope)
+        for about, draft in story.corrected.items():
+            control_id = self._control_id(draft)
+            self._send(
+                Planned(draft, draft.stated),
+                story_number % LANES,
+                control_id,
+                self._bytes(draft, control_id),
+                "first",
+                "",
+                Fate(records=draft.records),
+            )
+            self.corrected[about] = self.sends.pop()
 
     def _happens(self, rate: float) -> bool:
         return self._chance.random() < rate
@@ -181,15 +198,11 @@ class _Disorder:
         control_id = self._control_id(draft)
         raw = self._bytes(draft, control_id, declared=declared, charset=charset)
         fate = Fate(records=draft.records)
-        fault = (
-            "charset declared wrong"
-            if declared
-            else ""
-            if _identified(draft)
-            else "no number of the person"
-            if draft.keyed
-            else "no business key"
-        )
+        fault = "" if draft.keyed else "no business key"
+        if not _identified(draft):
+            fault = "no number of the person"
+        if declared:
+            fault = "charset declared wrong"
         if draft.place.door == "mllp" and self._happens(rates.cut):
             self._send(one, lane, "", raw[: len(raw) // 2], "cut", "cut off", Fate("quarantined", "FRAME_UNFINISHED"))
         self._send(one, lane, control_id, raw, "first", fault, fate)
@@ -253,7 +266,8 @@ class _Disorder:
             self._put(at + timedelta(minutes=30), lane, "GIAMDINHHS", "", envelope, "http", "again", "", fate)
 
     def _control_id(self, draft: Draft) -> str:
-        return f"{draft.place.code}-{len(self.sends):08d}"
+        self._count += 1
+        return f"{draft.place.code}-{self._count:08d}"
 
     def _bytes(self, draft: Draft, control_id: str, *, version: str = "", declared: str = "", charset: str = "") -> bytes:
         place = replace(draft.place, charset=charset) if charset else draft.place
@@ -277,7 +291,7 @@ class _Disorder:
         fault: str,
         fate: Fate,
     ) -> None:
-        number = len(self.sends)
+        number = len(self.sends) + len(self.corrected)
         self.sends.append(Send(number, at, lane, kind, control_id, zlib.compress(raw, 1), door, how, fault, fate))
 
 

@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -56,7 +56,7 @@ class Send:
 class Expect(NamedTuple):
     """Something that a recipient must get.
 
-    action: or status, or verdict, of the record; "" for an order.
+    action: or status, or verdict, of the record; "" for an order; "taken" for a slip that the portal has.
     about:  issuer and slip number (else MA_LK); placer's number of an order; filler's of a result; facility and MA_LK of a claim.
     """
 
@@ -71,15 +71,17 @@ class SlipPlan:
     """One referral or follow-up slip: what becomes of it.
 
     about:    as in `Expect`.
-    tale:     what happens to it, as `hub.week.slips` and `hub.week.visits` name it.
-    end:      delivered, answered, arrived, expired, cancelled, held or waiting (in the work list).
+    partner:  of whom this tells: facility, or portal.
+    tale:     what happens to it, as `hub.week.slips` names it; for the portal its flaw.
+    end:      delivered, answered, arrived, expired, cancelled, held (for nobody, by rule) or waiting (in the work list).
     reason:   why it is in the work list, or held.
-    receiver: facility that has to have it in the end; "portal" for a follow-up slip, "" for nobody.
+    receiver: facility that has to have it in the end; "" for nobody.
     mend:     the receiver that an operator sets; "" where nobody can say.
     """
 
     about: str
     record: str
+    partner: str
     tale: str
     end: str
     reason: str = ""
@@ -99,8 +101,10 @@ class Planned:
 class Story:
     """One visit, or what comes of one: its messages in order, and what they must lead to.
 
-    claims:  (place, time, envelope) of HTTP.
-    mended:  what is expected besides once the work list is mended.
+    claims:    (place, time, envelope) of HTTP.
+    mended:    what is expected besides once the work list is mended.
+    corrected: slip to its corrected statement, which the issuer sends when the work list shows it.
+    optional:  what may come or not, by who is faster.
     """
 
     messages: list[Planned] = field(default_factory=list)
@@ -108,6 +112,8 @@ class Story:
     expected: Counter[Expect] = field(default_factory=Counter)
     mended: Counter[Expect] = field(default_factory=Counter)
     slips: list[SlipPlan] = field(default_factory=list)
+    corrected: dict[str, Draft] = field(default_factory=dict)
+    optional: set[Expect] = field(default_factory=set)
 
     def say(self, draft: Draft, at: datetime | None = None) -> None:
         """Add a message, sent when it is stated unless told otherwise."""
@@ -119,10 +125,16 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """All of it.  sends: by time.  settings of how it was made stand in `said`."""
+    """All of it.
+
+    sends:     by time.
+    corrected: slip to what its issuer sends once it stands in the work list of the portal.
+    """
 
     sends: Sequence[Send]
+    corrected: Mapping[str, Send]
     expected: Counter[Expect]
     mended: Counter[Expect]
+    optional: Set[Expect]
     slips: Sequence[SlipPlan]
     visits: int

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from hub.week.flaws import CORRECTED, REASONS, about_the_person, drawn, signed
 from hub.week.places import BY_CODE, CLOSED, MERGED, SUCCESSOR, UNKNOWN, Place
 from hub.week.sends import Expect, SlipPlan, Story
 from hub.week.visits import Visit, check_in, discharge
-from hub.week.writing import HIV, ILLNESSES, Draft, diagnosis, patient, segment, stamp
+from hub.week.writing import HIV, ILLNESSES, Draft, diagnosis, noted, patient, segment, stamp
 
 TALES: Final = {
     "arrived": 30,
@@ -39,6 +40,22 @@ FOLLOWED: Final = frozenset({"arrived", "arrived, no number told", "accepted", "
 """Where the receiver is certain from beginning to end: results of the person go with the slip."""
 
 
+_TOLD: Final = (
+    ("VN-DHLS", "Mệt, đau đầu"),
+    ("VN-QTBL", "Bệnh ba ngày"),
+    ("VN-TTKQ", "Xét nghiệm như trên"),
+    ("VN-TTCT", "Tỉnh"),
+    ("VN-HDT", "Khám chuyên khoa"),
+    ("VN-PTVC", "Tự túc"),
+)
+_FLAWED_ANYWAY: Final = {
+    "without a number": "FIELD_MISSING",
+    "nobody's numbers": "IDENTITY_MISSING",
+    "of HIV": "",
+    "receiver closed": "RECEIVER_UNKNOWN",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Slip:
     """A slip of one visit, while its tale is told."""
@@ -50,6 +67,7 @@ class _Slip:
     day: datetime
     last: datetime
     single: bool
+    flaw: str
 
     @property
     def about(self) -> str:
@@ -60,11 +78,24 @@ class _Slip:
         to = receiver or self.receiver
         issuer = self.visit.place
         body = (
-            segment("RF1", {1: "P", 2: priority, 6: self.number, 7: f"{self.day:%Y%m%d}", 8: f"{self.last:%Y%m%d}", 10: "1"}),
-            f"PRD|RP||||||{issuer.code}^FI",
+            segment(
+                "RF1",
+                {
+                    1: "P",
+                    2: priority,
+                    6: self.number,
+                    7: f"{self.day:%Y%m%d}",
+                    8: f"{self.last:%Y%m%d}",
+                    10: "1",
+                    11: f"SCT-{self.visit.key}~HS-{self.visit.key}^SO_HOSO",
+                },
+            ),
+            f"PRD|RP||||||{issuer.code}^FI~000123/HNO-CCHN^LN",
             f"PRD|RT||||||{to}^FI",
-            self.visit.pid,
+            *about_the_person(issuer, self.visit.person, self.visit.key, self.flaw),
             diagnosis(self.illness),
+            *(noted(number, code, text) for number, (code, text) in enumerate(_TOLD, 1)),
+            *signed(self.flaw, len(_TOLD) + 1),
             self.visit.pv1(over=True, disposition="2"),
         )
         return Draft(issuer, f"REF^{trigger}", at, body, ("Referral",), receiver=to, single=self.single, keyed=bool(self.number))
@@ -107,17 +138,18 @@ def refer(chance: random.Random, visit: Visit, story: Story, tale: str) -> None:
         day,
         last,
         single=tale not in ("changed", "moved to another", "cancelled", "sent on", "rejected"),
+        flaw="unsigned" if tale == "receiver mistyped" else drawn(chance) if tale not in _FLAWED_ANYWAY else "",
     )
     story.say(slip.statement("I12", day))
     story.slips.append(_plan(slip, tale))
     if receiver not in (UNKNOWN, CLOSED):
-        has_it = SUCCESSOR if receiver == MERGED else receiver
-        _told(story, slip, has_it, "ISSUED", portal=tale != "of HIV")
+        story.expect(SUCCESSOR if receiver == MERGED else receiver, "Referral", "ISSUED", slip.about)
     elif tale == "receiver mistyped":
-        _told(story, slip, issuer.refers_to[0], "ISSUED", portal=True, mended=True)
+        story.mended[Expect(issuer.refers_to[0], "Referral", "ISSUED", slip.about)] += 1
     _go_on(chance, slip, story, tale)
     if tale in FOLLOWED:
         _with_results(story, issuer.code, slip.receiver)
+    _to_portal(chance, slip, story, tale)
 
 
 def _plan(slip: _Slip, tale: str) -> SlipPlan:
@@ -128,23 +160,43 @@ def _plan(slip: _Slip, tale: str) -> SlipPlan:
         "arrived in error": "delivered", "cancelled": "cancelled", "never came": "expired",
         "receiver mistyped": "waiting", "receiver closed": "waiting",
     }  # fmt: skip
-    goes = slip.visit.place.refers_to
-    receiver = {
-        "receiver merged": SUCCESSOR,
-        "receiver closed": "",
-        "moved to another": _other(slip),
-        "sent on": _other(slip),
-    }.get(tale, goes[0])
-    waits = ends[tale] == "waiting"
+    named = {"receiver merged": SUCCESSOR, "receiver closed": "", "moved to another": _other(slip), "sent on": _other(slip)}
+    mistyped = tale == "receiver mistyped"
+    usual = slip.visit.place.refers_to[0]
+    reason = "RECEIVER_UNKNOWN" if ends[tale] == "waiting" else ""
     return SlipPlan(
-        slip.about,
-        "Referral",
-        tale,
-        ends[tale],
-        "RECEIVER_UNKNOWN" if waits else "",
-        receiver,
-        goes[0] if tale == "receiver mistyped" else "",
+        slip.about, "Referral", "facility", tale, ends[tale], reason, named.get(tale, usual), usual if mistyped else ""
     )
+
+
+def _to_portal(chance: random.Random, slip: _Slip, story: Story, tale: str) -> None:
+    """What the citizen's app gets: the newest statement, unless something is wrong with it; then its correction, if there comes one."""
+    taken = Expect("portal", "Referral", "taken", slip.about)
+    reason = _FLAWED_ANYWAY.get(tale) or ("RECEIVER_UNKNOWN" if tale == "receiver mistyped" else REASONS.get(slip.flaw, ""))
+    if tale == "of HIV":
+        return
+    if tale == "cancelled":
+        story.optional.add(taken)  # it may have gone before it was cancelled, or not
+        return
+    story.slips.append(
+        SlipPlan(
+            slip.about,
+            "Referral",
+            "portal",
+            slip.flaw or tale if reason else "right",
+            "waiting" if reason else "delivered",
+            reason,
+        )
+    )
+    if not reason:
+        story.expected[taken] += 1
+    elif slip.flaw and tale != "receiver mistyped" and chance.random() < CORRECTED:
+        at = max(one.draft.stated for one in story.messages) + timedelta(days=1)
+        to = _other(slip) if tale == "moved to another" else slip.receiver
+        priority = "S" if tale == "changed" else "R"
+        story.corrected[slip.about] = replace(slip, flaw="").statement("I13", at, receiver=to, priority=priority)
+        told = [SUCCESSOR if to == MERGED else to, *([_other(slip)] if tale == "sent on" else [])]
+        story.mended.update([taken, *(Expect(one, "Referral", "MODIFIED", slip.about) for one in told)])
 
 
 def _other(slip: _Slip) -> str:
@@ -153,26 +205,20 @@ def _other(slip: _Slip) -> str:
     return next(code for code in among if code not in (slip.visit.place.code, slip.receiver))
 
 
-def _told(story: Story, slip: _Slip, receiver: str, action: str, *, portal: bool, mended: bool = False) -> None:
-    into = story.mended if mended else story.expected
-    for recipient in (receiver, "portal") if portal else (receiver,):
-        into[Expect(recipient, "Referral", action, slip.about)] += 1
-
-
 def _go_on(chance: random.Random, slip: _Slip, story: Story, tale: str) -> None:
     issuer, day = slip.visit.place.code, slip.day
     after = day + timedelta(hours=2)
     receiver = BY_CODE.get(slip.receiver)
     if tale == "changed":
         story.say(slip.statement("I13", after, priority="S"))
-        _told(story, slip, slip.receiver, "MODIFIED", portal=True)
+        story.expect(slip.receiver, "Referral", "MODIFIED", slip.about)
     elif tale == "cancelled":
         story.say(slip.statement("I14", after))
-        _told(story, slip, slip.receiver, "CANCELLED", portal=True)
+        story.expect(slip.receiver, "Referral", "CANCELLED", slip.about)
     elif tale == "moved to another":
         other = _other(slip)
         story.say(slip.statement("I13", after, receiver=other))
-        _told(story, slip, other, "MODIFIED", portal=True)
+        story.expect(other, "Referral", "MODIFIED", slip.about)
         story.expect(slip.receiver, "Referral", "WITHDRAWN", slip.about)
         receiver = BY_CODE[other]
     elif tale == "never came":

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from hub.week.flaws import CORRECTED, REASONS, about_the_person, drawn, signed
 from hub.week.places import BY_CODE, Place
-from hub.week.sends import SlipPlan, Story
+from hub.week.sends import Expect, SlipPlan, Story
 from hub.week.writing import HIV, ILLNESSES, TESTS, Draft, Person, diagnosis, patient, result_lines, segment, stamp, visit_of
 
 PREDICTED: Final = ("F", "F", "F", "F", "F", "F", "PF", "PF", "FC", "FX")
@@ -185,23 +186,43 @@ _TALES: Final = {"booked": 74, "moved": 14, "called off": 5, "without a number":
 def _follow_up(chance: random.Random, visit: Visit, story: Story) -> None:
     """SIU: booked, some moved or called off; some lack their number; those that tell of HIV go to nobody."""
     [tale] = chance.choices(list(_TALES), list(_TALES.values()))
+    special = tale in ("without a number", "of HIV") or not visit.person.known
+    flaw = "" if special else drawn(chance)
     slip = "" if tale == "without a number" else f"HK-{visit.key}"
     illness = HIV if tale == "of HIV" else chance.choice(ILLNESSES)
     about = f"{visit.place.code}/{slip or visit.key}"
-    spoken = [("S12", "BOOKED", 14)]
-    spoken += [("S13", "MOVED", 21)] if tale == "moved" else [("S15", "CANCELLED", 14)] if tale == "called off" else []
-    for number, (trigger, action, days) in enumerate(spoken):
-        at = visit.left - timedelta(minutes=20) + timedelta(hours=4) * number
+    last = visit.left + timedelta(days=21 if tale == "moved" else 14)
+
+    def statement(trigger: str, at: datetime, day: datetime, flaw: str) -> Draft:
         body = (
-            segment("SCH", {2: slip, 6: "TK", 7: "TK^Tái khám", 11: f"^^^{visit.left + timedelta(days=days):%Y%m%d}0800"}),
-            visit.pid,
+            segment("SCH", {2: slip, 6: "TK", 7: "TK^Tái khám", 11: f"^^^{day:%Y%m%d}0800"}),
+            *about_the_person(visit.place, visit.person, visit.key, flaw),
             visit.pv1(over=True),
             diagnosis(illness),
+            *signed(flaw, 1),
             "RGS|1",
+            "AIP|1||000123/HNO-CCHN",
         )
-        story.say(visit.draft(f"SIU^{trigger}", at, *body, record="FollowUp", single=len(spoken) == 1, keyed=bool(slip)))
-        if tale != "of HIV":
-            story.expect("portal", "FollowUp", action, about)
-    held = tale == "of HIV"
-    end = "held" if held else "cancelled" if tale == "called off" else "delivered"
-    story.slips.append(SlipPlan(about, "FollowUp", tale, end, "nobody-held-sensitive" if held else "", "" if held else "portal"))
+        single = tale not in ("moved", "called off")
+        return visit.draft(f"SIU^{trigger}", at, *body, record="FollowUp", single=single, keyed=bool(slip))
+
+    first = visit.left - timedelta(minutes=20)
+    story.say(statement("S12", first, visit.left + timedelta(days=14), flaw))
+    if tale in ("moved", "called off"):
+        story.say(statement("S13" if tale == "moved" else "S15", first + timedelta(hours=4), last, flaw))
+    taken = Expect("portal", "FollowUp", "taken", about)
+    if tale == "called off":
+        story.optional.add(taken)
+        return
+    reason = REASONS.get(flaw, "")
+    if not visit.person.known:
+        reason = "IDENTITY_MISSING"
+    reason = {"without a number": "FIELD_MISSING", "of HIV": "nobody-held-sensitive"}.get(tale, reason)
+    end = "held" if tale == "of HIV" else "waiting" if reason else "delivered"
+    said = flaw or ("nobody's numbers" if reason == "IDENTITY_MISSING" else tale) if reason else "right"
+    story.slips.append(SlipPlan(about, "FollowUp", "portal", said, end, reason))
+    if not reason:
+        story.expected[taken] += 1
+    elif flaw and chance.random() < CORRECTED:
+        story.corrected[about] = statement("S14", first + timedelta(days=2), last, "")
+        story.mended[taken] += 1

@@ -46,7 +46,8 @@ class Person:
 
     @property
     def citizen(self) -> str:
-        return f"001{self.number:09d}"
+        """Century and sex, and the year of birth, stand in it. Source: identifiers.md §1."""
+        return f"001{self.born.year // 100 % 19 * 2 + self.sex}{self.born.year % 100:02d}{self.number:06d}"
 
     @property
     def card(self) -> str:
@@ -113,14 +114,15 @@ def segment(name: str, fields: Mapping[int, str]) -> str:
     return "|".join((name, *(fields.get(number, "") for number in range(1, max(fields) + 1))))
 
 
-def patient(place: Place, person: Person, visit: str = "") -> str:
-    """PID, as this system writes who somebody is."""
+def patient(place: Place, person: Person, visit: str = "", citizen: str = "") -> str:
+    """PID, as this system writes who somebody is.  citizen: another number than follows from the rest."""
+    citizen = citizen or person.citizen
     number = f"BN{person.number:09d}"
     listed = {
-        "typed": f"{number}^^^VN-CSKCB-{place.code}^MR~{person.citizen}^^^BCA^NI~{person.card}^^^VSS^HC",
-        "second": f"{number}^^^VN-CSKCB-{place.code}^MR~{person.citizen}^^^BCA^NI~{person.card}^^^VSS^HC",
-        "untyped": f"{place.prefix}{person.number:07d}~{person.citizen}~{person.card}",
-        "words": f"{number}^^^^BN~{person.citizen}^^^^CC~{person.card}^^^^THE",
+        "typed": f"{number}^^^VN-CSKCB-{place.code}^MR~{citizen}^^^BCA^NI~{person.card}^^^VSS^HC",
+        "second": f"{number}^^^VN-CSKCB-{place.code}^MR~{citizen}^^^BCA^NI~{person.card}^^^VSS^HC",
+        "untyped": f"{place.prefix}{person.number:07d}~{citizen}~{person.card}",
+        "words": f"{number}^^^^BN~{citizen}^^^^CC~{person.card}^^^^THE",
     }[place.numbers]
     if not person.known:
         listed = ""
@@ -148,6 +150,16 @@ def visit_of(
         "PV1",
         {1: "1", 2: place.classes.get(kind, kind), 3: "K01", 19: key, **({36: disposition} if disposition else {}), **times},
     )
+
+
+def card_of(person: Person) -> str:
+    """IN1: the card and until when it is good."""
+    return segment("IN1", {1: "1", 2: "BHYT", 3: "VSS", 12: "20260101", 13: "20281231", 36: person.card if person.known else ""})
+
+
+def noted(number: int, code: str, text: str) -> str:
+    """OBX of a part of a slip."""
+    return f"OBX|{number}|TX|{code}||{text}||||||F"
 
 
 def diagnosis(illness: tuple[str, str]) -> str:
