@@ -37,6 +37,7 @@ _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "phuongtien_vc": "VN-PTVC",
     "tinh_trang_ct": "VN-TTCT",
     "ma_ttdv": "VN-TTDV",
+    "du_phong": "VN-CKDV",
 }
 
 
@@ -378,7 +379,7 @@ def follow_up_segments(event: Event) -> Segments:
         visit,
         *(
             segment("OBX", {1: str(number), 2: "ST", 3: code, 5: slip[name], 11: "F"})
-            for number, (code, name) in enumerate((("VN-TTDV", "ma_ttdv"), ("VN-NGAYCT", "ngay_ct")), 1)
+            for number, (code, name) in enumerate((("VN-TTDV", "ma_ttdv"), ("VN-NGAYCT", "ngay_ct"), ("VN-CKDV", "du_phong")), 1)
             if slip.get(name)
         ),
         *diagnosis_segments(event),

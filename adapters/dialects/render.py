@@ -52,6 +52,8 @@ _DOCUMENTS: Final = {  # action to trigger, without and with the body
 }
 _CATALOGUES: Final = {"PRACTITIONER": "M02", "PRICE": "M04", "LOCATION": "M05", "SERVICE": "M08", "MACHINE": "M13"}
 _RECEIVED: Final = "hie.MessageReceived"  # the subject of an application's answer
+SLIPS: Final = {"hie.Referral": "XML13", "hie.FollowUp": "XML14"}
+"""Slips to their official table."""
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -75,10 +77,13 @@ def as_json(record: str, event: Event) -> bytes:
 
 
 def as_xml(record: str, event: Event) -> bytes:
-    """The insurance envelope of a `hie.Claim`, with one HOSO.
+    """The insurance envelope of a `hie.Claim`, or of a slip (XML13 or XML14), with one HOSO; the same bytes each time.
 
     Raises: HubError(TYPE_UNSUPPORTED) for another record.
     """
+    if record in SLIPS:
+        table, row = slip_row(record, event)
+        return claim_xml.write([{table: [row]}], tables(), ma_cskcb=event["ma_cskcb"], ngaylap=issued_on(event))
     if record != "hie.Claim":
         raise HubError("TYPE_UNSUPPORTED", f"{record} as the insurance envelope")
     return claim_xml.write(
@@ -88,6 +93,22 @@ def as_xml(record: str, event: Event) -> bytes:
         ngaylap=event.get("ngaylap", ""),
         signature=(event.get("signature") or b"").decode("utf-8", "replace"),
     )
+
+
+def slip_row(record: str, event: Event) -> tuple[str, dict[str, str]]:
+    """The table of a slip and its official row."""
+    table = SLIPS[record]
+    row = {name.upper(): str(value) for name, value in event[table.lower()].items() if value}
+    if "NGAY_HEN_KL" in row:
+        row["NGAY_HEN_KL"] = row["NGAY_HEN_KL"][:8]  # a day since Decision 3176
+    return table, row
+
+
+def issued_on(event: Event) -> str:
+    """The day that a slip bears, yyyymmdd: stated, else that of its message."""
+    revision = event["meta"]["revision"]
+    stated = event.get("issued_on") or event.get("xml14", {}).get("ngay_ct", "") or revision["stated_at"]
+    return str(stated)[:8] or f"{revision['received_at'].astimezone(VIETNAM):%Y%m%d}"
 
 
 def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, control_id: str, receiving_facility: str) -> bytes:

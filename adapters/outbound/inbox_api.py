@@ -247,7 +247,7 @@ def _refusal(error: HubError) -> Response:
     return _json(_explained(error), _STATUS.get(error.code, 500))
 
 
-def _entitled(request: Request, credentials: Credentials, facility: str, test: bool) -> str:
+def entitled(request: Request, credentials: Credentials, facility: str, test: bool) -> str:
     """The mailbox that the caller asks for. Raises: HubError(CREDENTIAL_WRONG), HubError(FACILITY_NOT_ENTITLED)."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     address = request.client.host if request.client else ""
@@ -322,14 +322,14 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         format: Literal["json", "hl7"] = "json",
         test: bool = False,
     ) -> Response:
-        mailbox = _entitled(request, credentials, facility, test)
+        mailbox = entitled(request, credentials, facility, test)
         rows = await inbox.page(mailbox, after, limit, wait)
         shown = await asyncio.to_thread(lambda: [inbox.shown(row, format, facility) for row in rows])
         return _json({"facility": facility, "test": test, "cursor": rows[-1].cursor if rows else after, "deliveries": shown})
 
     @app.post("/v1/inbox/{facility}/receipts", openapi_extra=_RECEIPTS_BODY)
     async def _receipts(request: Request, facility: _Facility, test: bool = False) -> Response:
-        mailbox = _entitled(request, credentials, facility, test)
+        mailbox = entitled(request, credentials, facility, test)
         return _json(await inbox.answer(mailbox, await _said(request)))
 
     @app.get("/v1/inbox/{facility}/{delivery_id}")
@@ -340,7 +340,7 @@ def build_api(inbox: Inbox, credentials: Credentials, ready: Callable[[], Awaita
         format: Literal["json", "hl7"] = "json",
         test: bool = False,
     ) -> Response:
-        row = await inbox.one(_entitled(request, credentials, facility, test), delivery_id)
+        row = await inbox.one(entitled(request, credentials, facility, test), delivery_id)
         return _json(await asyncio.to_thread(inbox.shown, row, format, facility))
 
     return app

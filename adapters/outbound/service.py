@@ -1,4 +1,4 @@
-"""The way out as one process: mailboxes, inbox API, MLLP push, receipts. Any of its servers may be down: it waits."""
+"""The way out as one process: mailboxes, inbox API, MLLP push, the insurance portal, receipts. Any of its servers may be down: it waits."""
 
 import asyncio
 import signal
@@ -14,8 +14,11 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.outbound.inbox_api import Inbox, build_api
 from adapters.outbound.mailbox import Intake
 from adapters.outbound.mllp_push import Push, read_targets
+from adapters.outbound.portal_calls import read_portal
+from adapters.outbound.portal_client import PortalClient
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
+from adapters.outbound.worklist import mount as mount_worklist
 from hub.access.credentials import Credentials
 from hub.access.http_door import http_config
 from hub.bus import Producer, Wire
@@ -49,7 +52,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     credentials = Credentials.open(settings.credentials)
-    targets = read_targets(settings.push)
+    targets, portal = read_targets(settings.push), read_portal(settings.portal)
     url = settings.database_url.get_secret_value()
     async with AsyncExitStack() as held:
         listener = held.enter_context(closing(_bound(settings)))
@@ -66,7 +69,10 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
         }
         for mailbox, target in targets.items():
             work[f"push-{mailbox}"] = Push(settings, mailbox, target, wire, wakes, teller).run
+        if portal is not None:
+            work["portal"] = PortalClient(settings, portal, wire, wakes, teller).run
         api = build_api(inbox, credentials, lambda: _answers(pool))
+        mount_worklist(api, pool, wire, credentials)
         server = _Server(
             http_config(api, open_max=_OPEN_MAX, log_config=None, timeout_graceful_shutdown=_STOP_S, server_header=False)
         )

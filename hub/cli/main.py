@@ -14,6 +14,7 @@ from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
 from hub.cli.simulate import simulate_app
 from hub.cli.vendor import vendor_app
+from hub.cli.worklist import worklist_app
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 
@@ -212,6 +213,7 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
+app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
 app.add_typer(simulate_app, name="simulate", rich_help_panel=_RUNNING)

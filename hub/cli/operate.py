@@ -335,6 +335,11 @@ def status(as_json: AsJson = False) -> None:
     out.print(
         f"journal: {'has read everything' if found['journal_caught_up'] else 'is reading'}; {found['messages']} messages, {found['events']} events"
     )
+    portal = found["portal"]
+    way = "" if portal["configured"] else "no way to it (HIE_PORTAL is not set here); "
+    out.print(
+        f"insurance portal: {way}{portal['waiting']} slips wait, {portal['held_or_refused']} held or refused: hie worklist list"
+    )
     out.print(f"parked keys: {found['parked']}; dead letters: {found['dead_letters']}; free disk: {found['disk_free_gb']:.0f} GB")
 
 
@@ -368,9 +373,11 @@ def _status(settings: Settings) -> dict[str, Any]:
                 "select count(distinct event_id) from journal_event",
                 "select count(distinct (topic, key)) from parked where state = 'PARKED'",
                 "select count(*) from journal_dead_letter",
+                "select count(*) from mailbox where recipient = 'portal' and state in ('QUEUED', 'SENT')",
+                "select count(*) from mailbox where recipient = 'portal' and state in ('HELD', 'REFUSED')",
             )
         ]
-    messages, events, parked, dead_letters = (row[0] if row else 0 for row in counts)
+    messages, events, parked, dead_letters, portal_waits, portal_stuck = (row[0] if row else 0 for row in counts)
     return {
         "services": services,
         "kafka": settings.kafka_bootstrap,
@@ -384,5 +391,6 @@ def _status(settings: Settings) -> dict[str, Any]:
         "events": events,
         "parked": parked,
         "dead_letters": dead_letters,
+        "portal": {"configured": settings.portal is not None, "waiting": portal_waits, "held_or_refused": portal_stuck},
         "disk_free_gb": shutil.disk_usage(settings.data_dir).free / 1e9,
     }

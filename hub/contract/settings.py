@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     push: Path | None = Field(
         None, description="TOML file of recipients that get MLLP push instead of pull: [recipient.<code>] host, port."
     )
+    portal: Path | None = Field(
+        None, description="TOML file of the insurance portal: its address, and the account of each facility; empty: slips wait."
+    )
     vendors_dir: Path | None = Field(
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."
     )

@@ -40,6 +40,7 @@ _REPEATED: Final = Counter("hie_deliveries_repeated", "Deliveries that were in t
 _RECEIPTS: Final = Counter("hie_receipts", "Receipts that the brokers hold.", ("state", "channel"))
 _DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.", ("stage", "code"))
 _PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
+_PORTAL: Final = Counter("hie_portal_slips", "What became of slips for the citizen's app at the insurance portal.", ("answer",))
 _INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
 
 _LEDGER: Final = Counter(
@@ -233,6 +234,13 @@ def push_answered(recipient: str, answer: str) -> None:
     _PUSHED.labels(answer).inc()
     if answer != "acknowledged":
         _log.warning("push_answered", recipient=recipient, answer=answer)
+
+
+def portal_answered(facility: str, answer: str) -> None:
+    """answer: acknowledged, refused, held, discarded, login-refused or unreachable."""
+    _PORTAL.labels(answer).inc()
+    if answer in ("refused", "login-refused", "unreachable"):
+        _log.warning("portal_answered", facility=facility, answer=answer)
 
 
 def journal_indexed(kind: str, count: int) -> None:

@@ -8,7 +8,7 @@ from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revisio
 from hub.contract.records import Revision
 from hub.contract.slip_life import last_day
 from hub.routing.arrivals import USES_MOST, is_used_again, what_follows
-from hub.routing.follow_ups import PORTAL
+from hub.routing.follow_ups import PORTAL, is_held
 from hub.routing.persons import person_refs
 from hub.routing.slips import TOPIC, Slip, as_data, reached, slip_of, withdrawn
 from hub.routing.stream import (
@@ -65,7 +65,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         revision=word["revision"],
         persons=persons,
     )
-    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), held=_held(event), **word)
+    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), held=is_held(event), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
     back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
     return [newest, said, *pointers, *back]
@@ -130,13 +130,9 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 def _stated(event: Event, to: str, lane: str, known: Known) -> list[Output]:
     told: list[Output] = [Deliver(to, "referral-to-receiver", lane)]
     # The citizen's app gets none until consent is known to the hub: nor a cancellation, which need not say what it is about.
-    if not _held(event) and not any(fact.kind == "referral" and fact.data.get("held") for fact in known):
-        told.append(Deliver(PORTAL, "referral-to-portal", lane))
+    held = is_held(event) or any(fact.kind == "referral" and fact.data.get("held") for fact in known)
+    told.append(Nobody("nobody-held-sensitive") if held else Deliver(PORTAL, "referral-to-portal", lane))
     return [*told, *_expiry(event)]
-
-
-def _held(event: Event) -> bool:
-    return bool(event["meta"].get("sensitivity") == "HIV")
 
 
 def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Moment) -> list[Output]:

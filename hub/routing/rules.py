@@ -36,7 +36,7 @@ RULES: Final[Mapping[str, Words]] = {
     "order-to-laboratory": Words("An order goes to the other facility that shall perform it.", "Chỉ định được gửi đến cơ sở khác thực hiện."),
     "result-to-orderer": Words("A result goes to who ordered it.", "Kết quả được gửi về nơi chỉ định."),
     "result-to-receiver": Words("A result of a person with an open slip goes to the receiver of the slip.", "Kết quả của người có giấy chuyển còn hiệu lực được gửi đến nơi nhận."),
-    "nobody-held-sensitive": Words("It is protected (HIV) and held until consent is known.", "Thông tin được bảo vệ (HIV), giữ lại đến khi có sự đồng ý."),
+    "nobody-held-sensitive": Words("It is protected (HIV, mental or reproductive health) and held from whoever else would get it until consent is known.", "Thông tin được bảo vệ (HIV, sức khỏe tâm thần hoặc sinh sản), chưa gửi cho nơi nhận khác đến khi có sự đồng ý."),
     "follow-up-to-portal": Words("A follow-up slip goes to the insurance portal.", "Giấy hẹn khám lại được gửi lên cổng bảo hiểm."),
     "claim-to-payer": Words("A claim goes to its payer, found by the card.", "Hồ sơ được gửi đến bên chi trả xác định theo thẻ."),
     "decision-checked": Words("The decision matches a claim that this payer was sent, and is passed on.", "Quyết định khớp hồ sơ đã gửi bên chi trả này nên được chuyển tiếp."),

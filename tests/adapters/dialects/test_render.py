@@ -352,7 +352,7 @@ def test_what_hl7_or_the_envelope_has_no_form_for_is_said() -> None:
     with pytest.raises(HubError, match="TYPE_UNSUPPORTED"):
         as_hl7("hie.Receipt", {"meta": {}}, STANDARD, now=NOW, control_id="1", receiving_facility="")
     with pytest.raises(HubError, match="TYPE_UNSUPPORTED"):
-        as_xml("hie.Referral", {})
+        as_xml("hie.LabResult", {})
 
 
 def test_json_keeps_amounts_as_text() -> None:

@@ -24,12 +24,14 @@ def test_a_stat_referral_takes_the_urgent_lane():
 
 
 @pytest.mark.parametrize("action", ["ISSUED", "MODIFIED", "CANCELLED"])
-def test_and_to_the_portal_unless_it_tells_of_hiv(action):
+def test_and_to_the_portal_unless_it_is_sensitive(action):
     assert Deliver("portal", "referral-to-portal") in decided(TOPIC, referral(action))
-    sensitive = referral(action)
-    sensitive["meta"]["sensitivity"] = "HIV"
-    told = [one.recipient for one in decided(TOPIC, sensitive) if isinstance(one, Deliver)]
-    assert told == [DISTRICT]
+    for label in ("HIV", "MENTAL", "REPRODUCTIVE"):
+        sensitive = referral(action)
+        sensitive["meta"]["sensitivity"] = label
+        outputs = decided(TOPIC, sensitive)
+        assert [one.recipient for one in outputs if isinstance(one, Deliver)] == [DISTRICT]
+        assert Nobody("nobody-held-sensitive") in outputs
 
 
 def test_nor_the_cancellation_of_one_that_told_of_hiv(new_hub):

@@ -1,0 +1,368 @@
+"""The way to the citizen's app: the mailbox `portal` is drained into the insurance portal, slip by slip.
+
+A slip that the portal would refuse is not sent but HELD with its reasons (`portal_check`); one that it does refuse is REFUSED with
+the portal's own. Both stand on the work list (`worklist`) until a newer revision of the same slip comes or a person decides. Of the
+revisions of a slip the newest that is known goes, and no older one after it. ACKNOWLEDGED is the portal's word and no other.
+
+A process may die anywhere: what was sent and not noted is sent again, the same bytes, which the portal knows as the same file.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import TupleRow, class_row
+
+from adapters.dialects.render import SLIPS, as_xml
+from adapters.outbound.mllp_push import Pending, backoff_s, in_order
+from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
+from adapters.outbound.portal_check import Reason, check
+from adapters.outbound.receipts import Teller, move
+from adapters.outbound.wakes import Wakes
+from hub.bus import Wire
+from hub.contract import telemetry
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM, Event, now, revision_rank
+from hub.contract.settings import Settings
+from hub.store.database import available
+
+MAILBOX: Final = "portal"
+CHANNEL: Final = "portal"
+_LOCK: Final = 7304  # as MLLP push: whoever drains a mailbox does so alone
+_WINDOW: Final = 200  # slips looked at together
+_LOOK_AGAIN_S: Final = 5.0
+_KEPT_DAYS: Final = 400  # as long as a slip is known to routing
+_CLEAN_S: Final = 3600.0
+_GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
+_STATED: Final = frozenset({"ISSUED", "BOOKED", "MOVED", "MODIFIED"})
+
+
+_NOTHING: Final = Reason("NOT_FOR_PORTAL")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slip:
+    """One delivery with what it delivers."""
+
+    seq: int
+    delivery_id: UUID
+    subject_key: str
+    lane: str
+    tries: int
+    next_try_at: datetime | None
+    facility: str
+    body: bytes
+
+    @property
+    def pending(self) -> Pending:
+        return Pending(self.seq, self.delivery_id, self.subject_key, self.lane, self.tries, self.next_try_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A slip as it is sent."""
+
+    slip: _Slip
+    content: bytes
+
+
+class PortalClient:
+    """Drains the mailbox. A lock in the database keeps a second process from it."""
+
+    def __init__(self, settings: Settings, portal: Portal, wire: Wire, wakes: Wakes, teller: Teller) -> None:
+        self._settings = settings
+        self._portal = portal
+        self._wire = wire
+        self._wakes = wakes
+        self._teller = teller
+        self._floor = 0  # below and at it nothing waits that was not tried or put back
+        self._failures = 0
+        self._resting: dict[str, tuple[float, int]] = {}  # facility to when its account is tried again, and failures so far
+        self._clean_at = 0.0
+
+    async def run(self) -> None:
+        """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE); the caller runs it again."""
+        url = self._settings.database_url.get_secret_value()
+        calls = PortalCalls(self._portal)
+        try:
+            with available(), self._wakes.waiting(MAILBOX) as woken:
+                async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
+                    while not await self._alone(connection):  # noqa: ASYNC110  # no event tells when the other process ends
+                        await asyncio.sleep(_LOOK_AGAIN_S)
+                    self._floor = 0
+                    await self._put_back(connection)
+                    while True:
+                        woken.clear()
+                        wait_s = await self.round(connection, calls)
+                        if self._failures:
+                            await asyncio.sleep(wait_s)  # the portal is left alone, whatever else comes
+                            continue
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(wait_s):
+                                await woken.wait()
+        finally:
+            await calls.close()
+
+    async def _alone(self, connection: AsyncConnection[TupleRow]) -> bool:
+        row = await (await connection.execute("select pg_try_advisory_lock(%s, hashtext(%s))", (_LOCK, MAILBOX))).fetchone()
+        return row is not None and bool(row[0])
+
+    async def _put_back(self, connection: AsyncConnection[TupleRow]) -> None:
+        """What waited for an account of its facility, where there is one now."""
+        rows = await (await connection.execute(_ACCOUNTLESS, (MAILBOX,))).fetchall()
+        ids = [row[0] for row in rows if self._portal.account_of(row[1]) is not None]
+        await put_back(connection, ids, forced=False)
+
+    async def round(self, connection: AsyncConnection[TupleRow], calls: PortalCalls) -> float:
+        """Send what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
+
+        After a failure the portal is left alone, longer each time; then one slip tries whether it is back.
+        """
+        await self._clean(connection)
+        at = now()
+        slips = await self._due(connection, at)
+        ready = await self._ready(connection, slips)
+        at_once = self._portal.at_once if not self._failures else 1
+        for place in range(0, len(ready), at_once):
+            if not await self._send(connection, calls, ready[place : place + at_once]):
+                self._failures += 1
+                return backoff_s(self._failures, random.random())  # noqa: S311  # spreads load, guards nothing
+            if self._failures:
+                self._failures = 0
+                return 0.0
+        if slips:
+            return 0.0
+        return await self._idle_s(connection, at)
+
+    # --- what may go --------------------------------------------------------------------------------------------------
+
+    async def _due(self, connection: AsyncConnection[TupleRow], at: datetime) -> list[_Slip]:
+        """Slips to look at: new ones in order, and those whose next try has come. None of an account that rests."""
+        clock = monotonic()
+        resting = [facility for facility, (until, _failures) in self._resting.items() if until > clock]
+        cursor = connection.cursor(row_factory=class_row(_Slip))
+        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, resting, _WINDOW))).fetchall()
+        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, resting, _WINDOW))).fetchall()
+        if not resting:
+            self._floor = fresh[0].seq - 1 if fresh else self._floor
+        order = [one.delivery_id for one in in_order([slip.pending for slip in fresh])]
+        by_id = {slip.delivery_id: slip for slip in fresh}
+        return [*(by_id[one] for one in order), *tried]
+
+    async def _ready(self, connection: AsyncConnection[TupleRow], slips: Sequence[_Slip]) -> list[_File]:
+        """The files of those that are the newest of their key and that nothing is known to stop. The others are settled."""
+        read = [(slip, *self._read(slip)) for slip in slips]
+        newest = await self._register(connection, [(slip, event) for slip, _record, event in read])
+        ready = []
+        for slip, record, event in read:
+            if slip.delivery_id not in newest:
+                continue
+            made = self._made(record, event, forced=newest[slip.delivery_id])
+            if isinstance(made, bytes):
+                ready.append(_File(slip, made))
+            elif made != [_NOTHING]:
+                await self._settle(connection, slip, "HELD", made)
+            elif event and event["action"] in _GONE and await self._was_sent(connection, slip):
+                await self._settle(connection, slip, "HELD", [Reason("PORTAL_CANNOT_CANCEL")])
+            else:
+                await self._settle(connection, slip, "DISCARDED", made)
+        return ready
+
+    def _read(self, slip: _Slip) -> tuple[str, Event | None]:
+        """Record and event; none when the body cannot be read."""
+        try:
+            return self._wire.unpack(slip.body)
+        except HubError as wrong:
+            if wrong.retriable:
+                raise
+            return "", None
+
+    def _made(self, record: str, event: Event | None, *, forced: bool) -> bytes | list[Reason]:
+        """The file of a slip, or what stands against it.  forced: a person said to send it as it is."""
+        if event is None:
+            return [Reason("BODY_UNDECODABLE")]
+        if record not in SLIPS:
+            return [Reason("TYPE_UNSUPPORTED")]
+        if event.get("action") not in _STATED:
+            return [_NOTHING]
+        try:
+            reasons = check(record, event, now().astimezone(VIETNAM).date())
+            if reasons and not (forced and all(one.code != "SENSITIVE_HELD" for one in reasons)):
+                return reasons
+            if self._portal.account_of(event["ma_cskcb"]) is None:
+                return [Reason("PORTAL_ACCOUNT_MISSING")]
+            content = as_xml(record, event)
+        except Exception as fault:  # ours to mend: raised, it would end the process at every start
+            telemetry.fault("portal", "TRANSLATION_FAILED", telemetry.trace_of(fault))
+            return [Reason("TRANSLATION_FAILED")]
+        return content if len(content) <= FILE_BYTES_MAX else [Reason("FRAME_TOO_LARGE")]
+
+    async def _register(
+        self, connection: AsyncConnection[TupleRow], slips: Sequence[tuple[_Slip, Event | None]]
+    ) -> dict[UUID, bool]:
+        """Note which revision each is, and give up those that a newer one replaces, those already held too.
+
+        Returns: the newest of each key, with whether a person forces it.
+        """
+        if not slips:
+            return {}
+        async with connection.transaction():
+            rows = [(slip.delivery_id, MAILBOX, slip.seq, slip.subject_key, _rank(event), slip.facility) for slip, event in slips]
+            async with connection.cursor() as cursor:
+                await cursor.executemany(_REGISTER, rows)
+            keys = list({slip.subject_key for slip, _event in slips})
+            found = await (await connection.execute(_REVISIONS, (MAILBOX, keys))).fetchall()
+            older = [row[0] for row in found if row[1] > 1]
+            if await move(
+                connection, MAILBOX, older, "DISCARDED", at=now(), channel=CHANNEL, code="SUPERSEDED", after=_WAITING_STATES
+            ):
+                self._teller.wake()
+        return {row[0]: row[2] for row in found if row[1] == 1}
+
+    @staticmethod
+    async def _was_sent(connection: AsyncConnection[TupleRow], slip: _Slip) -> bool:
+        """Whether the portal has, or may have, an earlier word on the slip."""
+        row = await (await connection.execute(_WAS_SENT, (MAILBOX, slip.subject_key, slip.delivery_id))).fetchone()
+        return row is not None and bool(row[0])
+
+    # --- what went ----------------------------------------------------------------------------------------------------
+
+    async def _send(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, files: Sequence[_File]) -> bool:
+        """Some at once, each of another key. Returns: false when the portal gave one of them no answer."""
+        work = [calls.send(file.slip.facility, file.content) for file in files]
+        answers = await asyncio.gather(*work, return_exceptions=True)
+        reached = True
+        for file, answer in zip(files, answers, strict=True):
+            if isinstance(answer, Answer):
+                await self._answered(connection, file.slip, answer)
+            elif isinstance(answer, HubError):
+                reached = await self._unanswered(connection, file.slip, answer) and reached
+            else:
+                raise answer
+        return reached
+
+    async def _answered(self, connection: AsyncConnection[TupleRow], slip: _Slip, answer: Answer) -> None:
+        self._resting.pop(slip.facility, None)
+        if answer.accepted:
+            await self._settle(connection, slip, "ACKNOWLEDGED", [], transaction=answer.transaction)
+        else:
+            reason = Reason("RECIPIENT_REFUSED", f"maKetQua {answer.code[:20]}")
+            await self._settle(connection, slip, "REFUSED", [reason], told=answer.told, transaction=answer.transaction)
+
+    async def _unanswered(self, connection: AsyncConnection[TupleRow], slip: _Slip, error: HubError) -> bool:
+        """The slip waits on, with what it waits for. Returns: whether the portal itself answered."""
+        if error.code == "PORTAL_ACCOUNT_MISSING":
+            await self._settle(connection, slip, "HELD", [Reason(error.code)])
+            return True
+        reason = Reason(error.code, "" if error.code == "PORTAL_LOGIN_REFUSED" else error.where)
+        async with connection.transaction():
+            await connection.execute(_REASONS, (_as_json([reason]), "", "", slip.delivery_id))
+            if error.where != "connect":  # it may be this slip that the portal cannot take: let others go first
+                retry_at = now() + timedelta(seconds=backoff_s(slip.tries + 1, random.random()))  # noqa: S311
+                await connection.execute(_TRY_AGAIN, (retry_at, MAILBOX, slip.seq))
+        telemetry.portal_answered(slip.facility, "login-refused" if error.code == "PORTAL_LOGIN_REFUSED" else "unreachable")
+        if error.code != "PORTAL_LOGIN_REFUSED":
+            return False
+        failures = self._resting.get(slip.facility, (0.0, 0))[1] + 1
+        # Accounts are locked after a few wrong passwords, so the first pause is long already.
+        self._resting[slip.facility] = (monotonic() + 10 * backoff_s(failures, random.random()), failures)  # noqa: S311
+        return True
+
+    async def _settle(
+        self,
+        connection: AsyncConnection[TupleRow],
+        slip: _Slip,
+        state: str,
+        reasons: Sequence[Reason],
+        *,
+        told: str = "",
+        transaction: str = "",
+    ) -> None:
+        code = reasons[0].code if reasons else ""
+        listed = [] if state == "DISCARDED" else reasons
+        async with connection.transaction():
+            await connection.execute(_REASONS, (_as_json(listed), told, transaction, slip.delivery_id))
+            await move(connection, MAILBOX, [slip.delivery_id], state, at=now(), channel=CHANNEL, code=code)
+        self._teller.wake()
+        telemetry.portal_answered(slip.facility, state.lower())
+
+    async def _idle_s(self, connection: AsyncConnection[TupleRow], at: datetime) -> float:
+        row = await (await connection.execute(_SOONEST, (MAILBOX, at))).fetchone()
+        if row is None or row[0] is None:
+            return _LOOK_AGAIN_S
+        return min(_LOOK_AGAIN_S, max(0.05, float((row[0] - at).total_seconds())))
+
+    async def _clean(self, connection: AsyncConnection[TupleRow]) -> None:
+        if self._clean_at <= monotonic():
+            self._clean_at = monotonic() + _CLEAN_S
+            await connection.execute(_CLEAN, (_KEPT_DAYS,))
+
+
+async def put_back(connection: AsyncConnection[TupleRow], delivery_ids: Iterable[UUID], *, forced: bool) -> set[UUID]:
+    """Let slips that are held or were refused be looked at again, in the caller's transaction or each by itself.
+
+    forced: to be sent without the check; what is sensitive stays held all the same.
+    Returns: ids of those that wait now.
+    """
+    ids = list(delivery_ids)
+    if not ids:
+        return set()
+    async with connection.transaction():
+        moved = await move(connection, MAILBOX, ids, "QUEUED", at=now(), channel=CHANNEL, after=("HELD", "REFUSED"))
+        await connection.execute(_FORCE, (forced, list(moved)))
+        await connection.execute(_LOOK, (now(), MAILBOX, list(moved)))
+        await connection.execute("select pg_notify('hie_inbox', %s)", (MAILBOX,))
+    return moved
+
+
+def _rank(event: Event | None) -> str:
+    """Of a revision; of one that cannot be read, above all others: nothing older is sent in its place."""
+    return "~" if event is None else revision_rank(event["meta"]["revision"])
+
+
+def _as_json(reasons: Iterable[Reason]) -> str:
+    return orjson.dumps([{"code": one.code, "element": one.element} for one in reasons]).decode()
+
+
+_WAITING_STATES: Final = ("QUEUED", "SENT", "HELD")
+_COLUMNS: Final = "select seq, delivery_id, subject_key, lane, tries, next_try_at, facility, body from mailbox"
+_WAITS: Final = "recipient = %s and state in ('QUEUED', 'SENT')"
+_TRIED: Final = (
+    f"{_COLUMNS} where {_WAITS} and tries > 0 and next_try_at <= %s and facility <> all(%s) order by next_try_at limit %s"
+)
+_FRESH: Final = f"{_COLUMNS} where {_WAITS} and tries = 0 and seq > %s and facility <> all(%s) order by seq limit %s"
+_SOONEST: Final = f"select min(next_try_at) from mailbox where {_WAITS} and tries > 0 and next_try_at > %s"  # noqa: S608  # constants only
+_TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"
+_LOOK: Final = (
+    "update mailbox set tries = greatest(tries, 1), next_try_at = %s where recipient = %s and delivery_id = any(%s::uuid[])"
+)
+_FORCE: Final = "update portal_document set forced = %s, told = '' where delivery_id = any(%s::uuid[])"
+_REASONS: Final = "update portal_document set reasons = %s, told = %s, transaction = %s where delivery_id = %s"
+_REGISTER: Final = """
+insert into portal_document (delivery_id, mailbox, seq, subject_key, rank, facility) values (%s, %s, %s, %s, %s, %s)
+on conflict (delivery_id) do nothing
+"""
+_REVISIONS: Final = """
+select delivery_id, row_number() over (partition by subject_key order by rank desc, seq desc), forced
+from portal_document where mailbox = %s and subject_key = any(%s)
+"""
+_WAS_SENT: Final = """
+select exists (
+    select from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
+    where document.mailbox = %s and document.subject_key = %s and document.delivery_id <> %s
+        and (mailbox.state = 'ACKNOWLEDGED' or mailbox.tries > 0))
+"""
+_ACCOUNTLESS: Final = """
+select document.delivery_id, document.facility
+from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
+where document.mailbox = %s and mailbox.state = 'HELD' and mailbox.code = 'PORTAL_ACCOUNT_MISSING'
+"""
+_CLEAN: Final = "delete from portal_document where taken_at < now() - make_interval(days => %s)"

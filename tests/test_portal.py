@@ -1,0 +1,110 @@
+"""Slips to the citizen's app on real servers: from a hospital's message to the portal's own word, by way of the work list."""
+
+import json
+import os
+import signal
+
+import httpx
+import pytest
+
+from adapters.outbound.portal_simulator import SimulatedPortal
+from hub.cli.worklist import worklist
+from hub.contract.places import shipped
+from hub.services import address, facts_of
+from tests.test_journey import hie
+from tests.whole_hub import Hub
+
+DISTRICT, PROVINCE = "01021", "01004"
+SLIPS = 20
+SAMPLE = next(shipped("seeds/demo").glob("04-*.hl7")).read_text("utf-8").replace("\n", "\r")
+WHOLE = "OBX|7|ST|VN-TTDV||000007/HNO-CCHN||||||F\rOBX|8|TX|VN-CKDV||MIIBsignature||||||F\r"
+
+
+def slip(number, *, whole=True, trigger="I12", diagnosis="E11.9"):
+    """A referral of the sample's patient; not whole: without the head of the facility and the organisation's signature."""
+    text = SAMPLE.replace("GCT-2611-031", f"GCT-P-{number}").replace("SCT-2611-31", f"SCT-{number}~HS-{number}^SO_HOSO")
+    text = text.replace("REF^I12", f"REF^{trigger}").replace("DEMO-04", f"P{trigger}{number}").replace("E11.9", diagnosis)
+    text = text.replace("|20261123104000||REF", f"|202611231{1 if trigger == 'I13' else 0}4000||REF")
+    return text.replace("PV1|1|", f"{WHOLE}PV1|1|" if whole else "PV1|1|").encode()
+
+
+@pytest.fixture(scope="module")
+def portal():
+    with SimulatedPortal({DISTRICT, PROVINCE, "01731"}) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory, portal):
+    path = portal.file(tmp_path_factory.mktemp("portal"), calls_per_s=200.0)
+    with Hub(tmp_path_factory.mktemp("hub"), portal=path) as running:
+        yield running
+
+
+def of_portal(hub):
+    """State to how many deliveries to the portal are in it, as the books have it."""
+    rows = hub.sql("select state, count(*) from journal_delivery where recipient = 'portal' group by state")
+    return {row[0]: row[1] for row in rows}
+
+
+def test_what_lacks_a_field_is_listed_mended_and_taken_and_the_books_close(hub, portal):
+    """Three of five slips lack something, as in the field; one tells of HIV; the service that sends is killed on the way."""
+    faulty = [number for number in range(SLIPS) if number % 5 < 3]
+    for number in range(SLIPS):
+        assert hub.town.send(slip(number, whole=number not in faulty))["ack"] == "AA"
+    assert hub.town.send(slip("HIV", diagnosis="B20"))["ack"] == "AA"
+    hub.wait(lambda: of_portal(hub).get("ACKNOWLEDGED") == SLIPS - len(faulty) and of_portal(hub).get("HELD") == len(faulty))
+
+    done = hie(hub, "worklist", "list", DISTRICT, "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["counts"]) == (1, {"FIELD_MISSING": len(faulty)})
+    assert {(one["code"], one["element"]) for row in found["slips"] for one in row["reasons"]} == {
+        ("FIELD_MISSING", "XML13/MA_TTDV"),
+        ("SLIP_UNSIGNED", "XML13/DU_PHONG"),
+    }
+    assert found["arrival"]["with_list"] == found["arrival"]["without_list"] == 0.4
+    inbox = "http://{}:{}".format(*address(hub.settings, "mailbox", "inbox_port"))
+    own = httpx.get(f"{inbox}/v1/worklist/{DISTRICT}").json()
+    assert {one["slip"] for one in own["slips"]} == {f"GCT-P-{number}" for number in faulty}
+    assert httpx.get(f"{inbox}/v1/worklist/{PROVINCE}").json()["slips"] == []
+
+    portal.down = True
+    for number in faulty:
+        assert hub.town.send(slip(number, trigger="I13"))["ack"] == "AA"
+    hub.wait(lambda: of_portal(hub).get("DISCARDED") == len(faulty))
+    os.kill(int(facts_of(hub.settings, "mailbox")["pid"]), signal.SIGKILL)
+    portal.down = False
+    hub.wait(lambda: of_portal(hub).get("ACKNOWLEDGED") == SLIPS)
+
+    books = hub.settled()
+    assert books.close, books.text()
+    assert of_portal(hub) == {"ACKNOWLEDGED": SLIPS, "DISCARDED": len(faulty)}
+    assert {len(files) for files in portal.taken.values()} == {1}
+    assert {number for _facility, number in portal.taken} == {f"GCT-P-{number}" for number in range(SLIPS)}
+    assert dict(portal.refused) == {}
+    rates = worklist(hub.settings)["arrival"]
+    assert (rates["slips"], rates["without_list"], rates["with_list"]) == (SLIPS, 0.4, 1.0)
+    held = hub.sql("select count(*) from journal_delivery where recipient = '' and rule = 'nobody-held-sensitive'")
+    assert held == [(1,)]
+    assert hie(hub, "worklist", "list").returncode == 0
+
+
+def test_what_a_person_decides_is_kept_in_the_audit_topic(hub, portal):
+    for name in ("DROP", "SEND"):
+        assert hub.town.send(slip(name, whole=False))["ack"] == "AA"
+    hub.wait(lambda: len(worklist(hub.settings)["slips"]) == 2)
+    ids = {one["slip"]: str(one["delivery_id"]) for one in worklist(hub.settings)["slips"]}
+    assert hie(hub, "worklist", "drop", ids["GCT-P-DROP"], "--reason", "handed over on paper").returncode == 0
+    assert hie(hub, "worklist", "drop", ids["GCT-P-DROP"], "--reason", "again").returncode == 2
+    assert hie(hub, "worklist", "send", ids["GCT-P-SEND"], "--reason", "the head of the facility is away").returncode == 0
+    hub.wait(lambda: of_portal(hub).get("REFUSED") == 1)  # a person may send it, and the portal still has its own say
+    assert dict(portal.refused) == {"Thiếu MA_TTDV": 1}
+    [row] = worklist(hub.settings)["slips"]
+    assert (row["slip"], row["portal_says"]) == ("GCT-P-SEND", "Thiếu MA_TTDV")
+    actions = hub.sql("select action, count(*) from journal_event where record = 'hie.AuditEvent' group by action")
+    assert {action: count for action, count in actions if action.startswith("worklist")} == {
+        "worklist-drop": 1,
+        "worklist-send": 1,
+    }
+    status = json.loads(hie(hub, "status", "--json").stdout)["portal"]
+    assert (status["waiting"], status["held_or_refused"]) == (0, 1)
