@@ -249,6 +249,7 @@ def _arrive(chance: random.Random, slip: _Slip, story: Story, receiver: Place, t
             slip.visit,
             place=receiver,
             key=f"{slip.visit.key}.R{number}",
+            category="1.3",
             came=came + timedelta(hours=6 * number),
             inpatient=False,
         )

@@ -13,7 +13,7 @@ from hub.week.places import BY_CODE, Place
 from hub.week.sends import Expect, SlipPlan, Story
 from hub.week.writing import HIV, ILLNESSES, TESTS, Draft, Person, diagnosis, patient, result_lines, segment, stamp, visit_of
 
-PREDICTED: Final = ("F", "F", "F", "F", "F", "F", "PF", "PF", "FC", "FX")
+PREDICTED: Final = (*["F"] * 14, "PF", "PF", "PF", "PF", "FC", "FX")
 """What a laboratory says of one result, one letter a message: final; preliminary, then final; corrected; withdrawn."""
 
 
@@ -21,8 +21,9 @@ PREDICTED: Final = ("F", "F", "F", "F", "F", "F", "PF", "PF", "FC", "FX")
 class Visit:
     """Somebody at a place.
 
-    key:   MA_LK.
-    quiet: no results: who gets those would depend on when what is said of a slip becomes known.
+    key:      MA_LK.
+    quiet:    no results: who gets those would depend on when what is said of a slip becomes known.
+    category: MA_DOITUONG_KCB; 1.3 is who comes with a referral.
     """
 
     place: Place
@@ -31,6 +32,7 @@ class Visit:
     came: datetime
     inpatient: bool
     quiet: bool = False
+    category: str = ""
 
     @property
     def left(self) -> datetime:
@@ -42,7 +44,15 @@ class Visit:
 
     def pv1(self, *, over: bool = False, disposition: str = "") -> str:
         kind = "I" if self.inpatient else "O"
-        return visit_of(self.place, self.key, kind, came=self.came, left=self.left if over else None, disposition=disposition)
+        return visit_of(
+            self.place,
+            self.key,
+            kind,
+            came=self.came,
+            left=self.left if over else None,
+            disposition=disposition,
+            category=self.category,
+        )
 
     def draft(self, kind: str, at: datetime, *body: str, record: str, **more: object) -> Draft:
         return Draft(self.place, kind, at, body, (record,), **more)  # type: ignore[arg-type]  # the fields of Draft
@@ -58,8 +68,7 @@ def live(chance: random.Random, visit: Visit, story: Story, follow_up: float) ->
     check_in(visit, story)
     place, inside = visit.place, visit.left - visit.came
     if sends(place, "ORM") and not visit.quiet:
-        orders, results = (10, 12) if visit.inpatient else (2, 2)
-        _tests(chance, visit, story, orders, results)
+        _tests(chance, visit, story, 10 if visit.inpatient else 2)
     for number in range(7 if visit.inpatient else 1):
         if sends(place, "RDE"):
             _prescription(visit, story, number, visit.came + inside * (0.5 + number / 20))
@@ -101,9 +110,9 @@ def discharge(visit: Visit, story: Story) -> None:
     story.say(visit.draft("ADT^A03", visit.left, *body, record="Encounter"))
 
 
-def _tests(chance: random.Random, visit: Visit, story: Story, orders: int, results: int) -> None:
-    """Orders and their results. Every fourth one of a place with a laboratory goes there, and comes back to whoever ordered."""
-    place, left = visit.place, results
+def _tests(chance: random.Random, visit: Visit, story: Story, orders: int) -> None:
+    """Orders and their results, 1.2 for each. Every fourth one of a place with a laboratory goes there, and comes back to whoever ordered."""
+    place = visit.place
     inside = visit.left - visit.came
     for number in range(orders):
         test = chance.choice(TESTS)
@@ -119,9 +128,7 @@ def _tests(chance: random.Random, visit: Visit, story: Story, orders: int, resul
         story.say(visit.draft("ORM^O01", at, visit.pid, visit.pv1(), *order, record="LabOrder", receiver=away or "HUB"))
         if away:
             story.expect(away, "LabOrder", "", placer)
-        said = chance.choice(PREDICTED) if left > orders - number else "F"
-        _results(chance, visit, story, test, placer, away, at + inside * 0.2, said)
-        left -= len(said)
+        _results(chance, visit, story, test, placer, away, at + inside * 0.2, chance.choice(PREDICTED))
 
 
 def _results(

@@ -141,14 +141,29 @@ def patient(place: Place, person: Person, visit: str = "", citizen: str = "") ->
 
 
 def visit_of(
-    place: Place, key: str, kind: str, *, came: datetime | None = None, left: datetime | None = None, disposition: str = ""
+    place: Place,
+    key: str,
+    kind: str,
+    *,
+    came: datetime | None = None,
+    left: datetime | None = None,
+    disposition: str = "",
+    category: str = "",
 ) -> str:
-    """PV1.  kind: O or I."""
+    """PV1.  kind: O or I; category: MA_DOITUONG_KCB."""
     form = "%d/%m/%Y %H:%M" if place.day_first else "%Y%m%d%H%M"
     times = {number: f"{at:{form}}" for number, at in ((44, came), (45, left)) if at}
     return segment(
         "PV1",
-        {1: "1", 2: place.classes.get(kind, kind), 3: "K01", 19: key, **({36: disposition} if disposition else {}), **times},
+        {
+            1: "1",
+            2: place.classes.get(kind, kind),
+            3: "K01",
+            19: key,
+            20: category,
+            **({36: disposition} if disposition else {}),
+            **times,
+        },
     )
 
 
