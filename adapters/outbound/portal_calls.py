@@ -32,6 +32,8 @@ _ANSWER_MAX: Final = 256 * 1024  # bytes
 _TOLD_MAX: Final = 500  # characters of the portal's sentence
 _SESSION_S: Final = 50 * 60.0  # tokens of the field hold about an hour, whatever they state
 _EARLY_S: Final = 60.0
+_REST_FIRST_S: Final = 5.0
+_REST_MAX_S: Final = 1800.0
 _LOGIN_AGAIN: Final = frozenset({"401", "501"})
 _FORBIDDEN: Final = "403"
 _MAY_PASS: Final = frozenset({"10", "124", "408", "429", "500", "502", "503", "504"})
@@ -152,6 +154,7 @@ class PortalCalls:
             limits=httpx.Limits(max_connections=portal.at_once),
         )
         self._next_call = 0.0
+        self._refused: dict[tuple[str, str], tuple[float, int]] = {}  # user, facility ("" for all): tried again when, refusals
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -171,13 +174,34 @@ class PortalCalls:
         if answer.code in _LOGIN_AGAIN:
             session = await self._session(account, facility, session)
             answer = await self._sent(session, facility, file)
-        if answer.code in _LOGIN_AGAIN or answer.code == _FORBIDDEN:
-            raise HubError("PORTAL_LOGIN_REFUSED", facility)
+        if answer.code in _LOGIN_AGAIN:
+            raise self._refusal(account, facility)
+        if answer.code == _FORBIDDEN:
+            raise self._refusal(account, facility, only=facility)
+        for scope in ("", facility):
+            self._refused.pop((account.user, scope), None)
         return answer
+
+    def rests(self, facility: str) -> bool:
+        """Whether the account of a facility was refused lately: it is left alone then, since wrong logins lock accounts."""
+        account = self._portal.account_of(facility)
+        untils = [self._refused.get((account.user, scope), (0.0, 0))[0] for scope in ("", facility)] if account else [0.0]
+        return max(untils) > monotonic()
+
+    def _refusal(self, account: PortalAccount, facility: str, only: str = "") -> HubError:
+        """Note that the account is refused, for all facilities or for one only."""
+        refusals = self._refused.get((account.user, only), (0.0, 0))[1] + 1
+        pause_s = min(_REST_MAX_S, _REST_FIRST_S * 2 ** min(refusals - 1, 16))
+        self._refused[account.user, only] = (monotonic() + pause_s, refusals)
+        if not only:
+            self._sessions.pop(account.user, None)
+        return HubError("PORTAL_LOGIN_REFUSED", facility)
 
     async def _session(self, account: PortalAccount, facility: str, spent: _Session | None) -> _Session:
         """A session that holds, and is not the spent one; of several who need a new one, one logs in."""
         async with self._logins.setdefault(account.user, asyncio.Lock()):
+            if self.rests(facility):
+                raise HubError("PORTAL_LOGIN_REFUSED", facility)  # of several that wait for a token, one tries
             held = self._sessions.get(account.user)
             if held is None or held is spent or held.ends_at <= monotonic():
                 self._sessions.pop(account.user, None)
@@ -188,14 +212,14 @@ class PortalCalls:
         try:
             password = await asyncio.to_thread(_password, account)
         except (OSError, ValueError):
-            raise HubError("PORTAL_LOGIN_REFUSED", facility) from None
+            raise self._refusal(account, facility) from None
         form = urlencode({"username": account.user, "password": password}).encode()
         found = await self._post("/api/token/take", {"Content-Type": "application/x-www-form-urlencoded"}, form, "login")
         code, key = _text(found, "maKetQua"), found.get("APIKey")
         if code in _MAY_PASS:
             raise HubError("RECIPIENT_UNREACHABLE", "login")
         if code != ACCEPTED:
-            raise HubError("PORTAL_LOGIN_REFUSED", facility)
+            raise self._refusal(account, facility)
         access, ident = (_text(key, name) if isinstance(key, dict) else "" for name in ("access_token", "id_token"))
         if not isinstance(key, dict) or not access:
             raise HubError("RECIPIENT_UNREACHABLE", "login")

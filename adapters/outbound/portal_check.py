@@ -190,7 +190,7 @@ def _places(row: Row, event: Event, day: date) -> Iterable[Reason]:
             yield Reason("FACILITY_UNKNOWN", name)
     if own and own == to:
         yield Reason("FACILITY_SAME", "MA_CSKCB_DEN")
-    if own and own != event.get("ma_cskcb", ""):
+    if own and own != event["meta"]["facility"]:
         yield Reason("FACILITY_NOT_ENTITLED", "MA_CSKCB")
 
 

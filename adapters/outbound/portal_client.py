@@ -22,6 +22,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 from adapters.dialects.render import SLIPS, as_xml
+from adapters.outbound.mailbox import NOTIFY
 from adapters.outbound.mllp_push import Pending, backoff_s, in_order
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
@@ -37,7 +38,7 @@ from hub.store.database import available
 MAILBOX: Final = "portal"
 CHANNEL: Final = "portal"
 _LOCK: Final = 7304  # as MLLP push: whoever drains a mailbox does so alone
-_WINDOW: Final = 200  # slips looked at together
+_WINDOW: Final = 50  # slips looked at together, beside those that were tried in vain
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
@@ -85,7 +86,7 @@ class PortalClient:
         self._teller = teller
         self._floor = 0  # below and at it nothing waits that was not tried or put back
         self._failures = 0
-        self._resting: dict[str, tuple[float, int]] = {}  # facility to when its account is tried again, and failures so far
+        self._resting: set[str] = set()  # facilities whose account was refused lately
         self._clean_at = 0.0
 
     async def run(self) -> None:
@@ -128,7 +129,7 @@ class PortalClient:
         """
         await self._clean(connection)
         at = now()
-        slips = await self._due(connection, at)
+        slips = await self._due(connection, calls, at)
         ready = await self._ready(connection, slips)
         at_once = self._portal.at_once if not self._failures else 1
         for place in range(0, len(ready), at_once):
@@ -144,10 +145,10 @@ class PortalClient:
 
     # --- what may go --------------------------------------------------------------------------------------------------
 
-    async def _due(self, connection: AsyncConnection[TupleRow], at: datetime) -> list[_Slip]:
+    async def _due(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, at: datetime) -> list[_Slip]:
         """Slips to look at: new ones in order, and those whose next try has come. None of an account that rests."""
-        clock = monotonic()
-        resting = [facility for facility, (until, _failures) in self._resting.items() if until > clock]
+        self._resting = {facility for facility in self._resting if calls.rests(facility)}
+        resting = list(self._resting)
         cursor = connection.cursor(row_factory=class_row(_Slip))
         tried = await (await cursor.execute(_TRIED, (MAILBOX, at, resting, _WINDOW))).fetchall()
         fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, resting, _WINDOW))).fetchall()
@@ -197,7 +198,7 @@ class PortalClient:
             reasons = check(record, event, now().astimezone(VIETNAM).date())
             if reasons and not (forced and all(one.code != "SENSITIVE_HELD" for one in reasons)):
                 return reasons
-            if self._portal.account_of(event["ma_cskcb"]) is None:
+            if self._portal.account_of(event["meta"]["facility"]) is None:
                 return [Reason("PORTAL_ACCOUNT_MISSING")]
             content = as_xml(record, event)
         except Exception as fault:  # ours to mend: raised, it would end the process at every start
@@ -237,10 +238,12 @@ class PortalClient:
 
     async def _send(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, files: Sequence[_File]) -> bool:
         """Some at once, each of another key. Returns: false when the portal gave one of them no answer."""
-        work = [calls.send(file.slip.facility, file.content) for file in files]
-        answers = await asyncio.gather(*work, return_exceptions=True)
+        resting = {file.slip.facility for file in files if calls.rests(file.slip.facility)}
+        self._resting |= resting
+        going = [file for file in files if file.slip.facility not in resting]
+        answers = await asyncio.gather(*(calls.send(file.slip.facility, file.content) for file in going), return_exceptions=True)
         reached = True
-        for file, answer in zip(files, answers, strict=True):
+        for file, answer in zip(going, answers, strict=True):
             if isinstance(answer, Answer):
                 await self._answered(connection, file.slip, answer)
             elif isinstance(answer, HubError):
@@ -250,7 +253,6 @@ class PortalClient:
         return reached
 
     async def _answered(self, connection: AsyncConnection[TupleRow], slip: _Slip, answer: Answer) -> None:
-        self._resting.pop(slip.facility, None)
         if answer.accepted:
             await self._settle(connection, slip, "ACKNOWLEDGED", [], transaction=answer.transaction)
         else:
@@ -271,9 +273,7 @@ class PortalClient:
         telemetry.portal_answered(slip.facility, "login-refused" if error.code == "PORTAL_LOGIN_REFUSED" else "unreachable")
         if error.code != "PORTAL_LOGIN_REFUSED":
             return False
-        failures = self._resting.get(slip.facility, (0.0, 0))[1] + 1
-        # Accounts are locked after a few wrong passwords, so the first pause is long already.
-        self._resting[slip.facility] = (monotonic() + 10 * backoff_s(failures, random.random()), failures)  # noqa: S311
+        self._resting.add(slip.facility)
         return True
 
     async def _settle(
@@ -319,7 +319,7 @@ async def put_back(connection: AsyncConnection[TupleRow], delivery_ids: Iterable
         moved = await move(connection, MAILBOX, ids, "QUEUED", at=now(), channel=CHANNEL, after=("HELD", "REFUSED"))
         await connection.execute(_FORCE, (forced, list(moved)))
         await connection.execute(_LOOK, (now(), MAILBOX, list(moved)))
-        await connection.execute("select pg_notify('hie_inbox', %s)", (MAILBOX,))
+        await connection.execute("select pg_notify(%s, %s)", (NOTIFY, MAILBOX))
     return moved
 
 

@@ -113,10 +113,10 @@ class Arrival:
         return (self.at_once + self.corrected) / self.slips if self.slips else 0.0
 
 
-async def arrival(connection: AsyncConnection[TupleRow]) -> Arrival:
-    """The arrival rate with and without the list, of all that the client of the portal has looked at and that was neither
-    cancelled before it went nor held by rule."""
-    row = await (await connection.execute(_ARRIVAL, (MAILBOX,))).fetchone()
+async def arrival(connection: AsyncConnection[TupleRow], days: int = 30) -> Arrival:
+    """The arrival rate with and without the list, of slips that the client of the portal looked at in the last days and that
+    were neither cancelled before they went nor held by rule."""
+    row = await (await connection.execute(_ARRIVAL, (MAILBOX, days))).fetchone()
     return Arrival(*row) if row else Arrival(0, 0, 0)
 
 
@@ -156,7 +156,7 @@ with revision as (
     select document.subject_key, state, forced, code,
            row_number() over (partition by document.subject_key order by document.rank, document.seq) as place
     from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
-    where document.mailbox = %s
+    where document.mailbox = %s and document.taken_at > now() - make_interval(days => %s)
 ), slip as (
     select bool_or(state = 'ACKNOWLEDGED') as arrived, bool_or(place = 1 and state = 'ACKNOWLEDGED' and not forced) as at_once
     from revision group by subject_key

@@ -105,7 +105,7 @@ def _print(found: dict[str, Any]) -> None:
     rates = found["arrival"]
     if rates["slips"]:
         out.print(
-            f"of {rates['slips']} slips {rates['at_once']} arrived at once ({rates['without_list']:.1%}), "
+            f"of {rates['slips']} slips of 30 days {rates['at_once']} arrived at once ({rates['without_list']:.1%}), "
             f"{rates['corrected']} more after a correction ({rates['with_list']:.1%} in all)"
         )
 

@@ -175,6 +175,18 @@ def test_a_token_that_is_never_taken_is_renewed_once_and_then_told(tmp_path, cod
     assert [path for path, _body in portal.calls].count("/api/token/take") == 2
 
 
+def test_a_refused_account_is_left_alone_for_a_while_however_many_files_wait_for_it(tmp_path):
+    async def work():
+        async with scripted(lambda *_: TAKEN, token=http(receipt("401", "", now(), "Sai tài khoản"))) as portal:
+            calls = PortalCalls(read_portal(portal_file(tmp_path, portal.address)))
+            found = await asyncio.gather(*(calls.send("01021", FILE) for _ in range(6)), return_exceptions=True)
+            rests = calls.rests("01021"), calls.rests("01731")
+            await calls.close()
+            return [error.code for error in found], rests, len(portal.calls)
+
+    assert run(work()) == (["PORTAL_LOGIN_REFUSED"] * 6, (True, False), 1)
+
+
 def test_http_401_without_a_word_counts_too(tmp_path):
     found, _portal = outcome(tmp_path, lambda _path, number: http(b"", 401) if number == 1 else TAKEN)
     assert found == [Answer("200", "GD1", "ok")]

@@ -332,12 +332,11 @@ def test_a_wrong_password_holds_up_its_own_facility_only_and_consumes_nothing(da
     async def work():
         [one] = await deliver(own_settings, wire, theirs)
         ours = await deliver(own_settings, wire, *(referral() for _ in range(3)))
-        async with draining(own_settings, wire, portal.path) as client:
+        async with draining(own_settings, wire, portal.path):
             await until(lambda: all(states(database)[each][0] == "ACKNOWLEDGED" for each in ours))
             assert states(database)[one] == ("QUEUED", "")
             assert reasons(database, one)[0] == [("PORTAL_LOGIN_REFUSED", "")]
             (tmp_path / "wrong").write_text(PASSWORD)  # somebody mends it
-            client._resting.clear()
             await until(lambda: states(database)[one][0] == "ACKNOWLEDGED")
 
     run(work())

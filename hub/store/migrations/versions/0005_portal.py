@@ -21,6 +21,7 @@ create table portal_document (
 );
 create index portal_document_key on portal_document (mailbox, subject_key);
 create index portal_document_facility on portal_document (facility, taken_at) where reasons <> '[]';
+create index mailbox_portal on mailbox (recipient, seq) where recipient = 'portal' and state in ('QUEUED', 'SENT', 'HELD', 'REFUSED');
 create index portal_document_age on portal_document (taken_at);
 """
 
@@ -30,4 +31,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("drop table portal_document")
+    op.execute("drop index mailbox_portal; drop table portal_document")
