@@ -165,13 +165,14 @@ def _through(
     say(f"all answered after {sent_s:.0f} s")
     _until_still(here, partners, made.expected)
     alone = together(partners)
-    waiting = {("facility", about): code for about, code in _mend(here, made.slips, say).items()}
-    waiting |= {("portal", about): code for (_, about), code in waiting.items()}
-    waiting |= {("portal", about): code for about, code in _stopped(here).items()}
+    stopped = _stopped(here)  # before anything is mended
+    parked = _mend(here, made.slips, say)
+    waiting = {(partner, about): code for partner in ("facility", "portal") for about, code in parked.items()}
+    waiting |= {("portal", about): code for about, code in stopped.items()}
     corrections = [send for about, send in made.corrected.items() if ("portal", about) in waiting]
     senders_again = Senders(corrections, lambda port: address(here, "gate", port))
     senders_again.run()
-    say(f"work list of the portal: {len(waiting)} slips wait, {len(corrections)} of them corrected by their facilities")
+    say(f"work list of the portal: {len(stopped)} slips wait, {len(corrections)} of them corrected by their facilities")
     _until_still(here, partners, made.expected + made.mended)
     books = books_of(here, wait_s=180)
     got = together(partners)

@@ -235,7 +235,7 @@ def account(
         lines,
         slip_lines(week.slips, alone, waiting, held),
         _by_record(expected),
-        _by_record(got),
+        _by_record(certain),
         missing,
         surplus,
         strangers,
