@@ -5,9 +5,9 @@ from importlib.util import find_spec
 import pytest
 
 from hub.cli.simulate import killer, run_week
+from hub.contract.events import VIETNAM, now
 from hub.contract.settings import read_settings
-from hub.week.plan import Rates
-from tests.hub.week.made import MONDAY
+from hub.week.plan import Rates, last_week
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -24,7 +24,7 @@ def test_a_week_in_which_services_are_killed_is_accounted_for(monkeypatch):
         said.append,
         seed=11,
         scale=0.00001,
-        monday=MONDAY,
+        monday=last_week(now().astimezone(VIETNAM).date()),
         days=7,
         rates=Rates(referral=0.8, follow_up=0.4),
         disturb=killer(11, 2, said.append),

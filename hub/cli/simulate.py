@@ -19,6 +19,7 @@ from hub.cli.own_hub import own_hub
 from hub.cli.running import keyring, terminal
 from hub.cli.week_partners import App, Listener, Partner, Puller, together
 from hub.cli.week_senders import Senders
+from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.facilities import COLUMNS, FILE
 from hub.contract.places import shipped
@@ -32,8 +33,9 @@ from hub.week.sends import Expect, SlipPlan, Week
 
 out = terminal()
 simulate_app = typer.Typer(help="A nation in small.", no_args_is_help=True)
-_STILL_S: Final = 60.0  # nothing came for so long: nothing will
+_STILL_S: Final = 120.0  # nothing came for so long: nothing will
 _SHOWN: Final = 8
+_AGO_MOST: Final = 20  # days: longer ago, slips that are good for weeks would have ended too
 Disturb = Callable[[Services, Any], None]
 
 
@@ -67,11 +69,14 @@ class Outcome:
 @simulate_app.command("week")
 def week(
     scale: Annotated[
-        float, typer.Option(min=1e-6, max=0.1, help="Share of the nation's traffic; 0.001 is 3,586 visits a week.")
+        float, typer.Option(min=1e-6, max=0.01, help="Share of the nation's traffic; 0.001 is 3,586 visits a week.")
     ] = 0.001,
     seed: Annotated[int, typer.Option(help="The same seed sends the same bytes.")] = 1,
     days: Annotated[int, typer.Option(min=1, max=7, help="Days from Monday on.")] = 7,
-    monday: Annotated[str, typer.Option(help="First day, in the past: 2026-11-16. Last week when omitted.")] = "",
+    monday: Annotated[
+        str,
+        typer.Option(help="First day, such as 2026-11-16: the week has ended and began within 20 days. Last week when omitted."),
+    ] = "",
     slips: Annotated[float, typer.Option(min=0, max=1, help="Share of visits that end with a referral slip.")] = Rates().referral,
     kill: Annotated[int, typer.Option(min=0, max=50, help="So many times a service is killed (kill -9) on the way.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -83,7 +88,7 @@ def week(
     Example: hie simulate week --scale 0.0002
     """
     say = (lambda _line: None) if as_json else (lambda line: out.print(f"[dim]  · {line}[/]"))
-    first = date.fromisoformat(monday) if monday else last_week(now().astimezone(VIETNAM).date())
+    first = _first_day(monday, days)
     outcome = run_week(
         read_settings(),
         say,
@@ -99,6 +104,18 @@ def week(
     else:
         show(outcome)
     raise typer.Exit(0 if outcome.good else 1)
+
+
+def _first_day(stated: str, days: int) -> date:
+    """Raises: HubError(REQUEST_WRONG) for a day of which slips would not have ended, or all of them would."""
+    today = now().astimezone(VIETNAM).date()
+    try:
+        first = date.fromisoformat(stated) if stated else last_week(today)
+    except ValueError:
+        raise HubError("REQUEST_WRONG", "--monday: a day such as 2026-11-16") from None
+    if not days <= (today - first).days <= _AGO_MOST:
+        raise HubError("REQUEST_WRONG", f"--monday: the days must have ended, and begun within {_AGO_MOST} days")
+    return first
 
 
 def run_week(

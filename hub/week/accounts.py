@@ -122,7 +122,7 @@ def border(sends: Sequence[Send], said: Mapping[int, Said], rows: Iterable[Row])
             other = Counter(f"{row.verdict} {row.code} {'+'.join(row.records)}" for row in found)
             odd.append(f"{' '.join(name)} ({group[0].kind}): {answered} answered, {unanswered} not; found {dict(other)}")
         lines[label] = (sent + len(group), seen + min(len(right), len(group)), odd)
-    spare = sum(one.unanswered for one in said.values())  # an envelope has no name before it is answered
+    spare = sum(said[one.number].unanswered for one in sends if one.kind == "GIAMDINHHS")  # one has no name before it is answered
     strangers = [" ".join(name) for name in by_name]
     nameless = [name for name in by_name if name[0] == "xml"]
     if len(nameless) <= spare:
