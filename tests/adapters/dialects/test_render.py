@@ -24,6 +24,7 @@ from hub.contract.claim_tables import tables
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
 from tests.adapters.dialects.goldens import DEMO, cases, translated
+from tests.slips import follow_up, referral
 
 NOW = datetime(2026, 11, 23, 8, 5, tzinfo=VIETNAM)
 KEYRING = Keyring(b"secret")
@@ -346,6 +347,19 @@ def test_the_hub_tells_the_issuer_what_became_of_a_slip() -> None:
         )
         assert (message.get("RF1", 1), message.get("RF1", 6)) == (status, "S1")
         assert message.get("RF1", 10) == ("" if action == "REJECTED" else action)
+
+
+@pytest.mark.parametrize(
+    ("record", "table", "event"), [("hie.Referral", "xml13", referral()), ("hie.FollowUp", "xml14", follow_up())]
+)
+def test_the_signature_of_a_slip_goes_with_it_as_text_or_embedded(record: str, table: str, event: Event) -> None:
+    text = as_hl7(record, event, STANDARD, now=NOW, control_id="1", receiving_facility="01004").decode()
+    [(_record, read)] = read_again(parse(text)).events
+    assert read[table]["du_phong"] == event[table]["du_phong"]
+    embedded = "OBX|9|ED|VN-CKDV||^AP^Octet-stream^Base64^TUlJQg==||||||F"
+    lines = [embedded if "|VN-CKDV|" in line else line for line in text.split("\r")]
+    [(_record, read)] = read_again(parse("\r".join(lines))).events
+    assert read[table]["du_phong"] == "TUlJQg=="
 
 
 def test_what_hl7_or_the_envelope_has_no_form_for_is_said() -> None:
