@@ -1,6 +1,7 @@
 """`hie simulate`: a week of the nation, in small, through a real hub of its own; then the accounts of it."""
 
 import csv
+import random
 import threading
 import time
 from collections import Counter
@@ -35,6 +36,7 @@ out = terminal()
 simulate_app = typer.Typer(help="A nation in small.", no_args_is_help=True)
 _STILL_S: Final = 120.0  # nothing came for so long: nothing will
 _SHOWN: Final = 8
+_TELL_S: Final = 15.0
 _AGO_MOST: Final = 20  # days: longer ago, slips that are good for weeks would have ended too
 Disturb = Callable[[Services, Any], None]
 
@@ -75,7 +77,7 @@ def week(
     days: Annotated[int, typer.Option(min=1, max=7, help="Days from Monday on.")] = 7,
     monday: Annotated[
         str,
-        typer.Option(help="First day, such as 2026-11-16: the week has ended and began within 20 days. Last week when omitted."),
+        typer.Option(help="A Monday within 20 days, such as 2026-11-16; the days have ended. Last week when omitted."),
     ] = "",
     slips: Annotated[float, typer.Option(min=0, max=1, help="Share of visits that end with a referral slip.")] = Rates().referral,
     kill: Annotated[int, typer.Option(min=0, max=50, help="So many times a service is killed (kill -9) on the way.")] = 0,
@@ -113,8 +115,8 @@ def _first_day(stated: str, days: int) -> date:
         first = date.fromisoformat(stated) if stated else last_week(today)
     except ValueError:
         raise HubError("REQUEST_WRONG", "--monday: a day such as 2026-11-16") from None
-    if not days <= (today - first).days <= _AGO_MOST:
-        raise HubError("REQUEST_WRONG", f"--monday: the days must have ended, and begun within {_AGO_MOST} days")
+    if first.weekday() or not days <= (today - first).days <= _AGO_MOST:
+        raise HubError("REQUEST_WRONG", f"--monday: a Monday within {_AGO_MOST} days, and the days from it must have ended")
     return first
 
 
@@ -171,9 +173,11 @@ def _through(
     breaker = threading.Thread(target=disturb, args=(services, servers), daemon=True) if disturb else None
     if breaker:
         breaker.start()
+    told = began
     while not senders.done:
         time.sleep(1)
-        if int(time.monotonic() - began) % 15 == 0:
+        if time.monotonic() - told > _TELL_S:
+            told = time.monotonic()
             say(f"{len(senders.said)} of {len(made.sends)} messages answered, {together(partners).total()} deliveries received")
     senders.check()
     if breaker:
@@ -256,8 +260,6 @@ def _partners(here: Settings, others: Sequence[Partner]) -> Iterator[list[Partne
 
 def killer(seed: int, times: int, say: Callable[[str], None]) -> Disturb | None:
     """Kills so many services, one after the other, each when all serve again; which and when is drawn by the seed."""
-    import random
-
     if not times:
         return None
     chance = random.Random(seed)  # noqa: S311  # repeatable, nothing secret
