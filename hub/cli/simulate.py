@@ -29,7 +29,7 @@ from hub.journal.reconcile import Books
 from hub.services import Services, address
 from hub.week.accounts import Accounts, Row, account
 from hub.week.places import GONE, PLACES, PUSHED
-from hub.week.plan import Rates, last_week, plan
+from hub.week.plan import REST_DAYS, Rates, last_week, plan
 from hub.week.sends import Expect, SlipPlan, Week
 
 out = terminal()
@@ -77,7 +77,9 @@ def week(
     days: Annotated[int, typer.Option(min=1, max=7, help="Days from Monday on.")] = 7,
     monday: Annotated[
         str,
-        typer.Option(help="A Monday within 20 days, such as 2026-11-16; the days have ended. Last week when omitted."),
+        typer.Option(
+            help="A Monday within 20 days, such as 2026-11-16; the days ended three days ago. The last such week when omitted."
+        ),
     ] = "",
     slips: Annotated[float, typer.Option(min=0, max=1, help="Share of visits that end with a referral slip.")] = Rates().referral,
     kill: Annotated[int, typer.Option(min=0, max=50, help="So many times a service is killed (kill -9) on the way.")] = 0,
@@ -115,8 +117,11 @@ def _first_day(stated: str, days: int) -> date:
         first = date.fromisoformat(stated) if stated else last_week(today)
     except ValueError:
         raise HubError("REQUEST_WRONG", "--monday: a day such as 2026-11-16") from None
-    if first.weekday() or not days <= (today - first).days <= _AGO_MOST:
-        raise HubError("REQUEST_WRONG", f"--monday: a Monday within {_AGO_MOST} days, and the days from it must have ended")
+    if first.weekday() or not days + REST_DAYS <= (today - first).days <= _AGO_MOST:
+        raise HubError(
+            "REQUEST_WRONG",
+            f"--monday: a Monday within {_AGO_MOST} days, and the days from it must have ended {REST_DAYS} days ago",
+        )
     return first
 
 

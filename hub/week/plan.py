@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from hub.contract.events import VIETNAM
 from hub.simulate import claims_with_faults
-from hub.week.places import DAYS, INPATIENT, PLACES, VISITS_A_WEEK, moment
+from hub.week.places import DAYS, INPATIENT, PLACES, SUCCESSOR, VISITS_A_WEEK, moment
 from hub.week.sends import Expect, Fate, Planned, Send, SlipPlan, Story, Week
 from hub.week.slips import FOLLOWED, TALES, refer
 from hub.week.visits import Visit, live
 from hub.week.writing import Draft, Encode, WriteClaim, somebody, written
 
+REST_DAYS: Final = 3
+"""Days after the last visit in which slips are used or end: they have to be over as well."""
 LANES: Final = 3
 """Links of a facility: messages of one visit go on one of them."""
 
@@ -52,8 +54,9 @@ class Rates:
 
 
 def last_week(today: date) -> date:
-    """The Monday of the last week that has ended."""
-    return today - timedelta(days=today.weekday() + 7)
+    """The Monday of the last week that ended `REST_DAYS` ago or earlier."""
+    ended = today - timedelta(days=REST_DAYS)
+    return ended - timedelta(days=ended.weekday() + 7)
 
 
 def plan(
@@ -101,6 +104,8 @@ def _story(chance: random.Random, number: int, midnight: datetime, days: int, ra
     [place] = chance.choices(PLACES, [one.share for one in PLACES])
     person = somebody(chance, number)
     tale = next(tales) if chance.random() < rates.referral else ""
+    if tale == "receiver merged" and place.code == SUCCESSOR:
+        tale = "nothing more"  # a facility refers nobody to itself
     if tale == "nobody's numbers" or (not tale and chance.random() < rates.nameless):
         person = replace(person, known=False)
     came = moment(chance, midnight, days)

@@ -7,7 +7,7 @@ from adapters.inbound.received import Received
 from adapters.inbound.translate import translate
 from hub.contract.events import VIETNAM, Keyring, now
 from hub.week.places import DAYS, HOURS, PLACES, VISITS_A_WEEK
-from hub.week.plan import last_week
+from hub.week.plan import REST_DAYS, last_week
 from hub.week.slips import TALES
 from tests.hub.week.made import MONDAY, week
 
@@ -92,9 +92,14 @@ def test_shares_of_days_and_hours_are_whole_and_the_scale_is_that_of_the_nation(
     assert round(VISITS_A_WEEK * 0.001) == 3_586
 
 
+def test_nobody_is_referred_to_where_they_are():
+    for slip in week(scale=0.00003, referral=1.0).slips:
+        assert slip.about.partition("/")[0] not in (slip.receiver, slip.mend)
+
+
 def test_the_week_has_ended_before_it_is_sent():
     for day in range(1, 29):
         today = date(2026, 11, day)
         assert last_week(today).weekday() == 0
-        assert 7 <= (today - last_week(today)).days <= 13
+        assert 7 + REST_DAYS <= (today - last_week(today)).days < 14 + REST_DAYS
     assert all(send.at.tzinfo is VIETNAM and send.at.date() >= MONDAY for send in week().sends)
