@@ -69,7 +69,7 @@ class Senders:
         try:
             for send in self._lanes[lane]:
                 self._wait(lane, send)
-                self.said[send.number] = link.cut(send.raw) if send.how == "cut" else link.deliver(send)
+                self.said[send.number] = self._sent(link, send)
         except BaseException as fault:
             self.faults.append(fault)
         finally:
@@ -77,6 +77,12 @@ class Senders:
             with self._changed:
                 self._next.pop(lane)
                 self._changed.notify_all()
+
+    @staticmethod
+    def _sent(link: "_Link", send: Send) -> Said:
+        if send.how == "cut":
+            return link.cut(send.raw)
+        return link.leave(send.raw) if send.how == "silent" else link.deliver(send)
 
     def _wait(self, lane: tuple[str, int], send: Send) -> None:
         """Until nobody is too far behind."""
@@ -141,6 +147,14 @@ class _Link:
         answer = self._http.getresponse()
         said = answer.read()
         return str(orjson.loads(said)["message_id"]) if answer.status in (200, 422) else None
+
+    def leave(self, raw: bytes) -> Said:
+        """Send on a link of its own and ask no more: whoever wants no refusals gets none, and cannot know."""
+        with suppress(OSError, HubError), socket.create_connection(self._gate("mllp_port"), timeout=_ANSWER_S) as link:
+            link.sendall(encode(raw))
+            link.shutdown(socket.SHUT_WR)
+            link.recv(100)  # the hub closes its side when it has dealt with it
+        return Said(0, 1, "")
 
     def cut(self, raw: bytes) -> Said:
         """Half a frame, then nothing more; the hub closes its side when it has taken note."""

@@ -25,6 +25,7 @@ class Place:
     delimiters: of MSH-1 and MSH-2.
     laboratory: who does what it cannot; "" for one that sends no sample away.
     only:       kinds of messages that it sends; empty: all.
+    silence:    it wants no answer to what is refused (`[ack] refused = "none"` of its dialect), and goes on.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Place:
     refers_to: tuple[str, ...] = ()
     laboratory: str = ""
     only: frozenset[str] = frozenset()
+    silence: bool = False
 
 
 PLACES: Final = (
@@ -53,7 +55,7 @@ PLACES: Final = (
     Place("01912", 11, "TAMDAO_HIS", "CS1", "2.4", numbers="untyped", prefix="CS1.", refers_to=("01004",), laboratory="01921"),
     Place("01914", 9, "TRUCXANH", "BVTX", "2.4", "windows-1258", "\r\n", numbers="words", sex=("NAM", "NU"), refers_to=("01004", "01920"), laboratory="01940"),
     Place("01915", 8, "MOCMIEN", "MM^01915", "2.5", door="http", sex=("Nam", "Nữ"), classes={"O": "NGT", "I": "NT"}, day_first=True, refers_to=("01920", "01004")),
-    Place("01924", 6, "CODO", "BVH", "2.3", "vps", "\r\n", numbers="second", sex=("1", "2"), refers_to=("01004",), laboratory="01921"),
+    Place("01924", 6, "CODO", "BVH", "2.3", "vps", "\r\n", numbers="second", sex=("1", "2"), refers_to=("01004",), laboratory="01921", silence=True),
     Place("01923", 3, "HENXUAN", "PKDK", "2.5", refers_to=("01021", "01004"), laboratory="01921"),
     Place("01731", 3, "HIS", "01731", refers_to=("01021", "01912"), laboratory="01940"),
     Place("01919", 2, "LUCBINH", "TYT", "2.4", numbers="untyped", refers_to=("01021", "01914"), only=frozenset({"ADT", "REF"})),

@@ -234,6 +234,7 @@ class _Disorder:
         if draft.place.door == "mllp" and self._happens(rates.headless):
             body = self._bytes(draft, "").partition(draft.place.end[:1].encode())[2]
             self._send(one, lane, "", body, "first", "no MSH", Fate("quarantined", "FORMAT_UNKNOWN"))
+        how = "silent" if draft.place.silence else "first"
         if self._happens(rates.unsupported):
             wrong = replace(draft, kind="ZZZ^Z01")
             control_id = self._control_id(draft)
@@ -242,7 +243,7 @@ class _Disorder:
                 lane,
                 control_id,
                 self._bytes(wrong, control_id),
-                "first",
+                how,
                 "type unknown",
                 Fate("refused", "TYPE_UNSUPPORTED"),
                 "ZZZ^Z01",
@@ -250,7 +251,7 @@ class _Disorder:
         if self._happens(rates.tomorrow):
             control_id = self._control_id(draft)
             raw = self._bytes(draft, control_id, version="3.9")
-            self._send(one, lane, control_id, raw, "first", "version unknown", Fate("refused", "VERSION_UNSUPPORTED"))
+            self._send(one, lane, control_id, raw, how, "version unknown", Fate("refused", "VERSION_UNSUPPORTED"))
 
     def _claim(self, code: str, at: datetime, envelope: bytes) -> None:
         fate, lane = Fate(records=("Claim",)), (code, LANES)

@@ -33,7 +33,7 @@ class Send:
     control_id: MSH-10; "" where it cannot be read, and for XML.
     door:       mllp or http.
     how:        first, again (same bytes), again-new-id, again-new-time, parallel (same bytes at the same time on another link),
-                cut (the link breaks in the middle of the frame).
+                cut (the link breaks in the middle of the frame), silent (no answer is waited for).
     fault:      what is wrong with it; "" for nothing.
     """
 

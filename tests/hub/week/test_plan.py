@@ -3,6 +3,7 @@ from datetime import date
 
 import pytest
 
+from adapters.dialects.profile import dialect_for
 from adapters.inbound.received import Received
 from adapters.inbound.translate import translate
 from hub.contract.events import VIETNAM, Keyring, now
@@ -49,7 +50,14 @@ def test_all_that_can_go_wrong_goes_wrong_in_it(rough):
         "cut off", "no MSH", "type unknown", "version unknown", "charset declared wrong", "no number of the person",
         "no business key", "XML breaks off",
     }  # fmt: skip
-    assert {send.how for send in rough.sends} == {"first", "again", "again-new-id", "again-new-time", "parallel", "cut"}
+    assert {send.how for send in rough.sends} - {"silent"} == {
+        "first",
+        "again",
+        "again-new-id",
+        "again-new-time",
+        "parallel",
+        "cut",
+    }
     assert len({send.lane[0] for send in rough.sends}) == len(PLACES) == 12
 
 
@@ -90,6 +98,13 @@ def test_shares_of_days_and_hours_are_whole_and_the_scale_is_that_of_the_nation(
     assert sum(HOURS) == pytest.approx(100)
     assert sum(place.share for place in PLACES) == pytest.approx(100)
     assert round(VISITS_A_WEEK * 0.001) == 3_586
+
+
+def test_silence_is_awaited_where_the_dialect_answers_no_refusal():
+    many = week(scale=0.00003, unsupported=0.3, tomorrow=0.3)
+    refused = [send for send in many.sends if send.fate.verdict == "refused" and send.door == "mllp"]
+    wanted = {place.code for place in PLACES if dialect_for(place.code).ack.refused == "none"}
+    assert {send.lane[0] for send in refused if send.how == "silent"} == wanted == {"01924"}
 
 
 def test_nobody_is_referred_to_where_they_are():
