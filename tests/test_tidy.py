@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "hub.stack": {"hub.contract"},
     "hub.simulate": {"hub.contract"},
     "hub.nation": {"hub.contract"},
+    "hub.week": {"hub.contract", "hub.simulate"},
     "hub.access": {"hub.contract", "hub.store"},
     "hub.routing": {"hub.contract", "hub.bus", "hub.store"},
     "hub.insurer": {"hub.contract", "hub.bus"},

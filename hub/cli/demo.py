@@ -4,7 +4,6 @@ The demo has a hub of its own, in a folder that is thrown away and on free ports
 """
 
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,12 +15,13 @@ import httpx
 from rich.table import Table
 
 from hub.cli.messages import media_type, read_ack, send_http, send_mllp
-from hub.cli.running import connected, hand_down, key_secret, prepare, terminal
+from hub.cli.own_hub import own_hub
+from hub.cli.running import terminal
 from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.contract.settings import Settings
-from hub.services import Services, address, service_names
+from hub.services import Services, address
 
 PROVINCE, DISTRICT, COMMUNE, LABORATORY = "01004", "01021", "01731", "01940"
 out = terminal()
@@ -202,31 +202,16 @@ def _money(amount: object) -> str:
 
 def run_demo(settings: Settings, *, keep: bool = False) -> int:
     """Tell the story on a hub of its own. Returns: 0 when every step was proved and the books close."""
-    from hub import stack
-
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="hie-demo-", ignore_cleanup_errors=True) as folder:
-        ports = dict.fromkeys(("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port"), 0)
-        own = {"data_dir": Path(folder), "directory_dir": shipped("seeds")}  # the story's people are in the hub's own directory
-        settings = settings.model_copy(update={**own, **ports})
-        say = lambda line: out.print(f"[dim]  · {line}[/]")  # noqa: E731  # a progress line, and nothing else
-        out.print("[bold]hie-hub demo[/]: a commune station, a district and a provincial hospital, a laboratory, and VSS")
-        with stack.start(settings, say) as servers:
-            key_secret(settings)
-            hand_down(settings)
-            named = {"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url}
-            here = connected(settings if servers.provider == "local" else settings.model_copy(update=named))
-            prepare(here, say)
-            services = Services(here, service_names(gate_workers=here.gate_workers), say)
-            services.start()
-            try:
-                out.print(f"[dim]  · the hub is up after {time.monotonic() - began:.0f} s[/]\n")
-                proved = _tell(Town(here))
-                closed = _summary(here)
-                if keep:
-                    _keep(settings, services, servers)
-            finally:
-                services.stop()
+    say = lambda line: out.print(f"[dim]  · {line}[/]")  # noqa: E731  # a progress line, and nothing else
+    out.print("[bold]hie-hub demo[/]: a commune station, a district and a provincial hospital, a laboratory, and VSS")
+    story_directory = {"directory_dir": shipped("seeds")}  # the story's people are in the hub's own directory
+    with own_hub(settings, say, arrange=lambda _folder: story_directory, name="demo") as (here, services, servers):
+        out.print()
+        proved = _tell(Town(here))
+        closed = _summary(here)
+        if keep:
+            _keep(here, services, servers)
     out.print(f"books close: {'yes' if closed else 'no'}  ({time.monotonic() - began:.0f} s in all; nothing was left running)")
     return 0 if proved and closed else 1
 

@@ -13,6 +13,7 @@ from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
+from hub.cli.simulate import simulate_app
 from hub.cli.vendor import vendor_app
 from hub.cli.worklist import worklist_app
 from hub.contract.errors import HubError
@@ -219,6 +220,7 @@ app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)
+app.add_typer(simulate_app, name="simulate", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)
 
 

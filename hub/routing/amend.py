@@ -12,6 +12,7 @@ from hub.contract.events import Event, Keyring, schema, supersede
 
 RULE: Final = "edited"
 _ENVELOPE: Final = "GIAMDINHHS"  # message type of the insurance envelope, which is signed as a whole
+_SLIPS: Final = ("xml13", "xml14")  # their DU_PHONG carries the signature of the organisation
 _PART: Final = re.compile(r"([a-z0-9_]+)(?:\[([1-9][0-9]{0,5})\])?")
 
 
@@ -43,6 +44,8 @@ def _signed(event: Event) -> bool:
     """Whether somebody put a name to the content, or may have: of an envelope nobody looked at, it is not known."""
     source = event["meta"]["source"]
     if source.get("message_type") == _ENVELOPE and source.get("signature") != "MISSING":
+        return True
+    if any((event.get(table) or {}).get("du_phong") for table in _SLIPS):
         return True
     return bool(source.get("signature", "") not in ("", "MISSING") or event.get("signature") or event.get("signatures"))
 

@@ -123,6 +123,13 @@ def test_an_envelope_is_edited_only_when_it_is_known_to_bear_no_signature():
     assert edit(old, ma_cskcb_den=DISTRICT)["ma_cskcb_den"] == DISTRICT
 
 
+@pytest.mark.parametrize("table", ["xml13", "xml14"])
+def test_a_slip_that_bears_the_signature_of_its_organisation_is_not_edited(table):
+    old = slip()
+    old[table] = {**old.get(table, {}), "du_phong": "MIIB"}
+    assert refused(old, {"ma_cskcb_den": DISTRICT}).code == "EDIT_FORBIDDEN"
+
+
 def test_signed_documents_and_decisions_are_not_edited():
     meta = slip()["meta"]
     assert refused({"meta": meta, "signatures": [{"name": "x"}]}, {"text": "y"}, "hie.Document").code == "EDIT_FORBIDDEN"

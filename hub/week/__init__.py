@@ -1,0 +1,1 @@
+"""A simulated week of the nation, in small: what is sent, and what has to come of it."""
