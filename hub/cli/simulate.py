@@ -324,12 +324,13 @@ def _mend(here: Settings, slips: Sequence[SlipPlan], say: Callable[[str], None])
     Returns: slip to why it waited.
     """
     from hub.bus import Producer, Wire
-    from hub.contract.topics import topics
     from hub.routing import parking
     from hub.routing.amend import amended
+    from hub.routing.app import streams
     from hub.store.database import connect
 
     ring, wire = keyring(here), Wire(here.registry_url)
+    rows = {stream.topic: stream for stream in streams()}
     by_key = {ring.key(*slip.about.split("/", 1), test=False): slip for slip in slips if slip.partner == "facility"}
     waiting: dict[str, str] = {}
     mended = 0
@@ -342,9 +343,10 @@ def _mend(here: Settings, slips: Sequence[SlipPlan], say: Callable[[str], None])
                 event = parking.oldest(database, wire, row["topic"], row["key"])
                 if slip is None or not slip.mend or event is None:
                     continue
-                edited = amended(topics()[row["topic"]].record, event, {"ma_cskcb_den": slip.mend}, ring)
+                stream = rows[row["topic"]]
+                edited = amended(stream.record, event, {"ma_cskcb_den": slip.mend}, ring)
                 asked = {"by": "simulation", "reason": "mistyped receiver"}
-                parking.edit(database, producer, wire, row["topic"], edited, fields=["ma_cskcb_den"], **asked)
+                parking.edit(database, producer, wire, stream, edited, ring, fields=["ma_cskcb_den"], **asked)
                 parking.release(database, producer, wire, row["topic"], row["key"], **asked)
                 mended += 1
     finally:
