@@ -143,7 +143,8 @@ def cut_within_value(message: Message, text: str) -> str:
     if text[-1:] in _SEGMENT_ENDS or message.type not in _WITH_VALUES:
         return ""
     text = text.rstrip(_BEHIND)
-    if text[-1:] in _SEGMENT_ENDS or text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()[:3] != "OBX":
+    line = text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()  # a segment, or what was left of one in the midst of a name
+    if line[:4].upper() != f"OBX{message.delimiters.field}" or message.names[-1] != "OBX":
         return ""
     *others, last = message.segments("OBX")
     if last.field(_STATUS):

@@ -102,3 +102,14 @@ def test_a_golden_envelope_holds_every_element_of_every_table() -> None:
         if table != "XML0" and name.lower() not in (claim["xml1"] if table == "XML1" else claim[table.lower()][0])
     }
     assert missing == set()
+
+
+BY_MASS = {"2345-7", "3094-0", "3091-6", "2160-0", "2093-3", "2571-8", "3084-1"}  # LOINC whose property is mass by volume
+
+
+def test_results_in_moles_are_not_called_by_a_code_of_mass() -> None:
+    results = [event for path in cases() for event in stated(path)["events"] if event["record"] == "hie.LabResult"]
+    lines = [line for event in results for line in event.get("observations", ()) if "mol/L" in line.get("don_vi_do", "")]
+    assert any("14749-6" in (line["code"].get("code"), line["code"].get("alt_code")) for line in lines)
+    for line in lines:
+        assert BY_MASS.isdisjoint((line["code"].get("code"), line["code"].get("alt_code"))), line["code"]

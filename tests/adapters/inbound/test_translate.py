@@ -98,6 +98,12 @@ def test_a_message_that_merely_lacks_its_last_segment_end_is_taken(observations)
     assert read(lines(*observations)).verdict == "translated"
 
 
+@pytest.mark.parametrize("rest", ["OB", "OBX", "OBXY|1|NM", "|||", "obx|1|NM|GLU^Glucose^L||15"])
+def test_what_is_left_of_a_segment_is_never_a_fault_of_ours(rest):
+    done = read(lines(WHOLE) + f"\r{rest}".encode())
+    assert done.verdict == ("refused" if rest.startswith("obx") else "translated")
+
+
 def test_an_observation_beside_a_visit_may_end_anywhere():
     assert read(lines("1|NM|8302-2^Height^LN||170", kind="ADT^A04")).verdict == "translated"
 
