@@ -73,7 +73,7 @@ def test_a_field_without_a_value_is_not_emptied_by_mistake():
 def test_an_unknown_bench_is_named():
     done = hie("bench", "everything")
     assert done.returncode == 2
-    assert "translate, gate, routing, trace, insurer" in done.stderr
+    assert "translate, gate, routing, delivery, trace, insurer" in done.stderr
 
 
 def test_a_new_credential_shows_its_token_once_and_keeps_only_a_hash():

@@ -70,7 +70,11 @@ def test_of_many_places_the_first_are_shown(tmp_path):
         (b"", "quarantined", "EMPTY_INPUT"),
         (bytes(range(256)) * 50, "quarantined", "FORMAT_UNKNOWN"),
         (b"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|1|P|2.5.1\rNTE|1||" + b"A" * (20 * MIB), "refused", "FRAME_TOO_LARGE"),
-        (LONG_RESULT + b"A" * (9 * MIB), "refused", "FRAME_TOO_LARGE"),  # no larger than a message may be, but its event is
+        (
+            LONG_RESULT + b"A" * (9 * MIB) + b"||||||F\r",
+            "refused",
+            "FRAME_TOO_LARGE",
+        ),  # no larger than a message may be, but its event is
         (b"MSH|^~\\&|A|B|C|D|20261123||ZZZ^Z99|1|P|2.5.1\r", "refused", "TYPE_UNSUPPORTED"),
         (b"<GIAMDINHHS>", "quarantined", "XML_MALFORMED"),
     ],
