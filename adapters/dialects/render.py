@@ -54,6 +54,8 @@ _CATALOGUES: Final = {"PRACTITIONER": "M02", "PRICE": "M04", "LOCATION": "M05", 
 _RECEIVED: Final = "hie.MessageReceived"  # the subject of an application's answer
 SLIPS: Final = {"hie.Referral": "XML13", "hie.FollowUp": "XML14"}
 """Slips to their official table."""
+STATED: Final = frozenset({"ISSUED", "BOOKED", "MOVED", "MODIFIED"})
+"""What is said of a slip in its table; the table has no word for a cancellation, nor for what others say."""
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -79,9 +81,9 @@ def as_json(record: str, event: Event) -> bytes:
 def as_xml(record: str, event: Event) -> bytes:
     """The insurance envelope of a `hie.Claim`, or of a slip (XML13 or XML14), with one HOSO; the same bytes each time.
 
-    Raises: HubError(TYPE_UNSUPPORTED) for another record, and for a slip's answer, which has no table.
+    Raises: HubError(TYPE_UNSUPPORTED) for another record, and for what is said of a slip but not by its table (`STATED`).
     """
-    if record in SLIPS:
+    if record in SLIPS and event.get("action") in STATED:
         table, row = slip_row(record, event)
         if row:
             return claim_xml.write([{table: [row]}], tables(), ma_cskcb=event["ma_cskcb"], ngaylap=issued_on(event))

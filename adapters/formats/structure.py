@@ -69,7 +69,7 @@ _FORMS: Final = {
 }
 _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
 _WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
-_VALUE, _STATUS = 5, 11  # of OBX
+_VALUE = 5  # of OBX
 _SEGMENT_ENDS: Final = ("\r", "\n")
 _BEHIND: Final = "\x0b\x1c\x00\t "  # framing and blanks left behind the last segment
 _COLUMNS_FROM: Final = 4  # segments of one name from which looking at columns is cheaper than at segments
@@ -134,9 +134,8 @@ def check(message: Message) -> list[Problem]:
 def cut_within_value(message: Message, text: str) -> str:
     """Where a message of results or of a document breaks off, `OBX[2]-5`; "" where nothing says that it does.
 
-    Many senders leave out the last segment end, and some never send OBX-11 (status). It is taken for cut where both are missing
-    and the message tells them apart: all its other OBX have OBX-11, or its last field is the value (or comes before), which is
-    not so in its other OBX.
+    Many senders leave out the last segment end, and some never send more than the value. It is taken for cut where nothing stands
+    behind the value, or not even that is there, and every other OBX of the message goes on further: no evidence, no refusal.
 
     text: what the message was read from.
     """
@@ -147,12 +146,9 @@ def cut_within_value(message: Message, text: str) -> str:
     if line[:4].upper() != f"OBX{message.delimiters.field}" or message.names[-1] != "OBX":
         return ""
     *others, last = message.segments("OBX")
-    if last.field(_STATUS):
-        return ""
     reach = len(last.fields) - 1
-    within = reach <= _VALUE and not (others and all(len(other.fields) - 1 <= _VALUE for other in others))
-    alone = bool(others) and all(other.field(_STATUS) for other in others)
-    return message.path(last, min(reach, _STATUS)) if within or alone else ""
+    goes_on = bool(others) and all(len(other.fields) - 1 > reach for other in others)
+    return message.path(last, reach) if reach <= _VALUE and goes_on else ""
 
 
 def structure_of(version: str, type_: str, trigger: str, structure: str = "") -> str:

@@ -24,7 +24,7 @@ from hub.store.database import available
 
 _EVERY_S: Final = 60.0
 _BATCH: Final = 2_000
-_LOCK: Final = 7305
+_LOCK: Final = 7306
 
 
 def expires_at(limits: Mapping[str, float], lane: str, record: str, at: datetime) -> datetime | None:

@@ -29,6 +29,7 @@ from hub.store.database import available
 _WINDOW: Final = 200  # deliveries looked at together, beside those that were tried in vain
 _LOOK_AGAIN_S: Final = 5.0
 _LOCK: Final = 7304
+_WORDS: Final = ("ACKNOWLEDGED", "REFUSED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,9 +210,8 @@ class Push:
 
     async def _settle(self, connection: AsyncConnection[TupleRow], row: Row, state: str, code: str) -> None:
         at, channel = now(), self._channel
-        await move(
-            connection, self._mailbox, [row.delivery_id], state, at=at, channel=channel.name, code=code, after=channel.waits
-        )
+        after = (*channel.waits, "EXPIRED") if state in _WORDS else channel.waits  # its time may have ended while it was asked
+        await move(connection, self._mailbox, [row.delivery_id], state, at=at, channel=channel.name, code=code, after=after)
         self._teller.wake()
 
 

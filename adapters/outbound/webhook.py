@@ -11,11 +11,11 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import math
 import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from adapters.outbound.item import Row, shown
 from adapters.outbound.push import Answer, Unanswered
+from adapters.outbound.retry import BACKOFF_MAX_S
 from hub.bus import Wire
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import to_json
@@ -33,7 +34,10 @@ from hub.contract.events import to_json
 _ANSWER_BYTES_MAX: Final = 64 * 1024
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # the mark of one, none itself
 _SECRET_BYTES: Final = range(24, 65)
-_EMBEDS_IPV4: Final = tuple(ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+_NEVER_PUBLIC: Final = tuple(
+    ipaddress.ip_network(one)
+    for one in ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "fec0::/10")
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -90,7 +94,7 @@ def may_reach(address: Address, networks: Sequence[ipaddress.IPv4Network | ipadd
         address = address.ipv4_mapped
     if any(address in network for network in networks):
         return True
-    return address.is_global and not address.is_multicast and not any(address in network for network in _EMBEDS_IPV4)
+    return address.is_global and not address.is_multicast and not any(address in network for network in _NEVER_PUBLIC)
 
 
 class Webhook:
@@ -175,7 +179,7 @@ class Webhook:
             try:
                 answer = await self._client.send(request, stream=True)
                 break
-            except httpx.ConnectError:
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 if address == addresses[-1]:
                     raise
         try:
@@ -185,13 +189,19 @@ class Webhook:
                     break
         finally:
             await answer.aclose()
-        pause_s = 0.0
-        with suppress(ValueError):
-            pause_s = max(0.0, float(answer.headers.get("retry-after", "0")))
-        return answer.status_code, pause_s, bytes(said)
+        return answer.status_code, pause_s(answer.headers.get("retry-after", "")), bytes(said)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+def pause_s(asked: str) -> float:
+    """What Retry-After asks for, in seconds, as far as it is kept; 0 for a date, and for what is no number."""
+    try:
+        seconds = float(asked or "0")
+    except ValueError:
+        return 0.0
+    return min(max(0.0, seconds), BACKOFF_MAX_S) if math.isfinite(seconds) else 0.0
 
 
 def own_word(said: bytes, identity: str) -> Answer:

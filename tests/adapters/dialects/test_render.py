@@ -372,11 +372,19 @@ def test_what_hl7_or_the_envelope_has_no_form_for_is_said() -> None:
 @pytest.mark.parametrize(("record", "table"), [("hie.Referral", "xml13"), ("hie.FollowUp", "xml14")])
 def test_a_slip_is_the_one_table_of_an_envelope(record: str, table: str) -> None:
     meta = {"revision": {"version": 0, "stated_at": "20261123080000", "received_at": NOW}}
-    slip = {"meta": meta, "ma_cskcb": "01731", table: {"ma_lk": "01731.7", "ho_ten": "NGUYỄN THỊ SEN", "ma_the_bhyt": ""}}
+    slip = {
+        "meta": meta,
+        "action": "MODIFIED",
+        "ma_cskcb": "01731",
+        table: {"ma_lk": "01731.7", "ho_ten": "NGUYỄN THỊ SEN", "ma_the_bhyt": ""},
+    }
     [hoso] = Reader(as_xml(record, slip), {name: list(columns) for name, columns in tables().items()})
     assert {name: [{key: text for key, text in row.items() if text} for row in rows] for name, rows in hoso.tables.items()} == {
         table.upper(): [{"MA_LK": "01731.7", "HO_TEN": "NGUYỄN THỊ SEN"}]
     }
+    for action in ("CANCELLED", "DELETED", "ACCEPTED"):  # nobody may take it for a slip that is good
+        with pytest.raises(HubError, match="TYPE_UNSUPPORTED"):
+            as_xml(record, slip | {"action": action})
 
 
 def test_json_keeps_amounts_as_text() -> None:

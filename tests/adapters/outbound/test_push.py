@@ -3,11 +3,12 @@
 import asyncio
 from uuid import UUID
 
-from adapters.outbound.push import Pending, Push, Unanswered, in_order
+from adapters.outbound.push import Answer, Pending, Push, Unanswered, in_order
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.store.database import async_pool
-from tests.adapters.outbound.test_inbox_api import fill, run
+from tests.adapters.outbound.test_inbox_api import fill, outbox, run
+from tests.adapters.outbound.test_mllp_push import until
 from tests.made import unique
 
 
@@ -62,3 +63,33 @@ def test_after_five_failures_in_a_row_nothing_new_shortens_the_pause(database, o
         return channel.asked
 
     assert run(push()) == 5
+
+
+class OutOfTime(Away):
+    """The time of the delivery ends while its recipient is asked; then the answer comes."""
+
+    def __init__(self, database, box):
+        super().__init__()
+        self.database, self.box = database, box
+
+    async def ask(self, _row, _body):
+        self.asked += 1
+        self.database.execute("update mailbox set state = 'EXPIRED' where recipient = %s", (self.box,))
+        return Answer("ACKNOWLEDGED")
+
+
+def test_a_word_that_comes_after_the_time_has_ended_counts(database, own_settings, wire):
+    async def push():
+        box, url = unique("P"), own_settings.database_url.get_secret_value()
+        await fill(own_settings, wire, box, 1)
+        async with async_pool(url) as pool:
+            wakes = Wakes(url)
+            work = (wakes.run(), Push(own_settings, box, OutOfTime(database, box), wakes, Teller(pool, wire, None)).run())
+            tasks = [asyncio.create_task(one) for one in work]
+            await until(lambda: outbox(database, box))
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return [row[1] for row in outbox(database, box)]
+
+    assert run(push()) == ["ACKNOWLEDGED"]

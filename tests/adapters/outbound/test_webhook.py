@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from adapters.outbound.push import Answer, Unanswered
-from adapters.outbound.webhook import Hook, Webhook, may_reach, own_word, signature
+from adapters.outbound.webhook import Hook, Webhook, may_reach, own_word, pause_s, signature
 from tests.adapters.inbound.certificates import Authority
 from tests.adapters.outbound.test_inbox_api import api, fill, outbox, run
 from tests.adapters.outbound.test_mllp_push import ids, pushing, until
@@ -95,12 +95,23 @@ def acknowledged(_number, item):
         ("::ffff:1.1.1.1", True),
         ("64:ff9b::a00:1", False),
         ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("::ffff:0:127.0.0.1", False),
+        ("fec0::1", False),
         ("10.8.0.7", True),
         ("::ffff:10.8.0.7", True),
     ],
 )
 def test_only_public_addresses_and_approved_networks_are_reached(address, reached):
     assert may_reach(ipaddress.ip_address(address), [ipaddress.ip_network("10.8.0.0/16")]) is reached
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [("", 0), ("7", 7), ("86400", 300), ("1e12", 300), ("inf", 0), ("nan", 0), ("-5", 0), ("Fri, 27 Nov 2026 08:00:00 GMT", 0)],
+)
+def test_what_retry_after_asks_for_is_kept_up_to_five_minutes_and_never_a_fault_of_ours(asked, seconds):
+    assert pause_s(asked) == seconds
 
 
 def test_the_signature_is_the_one_of_standard_webhooks():
