@@ -6,12 +6,14 @@ import platform
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hub.contract.errors import HubError
 from hub.contract.places import compiled
 
 Figure = dict[str, Any]
+
+_BY_NAME: Final = frozenset({"trace"})  # half an hour, and 10 GB of disk: only for who asks for it
 
 
 def figure(name: str, value: float, unit: str, *, peer: str = "", peer_value: float = 0.0, cores: int = 1, **more: Any) -> Figure:
@@ -34,7 +36,7 @@ def _benches(folder: Path | None) -> dict[str, Callable[[float], Iterator[Figure
 
 
 def run_benches(names: list[str], seconds: float, folder: Path | None = None) -> None:
-    """Run the named benches, or all, and print their figures as they come.
+    """Run the named benches, or all but `trace`, and print their figures as they come.
 
     folder: of the rivals on the Java machine, see `peers`; None leaves them out.
     Raises: HubError(NOT_FOUND) for a name that is none.
@@ -49,6 +51,6 @@ def run_benches(names: list[str], seconds: float, folder: Path | None = None) ->
             raise HubError("NOT_FOUND", f"bench {name}; there are {', '.join(known)}")
     machine = {"python": platform.python_version(), "machine": platform.machine(), "cpus": os.cpu_count()}
     print(json.dumps({"name": "machine", **machine}), flush=True)
-    for name in names or list(known):
+    for name in names or [one for one in known if one not in _BY_NAME]:
         for row in known[name](seconds):
             print(json.dumps(row | {"compiled": compiled()}), flush=True)

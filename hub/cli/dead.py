@@ -233,7 +233,7 @@ def _redrive(
     from hub.routing import parking
 
     if not translate:
-        record = parking.again(whole, waits=parking.restore(database, whole))
+        record = parking.again(whole, waits=parking.restore(database, wire, whole))
         producer.publish_blocking([record])
     producer.publish_blocking(_closed(wire, letter, whole, "REDRIVEN", reason))
 

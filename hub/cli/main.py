@@ -195,7 +195,12 @@ def demo(
 
 @app.command(rich_help_panel=_RUNNING)
 def bench(
-    what: Annotated[list[str] | None, typer.Argument(help="translate, gate, routing, trace, insurer; all when omitted.")] = None,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="translate, gate, routing, delivery, insurer: all when omitted; trace (half an hour, 10 GB in the temporary folder)."
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each round.")] = 5.0,
     peers: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Folder of the rivals' scripts: HAPI, Camel.")

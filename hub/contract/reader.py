@@ -29,7 +29,7 @@ def _long(body: bytes, at: int) -> tuple[int, int]:
     for place in range(at, at + _VARINT_LONGEST):
         byte = body[place]
         number |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        if byte < 0x80 and not number >> 64:
             return (number >> 1) ^ -(number & 1), place + 1
         shift += 7
     raise ValueError("a number without end")

@@ -109,10 +109,10 @@ class Router:
         poisoned: the database refuses what the one record says, so it parks without saying it.
         Raises: what no one expects; nothing must be acknowledged then.
         """
-        tries = 0
+        tries, buried = 0, False
         while True:
             try:
-                plan = await asyncio.to_thread(self._prepare, stream, records, poisoned)
+                plan = self._buried(records[0]) if buried else await asyncio.to_thread(self._prepare, stream, records, poisoned)
                 await self.producer.publish(plan.outs)
                 if plan.routed or plan.sent:
                     await asyncio.to_thread(self._settle, stream.topic, plan)
@@ -122,8 +122,8 @@ class Router:
                     await self.route(stream, records[:middle])
                     await self.route(stream, records[middle:])
                     return
-                if not split.wait:
-                    poisoned = True
+                if not split.wait:  # what it says is refused; when that is left out and it still is, the event as such
+                    poisoned, buried = True, poisoned
                     continue
                 code = split.wait
             except HubError as error:
@@ -138,6 +138,9 @@ class Router:
             telemetry.fault(_STAGE, code, stream.topic)
             await asyncio.sleep(_BACKOFF_S[min(tries, len(_BACKOFF_S) - 1)])
             tries += 1
+
+    def _buried(self, record: Record) -> Plan:
+        return Plan(outs=[dead_letter(self.wire, _STAGE, "BODY_UNDECODABLE", record.as_message())], dead=1)
 
     # --- in a thread: everything that blocks --------------------------------------------------------------------------
 
@@ -193,8 +196,9 @@ class Router:
         except (HubError, ValueError, KeyError) as wrong:
             if isinstance(wrong, HubError) and wrong.retriable:
                 raise
-            plan.outs.append(dead_letter(self.wire, _STAGE, "BODY_UNDECODABLE", record.as_message()))
-            plan.dead += 1
+            bury = self._buried(record)
+            plan.outs += bury.outs
+            plan.dead += bury.dead
             return None
 
     def _ask(self, stream: Stream, one: _Arrived, poisoned: bool) -> None:

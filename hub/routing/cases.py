@@ -159,19 +159,20 @@ def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datet
 
     days: how long a fact is kept that does not say so itself.
     """
-    newest: dict[tuple[str, str, str], tuple[Fact, str, str]] = {}
-    for fact, event_id, place in facts:
-        name = (fact.kind, fact.ref, fact.id)
-        if name not in newest or fact.rank > newest[name][0].rank:
-            newest[name] = (fact, event_id, place)
-    if not newest:
-        return
-    ends = {said: now + timedelta(days=said or days) for said in {one[0].days for one in newest.values()}}
-    rows = [
-        (*name, fact.rank, fact.data, event_id, place, ends[fact.days])
-        for name, (fact, event_id, place) in sorted(newest.items())
-    ]
-    database.execute(_STATE, (_rows(rows),))
+    newest: dict[
+        tuple[str, str, str], list[tuple[Fact, str, str]]
+    ] = {}  # and the one before it, which stands if that is taken back
+    for one in facts:
+        name = (one[0].kind, one[0].ref, one[0].id)
+        newest[name] = sorted([*newest.get(name, ()), one], key=lambda said: said[0].rank)[-2:]
+    ends = {said: now + timedelta(days=said or days) for said in {one[0].days for some in newest.values() for one in some}}
+    for wave in ([some[0] for some in newest.values() if len(some) > 1], [some[-1] for some in newest.values()]):
+        rows = [
+            (fact.kind, fact.ref, fact.id, fact.rank, fact.data, event_id, place, ends[fact.days])
+            for fact, event_id, place in wave
+        ]
+        if rows:
+            database.execute(_STATE, (_rows(sorted(rows, key=lambda row: row[:3])),))
 
 
 def newer(database: Database, facts: Sequence[Fact]) -> list[Fact]:

@@ -18,7 +18,7 @@ def is_held(event: Event) -> bool:
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
     """That a slip was held once: what is said of it later need not say again what it is about."""
     meta = event["meta"]
-    return [Fact(_HELD, meta["key"], "", revision_rank(meta["revision"]), {}, _DAYS)] if is_held(event) else []
+    return [Fact(_HELD, meta["key"], "", revision_rank(meta["revision"]), {}, _DAYS, stays=True)] if is_held(event) else []
 
 
 def lookups(event: Event, _keyring: Keyring) -> list[CaseRef]:

@@ -6,6 +6,7 @@ the row leaves when that is done. Whatever arrives meanwhile queues behind, and 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -193,6 +194,7 @@ def discard(
         with database.transaction():
             database.execute(_BEHEAD, (topic, key, key, topic, partition, offset))  # the same said again is no repeat
             database.execute(_DISCARD, (topic, partition, offset))
+            database.execute(_UNSEEN, (event["meta"]["event_id"],))  # nor is it, when it comes from another place
             cases.forget(database, event["meta"]["event_id"], _said(stream, event, keyring))
         database.commit()
         behind = _held(database, topic, key)
@@ -202,8 +204,9 @@ def discard(
     return min(1, len(rows))
 
 
-def restore(database: Database, letter: Event) -> bool:
-    """Make room for a dead letter that is published again: what was discarded waits in its old place once more.
+def restore(database: Database, wire: Wire, letter: Event) -> bool:
+    """Make room for a dead letter that is published again: what was discarded waits in its old place once more, and anything
+    else is first seen at the letter's place, so that it has its effect however often it was given back in vain.
 
     letter:  with its topic, partition, offset and body.
     Returns: whether it waits there; else it was not parked when it was given up.
@@ -215,6 +218,8 @@ def restore(database: Database, letter: Event) -> bool:
     waits = row is not None or database.execute(_WAITS, place).fetchone() is not None
     if not waits:
         database.execute(_CLEAR, place)  # should it have to wait once more, it does with its bytes
+        with suppress(HubError, KeyError):  # what cannot be decoded was never seen
+            database.execute(_SEEN_AT, (place_text(place), wire.unpack(letter["body"])[1]["meta"]["event_id"]))
     database.commit()
     return waits
 
@@ -289,8 +294,9 @@ def edit(
 
 
 def _said(stream: Stream, event: Event, keyring: Keyring) -> list[Fact]:
+    """What is taken back with an event."""
     try:
-        return stream.facts(event, keyring)
+        return [fact for fact in stream.facts(event, keyring) if not fact.stays]
     except Exception:  # the worker stumbled over it too, and so it said nothing
         return []
 
@@ -390,6 +396,7 @@ where topic = %s and partition = %s and record_offset = %s and state = 'DISCARDE
 """
 _WAITS: Final = "select from parked where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'"
 _CLEAR: Final = "delete from parked where topic = %s and partition = %s and record_offset = %s"
+_SEEN_AT: Final = "update case_event set origin = %s where event_id = %s"
 _UNSEEN: Final = "delete from case_event where event_id = %s"
 _BEHEAD: Final = """
 delete from case_head where stream = %s and (key = %s or starts_with(key, %s || '/')) and event_id =

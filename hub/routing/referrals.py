@@ -71,7 +71,8 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
     said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
     back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
-    return [newest, said, *pointers, *back]
+    label = [Fact("referral", key, "labelled", rank, {"held": True}, _DAYS, stays=True)] if is_held(event) else []
+    return [newest, said, *label, *pointers, *back]
 
 
 def side(event: Event) -> str:

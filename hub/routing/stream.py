@@ -19,6 +19,7 @@ class Fact:
     id:   whose fact it is: a Kafka key, an event id, or one side of a case.
     data: JSON, small, never a body or a name of a person.
     days: how long it is kept, where that is not for the operator to say (HIE_CLAIM_DAYS).
+    stays: it is not taken back with its event: a label that no error undoes.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Fact:
     rank: str
     data: dict[str, Any]
     days: int | None = None
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,16 @@ def test_what_postgresql_cannot_hold_parks_and_the_others_go_on(new_hub, wire, r
         assert database.execute("select code from parked").fetchall() == [("EVENT_UNROUTABLE",)]
 
 
+@pytest.mark.parametrize("field", ["content_hash", "stated_at"])
+def test_what_postgresql_cannot_hold_even_unsaid_is_a_dead_letter_and_the_others_go_on(new_hub, wire, field):
+    hub, bad, good = new_hub(), referral(), referral(slip="S2")
+    (bad["meta"] if field == "content_hash" else bad["meta"]["revision"])[field] = "a\0b"
+    outs = [Out("referral.v1", one["meta"]["key"], wire.pack("referral.v1", one)) for one in (bad, good)]
+    hub.route("referral.v1", [hub.record("referral.v1", out) for out in outs])
+    assert [event["code"] for topic, event in hub.others if topic == "dead-letter.v1"] == ["BODY_UNDECODABLE"]
+    assert (DISTRICT, "referral-to-receiver") in hub.addressed()
+
+
 def test_a_bug_in_a_rule_parks_its_key_only(new_hub, wire, routing_pool, monkeypatch):
     hub = new_hub()
     topic = "referral.v1"

@@ -175,6 +175,33 @@ def test_what_was_discarded_said_nothing_and_what_stood_before_stands_again(new_
     )
 
 
+def test_what_was_routed_in_the_same_batch_stands_when_the_one_after_it_is_discarded(new_hub, database):
+    hub, events = new_hub(), [referral(), referral("MODIFIED", minute=1, to=NEW)]
+    outs = [Out(TOPIC, event["meta"]["key"], hub.router.wire.pack(TOPIC, event)) for event in events]
+    hub.route(TOPIC, [hub.record(TOPIC, out) for out in outs])
+    mend(hub, database, parking.discard, events[1])
+    stands = database.execute("select event_id::text, data->>'receiver' from case_fact where (kind, id) = ('referral', 'issuer')")
+    assert stands.fetchall() == [(events[0]["meta"]["event_id"], DISTRICT)]
+
+
+def test_what_was_discarded_may_come_again_as_it_was(new_hub, database, opens):
+    hub = new_hub()
+    send(hub, ISSUED)
+    opens()
+    mend(hub, database, parking.discard, ISSUED)
+    send(hub, ISSUED)  # from another place: a replay, or the same bytes sent again
+    assert delivered(hub) == ["ISSUED"]
+
+
+def test_a_label_is_not_taken_back_with_its_event(new_hub, database, opens):
+    hub, slip = new_hub(), referral(to=NEW)
+    slip["meta"]["sensitivity"] = "HIV"
+    send(hub, slip, MODIFIED)
+    opens()
+    mend(hub, database, parking.discard, slip)
+    assert "portal" not in {recipient for recipient, _rule in hub.addressed()}
+
+
 def test_every_act_leaves_an_audit_event(new_hub, database, opens):
     hub = new_hub()
     send(hub, ISSUED)

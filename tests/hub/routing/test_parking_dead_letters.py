@@ -174,6 +174,21 @@ def test_a_decision_that_came_before_its_claim_is_decided_anew_and_once(buried, 
     assert (DISTRICT, "decision-to-facility") in hub.addressed()
 
 
+def test_what_was_given_back_too_early_has_its_effect_when_it_is_given_back_again(buried, database, read, hie):
+    hub, bury = buried
+    sent = claim(f"C{uuid.uuid4().hex[:8]}")
+    early, topic = decision(sent), "payer.vss.decision.v1"
+    hub.route(topic, [hub.record(topic, Out(topic, early["meta"]["key"], hub.router.wire.pack(topic, early)))])
+    bury(1)
+    hie("redrive", "--code", "DECISION_MISMATCH", "--reason", "too early", "--yes")
+    routed(hub, read(topic, 1))
+    bury(3)  # the first one, its end, and the second
+    hub.send(("hie.Claim", sent))
+    hie("redrive", "--code", "DECISION_MISMATCH", "--reason", "the claim has come", "--yes")
+    routed(hub, read(topic, 2)[1:])
+    assert (DISTRICT, "decision-to-facility") in hub.addressed()
+
+
 def test_what_fails_again_is_a_new_letter_and_what_is_discarded_is_closed(buried, database, read, hie, wire):
     hub, bury = buried
     hub.route("referral.v1", [hub.record("referral.v1", Out("referral.v1", "k", b"no Avro"))])
