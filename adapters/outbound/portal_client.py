@@ -39,6 +39,7 @@ MAILBOX: Final = PORTAL
 CHANNEL: Final = "portal"
 _LOCK: Final = 7304  # as MLLP push: whoever drains a mailbox does so alone
 _WINDOW: Final = 50  # slips looked at together, beside those that were tried in vain
+_BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
@@ -138,6 +139,8 @@ class PortalClient:
         ready = await self._ready(connection, slips)
         at_once = self._portal.at_once if not self._failures else 1
         for place in range(0, len(ready), at_once):
+            if place and await paused(connection, MAILBOX):  # meanwhile
+                return _LOOK_AGAIN_S
             reached = await self._send(connection, calls, ready[place : place + at_once])
             if reached is False:
                 self._failures += 1
@@ -164,8 +167,8 @@ class PortalClient:
     async def _found(self, connection: AsyncConnection[TupleRow], at: datetime, without: Set[str]) -> list[_Slip]:
         others = list(without)
         cursor = connection.cursor(row_factory=class_row(_Slip))
-        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, others, _WINDOW))).fetchall()
-        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, others, _WINDOW))).fetchall()
+        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, others, _WINDOW, _BYTES))).fetchall()
+        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, others, _WINDOW, _BYTES))).fetchall()
         if not others:
             self._floor = fresh[0].seq - 1 if fresh else self._floor
         order = [one.delivery_id for one in in_order([slip.pending for slip in fresh])]
@@ -373,12 +376,22 @@ def _as_json(reasons: Iterable[Reason]) -> str:
 _WAITING_STATES: Final = ("QUEUED", "SENT", "HELD")
 _SETTLED_FROM: Final = ("QUEUED", "SENT", "EXPIRED")  # the portal's word counts though the slip expired meanwhile
 FOR_A_PERSON: Final = ("HELD", "REFUSED", "EXPIRED")  # to be sent again or given up
-_COLUMNS: Final = "select seq, delivery_id, record, subject_key, lane, tries, next_try_at, facility, body from mailbox"
+_COLUMNS: Final = "seq, delivery_id, record, subject_key, lane, tries, next_try_at, facility, body"
 _WAITS: Final = "recipient = %s and state in ('QUEUED', 'SENT')"
-_TRIED: Final = (
-    f"{_COLUMNS} where {_WAITS} and tries > 0 and next_try_at <= %s and facility <> all(%s) order by next_try_at limit %s"
-)
-_FRESH: Final = f"{_COLUMNS} where {_WAITS} and tries = 0 and seq > %s and facility <> all(%s) order by seq limit %s"
+_TRIED: Final = f"""
+select {_COLUMNS} from (
+    select *, sum(octet_length(body)) over (order by next_try_at, seq) as bytes from (
+        select {_COLUMNS} from mailbox where {_WAITS} and tries > 0 and next_try_at <= %s and facility <> all(%s)
+        order by next_try_at, seq limit %s) as due) as counted
+where bytes - octet_length(body) < %s order by next_try_at, seq
+"""  # noqa: S608  # constants only
+_FRESH: Final = f"""
+select {_COLUMNS} from (
+    select *, sum(octet_length(body)) over (order by seq) as bytes from (
+        select {_COLUMNS} from mailbox where {_WAITS} and tries = 0 and seq > %s and facility <> all(%s)
+        order by seq limit %s) as due) as counted
+where bytes - octet_length(body) < %s order by seq
+"""  # noqa: S608
 _SOONEST: Final = f"select min(next_try_at) from mailbox where {_WAITS} and tries > 0 and next_try_at > %s"  # noqa: S608  # constants only
 _TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"
 _LOOK: Final = (

@@ -4,6 +4,7 @@ It is no store of its own: a slip stands on it while its delivery waits, is held
 revision of the same slip came. The issuing facility reads its own by HTTP, beside its inbox.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -187,5 +188,5 @@ def mount(app: FastAPI, pool: AsyncConnectionPool, wire: Wire, credentials: Cred
             async with pool.connection() as connection:
                 rows = await listed(connection, facility, after=after, limit=min(limit, PAGE_MAX))
                 by_code = await counts(connection, facility)
-        shown = [row.shown(wire) for row in rows]
+        shown = await asyncio.to_thread(lambda: [row.shown(wire) for row in rows])  # bodies may be large
         return Response(to_json({"facility": facility, "counts": by_code, "slips": shown}), media_type="application/json")

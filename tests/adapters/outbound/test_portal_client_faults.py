@@ -8,14 +8,18 @@ import orjson
 import pytest
 from alembic import command
 from alembic.config import Config
-from psycopg import connect
+from psycopg import AsyncConnection, connect
 
 from adapters.dialects.render import as_xml
 from adapters.formats.gateway_calls import file_of, parameters, receipt
+from adapters.outbound import portal_client
 from adapters.outbound.portal_calls import PortalCalls, read_portal
 from adapters.outbound.portal_simulator import PASSWORD, SimulatedPortal
+from adapters.outbound.receipts import Teller
+from adapters.outbound.wakes import Wakes
 from hub.contract.events import now
 from hub.store import database as store
+from hub.store.database import async_pool
 from tests.adapters.outbound.test_portal_calls import TAKEN, TOKEN, http, portal_file, scripted
 from tests.adapters.outbound.test_portal_client import deliver, drain, draining, reasons, receipts, run, settled, states, until
 from tests.made import unique
@@ -269,6 +273,44 @@ def test_an_answer_with_characters_that_no_text_holds_is_noted_all_the_same(data
 
     [one] = run(work())
     assert reasons(database, one) == ([("RECIPIENT_REFUSED", "maKetQua 70 1")], "Ngoài thời gian [2J", "GD 9")
+
+
+def test_a_pause_is_kept_in_the_midst_of_a_round(database, own_settings, wire, tmp_path):
+    def answer(*_):
+        database.execute("update recipient set paused_at = now() where code = 'portal'")
+        return TAKEN
+
+    async def work():
+        async with scripted(answer) as one, at_hand(own_settings, wire, one.address, tmp_path) as (client, connection, calls):
+            await deliver(own_settings, wire, *(referral() for _ in range(5)))
+            await client.round(connection, calls)
+
+    run(work())
+    assert sorted(state for state, _code in states(database).values()) == ["ACKNOWLEDGED", *["QUEUED"] * 4]
+
+
+def test_no_more_bodies_are_taken_up_than_the_bytes_allowed(database, own_settings, wire, tmp_path, monkeypatch):
+    async def work():
+        async with at_hand(own_settings, wire, "http://127.0.0.1:1", tmp_path) as (client, connection, _calls):
+            ids = await deliver(own_settings, wire, *(referral() for _ in range(4)))
+            database.execute("update mailbox set tries = 1, next_try_at = now() where seq > 2")
+            whole = await client._found(connection, now(), set())
+            monkeypatch.setattr(portal_client, "_BYTES", 1)
+            return ids, whole, await client._found(connection, now(), set())
+
+    ids, whole, limited = run(work())
+    assert [str(slip.delivery_id) for slip in whole] == ids
+    assert [str(slip.delivery_id) for slip in limited] == [ids[0], ids[2]]  # one is taken up however large it is
+
+
+@asynccontextmanager
+async def at_hand(settings, wire, address, folder):
+    """A client that does nothing by itself, its connection and its calls; one slip at a time."""
+    url, portal = settings.database_url.get_secret_value(), read_portal(portal_file(folder, address, more="at_once = 1"))
+    calls = PortalCalls(portal)
+    async with async_pool(url) as pool, await AsyncConnection.connect(url, autocommit=True) as connection:
+        yield portal_client.PortalClient(settings, portal, wire, Wakes(url), Teller(pool, wire, None)), connection, calls
+    await calls.close()
 
 
 def test_what_older_releases_noted_of_slips_is_kept(stack):
