@@ -129,7 +129,7 @@ class PortalClient:
         """Send what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
 
         After a failure the portal is left alone, longer each time; then one slip, of another facility each time, tries whether it is
-        back. A login that is not answered is a matter of its account: it says nothing of the portal, for better or worse.
+        back. A login that is not answered, or refused, is a matter of its account: it says nothing of the portal, for better or worse.
         """
         await self._clean(connection)
         if await paused(connection, MAILBOX):
@@ -267,16 +267,16 @@ class PortalClient:
         absent = [file.slip.delivery_id for file, answer in pairs if file.slip.delivery_id in first and _not_there(answer)]
         if absent:
             await connection.execute(_NOT_SENT, (absent,))
-        reached: list[bool | None] = []
+        answered = failed = False
         for file, answer in pairs:
             if isinstance(answer, Answer):
                 await self._answered(connection, file.slip, answer)
-                reached.append(True)
+                answered = True
             elif isinstance(answer, HubError):
-                reached.append(await self._unanswered(connection, file.slip, answer))
+                failed = not await self._unanswered(connection, file.slip, answer) or failed
             else:
                 raise answer
-        return False if False in reached else (True in reached or None)
+        return False if failed else (answered or None)
 
     @staticmethod
     async def _going(connection: AsyncConnection[TupleRow], files: Sequence[_File]) -> set[UUID]:
@@ -291,11 +291,11 @@ class PortalClient:
             reason = Reason("RECIPIENT_REFUSED", f"maKetQua {answer.code[:20]}")
             await self._settle(connection, slip, "REFUSED", [reason], told=answer.told, transaction=answer.transaction)
 
-    async def _unanswered(self, connection: AsyncConnection[TupleRow], slip: _Slip, error: HubError) -> bool | None:
-        """The slip waits on, with what it waits for. Returns: whether the portal itself answered; None when that is not known."""
+    async def _unanswered(self, connection: AsyncConnection[TupleRow], slip: _Slip, error: HubError) -> bool:
+        """The slip waits on, with what it waits for. Returns: whether that is a matter of its account alone."""
         if error.code == "PORTAL_ACCOUNT_MISSING":
             await self._settle(connection, slip, "HELD", [Reason(error.code)])
-            return None
+            return True
         reason = Reason(error.code, "" if error.code == "PORTAL_LOGIN_REFUSED" else error.where)
         async with connection.transaction():
             await connection.execute(_REASONS, (_as_json([reason]), "", "", slip.delivery_id))
@@ -305,7 +305,7 @@ class PortalClient:
         telemetry.portal_answered(slip.facility, "login-refused" if error.code == "PORTAL_LOGIN_REFUSED" else "unreachable")
         if error.code == "PORTAL_LOGIN_REFUSED" or error.where == "login":
             self._resting.add(slip.facility)
-            return True if error.code == "PORTAL_LOGIN_REFUSED" else None
+            return True
         if error.where != "connect":
             self._passed.add(slip.facility)
         return False
@@ -321,10 +321,11 @@ class PortalClient:
         transaction: str = "",
     ) -> None:
         code = reasons[0].code if reasons else ""
+        after = _AFTER_ITS_WORD if state in ("ACKNOWLEDGED", "REFUSED") else ("QUEUED", "SENT")
         listed = [] if state == "DISCARDED" else reasons
         async with connection.transaction():
             await connection.execute(_REASONS, (_as_json(listed), told, transaction, slip.delivery_id))
-            await move(connection, MAILBOX, [slip.delivery_id], state, at=now(), channel=CHANNEL, code=code, after=_SETTLED_FROM)
+            await move(connection, MAILBOX, [slip.delivery_id], state, at=now(), channel=CHANNEL, code=code, after=after)
         self._teller.wake()
         telemetry.portal_answered(slip.facility, state.lower())
 
@@ -374,7 +375,7 @@ def _as_json(reasons: Iterable[Reason]) -> str:
 
 
 _WAITING_STATES: Final = ("QUEUED", "SENT", "HELD")
-_SETTLED_FROM: Final = ("QUEUED", "SENT", "EXPIRED")  # the portal's word counts though the slip expired meanwhile
+_AFTER_ITS_WORD: Final = ("QUEUED", "SENT", "EXPIRED")  # the portal's word counts though the slip expired meanwhile
 FOR_A_PERSON: Final = ("HELD", "REFUSED", "EXPIRED")  # to be sent again or given up
 _COLUMNS: Final = "seq, delivery_id, record, subject_key, lane, tries, next_try_at, facility, body"
 _WAITS: Final = "recipient = %s and state in ('QUEUED', 'SENT')"
