@@ -33,6 +33,7 @@ from hub.store.database import available
 TOPIC: Final = "delivery.v1"
 NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
 _NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
+PORTAL: Final = "portal"  # drained by the hub itself, which goes on trying: nothing there is to be fetched in time
 NO_LIMITS: Final[Mapping[str, float]] = {}
 _DAYS_AHEAD: Final = 2
 _DAYS_LOCK: Final = 7303
@@ -171,7 +172,7 @@ async def put(
 ) -> list[Letter]:
     """Put letters into their mailboxes, in order, and note their receipts, in the caller's transaction.
 
-    limits:  hours in which a delivery of a lane or record has to be fetched.
+    limits:  hours in which a delivery of a lane or record has to be fetched; not of the portal's.
     Returns: those that were not there before.
     """
     if not letters:
@@ -195,7 +196,8 @@ async def put(
         copy.set_types(_COPY_TYPES)
         for letter in fresh:
             seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
-            await copy.write_row((*_row(letter, day, seq, at), expires_at(limits, letter.lane, letter.record, at)))
+            within = NO_LIMITS if letter.mailbox == PORTAL else limits
+            await copy.write_row((*_row(letter, day, seq, at), expires_at(within, letter.lane, letter.record, at)))
     await note(connection, [letter.change("QUEUED", at) for letter in fresh])
     names = " ".join(sorted({letter.mailbox for letter in fresh}))
     await connection.execute("select pg_notify(%s, %s)", (NOTIFY, names if len(names) < _NOTIFY_BYTES_MAX else ""))

@@ -22,6 +22,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from adapters.formats.gateway_calls import ACCEPTED
+from adapters.outbound.retry import backoff_s
 from hub.access.passwords import as_sent
 from hub.contract.errors import HubError
 from hub.contract.events import now
@@ -137,6 +138,16 @@ class _Session:
     ends_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """An account that is left alone: until when, after how many faults in a row, and what the last was."""
+
+    ends_at: float
+    faults: int
+    code: str
+    where: str
+
+
 class PortalCalls:
     """The way to one portal. One for each process; used from its event loop."""
 
@@ -154,7 +165,7 @@ class PortalCalls:
             limits=httpx.Limits(max_connections=portal.at_once),
         )
         self._next_call = 0.0
-        self._refused: dict[tuple[str, str], tuple[float, int]] = {}  # user, facility ("" for all): tried again when, refusals
+        self._rests: dict[tuple[str, str], _Rest] = {}  # by user and facility ("" for all)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -179,29 +190,46 @@ class PortalCalls:
         if answer.code == _FORBIDDEN:
             raise self._refusal(account, facility, only=facility)
         for scope in ("", facility):
-            self._refused.pop((account.user, scope), None)
+            self._rests.pop((account.user, scope), None)
         return answer
 
     def rests(self, facility: str) -> bool:
-        """Whether the account of a facility was refused lately: it is left alone then, since wrong logins lock accounts."""
+        """Whether the account of a facility was refused, or its login not answered, lately: it is left alone then.
+
+        Wrong logins lock accounts, so a refused one rests longer.
+        """
         account = self._portal.account_of(facility)
-        untils = [self._refused.get((account.user, scope), (0.0, 0))[0] for scope in ("", facility)] if account else [0.0]
-        return max(untils) > monotonic()
+        return account is not None and self._rest(account, facility) is not None
+
+    def _rest(self, account: PortalAccount, facility: str) -> _Rest | None:
+        found = (self._rests.get((account.user, scope)) for scope in ("", facility))
+        return next((rest for rest in found if rest is not None and rest.ends_at > monotonic()), None)
 
     def _refusal(self, account: PortalAccount, facility: str, only: str = "") -> HubError:
         """Note that the account is refused, for all facilities or for one only."""
-        refusals = self._refused.get((account.user, only), (0.0, 0))[1] + 1
-        pause_s = min(_REST_MAX_S, _REST_FIRST_S * 2 ** min(refusals - 1, 16))
-        self._refused[account.user, only] = (monotonic() + pause_s, refusals)
+        faults = self._faults(account, only)
+        pause_s = min(_REST_MAX_S, _REST_FIRST_S * 2 ** min(faults - 1, 16))
+        self._rests[account.user, only] = _Rest(monotonic() + pause_s, faults, "PORTAL_LOGIN_REFUSED", "")
         if not only:
             self._sessions.pop(account.user, None)
         return HubError("PORTAL_LOGIN_REFUSED", facility)
 
+    def _login_fault(self, account: PortalAccount) -> HubError:
+        """Note that the account could not log in, for a reason that may pass."""
+        faults = self._faults(account, "")
+        self._rests[account.user, ""] = _Rest(monotonic() + backoff_s(faults), faults, "RECIPIENT_UNREACHABLE", "login")
+        return HubError("RECIPIENT_UNREACHABLE", "login")
+
+    def _faults(self, account: PortalAccount, only: str) -> int:
+        """In a row, with this one."""
+        rest = self._rests.get((account.user, only))
+        return rest.faults + 1 if rest else 1
+
     async def _session(self, account: PortalAccount, facility: str, spent: _Session | None) -> _Session:
         """A session that holds, and is not the spent one; of several who need a new one, one logs in."""
         async with self._logins.setdefault(account.user, asyncio.Lock()):
-            if self.rests(facility):
-                raise HubError("PORTAL_LOGIN_REFUSED", facility)  # of several that wait for a token, one tries
+            if rest := self._rest(account, facility):
+                raise HubError(rest.code, rest.where or facility)  # of several that wait for a token, one tries
             held = self._sessions.get(account.user)
             if held is None or held is spent or held.ends_at <= monotonic():
                 self._sessions.pop(account.user, None)
@@ -214,18 +242,21 @@ class PortalCalls:
         except (OSError, ValueError):
             raise self._refusal(account, facility) from None
         form = urlencode({"username": account.user, "password": password}).encode()
-        found = await self._post("/api/token/take", {"Content-Type": "application/x-www-form-urlencoded"}, form, "login")
+        try:
+            found = await self._post("/api/token/take", {"Content-Type": "application/x-www-form-urlencoded"}, form, "login")
+        except HubError as fault:
+            raise (self._login_fault(account) if fault.where == "login" else fault) from None
         code, key = _text(found, "maKetQua"), found.get("APIKey")
         if code in _MAY_PASS:
-            raise HubError("RECIPIENT_UNREACHABLE", "login")
+            raise self._login_fault(account)
         if code != ACCEPTED:
             raise self._refusal(account, facility)
         access, ident = (_text(key, name) if isinstance(key, dict) else "" for name in ("access_token", "id_token"))
         if not isinstance(key, dict) or not access:
-            raise HubError("RECIPIENT_UNREACHABLE", "login")
+            raise self._login_fault(account)
         headers = {"accessToken": access, "tokenId": ident, "passwordHash": password}
         if any(not value.isascii() or not value.isprintable() for value in headers.values()):
-            raise HubError("RECIPIENT_UNREACHABLE", "login")
+            raise self._login_fault(account)
         return _Session(headers, account.user, monotonic() + _lifetime_s(_text(key, "expires_in"), now()))
 
     async def _sent(self, session: _Session, facility: str, file: bytes) -> Answer:
@@ -238,7 +269,7 @@ class PortalCalls:
         }
         headers = {"Content-Type": "application/json", **session.headers}
         found = await self._post(_CALL[self._portal.standard], headers, orjson.dumps(body), "answer")
-        answer = Answer(_text(found, "maKetQua"), _text(found, "maGiaoDich")[:200], _text(found, "thongDiep")[:_TOLD_MAX])
+        answer = Answer(_line(found, "maKetQua"), _line(found, "maGiaoDich")[:200], _line(found, "thongDiep")[:_TOLD_MAX])
         if not answer.code or answer.code in _MAY_PASS or (answer.accepted and not answer.transaction):
             raise HubError("RECIPIENT_UNREACHABLE", "answer")
         return answer
@@ -286,6 +317,11 @@ def _members(raw: bytes) -> dict[str, Any]:
 def _text(found: dict[str, Any], name: str) -> str:
     value = found.get(name)
     return str(value).strip() if isinstance(value, str | int) else ""
+
+
+def _line(found: dict[str, Any], name: str) -> str:
+    """For the database and a terminal: a space for whatever is not printed, NUL above all."""
+    return "".join(each if each.isprintable() else " " for each in _text(found, name)).strip()
 
 
 def _lifetime_s(stated: str, at: datetime) -> float:

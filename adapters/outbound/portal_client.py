@@ -8,7 +8,7 @@ A process may die anywhere: what was sent and not noted is sent again, the same 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 from adapters.dialects.render import SLIPS, as_xml
-from adapters.outbound.mailbox import NOTIFY
+from adapters.outbound.mailbox import NOTIFY, PORTAL
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
 from adapters.outbound.push import Pending, in_order, paused
@@ -35,10 +35,11 @@ from hub.contract.events import VIETNAM, Event, now, revision_rank
 from hub.contract.settings import Settings
 from hub.store.database import available
 
-MAILBOX: Final = "portal"
+MAILBOX: Final = PORTAL
 CHANNEL: Final = "portal"
 _LOCK: Final = 7304  # as MLLP push: whoever drains a mailbox does so alone
 _WINDOW: Final = 50  # slips looked at together, beside those that were tried in vain
+_BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
@@ -55,6 +56,7 @@ class _Slip:
 
     seq: int
     delivery_id: UUID
+    record: str
     subject_key: str
     lane: str
     tries: int
@@ -86,7 +88,8 @@ class PortalClient:
         self._teller = teller
         self._floor = 0  # below and at it nothing waits that was not tried or put back
         self._failures = 0
-        self._resting: set[str] = set()  # facilities whose account was refused lately
+        self._resting: set[str] = set()  # facilities whose account was refused, or could not log in, lately
+        self._passed: set[str] = set()  # facilities that tried in vain since the portal answered last: others have their turn
         self._clean_at = 0.0
 
     async def run(self) -> None:
@@ -125,7 +128,8 @@ class PortalClient:
     async def round(self, connection: AsyncConnection[TupleRow], calls: PortalCalls) -> float:
         """Send what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
 
-        After a failure the portal is left alone, longer each time; then one slip tries whether it is back.
+        After a failure the portal is left alone, longer each time; then one slip, of another facility each time, tries whether it is
+        back. A login that is not answered, or refused, is a matter of its account: it says nothing of the portal, for better or worse.
         """
         await self._clean(connection)
         if await paused(connection, MAILBOX):
@@ -135,11 +139,15 @@ class PortalClient:
         ready = await self._ready(connection, slips)
         at_once = self._portal.at_once if not self._failures else 1
         for place in range(0, len(ready), at_once):
-            if not await self._send(connection, calls, ready[place : place + at_once]):
+            if place and await paused(connection, MAILBOX):  # meanwhile
+                return _LOOK_AGAIN_S
+            reached = await self._send(connection, calls, ready[place : place + at_once])
+            if reached is False:
                 self._failures += 1
                 return backoff_s(self._failures)
-            if self._failures:
+            if reached and self._failures:
                 self._failures = 0
+                self._passed.clear()
                 return 0.0
         if slips:
             return 0.0
@@ -150,11 +158,18 @@ class PortalClient:
     async def _due(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, at: datetime) -> list[_Slip]:
         """Slips to look at: new ones in order, and those whose next try has come. None of an account that rests."""
         self._resting = {facility for facility in self._resting if calls.rests(facility)}
-        resting = list(self._resting)
+        slips = await self._found(connection, at, self._resting | self._passed)
+        if not slips and self._passed:
+            self._passed.clear()
+            slips = await self._found(connection, at, self._resting)
+        return slips
+
+    async def _found(self, connection: AsyncConnection[TupleRow], at: datetime, without: Set[str]) -> list[_Slip]:
+        others = list(without)
         cursor = connection.cursor(row_factory=class_row(_Slip))
-        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, resting, _WINDOW))).fetchall()
-        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, resting, _WINDOW))).fetchall()
-        if not resting:
+        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, others, _WINDOW, _BYTES))).fetchall()
+        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, others, _WINDOW, _BYTES))).fetchall()
+        if not others:
             self._floor = fresh[0].seq - 1 if fresh else self._floor
         order = [one.delivery_id for one in in_order([slip.pending for slip in fresh])]
         by_id = {slip.delivery_id: slip for slip in fresh}
@@ -213,12 +228,15 @@ class PortalClient:
     ) -> dict[UUID, bool]:
         """Note which revision each is, and give up those that a newer one replaces, those already held too.
 
-        Returns: the newest of each key, with whether a person forces it.
+        Returns: the newest of each kind and key, with whether a person forces it.
         """
         if not slips:
             return {}
         async with connection.transaction():
-            rows = [(slip.delivery_id, MAILBOX, slip.seq, slip.subject_key, _rank(event), slip.facility) for slip, event in slips]
+            rows = [
+                (slip.delivery_id, MAILBOX, slip.seq, slip.record, slip.subject_key, _rank(event), slip.facility)
+                for slip, event in slips
+            ]
             async with connection.cursor() as cursor:
                 await cursor.executemany(_REGISTER, rows)
             keys = list({slip.subject_key for slip, _event in slips})
@@ -233,26 +251,38 @@ class PortalClient:
     @staticmethod
     async def _was_sent(connection: AsyncConnection[TupleRow], slip: _Slip) -> bool:
         """Whether the portal has, or may have, an earlier word on the slip."""
-        row = await (await connection.execute(_WAS_SENT, (MAILBOX, slip.subject_key, slip.delivery_id))).fetchone()
+        row = await (await connection.execute(_WAS_SENT, (MAILBOX, slip.record, slip.subject_key, slip.delivery_id))).fetchone()
         return row is not None and bool(row[0])
 
     # --- what went ----------------------------------------------------------------------------------------------------
 
-    async def _send(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, files: Sequence[_File]) -> bool:
-        """Some at once, each of another key. Returns: false when the portal gave one of them no answer."""
+    async def _send(self, connection: AsyncConnection[TupleRow], calls: PortalCalls, files: Sequence[_File]) -> bool | None:
+        """Some at once, each another slip. Returns: false when the portal gave one of them no answer; None when it was not asked."""
         resting = {file.slip.facility for file in files if calls.rests(file.slip.facility)}
         self._resting |= resting
         going = [file for file in files if file.slip.facility not in resting]
+        first = await self._going(connection, going)
         answers = await asyncio.gather(*(calls.send(file.slip.facility, file.content) for file in going), return_exceptions=True)
-        reached = True
-        for file, answer in zip(going, answers, strict=True):
+        pairs = list(zip(going, answers, strict=True))
+        absent = [file.slip.delivery_id for file, answer in pairs if file.slip.delivery_id in first and _not_there(answer)]
+        if absent:
+            await connection.execute(_NOT_SENT, (absent,))
+        answered = failed = False
+        for file, answer in pairs:
             if isinstance(answer, Answer):
                 await self._answered(connection, file.slip, answer)
+                answered = True
             elif isinstance(answer, HubError):
-                reached = await self._unanswered(connection, file.slip, answer) and reached
+                failed = not await self._unanswered(connection, file.slip, answer) or failed
             else:
                 raise answer
-        return reached
+        return False if failed else (answered or None)
+
+    @staticmethod
+    async def _going(connection: AsyncConnection[TupleRow], files: Sequence[_File]) -> set[UUID]:
+        """Note, before the calls, that the portal may have them. Returns: ids of those that it cannot have had before."""
+        rows = await connection.execute(_SENT, ([file.slip.delivery_id for file in files],))
+        return {row[0] async for row in rows}
 
     async def _answered(self, connection: AsyncConnection[TupleRow], slip: _Slip, answer: Answer) -> None:
         if answer.accepted:
@@ -262,7 +292,7 @@ class PortalClient:
             await self._settle(connection, slip, "REFUSED", [reason], told=answer.told, transaction=answer.transaction)
 
     async def _unanswered(self, connection: AsyncConnection[TupleRow], slip: _Slip, error: HubError) -> bool:
-        """The slip waits on, with what it waits for. Returns: whether the portal itself answered."""
+        """The slip waits on, with what it waits for. Returns: whether that is a matter of its account alone."""
         if error.code == "PORTAL_ACCOUNT_MISSING":
             await self._settle(connection, slip, "HELD", [Reason(error.code)])
             return True
@@ -273,10 +303,12 @@ class PortalClient:
                 retry_at = now() + timedelta(seconds=backoff_s(slip.tries + 1))
                 await connection.execute(_TRY_AGAIN, (retry_at, MAILBOX, slip.seq))
         telemetry.portal_answered(slip.facility, "login-refused" if error.code == "PORTAL_LOGIN_REFUSED" else "unreachable")
-        if error.code != "PORTAL_LOGIN_REFUSED":
-            return False
-        self._resting.add(slip.facility)
-        return True
+        if error.code == "PORTAL_LOGIN_REFUSED" or error.where == "login":
+            self._resting.add(slip.facility)
+            return True
+        if error.where != "connect":
+            self._passed.add(slip.facility)
+        return False
 
     async def _settle(
         self,
@@ -289,10 +321,11 @@ class PortalClient:
         transaction: str = "",
     ) -> None:
         code = reasons[0].code if reasons else ""
+        after = _AFTER_ITS_WORD if state in ("ACKNOWLEDGED", "REFUSED") else ("QUEUED", "SENT")
         listed = [] if state == "DISCARDED" else reasons
         async with connection.transaction():
             await connection.execute(_REASONS, (_as_json(listed), told, transaction, slip.delivery_id))
-            await move(connection, MAILBOX, [slip.delivery_id], state, at=now(), channel=CHANNEL, code=code)
+            await move(connection, MAILBOX, [slip.delivery_id], state, at=now(), channel=CHANNEL, code=code, after=after)
         self._teller.wake()
         telemetry.portal_answered(slip.facility, state.lower())
 
@@ -309,7 +342,7 @@ class PortalClient:
 
 
 async def put_back(connection: AsyncConnection[TupleRow], delivery_ids: Iterable[UUID], *, forced: bool) -> set[UUID]:
-    """Let slips that are held or were refused be looked at again, in the caller's transaction or each by itself.
+    """Let slips that are held, were refused or expired be looked at again, in the caller's transaction or each by itself.
 
     forced: to be sent without the check; what is sensitive stays held all the same.
     Returns: ids of those that wait now.
@@ -318,11 +351,18 @@ async def put_back(connection: AsyncConnection[TupleRow], delivery_ids: Iterable
     if not ids:
         return set()
     async with connection.transaction():
-        moved = await move(connection, MAILBOX, ids, "QUEUED", at=now(), channel=CHANNEL, after=("HELD", "REFUSED"))
+        moved = await move(connection, MAILBOX, ids, "QUEUED", at=now(), channel=CHANNEL, after=FOR_A_PERSON)
         await connection.execute(_FORCE, (forced, list(moved)))
         await connection.execute(_LOOK, (now(), MAILBOX, list(moved)))
         await connection.execute("select pg_notify(%s, %s)", (NOTIFY, MAILBOX))
     return moved
+
+
+def _not_there(answer: Answer | BaseException) -> bool:
+    """Whether the portal cannot have the file by this try: it said so, or the file never left."""
+    if isinstance(answer, HubError):
+        return answer.code != "RECIPIENT_UNREACHABLE" or answer.where != "answer"
+    return isinstance(answer, Answer) and not answer.accepted
 
 
 def _rank(event: Event | None) -> str:
@@ -335,32 +375,48 @@ def _as_json(reasons: Iterable[Reason]) -> str:
 
 
 _WAITING_STATES: Final = ("QUEUED", "SENT", "HELD")
-_COLUMNS: Final = "select seq, delivery_id, subject_key, lane, tries, next_try_at, facility, body from mailbox"
+_AFTER_ITS_WORD: Final = ("QUEUED", "SENT", "EXPIRED")  # the portal's word counts though the slip expired meanwhile
+FOR_A_PERSON: Final = ("HELD", "REFUSED", "EXPIRED")  # to be sent again or given up
+_COLUMNS: Final = "seq, delivery_id, record, subject_key, lane, tries, next_try_at, facility, body"
 _WAITS: Final = "recipient = %s and state in ('QUEUED', 'SENT')"
-_TRIED: Final = (
-    f"{_COLUMNS} where {_WAITS} and tries > 0 and next_try_at <= %s and facility <> all(%s) order by next_try_at limit %s"
-)
-_FRESH: Final = f"{_COLUMNS} where {_WAITS} and tries = 0 and seq > %s and facility <> all(%s) order by seq limit %s"
+_TRIED: Final = f"""
+select {_COLUMNS} from (
+    select *, sum(octet_length(body)) over (order by next_try_at, seq) as bytes from (
+        select {_COLUMNS} from mailbox where {_WAITS} and tries > 0 and next_try_at <= %s and facility <> all(%s)
+        order by next_try_at, seq limit %s) as due) as counted
+where bytes - octet_length(body) < %s order by next_try_at, seq
+"""  # noqa: S608  # constants only
+_FRESH: Final = f"""
+select {_COLUMNS} from (
+    select *, sum(octet_length(body)) over (order by seq) as bytes from (
+        select {_COLUMNS} from mailbox where {_WAITS} and tries = 0 and seq > %s and facility <> all(%s)
+        order by seq limit %s) as due) as counted
+where bytes - octet_length(body) < %s order by seq
+"""  # noqa: S608
 _SOONEST: Final = f"select min(next_try_at) from mailbox where {_WAITS} and tries > 0 and next_try_at > %s"  # noqa: S608  # constants only
 _TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"
 _LOOK: Final = (
-    "update mailbox set tries = greatest(tries, 1), next_try_at = %s where recipient = %s and delivery_id = any(%s::uuid[])"
+    "update mailbox set tries = greatest(tries, 1), next_try_at = %s, expires_at = null"
+    " where recipient = %s and delivery_id = any(%s::uuid[])"
 )
 _FORCE: Final = "update portal_document set forced = %s, told = '' where delivery_id = any(%s::uuid[])"
+_SENT: Final = """
+update portal_document set sent_at = now() where delivery_id = any(%s::uuid[]) and sent_at is null returning delivery_id
+"""
+_NOT_SENT: Final = "update portal_document set sent_at = null where delivery_id = any(%s::uuid[])"
 _REASONS: Final = "update portal_document set reasons = %s, told = %s, transaction = %s where delivery_id = %s"
 _REGISTER: Final = """
-insert into portal_document (delivery_id, mailbox, seq, subject_key, rank, facility) values (%s, %s, %s, %s, %s, %s)
+insert into portal_document (delivery_id, mailbox, seq, record, subject_key, rank, facility) values (%s, %s, %s, %s, %s, %s, %s)
 on conflict (delivery_id) do nothing
 """
 _REVISIONS: Final = """
-select delivery_id, row_number() over (partition by subject_key order by rank desc, seq desc), forced
+select delivery_id, row_number() over (partition by record, subject_key order by rank desc, seq desc), forced
 from portal_document where mailbox = %s and subject_key = any(%s)
 """
 _WAS_SENT: Final = """
 select exists (
-    select from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
-    where document.mailbox = %s and document.subject_key = %s and document.delivery_id <> %s
-        and (mailbox.state = 'ACKNOWLEDGED' or mailbox.tries > 0))
+    select from portal_document
+    where mailbox = %s and record = %s and subject_key = %s and delivery_id <> %s and sent_at is not null)
 """
 _ACCOUNTLESS: Final = """
 select document.delivery_id, document.facility

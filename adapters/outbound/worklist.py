@@ -4,6 +4,7 @@ It is no store of its own: a slip stands on it while its delivery waits, is held
 revision of the same slip came. The issuing facility reads its own by HTTP, beside its inbox.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.outbound.inbox_api import entitled
 from adapters.outbound.portal_check import Reason
-from adapters.outbound.portal_client import CHANNEL, MAILBOX, put_back
+from adapters.outbound.portal_client import CHANNEL, FOR_A_PERSON, MAILBOX, put_back
 from adapters.outbound.receipts import move
 from hub.access.credentials import Credentials
 from hub.bus import Wire
@@ -32,7 +33,7 @@ PAGE_MAX: Final = 500
 class Waiting:
     """One slip on the list.
 
-    state:   HELD (not sent), REFUSED (by the portal), QUEUED (waits, and is tried again by itself).
+    state:   HELD (not sent), REFUSED (by the portal), QUEUED (waits, and is tried again by itself), EXPIRED (with its day).
     told:    the portal's own sentence.
     """
 
@@ -131,7 +132,7 @@ async def send_again(connection: AsyncConnection[TupleRow], delivery_ids: Sequen
 async def drop(connection: AsyncConnection[TupleRow], delivery_ids: Sequence[UUID]) -> set[UUID]:
     """Give slips up, in the caller's transaction. Returns: ids of those that stood on the list."""
     moved = await move(
-        connection, MAILBOX, delivery_ids, "DISCARDED", at=now(), channel=CHANNEL, code="GIVEN_UP", after=("HELD", "REFUSED")
+        connection, MAILBOX, delivery_ids, "DISCARDED", at=now(), channel=CHANNEL, code="GIVEN_UP", after=FOR_A_PERSON
     )
     await connection.execute("update portal_document set reasons = '[]' where delivery_id = any(%s::uuid[])", (list(moved),))
     return moved
@@ -139,27 +140,27 @@ async def drop(connection: AsyncConnection[TupleRow], delivery_ids: Sequence[UUI
 
 _ROWS: Final = """
 from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
-where document.mailbox = %(mailbox)s and document.reasons <> '[]' and mailbox.state in ('QUEUED', 'SENT', 'HELD', 'REFUSED')
+where document.mailbox = %(mailbox)s and document.reasons <> '[]' and mailbox.state in ('QUEUED', 'SENT', 'HELD', 'REFUSED', 'EXPIRED')
     and (%(facility)s = '' or document.facility = %(facility)s)
     and not exists (
-        select from portal_document newer where newer.mailbox = document.mailbox
+        select from portal_document newer where newer.mailbox = document.mailbox and newer.record = document.record
             and newer.subject_key = document.subject_key and (newer.rank, newer.seq) > (document.rank, document.seq))
 """
 _LISTED: Final = f"""
-select document.delivery_id, document.facility, record, state, reasons, told, queued_at, changed_at, tries, body
+select document.delivery_id, document.facility, document.record, state, reasons, told, queued_at, changed_at, tries, body
 {_ROWS} and document.seq > coalesce((select seq from portal_document where delivery_id = %(after)s), 0)
 order by document.seq limit %(limit)s
 """  # noqa: S608  # constants only
 _COUNTS: Final = f"select reasons -> 0 ->> 'code', count(*) {_ROWS} group by 1 order by 2 desc, 1"
 _ARRIVAL: Final = """
 with revision as (
-    select document.subject_key, state, forced, code,
-           row_number() over (partition by document.subject_key order by document.rank, document.seq) as place
+    select document.record, document.subject_key, state, forced, code,
+           row_number() over (partition by document.record, document.subject_key order by document.rank, document.seq) as place
     from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
     where document.mailbox = %s and document.taken_at > now() - make_interval(days => %s)
 ), slip as (
     select bool_or(state = 'ACKNOWLEDGED') as arrived, bool_or(place = 1 and state = 'ACKNOWLEDGED' and not forced) as at_once
-    from revision group by subject_key
+    from revision group by record, subject_key
     having not bool_and(state = 'DISCARDED' and code in ('NOT_FOR_PORTAL', 'SUPERSEDED')) and not bool_or(code = 'SENSITIVE_HELD')
 )
 select count(*), count(*) filter (where at_once), count(*) filter (where arrived and not at_once) from slip
@@ -187,5 +188,5 @@ def mount(app: FastAPI, pool: AsyncConnectionPool, wire: Wire, credentials: Cred
             async with pool.connection() as connection:
                 rows = await listed(connection, facility, after=after, limit=min(limit, PAGE_MAX))
                 by_code = await counts(connection, facility)
-        shown = [row.shown(wire) for row in rows]
+        shown = await asyncio.to_thread(lambda: [row.shown(wire) for row in rows])  # bodies may be large
         return Response(to_json({"facility": facility, "counts": by_code, "slips": shown}), media_type="application/json")

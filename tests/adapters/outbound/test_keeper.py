@@ -27,9 +27,9 @@ class Brokers:
         self.records += records
 
 
-async def filled(settings, wire, box, count, *, days_ago=0, lane="routine", limits=None):
+async def filled(settings, wire, box, count, *, days_ago=0, lane="routine", limits=None, test=False):
     """So many deliveries, put into the mailbox so many days ago; their ids."""
-    sent = [delivery(wire, "hie.Referral", referral(received()), box, lane=lane) for _ in range(count)]
+    sent = [delivery(wire, "hie.Referral", referral(received(test=test)), box, lane=lane) for _ in range(count)]
     at = now() - timedelta(days=days_ago)
     async with await AsyncConnection.connect(settings.database_url.get_secret_value()) as connection:
         await make_days(connection, at.date() - timedelta(days=1), 3)
@@ -64,6 +64,19 @@ def test_the_shorter_limit_of_lane_and_record_counts():
     assert expires_at(limits, "urgent", "hie.Referral", AT) == AT + timedelta(hours=2)
     assert expires_at(limits, "urgent", "hie.LabResult", AT) == AT + timedelta(hours=24)
     assert expires_at(limits, "routine", "hie.LabResult", AT) is None
+
+
+def test_what_waits_for_the_portal_has_no_time_to_be_fetched_in(database, own_settings, wire):
+    """The hub itself sends it, however long the portal is away. Test traffic, which nobody sends, expires."""
+
+    async def story():
+        for test in (False, True):
+            await filled(own_settings, wire, "portal", 1, lane="urgent", limits={"urgent": 1.0}, test=test)
+        await kept(own_settings, wire, now() + timedelta(hours=25))
+
+    run(story())
+    assert states(database, "portal") == [("QUEUED", "")]
+    assert states(database, "portal!test") == [("EXPIRED", "NOT_FETCHED")]
 
 
 def test_what_nobody_fetched_in_time_expires_and_its_sender_is_told(database, own_settings, wire):

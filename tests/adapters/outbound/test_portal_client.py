@@ -10,18 +10,17 @@ from psycopg import AsyncConnection
 
 from adapters.dialects.render import as_xml
 from adapters.formats.claim_xml import Reader
-from adapters.formats.gateway_calls import file_of, parameters, receipt
 from adapters.outbound.mailbox import make_days, put, read_delivery
-from adapters.outbound.portal_calls import PortalCalls, read_portal
+from adapters.outbound.portal_calls import read_portal
 from adapters.outbound.portal_client import PortalClient, put_back
-from adapters.outbound.portal_simulator import PASSWORD, SimulatedPortal
+from adapters.outbound.portal_simulator import SimulatedPortal
 from adapters.outbound.receipts import Teller
 from adapters.outbound.wakes import Wakes
 from hub.contract.claim_tables import tables
 from hub.contract.events import now
 from hub.store.database import async_pool
-from tests.adapters.outbound.test_portal_calls import TAKEN, http, portal_file, scripted
-from tests.made import delivery, unique
+from tests.adapters.outbound.test_portal_calls import TAKEN, portal_file, scripted
+from tests.made import delivery
 from tests.slips import DISTRICT, PROVINCE, follow_up, referral
 
 LIMIT_S = 90
@@ -238,152 +237,118 @@ def test_one_that_is_taken_back_afterwards_waits_for_a_person(database, own_sett
     assert reasons(database, one)[0] == [("PORTAL_CANNOT_CANCEL", "")]
 
 
+@pytest.mark.parametrize("later", ["hie.Referral", "hie.FollowUp"])
+def test_a_referral_and_a_follow_up_of_one_number_are_two_slips(database, own_settings, wire, portal, later):
+    """Facilities number both books from 1."""
+    first, second = "20260623104000", "20260624080000"
+    slips = [
+        referral("25/2026", stated_at=second if later == "hie.Referral" else first),
+        follow_up("25/2026", stated_at=second if later == "hie.FollowUp" else first),
+    ]
+    assert slips[0]["meta"]["key"] == slips[1]["meta"]["key"]
+    ids = drain(database, own_settings, wire, portal.path, *slips)
+    assert [states(database)[one] for one in ids] == [("ACKNOWLEDGED", "")] * 2
+
+
+def test_to_take_back_a_slip_says_nothing_of_the_other_kind(database, own_settings, wire, portal):
+    drain(database, own_settings, wire, portal.path, follow_up("25/2026"))
+    gone = referral("25/2026", action="CANCELLED", stated_at="20260624080000")
+    [one] = drain(database, own_settings, wire, portal.path, gone)
+    assert states(database)[one] == ("DISCARDED", "NOT_FOR_PORTAL")
+
+
+# --- taken back: whether the portal has it ----------------------------------------------------------------------------
+
+
+def taken_back(slip):
+    return follow_up(slip, action="CANCELLED", stated_at="20260624080000")
+
+
+def test_it_is_known_when_the_day_of_the_mailbox_is_gone(database, own_settings, wire, portal):
+    drain(database, own_settings, wire, portal.path, follow_up("HK-3"))
+    database.execute("delete from mailbox")
+    [one] = drain(database, own_settings, wire, portal.path, taken_back("HK-3"))
+    assert reasons(database, one)[0] == [("PORTAL_CANNOT_CANCEL", "")]
+
+
+def test_it_is_known_after_a_kill_between_the_portals_word_and_ours(database, own_settings, wire, tmp_path, portal):
+    async def never():
+        await asyncio.sleep(3600)
+
+    async def killed():
+        async with scripted(lambda *_: never()) as one:
+            await deliver(own_settings, wire, follow_up("HK-4"))
+            async with draining(own_settings, wire, portal_file(tmp_path, one.address)):
+                await until(lambda: any(not path.endswith("take") for path, _body in one.calls))
+
+    run(killed())
+    [one] = drain(database, own_settings, wire, portal.file(tmp_path), taken_back("HK-4"))
+    assert reasons(database, one)[0] == [("PORTAL_CANNOT_CANCEL", "")]
+
+
+def test_what_was_looked_at_twice_and_never_sent_is_not_there(database, own_settings, wire, portal):
+    [one] = drain(database, own_settings, wire, portal.path, follow_up("HK-5", ma_bac_si=""))
+
+    async def looked_at_again():
+        async with await AsyncConnection.connect(own_settings.database_url.get_secret_value(), autocommit=True) as connection:
+            await put_back(connection, [UUID(one)], forced=False)
+        async with draining(own_settings, wire, portal.path):
+            await until(lambda: settled(database))
+
+    run(looked_at_again())
+    [gone] = drain(database, own_settings, wire, portal.path, taken_back("HK-5"))
+    assert states(database)[gone] == ("DISCARDED", "NOT_FOR_PORTAL")
+
+
+def test_what_the_portal_cannot_have_had_is_not_there(database, own_settings, wire, portal, tmp_path):
+    """Nobody listened, and then it was refused."""
+
+    async def away():
+        [one] = await deliver(own_settings, wire, follow_up("HK-6"))
+        async with draining(own_settings, wire, portal_file(tmp_path, "http://127.0.0.1:1")) as client:
+            await until(lambda: client._failures >= 1)
+        return one
+
+    run(away())
+    assert sent(database) == 0
+    portal.people = {"GD4010118004321": ("TRẦN THỊ MẬN", "")}
+    drain(database, own_settings, wire, portal.file(tmp_path))
+    run(until_settled(database, own_settings, wire, portal.path))
+    assert [state for state, _code in states(database).values()] == ["REFUSED"]
+    [gone] = drain(database, own_settings, wire, portal.path, taken_back("HK-6"))
+    assert states(database)[gone] == ("DISCARDED", "NOT_FOR_PORTAL")
+
+
+def sent(database):
+    return database.execute("select count(*) from portal_document where sent_at is not null").fetchone()[0]
+
+
+async def until_settled(database, settings, wire, path):
+    async with draining(settings, wire, path):
+        await until(lambda: settled(database))
+
+
+# --- what expired -----------------------------------------------------------------------------------------------------
+
+
+def test_the_portals_word_counts_though_the_slip_expired_meanwhile(database, own_settings, wire, tmp_path):
+    def answer(*_):
+        database.execute("update mailbox set state = 'EXPIRED', code = 'NOT_FETCHED'")
+        return TAKEN
+
+    async def work():
+        async with scripted(answer) as one:
+            [slip] = await deliver(own_settings, wire, referral())
+            async with draining(own_settings, wire, portal_file(tmp_path, one.address)):
+                await until(lambda: states(database)[slip][0] in ("ACKNOWLEDGED", "EXPIRED"))
+                await until(lambda: states(database)[slip][0] == "ACKNOWLEDGED")
+            return slip
+
+    slip = run(work())
+    assert receipts(database, slip) == [("ACKNOWLEDGED", "", "portal")]
+
+
 def test_who_did_not_come_is_no_matter_of_the_portal(database, own_settings, wire, portal):
     drain(database, own_settings, wire, portal.path, follow_up("HK-2"))
     [one] = drain(database, own_settings, wire, portal.path, follow_up("HK-2", action="NO_SHOW", stated_at="20260708080000"))
     assert states(database)[one] == ("DISCARDED", "NOT_FOR_PORTAL")
-
-
-# --- faults -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_portal_that_is_down_consumes_nothing_and_what_waits_says_why(database, own_settings, wire, portal):
-    portal.down = True
-
-    async def work():
-        ids = await deliver(own_settings, wire, *(referral() for _ in range(5)))
-        async with draining(own_settings, wire, portal.path) as client:
-            await until(lambda: client._failures >= 2)
-            assert {state for state, _code in states(database).values()} == {"QUEUED"}
-            told = [found for one in ids if (found := reasons(database, one)[0])]
-            assert told
-            assert {reason[0] for found in told for reason in found} == {"RECIPIENT_UNREACHABLE"}
-            portal.down = False
-            await until(lambda: settled(database))
-        return ids
-
-    ids = run(work())
-    assert [states(database)[one] for one in ids] == [("ACKNOWLEDGED", "")] * 5
-    assert all(reasons(database, one)[0] == [] for one in ids)
-
-
-def test_while_it_is_down_one_slip_tries_and_new_ones_do_not_shorten_the_pause(database, own_settings, wire, tmp_path):
-    async def work():
-        async with scripted(lambda *_: http(b"", 500)) as down:
-            await deliver(own_settings, wire, *(referral() for _ in range(8)))
-            async with draining(own_settings, wire, portal_file(tmp_path, down.address, more="at_once = 4")) as client:
-                await until(lambda: client._failures >= 3)
-                before = len(down.calls)
-                await deliver(own_settings, wire, *(referral() for _ in range(8)))
-                await until(lambda: client._failures >= 4)
-                return len(down.calls) - before
-
-    assert run(work()) <= 2
-
-
-def test_a_slip_that_the_portal_chokes_on_holds_up_no_other(database, own_settings, wire, tmp_path):
-    def answers(poison):
-        def answer(path, _number):
-            raw = file_of(parameters(portal_holder[0].calls[-1][1]).get("filehsbase64", ""))
-            return http(b"", 500) if raw == poison else TAKEN
-
-        return answer
-
-    slips = [referral() for _ in range(6)]
-    portal_holder = []
-
-    async def work():
-        async with scripted(answers(as_xml("hie.Referral", slips[0]))) as one:
-            portal_holder.append(one)
-            ids = await deliver(own_settings, wire, *slips)
-            async with draining(own_settings, wire, portal_file(tmp_path, one.address, more="at_once = 1")):
-                await until(lambda: sum(state == "ACKNOWLEDGED" for state, _ in states(database).values()) == 5)
-            return ids
-
-    poison, *_others = run(work())
-    assert states(database)[poison] == ("QUEUED", "")
-    assert reasons(database, poison)[0] == [("RECIPIENT_UNREACHABLE", "answer")]
-
-
-def test_what_was_taken_and_not_noted_is_sent_again_and_is_there_once(database, own_settings, wire, portal):
-    """As after a kill between the portal's word and the database's: the client does not know that the portal has it."""
-    slip = referral("GCT-5")
-
-    async def before():
-        await deliver(own_settings, wire, slip)
-        calls = PortalCalls(read_portal(portal.path))
-        await calls.send(DISTRICT, as_xml("hie.Referral", slip))
-        await calls.close()
-        async with draining(own_settings, wire, portal.path):
-            await until(lambda: settled(database))
-
-    run(before())
-    assert list(states(database).values()) == [("ACKNOWLEDGED", "")]
-    assert len(portal.taken[DISTRICT, "GCT-5"]) == 1
-
-
-def test_a_wrong_password_holds_up_its_own_facility_only_and_consumes_nothing(database, own_settings, wire, portal, tmp_path):
-    (tmp_path / "wrong").write_text("wrong")
-    text = portal.path.read_text()
-    portal.path.write_text(f'{text}[account.{PROVINCE}]\nuser = "p"\npassword_file = "wrong"\n')
-    theirs = referral(ma_cskcb=PROVINCE, ma_cskcb_den=DISTRICT)
-    theirs["ma_cskcb"] = theirs["meta"]["facility"] = PROVINCE
-
-    async def work():
-        [one] = await deliver(own_settings, wire, theirs)
-        ours = await deliver(own_settings, wire, *(referral() for _ in range(3)))
-        async with draining(own_settings, wire, portal.path):
-            await until(lambda: all(states(database)[each][0] == "ACKNOWLEDGED" for each in ours))
-            assert states(database)[one] == ("QUEUED", "")
-            assert reasons(database, one)[0] == [("PORTAL_LOGIN_REFUSED", "")]
-            (tmp_path / "wrong").write_text(PASSWORD)  # somebody mends it
-            await until(lambda: states(database)[one][0] == "ACKNOWLEDGED")
-
-    run(work())
-
-
-def test_a_facility_without_an_account_is_held_until_it_has_one(database, own_settings, wire, portal):
-    text = portal.path.read_text()
-    portal.path.write_text(text.replace("account.any", f"account.{PROVINCE}"))
-    [one] = drain(database, own_settings, wire, portal.path, referral())
-    assert states(database)[one] == ("HELD", "PORTAL_ACCOUNT_MISSING")
-    portal.path.write_text(text)
-
-    async def started_anew():
-        async with draining(own_settings, wire, portal.path):
-            await until(lambda: states(database)[one] == ("ACKNOWLEDGED", ""))
-
-    run(started_anew())
-
-
-def test_two_clients_do_not_send_at_once(database, own_settings, wire, portal):
-    async def work():
-        async with draining(own_settings, wire, portal.path), draining(own_settings, wire, portal.path):
-            await deliver(own_settings, wire, *(referral() for _ in range(20)))
-            await until(lambda: settled(database) and len(states(database)) == 20)
-
-    run(work())
-    assert len(portal.taken) == 20
-    assert portal.logins == 1
-
-
-def test_test_traffic_stays_in_its_own_mailbox(database, own_settings, wire, portal):
-    slip = referral()
-    slip["meta"]["test"] = True
-    run(deliver(own_settings, wire, slip))
-    drain(database, own_settings, wire, portal.path, referral())
-    assert database.execute("select state from mailbox where recipient = 'portal!test'").fetchall() == [("QUEUED",)]
-    assert len(portal.taken) == 1
-
-
-def test_a_refusal_is_told_by_a_receipt_like_any_state(database, own_settings, wire, tmp_path):
-    async def work():
-        async with scripted(lambda *_: http(receipt("701", "GD9", now(), "Ngoài thời gian"))) as one:
-            ids = await deliver(own_settings, wire, referral(unique("GCT-")))
-            async with draining(own_settings, wire, portal_file(tmp_path, one.address)):
-                await until(lambda: settled(database))
-            return ids
-
-    [one] = run(work())
-    assert receipts(database, one) == [("REFUSED", "RECIPIENT_REFUSED", "portal")]
-    assert reasons(database, one) == ([("RECIPIENT_REFUSED", "maKetQua 701")], "Ngoài thời gian", "GD9")

@@ -135,13 +135,39 @@ def test_what_waits_by_itself_is_on_it_with_what_it_waits_for(database, own_sett
 
     async def work():
         await deliver(own_settings, wire, referral("GCT-1"))
-        async with draining(own_settings, wire, portal.path) as client:
-            await until(lambda: client._failures >= 1)
+        async with draining(own_settings, wire, portal.path):
+            await until(lambda: with_reasons(database) == 1)
 
     run(work())
     [row] = ask(own_settings, worklist.listed)
     shown = row.shown(wire)
     assert (shown["state"], shown["slip"], shown["reasons"][0]["turn"]) == ("QUEUED", "GCT-1", "operator")
+
+
+def with_reasons(database):
+    return database.execute("select count(*) from portal_document where reasons <> '[]'").fetchone()[0]
+
+
+def test_one_number_in_both_kinds_is_two_slips(database, own_settings, wire, portal):
+    slips = [referral("25/2026", ma_ttdv=""), follow_up("25/2026", ma_bac_si="", stated_at="20260624080000")]
+    drain(database, own_settings, wire, portal.path, *slips)
+    assert [row.record for row in ask(own_settings, worklist.listed)] == ["hie.Referral", "hie.FollowUp"]
+    assert ask(own_settings, worklist.counts) == {"FIELD_MISSING": 2}
+    assert ask(own_settings, worklist.arrival).slips == 2
+
+
+def test_what_expired_is_on_it_and_a_person_sends_it_or_gives_it_up(database, own_settings, wire, portal):
+    one, other = drain(database, own_settings, wire, portal.path, referral("GCT-1", ma_ttdv=""), referral("GCT-2", ma_ttdv=""))
+    database.execute("update mailbox set state = 'EXPIRED', expires_at = now() - interval '1 hour'")
+    assert [row.state for row in ask(own_settings, worklist.listed)] == ["EXPIRED", "EXPIRED"]
+
+    async def act(connection):
+        return await worklist.send_again(connection, [UUID(one)]), await worklist.drop(connection, [UUID(other)])
+
+    assert ask(own_settings, act) == ({UUID(one)}, {UUID(other)})
+    assert database.execute("select expires_at from mailbox where state = 'QUEUED'").fetchall() == [(None,)]
+    run(_until_settled(database, own_settings, wire, portal))
+    assert states(database) == {one: ("REFUSED", "RECIPIENT_REFUSED"), other: ("DISCARDED", "GIVEN_UP")}  # it went
 
 
 FAULTS = (
