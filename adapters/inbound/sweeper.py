@@ -38,6 +38,8 @@ _BATCH: Final = 500
 _BACK: Final = timedelta(days=7)  # how far back the first sweep looks
 _OVERLAP: Final = timedelta(seconds=60)  # a later sweep looks again at what the journal may have got late
 _POLL_S: Final = 0.25
+_ARCHIVE: Final = ("ARCHIVE_UNAVAILABLE", "DISK_FULL")  # faults that end a replay when they last, as each try publishes again
+_AGAIN_S: Final = (60.0, 300.0, 900.0, 1800.0)  # between its tries
 _PASSING: Final = (KafkaException, OSError, MemoryError)  # the machine's trouble, not the message's
 _NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -100,32 +102,47 @@ class Sweeper:
         pause_s = min(5.0, max(0.1, self._settings.sweep_after_s / 4))
         # A replay may take hours; until it is done nobody else is to begin it.
         requests = consumer(self._settings.kafka_bootstrap, _STAGE, [REPLAYS], **{"max.poll.interval.ms": 86_400_000})
-        due = 0.0
+        due = again = 0.0
+        request: Message | None = None  # the one under way
+        tries = 0
         try:
             while not self._stopping.is_set():
                 if time.monotonic() >= due:
                     self._guarded(self.sweep)
                     due = time.monotonic() + pause_s
-                request = requests.poll(_POLL_S)
-                if request is not None and request.error() is None:
-                    while not self._stopping.is_set() and not self._guarded(partial(self._execute, request, requests)):
-                        self._stopping.wait(pause_s)
+                if request is None:
+                    request, tries, again = requests.poll(_POLL_S), 0, 0.0
+                    if request is not None and request.error() is not None:
+                        request = None
+                elif time.monotonic() < again:
+                    self._stopping.wait(_POLL_S)
+                if request is None or time.monotonic() < again:
+                    continue
+                code = self._guarded(partial(self._execute, request, requests))
+                if code in _ARCHIVE and tries >= len(_AGAIN_S):
+                    code = self._guarded(partial(self._give_up, request, requests, code))
+                if not code:
+                    request = None
+                    continue
+                again = time.monotonic() + (_AGAIN_S[min(tries, len(_AGAIN_S) - 1)] if code in _ARCHIVE else pause_s)
+                tries += code in _ARCHIVE
         finally:
             requests.close()
 
-    def _guarded(self, task: Callable[[], object]) -> bool:
-        """Do it; a fault is told and tried again later, and never leaves this thread. Returns: whether it was done."""
+    def _guarded(self, task: Callable[[], object]) -> str:
+        """Do it; a fault is told and tried again later, and never leaves this thread. Returns: its code; "" when it was done."""
+        code, where = "", ""
         try:
             task()
         except HubError as stop:
-            telemetry.fault(_STAGE, stop.code, stop.where)
+            code, where = stop.code, stop.where
         except KafkaException:
-            telemetry.fault(_STAGE, "BROKER_UNAVAILABLE")
+            code = "BROKER_UNAVAILABLE"
         except Exception as fault:  # the text may hold a value of a message: only its type is told
-            telemetry.fault(_STAGE, "TRANSLATION_FAILED", type(fault).__name__)
-        else:
-            return True
-        return False
+            code, where = "TRANSLATION_FAILED", type(fault).__name__
+        if code:
+            telemetry.fault(_STAGE, code, where)
+        return code
 
     # --- half-written messages
 
@@ -218,6 +235,24 @@ class Sweeper:
             self.replay(request)
         requests.commit(message=asked, asynchronous=False)
 
+    def _give_up(self, asked: Message, requests: Consumer, code: str) -> None:
+        """End a request that the archive does not let through, and leave an audit event that says so; to be asked for anew."""
+        _record, request = self._wire.unpack(asked.value())
+        self._producer.publish_blocking([self._audit(request, f"{request['id']}: {code}", "failed")])
+        requests.commit(message=asked, asynchronous=False)
+
+    def _audit(self, request: Event, target: str, outcome: str) -> Out:
+        audit = {
+            "id": new_id("replay", request["id"]),
+            "at": now(),
+            "by": request["by"],
+            "action": "replay",
+            "target": target,
+            "reason": request["reason"],
+            "outcome": outcome,
+        }
+        return Out("audit.v1", audit["id"], self._wire.pack("audit.v1", audit))
+
     def replay(self, request: Event) -> tuple[int, int]:
         """Translate again what a `hie.ReplayRequest` names, publish the events, and leave an audit event.
 
@@ -258,16 +293,8 @@ class Sweeper:
             if len(batch) >= _BATCH:
                 self._producer.publish_blocking(batch)
                 published, batch = published + len(batch), []
-        audit = {
-            "id": new_id("replay", request["id"]),
-            "at": now(),
-            "by": request["by"],
-            "action": "replay",
-            "target": f"{request['id']}: {count} messages, {published + len(batch)} events",
-            "reason": request["reason"],
-            "outcome": "done",
-        }
-        batch.append(Out("audit.v1", audit["id"], self._wire.pack("audit.v1", audit)))
+        target = f"{request['id']}: {count} messages, {published + len(batch)} events"
+        batch.append(self._audit(request, target, "done"))
         self._producer.publish_blocking(batch)
         published += len(batch) - 1
         telemetry.replay_done(request["id"], count, published)

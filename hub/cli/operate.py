@@ -267,8 +267,8 @@ def _compared(settings: Settings, request: dict[str, Any]) -> "Comparison":
     wire, store = Wire(settings.registry_url), RawStore(settings.data_dir / "raw")
     signers = Signers.open(settings.signers, required=settings.signature_required)
     kept = Kept(settings, wire, keyring(settings), store, signers, older(settings))
-    with foresight(settings) as eye, connect(settings.database_url.get_secret_value()) as database:
-        database.read_only = True
+    with foresight(settings) as eye, connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+        database.read_only = True  # each look by itself: a transaction of hours would hold up migrations and rebuilds
         return compare(kept, wire, Credentials.open(settings.credentials), database, eye, request)
 
 

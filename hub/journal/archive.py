@@ -24,7 +24,7 @@ from typing import Any, Final
 import duckdb
 import polars as pl
 from confluent_kafka import Message
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from hub.contract import telemetry
@@ -46,11 +46,15 @@ _SCHEMA: Final[dict[str, Any]] = {
 }
 _BY: Final = ["topic", "day"]
 _INDEXED: Final = 3  # columns with statistics in the log: the place
-_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=2_000)
+_GROUP: Final = 2_000
+_GROUP_BYTES: Final = 16 * 1024 * 1024  # who reads one record of a group holds all of its values
 _FILE_BYTES: Final = 64 * 1024 * 1024  # what small files are compacted to
 _KEPT_HOURS: Final = 24 * 7  # files that a compaction replaced, for readers that still hold them
 _NO_END: Final = 2**63 - 1
 _LENGTH: Final = struct.Struct(">q")
+# Statistics would put the least and the greatest value of each group, whole, into the footer that every reader holds.
+_VALUE: Final = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+_VALUE_MEAN: Final = "sum(total_uncompressed_size) // sum(row_group_num_rows)"
 _READ: Final = "kafka_partition, kafka_offset, recorded_at, key, value, headers, checksum, raw_ref, topic"
 _PAGE: Final = 2_000
 _PAGE_BYTES: Final = 32 * 1024 * 1024
@@ -136,7 +140,7 @@ class Archive:
                 frame,
                 mode="append",
                 partition_by=_BY,
-                writer_properties=_WRITER,
+                writer_properties=_writer(_mean(frame)),
                 commit_properties=CommitProperties(app_transactions=marks),
             )
 
@@ -173,7 +177,7 @@ class Archive:
     def tidy(self, days: int, today: date) -> None:
         """Put small files together, forget days that are older than `days`, and delete files that nobody needs any more."""
         with _disk():
-            self._table.optimize.compact(target_size=_FILE_BYTES, max_concurrent_tasks=1, writer_properties=_WRITER)
+            self._compact()
             oldest = today - timedelta(days=days)
             if any(one["day"] < oldest for one in self.files()):
                 self._table.delete(f"day < '{oldest.isoformat()}'")
@@ -185,6 +189,24 @@ class Archive:
                 if old.stat().st_mtime < time.time() - _STALE_S:
                     shutil.rmtree(old, ignore_errors=True)
             self._table.vacuum(retention_hours=_KEPT_HOURS, dry_run=False, full=True)
+
+    def _compact(self) -> None:
+        """A topic's day at a time, as its row groups are as large as its values allow."""
+        small: dict[tuple[str, date], list[dict[str, Any]]] = {}
+        for one in self.files():
+            if one["size_bytes"] < _FILE_BYTES:
+                small.setdefault((one["topic"], one["day"]), []).append(one)
+        for (topic, day), files in small.items():
+            if sum(sorted(one["size_bytes"] for one in files)[:2]) > _FILE_BYTES or len(files) == 1:
+                continue
+            # Of the file with the largest values: they may lie together.
+            means = self.select(_VALUE_MEAN, files, "path_in_schema = 'value' group by file_name", source="parquet_metadata(?)")
+            self._table.optimize.compact(
+                partition_filters=[("topic", "=", topic), ("day", "=", day.isoformat())],
+                target_size=_FILE_BYTES,
+                max_concurrent_tasks=1,
+                writer_properties=_writer(max(mean for (mean,) in means)),
+            )
 
     # --- reading
 
@@ -203,24 +225,23 @@ class Archive:
             if one["topic"] == topic and one["day"] >= day and _may_hold(one, "kafka_partition", partition, partition)
             if _may_hold(one, "kafka_offset", start, end - 1)
         ]
-        where = f"kafka_topic_id = ? and kafka_partition = {partition} and kafka_offset >= {start} and kafka_offset < {end}"
+        where = f"kafka_topic_id = ? and kafka_partition = {partition}"
         values: list[object] = [topic_id]
         if since is not None:
             where, values = f"{where} and recorded_at >= ?", [topic_id, since]
-        page: list[Message] = []
-        size = 0
-        for row in self.select(_READ, files, f"{where} order by kafka_offset", values):
-            message = _message(row)
-            if message is None:
-                telemetry.fault("archive", "ARCHIVE_UNAVAILABLE", f"{topic}/{partition}/{row[1]} is damaged")
-                continue
-            page.append(message)
-            size += len(page[-1].value() or b"")
-            if len(page) == _PAGE or size >= _PAGE_BYTES:
-                yield page
-                page, size = [], 0
-        if page:
-            yield page
+        # Only places are sorted: DuckDB holds what it sorts, and bodies of years do not fit.
+        inside = f"{where} and kafka_offset >= {start} and kafka_offset < {end} order by 1"
+        for first, last in _ranges(self.select("kafka_offset, octet_length(value)", files, inside, values)):
+            held = [one for one in files if _may_hold(one, "kafka_offset", first, last)]
+            page: list[Message] = []
+            for row in self.select(_READ, held, f"{where} and kafka_offset between {first} and {last}", values):
+                message = _message(row)
+                if message is None:
+                    telemetry.fault("archive", "ARCHIVE_UNAVAILABLE", f"{topic}/{partition}/{row[1]} is damaged")
+                    continue
+                page.append(message)
+            if page:
+                yield sorted(page, key=lambda one: one.offset() or 0)
 
     def reaches(self) -> dict[tuple[str, int], tuple[int, int]]:
         """Topic id and partition to the first offset that is here, and the one behind the last."""
@@ -239,9 +260,15 @@ class Archive:
         return [{name.removeprefix("partition."): value for name, value in row.items()} for row in actions.iter_rows(named=True)]
 
     def select(
-        self, columns: str, files: Iterable[Mapping[str, Any]], where: str = "true", values: Sequence[object] = ()
+        self,
+        columns: str,
+        files: Iterable[Mapping[str, Any]],
+        where: str = "true",
+        values: Sequence[object] = (),
+        *,
+        source: str = "read_parquet(?, hive_partitioning = true)",
     ) -> Iterator[tuple[Any, ...]]:
-        """Rows, as they come; what has to be sorted and does not fit goes through a folder beside the table."""
+        """Rows, as they come. What is sorted or grouped is held (at most `_SORT`): places, never bodies."""
         paths = [str(self.folder / "records" / one["path"]) for one in files]
         if not paths:
             return
@@ -250,10 +277,38 @@ class Archive:
             tempfile.TemporaryDirectory(prefix="sort-", dir=self.folder, ignore_cleanup_errors=True) as room,
             duckdb.connect(config={"memory_limit": _SORT, "threads": 1, "temp_directory": room}) as sql,
         ):
-            query = f"select {columns} from read_parquet(?, hive_partitioning = true) where {where}"  # noqa: S608  # ours
+            query = f"select {columns} from {source} where {where}"  # noqa: S608  # ours
             cursor = sql.execute(query, [paths, *values])
             while rows := cursor.fetchmany(_FETCH):
                 yield from rows
+
+
+def _writer(mean: int) -> WriterProperties:
+    """mean: bytes of a value."""
+    group = max(1, min(_GROUP, _GROUP_BYTES // max(1, mean)))
+    return WriterProperties(
+        compression="ZSTD", compression_level=1, max_row_group_size=group, column_properties={"value": _VALUE}
+    )
+
+
+def _mean(frame: pl.DataFrame) -> int:
+    """Of the topic with the largest values: a file is of one."""
+    means = frame.group_by("topic").agg(pl.col("value").bin.size().fill_null(0).mean())["value"]
+    return max((int(one) for one in means), default=0)
+
+
+def _ranges(places: Iterable[tuple[int, int | None]]) -> Iterator[tuple[int, int]]:
+    """First and last offset of each page. places: offset and bytes, by offset."""
+    first = last = -1
+    count = size = 0
+    for offset, more in places:
+        if count and offset != last and (count >= _PAGE or size >= _PAGE_BYTES):
+            yield first, last
+            count = size = 0
+        first, last = (offset if not count else first), offset
+        count, size = count + 1, size + (more or 0)
+    if count:
+        yield first, last
 
 
 def _may_hold(file: Mapping[str, Any], column: str, least: int, most: int) -> bool:

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,6 +36,7 @@ _END_HOLDER: Final = """
 select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 0 and objid = %s and granted
     and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()
 """
+_ARCHIVE: Final = ("ARCHIVE_UNAVAILABLE", "DISK_FULL")
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 Offsets = dict[Place, int]
@@ -96,6 +97,8 @@ def rebuild(settings: Settings, *, anyway: bool = False) -> int:
             raise HubError(
                 "INDEX_IRREPLACEABLE", f"{lost[0][0]}/{lost[0][1]} and {len(lost) - 1} more partitions; --anyway does it"
             )
+        for _page in _archived(settings, {}, there):
+            pass  # once before the index goes: what cannot be read would not come back
         database.execute(f"truncate {_TABLES}")
         return fill(settings, database, wire, {}, there)
 
@@ -131,21 +134,34 @@ def fill(
     there:   first and next offset of every partition.
     Returns: how many records were read.
     """
+    count = 0
+    for page in _archived(settings, at, there):
+        if stop is not None and stop.is_set():
+            break
+        index(database, wire, page, at)
+        count += len(page)
+    return count
+
+
+def _archived(settings: Settings, at: Mapping[Place, int], there: Mapping[Place, tuple[int, int]]) -> Iterator[list[Message]]:
+    """The pages that `fill` reads. A partition that cannot be read holds up no other: its fault is raised at the end."""
     missing = [place for place, (first, _end) in there.items() if at.get(place, 0) < first]
     if not missing:
-        return 0
+        return
     from hub.journal.archive import Archive  # polars and duckdb with it, which `hie status` can do without
 
-    archive, count = Archive.open(settings.archive), 0
+    archive, fault = Archive.open(settings.archive), None
     if archive is not None:
         ids = topic_ids(settings.kafka_bootstrap)
-        for topic, partition in missing:
-            for page in archive.records(topic, ids[topic], partition, at.get((topic, partition), 0)):
-                if stop is not None and stop.is_set():
-                    return count
-                index(database, wire, page, at)
-                count += len(page)
-    return count
+        for place in missing:
+            topic, partition = place
+            try:
+                # Never past the end of the topic: an archive that is ahead of it tells of records whose offsets are others now.
+                yield from archive.records(topic, ids[topic], partition, at.get(place, 0), end=there[place][1])
+            except HubError as broken:
+                fault = HubError(broken.code, f"{topic}/{partition}: {broken.where}")
+    if fault is not None:
+        raise fault
 
 
 # --- the work ---------------------------------------------------------------------------------------------------------
@@ -157,6 +173,7 @@ class Journal:
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
+    _unfilled: int = 0  # tries, one after the other, in which the archive could not be read
 
     def run(self, ready: Callable[[dict[str, object]], None] = lambda _facts: None) -> None:
         """Index until stopped. Faults of Kafka, registry and PostgreSQL are waited out; ready is told once, when it reads."""
@@ -193,7 +210,7 @@ class Journal:
                 return
             there = ends(self.settings.kafka_bootstrap, indexed_topics())
             at = self._start(database, there)
-            fill(self.settings, database, wire, at, there, self.stop)
+            self._fill(database, wire, at, there)
             with closing(consumer(self.settings.kafka_bootstrap, "journal")) as reader:
                 _assign(reader, at)
                 ready({"topics": len(indexed_topics())})
@@ -201,6 +218,17 @@ class Journal:
                     messages = take(reader, self.settings.journal_batch, 0.5)
                     if messages:
                         index(database, wire, messages, at)
+
+    def _fill(self, database: Connection[TupleRow], wire: Wire, at: Offsets, there: Mapping[Place, tuple[int, int]]) -> None:
+        """As `fill`. An archive that stays unreadable is told, and the topics are read without it: what is new matters more."""
+        try:
+            fill(self.settings, database, wire, at, there, self.stop)
+        except HubError as broken:
+            self._unfilled += 1
+            if broken.code not in _ARCHIVE or self._unfilled < len(_BACKOFF_S):
+                raise
+            telemetry.fault("journal", broken.code, f"{broken.where}; once it is mended, `hie journal rebuild`")
+        self._unfilled = 0
 
     def _alone(self, database: Connection[TupleRow]) -> bool:
         """Hold the lock, which ends with the connection; false when stopped before it was free."""

@@ -3,6 +3,9 @@
 import secrets
 import uuid
 from datetime import timedelta
+from itertools import count, pairwise
+from types import SimpleNamespace
+from typing import ClassVar
 
 import psycopg
 import pytest
@@ -20,7 +23,7 @@ from adapters.inbound.translate import unframed
 from hub.access.credentials import Credentials
 from hub.bus import Out, Producer, Wire
 from hub.contract.claim_tables import tables
-from hub.contract.errors import Problem, Severity
+from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Keyring, decode, new_id, now
 from hub.contract.settings import read_settings
 from hub.contract.topics import topics
@@ -310,6 +313,51 @@ def test_a_replay_passes_over_a_message_whose_bytes_are_gone(bench):
     [held] = list((bench.settings.data_dir / "raw").iterdir())
     held.unlink()
     assert bench.sweeper.replay(asked(message_ids=[lost["message_id"], kept["message_id"]])) == (1, 1)
+
+
+def test_a_replay_that_the_archive_does_not_let_through_holds_up_no_sweep_and_ends(tmp_path, monkeypatch):
+    made, brokers = offline_gate(tmp_path)
+    settings = read_settings(data_dir=tmp_path, kafka_bootstrap="127.0.0.1:9")
+    keyring, store = Keyring(b"a secret of tests only"), RawStore(tmp_path / "raw")
+    one = Sweeper(settings, OfflineWire(), brokers, keyring, store, Credentials.open(None), made.large)
+    clock = count(0.0, 20.0)  # every look at it is 20 s later
+    seen, tried, audits = [], [], []
+
+    class Requests:
+        waiting: ClassVar = [SimpleNamespace(error=lambda: None, value=lambda: b"")]
+
+        def poll(self, _wait_s):
+            return self.waiting.pop() if self.waiting else None
+
+        def commit(self, **_more):
+            seen.append("committed")
+            one._stopping.set()
+
+        def close(self):
+            pass
+
+    def unreadable(_request):
+        seen.append("tried")
+        tried.append(next(clock))
+        yield from ()
+        raise HubError("ARCHIVE_UNAVAILABLE", "archive")
+
+    monkeypatch.setattr(sweeper, "consumer", lambda *_, **__: Requests())
+    monkeypatch.setattr(sweeper, "_POLL_S", 0.01)
+    monkeypatch.setattr(sweeper, "time", SimpleNamespace(monotonic=clock.__next__))
+    monkeypatch.setattr(one, "sweep", lambda: seen.append("swept"))
+    monkeypatch.setattr(one._wire, "unpack", lambda _value: ("hie.ReplayRequest", asked()))
+    monkeypatch.setattr(one._wire, "pack", lambda _topic, event: audits.append(event) or b"")
+    monkeypatch.setattr(one._kept, "asked_for", unreadable)
+    one.start()
+    one._thread.join(30)
+    assert not one._thread.is_alive()
+    assert len(tried) == 5 and all(later - one >= 60 for one, later in pairwise(tried))
+    assert all(after == "swept" for one, after in pairwise(seen) if one == "tried" and after != "committed")
+    assert seen[-2:] == ["tried", "committed"]
+    assert [(audit["action"], audit["outcome"]) for audit in audits] == [("replay", "failed")]
+    assert audits[0]["target"].endswith(": ARCHIVE_UNAVAILABLE")
+    made.close()
 
 
 def test_a_database_that_is_gone_stops_the_sweeping_and_not_the_gate(make_border):

@@ -25,6 +25,7 @@ from hub.journal.consumer import caught_up, indexed_topics, rebuild
 from hub.journal.places import ends, topic_ids
 from hub.journal.verify import verify
 from tests.hub.journal.test_consumer import LIMIT_S, journal, until, write
+from tests.hub.journal.test_consumer import held as held_by_index
 from tests.made import out, received
 
 MESSAGES = "message-received.v1"
@@ -225,6 +226,30 @@ def test_an_index_that_nothing_could_replace_is_not_thrown_away(database, own_ar
     assert rows(database) == before
     assert rebuild(own_archive, anyway=True) == 0
     assert rows(database) != before
+
+
+def test_an_archive_that_cannot_be_read_costs_neither_the_index_nor_what_is_new(database, own_archive, wire):
+    write(own_archive, wire, 3)
+    with archiver(own_archive), journal(own_archive):
+        until(lambda: waiting(own_archive) == 0 and caught_up(own_archive))
+    cut = {place: end for place, (_first, end) in there(own_archive).items() if place[0] in indexed_topics()}
+    admin = AdminClient({"bootstrap.servers": own_archive.kafka_bootstrap})
+    for future in admin.delete_records([TopicPartition(*place, offset) for place, offset in cut.items()]).values():
+        future.result(30)
+    for path in own_archive.archive.glob("records/topic=referral.v1/**/*.parquet"):
+        path.write_bytes(b"no parquet")
+    before = rows(database)
+    for anyway in (False, True):
+        with pytest.raises(HubError) as raised:
+            rebuild(own_archive, anyway=anyway)
+        assert raised.value.code == "ARCHIVE_UNAVAILABLE"
+        assert rows(database) == before
+    database.execute("truncate journal_offset, journal_message, journal_event, journal_delivery")  # as if it had been lost
+    ids = write(own_archive, wire, 2)
+    with journal(own_archive):
+        until(lambda: held_by_index(database, ids) == [2, 2, 2])
+    messages = {row[0] for row in before["journal_message"]}
+    assert messages <= {row[0] for row in rows(database)["journal_message"]}  # one topic's fault keeps back no other's
 
 
 def rows(database):
