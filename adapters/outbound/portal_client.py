@@ -20,7 +20,7 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
-from adapters.dialects.render import SLIPS, as_xml
+from adapters.dialects.render import SLIPS, STATED, as_xml
 from adapters.outbound.mailbox import NOTIFY, PORTAL
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
@@ -44,7 +44,6 @@ _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
 _GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
-_STATED: Final = frozenset({"ISSUED", "BOOKED", "MOVED", "MODIFIED"})
 
 
 _NOTHING: Final = Reason("NOT_FOR_PORTAL")
@@ -209,7 +208,7 @@ class PortalClient:
             return [Reason("BODY_UNDECODABLE")]
         if record not in SLIPS:
             return [Reason("TYPE_UNSUPPORTED")]
-        if event.get("action") not in _STATED:
+        if event.get("action") not in STATED:
             return [_NOTHING]
         try:
             reasons = check(record, event, now().astimezone(VIETNAM).date())
