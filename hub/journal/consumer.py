@@ -218,6 +218,8 @@ class Journal:
                     messages = take(reader, self.settings.journal_batch, 0.5)
                     if messages:
                         index(database, wire, messages, at)
+                    else:
+                        database.execute("select 1")  # so that in quiet hours too a rebuild's taking the lock is noticed
 
     def _fill(self, database: Connection[TupleRow], wire: Wire, at: Offsets, there: Mapping[Place, tuple[int, int]]) -> None:
         """As `fill`. An archive that stays unreadable is told, and the topics are read without it: what is new matters more."""
