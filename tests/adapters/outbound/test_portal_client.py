@@ -19,6 +19,7 @@ from adapters.outbound.wakes import Wakes
 from hub.contract.claim_tables import tables
 from hub.contract.events import now
 from hub.store.database import async_pool
+from tests.adapters.outbound.test_mllp_push import until
 from tests.adapters.outbound.test_portal_calls import TAKEN, portal_file, scripted
 from tests.made import delivery
 from tests.slips import DISTRICT, PROVINCE, follow_up, referral
@@ -65,11 +66,6 @@ async def draining(settings, wire, path):
                 assert not task.done(), task.result()
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(what):
-    while not what():  # noqa: ASYNC110  # what is waited for lies in the database
-        await asyncio.sleep(0.02)
 
 
 def states(database):
