@@ -161,6 +161,9 @@ def registry(home: Path, logs: Path, cache: Path, provided: Parts, kafka: str, p
         "quarkus.http.host": HOST,
         "quarkus.http.port": port,
         "quarkus.http.access-log.enabled": "false",
+        "quarkus.management.host": HOST,  # its own health and metrics: asked by nobody here
+        "quarkus.management.port": 0,
+        'quarkus.log.category."org.apache.kafka".level': "WARN",
         'quarkus.log.category."io.apicurio".level': "WARN",
         "apicurio.storage.kind": "kafkasql",
         "apicurio.kafkasql.bootstrap.servers": brokers(kafka),
