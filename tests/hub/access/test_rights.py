@@ -9,22 +9,37 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
 from typer.testing import CliRunner
 
+from hub import stack as hub_stack
 from hub.access.rights import apply_rights, give_login, logins, rights_of, take_login
-from hub.bus import Wire, apply_topics
+from hub.bus import Wire, apply_topics, consumer, take
 from hub.cli.main import app
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.kafka import brokers, client, write_address
+from hub.contract.settings import read_settings
+from tests.whole_hub import needs_local_stack
 
 A, B = "vss", "test"
 
 
 @pytest.fixture(scope="module")
-def kafka(stack):
+def own(tmp_path_factory):
+    """Servers of these tests: what they write is no event, which others would trip over."""
+    needs_local_stack()
+    ports = dict.fromkeys(("kafka_port", "registry_port", "database_port"), 0)
+    settings = read_settings(
+        data_dir=tmp_path_factory.mktemp("rights"), kafka_bootstrap="", registry_url="", database_url="", **ports
+    )
+    with hub_stack.start(settings, lambda _line: None) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def kafka(own):
     """The brokers with topics and rights, by the hub's own login."""
-    apply_topics(stack.kafka_bootstrap, Wire(stack.registry_url))
-    apply_rights(stack.kafka_bootstrap)
-    return stack.kafka_bootstrap
+    apply_topics(own.kafka_bootstrap, Wire(own.registry_url))
+    apply_rights(own.kafka_bootstrap)
+    return own.kafka_bootstrap
 
 
 @pytest.fixture(scope="module")
@@ -167,12 +182,8 @@ def test_a_payer_that_nobody_knows_gets_no_login(kafka):
         take_login(kafka, "nobody")
 
 
-def test_the_command_gives_a_login_that_works_and_leaves_an_audit_event(kafka, settings, monkeypatch):
-    named = {
-        "KAFKA_BOOTSTRAP": kafka,
-        "REGISTRY_URL": settings.registry_url,
-        "DATABASE_URL": settings.database_url.get_secret_value(),
-    }
+def test_the_command_gives_a_login_that_works(kafka, own, monkeypatch):
+    named = {"KAFKA_BOOTSTRAP": kafka, "REGISTRY_URL": own.registry_url, "DATABASE_URL": own.database_url}
     for name, value in {**named, "KEY_SECRET": "a secret of tests only"}.items():
         monkeypatch.setenv(f"HIE_{name}", value)
 
@@ -191,6 +202,11 @@ def test_the_command_gives_a_login_that_works_and_leaves_an_audit_event(kafka, s
     )
     assert ours.stdout.strip() == "reads"
     assert f"payer.{B} " in hie("list")
+    reader = consumer(kafka, "audit", ["audit.v1"])
+    [message] = take(reader, 1, 20)
+    reader.close()
+    _, audit = Wire(own.registry_url).unpack(message.value())
+    assert (audit["action"], audit["target"], audit["reason"]) == ("payer-credential", B, "first connection")
     assert "can no longer log in" in hie("revoke", B, "--reason", "password was seen")
     assert "had no login" in hie("revoke", B, "--reason", "again")
 

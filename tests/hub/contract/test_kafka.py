@@ -25,7 +25,12 @@ def test_a_login_and_tls_stand_in_the_address():
 
 @pytest.mark.parametrize("password", ["x", "a/b?c#d@e:f%g,h i", "mật khẩu"])
 def test_what_is_written_is_read(password):
-    assert read_address(write_address("a:1,b:2", "payer.vss", password, "PLAIN"))[:4] == ("a:1,b:2", "payer.vss", password, "PLAIN")
+    assert read_address(write_address("a:1,b:2", "payer.vss", password, "PLAIN"))[:4] == (
+        "a:1,b:2",
+        "payer.vss",
+        password,
+        "PLAIN",
+    )
 
 
 def test_people_see_the_brokers_and_no_login():
