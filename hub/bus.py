@@ -28,6 +28,7 @@ from fastavro import parse_schema
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import Event, decode, decode_head, encode, new_id, now, schema_text
+from hub.contract.kafka import client
 from hub.contract.topics import Topic, topics
 
 LARGEST_BYTES: Final = 9 * 1024 * 1024  # one record of 8 MiB with its headers
@@ -220,11 +221,11 @@ class Producer:
     wait_s: how long the brokers may take, in seconds; then the records are given up and nothing was acknowledged.
     """
 
-    def __init__(self, bootstrap: str, *, wait_s: float, linger_ms: float = 1.0, client_id: str = "hie-hub") -> None:
+    def __init__(self, kafka: str, *, wait_s: float, linger_ms: float = 1.0, client_id: str = "hie-hub") -> None:
         self._wait_s = wait_s
         self._producer = _Producer(
             {
-                "bootstrap.servers": bootstrap,
+                **client(kafka),
                 "client.id": client_id,
                 "acks": "all",
                 "enable.idempotence": True,
@@ -361,14 +362,14 @@ def _settle(groups: list[_Group]) -> None:
 # --- consuming --------------------------------------------------------------------------------------------------------
 
 
-def consumer(bootstrap: str, group: str, names: Sequence[str] = (), **more: Any) -> Consumer:
+def consumer(kafka: str, group: str, names: Sequence[str] = (), **more: Any) -> Consumer:
     """A consumer of a group, from the beginning where the group has no offsets; offsets are committed by hand.
 
     names: topics to subscribe to; without any the caller assigns partitions itself.
     """
     made = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **client(kafka),
             "group.id": group,
             "client.id": group,
             "auto.offset.reset": "earliest",
@@ -400,12 +401,12 @@ def take(reader: Consumer, most: int, wait_s: float) -> list[Message]:
     return [message for message in (first, *rest) if message.error() is None]
 
 
-def read_at(bootstrap: str, places: Sequence[tuple[str, int, int]], wait_s: float = 10.0) -> list[Message]:
+def read_at(kafka: str, places: Sequence[tuple[str, int, int]], wait_s: float = 10.0) -> list[Message]:
     """The records at (topic, partition, offset), in the order asked.
 
     Raises: HubError(NOT_FOUND) for one that retention took, HubError(BROKER_UNAVAILABLE).
     """
-    reader = consumer(bootstrap, "hie-read-at")
+    reader = consumer(kafka, "hie-read-at")
     found = []
     try:
         for topic, partition, offset in places:
@@ -424,13 +425,13 @@ def read_at(bootstrap: str, places: Sequence[tuple[str, int, int]], wait_s: floa
     return found
 
 
-def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda _line: None) -> int:
+def apply_topics(kafka: str, wire: Wire, say: Callable[[str], None] = lambda _line: None) -> int:
     """Create what is missing of `seeds/topics.toml`, set its retention and limits, register every schema.
 
     Returns: how many topics were created.
     Raises:  HubError(BROKER_UNAVAILABLE), HubError(REGISTRY_UNAVAILABLE), HubError(SCHEMA_INCOMPATIBLE).
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    admin = AdminClient({**client(kafka), "log_level": 2})
     try:
         cluster = admin.list_topics(timeout=10)
     except KafkaException as broken:
@@ -441,7 +442,7 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
     new = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(new, request_timeout=_TOPICS_WAIT_S) if new else {})
-    _wait_for_leaders(bootstrap, missing)
+    _wait_for_leaders(kafka, missing)
     wanted = [_resource(topic, copies) for name, topic in topics().items() if name in cluster.topics]
     _done(admin.incremental_alter_configs(wanted) if wanted else {})
     for topic in topics().values():
@@ -452,13 +453,13 @@ def apply_topics(bootstrap: str, wire: Wire, say: Callable[[str], None] = lambda
     return len(missing)
 
 
-def _wait_for_leaders(bootstrap: str, made: Sequence[Topic]) -> None:
+def _wait_for_leaders(kafka: str, made: Sequence[Topic]) -> None:
     """A topic just made has no leaders for a moment, and a leader needs another to know that it is one."""
     newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
     places = {TopicPartition(topic.name, number): newest for topic in made for number in range(topic.partitions)}
     deadline = time.monotonic() + _TOPICS_WAIT_S
     while places:
-        anew = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # one that asked too early may keep to that answer
+        anew = AdminClient({**client(kafka), "log_level": 2})  # one that asked too early may keep to that answer
         try:
             for answer in anew.list_offsets(places, request_timeout=10).values():
                 answer.result(30)

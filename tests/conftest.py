@@ -43,7 +43,7 @@ def stack() -> Iterator[hub_stack.Stack]:
     """Kafka, registry and PostgreSQL: those that settings name, else local ones on free ports with data of their own."""
     named = read_settings()
     missing = [part for part in LOCAL_PARTS if find_spec(part) is None]
-    all_named = named.kafka_bootstrap and named.registry_url and named.database_url.get_secret_value()
+    all_named = named.kafka and named.registry_url and named.database_url.get_secret_value()
     if missing and named.stack == "auto" and not all_named:
         pytest.skip(f"unverified, no local stack: {', '.join(missing)} not installed and no addresses named")
     with tempfile.TemporaryDirectory(prefix="hie-test-", ignore_cleanup_errors=True) as folder:

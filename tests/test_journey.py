@@ -159,7 +159,7 @@ def test_no_personal_value_is_in_logs_metrics_keys_or_headers(hub, told):
     for log in hub.settings.logs.glob("*.log"):
         text = log.read_text("utf-8", "replace")
         assert [value for value in personal if value in text] == [], log.name
-    reader = consumer(hub.settings.kafka_bootstrap, "privacy")
+    reader = consumer(hub.settings.kafka, "privacy")
     try:
         places = [TopicPartition(name, number, 0) for name, topic in topics().items() for number in range(topic.partitions)]
         reader.assign(places)

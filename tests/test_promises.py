@@ -21,6 +21,7 @@ from hub.bus import Out, Producer, Wire
 from hub.cli.messages import read_ack, send_http, send_mllp
 from hub.cli.running import keyring
 from hub.contract.events import now
+from hub.contract.kafka import client
 from hub.services import address
 from hub.simulate import claims, referrals, results
 from tests.whole_hub import Hub, ledger_rows, senders
@@ -184,9 +185,7 @@ def test_of_three_brokers_the_leader_dies_and_nothing_acknowledged_is_lost(tmp_p
     with Hub(tmp_path, brokers=3) as hub:
         with senders(hub, load.mllp, load.http) as acked:
             hub.wait(lambda: sum(acked.values()) > LINKS * EACH // 4, 90)
-            topic = AdminClient({"bootstrap.servers": hub.settings.kafka_bootstrap}).list_topics(
-                "message-received.v1", timeout=10
-            )
+            topic = AdminClient(client(hub.settings.kafka)).list_topics("message-received.v1", timeout=10)
             leader = topic.topics["message-received.v1"].partitions[0].leader
             hub.stack.kill(f"kafka-{leader}")
         load.check(hub, acked)
@@ -206,7 +205,7 @@ def test_a_half_written_message_heals_itself(hub):
     """The gate died after the brokers had the message, and before they had its events."""
     [raw] = referrals(1000 * next(SEED), 1)
     done = translate(Received(raw, now(), "mllp"), keyring(hub.settings))
-    producer = Producer(hub.settings.kafka_bootstrap, wait_s=10)
+    producer = Producer(hub.settings.kafka, wait_s=10)
     value = Wire(hub.settings.registry_url).pack("message-received.v1", done.message)
     producer.publish_blocking([Out("message-received.v1", done.message["facility"], value)])
     producer.close()

@@ -98,7 +98,7 @@ class Kept:
         """One value, out of archive or topic. Raises: HubError(NOT_FOUND) when neither has it."""
         held = self._older.value(topic, partition, offset) if self._older is not None else None
         if held is None:
-            [record] = read_at(self._settings.kafka_bootstrap, [(topic, partition, offset)])
+            [record] = read_at(self._settings.kafka, [(topic, partition, offset)])
             held = record.value() or b""
         return held
 
@@ -133,7 +133,7 @@ class Kept:
         yield from self._in_topic(places, archived, since)
 
     def _in_topic(self, places: list[TopicPartition], archived: dict[int, int], since: datetime | None) -> Iterator[bytes]:
-        reader = consumer(self._settings.kafka_bootstrap, "hie-replay", (), **{"enable.partition.eof": True})
+        reader = consumer(self._settings.kafka, "hie-replay", (), **{"enable.partition.eof": True})
         try:
             ends = {place.partition: reader.get_watermark_offsets(place, timeout=10) for place in places}
             starts = {number: max(low, archived[number]) for number, (low, _high) in ends.items()}

@@ -51,7 +51,7 @@ async def run(
     keyring = Keyring(secret.encode())
     wire = Wire(settings.registry_url)
     raw_store = RawStore(settings.data_dir / "raw")
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-gate")
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s, client_id="hie-gate")
     gate = Gate(producer, wire, keyring, raw_store, signers)
     quotas = Quotas()
     api = build_api(settings, gate, credentials, producer, quotas)

@@ -27,6 +27,7 @@ from hub.bus import Out, Producer, Wire, consumer, dead_letter, event_out, read_
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring, new_id, now
+from hub.contract.kafka import client
 from hub.contract.settings import Settings
 from hub.contract.topics import check_size, topic_of, topics
 from hub.store.database import available, connect
@@ -82,7 +83,7 @@ class Sweeper:
         self._producer = producer
         self._credentials = credentials
         self._large = large
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2})
+        self._admin = AdminClient({**client(settings.kafka), "log_level": 2})
         self._ends: _Ends | None = None
         self._checked_to: datetime | None = None
         self._stopping = threading.Event()
@@ -101,7 +102,7 @@ class Sweeper:
     def _run(self) -> None:
         pause_s = min(5.0, max(0.1, self._settings.sweep_after_s / 4))
         # A replay may take hours; until it is done nobody else is to begin it.
-        requests = consumer(self._settings.kafka_bootstrap, _STAGE, [REPLAYS], **{"max.poll.interval.ms": 86_400_000})
+        requests = consumer(self._settings.kafka, _STAGE, [REPLAYS], **{"max.poll.interval.ms": 86_400_000})
         due = again = 0.0
         request: Message | None = None  # the one under way
         tries = 0
@@ -303,7 +304,7 @@ class Sweeper:
     # --- both
 
     def _read(self, place: tuple[str, int, int]) -> Event:
-        [record] = read_at(self._settings.kafka_bootstrap, [place])
+        [record] = read_at(self._settings.kafka, [place])
         return self._wire.unpack(record.value())[1]
 
     def _outs(self, events: Iterable[tuple[str, Event]]) -> list[Out]:

@@ -283,7 +283,7 @@ class Intake:
 
         Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE).
         """
-        reader = consumer(self._settings.kafka_bootstrap, self._group, [TOPIC])
+        reader = consumer(self._settings.kafka, self._group, [TOPIC])
         reading: asyncio.Future[list[Message]] | None = None
         try:
             while True:

@@ -61,7 +61,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
     async with AsyncExitStack() as held:
         listener = held.enter_context(closing(_bound(settings)))
         pool = await held.enter_async_context(async_pool(url, size=_CONNECTIONS))
-        producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id="hie-mailbox")
+        producer = Producer(settings.kafka, wait_s=settings.ack_wait_s, client_id="hie-mailbox")
         held.callback(producer.close)
         wire = Wire(settings.registry_url)
         wakes, teller = Wakes(url), Teller(pool, wire, producer)

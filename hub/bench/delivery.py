@@ -232,7 +232,7 @@ def bench(seconds: float) -> Iterator[Figure]:
     """Into the mailboxes; out of them by pull with receipts; and both at a steady pace."""
     with rig(["mailbox"]) as bed, psycopg.connect(bed.settings.database_url.get_secret_value(), autocommit=True) as connection:
         wire = Wire(bed.settings.registry_url)
-        producer = Producer(bed.settings.kafka_bootstrap, wait_s=60)
+        producer = Producer(bed.settings.kafka, wait_s=60)
         producer.publish_blocking(_deliveries(bed, wire, "backlog", _DELIVERIES))
         bed.services.start()
         meter, began = _Meter(bed), time.perf_counter()

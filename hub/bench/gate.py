@@ -235,7 +235,7 @@ def bench(seconds: float, folder: Path | None = None) -> Iterator[Figure]:
         bed.services.stop()
         for load, transport in _RIVALS.items() if folder else ():
             assert folder is not None
-            with peers.camel(folder, bed.settings.kafka_bootstrap, _RIVAL_TOPIC, transport) as (place, process):
+            with peers.camel(folder, bed.settings.kafka, _RIVAL_TOPIC, transport) as (place, process):
                 rival = _Bed(place, [process], template)
                 uvloop.run(_load(place, template, 50 if transport == "mllp" else 10, 1, 20))  # the JVM compiles
                 theirs = rival.measure(load, seconds)

@@ -55,7 +55,7 @@ def bench(seconds: float) -> Iterator[Figure]:
 
 def fill(settings: Settings, count: int) -> int:
     """Put `count` claims with ids of their own into the topic. Returns: mean bytes of a value."""
-    wire, producer = Wire(settings.registry_url), Producer(settings.kafka_bootstrap, wait_s=60, linger_ms=20)
+    wire, producer = Wire(settings.registry_url), Producer(settings.kafka, wait_s=60, linger_ms=20)
     made = [(event["meta"]["key"], encode("hie.Claim", event)) for event in claims(1, min(count, _DISTINCT))]
     prefix = wire.prefix(TOPIC)
     try:
@@ -114,7 +114,7 @@ def _worker(settings: Settings, standing: Any, worker: int, workers: int) -> Non
 
 def row_loop(settings: Settings, count: int) -> float:
     """Claims per second of the rival over the first records of the topic."""
-    wire, producer = Wire(settings.registry_url), Producer(settings.kafka_bootstrap, wait_s=60, linger_ms=5)
+    wire, producer = Wire(settings.registry_url), Producer(settings.kafka, wait_s=60, linger_ms=5)
     reader = _reader(settings)
     try:
         began, done = time.perf_counter(), 0
@@ -156,13 +156,13 @@ def _decision(claim: Event, found: list[Found]) -> Event:
 
 
 def _reader(settings: Settings) -> Consumer:
-    reader = consumer(settings.kafka_bootstrap, "hie-bench-row-loop")
+    reader = consumer(settings.kafka, "hie-bench-row-loop")
     reader.assign([TopicPartition(TOPIC, partition, 0) for partition in range(topics()[TOPIC].partitions)])
     return reader
 
 
 def _end(settings: Settings, topic: str) -> int:
-    reader = consumer(settings.kafka_bootstrap, "hie-bench-end")
+    reader = consumer(settings.kafka, "hie-bench-end")
     try:
         places = [TopicPartition(topic, partition) for partition in range(topics()[topic].partitions)]
         return sum(reader.get_watermark_offsets(place, timeout=10)[1] for place in places)

@@ -16,7 +16,9 @@ from typing import Final
 import psutil
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import client
 
+_PLAIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
 _READY_S: Final = 300.0  # the first run fetches jars and compiles
 
 
@@ -47,7 +49,7 @@ def hapi_rate(folder: Path) -> float:
 
 
 @contextmanager
-def camel(folder: Path, bootstrap: str, topic: str, transport: str) -> Iterator[tuple[tuple[str, int], psutil.Process]]:
+def camel(folder: Path, kafka: str, topic: str, transport: str) -> Iterator[tuple[tuple[str, int], psutil.Process]]:
     """Camel's route MLLP → HAPI → JSON → Kafka, acknowledged when Kafka confirmed: where it listens, and its process.
 
     transport: mllp (a thread a link, loses messages that are pipelined) or netty.
@@ -55,13 +57,28 @@ def camel(folder: Path, bootstrap: str, topic: str, transport: str) -> Iterator[
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         place = ("127.0.0.1", int(free.getsockname()[1]))
-    command = ["env", "MODE=json", f"TRANSPORT={transport}", str(folder / "camel/run.sh"), str(place[1]), bootstrap, topic]
+    command = [
+        "env",
+        "MODE=json",
+        f"TRANSPORT={transport}",
+        str(folder / "camel/run.sh"),
+        str(place[1]),
+        _in_address(kafka),
+        topic,
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             _wait(place, process)
             yield place, psutil.Process(process.pid)  # each program becomes the next one
         finally:
             process.terminate()
+
+
+def _in_address(kafka: str) -> str:
+    """The brokers, and the login as the further options of the address that Camel makes of it."""
+    told = client(kafka)
+    login = f'{_PLAIN} required username="{told["sasl.username"]}" password="{told["sasl.password"]}";'
+    return f"{told['bootstrap.servers']}&securityProtocol=SASL_PLAINTEXT&saslMechanism=PLAIN&saslJaasConfig=RAW({login})"
 
 
 def _wait(place: tuple[str, int], process: "subprocess.Popen[bytes]") -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from hub import stack
-from hub.cli.running import connected, hand_down, key_secret, prepare
+from hub.cli.running import hand_down, key_secret, prepare, started
 from hub.contract.settings import Settings, read_settings
 from hub.services import Services
 
@@ -39,8 +39,7 @@ def rig(names: Sequence[str], **changes: object) -> Iterator[Rig]:
         settings = read_settings(data_dir=Path(folder), **dict.fromkeys(_PORTS, 0), **changes)
         with stack.start(settings, lambda _line: None) as servers:
             key_secret(settings)
-            named = {"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url}
-            here = connected(settings if servers.provider == "local" else settings.model_copy(update=named))
+            here = started(settings, servers)
             hand_down(settings)
             prepare(here, lambda _line: None)
             services = Services(here, names, lambda _line: None)

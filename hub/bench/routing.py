@@ -35,7 +35,7 @@ def bench(seconds: float) -> Iterator[Figure]:
 def _routed(workers: Sequence[str]) -> Figure:
     """What workers that have their partitions make of events that come all at once."""
     with rig(workers) as bed:
-        producer = Producer(bed.settings.kafka_bootstrap, wait_s=60)
+        producer = Producer(bed.settings.kafka, wait_s=60)
         warm_up, made = _events(bed, 1, _WARM_UP), _events(bed, 3, _EVENTS)
         bed.services.start()
         producer.publish_blocking(warm_up)
@@ -79,7 +79,7 @@ def _until_quiet(bed: Rig) -> tuple[int, float]:
 
 def _held(bed: Rig, topic: str) -> int:
     """How many records a topic holds."""
-    reader = consumer(bed.settings.kafka_bootstrap, "hie-bench")
+    reader = consumer(bed.settings.kafka, "hie-bench")
     try:
         places = [TopicPartition(topic, number) for number in range(topics()[topic].partitions)]
         return sum(high - low for low, high in (reader.get_watermark_offsets(place, timeout=10) for place in places))

@@ -164,7 +164,7 @@ def _hub() -> "Iterator[tuple[Settings, Connection[TupleRow], Wire, Producer]]":
     from hub.store.database import connect
 
     settings = connected(read_settings())
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
         with connect(settings.database_url.get_secret_value()) as database:
             yield settings, database, Wire(settings.registry_url), producer
@@ -193,7 +193,7 @@ def _each(settings: Settings, wire: "Wire", letters: "list[Letter]") -> "Iterato
 
     for at in range(0, len(letters), _IN_MEMORY):
         some = letters[at : at + _IN_MEMORY]
-        yield from zip(some, read(settings.kafka_bootstrap, wire, some), strict=True)
+        yield from zip(some, read(settings.kafka, wire, some), strict=True)
 
 
 def _content(wire: "Wire", whole: Event) -> Any:

@@ -12,11 +12,13 @@ import typer
 from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
-from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, terminal
+from hub.cli.payer import payer_app
+from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, started, terminal
 from hub.cli.simulate import simulate_app
 from hub.cli.vendor import vendor_app
 from hub.cli.worklist import worklist_app
 from hub.contract.errors import HubError
+from hub.contract.kafka import brokers
 from hub.contract.settings import read_settings
 
 app = typer.Typer(
@@ -63,11 +65,7 @@ def up(
     with stack.start(settings, say) as servers:
         key_secret(settings)
         hand_down(settings)
-        here = connected(
-            settings.model_copy(update={"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url})
-            if servers.provider == "settings"
-            else settings
-        )
+        here = started(settings, servers)
         prepare(here, say)
         services = Services(here, service_names(routing_workers, here.gate_workers), say)
         services.start()
@@ -83,7 +81,7 @@ def up(
                 say(f"by TLS: MLLP on {mllp[0]}:{mllp[1]} · POST https://{http[0]}:{http[1]}/v1/messages")
             if here.drop_dir is not None:
                 say(f"drop folder {here.drop_dir}")
-            say(f"Kafka {here.kafka_bootstrap} · registry {here.registry_url} · ledger {here.ledger}")
+            say(f"Kafka {brokers(here.kafka)} · registry {here.registry_url} · ledger {here.ledger}")
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
             serving.set()
             while not stop.wait(0.5):
@@ -126,15 +124,19 @@ def prepare_command() -> None:
 
 @topics_app.command("apply")
 def topics_apply() -> None:
-    """Create what is missing of the topics, set retention and limits, register every schema. Refuses incompatible schemas.
+    """Create what is missing of the topics, set retention and limits, register every schema, set each payer's rights.
+
+    Refuses incompatible schemas. Rights that name payers and are not of this release are taken away.
 
     Example: hie topics apply
     """
+    from hub.access.rights import apply_rights
     from hub.bus import Wire, apply_topics
 
     settings = connected(read_settings())
-    created = apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url), print)
+    created = apply_topics(settings.kafka, Wire(settings.registry_url), print)
     print(f"{created} topics created")
+    apply_rights(settings.kafka, print)
 
 
 @credential_app.command("new")
@@ -222,6 +224,7 @@ dead.add_to(app)
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
+app.add_typer(payer_app, name="payer", rich_help_panel="An operator")
 app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

@@ -17,6 +17,8 @@ from hub.cli.running import check_dialects, connected, keyring, older, paragraph
 from hub.cli.why import foresight
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
+from hub.contract.kafka import brokers as brokers_of
+from hub.contract.kafka import client
 from hub.contract.settings import Settings, read_settings
 from hub.journal.equations import By
 from hub.journal.reconcile import Books
@@ -242,7 +244,7 @@ def replay(
     if look:
         _show_comparison(_compared(settings, request), as_json)
         return
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
         producer.publish_blocking([Out("replay.v1", str(request["id"]), Wire(settings.registry_url).pack("replay.v1", request))])
     finally:
@@ -337,9 +339,7 @@ def _status(settings: Settings) -> dict[str, Any]:
         ports = ", ".join(f"{part.removesuffix('_port')} {facts[part]}" for part in sorted(facts) if part.endswith("_port"))
         services[name] = {"pid": facts.get("pid"), "alive": psutil.pid_exists(int(facts.get("pid", 0))), "at": ports}
     try:
-        brokers = len(
-            AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 2}).list_topics(timeout=10).brokers
-        )
+        brokers = len(AdminClient({**client(settings.kafka), "log_level": 2}).list_topics(timeout=10).brokers)
     except Exception as silent:  # confluent-kafka's own; whatever it is, the brokers do not answer
         raise HubError("BROKER_UNAVAILABLE", "status") from silent
     with connect(settings.database_url.get_secret_value()) as database:
@@ -357,7 +357,7 @@ def _status(settings: Settings) -> dict[str, Any]:
     messages, events, parked, dead_letters, portal_waits, portal_stuck = (row[0] if row else 0 for row in counts)
     return {
         "services": services,
-        "kafka": settings.kafka_bootstrap,
+        "kafka": brokers_of(settings.kafka),
         "registry": settings.registry_url,
         "brokers": brokers,
         "durability": "acknowledged means held by two brokers of three"

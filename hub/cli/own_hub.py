@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hub.cli.running import connected, hand_down, key_secret, prepare
+from hub.cli.running import hand_down, key_secret, prepare, started
 from hub.contract.settings import Settings
 from hub.services import Services, service_names
 
@@ -36,8 +36,7 @@ def own_hub(
             with stack.start(settings, say) as servers:
                 key_secret(settings)
                 hand_down(settings)
-                named = {"kafka_bootstrap": servers.kafka_bootstrap, "registry_url": servers.registry_url}
-                here = connected(settings if servers.provider == "local" else settings.model_copy(update=named))
+                here = started(settings, servers)
                 prepare(here, say)
                 services = Services(here, service_names(gate_workers=here.gate_workers), say)
                 services.start()

@@ -101,7 +101,7 @@ def parked_edit(
     if not yes:
         out.print("nothing was changed; --yes does it")
         return
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
         with connect(place) as database:
             who = getpass.getuser()
@@ -137,7 +137,7 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
     from hub.store.database import connect
 
     settings = connected(read_settings())
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
         with connect(settings.database_url.get_secret_value()) as database:
             wire, by = Wire(settings.registry_url), getpass.getuser()

@@ -75,7 +75,7 @@ def _change(action: str, code: str, reason: str, *, test: bool) -> bool:
         raise HubError("REQUEST_WRONG", "CODE")
     settings = connected(read_settings())
     change = pauses.pause if action == "pause" else pauses.resume
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
         with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
             wire = Wire(settings.registry_url)

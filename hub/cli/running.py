@@ -19,6 +19,7 @@ from hub.contract.settings import Settings, to_environment
 
 if TYPE_CHECKING:
     from hub.journal.older import Older
+    from hub.stack import Stack
 
 OFFLINE: Final = Keyring(b"offline, no secret")  # keys made offline are never seen on a bus
 
@@ -73,7 +74,7 @@ def connected(settings: Settings) -> Settings:
     Raises: HubError(NOT_RUNNING) when no hub runs and the settings name no servers.
     """
     named = {
-        "kafka_bootstrap": settings.kafka_bootstrap,
+        "kafka_bootstrap": settings.kafka,
         "registry_url": settings.registry_url,
         "database_url": settings.database_url.get_secret_value(),
     }
@@ -84,16 +85,24 @@ def connected(settings: Settings) -> Settings:
         if found is None:
             raise HubError("NOT_RUNNING", "no hub runs on this data folder")
         named = {name: value or getattr(found, name) for name, value in named.items()}
-    update: dict[str, object] = {**named, "database_url": SecretStr(named["database_url"]), "key_secret": key_secret(settings)}
-    return settings.model_copy(update=update)
+    secret = {name: SecretStr(named[name]) for name in ("kafka_bootstrap", "database_url")}
+    return settings.model_copy(update={**named, **secret, "key_secret": key_secret(settings)})
+
+
+def started(settings: Settings, servers: "Stack") -> Settings:
+    """The settings with all addresses, once `hub.stack.start` has made the servers."""
+    secret = {"kafka_bootstrap": SecretStr(servers.kafka_bootstrap), "database_url": SecretStr(servers.database_url)}
+    return connected(settings.model_copy(update={**secret, "registry_url": servers.registry_url}))
 
 
 def prepare(settings: Settings, say: Callable[[str], None]) -> None:
-    """Topics, schemas and tables, as this release wants them. Safe at every start."""
+    """Topics, the payers' rights to them, schemas and tables, as this release wants them. Safe at every start."""
+    from hub.access.rights import apply_rights
     from hub.bus import Wire, apply_topics
     from hub.store.database import migrate
 
-    created = apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url))
+    created = apply_topics(settings.kafka, Wire(settings.registry_url))
+    apply_rights(settings.kafka, say)
     migrate(settings.database_url.get_secret_value())
     say(f"topics, schemas and tables are there ({created} topics created)")
 
@@ -146,7 +155,7 @@ def older(settings: Settings) -> "Older":
     from hub.journal.older import Older
     from hub.journal.places import topic_ids
 
-    return Older(settings.archive, lambda: topic_ids(settings.kafka_bootstrap))
+    return Older(settings.archive, lambda: topic_ids(settings.kafka))
 
 
 def check_dialects(settings: Settings) -> None:

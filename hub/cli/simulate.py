@@ -334,7 +334,7 @@ def _mend(here: Settings, slips: Sequence[SlipPlan], say: Callable[[str], None])
     by_key = {ring.key(*slip.about.split("/", 1), test=False): slip for slip in slips if slip.partner == "facility"}
     waiting: dict[str, str] = {}
     mended = 0
-    producer = Producer(here.kafka_bootstrap, wait_s=here.ack_wait_s)
+    producer = Producer(here.kafka, wait_s=here.ack_wait_s)
     try:
         with connect(here.database_url.get_secret_value()) as database:
             for row in parking.waiting(database):

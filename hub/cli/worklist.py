@@ -134,7 +134,7 @@ def _act(action: str, ids: list[UUID], reason: str) -> None:
 
     settings = connected(read_settings())
     wire, by = Wire(settings.registry_url), getpass.getuser()
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
 
     def audit(one: UUID) -> Out:
         at = now()

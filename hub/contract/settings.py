@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, SecretStr, ValidationError, model_validator
+from pydantic import Field, PositiveFloat, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import read_address
 
 
 def _home(name: str, fallback: str) -> Path:
@@ -34,7 +35,10 @@ class Settings(BaseSettings):
     stack: Literal["auto", "docker"] = Field(
         "auto", description="How to get what the three addresses below do not name: local processes, or containers."
     )
-    kafka_bootstrap: str = Field("", description="Address of a Kafka cluster, host:port[,host:port]; empty: start a local one.")
+    kafka_bootstrap: SecretStr = Field(
+        SecretStr(""),
+        description="Address of a Kafka cluster, kafka[s]://user:password@host:port[,host:port], or host:port of one without logins; empty: start a local one.",
+    )
     registry_url: str = Field("", description="Address of a Confluent-compatible schema registry; empty: start a local one.")
     database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL address, postgresql://user:password@host:port/name; empty: start a local one."
@@ -179,6 +183,12 @@ class Settings(BaseSettings):
             raise ValueError("HIE_LISTEN names more than loopback, which needs HIE_CREDENTIALS")
         return self
 
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _kafka_is_an_address(cls, value: SecretStr) -> SecretStr:
+        read_address(value.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _card_check_is_private(self) -> Self:
         address = urlsplit(self.card_check_url)
@@ -200,6 +210,11 @@ class Settings(BaseSettings):
         if self.seen_days <= self.mailbox_days:
             raise ValueError("HIE_SEEN_DAYS must be more than HIE_MAILBOX_DAYS")
         return self
+
+    @property
+    def kafka(self) -> str:
+        """The address of Kafka with its login, for a client (`hub.contract.kafka`); never for a log."""
+        return self.kafka_bootstrap.get_secret_value()
 
     @property
     def ledger(self) -> Path:

@@ -25,6 +25,7 @@ from hub.bus import Producer, Wire, consumer, dead_letter
 from hub.contract import telemetry
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
+from hub.contract.kafka import client
 from hub.contract.settings import Settings
 from hub.insurer.columns import decode_claims
 from hub.insurer.decisions import decide
@@ -93,11 +94,9 @@ class Insurer:
         self.topic = topic or f"payer.{payer}.claim.v1"
         self.cpu_s: Counter[str] = Counter()
         self._wire = Wire(settings.registry_url)
-        self._producer = Producer(
-            settings.kafka_bootstrap, wait_s=settings.ack_wait_s, linger_ms=5, client_id=f"hie-insurer-{payer}"
-        )
+        self._producer = Producer(settings.kafka, wait_s=settings.ack_wait_s, linger_ms=5, client_id=f"hie-insurer-{payer}")
         self._consumer: Consumer = consumer(
-            settings.kafka_bootstrap,
+            settings.kafka,
             f"hie-insurer-{payer}",
             (),
             **{"auto.offset.reset": "error", "fetch.min.bytes": 65536, "queued.max.messages.kbytes": _BATCH_BYTES // 1024},
@@ -138,7 +137,7 @@ class Insurer:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def _describe(self) -> tuple[str, int]:
-        admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap, "log_level": 2})
+        admin = AdminClient({**client(self.settings.kafka), "log_level": 2})
         found = admin.describe_topics(TopicCollection([self.topic]), request_timeout=10)[self.topic].result(15)
         return str(found.topic_id), len(found.partitions)
 

@@ -74,14 +74,14 @@ class Archiver:
             if not alone:
                 return
             archive = Archive.made(self.settings.archive)  # as the one before left it
-            ids = topic_ids(self.settings.kafka_bootstrap)
-            at = _start(archive, ids, ends(self.settings.kafka_bootstrap, topics()))
-            with closing(consumer(self.settings.kafka_bootstrap, "archive")) as reader:
+            ids = topic_ids(self.settings.kafka)
+            at = _start(archive, ids, ends(self.settings.kafka, topics()))
+            with closing(consumer(self.settings.kafka, "archive")) as reader:
                 reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in at.items()])
                 ready({"topics": len(ids)})
                 while not self.stop.is_set():
                     batch = self._batch(reader, at)
-                    if topic_ids(self.settings.kafka_bootstrap) != ids:
+                    if topic_ids(self.settings.kafka) != ids:
                         raise HubError("BROKER_UNAVAILABLE", "topics made anew")
                     if batch:
                         self._keep(archive, wire, batch, ids)
@@ -181,10 +181,10 @@ def _alone(folder: Path, stop: threading.Event) -> Iterator[bool]:
 
 def waiting(settings: Settings) -> int:
     """How many records the topics hold and the archive does not. Raises: HubError(BROKER_UNAVAILABLE)."""
-    archive, ids = Archive.open(settings.archive), topic_ids(settings.kafka_bootstrap)
+    archive, ids = Archive.open(settings.archive), topic_ids(settings.kafka)
     return sum(
         max(0, end - max(first, archive.next_offset(ids[topic], partition) if archive else 0))
-        for (topic, partition), (first, end) in ends(settings.kafka_bootstrap, topics()).items()
+        for (topic, partition), (first, end) in ends(settings.kafka, topics()).items()
     )
 
 

@@ -59,7 +59,7 @@ def lag(settings: Settings) -> int:
 
     Raises: HubError(BROKER_UNAVAILABLE), HubError(DATABASE_UNAVAILABLE).
     """
-    there = ends(settings.kafka_bootstrap, indexed_topics())
+    there = ends(settings.kafka, indexed_topics())
     with available(), connect(settings.database_url.get_secret_value()) as database:
         at = _positions(database)
     return sum(max(0, end - max(at.get(place, 0), first)) for place, (first, end) in there.items())
@@ -92,7 +92,7 @@ def rebuild(settings: Settings, *, anyway: bool = False) -> int:
                 if time.monotonic() > deadline:
                     raise HubError("DATABASE_UNAVAILABLE", "another journal holds the index") from None
         database.execute("set lock_timeout = 0")
-        there = ends(settings.kafka_bootstrap, indexed_topics())
+        there = ends(settings.kafka, indexed_topics())
         if not anyway and (lost := _irreplaceable(settings, database, there)):
             raise HubError(
                 "INDEX_IRREPLACEABLE", f"{lost[0][0]}/{lost[0][1]} and {len(lost) - 1} more partitions; --anyway does it"
@@ -111,7 +111,7 @@ def _irreplaceable(settings: Settings, database: Connection[TupleRow], there: Ma
     older = [((topic, partition), first) for topic, partition, first in rows if first < there.get((topic, partition), (0, 0))[0]]
     archive = Archive.open(settings.archive) if older else None
     held = archive.reaches() if archive is not None else {}
-    ids = topic_ids(settings.kafka_bootstrap) if older else {}
+    ids = topic_ids(settings.kafka) if older else {}
     lost = []
     for (topic, partition), first in older:
         start, end = held.get((ids[topic], partition), (0, 0))
@@ -152,7 +152,7 @@ def _archived(settings: Settings, at: Mapping[Place, int], there: Mapping[Place,
 
     archive, fault = Archive.open(settings.archive), None
     if archive is not None:
-        ids = topic_ids(settings.kafka_bootstrap)
+        ids = topic_ids(settings.kafka)
         for place in missing:
             topic, partition = place
             try:
@@ -208,10 +208,10 @@ class Journal:
             database.autocommit = True
             if not self._alone(database):
                 return
-            there = ends(self.settings.kafka_bootstrap, indexed_topics())
+            there = ends(self.settings.kafka, indexed_topics())
             at = self._start(database, there)
             self._fill(database, wire, at, there)
-            with closing(consumer(self.settings.kafka_bootstrap, "journal")) as reader:
+            with closing(consumer(self.settings.kafka, "journal")) as reader:
                 _assign(reader, at)
                 ready({"topics": len(indexed_topics())})
                 while not self.stop.is_set():

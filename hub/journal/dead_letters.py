@@ -58,7 +58,7 @@ def find(database: Database, ids: Sequence[str] = (), *, code: str = "", topic: 
         return cursor.execute(_BY_CAUSE, {"code": code, "topic": topic, "most": AT_ONCE}).fetchall()
 
 
-def read(bootstrap: str, wire: Wire, letters: Sequence[Letter]) -> list[Event]:
+def read(kafka: str, wire: Wire, letters: Sequence[Letter]) -> list[Event]:
     """The letters whole, with key and body.
 
     Raises: HubError(NOT_FOUND) for one whose place is not known, or that the topic no longer keeps; HubError(BROKER_UNAVAILABLE).
@@ -66,7 +66,7 @@ def read(bootstrap: str, wire: Wire, letters: Sequence[Letter]) -> list[Event]:
     if any(letter.letter_offset is None for letter in letters):
         raise HubError("NOT_FOUND", "the journal read this letter before it kept places: rebuild it, and it reads the topic anew")
     places = [(TOPIC, letter.letter_partition or 0, letter.letter_offset or 0) for letter in letters]
-    found = [wire.unpack(message.value())[1] for message in read_at(bootstrap, places)]
+    found = [wire.unpack(message.value())[1] for message in read_at(kafka, places)]
     for letter, whole in zip(letters, found, strict=True):
         if whole["id"] != letter.id or whole["state"]:
             raise HubError("NOT_FOUND", f"dead letter {letter.id}: its bytes are not kept any more")

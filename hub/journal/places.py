@@ -7,6 +7,7 @@ from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import client
 from hub.contract.topics import topics
 
 _ASK_S: Final = 10.0
@@ -15,9 +16,9 @@ Place = tuple[str, int]
 """Topic and partition."""
 
 
-def topic_ids(bootstrap: str) -> dict[str, str]:
+def topic_ids(kafka: str) -> dict[str, str]:
     """Topic to Kafka's id of it. Raises: HubError(BROKER_UNAVAILABLE)."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    admin = AdminClient({**client(kafka), "log_level": 2})
     try:
         found = admin.describe_topics(TopicCollection(list(topics())), request_timeout=_ASK_S)
         return {name: str(future.result(_ASK_S).topic_id) for name, future in found.items()}
@@ -25,9 +26,9 @@ def topic_ids(bootstrap: str) -> dict[str, str]:
         raise HubError("BROKER_UNAVAILABLE", "topics") from broken
 
 
-def ends(bootstrap: str, names: Iterable[str]) -> dict[Place, tuple[int, int]]:
+def ends(kafka: str, names: Iterable[str]) -> dict[Place, tuple[int, int]]:
     """The first and the next offset of every partition of these topics. Raises: HubError(BROKER_UNAVAILABLE)."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    admin = AdminClient({**client(kafka), "log_level": 2})
     places = [TopicPartition(name, number) for name in names for number in range(topics()[name].partitions)]
     try:
         both = []

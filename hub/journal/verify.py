@@ -57,14 +57,14 @@ def verify(settings: Settings, day: date | None = None) -> Verified:
     archive = Archive.open(settings.archive)
     if archive is None:
         raise HubError("NOT_FOUND", f"archive in {settings.archive}")
-    ids = topic_ids(settings.kafka_bootstrap)
+    ids = topic_ids(settings.kafka)
     places: list[str] = []
     found: dict[str, dict[str, int]] = {name: {} for name in topics()}
     for topic, row in _offsets(archive, places):
         _add(found.setdefault(topic, {}), row)
     for topic, (records, damaged) in _bytes(archive, day, places).items():
         _add(found.setdefault(topic, {}), {"records": records, "damaged": damaged})
-    for (topic, partition), (first, end) in ends(settings.kafka_bootstrap, topics()).items():
+    for (topic, partition), (first, end) in ends(settings.kafka, topics()).items():
         reached = archive.next_offset(ids[topic], partition)
         _add(found[topic], {"waiting": max(0, end - max(first, reached)), "ahead": max(0, reached - end)})
         if reached > end:

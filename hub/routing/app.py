@@ -6,6 +6,7 @@ Faust owns the consumer group: who reads which partition, and what is acknowledg
 import asyncio
 import gc
 import signal
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,12 +14,14 @@ from typing import Any, Final
 
 import faust
 from faust import streams as faust_streams
+from faust.auth import Credentials, SASLCredentials, SSLCredentials
 
 from hub.bus import LARGEST_BYTES, Producer, Wire
 from hub.contract import telemetry
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
+from hub.contract.kafka import Address, read_address
 from hub.contract.settings import Settings
 from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
 from hub.routing.assembly import PARTS, own_claim, part_of_claims
@@ -134,11 +137,12 @@ def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.A
     # In pure Python, Faust acknowledges what it skips when partitions move.
     if getattr(faust_streams, "_CStreamIterator", None) is None:
         raise HubError("SETTING_WRONG", "faust-streaming is installed without its extension: install its wheel, unset NO_CYTHON")
-    datadir = settings.data_dir / "faust" / group
+    kafka, datadir = read_address(settings.kafka), settings.data_dir / "faust" / group
     datadir.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         group,
-        broker=f"aiokafka://{settings.kafka_bootstrap.replace(',', ';aiokafka://')}",
+        broker=f"aiokafka://{kafka.brokers.replace(',', ';aiokafka://')}",
+        broker_credentials=_credentials(kafka),
         datadir=str(datadir),
         store="memory://",
         autodiscover=False,
@@ -162,6 +166,13 @@ def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.A
         topic = app.topic(stream.topic, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
         app.agent(topic, name=f"{group}-{stream.topic}", concurrency=1)(_agent(stream, worker, settings.routing_batch))
     return app
+
+
+def _credentials(kafka: Address) -> Credentials | None:
+    tls = ssl.create_default_context(cafile=kafka.ca or None) if kafka.tls else None
+    if kafka.user:
+        return SASLCredentials(username=kafka.user, password=kafka.password, mechanism=kafka.mechanism, ssl_context=tls)
+    return SSLCredentials(tls) if tls else None
 
 
 def _agent(stream: Stream, worker: Worker, batch: int) -> Callable[[Any], Awaitable[None]]:
@@ -191,8 +202,8 @@ def run(settings: Settings, ready: Callable[[dict[str, object]], None], group: s
 async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None], group: str) -> None:
     wire = Wire(settings.registry_url)
     keyring = Keyring(settings.key_secret.get_secret_value().encode())
-    producer = Producer(settings.kafka_bootstrap, wait_s=settings.ack_wait_s, client_id=group)
-    recaller = Recaller(settings.kafka_bootstrap)
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s, client_id=group)
+    recaller = Recaller(settings.kafka)
     database = pool(settings.database_url.get_secret_value(), size=4)
     database.open()
     worker = Worker(Router(wire, keyring, database, producer, recaller, fact_days=settings.claim_days).route)

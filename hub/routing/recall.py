@@ -22,8 +22,8 @@ _Wanted = dict[tuple[str, int], deque[int]]
 class Recaller:
     """One connection for all, opened when it is first needed. Safe to share between threads: one reads at a time."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: str) -> None:
+        self._kafka = kafka
         self._lock = threading.Lock()
         self._consumer: Consumer | None = None
 
@@ -48,7 +48,7 @@ class Recaller:
 
     def _open(self) -> Consumer:
         lean: dict[str, Any] = {"auto.offset.reset": "error", "enable.partition.eof": False}
-        return consumer(self._bootstrap, "hie-routing-recall", **lean)
+        return consumer(self._kafka, "hie-routing-recall", **lean)
 
     def close(self) -> None:
         with self._lock:

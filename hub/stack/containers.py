@@ -18,16 +18,22 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.network import Network
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import brokers
 from hub.contract.settings import Settings
 from hub.stack.ports import Ports
 from hub.stack.probes import HOST, apicurio_has_replayed, kafka_answers, postgres_answers
 from hub.stack.process import READY_LIMIT_S, never_ready
 from hub.stack.specification import (
     DATABASE,
+    LISTENER,
     kafka_cluster,
+    kafka_logins,
+    kafka_password,
     kafka_settings,
+    kafka_url,
     postgres_password,
     postgres_url,
+    registry_login,
     registry_url,
     versions,
 )
@@ -161,21 +167,20 @@ class ContainerStart:
         self.say(f"{name} is up")
 
     def _kafka(self, ports: list[int]) -> None:
-        count = len(ports)
-        cluster_id = kafka_cluster(self.settings.data_dir, count)
+        count, home = len(ports), self.settings.data_dir
+        cluster_id = kafka_cluster(home, count)
         for node, port in enumerate(ports, 1):
             name, address = f"kafka-{node}", f"{HOST}:{port}"
             own = {
                 "controller.quorum.voters": ",".join(f"{i}@kafka-{i}:9093" for i in range(1, count + 1)),
-                "listeners": "PLAINTEXT://:19092,HOST://:9092,CONTROLLER://:9093",
-                "advertised.listeners": f"PLAINTEXT://{name}:19092,HOST://{address}",
-                "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,HOST:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                "listeners": f"{LISTENER}://:19092,HOST://:9092,CONTROLLER://:9093",
+                "advertised.listeners": f"{LISTENER}://{name}:19092,HOST://{address}",
+                "listener.security.protocol.map": f"{LISTENER}:SASL_PLAINTEXT,HOST:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
                 "log.dirs": "/var/lib/kafka/data",
             }
-            env = {
-                "KAFKA_" + key.upper().replace(".", "_"): value for key, value in {**kafka_settings(node, count), **own}.items()
-            }
-            ready = _broker_ready(address, node)
+            told = {**kafka_settings(node, count), **kafka_logins(kafka_password(home), LISTENER, "HOST"), **own}
+            env = {_variable("kafka." + key): value for key, value in told.items()}
+            ready = _broker_ready(kafka_url(home, address), node)
             self._spawn(
                 name,
                 self.images["kafka"],
@@ -188,12 +193,13 @@ class ContainerStart:
             )
         for node in range(1, count + 1):
             self._wait(f"kafka-{node}")
-        self.named["kafka_bootstrap"] = ",".join(f"{HOST}:{port}" for port in ports)
+        self.named["kafka_bootstrap"] = kafka_url(home, ",".join(f"{HOST}:{port}" for port in ports))
 
     def _registry(self, port: int) -> None:
-        inside = [f"kafka-{node}:19092" for node in range(1, self.settings.brokers + 1)]
-        bootstrap = ",".join(inside) if "kafka-1" in self.handles else self.named["kafka_bootstrap"]
-        env = {"APICURIO_STORAGE_KIND": "kafkasql", "APICURIO_KAFKASQL_BOOTSTRAP_SERVERS": bootstrap}
+        inside = ",".join(f"kafka-{node}:19092" for node in range(1, self.settings.brokers + 1))
+        kafka = kafka_url(self.settings.data_dir, inside) if "kafka-1" in self.handles else self.named["kafka_bootstrap"]
+        env = {"APICURIO_STORAGE_KIND": "kafkasql", "APICURIO_KAFKASQL_BOOTSTRAP_SERVERS": brokers(kafka)}
+        env |= {_variable(key): value for key, value in registry_login(kafka).items()}
         url = registry_url(port)
         self._spawn(
             "registry", self.images["registry"], 8080, port, env, "", lambda: apicurio_has_replayed(url), "REGISTRY_UNAVAILABLE"
@@ -225,6 +231,11 @@ class ContainerStart:
             if self.network is not None:
                 self.network.remove()
                 self.network = None
+
+
+def _variable(name: str) -> str:
+    """A property as these images read it from their environment: `.` becomes `_`, and `-` becomes `___`."""
+    return name.upper().replace("-", "___").replace(".", "_")
 
 
 def _broker_ready(address: str, node: int) -> Callable[[], bool]:

@@ -11,6 +11,7 @@ from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import brokers
 from hub.contract.settings import Settings
 from hub.stack import probes
 
@@ -41,14 +42,14 @@ class Starting(Protocol):
 class Stack:
     """Where the three servers are, and a handle on each that was started here.
 
-    kafka_bootstrap: host:port[,host:port].
+    kafka_bootstrap: with the hub's login, as `hub.contract.kafka` reads it.
     registry_url:    Confluent-compatible base address, without a slash at the end.
     database_url:    postgresql://user:password@host:port/name.
     provider:        "settings" when all three were named, else "local" or "docker".
     processes:       what was started here, by name: `kafka-1` …, `postgres`, `registry`.
     """
 
-    kafka_bootstrap: str
+    kafka_bootstrap: str = field(repr=False)
     registry_url: str
     database_url: str = field(repr=False)
     provider: str
@@ -91,7 +92,7 @@ def start(settings: Settings, say: Say) -> Stack:
             BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE); nothing is left running then.
     """
     url = settings.database_url.get_secret_value()
-    named = {"kafka_bootstrap": settings.kafka_bootstrap, "registry_url": settings.registry_url.rstrip("/"), "database_url": url}
+    named = {"kafka_bootstrap": settings.kafka, "registry_url": settings.registry_url.rstrip("/"), "database_url": url}
     _reach(named)
     if all(named.values()):
         return Stack(named["kafka_bootstrap"], named["registry_url"], named["database_url"], "settings")
@@ -144,7 +145,10 @@ def _reach(named: Mapping[str, str]) -> None:
     """Asks each server that the settings name; the error says where it should be, never the password."""
     kafka, registry, database = named["kafka_bootstrap"], named["registry_url"], named["database_url"]
     if kafka and not probes.kafka_answers(kafka):
-        raise HubError("BROKER_UNAVAILABLE", f"HIE_KAFKA_BOOTSTRAP {kafka}")
+        raise HubError(
+            "BROKER_UNAVAILABLE",
+            f"HIE_KAFKA_BOOTSTRAP {brokers(kafka)}" + (": no broker, or it refuses the login" if "@" in kafka else ""),
+        )
     if registry and not probes.registry_answers(registry):
         raise HubError("REGISTRY_UNAVAILABLE", f"HIE_REGISTRY_URL {_host(registry)}")
     if database and not probes.postgres_answers(database):

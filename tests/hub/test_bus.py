@@ -11,19 +11,20 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from hub.bus import LARGEST_BYTES, Out, Producer, Wire, apply_topics, consumer, dead_letter, event_out, read_at
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin, now, stamp
+from hub.contract.kafka import client
 from hub.contract.topics import Topic, topics
 
 
 @pytest.fixture(scope="module")
 def wire(settings):
     made = Wire(settings.registry_url)
-    apply_topics(settings.kafka_bootstrap, made)
+    apply_topics(settings.kafka, made)
     return made
 
 
 @pytest.fixture
 def producer(settings):
-    made = Producer(settings.kafka_bootstrap, wait_s=20)
+    made = Producer(settings.kafka, wait_s=20)
     yield made
     made.close()
 
@@ -37,7 +38,7 @@ def referral(slip):
 def read(settings, topic, ids, group=None):
     """Every record of the topic whose ce_id is asked for, until all were seen."""
     found: list[Message] = []
-    reader = consumer(settings.kafka_bootstrap, group or f"test-{uuid.uuid4()}", [topic])
+    reader = consumer(settings.kafka, group or f"test-{uuid.uuid4()}", [topic])
     try:
         for _ in range(600):
             found += [
@@ -52,7 +53,7 @@ def read(settings, topic, ids, group=None):
 
 def test_applying_topics_twice_creates_nothing_the_second_time(settings, wire):
     lines: list[str] = []
-    assert apply_topics(settings.kafka_bootstrap, wire, lines.append) == 0
+    assert apply_topics(settings.kafka, wire, lines.append) == 0
     assert len(lines) == len(topics())
 
 
@@ -84,7 +85,7 @@ def test_a_record_can_be_read_again_by_its_place(settings, wire, producer):
     event = referral(str(uuid.uuid4()))
     asyncio.run(producer.publish([event_out(wire, "referral.v1", event)]))
     [message] = read(settings, "referral.v1", {event["meta"]["event_id"]})
-    [again] = read_at(settings.kafka_bootstrap, [("referral.v1", message.partition(), message.offset())])
+    [again] = read_at(settings.kafka, [("referral.v1", message.partition(), message.offset())])
     assert again.value() == message.value()
 
 
@@ -106,7 +107,7 @@ def test_a_record_too_large_for_any_topic_is_said_at_once():
 
 def test_brokers_whose_topic_takes_less_say_so(settings, wire, producer):
     name = f"narrow-{uuid.uuid4()}"
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    admin = AdminClient(client(settings.kafka))
     admin.create_topics([NewTopic(name, 1, 1, config={"max.message.bytes": "1000"})])[name].result(30)
     with pytest.raises(HubError, match="BROKER_LIMIT"):
         asyncio.run(producer.publish([Out(name, "k", secrets.token_bytes(5_000))]))
@@ -122,7 +123,7 @@ def test_without_a_broker_nothing_counts_as_published(wire):
 
 
 def test_a_topic_that_is_not_there_is_not_published_to(settings):
-    producer = Producer(settings.kafka_bootstrap, wait_s=2)
+    producer = Producer(settings.kafka, wait_s=2)
     try:
         with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
             asyncio.run(producer.publish([Out("no-such-topic", "k", b"v")]))

@@ -102,7 +102,7 @@ class Border:
     @contextmanager
     def new_records(self, *names: str) -> Iterator[Callable[[], list[tuple[str, Event]]]]:
         """What the topics got since: (topic, event), as far as they go when asked."""
-        reader = consumer(self.settings.kafka_bootstrap, "test-reader")
+        reader = consumer(self.settings.kafka, "test-reader")
         places = [TopicPartition(name, n) for name in names or (MESSAGES,) for n in range(topics()[name].partitions)]
 
         def ends() -> dict[tuple[str, int], int]:
@@ -178,7 +178,7 @@ def running(settings: Settings) -> Iterator[Border]:
 def prepared(settings: Settings) -> Settings:
     """Topics and tables are there, and a secret is set."""
     wire = Wire(settings.registry_url)
-    apply_topics(settings.kafka_bootstrap, wire)
+    apply_topics(settings.kafka, wire)
     migrate(settings.database_url.get_secret_value())
     return settings.model_copy(update={"key_secret": SecretStr(SECRET)})
 

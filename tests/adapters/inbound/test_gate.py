@@ -28,7 +28,7 @@ def make_gate(prepared, tmp_path):
     producers = []
 
     def make(raw_folder=None, registry=None, bootstrap=None):
-        producer = Producer(bootstrap or prepared.kafka_bootstrap, wait_s=1 if bootstrap else 30)
+        producer = Producer(bootstrap or prepared.kafka, wait_s=1 if bootstrap else 30)
         producers.append(producer)
         store = RawStore(raw_folder or tmp_path / "raw")
         return Gate(producer, Wire(registry or prepared.registry_url), Keyring(b"a secret of tests only"), store)

@@ -119,7 +119,7 @@ def test_health_ready_and_metrics(client):
 
 def test_requests_that_together_hold_too_much_are_asked_to_come_again(prepared, tmp_path):
     async def ask():
-        producer = Producer(prepared.kafka_bootstrap, wait_s=30)
+        producer = Producer(prepared.kafka, wait_s=30)
         gate = Gate(producer, Wire(prepared.registry_url), Keyring(b"0" * 16), RawStore(tmp_path))
         api = build_api(prepared, gate, Credentials.open(None), producer, held_bytes_max=1_000)
         try:

@@ -30,7 +30,7 @@ def make_gate(prepared, tmp_path):
     producers = []
 
     def make(bootstrap="", signers=translate.UNCHECKED):
-        producers.append(Producer(bootstrap or prepared.kafka_bootstrap, wait_s=1 if bootstrap else 30))
+        producers.append(Producer(bootstrap or prepared.kafka, wait_s=1 if bootstrap else 30))
         wire = Wire(prepared.registry_url)
         return Gate(producers[-1], wire, Keyring(SECRET.encode()), RawStore(tmp_path / "raw"), signers)
 
@@ -189,7 +189,7 @@ def test_by_http_it_is_taken_up_to_its_own_limit_stated_or_not(make_border):
 
 @pytest.mark.parametrize("size", [8 * MIB, pytest.param(100 * MIB, marks=pytest.mark.slow)])
 def test_it_is_taken_within_three_hundred_megabytes(prepared, tmp_path, size):
-    told = {"kafka": prepared.kafka_bootstrap, "registry": prepared.registry_url, "folder": str(tmp_path), "size": size}
+    told = {"kafka": prepared.kafka, "registry": prepared.registry_url, "folder": str(tmp_path), "size": size}
     worker = [sys.executable, "-m", "tests.adapters.inbound.large_worker", json.dumps(told)]
     found = json.loads(subprocess.run(worker, capture_output=True, check=True, text=True, timeout=500).stdout)
     assert found["size"] > size and found["verdict"] == "translated" and found["problems"] == 0

@@ -46,7 +46,7 @@ def process(prepared, tmp_path):
     environment = {
         **os.environ,
         "HIE_DATA_DIR": str(tmp_path),
-        "HIE_KAFKA_BOOTSTRAP": prepared.kafka_bootstrap,
+        "HIE_KAFKA_BOOTSTRAP": prepared.kafka,
         "HIE_REGISTRY_URL": prepared.registry_url,
         "HIE_DATABASE_URL": prepared.database_url.get_secret_value(),
         "HIE_KEY_SECRET": SECRET,
@@ -196,8 +196,8 @@ def fragile(tmp_path_factory):
         key_secret=SecretStr(SECRET),
     )
     with hub_stack.start(own, lambda _line: None) as stack:
-        where = {name: getattr(stack, name) for name in ("kafka_bootstrap", "registry_url")}
-        settings = own.model_copy(update={**where, "database_url": SecretStr(stack.database_url)})
+        secret = {name: SecretStr(getattr(stack, name)) for name in ("kafka_bootstrap", "database_url")}
+        settings = own.model_copy(update={**secret, "registry_url": stack.registry_url})
         apply_topics(stack.kafka_bootstrap, Wire(stack.registry_url))
         migrate(stack.database_url)
         yield stack, settings

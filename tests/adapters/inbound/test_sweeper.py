@@ -53,7 +53,7 @@ class Bench:
     def __init__(self, settings):
         self.settings = settings
         self.wire = Wire(settings.registry_url)
-        self.producer = Producer(settings.kafka_bootstrap, wait_s=30)
+        self.producer = Producer(settings.kafka, wait_s=30)
         self.raw_store = RawStore(settings.data_dir / "raw")
         keyring = Keyring(settings.key_secret.get_secret_value().encode())
         self.gate = Gate(self.producer, self.wire, keyring, self.raw_store)
@@ -106,7 +106,7 @@ class Bench:
 
         from hub.bus import consumer
 
-        reader = consumer(self.settings.kafka_bootstrap, "test-place")
+        reader = consumer(self.settings.kafka, "test-place")
         try:
             reader.assign([TopicPartition(MESSAGES, n, 0) for n in range(topics()[MESSAGES].partitions)])
             while True:

@@ -179,7 +179,7 @@ def test_a_reader_misses_nothing_while_eight_writers_commit(database, database_u
 
 
 def publish(settings, records):
-    producer = Producer(settings.kafka_bootstrap, wait_s=30)
+    producer = Producer(settings.kafka, wait_s=30)
     producer.publish_blocking(records)
     producer.close()
 
@@ -190,7 +190,7 @@ def deliveries(wire, box, count):
 
 def read_topic(settings, topic, enough):
     """Values of a topic, until they are enough."""
-    reader = consumer(settings.kafka_bootstrap, unique("test-read-"), [topic])
+    reader = consumer(settings.kafka, unique("test-read-"), [topic])
     found = []
     deadline = time.monotonic() + LIMIT_S
     while not enough(found) and time.monotonic() < deadline:
@@ -219,7 +219,7 @@ def all_told(database) -> bool:
 async def carried(settings, wire, group, enough):
     """Run the intake and the teller until it is enough."""
     async with async_pool(settings.database_url.get_secret_value()) as pool:
-        producer = Producer(settings.kafka_bootstrap, wait_s=30)
+        producer = Producer(settings.kafka, wait_s=30)
         teller = Teller(pool, wire, producer)
         tasks = [
             asyncio.create_task(work)
@@ -328,7 +328,7 @@ def test_killed_at_the_worst_moment_nothing_is_twice_or_missing_and_every_receip
     box, name = unique("A"), group()
     sent = deliveries(wire, box, 100)
     publish(own_settings, [out(wire, "delivery.v1", one) for one in sent])
-    addresses = own_settings.kafka_bootstrap, own_settings.registry_url, own_settings.database_url.get_secret_value()
+    addresses = own_settings.kafka, own_settings.registry_url, own_settings.database_url.get_secret_value()
     died = subprocess.run([sys.executable, "-c", STAGED, *addresses, name, stage], timeout=LIMIT_S, check=False)
     assert died.returncode == -9
     asyncio.run(carried(own_settings, wire, name, lambda: len(seqs(database, box)) >= 100 and all_told(database)))
@@ -342,7 +342,7 @@ def test_without_a_database_the_batch_is_refused_not_lost(own_settings, wire):
     async def carry():
         async with async_pool("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1") as pool:
             pool.timeout = 1
-            producer = Producer(own_settings.kafka_bootstrap, wait_s=5)
+            producer = Producer(own_settings.kafka, wait_s=5)
             intake = Intake(own_settings, pool, wire, producer, Teller(pool, wire, producer))
             sent = delivery(wire, "hie.Referral", referral(received()), unique("A"))
             try:

@@ -76,12 +76,12 @@ def test_push_stops_before_the_next_delivery_and_a_new_process_keeps_to_it(datab
 
 def test_who_paused_what_and_why_is_in_the_audit_topic(database, own_settings, wire: Wire):
     box, by = unique("Z"), unique("operator")
-    producer = Producer(own_settings.kafka_bootstrap, wait_s=30)
+    producer = Producer(own_settings.kafka, wait_s=30)
     assert pause(database, producer, wire, box, by, WHY)
     assert not pause(database, producer, wire, box, by, "again")
     assert resume(database, producer, wire, box, by, "mended")
     producer.close()
-    reader = consumer(own_settings.kafka_bootstrap, unique("test-audit-"), ["audit.v1"])
+    reader = consumer(own_settings.kafka, unique("test-audit-"), ["audit.v1"])
     found = {}
     while len(found) < 3:
         events = [wire.unpack(message.value())[1] for message in take(reader, 1000, 0.5)]

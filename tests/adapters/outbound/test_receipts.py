@@ -65,7 +65,7 @@ def test_without_brokers_receipts_stay_and_go_out_later(database, own_settings, 
                 await Teller(pool, wire, away).tell()
             away.close()
             left = database.execute("select count(*) from receipt_outbox").fetchone()
-            there = Producer(own_settings.kafka_bootstrap, wait_s=30)
+            there = Producer(own_settings.kafka, wait_s=30)
             told = await Teller(pool, wire, there).tell()
             there.close()
             return raised.value.code, left, told
@@ -80,7 +80,7 @@ def test_several_tellers_take_different_rows(database, own_settings, wire):
         async with async_pool(own_settings.database_url.get_secret_value()) as pool:
             async with pool.connection() as connection:
                 await note(connection, [change(number=number) for number in range(5000)])
-            there = Producer(own_settings.kafka_bootstrap, wait_s=30)
+            there = Producer(own_settings.kafka, wait_s=30)
             told = await asyncio.gather(*(Teller(pool, wire, there).tell() for _ in range(3)))
             there.close()
             return told

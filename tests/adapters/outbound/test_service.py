@@ -30,7 +30,7 @@ print("stopped", flush=True)
 
 @contextmanager
 def service(settings, group):
-    arguments = (settings.kafka_bootstrap, settings.registry_url, settings.database_url.get_secret_value(), group)
+    arguments = (settings.kafka, settings.registry_url, settings.database_url.get_secret_value(), group)
     child = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True)
     try:
         words = child.stdout.readline().split()

@@ -30,7 +30,7 @@ class Hub:
     def __init__(self, settings):
         self.settings = settings
         self.wire = Wire(settings.registry_url)
-        self.producer = Producer(settings.kafka_bootstrap, wait_s=60)
+        self.producer = Producer(settings.kafka, wait_s=60)
         self.gate = Gate(self.producer, self.wire, Keyring(SECRET.encode()), RawStore(settings.data_dir / "raw"))
 
     def take(self, body, was=b"", **changed):
@@ -94,7 +94,7 @@ def test_each_difference_is_told_without_a_value_and_nothing_is_published(hub):
         "another rule": hub.take(oru("D1")),
     }
     hub.routed(told["another rule"][1][0], "a-rule-of-yesterday", "01731")
-    before = ends(hub.settings.kafka_bootstrap, topics())
+    before = ends(hub.settings.kafka, topics())
     code, found = hub.compare(*(part for message, _events in told.values() for part in ("--message", message["message_id"])))
     assert code == 1
     assert (found["messages"], found["same"]) == (6, 0)
@@ -108,7 +108,7 @@ def test_each_difference_is_told_without_a_value_and_nothing_is_published(hub):
     assert ("route", "lab-result.v1 - a-rule-of-yesterday 01731") in of["another rule"]
     for value in ("6.75", "5.25", "MAU", "O-V1"):
         assert value not in json.dumps(found)
-    assert ends(hub.settings.kafka_bootstrap, topics()) == before
+    assert ends(hub.settings.kafka, topics()) == before
 
 
 def test_a_range_is_chosen_by_sender_type_and_time(hub):

@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from hub.bus import Out, Producer, Wire, apply_topics, consumer
 from hub.contract.errors import HubError
 from hub.contract.events import encode
+from hub.contract.kafka import client
 from hub.insurer import consumer as module
 from hub.insurer.consumer import Insurer, ledger_folder
 from hub.insurer.ledger import TABLES, scan, schema_of
@@ -35,9 +36,9 @@ class Bench:
     def __init__(self, settings, tmp_path):
         self.settings, self.folder = settings, tmp_path
         self.wire = Wire(settings.registry_url)
-        apply_topics(settings.kafka_bootstrap, self.wire)
-        self.admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
-        self.producer = Producer(settings.kafka_bootstrap, wait_s=30)
+        apply_topics(settings.kafka, self.wire)
+        self.admin = AdminClient(client(settings.kafka))
+        self.producer = Producer(settings.kafka, wait_s=30)
         self.topic = f"test.insurer.{uuid.uuid4().hex[:12]}"
         self.make_topic()
         self.answered_from = {
@@ -78,14 +79,14 @@ class Bench:
     def start(self, name, upto, **how):
         told = {"payer": "vss", "topic": self.topic, "ledger": str(self.folder / name), "batch": BATCH, "upto": upto, **how}
         environment = os.environ | {
-            "HIE_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "HIE_KAFKA_BOOTSTRAP": self.settings.kafka,
             "HIE_REGISTRY_URL": self.settings.registry_url,
             "HIE_DATA_DIR": str(self.folder / "data"),
         }
         return subprocess.Popen([sys.executable, "-m", "tests.hub.insurer.worker", json.dumps(told)], env=environment)
 
     def ends(self, topic):
-        reader = consumer(self.settings.kafka_bootstrap, "test-ends")
+        reader = consumer(self.settings.kafka, "test-ends")
         try:
             count = len(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
             return [
@@ -97,7 +98,7 @@ class Bench:
 
     def said(self, topic="payer.vss.decision.v1"):
         """Events written to a topic since the start, and how often each id came."""
-        reader: Consumer = consumer(self.settings.kafka_bootstrap, "test-said")
+        reader: Consumer = consumer(self.settings.kafka, "test-said")
         left = {place.partition: place.offset for place in self.ends(topic)}
         reader.assign(self.answered_from[topic])
         found = []
@@ -377,7 +378,7 @@ def first_line(process, about):
 
 
 def test_the_service_says_when_it_is_ready_and_ends_cleanly(bench):
-    with service(bench, bench.settings.kafka_bootstrap) as process:
+    with service(bench, bench.settings.kafka) as process:
         assert "'worker': 0, 'workers': 1" in first_line(process, "ready {")
         process.terminate()
         assert process.wait(60) == 0

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from hub.bus import Producer, consumer
 from hub.contract.errors import HubError
 from hub.contract.events import now
+from hub.contract.kafka import client
 from hub.contract.topics import topics
 from hub.journal.archive import Archive, checksum
 from hub.journal.archiver import Archiver, waiting
@@ -66,7 +67,7 @@ def held(settings):
 def in_kafka(settings, archived):
     """The same of what the topics hold, of the places that are archived."""
     found = {}
-    reader = consumer(settings.kafka_bootstrap, "test-archive")
+    reader = consumer(settings.kafka, "test-archive")
     reader.assign([TopicPartition(topic, partition, first) for (topic, partition), (first, _end) in there(settings).items()])
     wanted = sum(end - first for first, end in there(settings).values())
 
@@ -92,7 +93,7 @@ def records_are_whole(settings):
 
 
 def there(settings):
-    return ends(settings.kafka_bootstrap, topics())
+    return ends(settings.kafka, topics())
 
 
 def test_every_record_is_kept_byte_for_byte_for_its_user_alone(own_archive, wire):
@@ -128,7 +129,7 @@ print("stopped", flush=True)
 
 @contextmanager
 def process(settings, batch_bytes=20_000):
-    arguments = (settings.kafka_bootstrap, settings.registry_url, str(settings.archive), str(batch_bytes))
+    arguments = (settings.kafka, settings.registry_url, str(settings.archive), str(batch_bytes))
     child = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:
@@ -179,7 +180,7 @@ def test_the_index_is_the_same_when_built_anew_after_the_topics_have_expired(dat
     with journal(own_archive), archiver(own_archive):
         until(lambda: caught_up(own_archive) and waiting(own_archive) == 0)
         cut = {place: end for place, (_first, end) in there(own_archive).items() if place[0] in indexed_topics()}
-        admin = AdminClient({"bootstrap.servers": own_archive.kafka_bootstrap})
+        admin = AdminClient(client(own_archive.kafka))
         gone = admin.delete_records([TopicPartition(*place, offset) for place, offset in cut.items()])
         assert all(future.result(30) for future in gone.values())
         write(own_archive, wire, 10)
@@ -199,7 +200,7 @@ def test_a_rebuild_that_is_killed_is_completed_by_the_journal(database, own_arch
         until(lambda: waiting(own_archive) == 0 and caught_up(own_archive))
     before = rows(database)
     cut = {place: end for place, (_first, end) in there(own_archive).items() if place[0] in indexed_topics()}
-    admin = AdminClient({"bootstrap.servers": own_archive.kafka_bootstrap})
+    admin = AdminClient(client(own_archive.kafka))
     for future in admin.delete_records([TopicPartition(*place, offset) for place, offset in cut.items()]).values():
         future.result(30)
     database.execute(
@@ -216,7 +217,7 @@ def test_an_index_that_nothing_could_replace_is_not_thrown_away(database, own_ar
     with journal(own_archive):
         until(lambda: caught_up(own_archive))
     cut = {place: end for place, (_first, end) in there(own_archive).items() if place[0] in indexed_topics()}
-    admin = AdminClient({"bootstrap.servers": own_archive.kafka_bootstrap})
+    admin = AdminClient(client(own_archive.kafka))
     for future in admin.delete_records([TopicPartition(*place, offset) for place, offset in cut.items()]).values():
         future.result(30)
     before = rows(database)
@@ -233,7 +234,7 @@ def test_an_archive_that_cannot_be_read_costs_neither_the_index_nor_what_is_new(
     with archiver(own_archive), journal(own_archive):
         until(lambda: waiting(own_archive) == 0 and caught_up(own_archive))
     cut = {place: end for place, (_first, end) in there(own_archive).items() if place[0] in indexed_topics()}
-    admin = AdminClient({"bootstrap.servers": own_archive.kafka_bootstrap})
+    admin = AdminClient(client(own_archive.kafka))
     for future in admin.delete_records([TopicPartition(*place, offset) for place, offset in cut.items()]).values():
         future.result(30)
     for path in own_archive.archive.glob("records/topic=referral.v1/**/*.parquet"):
@@ -276,7 +277,7 @@ def test_compacted_it_holds_the_same_and_old_days_go(own_archive, wire):
     assert len(archive.files()) <= many
     assert len({(one["topic"], one["day"]) for one in archive.files()}) == len(archive.files())
     assert held(own_archive) == before
-    place = (topic_ids(own_archive.kafka_bootstrap)[MESSAGES], 0)
+    place = (topic_ids(own_archive.kafka)[MESSAGES], 0)
     reached = archive.next_offset(*place)
     archive.tidy(1, now().date() + timedelta(days=3))
     assert held(own_archive) == {}
@@ -289,7 +290,7 @@ def test_a_body_of_the_raw_store_is_kept_with_its_message(own_archive, wire):
     body = b"MSH|" + b"x" * 5000
     name = RawStore(own_archive.data_dir / "raw").put(body, raw_hash(body))
     message = received(at=now()) | {"raw": b"", "raw_ref": name, "raw_size": len(body)}
-    producer = Producer(own_archive.kafka_bootstrap, wait_s=30)
+    producer = Producer(own_archive.kafka, wait_s=30)
     producer.publish_blocking([out(wire, MESSAGES, message)])
     producer.close()
     with archiver(own_archive):

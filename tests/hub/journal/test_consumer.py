@@ -51,7 +51,7 @@ def write(settings, wire, count):
         sent = delivery(wire, "hie.Referral", event, "01021")
         records += [out(wire, "referral.v1", event), out(wire, "message-received.v1", message), out(wire, "delivery.v1", sent)]
         ids.append((message["message_id"], event["meta"]["event_id"], sent["meta"]["event_id"]))
-    producer = Producer(settings.kafka_bootstrap, wait_s=30)
+    producer = Producer(settings.kafka, wait_s=30)
     producer.publish_blocking(records)
     producer.close()
     return ids
@@ -60,7 +60,7 @@ def write(settings, wire, count):
 @pytest.fixture
 def from_now(database, own_settings, wire):
     """A journal that has read everything so far: other tests' records need not be read again."""
-    there = ends(own_settings.kafka_bootstrap, indexed_topics())
+    there = ends(own_settings.kafka, indexed_topics())
     places = [(topic, partition, end, end) for (topic, partition), (_first, end) in there.items()]
     with database.cursor() as cursor:
         cursor.executemany("insert into journal_offset values (%s, %s, %s, %s)", places)
@@ -102,7 +102,7 @@ def test_it_reads_all_topics_to_their_end_and_says_when(database, own_settings: 
 
 def test_a_failed_batch_leaves_neither_rows_nor_offsets(database, own_settings, wire, monkeypatch):
     ids = write(own_settings, wire, 3)
-    reader = consumer(own_settings.kafka_bootstrap, "test", list(indexed_topics()))
+    reader = consumer(own_settings.kafka, "test", list(indexed_topics()))
     batch = []
     until(lambda: batch.extend(take(reader, 5000, 0.5)) or len(batch) >= 9)
     reader.close()
@@ -177,7 +177,7 @@ print("stopped", flush=True)
 
 @contextmanager
 def process(settings):
-    arguments = (settings.kafka_bootstrap, settings.registry_url, settings.database_url.get_secret_value())
+    arguments = (settings.kafka, settings.registry_url, settings.database_url.get_secret_value())
     child = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     try:

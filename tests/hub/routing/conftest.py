@@ -26,7 +26,7 @@ def routing_settings(settings: Settings) -> Iterator[Settings]:
     url = f"postgresql://{user}{own['host']}:{own['port']}/{name}"
     assert conninfo_to_dict(url) == conninfo_to_dict(make_conninfo(**own))
     migrate(url)
-    apply_topics(settings.kafka_bootstrap, Wire(settings.registry_url))
+    apply_topics(settings.kafka, Wire(settings.registry_url))
     yield settings.model_copy(update={"database_url": SecretStr(url), "key_secret": SecretStr(KEYRING.secret.decode())})
     with connect(server, autocommit=True) as admin:
         admin.execute(f'drop database "{name}" with (force)')

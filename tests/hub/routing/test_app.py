@@ -41,7 +41,7 @@ class Workers:
     def __init__(self, settings, folder: Path) -> None:
         self.group, self.folder = f"routing-{uuid.uuid4().hex[:8]}", folder
         self.environment = os.environ | to_environment(settings) | {
-            "HIE_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "HIE_KAFKA_BOOTSTRAP": settings.kafka,
             "HIE_REGISTRY_URL": settings.registry_url,
             "HIE_DATABASE_URL": settings.database_url.get_secret_value(),
             "HIE_KEY_SECRET": settings.key_secret.get_secret_value(),
@@ -82,7 +82,7 @@ def workers(routing_settings, tmp_path, empty_index) -> Iterator[Workers]:
 
 @pytest.fixture
 def producer(routing_settings) -> Iterator[Producer]:
-    made = Producer(routing_settings.kafka_bootstrap, wait_s=30)
+    made = Producer(routing_settings.kafka, wait_s=30)
     yield made
     made.close()
 
@@ -90,7 +90,7 @@ def producer(routing_settings) -> Iterator[Producer]:
 @contextmanager
 def deliveries_of(settings, wire, subjects: set[str]):
     """Yields a function that reads on, and tells how often each delivery of these subjects stands in the topic."""
-    reader = consumer(settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["delivery.v1"])
+    reader = consumer(settings.kafka, f"test-{uuid.uuid4()}", ["delivery.v1"])
     seen: Counter[tuple[str, str, str]] = Counter()
 
     def read() -> Counter[tuple[str, str, str]]:
@@ -173,7 +173,7 @@ def test_one_poisoned_key_in_ten_thousand_waits_alone_and_is_released_in_order(
 
     first = workers.start()
     subjects = {event["meta"]["event_id"] for event in [*others, *poisoned]}
-    reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["delivery.v1"])
+    reader = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}", ["delivery.v1"])
     came: list[tuple[str, str]] = []
 
     def reached(recipient: str) -> list[str]:
@@ -219,7 +219,7 @@ def test_a_stay_arrives_at_its_payer_as_a_claim_and_a_late_charge_as_its_next_re
 ):
     monkeypatch.setattr(stay, "MA_LK", f"PQ-{uuid.uuid4().hex[:8]}")
     parts = [stay.admitted(), stay.ordered(), stay.charged(stay.drug(), stay.service(), minute=20), stay.reported()]
-    reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["payer.vss.claim.v1"])
+    reader = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}", ["payer.vss.claim.v1"])
     key, found = KEYRING.key(stay.HOSPITAL, stay.MA_LK, test=False), []
 
     def send(*told) -> None:
@@ -295,7 +295,7 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
             await app.stop()
 
     asyncio.run(stopped_with_a_batch_in_hand())
-    reader = consumer(routing_settings.kafka_bootstrap, group, ["referral.v1"])
+    reader = consumer(routing_settings.kafka, group, ["referral.v1"])
     places = [TopicPartition("referral.v1", number) for number in range(12)]
     committed = {place.offset for place in reader.committed(places, timeout=30)}
     reader.close()
@@ -350,7 +350,7 @@ def test_a_deadline_comes_back_as_an_event_on_its_own_key(workers, producer, wir
     slip = uuid.uuid4().hex
     issued = referral(slip=slip, expires_on="20261101", issued_on="20261020")
     workers.start()
-    reader = consumer(routing_settings.kafka_bootstrap, f"test-{slip}", ["referral.v1"])
+    reader = consumer(routing_settings.kafka, f"test-{slip}", ["referral.v1"])
     try:
         producer.publish_blocking([event_out(wire, "referral.v1", issued)])
         found: list[tuple[str, str]] = []
@@ -383,7 +383,7 @@ def test_a_deadline_that_lies_ahead_waits(routing_settings, wire, empty_index):
 
 
 def test_a_record_that_the_topic_no_longer_keeps_is_none(routing_settings):
-    recaller = Recaller(routing_settings.kafka_bootstrap)
+    recaller = Recaller(routing_settings.kafka)
     try:
         assert recaller.read([("audit.v1", 0, 10**9)]) == {}
     finally:
@@ -393,7 +393,7 @@ def test_a_record_that_the_topic_no_longer_keeps_is_none(routing_settings):
 def test_many_records_are_read_again_at_once(routing_settings, wire, producer):
     events, outs = load(wire, "recall", 300)
     places: dict[tuple[str, int, int], str] = {}
-    with_group = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", ["lab-result.v1"])
+    with_group = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}", ["lab-result.v1"])
     wanted = {event["meta"]["event_id"] for event in events if "status" in event}
     try:
         producer.publish_blocking(outs)
@@ -408,7 +408,7 @@ def test_many_records_are_read_again_at_once(routing_settings, wire, producer):
         until(all_seen)
     finally:
         with_group.close()
-    recaller = Recaller(routing_settings.kafka_bootstrap)
+    recaller = Recaller(routing_settings.kafka)
     try:
         for _ in range(2):
             found = recaller.read([*places, ("lab-result.v1", 3, 10**9)])

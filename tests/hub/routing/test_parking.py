@@ -434,9 +434,8 @@ def test_an_event_that_grows_too_large_is_not_taken(new_hub, database):
 def test_the_command_shows_the_effect_first_and_does_it_with_yes(new_hub, database, routing_settings, monkeypatch):
     hub, key = new_hub(), ISSUED["meta"]["key"]
     send(hub, referral(to=NEW, xml13={"ma_cskcb_den": NEW}))
-    for name in ("kafka_bootstrap", "registry_url"):
-        monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name))
-    for name in ("database_url", "key_secret"):
+    monkeypatch.setenv("HIE_REGISTRY_URL", routing_settings.registry_url)
+    for name in ("kafka_bootstrap", "database_url", "key_secret"):
         monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name).get_secret_value())
     monkeypatch.setattr("hub.bus.Producer", lambda *_args, **_more: hub.published)
 

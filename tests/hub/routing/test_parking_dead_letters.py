@@ -24,7 +24,7 @@ NEW, LIMIT_S = "01998", 60
 
 @pytest.fixture
 def producer(routing_settings):
-    made = Producer(routing_settings.kafka_bootstrap, wait_s=30)
+    made = Producer(routing_settings.kafka, wait_s=30)
     yield made
     made.close()
 
@@ -43,7 +43,7 @@ def read(routing_settings):
     began = time.time() * 1000 - 1
 
     def some(topic, count):
-        reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}", [topic])
+        reader = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}", [topic])
         found, deadline = [], time.monotonic() + LIMIT_S
         while len(found) < count and time.monotonic() < deadline:
             found += [one for one in reader.consume(1000, 0.2) if one.error() is None and one.timestamp()[1] >= began]
@@ -59,7 +59,7 @@ def untouched(routing_settings):
     """Whether nothing was written to a topic since the test began."""
 
     def ends(topic):
-        reader = consumer(routing_settings.kafka_bootstrap, f"test-{uuid.uuid4()}")
+        reader = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}")
         try:
             return [reader.get_watermark_offsets(TopicPartition(topic, number), timeout=30)[1] for number in range(12)]
         finally:
@@ -71,9 +71,8 @@ def untouched(routing_settings):
 
 @pytest.fixture
 def hie(routing_settings, monkeypatch):
-    for name in ("kafka_bootstrap", "registry_url"):
-        monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name))
-    for name in ("database_url", "key_secret"):
+    monkeypatch.setenv("HIE_REGISTRY_URL", routing_settings.registry_url)
+    for name in ("kafka_bootstrap", "database_url", "key_secret"):
         monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name).get_secret_value())
 
     def command(*argv):

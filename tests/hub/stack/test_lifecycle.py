@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewT
 
 from hub import stack as hub_stack
 from hub.contract.errors import HubError
+from hub.contract.kafka import client
 from hub.contract.settings import Settings, read_settings
 from hub.stack import Stack
 
@@ -73,22 +74,22 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Setti
 
 def produce(bootstrap: str, topic: str, value: bytes, partition: int = 0) -> KafkaError | None:
     outcome: list[KafkaError | None] = []
-    client = {
-        "bootstrap.servers": bootstrap,
+    writing = {
+        **client(bootstrap),
         "acks": "all",
         "message.max.bytes": 9_000_000,
         "delivery.timeout.ms": 60_000,
         "log_level": 0,
     }
-    producer = Producer({**client, "topic.metadata.propagation.max.ms": 3_000})
+    producer = Producer({**writing, "topic.metadata.propagation.max.ms": 3_000})
     producer.produce(topic, value, partition=partition, on_delivery=lambda error, _message: outcome.append(error))
     assert producer.flush(90) == 0
     return outcome[0]
 
 
 def first(bootstrap: str, topic: str) -> bytes:
-    client = {"bootstrap.servers": bootstrap, "group.id": "first", "fetch.message.max.bytes": 10_000_000, "log_level": 0}
-    consumer = Consumer(client)
+    reading = {**client(bootstrap), "group.id": "first", "fetch.message.max.bytes": 10_000_000, "log_level": 0}
+    consumer = Consumer(reading)
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         message = consumer.poll(60)
@@ -101,7 +102,7 @@ def first(bootstrap: str, topic: str) -> bytes:
 
 
 def make_topic(bootstrap: str, topic: str, replicas: int = -1) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})  # named, since a client that nobody holds takes its answers along
+    admin = AdminClient(client(bootstrap))  # named, since a client that nobody holds takes its answers along
     admin.create_topics([NewTopic(topic, 1, replicas)])[topic].result(60)
 
 
@@ -146,14 +147,14 @@ def test_a_topic_that_nobody_made_is_not_made_by_writing_to_it(own: tuple[Stack,
     running, _ = own
     outcome = produce(running.kafka_bootstrap, "never-made", b"x")
     assert outcome is not None
-    assert "never-made" not in AdminClient({"bootstrap.servers": running.kafka_bootstrap}).list_topics(timeout=30).topics
+    assert "never-made" not in AdminClient(client(running.kafka_bootstrap)).list_topics(timeout=30).topics
 
 
 def test_the_registry_keeps_its_schemas_in_topics_that_are_never_emptied(own: tuple[Stack, Settings]) -> None:
     running, _ = own
     register(running.registry_url, "kept-value")
     resource = ConfigResource(ConfigResource.Type.TOPIC, "kafkasql-journal")
-    admin = AdminClient({"bootstrap.servers": running.kafka_bootstrap})
+    admin = AdminClient(client(running.kafka_bootstrap))
     journal = next(iter(admin.describe_configs([resource]).values())).result(30)
     assert (journal["retention.ms"].value, journal["retention.bytes"].value) == ("-1", "-1")
 
@@ -420,7 +421,7 @@ def test_an_interrupt_at_any_time_leaves_nothing(tmp_path: Path, line: str) -> N
 @pytest.mark.slow
 def test_three_brokers_lose_nothing_with_their_leader(tmp_path: Path) -> None:
     with hub_stack.start(local(tmp_path, brokers=3), silent) as running:
-        admin = AdminClient({"bootstrap.servers": running.kafka_bootstrap, "log_level": 0})
+        admin = AdminClient({**client(running.kafka_bootstrap), "log_level": 0})
         make_topic(running.kafka_bootstrap, "three")
         resource = ConfigResource(ConfigResource.Type.TOPIC, "three")
         config = eventually(lambda: described(admin, resource))

@@ -1,0 +1,81 @@
+"""`hie payer`: who pays, and the login with which a payer reads its claims and writes its decisions."""
+
+import getpass
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hub.cli.running import connected, terminal
+from hub.contract.directory import payers
+from hub.contract.events import new_id, now
+from hub.contract.kafka import client
+from hub.contract.settings import Settings, read_settings
+
+payer_app = typer.Typer(help="Payers and their logins at Kafka.", no_args_is_help=True)
+out, err = terminal(), terminal(stderr=True)
+
+Code = Annotated[str, typer.Argument(help="Code of the payer, as the files of seeds/payers are named.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
+
+
+@payer_app.command("list")
+def list_payers() -> None:
+    """Every payer, what it may read, and whether it has a login.
+
+    Example: hie payer list
+    """
+    from hub.access.rights import logins, user_of
+
+    known = logins(connected(read_settings()).kafka)
+    table = Table("code", "name", "login", "claims of", box=None)
+    for code, payer in sorted(payers().items()):
+        table.add_row(code, payer.name, user_of(code) if code in known else "none", f"payer.{code}.claim.v1")
+    out.print(table)
+
+
+@payer_app.command("credential")
+def credential(code: Code, reason: Reason) -> None:
+    """Make a payer's login, or a new password for it. The password is shown once and kept nowhere.
+
+    Example: hie payer credential vss --reason "first connection"
+    """
+    from hub.access.rights import give_login, user_of
+
+    settings = connected(read_settings())
+    _audit(settings, "payer-credential", code, reason)
+    password = give_login(settings.kafka, code)
+    told = client(settings.kafka)
+    err.print("shown once; the payer's Kafka client wants these lines (client.properties):")
+    print(
+        f"bootstrap.servers={told['bootstrap.servers']}\nsecurity.protocol={told.get('security.protocol', 'SASL_PLAINTEXT')}\n"
+        f"sasl.mechanism=SCRAM-SHA-512\n"
+        f"sasl.username={user_of(code)}\nsasl.password={password}\ngroup.id={user_of(code)}"
+    )
+
+
+@payer_app.command("revoke")
+def revoke(code: Code, reason: Reason) -> None:
+    """Take a payer's login away. Its place in the claims stays; a new login goes on from there.
+
+    Example: hie payer revoke vss --reason "password was seen"
+    """
+    from hub.access.rights import take_login
+
+    settings = connected(read_settings())
+    _audit(settings, "payer-revoke", code, reason)
+    out.print(f"{code} can no longer log in" if take_login(settings.kafka, code) else f"{code} had no login")
+
+
+def _audit(settings: Settings, action: str, code: str, reason: str) -> None:
+    """Before the change, so that none goes unrecorded."""
+    from hub.bus import Out, Producer, Wire
+
+    at, by = now(), getpass.getuser()
+    event_id = new_id("audit", at.isoformat(), by, action, code)
+    event = {"id": event_id, "at": at, "by": by, "action": action, "target": code, "reason": reason, "outcome": "asked"}
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        producer.publish_blocking([Out("audit.v1", event_id, Wire(settings.registry_url).pack("audit.v1", event))])
+    finally:
+        producer.close()

@@ -1,0 +1,60 @@
+"""The address of Kafka with the login it takes, in one text as a database's: `kafka://user:password@host:port[,host:port]`.
+
+Without a login and in the clear, plain `host:port[,host:port]` will do. `kafkas://` speaks TLS. Behind a `?` may stand
+`mechanism` (SCRAM-SHA-512 if nothing is said, SCRAM-SHA-256 or PLAIN) and `ca`, a PEM file of the authorities trusted.
+"""
+
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+_MECHANISMS: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
+
+
+class Address(NamedTuple):
+    """brokers: host:port[,host:port]. user: empty without a login. ca: path of a PEM file; empty: the system's own."""
+
+    brokers: str
+    user: str
+    password: str
+    mechanism: str
+    tls: bool
+    ca: str
+
+
+def read_address(text: str) -> Address:
+    """Raises: ValueError with a plain sentence that never holds the password."""
+    if "://" not in text:
+        return Address(text, "", "", _MECHANISMS[0], tls=False, ca="")
+    parts = urlsplit(text)
+    login, _, brokers = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    mechanism = options.get("mechanism", _MECHANISMS[0])
+    if parts.scheme not in ("kafka", "kafkas") or not brokers or parts.path.strip("/") or options.keys() - {"mechanism", "ca"}:
+        raise ValueError("must be host:port[,host:port] or kafka[s]://user:password@host:port[,host:port][?mechanism=…&ca=…]")
+    if mechanism not in _MECHANISMS:
+        raise ValueError(f"mechanism must be one of {', '.join(_MECHANISMS)}")
+    if bool(user) != bool(password):
+        raise ValueError("a login is user:password")
+    return Address(brokers, unquote(user), unquote(password), mechanism, parts.scheme == "kafkas", options.get("ca", ""))
+
+
+def write_address(brokers: str, user: str, password: str, mechanism: str = _MECHANISMS[0]) -> str:
+    """An address with a login, in the clear."""
+    return f"kafka://{quote(user, safe='')}:{quote(password, safe='')}@{brokers}?mechanism={mechanism}"
+
+
+def brokers(address: str) -> str:
+    """The address for people and logs: without its login."""
+    return read_address(address).brokers
+
+
+def client(address: str) -> dict[str, str]:
+    """What librdkafka has to be told to reach these brokers."""
+    found = read_address(address)
+    told = {"bootstrap.servers": found.brokers}
+    if found.user or found.tls:
+        told["security.protocol"] = ("SASL_" if found.user else "") + ("SSL" if found.tls else "PLAINTEXT")
+    if found.user:
+        told |= {"sasl.mechanism": found.mechanism, "sasl.username": found.user, "sasl.password": found.password}
+    return told | ({"ssl.ca.location": found.ca} if found.ca else {})
