@@ -55,7 +55,7 @@ def _run(name: str, settings: Settings) -> None:
         from hub.routing.app import run as routing
 
         routing(settings, ready)
-    elif kind == "insurer" and which in payers():
+    elif kind == "insurer" and which in payers() and payers()[which].adjudicated_here:
         from hub.insurer.consumer import run as insurer
 
         insurer(settings, which, ready)
