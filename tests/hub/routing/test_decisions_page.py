@@ -21,16 +21,17 @@ def smallest_payer(tmp_path, routing_settings):
     program = tmp_path / "answer_claims.py"
     code = PAGE.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     program.write_text(code.replace("poll(10)", "poll(6)"), "utf-8")
-    addresses = [routing_settings.kafka_bootstrap, routing_settings.registry_url]
+    kafka, login = routing_settings.kafka_bootstrap, tmp_path / "client.properties"
 
     def answer(small, payer):
+        login.write_text(f"bootstrap.servers={kafka}\ngroup.id=payer.{payer}.{uuid.uuid4()}\n", "utf-8")
         topic = f"payer.{payer}.claim.v1"
         [sent] = [event for name, event in small.others if name == topic]
-        producer = Producer(addresses[0], wait_s=30)
+        producer = Producer(kafka, wait_s=30)
         producer.publish_blocking([event_out(small.router.wire, topic, sent)])
         producer.close()
-        subprocess.run([sys.executable, str(program), *addresses, payer], check=True, timeout=60)
-        reader = consumer(addresses[0], f"test-{uuid.uuid4()}", [f"payer.{payer}.decision.v1"])
+        subprocess.run([sys.executable, str(program), str(login), routing_settings.registry_url, payer], check=True, timeout=60)
+        reader = consumer(kafka, f"test-{uuid.uuid4()}", [f"payer.{payer}.decision.v1"])
         said = []
         while len(said) < 2:
             message = reader.poll(20)
