@@ -30,7 +30,8 @@ _STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
 def service_names(routing_workers: int = 1, gate_workers: int = 1) -> list[str]:
     """Every service, in the order of starting: who reads comes before who writes."""
     routing = [f"routing-{number}" for number in range(1, routing_workers + 1)]
-    return ["journal", "archive", "mailbox", *(f"insurer-{code}" for code in payers()), *routing, *gate_names(gate_workers)]
+    insurers = [f"insurer-{code}" for code, payer in payers().items() if payer.adjudicated_here]
+    return ["journal", "archive", "mailbox", *insurers, *routing, *gate_names(gate_workers)]
 
 
 def gate_names(workers: int) -> list[str]:

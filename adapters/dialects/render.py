@@ -56,6 +56,7 @@ SLIPS: Final = {"hie.Referral": "XML13", "hie.FollowUp": "XML14"}
 """Slips to their official table."""
 STATED: Final = frozenset({"ISSUED", "BOOKED", "MOVED", "MODIFIED"})
 """What is said of a slip in its table; the table has no word for a cancellation, nor for what others say."""
+_STATUSES: Final = {"REJECTED": "REJ", "CANCELLED": "ADJZER", "INFORMATION_REQUESTED": "PEND", "PAID": "PAID"}  # IPR-4
 _EHC_VERSION: Final = "2.6"  # the first that has EHC
 
 
@@ -252,9 +253,9 @@ def _claim(header: list[Value], event: Event) -> Segments:
 
 
 def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
-    """EHC^E10: IPR with what the fund grants, IVC with what was claimed, and one ADJ a finding."""
-    granted, claimed = event.get("t_bhtt_gd"), event.get("t_bhtt")
-    status = {"REJECTED": "REJ", "CANCELLED": "ADJZER"}.get(event.get("verdict", ""), "ADJSUB" if granted == claimed else "ADJ")
+    """EHC^E10: IPR with what the payer grants or has paid, IVC with what was claimed, and one ADJ a finding."""
+    granted, claimed, verdict = event.get("t_bhtt_gd"), event.get("t_bhtt"), event.get("verdict", "")
+    status = _STATUSES.get(verdict, "ADJSUB" if granted == claimed else "ADJ")
     key = event.get("ma_lk", "")
     body: Segments = [
         segment("MSA", {1: "AA", 2: event.get("claim_event_id", "")}),
@@ -266,7 +267,8 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
                 3: event["meta"]["event_id"],
                 4: status,
                 5: time,
-                6: money(granted),
+                6: money(event.get("paid") if verdict == "PAID" else granted),
+                7: event.get("paid_on", ""),
             },
         ),
         ["PYE", "1", "PPER"],
@@ -290,6 +292,12 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
         for n, name in enumerate(("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd"), 1)
         if event.get(name) is not None
     ]
+    if event.get("paid") is not None or event.get("payment_reference"):
+        amounts.append(
+            segment("ADJ", {1: "PAID", 3: "5", 4: "PAID", 5: money(event.get("paid")), 8: event.get("payment_reference", "")})
+        )
+    if event.get("answer_by"):
+        amounts.append(segment("ADJ", {1: "ANSWER_BY", 3: "6", 4: "ANSWER_BY", 8: event["answer_by"]}))
     body += [segment("PSL", {1: "XML1", 3: "0", 7: "XML1"}), *amounts, *_reasons(event, "XML1", None)]
     lines = {(each.get("table") or "XML1", each.get("stt")) for each in event.get("findings") or []} - {("XML1", None)}
     for table, stt in sorted(lines, key=lambda line: (line[0], line[1] or 0)):

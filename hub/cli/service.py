@@ -16,7 +16,7 @@ from hub.services import gate_names, gate_ports, say_ready
 def run_service(name: str, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
-    name:   gate, gate-N, mailbox, journal, archive, routing-N or insurer-PAYER.
+    name:   gate, gate-N, mailbox, journal, archive, routing-N or insurer-PAYER (of a payer that is adjudicated here).
     Raises: HubError(NOT_FOUND) for any other name. A fault that nobody expected ends the process with 1; the log says where
             it happened, and nothing of what it happened to.
     """
@@ -55,7 +55,7 @@ def _run(name: str, settings: Settings) -> None:
         from hub.routing.app import run as routing
 
         routing(settings, ready)
-    elif kind == "insurer" and which in payers():
+    elif kind == "insurer" and which in payers() and payers()[which].adjudicated_here:
         from hub.insurer.consumer import run as insurer
 
         insurer(settings, which, ready)

@@ -5,7 +5,6 @@ the file has changed. A file with a fault changes nothing.
 """
 
 import threading
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,25 +14,10 @@ from typing import Final
 
 from hub.contract.errors import HubError
 from hub.contract.facilities import FILE, Facility, Unusable, read_facilities
+from hub.contract.payers import Payer, read_payers
 from hub.contract.places import shipped
 
 _EVERY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Payer:
-    """One payer.
-
-    card_groups: first two letters of the cards that always go to it.
-    tables:      the claim tables that its projection grants.
-    """
-
-    code: str
-    name: str
-    name_en: str
-    default: bool
-    card_groups: tuple[str, ...]
-    tables: frozenset[str]
 
 
 # --- the directory in force -------------------------------------------------------------------------------------------
@@ -187,10 +171,5 @@ def watch_directory() -> None:
 
 @cache
 def payers() -> dict[str, Payer]:
-    """Code to payer; the code is the name of its file in `seeds/payers/`."""
-    found = {}
-    for path in sorted(shipped("seeds/payers").glob("*.toml")):
-        row = tomllib.loads(path.read_text("utf-8"))
-        row |= {"card_groups": tuple(row["card_groups"]), "tables": frozenset(row["tables"])}
-        found[path.stem] = Payer(code=path.stem, **row)
-    return found
+    """Code to payer, of `seeds/payers/`. Raises: HubError(SETTING_WRONG) that names file, entry and what is wrong."""
+    return read_payers(shipped("seeds/payers"))

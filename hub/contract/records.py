@@ -155,6 +155,7 @@ class Claim(TypedDict, total=False):
     xml13: list["Xml13"]
     xml14: list["Xml14"]
     xml15: list["Xml15"]
+    prior: list["PriorDecision"]
 
 
 class ClaimDecision(TypedDict, total=False):
@@ -172,6 +173,10 @@ class ClaimDecision(TypedDict, total=False):
     t_bhtt: Decimal | None
     t_bhtt_gd: Decimal | None
     findings: list["Finding"]
+    answer_by: str
+    paid: Decimal | None
+    paid_on: str
+    payment_reference: str
 
 
 class Code(TypedDict, total=False):
@@ -561,6 +566,16 @@ class PrescriptionPart(TypedDict, total=False):
     code: "Code"
     amount: Decimal | None
     unit: str
+
+
+class PriorDecision(TypedDict, total=False):
+    """What the primary payer decided, in the copy of a claim that a supplementary insurer gets."""
+
+    payer: str
+    decision_event_id: str
+    verdict: str
+    t_bhtt_gd: Decimal | None
+    t_conlai: Decimal | None
 
 
 class Problem(TypedDict, total=False):

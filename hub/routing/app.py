@@ -24,7 +24,7 @@ from hub.contract.events import Keyring, now
 from hub.contract.kafka import Address, read_address
 from hub.contract.settings import Settings
 from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
-from hub.routing.assembly import PARTS, own_claim, part_of_claims
+from hub.routing.assembly import PARTS, part_of_claims
 from hub.routing.batch import Router
 from hub.routing.recall import Recaller
 from hub.routing.record import Record, headers_of
@@ -45,7 +45,7 @@ Route = Callable[[Stream, Sequence[Record]], Awaitable[None]]
 def streams() -> list[Stream]:
     """The table of streams, one row a topic."""
     of_payers = [
-        Stream(f"payer.{code}.decision.v1", "hie.ClaimDecision", partial(decisions.check, code), lookups=decisions.lookups)
+        Stream(f"payer.{code}.decision.v1", "hie.ClaimDecision", partial(decisions.check, code), lookups=decisions.sent_before)
         for code in payers()
     ]
     rows = [
@@ -60,9 +60,9 @@ def streams() -> list[Stream]:
         recorded("document.v1", "hie.Document", "document"),
         recorded("catalogue-change.v1", "hie.CatalogueChange", "catalogue"),
         recorded("resource-report.v1", "hie.ResourceReport", "resource"),
-        Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, own_claim, repeat_rule="T05"),
+        Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, claims.lookups, repeat_rule="T05"),
         *of_payers,
-        Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide),
+        Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide, decisions.facts, decisions.lookups, decisions.side),
     ]
     return [part_of_claims(row) if row.record in PARTS else row for row in rows]
 

@@ -1,17 +1,12 @@
-"""Claims: to their payer, as the projection that it is granted."""
+"""Claims: to their payer, as the projection that it is granted; and whoever had an older one hears that it is gone."""
 
-from typing import Final
-
-from hub.contract.directory import Payer, payers
 from hub.contract.errors import HubError
-from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
-from hub.routing.assembly import outdone, own_claims
+from hub.contract.events import Event, Keyring
+from hub.routing.assembly import outdone, own_claim, own_claims
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.stream import Deliver, Fact, Known, Moment, Nobody, Output, Publish
-
-RULE: Final = "claim-to-payer"
-_TEST: Final = "test"
-_TABLES: Final = frozenset(f"xml{number}" for number in range(2, 16))  # xml1 is the claim's own summary: always granted
+from hub.routing.projections import RULE, copied_to, payer_of, project, projection_id, supplementary_of
+from hub.routing.secondary import KIND, claim_fact, moved_away
+from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, own_facts
 
 
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
@@ -19,9 +14,13 @@ def facts(event: Event, _keyring: Keyring) -> list[Fact]:
     payer, own = payer_of(event), own_claims(event)
     if payer is None:
         return own
-    meta = event["meta"]
-    rank, projected = revision_rank(meta["revision"]), projection_id(meta["event_id"], payer.code)
-    return [Fact("claim", meta["key"], projected, rank, {"payer": payer.code, "rank": rank, "claim": meta["event_id"]}), *own]
+    projected = projection_id(event["meta"]["event_id"], payer.code)
+    return [claim_fact(event, projected, payer.code, copied_to(event)), *own]
+
+
+def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
+    """What was sent of that claim before, and whether its facility makes it itself."""
+    return [CaseRef(KIND, event["meta"]["key"]), *own_claim(event, keyring)]
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
@@ -37,52 +36,18 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     meta = event["meta"]
     projection = project(event, payer, moment.supersedes)
     sent = receipt(event, delivery_id(meta["event_id"], payer.code), payer.code, "SENT", channel="kafka", at=moment.seen_at)
-    return [
+    told: list[Output] = [
         Publish(f"payer.{payer.code}.claim.v1", projection),
         Deliver(payer.code, RULE, body=False),
         Publish("receipt.v1", sent),
     ]
+    if _held(event):
+        told.append(Nobody("nobody-held-sensitive"))
+    own = next(fact for fact in own_facts(event, moment) if fact.kind == KIND)
+    return [*told, *moved_away(event, own, known, moment)]
 
 
-def payer_of(event: Event) -> Payer | None:
-    """The payer of a claim, from its first card; test claims have one of their own, which no other claim reaches."""
-    known = payers()
-    if event["meta"].get("test"):
-        return known.get(_TEST)
-    group = event.get("xml1", {}).get("ma_the_bhyt", "")[:2].upper()
-    real = [payer for payer in known.values() if payer.code != _TEST]
-    by_card = [payer for payer in real if group and group in payer.card_groups]
-    return next(iter(by_card or [payer for payer in real if payer.default]), None)
-
-
-def projection_id(claim_id: str, payer: str) -> str:
-    """Event id of the projection that a payer gets of a claim: as `derive` makes it."""
-    return new_id("hie.Claim", claim_id, RULE, payer)
-
-
-def project(event: Event, payer: Payer, superseded: str) -> Event:
-    """The claim with the tables that are granted, and no others.
-
-    superseded: event id of the claim that was the newest of its key before; the projection names that one's projection.
-    """
-    meta = event["meta"]
-    content = {name: part for name, part in event.items() if name != "meta" and (name not in _TABLES or name in payer.tables)}
-    content["payer"] = payer.code
-    # The hash of a full claim is dear to make and says nothing new: the projection bears that of its claim.
-    projected = derive(
-        "hie.Claim",
-        {},
-        parents=[event],
-        rule=RULE,
-        facility=meta["facility"],
-        key=meta["key"],
-        revision=meta["revision"],
-        to=payer.code,
-    )
-    projected["meta"] |= {
-        "supersedes": projection_id(superseded, payer.code) if superseded else "",
-        "content_hash": meta.get("content_hash", ""),
-        "cleared": meta.get("cleared", []),
-        "unparsed": meta.get("unparsed", {}),
-    }
-    return projected | content
+def _held(event: Event) -> bool:
+    """Whether a supplementary insurer gets no copy for what the claim tells."""
+    label = bool(event["meta"].get("sensitivity")) and event.get("action") == "SUBMITTED"
+    return label and len(copied_to(event)) < len(supplementary_of(event))

@@ -200,6 +200,29 @@ def test_a_decision_tells_the_grant_and_each_reason() -> None:
     assert [(row.get(1), row.get(4), row.get(8)) for row in groups["XML3.2"]] == [("X04", "T_BHTT", "does not balance")]
 
 
+def test_what_a_payer_asks_is_told_with_its_last_day() -> None:
+    asked = {"severity": "Q", "table": "XML3", "stt": 2, "field": "ma_bac_si", "text_vi": "Gửi chứng chỉ hành nghề"}
+    content = {
+        "payer": "defence", "ma_lk": "1", "verdict": "INFORMATION_REQUESTED", "findings": [asked], "answer_by": "20261130",
+    }  # fmt: skip
+    message = rendered("hie.ClaimDecision", stamped("hie.ClaimDecision", content))
+    groups = {group[0].get(1): group[1:] for group in message.groups("PSL")}
+    assert message.get("IPR", 4) == "PEND"
+    assert [(row.get(4), row.get(8)) for row in groups["XML1"]] == [("ANSWER_BY", "20261130")]
+    assert [(row.get(4), row.get(8)) for row in groups["XML3.2"]] == [("MA_BAC_SI", "Gửi chứng chỉ hành nghề")]
+
+
+def test_a_payment_is_told_with_amount_day_and_reference() -> None:
+    content = {
+        "payer": "defence", "ma_lk": "1", "verdict": "PAID", "t_bhtt_gd": Decimal("800.00"), "paid": Decimal("790.00"),
+        "paid_on": "20261215", "payment_reference": "UNC-42",
+    }  # fmt: skip
+    message = rendered("hie.ClaimDecision", stamped("hie.ClaimDecision", content))
+    assert [message.get("IPR", field) for field in (4, 6, 7)] == ["PAID", "790.00", "20261215"]
+    [(_, *rows)] = message.groups("PSL")
+    assert [(row.get(5), row.get(8)) for row in rows if row.get(4) == "PAID"] == [("790.00", "UNC-42")]
+
+
 @pytest.mark.parametrize(
     ("verdict", "granted", "status"),
     [

@@ -171,8 +171,8 @@ def test_a_part_that_was_parked_meanwhile_settles_anew():
 def test_an_assembled_claim_that_comes_after_one_of_the_facility_itself_is_for_nobody():
     claim, known = claim_of(STAY, KEY), known_of("claim.v1", own_claim()[1], kinds=["claim-own"])
     stream = STREAMS["claim.v1"]
-    assert [(ref.kind, ref.ref) for ref in stream.lookups(claim, KEYRING)] == [("claim-own", KEY)]
-    assert stream.lookups(own_claim()[1], KEYRING) == []
+    assert [(ref.kind, ref.ref) for ref in stream.lookups(claim, KEYRING)] == [("claim", KEY), ("claim-own", KEY)]
+    assert [ref.kind for ref in stream.lookups(own_claim()[1], KEYRING)] == ["claim"], "by its own word nothing is assembled"
     assert stream.decide(claim, known, Moment(MORNING, MORNING)) == [Nobody("nobody-claim-own")]
 
 

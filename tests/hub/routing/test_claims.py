@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.contract.directory import Payer
 from hub.contract.events import derive
-from hub.routing import claims
+from hub.contract.payers import Payer
+from hub.routing import claims, projections
 from hub.routing.stream import Deliver, Moment, Nobody, Publish, Refuse
-from tests.hub.routing.story import DISTRICT, MORNING, claim, decided, known_of
+from tests.hub.routing.story import DISTRICT, KEYRING, MORNING, claim, decided, known_of
 
 TOPIC = "claim.v1"
 
@@ -26,7 +26,7 @@ def test_a_claim_is_projected_delivered_and_sent():
     assert projection["payer"] == "vss"
     assert projection["xml1"] == event["xml1"]
     assert projection["meta"]["revision"] == event["meta"]["revision"]
-    assert projection["meta"]["event_id"] == claims.projection_id(event["meta"]["event_id"], "vss")
+    assert projection["meta"]["event_id"] == projections.projection_id(event["meta"]["event_id"], "vss")
     assert (sent["state"], sent["channel"]) == ("SENT", "kafka")
 
 
@@ -39,15 +39,15 @@ def test_a_test_claim_goes_to_the_test_payer_only():
 def test_a_payer_gets_the_tables_that_it_is_granted_and_no_others():
     payer = Payer("some", "", "", default=False, card_groups=(), tables=frozenset({"xml1", "xml3"}))
     event = claim(xml2=[{"ten_thuoc": "x"}], xml3=[{"ten_dich_vu": "y"}], xml6=[{}])
-    projection = claims.project(event, payer, "")
+    projection = projections.project(event, payer, "")
     assert {name for name in projection if name.startswith("xml")} == {"xml1", "xml3"}
 
 
 def test_a_new_revision_names_the_projection_that_it_supersedes():
     first, second = claim(), claim(minute=5, ngaylap="20261123")
-    moment = Moment(MORNING, MORNING, supersedes=first["meta"]["event_id"])
+    moment = Moment(MORNING, MORNING, tuple(claims.facts(second, KEYRING)), supersedes=first["meta"]["event_id"])
     made = published(claims.decide(second, [], moment))["payer.vss.claim.v1"]
-    assert made["meta"]["supersedes"] == claims.projection_id(first["meta"]["event_id"], "vss")
+    assert made["meta"]["supersedes"] == projections.projection_id(first["meta"]["event_id"], "vss")
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ def decision(event, **change):
         "payer": "vss",
         "ma_cskcb": DISTRICT,
         "ma_lk": event["ma_lk"],
-        "claim_event_id": claims.projection_id(meta["event_id"], "vss"),
+        "claim_event_id": projections.projection_id(meta["event_id"], "vss"),
         "claim_revision": meta["revision"],
         "verdict": "ACCEPTED",
     }
@@ -91,17 +91,18 @@ def test_a_decision_on_what_was_sent_passes_and_counts_as_the_payers_word():
         {"ma_cskcb": "01004"},
         {"claim_event_id": "00000000-0000-0000-0000-000000000000"},
         {"claim_revision": {"version": 7, "stated_at": "", "received_at": datetime(2026, 1, 1, tzinfo=UTC)}},
+        {"verdict": "PERHAPS"},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_decision_on_anything_else_is_refused(change):
     wrong = decision(claim(), **change)
-    expected = [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch")]
+    expected = [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", next(iter(change)))]
     assert decided("payer.vss.decision.v1", wrong, known_of(TOPIC, claim())) == expected
 
 
 def test_a_payer_cannot_decide_on_anothers_claim():
-    expected = [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch")]
+    expected = [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", "claim_event_id")]
     assert decided("payer.test.decision.v1", decision(claim()), known_of(TOPIC, claim())) == expected
 
 

@@ -1,0 +1,172 @@
+"""A claim among its payers: who hears of what, and that neither order nor repetition changes it.
+
+A payer can only speak of what it was sent, so each word comes behind what it is about; everything else may come in any order.
+"""
+
+from decimal import Decimal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.bus import Out
+from hub.contract.events import derive, new_id, revision_rank
+from hub.routing import secondary
+from hub.routing.projections import projection_id
+from tests.hub.routing.memory_hub import MemoryHub
+from tests.hub.routing.story import DISTRICT, claim
+
+CARD, SOLDIER, POLICY, OTHER = "GD4010012345678", "QN5970012345678", "LVG2026001", "SBI77"
+COPIES = {POLICY: "luavang", OTHER: "saobien"}
+
+
+def claimed(minute, *cards, payer="vss", **content):
+    """A revision of the claim; its payer, and who gets copies of it."""
+    label = content.pop("sensitivity", "")
+    summary = {"ma_lk": "C1", "ma_the_bhyt": ";".join(cards), "t_tongchi_bv": Decimal(1000 + minute), "t_nguonkhac": Decimal(100)}
+    event = claim(minute=minute, **({"xml1": summary} | content))
+    event["meta"]["sensitivity"] = label
+    copies = [COPIES[card] for card in cards if card in COPIES] if not label and event["action"] == "SUBMITTED" else []
+    return event, payer, copies
+
+
+CLAIMS = [
+    claimed(0, CARD, POLICY),
+    claimed(10, CARD, POLICY, OTHER),
+    claimed(20, SOLDIER, POLICY, payer="defence"),
+    claimed(30, CARD, POLICY, sensitivity="HIV"),
+    claimed(40, CARD, OTHER),
+    claimed(50, CARD),
+    claimed(60, CARD, POLICY, OTHER),
+    claimed(70, "", action="CANCELLED"),
+]
+
+
+def word(about, about_id, revision, payer, verdict, order, **content):
+    """What a payer says of a claim event that it was sent; the `order`-th time that it speaks of it."""
+    meta = about["meta"]
+    content = {
+        "payer": payer,
+        "ma_cskcb": DISTRICT,
+        "ma_lk": "C1",
+        "claim_event_id": about_id,
+        "claim_revision": revision,
+    } | content
+    content |= {"verdict": verdict}
+    own = {**revision, "version": order}
+    return derive(
+        "hie.ClaimDecision",
+        content,
+        parents=[about],
+        rule=f"word-{order}",
+        facility=DISTRICT,
+        key=meta["key"],
+        revision=own,
+        to=payer,
+    )
+
+
+def passed_id(decision, *, shared):
+    return new_id(
+        "hie.ClaimDecision", decision["meta"]["event_id"], "decision-checked-shared" if shared else "decision-checked", ""
+    )
+
+
+def story():
+    """Id to (topic, event, id of what it comes behind)."""
+    found = {}
+    for event, payer, copies in CLAIMS:
+        claim_id, revision = event["meta"]["event_id"], event["meta"]["revision"]
+        found[claim_id] = ("claim.v1", event, "")
+        words = [("INFORMATION_REQUESTED", 1, {"answer_by": "20261130"}), ("ACCEPTED", 2, {"t_bhtt_gd": Decimal(800)})]
+        words += [("REJECTED", 3, {"t_bhtt_gd": Decimal(0)}), ("PAID", 4, {"paid": Decimal(790)})]
+        for verdict, order, content in words if event["action"] == "SUBMITTED" else [("CANCELLED", 1, {})]:
+            said = word(event, projection_id(claim_id, payer), revision, payer, verdict, order, **content)
+            found[said["meta"]["event_id"]] = (f"payer.{payer}.decision.v1", said, claim_id)
+            for code in copies if verdict in secondary.DECIDED else ():
+                copy = secondary.copy_id(claim_id, passed_id(said, shared=True), code)
+                answer = word(said, copy, secondary.above(revision, order), code, "ACCEPTED", 1)
+                found[answer["meta"]["event_id"]] = (f"payer.{code}.decision.v1", answer, said["meta"]["event_id"])
+    return found
+
+
+STORY = story()
+
+
+def in_an_order_that_can_be(ids):
+    """The ids, each behind what it comes behind; those that lack it are left out."""
+    done, waiting = [], list(ids)
+    while waiting:
+        ready = next((one for one in waiting if STORY[one][2] in ("", *done)), None)
+        if ready is None:
+            break
+        waiting.remove(ready)
+        done.append(ready)
+    return done
+
+
+@st.composite
+def told_in_two_orders(draw):
+    """Some of the story, straight and shuffled with repetitions."""
+    some = in_an_order_that_can_be([one for one in STORY if draw(st.integers(0, 3))])
+    again = draw(st.lists(st.sampled_from(some), max_size=6)) if some else []
+    return some, in_an_order_that_can_be(draw(st.permutations([*some, *again])))
+
+
+def seen_by_payers(events):
+    """(topic, id, what stands in it) of all that payers were sent, but for what it supersedes: that is what was known by then."""
+    return {
+        (topic, event["meta"]["event_id"], event["action"], revision_rank(event["meta"]["revision"]), str(event.get("prior")))
+        for topic, event in events
+        if topic.startswith("payer.")
+    }
+
+
+def end_of(ids):
+    hub = MemoryHub()
+    for one in ids:
+        topic, event, _behind = STORY[one]
+        hub.route(topic, [event])
+    assert hub.refused == []
+    facts = {name: (rank, fact.data) for name, (rank, fact) in hub.facts.items()}
+    others = [(topic, event) for (topic, _), event in hub.others.items()]
+    return hub, (hub.told, seen_by_payers(others), {(topic, id_) for topic, id_ in hub.others if topic == "receipt.v1"}, facts)
+
+
+@given(told_in_two_orders())
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+def test_any_order_and_any_repetition_give_the_same_end(orders):
+    straight, shuffled = orders
+    assert end_of(shuffled)[1] == end_of(straight)[1]
+
+
+@given(told_in_two_orders())
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_in_the_end_only_those_whom_the_newest_claim_is_for_have_one(orders):
+    _straight, shuffled = orders
+    hub, _end = end_of(shuffled)
+    routed = [(event, payer, copies) for event, payer, copies in CLAIMS if event["meta"]["event_id"] in shuffled]
+    newest = {}
+    for (topic, _), event in hub.others.items():
+        if topic.startswith("payer."):
+            newest.setdefault(topic.split(".")[1], []).append((revision_rank(event["meta"]["revision"]), event["action"]))
+    if routed:
+        event, payer, copies = routed[-1]
+        holders = {code for code, words in newest.items() if max(words)[1] == "SUBMITTED"}
+        assert holders <= {payer, *copies}
+        assert payer in holders or event["action"] == "CANCELLED"
+
+
+@given(told_in_two_orders())
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+def test_and_so_it_is_with_the_real_case_index(new_hub, orders):
+    straight, shuffled = orders
+    hub = new_hub()
+    for one in shuffled:
+        topic, event, _behind = STORY[one]
+        packed = Out(topic, event["meta"]["key"], hub.router.wire.pack(topic, event))
+        hub.route(topic, [hub.record(topic, packed)])
+    told, seen, _receipts, _facts = end_of(straight)[1]
+    deliveries = {(one["recipient"], one["subject_event_id"]) for one in hub.deliveries.values() if one["recipient"]}
+    assert deliveries == told
+    sent = {row[:4] for row in seen_by_payers((topic, event) for topic, event in hub.others if ".claim." in topic)}
+    assert sent == {row[:4] for row in seen}

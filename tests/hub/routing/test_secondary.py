@@ -1,0 +1,192 @@
+"""What a supplementary insurer gets once the primary payer has decided, and what may be decided on it."""
+
+from decimal import Decimal
+
+import pytest
+
+from hub.contract.events import encode, revision_rank
+from hub.routing import secondary
+from hub.routing.projections import projection_id
+from hub.routing.stream import Deliver, Gather, Moment, Publish, Refuse
+from tests.hub.routing.memory_hub import MemoryHub
+from tests.hub.routing.story import DISTRICT, MORNING, decided
+from tests.hub.routing.story import STREAMS as STREAMS_OF
+from tests.hub.routing.test_claims_any_order import CARD, POLICY, SOLDIER, claimed, passed_id, word
+
+
+def accepted(event, order=1, *, verdict="ACCEPTED", granted="800.00", payer="vss"):
+    about = projection_id(event["meta"]["event_id"], payer)
+    return word(event, about, event["meta"]["revision"], payer, verdict, order, t_bhtt_gd=Decimal(granted))
+
+
+def told(*events):
+    hub = MemoryHub()
+    for topic, event in events:
+        hub.route(topic, [event])
+    return hub
+
+
+def sent(hub, payer):
+    found = [event for (topic, _), event in hub.others.items() if topic == f"payer.{payer}.claim.v1"]
+    return sorted(found, key=lambda event: revision_rank(event["meta"]["revision"]))
+
+
+EVENT = claimed(0, CARD, POLICY)[0]
+
+
+def test_the_copy_comes_with_the_decision_and_says_what_is_left():
+    waiting = told(("claim.v1", EVENT))
+    assert sent(waiting, "luavang") == [], "nothing before the primary payer has decided"
+    hub = told(("claim.v1", EVENT), ("payer.vss.decision.v1", accepted(EVENT)))
+    [copy] = sent(hub, "luavang")
+    decision_id = passed_id(accepted(EVENT), shared=True)
+    assert copy["prior"] == [
+        {
+            "payer": "vss",
+            "decision_event_id": decision_id,
+            "verdict": "ACCEPTED",
+            "t_bhtt_gd": Decimal("800.00"),
+            "t_conlai": Decimal("100.00"),  # 1000 less 100 by other sources
+        }
+    ]
+    assert copy["xml1"]["ma_the_bhyt"] == POLICY
+    assert copy["payer"] == "luavang"
+    assert encode("hie.Claim", copy)
+    assert {("luavang", decision_id), (DISTRICT, decision_id), ("vss", EVENT["meta"]["event_id"])} == hub.told
+    assert ("luavang", "claim-to-supplementary") in hub.rules
+    states = [
+        event["state"] for (topic, _), event in hub.others.items() if topic == "receipt.v1" and event["recipient"] == "luavang"
+    ]
+    assert states == ["SENT"]
+
+
+def test_no_copy_while_the_primary_payer_only_asks_or_pays():
+    asks = accepted(EVENT, verdict="INFORMATION_REQUESTED")
+    pays = accepted(EVENT, 2, verdict="PAID")
+    hub = told(("claim.v1", EVENT), ("payer.vss.decision.v1", asks), ("payer.vss.decision.v1", pays))
+    assert sent(hub, "luavang") == []
+    assert {rule for to, rule in hub.rules if to == DISTRICT} == {"request-to-facility", "payment-to-facility"}
+
+
+def test_a_changed_decision_and_a_newer_claim_give_copies_that_stand_over_the_older_ones():
+    newer = claimed(10, CARD, POLICY)[0]
+    hub = told(
+        ("claim.v1", EVENT),
+        ("payer.vss.decision.v1", accepted(EVENT)),
+        ("payer.vss.decision.v1", accepted(EVENT, 2, verdict="REJECTED", granted="0")),
+        ("claim.v1", newer),
+        ("payer.vss.decision.v1", accepted(newer)),
+    )
+    copies = sent(hub, "luavang")
+    assert [copy["prior"][0]["verdict"] for copy in copies] == ["ACCEPTED", "REJECTED", "ACCEPTED"]
+    assert [copy["meta"]["supersedes"] for copy in copies] == ["", *(copy["meta"]["event_id"] for copy in copies[:-1])]
+    assert len({revision_rank(copy["meta"]["revision"]) for copy in copies}) == 3
+
+
+@pytest.mark.parametrize(
+    ("newer", "gone"),
+    [
+        (claimed(10, CARD, POLICY, action="CANCELLED"), {"luavang"}),
+        (claimed(10, CARD), {"luavang"}),
+        (claimed(10, CARD, POLICY, sensitivity="HIV"), {"luavang"}),
+        (claimed(10, SOLDIER, POLICY), {"vss"}),
+        (claimed(10, SOLDIER), {"vss", "luavang"}),
+    ],
+    ids=["cancelled", "without the policy", "sensitive now", "another card", "another card alone"],
+)
+def test_who_was_sent_a_claim_hears_that_it_has_none_any_more(newer, gone):
+    event = newer[0]
+    hub = told(("claim.v1", EVENT), ("payer.vss.decision.v1", accepted(EVENT)), ("claim.v1", event))
+    for payer in gone:
+        last = sent(hub, payer)[-1]
+        assert (last["action"], last["meta"]["rule"]) == ("CANCELLED", "claim-withdrawn")
+        assert set(last) == {"meta", "action", "payer", "ma_cskcb", "ma_lk", "xml1"}, "it tells no more"
+        assert encode("hie.Claim", last)
+        assert (payer, event["meta"]["event_id"]) in hub.told
+    assert {to for to, rule in hub.rules if rule == "claim-withdrawn"} == gone
+
+
+def test_whoever_was_sent_nothing_hears_of_no_cancellation():
+    cancelled = claimed(10, CARD, POLICY, action="CANCELLED")[0]
+    hub = told(("claim.v1", EVENT), ("claim.v1", cancelled))
+    assert sent(hub, "luavang") == []
+
+
+# --- what a supplementary insurer may say --------------------------------------------------------------------------------
+
+
+def answer(change):
+    first = accepted(EVENT)
+    revision = secondary.above(EVENT["meta"]["revision"], 1)
+    copy = secondary.copy_id(EVENT["meta"]["event_id"], passed_id(first, shared=True), "luavang")
+    claim_event_id, claim_revision = change.pop("claim_event_id", copy), change.pop("claim_revision", revision)
+    payer = change.pop("payer", "luavang")
+    said = word(first, claim_event_id, claim_revision, payer, change.pop("verdict", "ACCEPTED"), 1, **change)
+    return told(("claim.v1", EVENT), ("payer.vss.decision.v1", first), ("payer.luavang.decision.v1", said)), said
+
+
+def test_its_decision_on_the_copy_goes_to_the_facility():
+    hub, said = answer({})
+    assert (DISTRICT, passed_id(said, shared=False)) in hub.told
+    assert [code for code, _ in hub.refused] == []
+    heard = [event for (topic, _), event in hub.others.items() if topic == "receipt.v1" and event["state"] == "ACKNOWLEDGED"]
+    assert {event["recipient"] for event in heard} == {"vss", "luavang"}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"claim_event_id": projection_id(EVENT["meta"]["event_id"], "vss")}, "claim_event_id"),
+        ({"claim_event_id": projection_id(EVENT["meta"]["event_id"], "luavang")}, "claim_event_id"),
+        ({"claim_event_id": secondary.withdrawal_id(EVENT["meta"]["event_id"], "luavang")}, "claim_event_id"),
+        ({"payer": "vss"}, "payer"),
+        ({"claim_revision": EVENT["meta"]["revision"]}, "claim_revision"),
+        ({"verdict": "PERHAPS"}, "verdict"),
+    ],
+)
+def test_and_on_anything_else_is_refused_with_what_is_wrong(change, why):
+    hub, _said = answer(change)
+    assert hub.refused == [("DECISION_MISMATCH", why)]
+
+
+def test_a_real_payer_cannot_speak_as_test_traffic():
+    said = accepted(EVENT)
+    said["meta"]["test"] = True
+    hub = told(("claim.v1", EVENT), ("payer.vss.decision.v1", said))
+    assert hub.refused == [("DECISION_MISMATCH", "meta.test")]
+
+
+def test_an_answer_to_a_withdrawal_is_taken():
+    newer = claimed(10, CARD)[0]
+    first = accepted(EVENT)
+    about = secondary.withdrawal_id(newer["meta"]["event_id"], "luavang")
+    said = word(newer, about, newer["meta"]["revision"], "luavang", "CANCELLED", 1)
+    events = [("claim.v1", EVENT), ("payer.vss.decision.v1", first), ("claim.v1", newer), ("payer.luavang.decision.v1", said)]
+    assert told(*events).refused == []
+
+
+def test_a_claim_that_its_topic_keeps_no_more_is_a_dead_letter():
+    hub = told(("claim.v1", EVENT))
+    passed = [one.event for one in decided("payer.vss.decision.v1", accepted(EVENT), hub.find([claim_ref()])) if is_passed(one)]
+    hub = told(("claim.v1", EVENT), ("claim-decision.v1", passed[0]))
+    [_told, gathered] = decided("claim-decision.v1", passed[0], hub.find([claim_ref()]))
+    assert isinstance(gathered, Gather)
+    [refused] = gathered.then({})
+    assert isinstance(refused, Refuse) and refused.code == "CLAIM_GONE"
+
+
+def claim_ref():
+    return STREAMS_OF["claim.v1"].lookups(EVENT, None)[0]
+
+
+def is_passed(output):
+    return isinstance(output, Publish) and output.topic == "claim-decision.v1"
+
+
+def test_a_decision_on_a_claim_with_one_payer_asks_the_case_index_nothing():
+    plain = claimed(0, CARD)[0]
+    hub = told(("claim.v1", plain))
+    passed = [one.event for one in decided("payer.vss.decision.v1", accepted(plain), hub.find([claim_ref()])) if is_passed(one)]
+    stream = STREAMS_OF["claim-decision.v1"]
+    assert stream.lookups(passed[0], None) == stream.facts(passed[0], None) == []
+    assert stream.decide(passed[0], [], Moment(MORNING, MORNING)) == [Deliver(DISTRICT, "decision-to-facility")]
