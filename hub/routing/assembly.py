@@ -7,7 +7,7 @@ order in which parts come, and however often, the last claim is the same.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from typing import Final
 
@@ -58,7 +58,7 @@ def part_of_claims(stream: Stream) -> Stream:
 
     def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if _is_settled(event):
-            return _settle(event, known)
+            return _settle(event, known, moment)
         if not assembles(_facility(event)):
             return stream.decide(event, known, moment)
         own = tuple(fact for fact in moment.facts if fact.kind not in _KINDS)
@@ -204,7 +204,7 @@ def _settled(stay: str, facility: str, at: datetime, cause: Event) -> Event:
 # --- what -------------------------------------------------------------------------------------------------------------
 
 
-def _settle(event: Event, known: Known) -> list[Output]:
+def _settle(event: Event, known: Known, moment: Moment) -> list[Output]:
     """The claim as the parts have it now; a cancelled one when the encounter was cancelled after its claim had been sent."""
     kinds = {fact.kind for fact in known}
     state = next((stay.data["state"] for stay in _stays(known)), _OPEN)
@@ -218,19 +218,22 @@ def _settle(event: Event, known: Known) -> list[Output]:
     places |= {result.place for fact in known if fact.kind == _ORDER for result in fact.about}
     if len(places) > PARTS_MOST:
         return [_unassembled(f"{len(places)} parts, and {PARTS_MOST} at most")]
-    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, tuple(sorted(places))))]
+    # The day it is read on, not the one it was planned for: after an outage parts are gone that were kept until then.
+    today = max(moment.now, event["meta"]["revision"]["received_at"]).astimezone(VIETNAM).date()
+    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, today, tuple(sorted(places))))]
 
 
 def _unassembled(detail: str) -> Output:
     return Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled", detail)
 
 
-def _assemble(settled: Event, state: str, places: Sequence[str], read: Mapping[str, tuple[str, Event]]) -> list[Output]:
+def _assemble(
+    settled: Event, state: str, today: date, places: Sequence[str], read: Mapping[str, tuple[str, Event]]
+) -> list[Output]:
     """A claim without some of its lines would be a wrong one: there is none when parts are gone, or may be."""
     if gone := [place for place in places if place not in read]:
         return [_unassembled(f"{len(gone)} of {len(places)} parts gone: {', '.join(gone)}")]
     claim = claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")
-    today = settled["meta"]["revision"]["received_at"].astimezone(VIETNAM).date()
     began, ended = (day_of(claim["xml1"].get(name, ""), today) for name in ("ngay_vao", "ngay_ra"))
     if (today - began).days > parts_days():
         return [_unassembled(f"the encounter began longer ago than the {parts_days()} days for which its parts are kept")]

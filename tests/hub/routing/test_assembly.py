@@ -359,6 +359,20 @@ def test_there_is_no_claim_of_an_encounter_that_is_older_than_what_is_kept_of_it
     assert "began longer ago than the 400 days" in letter["detail"]
 
 
+def test_how_old_an_encounter_is_counts_from_the_day_it_is_read_not_from_the_planned_one():
+    due = next(out for out in decided(discharged()) if isinstance(out, Due))
+    parts = [admitted(), discharged()]
+    known = known_of("encounter.v1", *(event for _record, event in parts))
+    read = {str(number): part for number, part in enumerate(parts)}
+    details = []
+    for late in (0, parts_days() + 1):
+        moment = Moment(MORNING + timedelta(days=late), MORNING)
+        [gather] = STREAMS["encounter.v1"].decide(due.event, known, moment)
+        made = gather.then({place: read[str(number)] for number, place in enumerate(gather.places)})
+        details.append([one.detail[:30] for one in made if isinstance(one, Refuse)])
+    assert details == [[], ["the encounter began longer ago"]]
+
+
 @pytest.mark.parametrize(
     ("since", "until", "assembled"),
     [("2026-11-24", None, False), ("2026-11-23", "2026-11-23", True), ("2026-01-01", "2026-11-22", False)],
