@@ -185,7 +185,11 @@ def discard(
     """
     topic = stream.topic
     rows = _held(database, topic, key)
-    if rows and not _is_sent(database, topic, key):
+    oldest = database.execute(_OLDEST, (topic, key)).fetchone()
+    if oldest is None or oldest[3]:
+        return 0
+    cause = oldest[4] != BEHIND  # else an earlier try gave up what it waits for, and got no further
+    if cause:
         partition, offset, value = rows[0]
         record = Record(topic, partition, offset, key.encode(), bytes(value))
         letter = dead_letter(wire, "routing", "EVENT_UNROUTABLE", record.as_message())
@@ -198,12 +202,11 @@ def discard(
             cases.forget(database, event["meta"]["event_id"], _said(stream, event, keyring))
             _out_of_claims(database, wire, stream, event, keyring, place_text((topic, partition, offset)))
         database.commit()
-        behind = _held(database, topic, key)
-        settle(database, topic, [], [(row[0], row[1]) for row in behind])
-        producer.publish_blocking([_again(topic, key, *row) for row in behind])
-        database.commit()
-        return 1
-    return 0
+    behind = _held(database, topic, key)
+    settle(database, topic, [], [(row[0], row[1]) for row in behind])
+    producer.publish_blocking([_again(topic, key, *row) for row in behind])
+    database.commit()
+    return int(cause)
 
 
 def _out_of_claims(database: Database, wire: Wire, stream: Stream, event: Event, keyring: Keyring, place: str) -> None:
@@ -256,11 +259,6 @@ def oldest(database: Database, wire: Wire, topic: str, key: str) -> Event | None
     """The event that a key waits for; None when nothing waits, or it was published again and is on its way."""
     found = _oldest(database, wire, topic, key)
     return None if found is None else found[1]
-
-
-def _is_sent(database: Database, topic: str, key: str) -> bool:
-    row = database.execute(_OLDEST, (topic, key)).fetchone()
-    return row is not None and bool(row[3])
 
 
 def _oldest(database: Database, wire: Wire, topic: str, key: str, *, held: bool = False) -> tuple[tuple[int, int], Event] | None:
@@ -395,7 +393,7 @@ where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offse
 """
 _VALUES: Final = "select partition, record_offset, value from parked where topic = %s and key = %s and state = 'PARKED'"
 _OLDEST: Final = """
-select partition, record_offset, value, sent from parked where topic = %s and key = %s and state = 'PARKED'
+select partition, record_offset, value, sent, code from parked where topic = %s and key = %s and state = 'PARKED'
 order by record_offset limit 1
 """
 _EDIT: Final = """
