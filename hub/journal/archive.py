@@ -60,6 +60,7 @@ _PAGE: Final = 2_000
 _PAGE_BYTES: Final = 32 * 1024 * 1024
 _FETCH: Final = 100
 _SORT: Final = "512MB"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 LOST: Final = "~"  # in the id of a topic: what Kafka lost of it
 _STALE_S: Final = 86_400  # a folder for sorting that is older belongs to a process that died
 _LATEST_MS: Final = 253_370_764_800_000  # the year 9999: a time of a record that no calendar has counts as this
@@ -182,8 +183,8 @@ class Archive:
             except OSError:  # another disk
                 fresh = held.with_suffix(f".{os.getpid()}")
                 shutil.copyfile(store / reference, fresh)
+                fresh.chmod(0o600)
                 fresh.replace(held)
-            held.chmod(0o600)
         return True
 
     def keep_schema(self, schema_id: int, text: str) -> None:
@@ -369,7 +370,8 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, duckdb.Error) as broken:
-        full = isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT)
+        # Libraries tell the system's error in their text alone.
+        full = getattr(broken, "errno", None) in _FULL or any(os.strerror(one) in str(broken) for one in _FULL)
         raise HubError("DISK_FULL" if full else "ARCHIVE_UNAVAILABLE", f"archive ({type(broken).__name__})") from broken
 
 
