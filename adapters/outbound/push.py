@@ -1,6 +1,6 @@
 """Push: for recipients that listen themselves, by MLLP or webhook. One task, one channel and one database connection a recipient.
 
-Order is kept per key; the urgent lane goes first otherwise. Whatever fails is tried again, later and later; a recipient that
+Order is kept per key; the urgent lane goes first otherwise, however much waits before it. Whatever fails is tried again, later and later; a recipient that
 is away or paused delays only itself.
 """
 
@@ -143,6 +143,7 @@ class Push:
     async def round(self, connection: AsyncConnection[TupleRow]) -> float:
         """Push what may go now, up to the first failure. Returns: how long to wait before the next look, in seconds.
 
+        An urgent one that comes meanwhile ends it, and goes next.
         A key whose head was tried in vain waits as a whole, and its head goes last when it is due: however many the recipient
         cannot take, they hold up their own keys only.
         """
@@ -155,6 +156,13 @@ class Push:
         keys = [one.subject_key for one in tried]
         fresh = await (await cursor.execute(_FRESH, (self._mailbox, self._floor, waits, keys, _WINDOW))).fetchall()
         self._floor = min((rows[0].seq - 1 for rows in (tried, fresh) if rows), default=self._floor)
+        top = fresh[-1].seq if fresh else self._floor
+        if len(fresh) == _WINDOW:
+            overtaking = await (
+                await cursor.execute(_OVERTAKING, (self._mailbox, top, waits, keys, _WINDOW, self._mailbox, top, waits))
+            ).fetchall()
+            fresh += overtaking
+            top = overtaking[-1].seq if overtaking else top
         due = [*in_order(fresh), *(one for one in tried if one.next_try_at is None or one.next_try_at <= at)]
         for one in due:
             try:
@@ -166,6 +174,11 @@ class Push:
                 await asyncio.sleep(BACKOFF_FIRST_S)  # what is new ends the rest of the pause, but not this
                 return wait_s
             self._breaker.succeeded()
+            if (
+                one.lane != "urgent"
+                and await (await connection.execute(_URGENT + " limit 1", (self._mailbox, top, waits, keys))).fetchone()
+            ):
+                return 0.0  # it goes next
         if due:
             return 0.0
         soonest = min((one.next_try_at for one in tried if one.next_try_at), default=None)
@@ -219,6 +232,15 @@ _PENDING: Final = "select seq, delivery_id, subject_key, lane, tries, next_try_a
 _WAITS: Final = "recipient = %s and seq > %s and state = any(%s)"
 _TRIED: Final = f"{_PENDING} where {_WAITS} and tries > 0 order by seq"
 _FRESH: Final = f"{_PENDING} where {_WAITS} and subject_key <> all(%s) order by seq limit %s"
+# The urgent ones behind a window, each with all that waits before it under its key.
+_URGENT: Final = f"""select subject_key, seq from mailbox
+    where {_WAITS} and lane = 'urgent' and state in ('QUEUED', 'SENT') and subject_key <> all(%s) order by seq"""  # noqa: S608
+_OVERTAKING: Final = f"""
+with waiting as ({_URGENT} limit %s), last as (select subject_key, max(seq) as seq from waiting group by 1)
+select one.seq, delivery_id, one.subject_key, lane, tries, next_try_at from last
+join mailbox one on one.subject_key = last.subject_key and one.seq <= last.seq
+where one.recipient = %s and one.seq > %s and one.state = any(%s) order by one.seq
+"""  # noqa: S608  # constants only
 _PAUSED: Final = "select 1 from recipient where code = %s and paused_at is not null"
 _ROW: Final = f"""select {COLUMNS} from mailbox where recipient = %s and seq = %s and state = any(%s)
     and not exists (select from recipient where code = %s and paused_at is not null)"""  # noqa: S608  # constants only

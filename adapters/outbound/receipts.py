@@ -52,7 +52,8 @@ class Change:
 
 
 def receipt_of(change: Change) -> Event:
-    """The `hie.Receipt` of a change. Its id is of delivery and state, so a repeat is the same receipt."""
+    """The `hie.Receipt` of a change. Its id is of delivery and state, so a repeat is the same receipt; and of the time, where
+    a slip of the portal may be put back and come to the same state once more."""
     code = change.recipient.removesuffix(TEST)
     content = {
         "delivery_id": str(change.delivery_id),
@@ -78,7 +79,7 @@ def receipt_of(change: Change) -> Event:
         facility=change.facility,
         key=code,
         revision={"version": 0, "stated_at": "", "received_at": change.at},
-        to=code,
+        to=f"{code} {change.at.isoformat()}" if change.channel == _COMES_BACK else code,
     )
 
 
@@ -108,6 +109,9 @@ def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
         revision=receipt["meta"]["revision"],
         to=change.facility,
     )
+
+
+_COMES_BACK: Final = "portal"
 
 
 async def note(connection: AsyncConnection[TupleRow], changes: Sequence[Change]) -> None:

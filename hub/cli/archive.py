@@ -39,7 +39,7 @@ def archive_verify(
     if as_json:
         print(to_json(found.as_dict()).decode())
         raise typer.Exit(0 if found.whole else 1)
-    columns = ("records", "missing", "twice", "damaged", "ahead", "waiting")
+    columns = ("records", "missing", "twice", "damaged", "ahead", "lost", "waiting")
     table = Table("topic", title=f"Archive · Kho lưu trữ: {settings.archive}", title_justify="left", box=None)
     for name in columns:
         table.add_column(name, justify="right")

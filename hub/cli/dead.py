@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hub.cli.running import connected, paragraph, terminal
+from hub.cli.running import connected, older, paragraph, terminal
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, Event, now, sparse, to_json
 from hub.contract.settings import Settings, read_settings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hub.journal.dead_letters import Letter
 
 _IN_MEMORY = 8
+_GONE = "its bytes are kept no more, neither by the topic nor by the archive"
 
 out = terminal()
 dead_app = typer.Typer(help="What could not be processed, with its bytes.", no_args_is_help=True)
@@ -84,9 +85,9 @@ def dead_show(
         found: dict[str, Any] = {
             name: getattr(row, name) for name in ("id", "stage", "code", "topic", "partition", "offset", "at")
         }
-        found |= {"state": row.state or "OPEN", "detail": whole["detail"], "bytes": len(whole["body"])}
-        found |= {"message": row.message_id or "", "readable": _readable(wire, whole)}
-        if body:
+        found |= {"state": row.state or "OPEN", "detail": whole["detail"] if whole else "", "message": row.message_id or ""}
+        found |= {"bytes": len(whole["body"]) if whole else None, "readable": bool(whole and _readable(wire, whole))}
+        if body and whole:
             from hub.routing.parking import audit
 
             producer.publish_blocking([audit(wire, "dead-show-body", _target(row), getpass.getuser(), "")])
@@ -101,10 +102,11 @@ def dead_show(
     if found["detail"]:
         paragraph(out, found["detail"], 6)
     readable = "can be read today" if found["readable"] else "cannot be read by its schema today either"
-    out.print(f"    record {row.topic}/{row.partition}/{row.offset}, {found['bytes']} bytes, {readable}", markup=False)
+    kept = f"{found['bytes']} bytes, {readable}" if whole else _GONE
+    out.print(f"    record {row.topic}/{row.partition}/{row.offset}, {kept}", markup=False)
     if found["message"]:
         out.print(f"    hie trace {found['message']}")
-    if body:
+    if "body" in found:
         out.print(to_json(found["body"], indent=True).decode(), markup=False)
 
 
@@ -133,11 +135,21 @@ def dead_redrive(
             )
         if translate and letters and yes:
             producer.publish_blocking([_replay(wire, letters, reason)])
+        redriven = []
         for one, whole in _each(settings, wire, letters):
-            _told(one, f"message {one.message_id} through today's translation" if translate else _way(wire, one, whole))
+            if whole is None and not translate:
+                _told(
+                    one, f"{_GONE}, so it stays open: discard it" + (", or redrive it with --translate" if one.message_id else "")
+                )
+                continue
+            redriven.append(one)
+            _told(
+                one,
+                f"message {one.message_id} through today's translation" if whole is None or translate else _way(wire, one, whole),
+            )
             if yes:
                 _redrive(database, wire, producer, one, whole, reason, translate=translate)
-    _end(letters, "redriven", yes=yes)
+    _end(letters, redriven, "redriven", yes=yes)
 
 
 @dead_app.command("discard")
@@ -149,10 +161,10 @@ def dead_discard(reason: Reason, ids: Ids = None, code: Code = "", topic: Topic 
     with _hub() as (settings, database, wire, producer):
         letters = [one for one in _letters(database, ids or [], code, topic) if not one.state]
         for one, whole in _each(settings, wire, letters):
-            _told(one, "closed for good")
+            _told(one, "closed for good" if whole else f"closed for good; {_GONE}")
             if yes:
                 producer.publish_blocking(_closed(wire, one, whole, "DISCARDED", reason))
-    _end(letters, "discarded", yes=yes)
+    _end(letters, letters, "discarded", yes=yes)
 
 
 # --- the steps --------------------------------------------------------------------------------------------------------
@@ -187,13 +199,13 @@ def _letters(database: "Connection[TupleRow]", ids: list[str], code: str, topic:
     return found
 
 
-def _each(settings: Settings, wire: "Wire", letters: "list[Letter]") -> "Iterator[tuple[Letter, Event]]":
-    """Letters with their bytes, a few at a time: each may be of 8 MiB."""
+def _each(settings: Settings, wire: "Wire", letters: "list[Letter]") -> "Iterator[tuple[Letter, Event | None]]":
+    """Letters with their bytes, a few at a time: each may be of 8 MiB. Without, where topic and archive keep them no more."""
     from hub.journal.dead_letters import read
 
     for at in range(0, len(letters), _IN_MEMORY):
         some = letters[at : at + _IN_MEMORY]
-        yield from zip(some, read(settings.kafka, wire, some), strict=True)
+        yield from zip(some, read(settings.kafka, wire, some, older(settings).value), strict=True)
 
 
 def _content(wire: "Wire", whole: Event) -> Any:
@@ -224,7 +236,7 @@ def _redrive(
     wire: "Wire",
     producer: "Producer",
     letter: "Letter",
-    whole: Event,
+    whole: Event | None,
     reason: str,
     *,
     translate: bool,
@@ -232,18 +244,21 @@ def _redrive(
     """Killed at any point, the letter is still open, and doing it again has no further effect."""
     from hub.routing import parking
 
-    if not translate:
+    if not translate and whole is not None:
         record = parking.again(whole, waits=parking.restore(database, wire, whole))
         producer.publish_blocking([record])
     producer.publish_blocking(_closed(wire, letter, whole, "REDRIVEN", reason))
 
 
-def _closed(wire: "Wire", letter: "Letter", whole: Event, state: str, reason: str) -> "list[Out]":
-    from hub.journal.dead_letters import closing
+def _closed(wire: "Wire", letter: "Letter", whole: Event | None, state: str, reason: str) -> "list[Out]":
+    from hub.journal.dead_letters import bare, closing
     from hub.routing.parking import audit
 
     action = "dead-redrive" if state == "REDRIVEN" else "dead-discard"
-    return [audit(wire, action, _target(letter), getpass.getuser(), reason), closing(wire, whole, state)]
+    return [
+        audit(wire, action, _target(letter), getpass.getuser(), reason),
+        closing(wire, whole or bare(letter), state, letter.letter_partition),
+    ]
 
 
 def _replay(wire: "Wire", letters: "list[Letter]", reason: str) -> "Out":
@@ -263,13 +278,14 @@ def _told(letter: "Letter", what: str) -> None:
     out.print(f"{letter.id} {letter.code} {letter.topic}/{letter.partition}/{letter.offset}: {what}", markup=False)
 
 
-def _end(letters: "list[Letter]", done: str, *, yes: bool) -> None:
+def _end(letters: "list[Letter]", dealt: "list[Letter]", done: str, *, yes: bool) -> None:
+    """letters: those that were open; dealt: those of them that could be."""
     if not letters:
         out.print("none of them is open")
     elif yes:
-        out.print(f"{len(letters)} {done}" + ("; what fails again is listed as a new letter" if done == "redriven" else ""))
+        out.print(f"{len(dealt)} {done}" + ("; what fails again is listed as a new letter" if done == "redriven" else ""))
     else:
-        out.print(f"{len(letters)} would be {done}; --yes does it")
+        out.print(f"{len(dealt)} would be {done}; --yes does it")
 
 
 def _why(code: str) -> None:

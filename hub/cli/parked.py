@@ -148,7 +148,7 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
     finally:
         producer.close()
     if not count:
-        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key; see `hie parked list`")
+        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
     again = (
         "; what still has its cause parks again, see `hie parked list`" if action == "release" else "; what waited behind goes on"
     )

@@ -60,6 +60,8 @@ _PAGE: Final = 2_000
 _PAGE_BYTES: Final = 32 * 1024 * 1024
 _FETCH: Final = 100
 _SORT: Final = "512MB"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+LOST: Final = "~"  # in the id of a topic: what Kafka lost of it
 _STALE_S: Final = 86_400  # a folder for sorting that is older belongs to a process that died
 _LATEST_MS: Final = 253_370_764_800_000  # the year 9999: a time of a record that no calendar has counts as this
 
@@ -144,6 +146,27 @@ class Archive:
                 commit_properties=CommitProperties(app_transactions=marks),
             )
 
+    def set_aside(self, topic: str, topic_id: str, partition: int, offset: int) -> None:
+        """The records from an offset on, which Kafka has lost, get an id of their own; what has their places now is archived next.
+
+        Nothing is forgotten: `records` with `lost` reads them too.
+        """
+        held = f"topic = '{topic}' and kafka_topic_id = '{topic_id}' and kafka_partition = {partition}"
+        mark = CommitProperties(app_transactions=[Transaction(f"{topic_id}/{partition}", offset)])
+        files = [one for one in self.files() if one["topic"] == topic]
+        means = list(self.select(_VALUE_MEAN, files, "path_in_schema = 'value' group by file_name", source="parquet_metadata(?)"))
+        with _disk():
+            moved = self._table.update(
+                # Of this time alone, as the same offsets may be lost once more.
+                new_values={"kafka_topic_id": f"{topic_id}{LOST}{offset}-{self._table.version()}"},
+                predicate=f"{held} and kafka_offset >= {offset}",
+                writer_properties=_writer(max((mean for (mean,) in means), default=0)),
+                commit_properties=mark,
+            )
+            if not moved["num_updated_rows"]:  # then nothing was committed, the mark neither
+                none = pl.DataFrame([], schema=_SCHEMA)
+                write_deltalake(self._table, none, mode="append", partition_by=_BY, commit_properties=mark)
+
     def keep_raw(self, store: Path, reference: str) -> bool:
         """A body of the raw store into the archive too; the same file where both are on one disk. Returns: whether it was there."""
         held = self.folder / "raw" / reference
@@ -160,8 +183,8 @@ class Archive:
             except OSError:  # another disk
                 fresh = held.with_suffix(f".{os.getpid()}")
                 shutil.copyfile(store / reference, fresh)
+                fresh.chmod(0o600)
                 fresh.replace(held)
-            held.chmod(0o600)
         return True
 
     def keep_schema(self, schema_id: int, text: str) -> None:
@@ -211,11 +234,20 @@ class Archive:
     # --- reading
 
     def records(
-        self, topic: str, topic_id: str, partition: int, start: int = 0, *, end: int = _NO_END, since: datetime | None = None
+        self,
+        topic: str,
+        topic_id: str,
+        partition: int,
+        start: int = 0,
+        *,
+        end: int = _NO_END,
+        since: datetime | None = None,
+        lost: bool = False,
     ) -> Iterator[list[Message]]:
         """Records of one partition from an offset on, by offset, as a consumer would read them; a page at a time.
 
         end:   the offset behind the last one; since: leave out what was written before.
+        lost:  also what Kafka has lost, under the offsets that it had.
         A record whose checksum is wrong is told and left out; `verify` names all of them.
         """
         day = since.astimezone(VIETNAM).date() if since else date.min
@@ -225,7 +257,8 @@ class Archive:
             if one["topic"] == topic and one["day"] >= day and _may_hold(one, "kafka_partition", partition, partition)
             if _may_hold(one, "kafka_offset", start, end - 1)
         ]
-        where = f"kafka_topic_id = ? and kafka_partition = {partition}"
+        which = f"split_part(kafka_topic_id, '{LOST}', 1)" if lost else "kafka_topic_id"
+        where = f"{which} = ? and kafka_partition = {partition}"
         values: list[object] = [topic_id]
         if since is not None:
             where, values = f"{where} and recorded_at >= ?", [topic_id, since]
@@ -253,6 +286,21 @@ class Archive:
         for page in self.records(topic, topic_id, partition, offset, end=offset + 1):
             return page[0]
         return None
+
+    def checksums(self, places: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]) -> dict[tuple[str, int], bytes]:
+        """Of each partition the checksum of the record at an offset; none where it is not here."""
+        files = [
+            one
+            for one in self.files()
+            if any(
+                one["topic"] == topic and _may_hold(one, "kafka_partition", part, part) and _may_hold(one, "kafka_offset", at, at)
+                for (topic, part), at in places.items()
+            )
+        ]
+        listed = ", ".join(f"('{topic}', {partition}, {offset})" for (topic, partition), offset in places.items())
+        where = f"(topic, kafka_partition, kafka_offset) in ({listed})"
+        rows = self.select("topic, kafka_partition, kafka_topic_id, checksum", files, where)
+        return {(topic, partition): digest for topic, partition, topic_id, digest in rows if topic_ids.get(topic) == topic_id}
 
     def files(self) -> list[dict[str, Any]]:
         """The files of the table now: path, topic, day, and the least and greatest of the place's columns where known."""
@@ -322,7 +370,8 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, duckdb.Error) as broken:
-        full = isinstance(broken, OSError) and broken.errno in (errno.ENOSPC, errno.EDQUOT)
+        # Libraries tell the system's error in their text alone.
+        full = getattr(broken, "errno", None) in _FULL or any(os.strerror(one) in str(broken) for one in _FULL)
         raise HubError("DISK_FULL" if full else "ARCHIVE_UNAVAILABLE", f"archive ({type(broken).__name__})") from broken
 
 
@@ -337,6 +386,11 @@ def _row(message: Message, topic_id: str, raw_ref: str) -> tuple[Any, ...]:
     named = [{"name": name, "value": held} for name, held in headers]
     day = at.astimezone(VIETNAM).date()
     return (partition, offset, topic_id, at, key_bytes, value, named, raw_ref, digest, topic, day)
+
+
+def checksum_of(message: Message) -> bytes:
+    """The checksum that its row has, or would have."""
+    return bytes(dict(zip(_SCHEMA, _row(message, "", ""), strict=True))["checksum"])
 
 
 def _headers(message: Message) -> list[tuple[str, bytes | None]]:

@@ -25,6 +25,7 @@ from hub.contract.events import VIETNAM, now, schema_text
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
 from hub.journal.archive import Archive, private
+from hub.journal.cut import cut
 from hub.journal.places import Place, ends, topic_ids
 
 STAGE: Final = "archive"
@@ -75,7 +76,7 @@ class Archiver:
                 return
             archive = Archive.made(self.settings.archive)  # as the one before left it
             ids = topic_ids(self.settings.kafka)
-            at = _start(archive, ids, ends(self.settings.kafka, topics()))
+            at = _start(archive, self.settings.kafka, ids)
             with closing(consumer(self.settings.kafka, "archive")) as reader:
                 reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in at.items()])
                 ready({"topics": len(ids)})
@@ -94,8 +95,8 @@ class Archiver:
         while size < self.settings.archive_batch_bytes and time.monotonic() < until and not self.stop.is_set():
             for message in take(reader, _TAKE, 0.2):
                 place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
-                if offset < at[place]:
-                    continue  # before where the archive ends
+                if offset < at[place]:  # Kafka has sent the reader back: what it holds there is looked at anew
+                    raise HubError("TOPIC_CUT", f"{place[0]}/{place[1]}/{offset}")
                 if offset > at[place] and topics()[place[0]].cleanup == "delete":
                     telemetry.fault(STAGE, "NOT_FOUND", f"{place[0]}/{place[1]}: {offset - at[place]} records were gone unread")
                 at[place] = offset + 1
@@ -147,19 +148,19 @@ def _schema_and_reference(archive: Archive, wire: Wire, message: Message) -> str
         return ""
 
 
-def _start(archive: Archive, ids: Mapping[str, str], there: Mapping[Place, tuple[int, int]]) -> dict[Place, int]:
+def _start(archive: Archive, bootstrap: str, ids: Mapping[str, str]) -> dict[Place, int]:
     """Next offset of every partition; a topic that retention took from unread is told, and begun where it begins.
 
-    A partition that ends before the archive of it does has lost records: the same offsets are others now. It is told and left alone.
+    Of a partition that lost records, the archive's are set aside, and those that have their places now are archived too.
     """
+    there = ends(bootstrap, topics())
+    for (topic, partition), offset in cut(archive, bootstrap, ids, there).items():
+        ahead = archive.next_offset(ids[topic], partition) - offset
+        archive.set_aside(topic, ids[topic], partition, offset)
+        telemetry.fault(STAGE, "TOPIC_CUT", f"{topic}/{partition}/{offset}: {ahead} records")
     at = {}
-    for place, (first, end) in there.items():
+    for place, (first, _end) in there.items():
         held = archive.next_offset(ids[place[0]], place[1])
-        if held > end:
-            telemetry.fault(
-                STAGE, "ARCHIVE_UNAVAILABLE", f"{place[0]}/{place[1]}: the topic ends {held - end} records before its archive"
-            )
-            continue
         if 0 < held < first:
             telemetry.fault(STAGE, "NOT_FOUND", f"{place[0]}/{place[1]}: {first - held} records were gone unread")
         at[place] = max(held, first)

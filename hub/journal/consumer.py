@@ -24,6 +24,7 @@ from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
 from hub.journal.places import Place, ends, topic_ids
+from hub.journal.reread import other_records, read_again
 from hub.journal.rows import KINDS, Kind, Rows, read_record
 from hub.store.database import UNAVAILABLE, available, connect
 
@@ -173,6 +174,7 @@ class Journal:
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
+    _sent_back: set[Place] = field(default_factory=set)
     _unfilled: int = 0  # tries, one after the other, in which the archive could not be read
 
     def run(self, ready: Callable[[dict[str, object]], None] = lambda _facts: None) -> None:
@@ -209,7 +211,7 @@ class Journal:
             if not self._alone(database):
                 return
             there = ends(self.settings.kafka, indexed_topics())
-            at = self._start(database, there)
+            at = self._start(database, wire, there)
             self._fill(database, wire, at, there)
             with closing(consumer(self.settings.kafka, "journal")) as reader:
                 _assign(reader, at)
@@ -217,6 +219,7 @@ class Journal:
                 while not self.stop.is_set():
                     messages = take(reader, self.settings.journal_batch, 0.5)
                     if messages:
+                        self._not_behind(messages, at)
                         index(database, wire, messages, at)
                     else:
                         database.execute("select 1")  # so that in quiet hours too a rebuild's taking the lock is noticed
@@ -241,14 +244,34 @@ class Journal:
             self.stop.wait(1.0)
         return False
 
-    def _start(self, database: Connection[TupleRow], there: Mapping[Place, tuple[int, int]]) -> Offsets:
-        """Next offset of every partition. A journal that is ahead of the topics describes other topics: it begins anew."""
+    def _start(self, database: Connection[TupleRow], wire: Wire, there: Mapping[Place, tuple[int, int]]) -> Offsets:
+        """Next offset of every partition.
+
+        Partitions that lost records are read once more. A journal of other topics begins anew.
+        """
         at = _positions(database)
-        if any(at.get(place, 0) > end for place, (_first, end) in there.items()):
+        cut = {place for place, (_first, end) in there.items() if at.get(place, 0) > end} | self._sent_back
+        others, same = other_records(database, wire, self.settings.kafka, there)
+        if not cut and not others:
+            return {place: at.get(place, 0) for place in there}
+        if same:
+            # What has no place in the index cannot be told from what was lost: it is read once more whole.
+            unplaced = {place for place in there if indexed_topics()[place[0]] != "event"}
+            read_again(database, cut | others | unplaced, there)
+        else:
             telemetry.fault("journal", "NOT_FOUND", "topics made anew: the index is built again")
             database.execute(f"truncate {_TABLES}")
-            at = {}
+        self._sent_back = set()
+        at = _positions(database)
         return {place: at.get(place, 0) for place in there}
+
+    def _not_behind(self, messages: Sequence[Message], at: Mapping[Place, int]) -> None:
+        """Raises: HubError(TOPIC_CUT) where Kafka has sent the reader back, as it lost what was read already."""
+        for message in messages:
+            place = (message.topic() or "", message.partition() or 0)
+            if (message.offset() or 0) < at.get(place, 0):
+                self._sent_back.add(place)
+                raise HubError("TOPIC_CUT", f"{place[0]}/{place[1]}/{message.offset()}")
 
 
 def _assign(reader: Consumer, at: Mapping[Place, int]) -> None:

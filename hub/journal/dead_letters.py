@@ -3,7 +3,7 @@
 The index knows where each lies in its topic, and never its body.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +19,8 @@ TOPIC: Final = "dead-letter.v1"
 AT_ONCE: Final = 1_000
 
 Database = Connection[TupleRow]
+Archived = Callable[[str, int, int], bytes | None]
+"""The value at topic, partition and offset, as the archive has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +60,52 @@ def find(database: Database, ids: Sequence[str] = (), *, code: str = "", topic: 
         return cursor.execute(_BY_CAUSE, {"code": code, "topic": topic, "most": AT_ONCE}).fetchall()
 
 
-def read(kafka: str, wire: Wire, letters: Sequence[Letter]) -> list[Event]:
-    """The letters whole, with key and body.
+def read(kafka: str, wire: Wire, letters: Sequence[Letter], older: Archived) -> list[Event | None]:
+    """The letters whole, with key and body, out of topic or archive; None for one that neither keeps any more.
 
-    Raises: HubError(NOT_FOUND) for one whose place is not known, or that the topic no longer keeps; HubError(BROKER_UNAVAILABLE).
+    Raises: HubError(NOT_FOUND) for one whose place is not known; HubError(BROKER_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """
     if any(letter.letter_offset is None for letter in letters):
         raise HubError("NOT_FOUND", "the journal read this letter before it kept places: rebuild it, and it reads the topic anew")
     places = [(TOPIC, letter.letter_partition or 0, letter.letter_offset or 0) for letter in letters]
-    found = [wire.unpack(message.value())[1] for message in read_at(kafka, places)]
-    for letter, whole in zip(letters, found, strict=True):
-        if whole["id"] != letter.id or whole["state"]:
-            raise HubError("NOT_FOUND", f"dead letter {letter.id}: its bytes are not kept any more")
-    return found
+    try:
+        values = [message.value() for message in read_at(kafka, places)]
+    except HubError as gone:
+        if gone.retriable:
+            raise
+        values = [_value(kafka, place, older) for place in places]
+    return [_whole(wire, letter, value) for letter, value in zip(letters, values, strict=True)]
 
 
-def closing(wire: Wire, whole: Event, state: str) -> Out:
-    """The letter that tells what became of an earlier one: the same id and key, no body."""
+def _value(kafka: str, place: tuple[str, int, int], older: Archived) -> bytes | None:
+    try:
+        return read_at(kafka, [place])[0].value()
+    except HubError as gone:
+        if gone.retriable:
+            raise
+        return older(*place)
+
+
+def _whole(wire: Wire, letter: Letter, value: bytes | None) -> Event | None:
+    if value is None:
+        return None
+    whole = wire.unpack(value)[1]
+    return whole if whole["id"] == letter.id and not whole["state"] else None
+
+
+def bare(letter: Letter) -> Event:
+    """What the index knows of a letter whose bytes are gone, to close it."""
+    return {name: getattr(letter, name) for name in ("id", "stage", "code", "topic", "partition", "offset")} | {"key": b""}
+
+
+def closing(wire: Wire, whole: Event, state: str, partition: int | None = None) -> Out:
+    """The letter that tells what became of an earlier one: the same id and key, no body.
+
+    partition: the earlier one's, where the key does not tell it.
+    """
     value = whole | {"at": now(), "state": state, "body": b""}
-    return Out(TOPIC, whole["key"].decode("ascii", "replace"), wire.pack(TOPIC, value))
+    key = whole["key"].decode("ascii", "replace")
+    return Out(TOPIC, key, wire.pack(TOPIC, value), partition=-1 if partition is None else partition)
 
 
 _CAUSES: Final = """

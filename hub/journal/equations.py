@@ -64,9 +64,12 @@ def _accounted(one_day: bool) -> str:
             select distinct coalesce(parked.event_id, held.event_id) as event_id
             from parked left join journal_event as held using (topic, partition, record_offset)
             where parked.state in ('PARKED', 'DISCARDED')
-        ), dead as (
+        ), dead as (  -- given back to its topic, it has to arrive there, unless its message was translated into something else
             select distinct record.event_id
-            from journal_dead_letter join journal_event as record using (topic, partition, record_offset)
+            from journal_dead_letter as letter join journal_event as record using (topic, partition, record_offset)
+            where letter.state <> 'REDRIVEN' or record.causes = '{{}}' and exists (
+                select from journal_message as again
+                where again.message_id = record.message_id and not record.event_id = any(again.events))
         ), accounted as (
             select event.event_id, addressed.to_someone, waiting.event_id is not null as is_waiting,
                    dead.event_id is not null as is_dead, {_DAY.format(at="event.recorded_at")} as day,

@@ -20,12 +20,12 @@ class Older:
         self._folder, self._ids = folder, ids
 
     def values(self, topic: str, partition: int, since: datetime | None) -> tuple[Iterator[bytes], int]:
-        """The values, by offset, of what was written from a time on; and the offset behind the last one that is archived."""
+        """The values, by offset, of what was written from a time on, what Kafka lost among them; and the offset behind the last one."""
         archive = self._open()
         if archive is None:
             return iter(()), 0
         topic_id = self._ids()[topic]
-        pages = archive.records(topic, topic_id, partition, since=since)
+        pages = archive.records(topic, topic_id, partition, since=since, lost=True)
         return (one.value() or b"" for page in pages for one in page), archive.next_offset(topic_id, partition)
 
     def value(self, topic: str, partition: int, offset: int) -> bytes | None:

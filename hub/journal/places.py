@@ -1,16 +1,20 @@
 """Where topics begin and end now, and which topics they are."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Final
 
-from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from hub.bus import consumer, take
 from hub.contract.errors import HubError
 from hub.contract.kafka import client
 from hub.contract.topics import topics
 
 _ASK_S: Final = 10.0
+_LITTLE: Final = {"queued.min.messages": 1, "fetch.message.max.bytes": 65_536}  # ahead of what is asked for
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -38,3 +42,24 @@ def ends(kafka: str, names: Iterable[str]) -> dict[Place, tuple[int, int]]:
     except (KafkaException, TimeoutError) as broken:
         raise HubError("BROKER_UNAVAILABLE", "offsets") from broken
     return {place: (first, both[1][place]) for place, first in both[0].items()}
+
+
+def records(bootstrap: str, offsets: Mapping[Place, int]) -> dict[Place, Message]:
+    """Of each partition the record at an offset that it holds, or the next one behind it where that one was compacted away.
+
+    Raises: HubError(BROKER_UNAVAILABLE).
+    """
+    found: dict[Place, Message] = {}
+    with closing(consumer(bootstrap, "hie-places", (), **_LITTLE)) as reader:
+        reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()])
+        deadline = time.monotonic() + _ASK_S
+        while len(found) < len(offsets):
+            for message in take(reader, 1, 0.5):
+                place = (message.topic() or "", message.partition() or 0)
+                if place not in found:
+                    found[place] = message
+                    reader.pause([TopicPartition(*place)])
+                    deadline = time.monotonic() + _ASK_S
+            if time.monotonic() > deadline:
+                raise HubError("BROKER_UNAVAILABLE", "records")
+    return found

@@ -10,7 +10,8 @@ from typing import Any, Final
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
-from hub.journal.archive import Archive, checksum
+from hub.journal.archive import LOST, Archive, checksum
+from hub.journal.cut import cut
 from hub.journal.places import ends, topic_ids
 
 _SHOWN: Final = 20
@@ -21,7 +22,8 @@ _CHUNK: Final = 1024 * 1024
 class TopicHeld:
     """One topic in the archive. missing: offsets between its first and its last record that it does not hold;
     twice: records too many; damaged: records whose checksum is wrong; waiting: what Kafka has and the archive has not yet;
-    ahead: what the archive has and Kafka lost, so that new records have the same offsets, and are not archived."""
+    lost: what Kafka lost of it and the archive keeps; ahead: the same, where the archiver has not noticed it yet, so that new
+    records with the same offsets are not archived."""
 
     topic: str
     records: int = 0
@@ -30,6 +32,7 @@ class TopicHeld:
     damaged: int = 0
     waiting: int = 0
     ahead: int = 0
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,14 @@ def verify(settings: Settings, day: date | None = None) -> Verified:
         _add(found.setdefault(topic, {}), row)
     for topic, (records, damaged) in _bytes(archive, day, places).items():
         _add(found.setdefault(topic, {}), {"records": records, "damaged": damaged})
-    for (topic, partition), (first, end) in ends(settings.kafka, topics()).items():
+    there = ends(settings.kafka, topics())
+    others = cut(archive, settings.kafka, ids, there)
+    for (topic, partition), (first, end) in there.items():
         reached = archive.next_offset(ids[topic], partition)
-        _add(found[topic], {"waiting": max(0, end - max(first, reached)), "ahead": max(0, reached - end)})
-        if reached > end:
-            places.append(f"{topic}/{partition}/{end}-{reached}")
+        same = others.get((topic, partition), reached)
+        _add(found[topic], {"waiting": max(0, end - max(first, same)), "ahead": reached - same})
+        if reached > same:
+            places.append(f"{topic}/{partition}/{same}-{reached}")
     raw_missing = _raw(archive, places)
     held = tuple(TopicHeld(topic, **row) for topic, row in sorted(found.items()))
     return Verified(held, raw_missing, tuple(places[:_SHOWN]))
@@ -90,7 +96,7 @@ def _offsets(archive: Archive, places: list[str]) -> Iterable[tuple[str, dict[st
         missing = 0 if holes else max(last + 1, archive.next_offset(topic_id, partition)) - first - distinct
         if missing or rows > distinct:
             places.append(f"{topic}/{partition}/{first}-{last}")
-        yield topic, {"missing": missing, "twice": rows - distinct}
+        yield topic, {"missing": missing, "twice": rows - distinct, "lost": rows if LOST in topic_id else 0}
 
 
 def _bytes(archive: Archive, day: date | None, places: list[str]) -> dict[str, tuple[int, int]]:

@@ -215,7 +215,7 @@ async def _serve(settings: Settings, ready: Callable[[dict[str, object]], None],
     app.on_partitions_assigned.connect(partial(_assigned, assigned), weak=False)
     chores = [
         asyncio.create_task(_every(_DUE_EVERY_S, lambda: _fire(database, producer, wire))),
-        asyncio.create_task(_every(_CLEAN_EVERY_S, lambda: _clean(database))),
+        asyncio.create_task(_every(_CLEAN_EVERY_S, lambda: _clean(database, settings.seen_days))),
         asyncio.create_task(_announce(assigned, ready)),
         asyncio.create_task(_watch(app, worker)),
     ]
@@ -267,6 +267,6 @@ def _fire(database: Any, producer: Producer, wire: Wire) -> None:
         deadlines.fire(connection, producer, wire, now())
 
 
-def _clean(database: Any) -> None:
+def _clean(database: Any, seen_days: int) -> None:
     with available(), database.connection() as connection:
-        cases.clean(connection, now())
+        cases.clean(connection, now(), seen_days)

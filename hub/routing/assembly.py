@@ -7,7 +7,7 @@ order in which parts come, and however often, the last claim is the same.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from typing import Final
 
@@ -32,14 +32,15 @@ _COMPARED: Final = Keyring(b"compared, and not kept")
 PARTS_MOST: Final = 2_000  # of one encounter: two months with thirty messages a day
 
 # Facts: the state of a stay; where its parts are; its orders, and back from an order to its stay; results by their order;
-# that somebody else than the hub made the claim.
+# that somebody else than the hub made the claim; that a person gave up one of its parts.
 _STAY: Final = "stay"
 _PART: Final = "claim-part"
 _ORDER: Final = "claim-order"
 _OF_ORDER: Final = "order-of-stay"
 _RESULT: Final = "claim-result"
 _OWN: Final = "claim-own"
-_KINDS: Final = frozenset({_STAY, _PART, _ORDER, _OF_ORDER, _RESULT, _OWN})
+_GIVEN_UP: Final = "claim-given-up"
+_KINDS: Final = frozenset({_STAY, _PART, _ORDER, _OF_ORDER, _RESULT, _OWN, _GIVEN_UP})
 
 _OPEN: Final = "OPEN"
 _STATES: Final = {"REOPENED": _OPEN, "CLOSED": "CLOSED", "CANCELLED": "CANCELLED"}
@@ -58,7 +59,7 @@ def part_of_claims(stream: Stream) -> Stream:
 
     def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if _is_settled(event):
-            return _settle(event, known)
+            return _settle(event, known, moment)
         if not assembles(_facility(event)):
             return stream.decide(event, known, moment)
         own = tuple(fact for fact in moment.facts if fact.kind not in _KINDS)
@@ -157,13 +158,30 @@ def _state(event: Event) -> str:
 def _lookups(record: str, event: Event, keyring: Keyring) -> list[CaseRef]:
     if _is_settled(event):
         key = event["meta"]["key"]
-        return [*(CaseRef(kind, key) for kind in (_STAY, _PART, _OWN, "claim")), CaseRef(_ORDER, key, about=_RESULT)]
+        return [*(CaseRef(kind, key) for kind in (_STAY, _PART, _OWN, _GIVEN_UP, "claim")), CaseRef(_ORDER, key, about=_RESULT)]
     if not _is_part(record, event):
         return []
     if stay := _stay_key(event, keyring):
         return [CaseRef(_STAY, stay)]
     order = _order_key(event, keyring) if record == "hie.LabResult" else ""
     return [CaseRef(_OF_ORDER, order, about=_STAY)] if order else []
+
+
+def stay_of(record: str, event: Event, keyring: Keyring) -> list[CaseRef]:
+    """Where the stay is found that the event is a part of; none where it is no part."""
+    return [] if _is_settled(event) else _lookups(record, event, keyring)
+
+
+def given_up(event: Event, known: Known, at: datetime) -> tuple[list[Fact], list[Due]]:
+    """What follows when a person gives up a part: a claim may have it, and the next one is without.
+
+    known: what `stay_of` found once the event's own facts were taken back.
+    """
+    meta = event["meta"]
+    if not assembles(_facility(event)):
+        return [], []
+    facts = [_fact(_GIVEN_UP, stay.ref, meta["event_id"], revision_rank(meta["revision"])) for stay in _stays(known)]
+    return facts, [due for due in _dues(event, known, Moment(at, at)) if isinstance(due, Due)]
 
 
 # --- when -------------------------------------------------------------------------------------------------------------
@@ -204,7 +222,7 @@ def _settled(stay: str, facility: str, at: datetime, cause: Event) -> Event:
 # --- what -------------------------------------------------------------------------------------------------------------
 
 
-def _settle(event: Event, known: Known) -> list[Output]:
+def _settle(event: Event, known: Known, moment: Moment) -> list[Output]:
     """The claim as the parts have it now; a cancelled one when the encounter was cancelled after its claim had been sent."""
     kinds = {fact.kind for fact in known}
     state = next((stay.data["state"] for stay in _stays(known)), _OPEN)
@@ -218,19 +236,25 @@ def _settle(event: Event, known: Known) -> list[Output]:
     places |= {result.place for fact in known if fact.kind == _ORDER for result in fact.about}
     if len(places) > PARTS_MOST:
         return [_unassembled(f"{len(places)} parts, and {PARTS_MOST} at most")]
-    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, tuple(sorted(places))))]
+    # The day it is read on, not the one it was planned for: after an outage parts are gone that were kept until then.
+    today = max(moment.now, event["meta"]["revision"]["received_at"]).astimezone(VIETNAM).date()
+    without = tuple(sorted(fact.id for fact in known if fact.kind == _GIVEN_UP))
+    return [Gather(tuple(sorted(places)), partial(_assemble, event, state, today, tuple(sorted(places)), without))]
 
 
 def _unassembled(detail: str) -> Output:
     return Refuse("CLAIM_UNASSEMBLED", "nobody-claim-unassembled", detail)
 
 
-def _assemble(settled: Event, state: str, places: Sequence[str], read: Mapping[str, tuple[str, Event]]) -> list[Output]:
+def _assemble(
+    settled: Event, state: str, today: date, places: Sequence[str], without: Sequence[str], read: Mapping[str, tuple[str, Event]]
+) -> list[Output]:
     """A claim without some of its lines would be a wrong one: there is none when parts are gone, or may be."""
     if gone := [place for place in places if place not in read]:
         return [_unassembled(f"{len(gone)} of {len(places)} parts gone: {', '.join(gone)}")]
-    claim = claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED")
-    today = settled["meta"]["revision"]["received_at"].astimezone(VIETNAM).date()
+    if not read:
+        return [Nobody("nobody-encounter-open")]  # all of it was given up
+    claim = claim_of(read.values(), settled["meta"]["key"], cancelled=state == "CANCELLED", without=without)
     began, ended = (day_of(claim["xml1"].get(name, ""), today) for name in ("ngay_vao", "ngay_ra"))
     if (today - began).days > parts_days():
         return [_unassembled(f"the encounter began longer ago than the {parts_days()} days for which its parts are kept")]
@@ -256,14 +280,15 @@ def _weight(event: Event) -> int:
     return 1 + (len(meta["causes"]) if meta.get("rule") == EDITED else 0)
 
 
-def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False) -> Event:
+def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = False, without: Sequence[str] = ()) -> Event:
     """The claim that the parts of an encounter amount to: the same for the same parts.
 
     Its revision is below that of any claim that the facility sends (whose version is 0 or more), so that one wins even if
     it comes later. Among assembled ones the number of parts decides, with those that an edit took the place of, so that it only
     grows: time would not do, since a part may come late that was stated, or received, before others.
 
-    key: of the encounter, which is that of its claim.
+    key:     of the encounter, which is that of its claim.
+    without: event ids of parts that were given up: a cause too, and each counts twice, as it is one part less.
     """
     said = sorted(parts, key=lambda part: (part[0] != "hie.Encounter", part[1]["meta"]["event_id"]))
     events = [event for _record, event in said]
@@ -272,11 +297,12 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
         content = {name: content[name] for name in ("ma_cskcb", "ma_lk", "xml1")}
     revision: Revision = {
         "version": -1,
-        "stated_at": f"{sum(map(_weight, events)):014d}",
+        "stated_at": f"{sum(map(_weight, events)) + 2 * len(without):014d}",
         "received_at": max(event["meta"]["revision"]["received_at"] for event in events),
     }
     facility = events[0]["meta"]["facility"]
     content = {"action": "CANCELLED" if cancelled else "SUBMITTED"} | content
-    claim = derive("hie.Claim", content, parents=events, rule=RULE, facility=facility, key=key, revision=revision)
+    causes = [*events, *({"meta": {"event_id": one}} for one in without)]
+    claim = derive("hie.Claim", content, parents=causes, rule=RULE, facility=facility, key=key, revision=revision)
     claim["meta"]["sensitivity"] = min((label for event in events if (label := event["meta"].get("sensitivity"))), default="")
     return claim

@@ -79,7 +79,11 @@ class _Arrived:
 
 @dataclass(slots=True)
 class Plan:
-    """What follows from a batch.  routed, sent: places of parked rows that are through, or were published again."""
+    """What follows from a batch.
+
+    routed, sent: places of parked rows that are through, or were published again.
+    behind:       keys of records that were parked before, by an earlier try.
+    """
 
     outs: list[Out] = field(default_factory=list)
     dues: list[Due] = field(default_factory=list)
@@ -87,6 +91,7 @@ class Plan:
     causes: dict[str, set[str]] = field(default_factory=dict)
     routed: list[tuple[int, int]] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
+    behind: set[str] = field(default_factory=set)
     dead: int = 0
 
 
@@ -173,7 +178,7 @@ class Router:
                 drained &= {one.key for one in going}
                 for key in drained:
                     self._follow(database, stream.topic, key, queues, plan)
-                if behind := {one.key for one in plan.parked if one.code == parking.BEHIND} - drained:
+                if behind := (plan.behind | {one.key for one in plan.parked if one.code == parking.BEHIND}) - drained:
                     for key, places in parking.left_alone(database, stream.topic, behind).items():
                         plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
                         plan.sent += places
@@ -228,6 +233,8 @@ class Router:
                     self._park(one, parking.BEHIND, queues, plan)
                 else:
                     going.append(one)
+            elif waiting:  # parked by a try that did not get as far as publishing it, or by one that did
+                plan.behind.add(one.key)
         return going
 
     def _enter(self, database: cases.Database, stream: Stream, going: list[_Arrived], at: datetime) -> list[cases.Standing]:

@@ -19,7 +19,6 @@ Database = Connection[TupleRow]
 REPEAT: Final = "REPEAT"
 VOID: Final = "VOID"
 EDITED: Final = "EDITED"
-_KEPT_SEEN_DAYS: Final = 400  # as long as the longest topic can be replayed
 _CLEANED_AT_ONCE: Final = 5_000
 
 
@@ -202,10 +201,13 @@ def find(database: Database, lookups: Sequence[Sequence[CaseRef]]) -> list[list[
     return known
 
 
-def clean(database: Database, now: datetime) -> int:
-    """Forget what has outlived its use, a bounded number at a time. Returns: how many rows went."""
+def clean(database: Database, now: datetime, seen_days: int) -> int:
+    """Forget what has outlived its use, a bounded number at a time. Returns: how many rows went.
+
+    seen_days: how far back a replay may go; whatever it brings was seen before.
+    """
     gone = database.execute(_CLEAN_FACTS, (now, _CLEANED_AT_ONCE)).rowcount
-    return gone + database.execute(_CLEAN_SEEN, (now - timedelta(days=_KEPT_SEEN_DAYS), _CLEANED_AT_ONCE)).rowcount
+    return gone + database.execute(_CLEAN_SEEN, (now - timedelta(days=seen_days + 1), _CLEANED_AT_ONCE)).rowcount
 
 
 _SEEN: Final = """

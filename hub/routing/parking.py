@@ -18,7 +18,7 @@ from hub.bus import Headers, Out, Producer, Wire, dead_letter, event_out
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring, new_id, now
 from hub.contract.topics import check_size
-from hub.routing import amend, cases, deliveries
+from hub.routing import amend, assembly, cases, deadlines, deliveries
 from hub.routing.record import PARKED_HEADER, REDRIVEN_HEADER, Record, place_text
 from hub.routing.stream import Fact, Stream
 
@@ -180,12 +180,16 @@ def discard(
     """Give up the event that a key waits for; its bytes go to the dead letters, what it said is taken back, and those behind
     it go on.
 
-    Returns: how many events were given up: 1, or 0 when nothing waits.
+    Returns: how many events were given up: 1, or 0 when nothing waits, or it was published again and a worker may have it.
     Raises:  HubError(BROKER_UNAVAILABLE); nothing is lost then, and it may be done again.
     """
     topic = stream.topic
     rows = _held(database, topic, key)
-    if rows:
+    oldest = database.execute(_OLDEST, (topic, key)).fetchone()
+    if oldest is None or oldest[3]:
+        return 0
+    cause = oldest[4] != BEHIND  # else an earlier try gave up what it waits for, and got no further
+    if cause:
         partition, offset, value = rows[0]
         record = Record(topic, partition, offset, key.encode(), bytes(value))
         letter = dead_letter(wire, "routing", "EVENT_UNROUTABLE", record.as_message())
@@ -196,12 +200,25 @@ def discard(
             database.execute(_DISCARD, (topic, partition, offset))
             database.execute(_UNSEEN, (event["meta"]["event_id"],))  # nor is it, when it comes from another place
             cases.forget(database, event["meta"]["event_id"], _said(stream, event, keyring))
+            _out_of_claims(database, wire, stream, event, keyring, place_text((topic, partition, offset)))
         database.commit()
-        behind = _held(database, topic, key)
-        settle(database, topic, [], [(row[0], row[1]) for row in behind])
-        producer.publish_blocking([_again(topic, key, *row) for row in behind])
-        database.commit()
-    return min(1, len(rows))
+    behind = _held(database, topic, key)
+    settle(database, topic, [], [(row[0], row[1]) for row in behind])
+    producer.publish_blocking([_again(topic, key, *row) for row in behind])
+    database.commit()
+    return int(cause)
+
+
+def _out_of_claims(database: Database, wire: Wire, stream: Stream, event: Event, keyring: Keyring, place: str) -> None:
+    """A claim that was assembled with the event is followed by one without."""
+    at = now()
+    try:
+        [known] = cases.find(database, [assembly.stay_of(stream.record, event, keyring)])
+    except (KeyError, TypeError, ValueError):  # what no rule can read is part of nothing
+        return
+    facts, dues = assembly.given_up(event, known, at)
+    cases.state(database, [(fact, event["meta"]["event_id"], place) for fact in facts], at, assembly.parts_days())
+    deadlines.put(database, wire, dues)
 
 
 def restore(database: Database, wire: Wire, letter: Event) -> bool:
@@ -376,7 +393,7 @@ where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offse
 """
 _VALUES: Final = "select partition, record_offset, value from parked where topic = %s and key = %s and state = 'PARKED'"
 _OLDEST: Final = """
-select partition, record_offset, value, sent from parked where topic = %s and key = %s and state = 'PARKED'
+select partition, record_offset, value, sent, code from parked where topic = %s and key = %s and state = 'PARKED'
 order by record_offset limit 1
 """
 _EDIT: Final = """

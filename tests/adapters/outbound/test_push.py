@@ -93,3 +93,47 @@ def test_a_word_that_comes_after_the_time_has_ended_counts(database, own_setting
         return [row[1] for row in outbox(database, box)]
 
     assert run(push()) == ["ACKNOWLEDGED"]
+
+
+class Listens(Away):
+    """Takes everything; at the third one something urgent comes in."""
+
+    def __init__(self, then):
+        super().__init__()
+        self.lanes, self.then = [], then
+
+    async def ask(self, row, _body):
+        self.lanes.append(row.lane)
+        if len(self.lanes) == 3:
+            await self.then()
+        return Answer("ACKNOWLEDGED")
+
+
+def test_what_is_urgent_overtakes_however_much_waits_but_not_its_own_key(database, own_settings, wire, monkeypatch):
+    monkeypatch.setattr("adapters.outbound.push._WINDOW", 5)
+
+    async def push():
+        box, url = unique("P"), own_settings.database_url.get_secret_value()
+
+        async def urgent(slip):
+            await fill(own_settings, wire, box, 1, slip=slip, action="MODIFIED")
+            database.execute(
+                "update mailbox set lane = 'urgent' where recipient = %s and seq = (select max(seq) from mailbox where recipient = %s)",
+                (box, box),
+            )
+
+        await fill(own_settings, wire, box, 12)
+        await fill(own_settings, wire, box, 1, slip="THE-KEY")
+        await urgent("THE-KEY")
+        channel = Listens(lambda: urgent("ANOTHER"))
+        async with async_pool(url) as pool:
+            wakes = Wakes(url)
+            work = (wakes.run(), Push(own_settings, box, channel, wakes, Teller(pool, wire, None)).run())
+            tasks = [asyncio.create_task(one) for one in work]
+            await until(lambda: len(channel.lanes) == 15)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return channel.lanes
+
+    assert run(push()) == ["routine", "urgent", "routine", "urgent", *["routine"] * 11]

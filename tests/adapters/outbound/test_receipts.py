@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -28,6 +30,13 @@ def test_the_same_change_is_the_same_receipt():
     assert first == again
     assert first["meta"]["event_id"] != receipt_of(change("SENT"))["meta"]["event_id"]
     assert first["meta"]["causes"] == [str(change().delivery_id)]
+
+
+def test_what_is_said_again_of_a_slip_that_was_put_back_is_another_receipt():
+    first = replace(change("HELD"), channel="portal")
+    later = replace(first, at=AT + timedelta(hours=1))
+    assert receipt_of(first) == receipt_of(first)
+    assert receipt_of(first)["meta"]["event_id"] != receipt_of(later)["meta"]["event_id"]
 
 
 def test_the_receipt_of_test_traffic_names_the_recipient_and_says_test():

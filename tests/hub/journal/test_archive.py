@@ -6,7 +6,9 @@ from datetime import date
 import duckdb
 import pytest
 from confluent_kafka import Message
+from deltalake.exceptions import DeltaError
 
+from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 from hub.journal import archive as module
 from hub.journal import consumer
@@ -77,3 +79,21 @@ def test_of_an_archive_that_is_ahead_of_its_topic_nothing_is_indexed_behind_the_
     monkeypatch.setattr(consumer, "index", lambda _database, _wire, page, _at: found.extend(one.offset() for one in page))
     assert consumer.fill(read_settings(archive_dir=tmp_path), None, None, {(TOPIC, 0): 5}, {(TOPIC, 0): (30, 90)}) == 85
     assert found == list(range(5, 90))
+
+
+@pytest.mark.parametrize("told", [OSError(28, "full"), DeltaError("Generic error: No space left on device (os error 28)")])
+def test_a_full_disk_is_told_as_such_whoever_tells_it(told):
+    with pytest.raises(HubError) as raised, module._disk():
+        raise told
+    assert raised.value.code == "DISK_FULL"
+
+
+def test_a_body_that_is_linked_keeps_the_mode_of_the_raw_store(tmp_path):
+    store = tmp_path / "raw"
+    store.mkdir()
+    (store / "hash").write_bytes(b"body")
+    (store / "hash").chmod(0o640)
+    archive = Archive.made(tmp_path / "archive")
+    assert archive.keep_raw(store, "hash")
+    assert (store / "hash").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "archive" / "raw" / "hash").read_bytes() == b"body"

@@ -367,3 +367,62 @@ def test_verify_tells_what_is_wrong(own_archive, change, told):
     [row] = [one for one in found.topics if one.records]
     assert getattr(row, told) == {"damaged": 1, "twice": 1, "missing": 11}[told]
     assert not found.whole and found.places
+
+
+def lost(settings, place, count):
+    """As if Kafka had held so many records more at the end of a partition, and lost them once they were archived."""
+    (topic, partition), (_first, end) = place, there(settings)[place]
+    gone = [
+        Message(
+            topic=topic, partition=partition, offset=end + at, key=b"k", value=b"lost %d" % at, timestamp=(1, 1_772_415_000_123)
+        )
+        for at in range(count)
+    ]
+    Archive.made(settings.archive).append(gone, topic_ids(settings.kafka), {})
+    return {(topic, partition, end + at): b"lost %d" % at for at in range(count)}
+
+
+@pytest.mark.parametrize("more", [2, 9])
+def test_what_has_the_places_of_records_that_kafka_lost_is_archived_too(own_archive, wire, more):
+    """Before and after the topic has grown over the place where the archive ended."""
+    write(own_archive, wire, 20)
+    with archiver(own_archive):
+        until(lambda: waiting(own_archive) == 0)
+    place = max((end, place) for place, (_first, end) in there(own_archive).items() if place[0] == MESSAGES)[1]
+    end, gone = there(own_archive)[place][1], lost(own_archive, place, 5)
+    write(own_archive, wire, more)  # of one facility, so that they are in one partition
+    assert there(own_archive)[place][1] == end + more
+    found = verify(own_archive)
+    [row] = [one for one in found.topics if one.ahead]
+    assert (row.topic, row.ahead, row.waiting >= more, found.whole) == (MESSAGES, 5, True, False)
+    assert f"{MESSAGES}/{place[1]}/{end}-{end + 5}" in found.places
+    with archiver(own_archive):
+        until(lambda: waiting(own_archive) == 0)
+    archive, topic_id = Archive.open(own_archive.archive), topic_ids(own_archive.kafka)[MESSAGES]
+    now_there = {
+        (one.topic(), place[1], one.offset()): (one.timestamp()[1], one.key(), one.value())
+        for page in archive.records(MESSAGES, topic_id, place[1])
+        for one in page
+    }
+    assert len(now_there) == archive.next_offset(topic_id, place[1]) - there(own_archive)[place][0]
+    assert now_there == {at: value for at, value in in_kafka(own_archive, now_there).items() if at in now_there}
+    every = [one.value() for page in archive.records(MESSAGES, topic_id, place[1], lost=True) for one in page]
+    assert len(every) == len(now_there) + 5 and set(gone.values()) <= set(every)  # a replay reads them
+    found = verify(own_archive)
+    assert [(one.topic, one.lost) for one in found.topics if one.lost] == [(MESSAGES, 5)] and not any(
+        one.missing or one.twice or one.ahead for one in found.topics
+    )
+
+
+def test_records_that_are_lost_twice_are_kept_twice(tmp_path):
+    archive = stored(tmp_path, record(7), record(8), record(9))
+    for number in range(2):
+        archive.set_aside("claim.v1", "id", 3, 8)
+        assert archive.next_offset("id", 3) == 8
+        archive.append([record(8, b"anew %d" % number)], {"claim.v1": "id"}, {})
+    values = [
+        [one.value() for page in archive.records("claim.v1", "id", 3, lost=every) for one in page] for every in (False, True)
+    ]
+    assert values[0] == [b"value", b"anew 1"] and sorted(values[1]) == sorted([b"value"] * 3 + [b"anew 0", b"anew 1"])
+    archive.set_aside("claim.v1", "id", 3, 9)  # of which there is none
+    assert archive.next_offset("id", 3) == 9

@@ -164,6 +164,51 @@ def test_a_journal_of_other_topics_begins_anew(database, own_settings, wire):
     assert unindexed(database) == []
 
 
+@pytest.mark.parametrize("more", [0, 9])
+def test_an_index_ahead_of_one_partition_keeps_what_it_knows_of_all_others(database, own_settings, wire, more):
+    """Kafka lost five records of one partition; before and after others have taken their places."""
+    ids = write(own_settings, wire, 10)
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings))
+    before = database.execute("select count(*) from journal_event").fetchone()[0]
+    topic, partition, end = database.execute(
+        "select topic, partition, next_offset from journal_offset where topic = 'referral.v1' order by next_offset desc limit 1"
+    ).fetchone()
+    database.execute(
+        "insert into journal_event select gen_random_uuid(), topic, partition, record_offset + 5, record, message_id, facility, key,"
+        " action, revision, rule, causes, recorded_at, test from journal_event"
+        " where topic = %s and partition = %s and record_offset >= %s",
+        (topic, partition, end - 5),
+    )
+    database.execute(
+        "update journal_offset set next_offset = %s where topic = %s and partition = %s", (end + 5, topic, partition)
+    )
+    database.execute("update journal_event set rule = 'kept' where topic <> %s or partition <> %s", (topic, partition))
+    kept = database.execute("select count(*) from journal_event where rule = 'kept'").fetchone()[0]
+    while ends(own_settings.kafka, [topic])[topic, partition][1] < end + more:
+        ids += write(own_settings, wire, 20)
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings) and held(database, ids) == [len(ids)] * 3)
+    assert database.execute("select count(*) from journal_event where rule = 'kept'").fetchone()[0] == kept
+    assert database.execute("select count(*) from journal_event").fetchone()[0] == before + len(ids) - 10
+    assert unindexed(database) == []
+
+
+def test_a_reader_that_kafka_sends_back_looks_at_the_topic_anew(database, own_settings, wire):
+    ids = write(own_settings, wire, 3)
+    one = Journal(own_settings)
+    with journal(own_settings):
+        until(lambda: caught_up(own_settings) and held(database, ids) == [3, 3, 3])
+    reader = consumer(own_settings.kafka, "test", ["delivery.v1"])
+    batch = []
+    until(lambda: batch.extend(take(reader, 5000, 0.5)) or batch)
+    reader.close()
+    at = {("delivery.v1", number): 1_000_000 for number in range(12)}
+    with pytest.raises(HubError) as raised:
+        one._not_behind(batch, at)
+    assert raised.value.code == "TOPIC_CUT" and one._sent_back
+
+
 RUN = """
 import sys
 from pydantic import SecretStr

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hub.contract.billing import Assembly, assembles, assembles_on
 from hub.contract.events import new_id, revision_rank
 from hub.contract.topics import topics
-from hub.routing import assembly, deadlines
+from hub.routing import assembly, deadlines, parking
 from hub.routing.assembly import claim_of, parts_days
 from hub.routing.record import place_text
 from hub.routing.stream import Due, Moment, Nobody, Refuse
@@ -359,6 +359,20 @@ def test_there_is_no_claim_of_an_encounter_that_is_older_than_what_is_kept_of_it
     assert "began longer ago than the 400 days" in letter["detail"]
 
 
+def test_how_old_an_encounter_is_counts_from_the_day_it_is_read_not_from_the_planned_one():
+    due = next(out for out in decided(discharged()) if isinstance(out, Due))
+    parts = [admitted(), discharged()]
+    known = known_of("encounter.v1", *(event for _record, event in parts))
+    read = {str(number): part for number, part in enumerate(parts)}
+    details = []
+    for late in (0, parts_days() + 1):
+        moment = Moment(MORNING + timedelta(days=late), MORNING)
+        [gather] = STREAMS["encounter.v1"].decide(due.event, known, moment)
+        made = gather.then({place: read[str(number)] for number, place in enumerate(gather.places)})
+        details.append([one.detail[:30] for one in made if isinstance(one, Refuse)])
+    assert details == [[], ["the encounter began longer ago"]]
+
+
 @pytest.mark.parametrize(
     ("since", "until", "assembled"),
     [("2026-11-24", None, False), ("2026-11-23", "2026-11-23", True), ("2026-01-01", "2026-11-22", False)],
@@ -406,3 +420,42 @@ def test_many_encounters_that_settle_at_once_are_read_in_turns(new_hub, settle_t
     settle_together(hub)
     assert max(reads) <= 3
     assert {claim["ma_lk"] for claim in claims_of(hub)} == {f"LK{number}" for number in range(4)}
+
+
+def test_a_part_that_is_given_up_is_in_no_claim_any_more(new_hub, settle, routing_pool, monkeypatch):
+    """It waits for its receiver to be known, and is part of the claim meanwhile."""
+    hub = new_hub()
+    slip = said(
+        "hie.Referral",
+        HOSPITAL,
+        "S9",
+        {
+            "action": "ISSUED",
+            "slip": "S9",
+            "ma_cskcb": HOSPITAL,
+            "ma_cskcb_den": "01999",
+            "ma_lk": MA_LK,
+            "issued_on": "20261123",
+        },
+    )
+    hub.send(*STAY)
+    settle(hub)
+    hub.send(("hie.Referral", slip))
+    hub.send(LATE)
+    settle(hub)
+    named = [slip["meta"]["event_id"] in claim["meta"]["causes"] for claim in claims_of(hub)]
+    assert named == [False, True]
+    monkeypatch.setattr(parking, "now", lambda: MORNING + timedelta(days=2))
+    with routing_pool.connection() as database:
+        ask = {"by": "somebody", "reason": "test"}
+        given = [hub.router.wire, STREAMS["referral.v1"], slip["meta"]["key"], KEYRING]
+        database.execute("update parked set sent = true")
+        assert parking.discard(database, hub.published, *given, **ask) == 0  # a worker may have it in hand
+        database.execute("update parked set sent = false")
+        assert parking.discard(database, hub.published, *given, **ask) == 1
+    hub.follow()
+    settle(hub)
+    before, last = claims_of(hub)[1:]
+    assert rank(last) > rank(before)
+    assert [len(claim["xml13"]) for claim in (before, last)] == [1, 0]
+    assert claims_of(hub, "payer.vss.claim.v1")[-1]["meta"]["causes"] == [last["meta"]["event_id"]]

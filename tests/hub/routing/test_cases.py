@@ -97,4 +97,13 @@ def test_and_of_the_facts_about_each_too_without_those_that_have_outlived_their_
 def test_facts_that_have_outlived_their_use_are_not_found_and_go(database):
     cases.state(database, [(Fact("kind", "ref", "id", "1", {}, days=1), A, "t/0/1")], now() - timedelta(days=2), 365)
     assert cases.find(database, [[CaseRef("kind", "ref")]]) == [[]]
-    assert cases.clean(database, now()) == 1
+    assert cases.clean(database, now(), 730) == 1
+
+
+def test_what_a_replay_may_still_bring_is_not_forgotten(database):
+    at = now()
+    for name, days in ((A, 729), (B, 732)):
+        cases.enter(database, "stream", [Entry(name, "t/0/1", f"key {name}", "1", "")], at - timedelta(days=days))
+    assert cases.clean(database, at, 730) == 1
+    again = [Entry(name, "t/0/2", f"key {name}", "1", "") for name in (A, B)]
+    assert [one.again for one in cases.standings(database, "stream", again, at)] == [True, False]

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 import hub.insurer
+from hub.access.rights import apply_rights, give_login, user_of
 from hub.bus import Producer, consumer, event_out
+from hub.contract.kafka import brokers, client, write_address
 from tests.hub.routing.story import DISTRICT, claim
 
 PAGE = Path(hub.insurer.__file__).parent / "PAYERS.md"
@@ -21,10 +23,13 @@ def smallest_payer(tmp_path, routing_settings):
     program = tmp_path / "answer_claims.py"
     code = PAGE.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     program.write_text(code.replace("poll(10)", "poll(6)"), "utf-8")
-    kafka, login = routing_settings.kafka_bootstrap, tmp_path / "client.properties"
+    kafka, login = routing_settings.kafka, tmp_path / "client.properties"
+    apply_rights(kafka)  # it reads and writes with no more than a payer may
 
     def answer(small, payer):
-        login.write_text(f"bootstrap.servers={kafka}\ngroup.id=payer.{payer}.{uuid.uuid4()}\n", "utf-8")
+        told = client(write_address(brokers(kafka), user_of(payer), give_login(kafka, payer)))
+        told["group.id"] = f"{user_of(payer)}.{uuid.uuid4()}"
+        login.write_text("".join(f"{name}={value}\n" for name, value in told.items()), "utf-8")
         topic = f"payer.{payer}.claim.v1"
         [sent] = [event for name, event in small.others if name == topic]
         producer = Producer(kafka, wait_s=30)

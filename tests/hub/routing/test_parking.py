@@ -154,6 +154,58 @@ def test_what_parks_behind_an_event_that_is_given_up_at_that_moment_goes_on(
     assert parking.waiting(database) == []
 
 
+def test_what_parked_behind_it_goes_on_though_the_brokers_were_away_just_then(
+    new_hub, database, opens, routing_settings, monkeypatch
+):
+    hub, read = new_hub(), parking.read
+    send(hub, ISSUED)
+    opens()
+    publish = hub.published.publish
+
+    async def away(outs):
+        monkeypatch.setattr(hub.published, "publish", publish)
+        raise HubError("BROKER_UNAVAILABLE", "test")
+
+    def and_then_discarded(*args, **more):
+        queues = read(*args, **more)
+        if queues.waiting:
+            monkeypatch.setattr(parking, "read", read)
+            with connect(routing_settings.database_url.get_secret_value()) as other:
+                assert mend(hub, other, parking.discard, ISSUED) == 1
+            monkeypatch.setattr(hub.published, "publish", away)
+        return queues
+
+    monkeypatch.setattr(parking, "read", and_then_discarded)
+    send(hub, MODIFIED)
+    assert delivered(hub) == ["MODIFIED"]
+    assert parking.waiting(database) == []
+
+
+def test_a_discard_that_did_not_get_to_what_waits_behind_gives_up_nothing_more_when_it_is_done_again(
+    new_hub, database, opens, monkeypatch
+):
+    hub = new_hub()
+    send(hub, ISSUED, MODIFIED)
+    opens()
+    publish = hub.published.publish_blocking
+
+    def once(outs):
+        publish(outs)
+        monkeypatch.setattr(hub.published, "publish_blocking", away)
+
+    def away(_outs):
+        monkeypatch.setattr(hub.published, "publish_blocking", publish)
+        raise HubError("BROKER_UNAVAILABLE", "test")
+
+    monkeypatch.setattr(hub.published, "publish_blocking", once)
+    with pytest.raises(HubError):
+        mend(hub, database, parking.discard, ISSUED)
+    database.rollback()
+    assert mend(hub, database, parking.discard, ISSUED) == 0
+    assert delivered(hub) == ["MODIFIED"]
+    assert [topic for topic, _event in hub.others].count("dead-letter.v1") == 1
+
+
 def test_what_was_discarded_may_be_said_again(new_hub, database, opens):
     hub = new_hub()
     send(hub, ISSUED)

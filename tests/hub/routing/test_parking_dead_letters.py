@@ -8,9 +8,10 @@ import pytest
 from confluent_kafka import TopicPartition
 from typer.testing import CliRunner
 
-from hub.bus import Out, Producer, consumer
+from hub.bus import Out, Producer, consumer, read_at
 from hub.cli.main import app
 from hub.contract.directory import Facility, facilities
+from hub.contract.errors import HubError
 from hub.contract.events import now
 from hub.journal.consumer import index
 from hub.routing import parking
@@ -228,3 +229,35 @@ def test_a_letter_is_translated_again_where_its_message_is_known(buried, databas
     assert asked["message_ids"] == [message]
     assert (asked["sender"], asked["facility"], asked["from_at"]) == ("", "", None)
     assert untouched()
+
+
+def test_a_letter_whose_bytes_are_gone_holds_up_no_other(buried, database, read, hie, wire, monkeypatch):
+    """Neither topic nor archive has it any more; then the archive does."""
+    hub, bury = buried
+    for body in (b"gone", b"kept"):
+        hub.route("referral.v1", [hub.record("referral.v1", Out("referral.v1", "k", body))])
+    bury(2)
+    ids = [str(row[0]) for row in database.execute("select id from journal_dead_letter order by record_offset").fetchall()]
+    place = database.execute(
+        "select letter_partition, letter_offset from journal_dead_letter where id = %s", (ids[0],)
+    ).fetchone()
+    [bytes_gone] = [one.value() for one in read("dead-letter.v1", 2) if (one.partition(), one.offset()) == place]
+
+    def kept(_bootstrap, places):
+        if ("dead-letter.v1", *place) in places:
+            raise HubError("NOT_FOUND", "dead-letter.v1")
+        return read_at(_bootstrap, places)
+
+    monkeypatch.setattr("hub.journal.dead_letters.read_at", kept)
+    monkeypatch.setattr("hub.journal.older.Older.value", lambda _self, *_place: None)
+    assert "kept no more" in " ".join(hie("show", ids[0]).split())
+    told = " ".join(hie("redrive", *ids, "--reason", "test", "--yes").split())
+    assert "kept no more" in told and "1 redriven" in told
+    with monkeypatch.context() as archive:
+        archive.setattr("hub.journal.older.Older.value", lambda _self, *_place: bytes_gone)
+        assert "1 would be redriven" in hie("redrive", ids[0], "--reason", "test")
+    hie("discard", ids[0], "--reason", "test", "--yes")
+    index(database, wire, read("dead-letter.v1", 4), {})
+    states = database.execute("select id::text, state from journal_dead_letter").fetchall()
+    database.commit()
+    assert dict(states) == {ids[0]: "DISCARDED", ids[1]: "REDRIVEN"}
