@@ -146,11 +146,10 @@ def charsets(data: bytes) -> None:
             except HubError as lacks:
                 assert lacks.code == "CHARSET_LACKS_LETTER"
                 continue
-            if charset.is_wide(again) and "\0" in text.lstrip("\ufeff")[:4]:
-                continue  # a text that begins with NULs as UTF-16 or UTF-32 does cannot be told from them
+            if charset.is_wide(again) and (not charset.is_wide(raw) or "\0" in text.lstrip("\ufeff")[:4]):
+                continue  # a text that begins with their mark, or with NULs, as UTF-16 or UTF-32 does cannot be told from them
             back = charset.decode(again, found.charset, "")
-            other = back.charset == "utf-8" or charset.is_wide(again)  # bytes that are UTF-8, or begin with the mark of UTF-16
-            by_chance = other and likelihood(text) <= likelihood(back.text)  # no words in either reading
+            by_chance = back.charset == "utf-8" and likelihood(text) <= likelihood(back.text)  # no words in either reading
             assert back.text.lstrip("\ufeff") == text.lstrip("\ufeff") or text.isascii() or by_chance
 
 
