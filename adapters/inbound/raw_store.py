@@ -39,7 +39,8 @@ class RawStore:
             return name
         fresh = path.with_suffix(f".{os.getpid()}-{id(raw)}")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.touch(mode=0o600)  # patients' messages: of the hub's user alone, from the first moment
             with fresh.open("wb") as file:
                 file.write(raw)
                 file.flush()
@@ -54,7 +55,7 @@ class RawStore:
     def spool(self) -> "Spool":
         """A file for bytes that are still coming. Raises: HubError(DISK_FULL)."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for old in self._folder.glob("*.part"):
                 with suppress(OSError):
                     if old.stat().st_mtime < time.time() - _STALE_S:
@@ -97,7 +98,8 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("xb", buffering=_CHUNK_BYTES)
+        path.touch(mode=0o600, exist_ok=False)
+        self._file = path.open("wb", buffering=_CHUNK_BYTES)
         self._digest = hashlib.blake2b(digest_size=32)
         self.size = 0
 

@@ -66,7 +66,9 @@ def apply_rights(kafka: str, say: Callable[[str], None] = lambda _line: None) ->
             return 0
         raise HubError("BROKER_UNAVAILABLE", "rights") from refused
     wanted = {right for payer in payers() for right in rights_of(payer)}
-    of_payers = {right for right in there if right.principal.startswith("User:payer.")}
+    of_payers = {
+        right for right in there if right.principal.startswith("User:payer.") and right.permission_type == AclPermissionType.ALLOW
+    }
     new, old = wanted - there, of_payers - wanted
     _done(admin.create_acls(list(new), request_timeout=_WAIT_S) if new else {})
     _done(admin.delete_acls([_exactly(right) for right in old], request_timeout=_WAIT_S) if old else {})

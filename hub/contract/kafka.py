@@ -4,18 +4,26 @@ Without a login and in the clear, plain `host:port[,host:port]` will do. `kafkas
 `mechanism` (SCRAM-SHA-512 if nothing is said, SCRAM-SHA-256 or PLAIN) and `ca`, a PEM file of the authorities trusted.
 """
 
-from typing import Final, NamedTuple
+import re
+from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+_FORM: Final = (
+    "must be host:port[,host:port] or kafka[s]://user:password@host:port[,host:port][?mechanism=…&ca=…], "
+    "with signs such as # ? @ / of a password written as %23 %3F %40 %2F"
+)
+_BROKER: Final = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):\d+")
 _MECHANISMS: Final = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 
 
-class Address(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Address:
     """brokers: host:port[,host:port]. user: empty without a login. ca: path of a PEM file; empty: the system's own."""
 
     brokers: str
     user: str
-    password: str
+    password: str = field(repr=False)
     mechanism: str
     tls: bool
     ca: str
@@ -24,19 +32,31 @@ class Address(NamedTuple):
 def read_address(text: str) -> Address:
     """Raises: ValueError with a plain sentence that never holds the password."""
     if "://" not in text:
-        return Address(text, "", "", _MECHANISMS[0], tls=False, ca="")
-    parts = urlsplit(text)
+        return Address(_checked(text), "", "", _MECHANISMS[0], tls=False, ca="")
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # its words may hold the password
+        raise ValueError(_FORM) from None
     login, _, brokers = parts.netloc.rpartition("@")
     user, _, password = login.partition(":")
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     mechanism = options.get("mechanism", _MECHANISMS[0])
     if parts.scheme not in ("kafka", "kafkas") or not brokers or parts.path.strip("/") or options.keys() - {"mechanism", "ca"}:
-        raise ValueError("must be host:port[,host:port] or kafka[s]://user:password@host:port[,host:port][?mechanism=…&ca=…]")
+        raise ValueError(_FORM)
     if mechanism not in _MECHANISMS:
         raise ValueError(f"mechanism must be one of {', '.join(_MECHANISMS)}")
     if bool(user) != bool(password):
         raise ValueError("a login is user:password")
-    return Address(brokers, unquote(user), unquote(password), mechanism, parts.scheme == "kafkas", options.get("ca", ""))
+    return Address(
+        _checked(brokers), unquote(user), unquote(password), mechanism, parts.scheme == "kafkas", options.get("ca", "")
+    )
+
+
+def _checked(brokers: str) -> str:
+    """What is no list of brokers may be half of a password, with a sign in it that has to be written %23 or the like."""
+    if brokers and not all(_BROKER.fullmatch(one) for one in brokers.split(",")):
+        raise ValueError(_FORM)
+    return brokers
 
 
 def write_address(brokers: str, user: str, password: str, mechanism: str = _MECHANISMS[0]) -> str:

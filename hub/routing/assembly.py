@@ -169,7 +169,7 @@ def _lookups(record: str, event: Event, keyring: Keyring) -> list[CaseRef]:
 
 def stay_of(record: str, event: Event, keyring: Keyring) -> list[CaseRef]:
     """Where the stay is found that the event is a part of; none where it is no part."""
-    return [] if _is_settled(event) else _lookups(record, event, keyring)
+    return [] if record not in PARTS or _is_settled(event) else _lookups(record, event, keyring)
 
 
 def given_up(event: Event, known: Known, at: datetime) -> tuple[list[Fact], list[Due]]:

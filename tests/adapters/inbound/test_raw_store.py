@@ -27,3 +27,14 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(HubError, match="DISK_FULL"):
         RawStore(tmp_path / "file").put(b"x", raw_hash(b"x"))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_kept_is_of_the_hubs_user_alone(tmp_path):
+    store = RawStore(tmp_path / "raw")
+    kept = store.put(b"body", raw_hash(b"body"))
+    spool = store.spool()
+    spool.write(b"more")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "raw").iterdir()}
+    spool.discard()
+    assert modes == {0o600} and (tmp_path / "raw").stat().st_mode & 0o777 == 0o700
+    assert store.get(kept) == b"body"
