@@ -23,6 +23,7 @@ from adapters.inbound.raw_store import RawStore
 from adapters.inbound.signers import Signers
 from adapters.inbound.translate import UNCHECKED
 from hub.access.credentials import Credentials
+from hub.audit import audit
 from hub.bus import Out, Producer, Wire, consumer, dead_letter, event_out, read_at
 from hub.contract import telemetry
 from hub.contract.errors import HubError
@@ -243,16 +244,8 @@ class Sweeper:
         requests.commit(message=asked, asynchronous=False)
 
     def _audit(self, request: Event, target: str, outcome: str) -> Out:
-        audit = {
-            "id": new_id("replay", request["id"]),
-            "at": now(),
-            "by": request["by"],
-            "action": "replay",
-            "target": target,
-            "reason": request["reason"],
-            "outcome": outcome,
-        }
-        return Out("audit.v1", audit["id"], self._wire.pack("audit.v1", audit))
+        told = new_id("replay", request["id"])  # the same when it is told again
+        return audit(self._wire, "replay", target, request["by"], request["reason"], outcome, event_id=told)
 
     def replay(self, request: Event) -> tuple[int, int]:
         """Translate again what a `hie.ReplayRequest` names, publish the events, and leave an audit event.

@@ -3,14 +3,14 @@
 What comes meanwhile is kept. Push stops before its next delivery; reading answers 503 RECIPIENT_PAUSED; receipts are still taken.
 """
 
-from datetime import datetime
 from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
-from hub.bus import Out, Producer, Wire
-from hub.contract.events import new_id, now
+from hub.audit import audit
+from hub.bus import Producer, Wire
+from hub.contract.events import now
 
 # One statement: the row, and those who wait for the mailbox are woken.
 PAUSE: Final = """
@@ -54,19 +54,6 @@ def _change(
     at = now()
     with database.transaction():  # the audit event is held by the brokers, or nothing changed
         changed = database.execute(query.encode(), {"code": mailbox, "at": at, "by": by, "reason": reason}).fetchone() is not None
-        producer.publish_blocking([_audit(wire, action, mailbox, by, reason, at, "done" if changed else "refused")])
+        told = audit(wire, f"recipient-{action}", mailbox, by, reason, "done" if changed else "refused", at=at)
+        producer.publish_blocking([told])
     return changed
-
-
-def _audit(wire: Wire, action: str, mailbox: str, by: str, reason: str, at: datetime, outcome: str) -> Out:
-    event_id = new_id("audit", at.isoformat(), by, action, mailbox)
-    event = {
-        "id": event_id,
-        "at": at,
-        "by": by,
-        "action": f"recipient-{action}",
-        "target": mailbox,
-        "reason": reason,
-        "outcome": outcome,
-    }
-    return Out("audit.v1", event_id, wire.pack("audit.v1", event))

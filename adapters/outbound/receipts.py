@@ -21,6 +21,7 @@ from hub.store.database import available
 
 EXPIRED_RULE: Final = "expired-to-sender"
 TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
+_COMES_BACK: Final = "portal"  # a channel whose slips may be put back
 _BATCH: Final = 2_000
 _LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
 
@@ -109,9 +110,6 @@ def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
         revision=receipt["meta"]["revision"],
         to=change.facility,
     )
-
-
-_COMES_BACK: Final = "portal"
 
 
 async def note(connection: AsyncConnection[TupleRow], changes: Sequence[Change]) -> None:

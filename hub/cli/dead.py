@@ -88,7 +88,7 @@ def dead_show(
         found |= {"state": row.state or "OPEN", "detail": whole["detail"] if whole else "", "message": row.message_id or ""}
         found |= {"bytes": len(whole["body"]) if whole else None, "readable": bool(whole and _readable(wire, whole))}
         if body and whole:
-            from hub.routing.parking import audit
+            from hub.audit import audit
 
             producer.publish_blocking([audit(wire, "dead-show-body", _target(row), getpass.getuser(), "")])
             found["body"] = _content(wire, whole)
@@ -251,8 +251,8 @@ def _redrive(
 
 
 def _closed(wire: "Wire", letter: "Letter", whole: Event | None, state: str, reason: str) -> "list[Out]":
+    from hub.audit import audit
     from hub.journal.dead_letters import bare, closing
-    from hub.routing.parking import audit
 
     action = "dead-redrive" if state == "REDRIVEN" else "dead-discard"
     return [

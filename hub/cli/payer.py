@@ -1,6 +1,7 @@
 """`hie payer`: who pays, and the login with which a payer reads its claims and writes its decisions."""
 
 import getpass
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -8,8 +9,7 @@ from rich.table import Table
 
 from hub.cli.running import connected, terminal
 from hub.contract.directory import payers
-from hub.contract.events import new_id, now
-from hub.contract.kafka import client
+from hub.contract.kafka import read_address
 from hub.contract.settings import Settings, read_settings
 
 payer_app = typer.Typer(help="Payers and their logins at Kafka.", no_args_is_help=True)
@@ -45,13 +45,9 @@ def credential(code: Code, reason: Reason) -> None:
     settings = connected(read_settings())
     _audit(settings, "payer-credential", code, reason)
     password = give_login(settings.kafka, code)
-    told = client(settings.kafka)
+    login = replace(read_address(settings.kafka), user=user_of(code), password=password, mechanism="SCRAM-SHA-512")
     err.print("shown once; the payer's Kafka client wants these lines (client.properties):")
-    print(
-        f"bootstrap.servers={told['bootstrap.servers']}\nsecurity.protocol={told.get('security.protocol', 'SASL_PLAINTEXT')}\n"
-        f"sasl.mechanism=SCRAM-SHA-512\n"
-        f"sasl.username={user_of(code)}\nsasl.password={password}\ngroup.id={user_of(code)}"
-    )
+    print("\n".join(f"{name}={value}" for name, value in (login.client() | {"group.id": user_of(code)}).items()))
 
 
 @payer_app.command("revoke")
@@ -69,13 +65,11 @@ def revoke(code: Code, reason: Reason) -> None:
 
 def _audit(settings: Settings, action: str, code: str, reason: str) -> None:
     """Before the change, so that none goes unrecorded."""
-    from hub.bus import Out, Producer, Wire
+    from hub.audit import audit
+    from hub.bus import Producer, Wire
 
-    at, by = now(), getpass.getuser()
-    event_id = new_id("audit", at.isoformat(), by, action, code)
-    event = {"id": event_id, "at": at, "by": by, "action": action, "target": code, "reason": reason, "outcome": "asked"}
     producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     try:
-        producer.publish_blocking([Out("audit.v1", event_id, Wire(settings.registry_url).pack("audit.v1", event))])
+        producer.publish_blocking([audit(Wire(settings.registry_url), action, code, getpass.getuser(), reason, "asked")])
     finally:
         producer.close()

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hub.cli.running import connected, paragraph, terminal
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, new_id, now, to_json
+from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.store.database import available
 
@@ -130,22 +130,20 @@ def drop(ids: Ids, reason: Reason) -> None:
 
 def _act(action: str, ids: list[UUID], reason: str) -> None:
     from adapters.outbound import worklist as lists
+    from hub.audit import audit
     from hub.bus import Out, Producer, Wire
 
     settings = connected(read_settings())
     wire, by = Wire(settings.registry_url), getpass.getuser()
     producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
 
-    def audit(one: UUID) -> Out:
-        at = now()
-        event_id = new_id("audit", at.isoformat(), by, action, str(one))
-        value = {"id": event_id, "at": at, "by": by, "action": f"worklist-{action}", "target": str(one), "reason": reason}
-        return Out("audit.v1", event_id, wire.pack("audit.v1", value | {"outcome": "done"}))
+    def told(moved: set[UUID]) -> list[Out]:
+        return [audit(wire, f"worklist-{action}", str(one), by, reason) for one in sorted(moved)]
 
     async def done(connection: Connection) -> set[UUID]:
         async with connection.transaction():
             moved = await (lists.send_again if action == "send" else lists.drop)(connection, ids)
-            await asyncio.to_thread(producer.publish_blocking, [audit(one) for one in sorted(moved)])  # before it counts
+            await asyncio.to_thread(producer.publish_blocking, told(moved))  # before it counts
             return moved
 
     try:

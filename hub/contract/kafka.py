@@ -28,6 +28,15 @@ class Address:
     tls: bool
     ca: str
 
+    def client(self) -> dict[str, str]:
+        """What librdkafka has to be told to reach these brokers."""
+        told = {"bootstrap.servers": self.brokers}
+        if self.user or self.tls:
+            told["security.protocol"] = ("SASL_" if self.user else "") + ("SSL" if self.tls else "PLAINTEXT")
+        if self.user:
+            told |= {"sasl.mechanism": self.mechanism, "sasl.username": self.user, "sasl.password": self.password}
+        return told | ({"ssl.ca.location": self.ca} if self.ca else {})
+
 
 def read_address(text: str) -> Address:
     """Raises: ValueError with a plain sentence that never holds the password."""
@@ -71,10 +80,4 @@ def brokers(address: str) -> str:
 
 def client(address: str) -> dict[str, str]:
     """What librdkafka has to be told to reach these brokers."""
-    found = read_address(address)
-    told = {"bootstrap.servers": found.brokers}
-    if found.user or found.tls:
-        told["security.protocol"] = ("SASL_" if found.user else "") + ("SSL" if found.tls else "PLAINTEXT")
-    if found.user:
-        told |= {"sasl.mechanism": found.mechanism, "sasl.username": found.user, "sasl.password": found.password}
-    return told | ({"ssl.ca.location": found.ca} if found.ca else {})
+    return read_address(address).client()

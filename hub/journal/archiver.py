@@ -148,13 +148,13 @@ def _schema_and_reference(archive: Archive, wire: Wire, message: Message) -> str
         return ""
 
 
-def _start(archive: Archive, bootstrap: str, ids: Mapping[str, str]) -> dict[Place, int]:
+def _start(archive: Archive, kafka: str, ids: Mapping[str, str]) -> dict[Place, int]:
     """Next offset of every partition; a topic that retention took from unread is told, and begun where it begins.
 
     Of a partition that lost records, the archive's are set aside, and those that have their places now are archived too.
     """
-    there = ends(bootstrap, topics())
-    for (topic, partition), offset in cut(archive, bootstrap, ids, there).items():
+    there = ends(kafka, topics())
+    for (topic, partition), offset in cut(archive, kafka, ids, there).items():
         ahead = archive.next_offset(ids[topic], partition) - offset
         archive.set_aside(topic, ids[topic], partition, offset)
         telemetry.fault(STAGE, "TOPIC_CUT", f"{topic}/{partition}/{offset}: {ahead} records")

@@ -7,7 +7,7 @@ from hub.journal.archive import Archive, checksum_of
 from hub.journal.places import Place, records
 
 
-def cut(archive: Archive, bootstrap: str, ids: Mapping[str, str], there: Mapping[Place, tuple[int, int]]) -> dict[Place, int]:
+def cut(archive: Archive, kafka: str, ids: Mapping[str, str], there: Mapping[Place, tuple[int, int]]) -> dict[Place, int]:
     """Partitions that lost records, each with the first offset at which it does not hold any more what was archived.
 
     ids:    topic to its id; there: the first and the next offset of every partition.
@@ -22,24 +22,24 @@ def cut(archive: Archive, bootstrap: str, ids: Mapping[str, str], there: Mapping
         if first < held[place] <= end and topics()[place[0]].cleanup == "delete"
     }
     found = {}
-    for place in sorted(ahead | _others(archive, bootstrap, ids, last)):
+    for place in sorted(ahead | _others(archive, kafka, ids, last)):
         first, end = there[place]
-        found[place] = _where(archive, bootstrap, ids, place, first, min(end, held[place]))
+        found[place] = _where(archive, kafka, ids, place, first, min(end, held[place]))
     return found
 
 
-def _others(archive: Archive, bootstrap: str, ids: Mapping[str, str], offsets: Mapping[Place, int]) -> set[Place]:
+def _others(archive: Archive, kafka: str, ids: Mapping[str, str], offsets: Mapping[Place, int]) -> set[Place]:
     """Partitions that hold another record at the offset than the archive; where either has none, nothing is known."""
     archived = archive.checksums(offsets, ids) if offsets else {}
-    now = records(bootstrap, {place: offset for place, offset in offsets.items() if place in archived})
+    now = records(kafka, {place: offset for place, offset in offsets.items() if place in archived})
     return {place for place, one in now.items() if one.offset() == offsets[place] and checksum_of(one) != archived[place]}
 
 
-def _where(archive: Archive, bootstrap: str, ids: Mapping[str, str], place: Place, first: int, end: int) -> int:
+def _where(archive: Archive, kafka: str, ids: Mapping[str, str], place: Place, first: int, end: int) -> int:
     """The first offset whose record is another one: all before it are the same, all behind it are not."""
     while first < end:
         middle = (first + end) // 2
-        if _others(archive, bootstrap, ids, {place: middle}):
+        if _others(archive, kafka, ids, {place: middle}):
             end = middle
         else:
             first = middle + 1

@@ -44,13 +44,13 @@ def ends(kafka: str, names: Iterable[str]) -> dict[Place, tuple[int, int]]:
     return {place: (first, both[1][place]) for place, first in both[0].items()}
 
 
-def records(bootstrap: str, offsets: Mapping[Place, int]) -> dict[Place, Message]:
+def records(kafka: str, offsets: Mapping[Place, int]) -> dict[Place, Message]:
     """Of each partition the record at an offset that it holds, or the next one behind it where that one was compacted away.
 
     Raises: HubError(BROKER_UNAVAILABLE).
     """
     found: dict[Place, Message] = {}
-    with closing(consumer(bootstrap, "hie-places", (), **_LITTLE)) as reader:
+    with closing(consumer(kafka, "hie-places", (), **_LITTLE)) as reader:
         reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()])
         deadline = time.monotonic() + _ASK_S
         while len(found) < len(offsets):

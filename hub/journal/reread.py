@@ -1,4 +1,4 @@
-"""Partitions that the index reads once more, as Kafka lost records of them and gives their places to others.
+"""Partitions that the index reads once more: Kafka lost records of them and gives their places to others, or nothing tells.
 
 What was indexed by its id stays, and is not counted twice; events are indexed by their place, and make room for what lies there now.
 """
@@ -16,7 +16,7 @@ from hub.journal.rows import read_record
 
 
 def other_records(
-    database: Connection[TupleRow], wire: Wire, bootstrap: str, there: Mapping[Place, tuple[int, int]]
+    database: Connection[TupleRow], wire: Wire, kafka: str, there: Mapping[Place, tuple[int, int]]
 ) -> tuple[set[Place], bool]:
     """Partitions that hold another record where the index knows the last event of what they still reach.
 
@@ -24,7 +24,7 @@ def other_records(
     """
     columns = [list(column) for column in zip(*((*place, *both) for place, both in there.items()), strict=True)]
     known = {(topic, partition): (at, event) for topic, partition, at, event in database.execute(_LAST_EVENTS, columns)}
-    now = records(bootstrap, {place: at for place, (at, _event) in known.items()})
+    now = records(kafka, {place: at for place, (at, _event) in known.items()})
     same = {
         place
         for place, (at, event) in known.items()

@@ -14,9 +14,10 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
 
+from hub.audit import audit
 from hub.bus import Headers, Out, Producer, Wire, dead_letter, event_out
 from hub.contract.errors import HubError
-from hub.contract.events import Event, Keyring, new_id, now
+from hub.contract.events import Event, Keyring, now
 from hub.contract.topics import check_size
 from hub.routing import amend, assembly, cases, deadlines, deliveries
 from hub.routing.record import PARKED_HEADER, REDRIVEN_HEADER, Record, place_text
@@ -167,7 +168,7 @@ def release(database: Database, producer: Producer, wire: Wire, topic: str, key:
     producer.publish_blocking(
         [
             *(_again(topic, key, *row) for row in rows),
-            audit(wire, "parked-release", f"{topic} {key}", by, reason, done=bool(rows)),
+            audit(wire, "parked-release", f"{topic} {key}", by, reason, "done" if rows else "refused"),
         ]
     )
     database.commit()
@@ -327,15 +328,6 @@ def _held(database: Database, topic: str, key: str) -> list[TupleRow]:
     """Partition, offset and value of what waits under a key, held against other operators and against workers."""
     _hold(database, topic, key)
     return database.execute(_VALUES + " order by record_offset for update", (topic, key)).fetchall()
-
-
-def audit(wire: Wire, action: str, target: str, by: str, reason: str, *, done: bool = True) -> Out:
-    """Who did what and why.  target: ids, codes and places, never a person's data."""
-    at = now()
-    event_id = new_id("audit", at.isoformat(), by, action, target)
-    outcome = "done" if done else "refused"
-    value = {"id": event_id, "at": at, "by": by, "action": action, "target": target}
-    return Out("audit.v1", event_id, wire.pack("audit.v1", value | {"reason": reason, "outcome": outcome}))
 
 
 _READ: Final = """

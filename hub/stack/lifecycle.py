@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from hub.contract.errors import HubError
-from hub.contract.kafka import brokers
+from hub.contract.kafka import brokers, read_address
 from hub.contract.settings import Settings
 from hub.stack import probes
 
@@ -147,7 +147,8 @@ def _reach(named: Mapping[str, str]) -> None:
     if kafka and not probes.kafka_answers(kafka):
         raise HubError(
             "BROKER_UNAVAILABLE",
-            f"HIE_KAFKA_BOOTSTRAP {brokers(kafka)}" + (": no broker, or it refuses the login" if "@" in kafka else ""),
+            f"HIE_KAFKA_BOOTSTRAP {brokers(kafka)}"
+            + (": no broker, or it refuses the login" if read_address(kafka).user else ""),
         )
     if registry and not probes.registry_answers(registry):
         raise HubError("REGISTRY_UNAVAILABLE", f"HIE_REGISTRY_URL {_host(registry)}")

@@ -16,7 +16,7 @@ from hub.stack import parts, servers
 from hub.stack.ports import Ports
 from hub.stack.probes import HOST
 from hub.stack.process import ROOM_BYTES_MIN, Process, Spawner, end_remembered, remember
-from hub.stack.specification import kafka_url, postgres_url, registry_url
+from hub.stack.specification import kafka_url, postgres_url, registry_url, write_private
 
 Say = parts.Say
 
@@ -137,10 +137,7 @@ class LocalStart:
     def _publish(self, home: Path) -> None:
         """For `find`, and for the next start should this process be killed."""
         remember(home / "processes.json", list(self.handles.values()))
-        note = home / "stack.json"
-        note.unlink(missing_ok=True)
-        with open(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123  # with its mode from the first moment
-            json.dump(self.named, file)
+        write_private(home / "stack.json", json.dumps(self.named))
 
     def close(self) -> None:
         """The registry first, then PostgreSQL, then the brokers: all at once, as each needs a majority to end cleanly."""

@@ -35,6 +35,7 @@ from hub.stack.specification import (
     postgres_url,
     registry_login,
     registry_url,
+    write_private,
 )
 
 _NO_ROOT: Final = (0, 0)
@@ -80,13 +81,9 @@ def _java(server: str, cache: Path, heap_mb: tuple[int, int], *flags: str) -> tu
 # Kafka --------------------------------------------------------------------------------------------------------------
 
 
-def _write_private(path: Path, properties: Mapping[str, object]) -> Path:
-    """A file of properties that holds a password: readable by its owner only from the first moment."""
-    fresh = path.with_suffix(".fresh")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600)
-    fresh.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), encoding="utf-8")
-    return fresh.replace(path)
+def _write_properties(path: Path, properties: Mapping[str, object]) -> Path:
+    write_private(path, "".join(f"{name}={value}\n" for name, value in properties.items()))
+    return path
 
 
 def _kafka_properties(home: Path, node: int, ports: list[int], controller_ports: list[int], log_dir: Path) -> dict[str, str]:
@@ -126,7 +123,7 @@ def kafka(
         if not home.exists():
             fresh = home_dir / f"kafka-{node}.fresh"
             shutil.rmtree(fresh, ignore_errors=True)
-            _write_private(config, _kafka_properties(home_dir, node, ports, controller_ports, fresh))
+            _write_properties(config, _kafka_properties(home_dir, node, ports, controller_ports, fresh))
             formatting = Process(
                 f"kafka-{node}", [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)], log, spawner
             )
@@ -134,7 +131,7 @@ def kafka(
             formatting.wait_done()
             keep_tool()
             fresh.rename(home)
-        _write_private(config, _kafka_properties(home_dir, node, ports, controller_ports, home))
+        _write_properties(config, _kafka_properties(home_dir, node, ports, controller_ports, home))
         address = kafka_url(home_dir, f"{HOST}:{ports[node - 1]}")
         return Process(
             name=f"kafka-{node}",
@@ -167,7 +164,7 @@ def registry(home: Path, logs: Path, cache: Path, provided: Parts, kafka: str, p
         'quarkus.log.category."io.apicurio".level': "WARN",
         "apicurio.storage.kind": "kafkasql",
         "apicurio.kafkasql.bootstrap.servers": brokers(kafka),
-        "smallrye.config.locations": _write_private(home / "kafka.properties", registry_login(kafka)),
+        "smallrye.config.locations": _write_properties(home / "kafka.properties", registry_login(kafka)),
         "apicurio.storage.snapshot.location": home,
         "apicurio.kafkasql.consumer.poll.timeout": 200,
     }

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import secrets
 import tomllib
 import uuid
@@ -139,9 +138,14 @@ def postgres_password(home: Path) -> str:
 
 def _made_once(secret: Path) -> str:
     if not secret.exists():
-        fresh = secret.with_suffix(".fresh")
-        fresh.unlink(missing_ok=True)
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:  # noqa: PTH123  # with its mode from the first moment
-            file.write(secrets.token_urlsafe(24))
-        fresh.replace(secret)
+        write_private(secret, secrets.token_urlsafe(24))
     return secret.read_text(encoding="ascii")
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file that holds a secret, whole or not at all: readable by its owner only, from the first moment."""
+    fresh = path.with_name(f"{path.name}.fresh")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)

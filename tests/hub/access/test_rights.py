@@ -10,7 +10,7 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, A
 from typer.testing import CliRunner
 
 from hub import stack as hub_stack
-from hub.access.rights import apply_rights, give_login, logins, rights_of, take_login
+from hub.access.rights import _any_of, apply_rights, give_login, logins, rights_of, take_login
 from hub.bus import Wire, apply_topics, consumer, take
 from hub.cli.main import app
 from hub.contract.directory import payers
@@ -169,8 +169,6 @@ def test_rights_that_this_release_does_not_give_are_taken_away_and_the_rest_stay
     assert apply_rights(kafka, said.append) == 1
     assert said == [f"rights of {len(payers())} payers are set (0 given, 1 taken away)"]
     assert apply_rights(kafka) == 0
-    from hub.access.rights import _any_of
-
     there = admin.describe_acls(_any_of()).result(10)
     assert anothers in there and too_much not in there and set(rights_of(A)) <= set(there)
 

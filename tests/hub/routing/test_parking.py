@@ -133,49 +133,49 @@ def test_discard_gives_up_the_cause_and_lets_the_rest_go(new_hub, database, open
     assert topics == ["dead-letter.v1", "audit.v1"]
 
 
-def test_what_parks_behind_an_event_that_is_given_up_at_that_moment_goes_on(
-    new_hub, database, opens, routing_settings, monkeypatch
-):
-    hub, read = new_hub(), parking.read
+@pytest.fixture
+def given_up_meanwhile(database, routing_settings, monkeypatch):
+    """Somebody gives up what MODIFIED waits for when its worker has just read that it waits; `then` is called after that."""
+    read = parking.read
+
+    def arrange(hub, then=lambda: None):
+        def and_then_discarded(*args, **more):
+            queues = read(*args, **more)
+            if queues.waiting:
+                monkeypatch.setattr(parking, "read", read)
+                with connect(routing_settings.database_url.get_secret_value()) as other:
+                    assert mend(hub, other, parking.discard, ISSUED) == 1
+                then()
+            return queues
+
+        monkeypatch.setattr(parking, "read", and_then_discarded)
+
+    return arrange
+
+
+def test_what_parks_behind_an_event_that_is_given_up_at_that_moment_goes_on(new_hub, database, opens, given_up_meanwhile):
+    hub = new_hub()
     send(hub, ISSUED)
     opens()
-
-    def and_then_discarded(*args, **more):
-        queues = read(*args, **more)
-        if queues.waiting:
-            monkeypatch.setattr(parking, "read", read)
-            with connect(routing_settings.database_url.get_secret_value()) as other:
-                assert mend(hub, other, parking.discard, ISSUED) == 1
-        return queues
-
-    monkeypatch.setattr(parking, "read", and_then_discarded)
+    given_up_meanwhile(hub)
     send(hub, MODIFIED)
     assert delivered(hub) == ["MODIFIED"]
     assert parking.waiting(database) == []
 
 
 def test_what_parked_behind_it_goes_on_though_the_brokers_were_away_just_then(
-    new_hub, database, opens, routing_settings, monkeypatch
+    new_hub, database, opens, given_up_meanwhile, monkeypatch
 ):
-    hub, read = new_hub(), parking.read
+    hub = new_hub()
     send(hub, ISSUED)
     opens()
     publish = hub.published.publish
 
-    async def away(outs):
+    async def away(_outs):
         monkeypatch.setattr(hub.published, "publish", publish)
         raise HubError("BROKER_UNAVAILABLE", "test")
 
-    def and_then_discarded(*args, **more):
-        queues = read(*args, **more)
-        if queues.waiting:
-            monkeypatch.setattr(parking, "read", read)
-            with connect(routing_settings.database_url.get_secret_value()) as other:
-                assert mend(hub, other, parking.discard, ISSUED) == 1
-            monkeypatch.setattr(hub.published, "publish", away)
-        return queues
-
-    monkeypatch.setattr(parking, "read", and_then_discarded)
+    given_up_meanwhile(hub, lambda: monkeypatch.setattr(hub.published, "publish", away))
     send(hub, MODIFIED)
     assert delivered(hub) == ["MODIFIED"]
     assert parking.waiting(database) == []
