@@ -31,11 +31,12 @@ from hub.contract.kafka import client
 _WAIT_S: Final = 20.0
 _ITERATIONS: Final = 8192
 _ANYWHERE: Final = "*"
+_OF_PAYER: Final = "payer."
 
 
 def user_of(payer: str) -> str:
     """A payer's login at Kafka; its consumer groups begin with the same name."""
-    return f"payer.{payer}"
+    return f"{_OF_PAYER}{payer}"
 
 
 def rights_of(payer: str) -> list[AclBinding]:
@@ -67,7 +68,9 @@ def apply_rights(kafka: str, say: Callable[[str], None] = lambda _line: None) ->
         raise HubError("BROKER_UNAVAILABLE", "rights") from refused
     wanted = {right for payer in payers() for right in rights_of(payer)}
     of_payers = {
-        right for right in there if right.principal.startswith("User:payer.") and right.permission_type == AclPermissionType.ALLOW
+        right
+        for right in there
+        if right.principal.startswith(f"User:{_OF_PAYER}") and right.permission_type == AclPermissionType.ALLOW
     }
     new, old = wanted - there, of_payers - wanted
     _done(admin.create_acls(list(new), request_timeout=_WAIT_S) if new else {})
@@ -81,7 +84,8 @@ def give_login(kafka: str, payer: str) -> str:
 
     Raises: HubError(NOT_FOUND) for a payer that is not in the seeds, HubError(BROKER_UNAVAILABLE).
     """
-    _known(payer)
+    if payer not in payers():
+        raise HubError("NOT_FOUND", f"payer {payer}; there are {', '.join(sorted(payers()))}")
     password = secrets.token_urlsafe(32)
     kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
     admin = _admin(kafka)  # named, as a client that nobody holds takes its answers along
@@ -92,9 +96,10 @@ def give_login(kafka: str, payer: str) -> str:
 def take_login(kafka: str, payer: str) -> bool:
     """Take a payer's login away; links that are open end within ten minutes, when they have to log in again. Returns: false when it had none.
 
-    Raises: HubError(NOT_FOUND), HubError(BROKER_UNAVAILABLE).
+    Raises: HubError(NOT_FOUND) for what neither the seeds nor a login is named after, HubError(BROKER_UNAVAILABLE).
     """
-    _known(payer)
+    if payer not in payers() and payer not in (known := logins(kafka)):
+        raise HubError("NOT_FOUND", f"payer {payer}; there are {', '.join(sorted({*payers(), *known}))}")
     admin = _admin(kafka)
     gone = admin.alter_user_scram_credentials([UserScramCredentialDeletion(user_of(payer), ScramMechanism.SCRAM_SHA_512)])
     try:
@@ -108,19 +113,14 @@ def take_login(kafka: str, payer: str) -> bool:
 
 
 def logins(kafka: str) -> set[str]:
-    """Which payers have a login. Raises: HubError(BROKER_UNAVAILABLE)."""
+    """Which payers have a login, those among them too that the seeds do not name any more. Raises: HubError(BROKER_UNAVAILABLE)."""
     admin = _admin(kafka)
     try:
         asked = cast("Future[dict[str, Any]]", admin.describe_user_scram_credentials())  # of all users: one answer
         found = asked.result(_WAIT_S)
     except (KafkaException, TimeoutError) as refused:
         raise HubError("BROKER_UNAVAILABLE", "logins") from refused
-    return {payer for payer in payers() if user_of(payer) in found}
-
-
-def _known(payer: str) -> None:
-    if payer not in payers():
-        raise HubError("NOT_FOUND", f"payer {payer}; there are {', '.join(sorted(payers()))}")
+    return {user.removeprefix(_OF_PAYER) for user in found if user.startswith(_OF_PAYER)}
 
 
 def _admin(kafka: str) -> AdminClient:

@@ -21,7 +21,7 @@ Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")
 
 @payer_app.command("list")
 def list_payers() -> None:
-    """Every payer, what it may read, and whether it has a login.
+    """Every payer, what it may read, and whether it has a login; and each login of a payer that is not in the seeds.
 
     Example: hie payer list
     """
@@ -31,6 +31,8 @@ def list_payers() -> None:
     table = Table("code", "name", "login", "claims of", box=None)
     for code, payer in sorted(payers().items()):
         table.add_row(code, payer.name, user_of(code) if code in known else "none", f"payer.{code}.claim.v1")
+    for code in sorted(known - set(payers())):
+        table.add_row(code, "not in seeds", user_of(code), "none")
     out.print(table)
 
 
@@ -53,6 +55,8 @@ def credential(code: Code, reason: Reason) -> None:
 @payer_app.command("revoke")
 def revoke(code: Code, reason: Reason) -> None:
     """Take a payer's login away. Its place in the claims stays; a new login goes on from there.
+
+    So too of a payer that is not in the seeds any more.
 
     Example: hie payer revoke vss --reason "password was seen"
     """

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, A
 from typer.testing import CliRunner
 
 from hub import stack as hub_stack
+from hub.access import rights
 from hub.access.rights import _any_of, apply_rights, give_login, logins, rights_of, take_login
 from hub.bus import Wire, apply_topics, consumer, take
 from hub.cli.main import app
@@ -180,16 +181,22 @@ def test_a_payer_that_nobody_knows_gets_no_login(kafka):
         take_login(kafka, "nobody")
 
 
-def test_the_command_gives_a_login_that_works(kafka, own, monkeypatch):
+@pytest.fixture
+def hie(kafka, own, monkeypatch):
+    """Runs a command of `hie payer`, and gives what it prints."""
     named = {"KAFKA_BOOTSTRAP": kafka, "REGISTRY_URL": own.registry_url, "DATABASE_URL": own.database_url}
     for name, value in {**named, "KEY_SECRET": "a secret of tests only"}.items():
         monkeypatch.setenv(f"HIE_{name}", value)
 
-    def hie(*arguments):
+    def run(*arguments):
         done = CliRunner().invoke(app, ["payer", *arguments], catch_exceptions=False)
         assert done.exit_code == 0
         return done.stdout
 
+    return run
+
+
+def test_the_command_gives_a_login_that_works(kafka, own, hie):
     told = dict(line.split("=", 1) for line in hie("credential", B, "--reason", "first connection").splitlines() if "=" in line)
     ours = subprocess.run(
         [sys.executable, "-c", _READ, json.dumps(told | {"topic": f"payer.{B}.claim.v1"})],
@@ -207,6 +214,16 @@ def test_the_command_gives_a_login_that_works(kafka, own, monkeypatch):
     assert (audit["action"], audit["target"], audit["reason"]) == ("payer-credential", B, "first connection")
     assert "can no longer log in" in hie("revoke", B, "--reason", "password was seen")
     assert "had no login" in hie("revoke", B, "--reason", "again")
+
+
+def test_a_login_of_a_payer_that_left_the_seeds_is_listed_and_can_be_taken_away(kafka, hie):
+    with pytest.MonkeyPatch.context() as before:
+        before.setattr(rights, "payers", lambda: payers() | {"leaver": payers()[A]})
+        give_login(kafka, "leaver")
+    [row] = [line.split() for line in hie("list").splitlines() if line.split()[:1] == ["leaver"]]
+    assert row == ["leaver", "not", "in", "seeds", "payer.leaver", "none"]
+    assert "leaver can no longer log in" in hie("revoke", "leaver", "--reason", "left the seeds")
+    assert "leaver" not in hie("list")
 
 
 _READ = """
