@@ -8,6 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +64,13 @@ def read_payers(folder: Path) -> dict[str, Payer]:
         claimed = [entry for payer in found.values() for entry in getattr(payer, name)]
         if twice := [entry for entry, count in Counter(claimed).items() if count > 1]:
             raise HubError("SETTING_WRONG", f"seeds/payers: {name} {twice[0]} stands twice; leave it to one payer")
+    policies = sorted(
+        (entry, payer.code) for payer in found.values() if payer.role == SUPPLEMENTARY for entry in payer.card_groups
+    )
+    for (short, one), (long, other) in combinations(policies, 2):
+        if long.startswith(short) and one != other:
+            said = f"card_groups {long} of {other} begins with {short} of {one}: both would get its policies; change one of them"
+            raise HubError("SETTING_WRONG", f"seeds/payers: {said}")
     return found
 
 

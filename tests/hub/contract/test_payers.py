@@ -79,6 +79,14 @@ def test_two_payers_cannot_have_one_card_or_one_facility(tmp_path):
         read(tmp_path / "places", ab={"facilities": '["97"]'}, ac={"card_groups": "[]", "facilities": '["97"]'})
 
 
+def test_policies_of_two_insurers_never_begin_alike(tmp_path):
+    role = {"role": '"supplementary"'}
+    with pytest.raises(HubError, match="SBIX of sb begins with SBI of sa") as wrong:
+        read(tmp_path / "two", sa=role | {"card_groups": '["SBIA", "SBI"]'}, sb=role | {"card_groups": '["SBIX"]'})
+    assert wrong.value.code == "SETTING_WRONG"
+    assert "sa" in read(tmp_path / "one", sa=role | {"card_groups": '["SBI", "SBIX"]'}), "its own may"
+
+
 def test_there_is_one_default_and_a_code_is_letters(tmp_path):
     with pytest.raises(HubError, match="not 0"):
         read(tmp_path / "none", all={})
