@@ -1,8 +1,10 @@
 """Whose claim it is, and what a payer gets to see of it."""
 
 import re
+from functools import cache
 from typing import Any, Final
 
+from hub.contract.claim_tables import tables
 from hub.contract.directory import payers
 from hub.contract.events import Event, derive, new_id
 from hub.contract.payers import PRIMARY, SUPPLEMENTARY, TEST, Payer
@@ -10,7 +12,12 @@ from hub.contract.records import Revision
 
 RULE: Final = "claim-to-payer"
 _CARD: Final = "ma_the_bhyt"
-_CARDS: Final = (_CARD, "ma_dkbd", "gt_the_tu", "gt_the_den")  # lists of XML1 whose positions match, `;` between
+_CARDS: Final = (
+    _CARD,
+    "ma_dkbd",
+    "gt_the_tu",
+    "gt_the_den",
+)  # lists whose positions match, `;` between; all but the first of XML1
 _TABLES: Final = frozenset(f"xml{number}" for number in range(2, 16))  # xml1 is the claim's own summary: always granted
 _PLACE: Final = re.compile(r"(XML\d+)(?:\[\d+\])?/(\w+)$")  # of what could not be read: XML2[3]/SO_LUONG
 
@@ -32,7 +39,7 @@ def payer_of(event: Event) -> Payer | None:
 
 def supplementary_of(event: Event) -> list[Payer]:
     """The supplementary insurers that a claim names: MA_THE_BHYT lists a number of their policies beside the card."""
-    cards = _cards(event)
+    cards = _cards(event.get("xml1") or {})
     if event["meta"].get("test") or not any(card[2:3].isalpha() for card in cards):
         return []
     real = [payer for payer in payers().values() if payer.role == SUPPLEMENTARY]
@@ -52,13 +59,13 @@ def copied_to(event: Event) -> list[str]:
     ]
 
 
-def _cards(event: Event) -> list[str]:
-    return [card.strip().upper() for card in (event.get("xml1") or {}).get(_CARD, "").split(";")]
+def _cards(row: Event) -> list[str]:
+    return [card.strip().upper() for card in row.get(_CARD, "").split(";")]
 
 
 def _group(event: Event) -> str:
     """The group of the first insurance card; "" where it shows none. Of a card of 10 or 12 digits only a look-up could tell it."""
-    card = next((card for card in _cards(event) if card and not card[2:3].isalpha()), "")
+    card = next((card for card in _cards(event.get("xml1") or {}) if card and not card[2:3].isalpha()), "")
     return card[:2] if card[:2].isalpha() and card[2:3].isdigit() else ""
 
 
@@ -87,8 +94,8 @@ def granted(event: Event, payer: Payer, parents: list[Event], rule: str, revisio
         for name, part in event.items()
         if name != "meta" and (name not in _TABLES or name in payer.tables)
     }
-    if supplementary_of(event):
-        content["xml1"] = _own_cards(content["xml1"], event, payer)
+    if not meta.get("test"):
+        content |= {name: _own_cards(content[name], payer) for name in _with_cards() if content.get(name)}
     content["payer"] = payer.code
     # The hash of a full claim is dear to make and says nothing new: the projection bears that of its claim.
     made = derive(
@@ -109,16 +116,26 @@ def _without(part: Any, names: frozenset[str]) -> Any:
     return {name: value for name, value in part.items() if name not in names}
 
 
-def _own_cards(summary: Event, event: Event, payer: Payer) -> Event:
+@cache
+def _with_cards() -> tuple[str, ...]:
+    """The tables whose rows name cards."""
+    return tuple(table.lower() for table, elements in tables().items() if any(one.field == _CARD for one in elements.values()))
+
+
+def _own_cards(part: Any, payer: Payer) -> Any:
     """Its own policies for a supplementary insurer, and for the primary payer all but those of supplementary ones."""
-    others = [one.card_groups for one in payers().values() if one.role == SUPPLEMENTARY]
-    kept = [
-        at
-        for at, card in enumerate(_cards(event))
-        if (card.startswith(payer.card_groups) if payer.role == SUPPLEMENTARY else not any(map(card.startswith, others)))
-    ]
-    lists = {name: summary[name].split(";") for name in _CARDS if summary.get(name)}
-    return summary | {name: ";".join(parts[at] for at in kept if at < len(parts)) for name, parts in lists.items()}
+    if isinstance(part, list):
+        return [_own_cards(row, payer) for row in part]
+    cards = _cards(part)
+    if payer.role == SUPPLEMENTARY:
+        kept = [at for at, card in enumerate(cards) if card.startswith(payer.card_groups)]
+    else:
+        others = tuple(group for one in payers().values() if one.role == SUPPLEMENTARY for group in one.card_groups)
+        kept = [at for at, card in enumerate(cards) if not card.startswith(others)]
+    if len(kept) == len(cards):
+        return part
+    lists = {name: part[name].split(";") for name in _CARDS if part.get(name)}
+    return part | {name: ";".join(texts[at] for at in kept if at < len(texts)) for name, texts in lists.items()}
 
 
 def _may_see(payer: Payer, place: str) -> bool:

@@ -116,6 +116,18 @@ def test_each_payer_sees_its_own_cards_and_what_stands_at_their_places():
     assert own == {"ma_the_bhyt": "LVG1", "ma_dkbd": "", "gt_the_tu": "20260202"}
 
 
+@pytest.mark.parametrize("listed", ["GD4010012345678;LVG1", "GD4010012345678"], ids=["named", "not named by the summary"])
+def test_and_so_it_is_in_every_table_that_names_cards(monkeypatch, listed):
+    carded = [f"xml{number}" for number in (6, 11, 12, 13, 14)]
+    granted = {code: replace(payers()[code], tables=frozenset(carded)) for code in ("vss", "luavang")}
+    monkeypatch.setattr(projections, "payers", lambda: payers() | granted)
+    row = {"ma_lk": "C1", "ma_the_bhyt": "GD4010012345678;LVG1; sbi7"}
+    event = claim(xml1={"ma_the_bhyt": listed}, **{table: [row] for table in carded})
+    primary, own = (projections.project(event, granted[code], "") for code in ("vss", "luavang"))
+    assert [primary[table] for table in carded] == [[{"ma_lk": "C1", "ma_the_bhyt": "GD4010012345678"}]] * 5
+    assert [own[table] for table in carded] == [[{"ma_lk": "C1", "ma_the_bhyt": "LVG1"}]] * 5
+
+
 def test_a_claim_by_an_armys_card_goes_to_its_payer_and_to_no_other():
     outs = decided("claim.v1", claim(card="QN5970012345678"))
     assert {one.topic for one in outs if isinstance(one, Publish)} == {"payer.defence.claim.v1", "receipt.v1"}
