@@ -45,8 +45,15 @@ Route = Callable[[Stream, Sequence[Record]], Awaitable[None]]
 def streams() -> list[Stream]:
     """The table of streams, one row a topic."""
     of_payers = [
-        Stream(f"payer.{code}.decision.v1", "hie.ClaimDecision", partial(decisions.check, code), lookups=decisions.sent_before)
-        for code in payers()
+        Stream(
+            f"payer.{code}.decision.v1",
+            "hie.ClaimDecision",
+            partial(decisions.check, code),
+            partial(decisions.counted, payer),
+            partial(decisions.sent_before, payer),
+            adds=True,
+        )
+        for code, payer in payers().items()
     ]
     rows = [
         Stream("referral.v1", "hie.Referral", referrals.decide, referrals.facts, referrals.lookups, referrals.side),
@@ -62,7 +69,15 @@ def streams() -> list[Stream]:
         recorded("resource-report.v1", "hie.ResourceReport", "resource"),
         Stream("claim.v1", "hie.Claim", claims.decide, claims.facts, claims.lookups, repeat_rule="T05"),
         *of_payers,
-        Stream("claim-decision.v1", "hie.ClaimDecision", decisions.decide, decisions.facts, decisions.lookups, decisions.side),
+        Stream(
+            "claim-decision.v1",
+            "hie.ClaimDecision",
+            decisions.decide,
+            decisions.facts,
+            decisions.lookups,
+            decisions.side,
+            adds=True,  # two payments may be equal
+        ),
     ]
     return [part_of_claims(row) if row.record in PARTS else row for row in rows]
 

@@ -163,7 +163,9 @@ def state(database: Database, facts: Iterable[tuple[Fact, str, str]], now: datet
     ] = {}  # and the one before it, which stands if that is taken back
     for one in facts:
         name = (one[0].kind, one[0].ref, one[0].id)
-        newest[name] = sorted([*newest.get(name, ()), one], key=lambda said: said[0].rank)[-2:]
+        before = newest.get(name, [])
+        if all(said[0].rank != one[0].rank for said in before):  # of the same rank the first stands, as in the index
+            newest[name] = sorted([*before, one], key=lambda said: said[0].rank)[-2:]
     ends = {said: now + timedelta(days=said or days) for said in {one[0].days for some in newest.values() for one in some}}
     for wave in ([some[0] for some in newest.values() if len(some) > 1], [some[-1] for some in newest.values()]):
         rows = [

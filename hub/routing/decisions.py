@@ -6,29 +6,57 @@ record, checked in one way; each has a rule of its own on its way to the facilit
 
 from typing import Final
 
-from hub.contract.events import Event, Keyring, derive
-from hub.contract.payers import TEST
+from hub.contract.events import Event, Keyring, derive, revision_rank
+from hub.contract.payers import TEST, Payer
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.secondary import KIND, SHARED, copied, decided_facts, sent_to
+from hub.routing.secondary import KIND, SHARED, copied, decided_facts, sent_to, version_of, word_on
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, Refuse, own_facts, receiver
 
 TOPIC: Final = "claim-decision.v1"
 _TO_FACILITY: Final = {"INFORMATION_REQUESTED": "request-to-facility", "PAID": "payment-to-facility"}
 _STATES: Final = frozenset({"ACCEPTED", "REJECTED", "CANCELLED", *_TO_FACILITY})
+_WORD: Final = "payer-word"  # kind of the fact that a payer has used a version of one claim event
 
 
 def side(event: Event) -> str:
-    """Each payer speaks for itself: what one says again is a repeat, whatever another said meanwhile."""
+    """Each payer speaks for itself."""
     return str(event.get("payer", ""))
 
 
-def sent_before(event: Event, _keyring: Keyring) -> list[CaseRef]:
-    """What was sent of that claim."""
-    return [CaseRef(KIND, event["meta"]["key"])]
+def _word(payer: str, event: Event) -> str:
+    return f"{payer}/{event['claim_event_id']}/{revision_rank(event['claim_revision'])}/{version_of(event)}"
+
+
+def counted(payer: Payer, event: Event, _keyring: Keyring) -> list[Fact]:
+    """That this version of the claim event is taken: of two words that bear it, which one counts could not be told.
+
+    The hub's own insurer says one word on each claim event, and counts none.
+    """
+    fits = _fit(payer.code, event)
+    return [] if payer.adjudicated_here or not all(fits.values()) else [Fact(_WORD, _word(payer.code, event), "", "", {})]
+
+
+def sent_before(payer: Payer, event: Event, _keyring: Keyring) -> list[CaseRef]:
+    """What was sent of that claim, and who took the version."""
+    sent = CaseRef(KIND, event["meta"]["key"])
+    return [sent] if payer.adjudicated_here else [sent, CaseRef(_WORD, _word(payer.code, event))]
+
+
+def _fit(payer: str, event: Event) -> dict[str, bool]:
+    """What a decision has to fulfil, whatever its payer was sent."""
+    meta = event["meta"]
+    return {
+        "payer": event.get("payer") == payer,
+        "ma_cskcb": event.get("ma_cskcb") == meta["facility"],
+        "verdict": event.get("verdict") in _STATES,
+        "meta.test": bool(meta.get("test")) == (payer == TEST),
+    }
 
 
 def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output]:
     """A decision on its payer's own topic: passed on if it names a claim, key and revision that this payer was sent.
+
+    The answer to a withdrawal is heard and goes no further: the facility would take it for one about the claim in force.
 
     payer: whose topic it came by.
     """
@@ -36,14 +64,20 @@ def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output
     meta = event["meta"]
     fits = {
         "claim_event_id": sent is not None,
-        "payer": event.get("payer") == payer,
+        **_fit(payer, event),
         "claim_revision": sent is not None and sent.has(event["claim_revision"]),
-        "ma_cskcb": event.get("ma_cskcb") == meta["facility"],
-        "verdict": event.get("verdict") in _STATES,
-        "meta.test": bool(meta.get("test")) == (payer == TEST),
+        "meta.revision.version": all(fact.event_id == meta["event_id"] for fact in known if fact.kind == _WORD),
     }
+    if sent is not None and sent.withdrawn and event.get("verdict") != "CANCELLED":
+        fits["verdict"] = False
     if sent is None or not all(fits.values()):
         return [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", next(name for name, fit in fits.items() if not fit))]
+    heard = Publish(
+        "receipt.v1",
+        receipt(event, delivery_id(sent.subject, payer), payer, "ACKNOWLEDGED", channel="kafka", at=moment.seen_at),
+    )
+    if sent.withdrawn:
+        return [heard, Nobody("nobody-withdrawal-heard")]
     shared = any(fact.id == event["claim_event_id"] and fact.data.get("copies") for fact in known)
     content = {name: part for name, part in event.items() if name != "meta"}
     passed = derive(
@@ -53,10 +87,9 @@ def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output
         rule=SHARED if shared else "decision-checked",
         facility=meta["facility"],
         key=meta["key"],
-        revision=meta["revision"],
+        revision=word_on(sent, event),
     )
-    heard = receipt(event, delivery_id(sent.subject, payer), payer, "ACKNOWLEDGED", channel="kafka", at=moment.seen_at)
-    return [Publish(TOPIC, passed), Publish("receipt.v1", heard), Nobody("decision-checked")]
+    return [Publish(TOPIC, passed), heard, Nobody("decision-checked")]
 
 
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
@@ -64,9 +97,9 @@ def facts(event: Event, _keyring: Keyring) -> list[Fact]:
     return decided_facts(event)
 
 
-def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
+def lookups(event: Event, _keyring: Keyring) -> list[CaseRef]:
     """What was sent of the claim, where it names a supplementary insurer."""
-    return sent_before(event, keyring) if event["meta"].get("rule") == SHARED else []
+    return [CaseRef(KIND, event["meta"]["key"])] if event["meta"].get("rule") == SHARED else []
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:

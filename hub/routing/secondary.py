@@ -37,14 +37,16 @@ _ORDER_MOST: Final = 999
 class Sent:
     """One thing that a payer was sent.
 
-    rank:    of the claim's revision.
-    order:   of the decision that brought a copy: its revision is so many microseconds above the claim's.
-    subject: id of the event that was delivered by it: the claim, or the decision that brought a copy.
+    rank:      of the claim's revision.
+    order:     of the decision that brought a copy: its revision is so many microseconds above the claim's.
+    subject:   id of the event that was delivered by it: the claim, or the decision that brought a copy.
+    withdrawn: it says that the claim is not for that payer any more.
     """
 
     rank: str
     subject: str
     order: int = 0
+    withdrawn: bool = False
 
     def has(self, revision: Revision) -> bool:
         """Whether that is its revision."""
@@ -67,13 +69,28 @@ def decided_facts(event: Event) -> list[Fact]:
     meta = event["meta"]
     if meta.get("rule") != SHARED or event.get("verdict") not in DECIDED:
         return []
-    data = {"decided": event.get("claim_event_id", ""), "order": order_of(event)}
+    data = {"decided": event.get("claim_event_id", ""), "order": _order_of(event)}
     return [Fact(KIND, meta["key"], meta["event_id"], revision_rank(meta["revision"]), data)]
 
 
-def order_of(decision: Event) -> int:
-    """Which of a payer's words on one claim event it is: the version of the decision's own revision."""
-    return max(0, min(int(decision["meta"]["revision"]["version"]), _ORDER_MOST))
+def version_of(word: Event) -> int:
+    """Which of a payer's words on one claim event it is, of a decision as the payer wrote it."""
+    return max(0, min(int(word["meta"]["revision"]["version"]), _ORDER_MOST))
+
+
+def word_on(sent: Sent, word: Event) -> Revision:
+    """The revision of a payer's word once it is passed on: that of the claim, by the copy it is about and then by its version.
+
+    So a word on a newer claim stands over all on older ones, whatever their versions.
+    """
+    return above(word["claim_revision"], _ORDER_MOST * sent.order + version_of(word))
+
+
+def _order_of(decision: Event) -> int:
+    """The version of the primary payer's word, of a decision that was passed on."""
+    own: Revision = decision["meta"]["revision"]
+    claims: Revision = decision["claim_revision"]
+    return (own["received_at"] - claims["received_at"]) // timedelta(microseconds=1)
 
 
 def _claims(known: Known) -> dict[str, Found]:
@@ -122,7 +139,7 @@ def sent_to(payer: str, known: Known) -> dict[str, Sent]:
     first = _first(known)
     for fact in claims.values():
         if payer in _lost(fact, first):
-            sent[withdrawal_id(fact.data["claim"], payer)] = Sent(fact.data["rank"], fact.data["claim"])
+            sent[withdrawal_id(fact.data["claim"], payer)] = Sent(fact.data["rank"], fact.data["claim"], withdrawn=True)
     return sent
 
 
@@ -171,7 +188,7 @@ def _copy(claim: Event, decision: Event, code: str, known: Known, moment: Moment
     ids = [copy_id(fact.data["claim"], decided.id, code) for decided, fact in _copies(known) if code in _named(fact)]
     own = copy_id(claim["meta"]["event_id"], decision["meta"]["event_id"], code)
     before = ids[: ids.index(own)]
-    revision = above(claim["meta"]["revision"], order_of(decision))
+    revision = above(claim["meta"]["revision"], _order_of(decision))
     made = granted(claim, payers()[code], [claim, decision], COPY, revision, before[-1] if before else "")
     made["prior"] = [_prior(claim, decision)]
     subject = delivery_id(decision["meta"]["event_id"], code)

@@ -1,6 +1,7 @@
 """A claim among its payers: who hears of what, and that neither order nor repetition changes it.
 
-A payer can only speak of what it was sent, so each word comes behind what it is about; everything else may come in any order.
+A payer can only speak of what it was sent, so each word comes behind what it is about, and two words under one version stay in
+the order in which it wrote them; everything else may come in any order.
 """
 
 from decimal import Decimal
@@ -36,13 +37,16 @@ CLAIMS = [
     claimed(30, CARD, POLICY, sensitivity="HIV"),
     claimed(40, CARD, OTHER),
     claimed(50, CARD),
-    claimed(60, CARD, POLICY, OTHER),
+    claimed(60, SOLDIER, POLICY, OTHER, payer="defence"),
     claimed(70, "", action="CANCELLED"),
 ]
 
 
-def word(about, about_id, revision, payer, verdict, order, **content):
-    """What a payer says of a claim event that it was sent; the `order`-th time that it speaks of it."""
+def word(about, about_id, revision, payer, verdict, order, *, another="", **content):
+    """What a payer says of a claim event that it was sent; the `order`-th time that it speaks of it.
+
+    another: makes it another event under the same version.
+    """
     meta = about["meta"]
     content = {
         "payer": payer,
@@ -57,7 +61,7 @@ def word(about, about_id, revision, payer, verdict, order, **content):
         "hie.ClaimDecision",
         content,
         parents=[about],
-        rule=f"word-{order}",
+        rule=f"word-{order}{another}",
         facility=DISTRICT,
         key=meta["key"],
         revision=own,
@@ -74,21 +78,34 @@ def passed_id(decision, *, shared):
 def story():
     """Id to (topic, event, id of what it comes behind)."""
     found = {}
-    for event, payer, copies in CLAIMS:
+    for number, (event, payer, copies) in enumerate(CLAIMS):
         claim_id, revision = event["meta"]["event_id"], event["meta"]["revision"]
         found[claim_id] = ("claim.v1", event, "")
-        words = [("INFORMATION_REQUESTED", 1, {"answer_by": "20261130"}), ("ACCEPTED", 2, {"t_bhtt_gd": Decimal(800)})]
-        words += [("REJECTED", 3, {"t_bhtt_gd": Decimal(0)}), ("PAID", 4, {"paid": Decimal(790)})]
+        most = 5 * (len(CLAIMS) - number)  # the newer the claim, the lower the versions
+        words = [("INFORMATION_REQUESTED", 1, {"answer_by": "20261130"}), ("ACCEPTED", most, {"t_bhtt_gd": Decimal(800)})]
+        words += [("REJECTED", most + 1, {"t_bhtt_gd": Decimal(0)})]
+        words += [("PAID", most + paid, {"paid": Decimal(790)}) for paid in (2, 3)]  # half each
         for verdict, order, content in words if event["action"] == "SUBMITTED" else [("CANCELLED", 1, {})]:
             said = word(event, projection_id(claim_id, payer), revision, payer, verdict, order, **content)
-            found[said["meta"]["event_id"]] = (f"payer.{payer}.decision.v1", said, claim_id)
-            for code in copies if verdict in secondary.DECIDED else ():
+            said_id = said["meta"]["event_id"]
+            found[said_id] = (f"payer.{payer}.decision.v1", said, claim_id)
+            if verdict not in secondary.DECIDED:
+                continue
+            if payer == "defence":  # which runs a system of its own
+                about = projection_id(claim_id, payer)
+                again = word(event, about, revision, payer, "REJECTED", order, another="again", t_bhtt_gd=Decimal(1))
+                SECOND.add(again["meta"]["event_id"])
+                found[again["meta"]["event_id"]] = (f"payer.{payer}.decision.v1", again, said_id)
+            for code in copies:
                 copy = secondary.copy_id(claim_id, passed_id(said, shared=True), code)
-                answer = word(said, copy, secondary.above(revision, order), code, "ACCEPTED", 1)
-                found[answer["meta"]["event_id"]] = (f"payer.{code}.decision.v1", answer, said["meta"]["event_id"])
+                for version in (1, 3):
+                    answer = word(said, copy, secondary.above(revision, order), code, "ACCEPTED", version)
+                    found[answer["meta"]["event_id"]] = (f"payer.{code}.decision.v1", answer, said_id)
     return found
 
 
+SECOND: set[str] = set()
+"""Words under a version that their payer had used."""
 STORY = story()
 
 
@@ -126,7 +143,7 @@ def end_of(ids):
     for one in ids:
         topic, event, _behind = STORY[one]
         hub.route(topic, [event])
-    assert hub.refused == []
+    assert hub.refused == [("DECISION_MISMATCH", "meta.revision.version")] * len(SECOND & set(ids))
     facts = {name: (rank, fact.data) for name, (rank, fact) in hub.facts.items()}
     others = [(topic, event) for (topic, _), event in hub.others.items()]
     return hub, (hub.told, seen_by_payers(others), {(topic, id_) for topic, id_ in hub.others if topic == "receipt.v1"}, facts)
@@ -154,6 +171,26 @@ def test_in_the_end_only_those_whom_the_newest_claim_is_for_have_one(orders):
         holders = {code for code, words in newest.items() if max(words)[1] == "SUBMITTED"}
         assert holders <= {payer, *copies}
         assert payer in holders or event["action"] == "CANCELLED"
+
+
+@given(told_in_two_orders())
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_words_passed_on_stand_by_claim_then_by_copy_then_by_version_and_none_is_level_with_another(orders):
+    _straight, shuffled = orders
+    hub, _end = end_of(shuffled)
+    for payer in ("vss", "defence", *COPIES.values()):
+        passed = [event for event in hub.derived if "verdict" in event and event["payer"] == payer]
+        ranks = {event["meta"]["event_id"]: revision_rank(event["meta"]["revision"]) for event in passed}
+        written = {
+            passed_id(event, shared=shared): (revision_rank(event["claim_revision"]), event["meta"]["revision"]["version"])
+            for topic, event, _behind in STORY.values()
+            if topic == f"payer.{payer}.decision.v1"
+            for shared in (True, False)
+        }
+        assert sorted(ranks, key=ranks.__getitem__) == sorted(ranks, key=written.__getitem__)
+        assert len(set(ranks.values())) == len(ranks)
+        copies = [event for (topic, _), event in hub.others.items() if topic == f"payer.{payer}.claim.v1"]
+        assert len({revision_rank(event["meta"]["revision"]) for event in copies}) == len(copies)
 
 
 @given(told_in_two_orders())

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from hub.bus import Out
 from hub.contract.events import encode, revision_rank
 from hub.routing import secondary
 from hub.routing.projections import projection_id
@@ -156,13 +157,18 @@ def test_a_real_payer_cannot_speak_as_test_traffic():
     assert hub.refused == [("DECISION_MISMATCH", "meta.test")]
 
 
-def test_an_answer_to_a_withdrawal_is_taken():
+@pytest.mark.parametrize("verdict", ["CANCELLED", "ACCEPTED", "PAID"])
+def test_an_answer_to_a_withdrawal_is_heard_and_is_no_word_to_the_facility(verdict):
     newer = claimed(10, CARD)[0]
     first = accepted(EVENT)
     about = secondary.withdrawal_id(newer["meta"]["event_id"], "luavang")
-    said = word(newer, about, newer["meta"]["revision"], "luavang", "CANCELLED", 1)
+    said = word(newer, about, newer["meta"]["revision"], "luavang", verdict, 1)
     events = [("claim.v1", EVENT), ("payer.vss.decision.v1", first), ("claim.v1", newer), ("payer.luavang.decision.v1", said)]
-    assert told(*events).refused == []
+    hub, own = told(*events), {passed_id(said, shared=shared) for shared in (True, False)}
+    assert hub.refused == ([] if verdict == "CANCELLED" else [("DECISION_MISMATCH", "verdict")])
+    assert not own & {event_id for _to, event_id in hub.told}
+    heard = [event for (topic, _), event in hub.others.items() if topic == "receipt.v1" and event["state"] == "ACKNOWLEDGED"]
+    assert ("luavang" in {event["recipient"] for event in heard}) == (verdict == "CANCELLED")
 
 
 def test_a_claim_that_its_topic_keeps_no_more_is_a_dead_letter():
@@ -190,3 +196,40 @@ def test_a_decision_on_a_claim_with_one_payer_asks_the_case_index_nothing():
     stream = STREAMS_OF["claim-decision.v1"]
     assert stream.lookups(passed[0], None) == stream.facts(passed[0], None) == []
     assert stream.decide(passed[0], [], Moment(MORNING, MORNING)) == [Deliver(DISTRICT, "decision-to-facility")]
+
+
+# --- what the case index makes of words ----------------------------------------------------------------------------------
+
+
+def test_equal_payments_and_words_on_a_corrected_claim_all_reach_the_facility(new_hub):
+    first, corrected = claimed(0, SOLDIER, payer="defence")[0], claimed(10, SOLDIER, payer="defence")[0]
+
+    def says(event, verdict, order, **content):
+        about = projection_id(event["meta"]["event_id"], "defence")
+        return word(event, about, event["meta"]["revision"], "defence", verdict, order, **content)
+
+    paid = {"paid": Decimal(400), "paid_on": "20261201"}
+    words = [says(first, "PAID", 1, **paid), says(first, "PAID", 5, **paid), says(corrected, "ACCEPTED", 2)]
+    hub = new_hub()
+    hub.send(("hie.Claim", first), ("hie.Claim", corrected))
+    for said in [*words, words[1]]:
+        topic = "payer.defence.decision.v1"
+        hub.route(topic, [hub.record(topic, Out(topic, said["meta"]["key"], hub.router.wire.pack(topic, said)))])
+    told = [one for one in hub.deliveries.values() if one["recipient"] == DISTRICT]
+    assert sorted(one["subject_event_id"] for one in told) == sorted(passed_id(said, shared=False) for said in words)
+    told.sort(key=lambda one: revision_rank(one["meta"]["revision"]))
+    assert told[-1]["subject_event_id"] == passed_id(words[2], shared=False), "the corrected claim's word counts"
+
+
+def test_of_three_words_under_one_version_in_one_batch_the_first_stands(new_hub):
+    event = claimed(0, SOLDIER, payer="defence")[0]
+    about, topic = projection_id(event["meta"]["event_id"], "defence"), "payer.defence.decision.v1"
+    words = [word(event, about, event["meta"]["revision"], "defence", "ACCEPTED", 1, another=name) for name in ("", "b", "c")]
+    hub = new_hub()
+    hub.send(("hie.Claim", event))
+    hub.route(topic, [hub.record(topic, Out(topic, said["meta"]["key"], hub.router.wire.pack(topic, said))) for said in words])
+    assert [one["subject_event_id"] for one in hub.deliveries.values() if one["recipient"] == DISTRICT] == [
+        passed_id(words[0], shared=False)
+    ]
+    letters = [event for topic, event in hub.others if topic == "dead-letter.v1"]
+    assert [letter["code"] for letter in letters] == ["DECISION_MISMATCH"] * 2
