@@ -5,12 +5,13 @@ from decimal import Decimal
 import pytest
 
 from hub.bus import Out
+from hub.contract.errors import ERRORS
 from hub.contract.events import encode, revision_rank
 from hub.routing import secondary
 from hub.routing.projections import projection_id
 from hub.routing.stream import Deliver, Gather, Moment, Publish, Refuse
 from tests.hub.routing.memory_hub import MemoryHub
-from tests.hub.routing.story import DISTRICT, MORNING, decided
+from tests.hub.routing.story import DISTRICT, MORNING, claim, decided
 from tests.hub.routing.story import STREAMS as STREAMS_OF
 from tests.hub.routing.test_claims_any_order import CARD, POLICY, SOLDIER, claimed, passed_id, word
 
@@ -233,3 +234,27 @@ def test_of_three_words_under_one_version_in_one_batch_the_first_stands(new_hub)
     ]
     letters = [event for topic, event in hub.others if topic == "dead-letter.v1"]
     assert [letter["code"] for letter in letters] == ["DECISION_MISMATCH"] * 2
+
+
+def test_a_claim_that_is_gone_is_copied_once_it_is_sent_with_a_newer_ngaylap_as_its_error_says(new_hub):
+    content = {"ma_the_bhyt": f"{CARD};{POLICY}", "t_tongchi_bv": Decimal(1000)}
+    first, same = (claim(minute=minute, xml1=content, ngaylap="20261120") for minute in (0, 10))
+    newer = claim(minute=20, xml1=content, ngaylap="20261121")
+    hub = new_hub()
+
+    def says(event):
+        said = accepted(event)
+        topic = "payer.vss.decision.v1"
+        hub.route(topic, [hub.record(topic, Out(topic, said["meta"]["key"], hub.router.wire.pack(topic, said)))])
+        return [topic for topic, _event in hub.others if topic in ("payer.luavang.claim.v1", "dead-letter.v1")]
+
+    hub.send(("hie.Claim", first))
+    hub.remembered.values.clear()  # as its topic does in time
+    assert says(first) == ["dead-letter.v1"]
+    assert hub.others[-1][1]["code"] == "CLAIM_GONE" and "NGAYLAP" in ERRORS["CLAIM_GONE"].en
+    hub.others.clear()
+    hub.send(("hie.Claim", same))
+    assert "T05" in {one["rule"] for one in hub.deliveries.values()}
+    assert [topic for topic, _event in hub.others if topic.startswith("payer.")] == []
+    hub.send(("hie.Claim", newer))
+    assert says(newer) == ["payer.luavang.claim.v1"]
