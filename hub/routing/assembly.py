@@ -180,7 +180,10 @@ def given_up(event: Event, known: Known, at: datetime) -> tuple[list[Fact], list
     meta = event["meta"]
     if not assembles(_facility(event)):
         return [], []
-    facts = [_fact(_GIVEN_UP, stay.ref, meta["event_id"], revision_rank(meta["revision"])) for stay in _stays(known)]
+    once = new_id(_GIVEN_UP, meta["event_id"], at.isoformat())  # it may be given back, and given up again
+    facts = [
+        _fact(_GIVEN_UP, stay.ref, once, revision_rank(meta["revision"]), {"part": meta["event_id"]}) for stay in _stays(known)
+    ]
     return facts, [due for due in _dues(event, known, Moment(at, at)) if isinstance(due, Due)]
 
 
@@ -238,7 +241,7 @@ def _settle(event: Event, known: Known, moment: Moment) -> list[Output]:
         return [_unassembled(f"{len(places)} parts, and {PARTS_MOST} at most")]
     # The day it is read on, not the one it was planned for: after an outage parts are gone that were kept until then.
     today = max(moment.now, event["meta"]["revision"]["received_at"]).astimezone(VIETNAM).date()
-    without = tuple(sorted(fact.id for fact in known if fact.kind == _GIVEN_UP))
+    without = tuple(sorted({one for fact in known if fact.kind == _GIVEN_UP for one in (fact.id, *fact.data.values())}))
     return [Gather(tuple(sorted(places)), partial(_assemble, event, state, today, tuple(sorted(places)), without))]
 
 
@@ -288,7 +291,8 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
     grows: time would not do, since a part may come late that was stated, or received, before others.
 
     key:     of the encounter, which is that of its claim.
-    without: event ids of parts that were given up: a cause too, and each counts twice, as it is one part less.
+    without: ids of parts that were given up, and of each time that one was: causes too, without which this would be the claim
+             that had the part; and each counts twice, as there is one part less.
     """
     said = sorted(parts, key=lambda part: (part[0] != "hie.Encounter", part[1]["meta"]["event_id"]))
     events = [event for _record, event in said]

@@ -458,4 +458,38 @@ def test_a_part_that_is_given_up_is_in_no_claim_any_more(new_hub, settle, routin
     before, last = claims_of(hub)[1:]
     assert rank(last) > rank(before)
     assert [len(claim["xml13"]) for claim in (before, last)] == [1, 0]
-    assert claims_of(hub, "payer.vss.claim.v1")[-1]["meta"]["causes"] == [last["meta"]["event_id"]]
+    assert [len(claim["xml13"]) for claim in claims_of(hub, "payer.vss.claim.v1")] == [0, 1, 0]
+    assert slip["meta"]["event_id"] in last["meta"]["causes"]
+
+
+def test_what_is_given_up_given_back_and_given_up_again_is_in_no_claim_any_more(new_hub, settle, routing_pool, monkeypatch):
+    hub = new_hub()
+    content = {"action": "ISSUED", "slip": "S9", "ma_cskcb": HOSPITAL, "ma_cskcb_den": "01999", "ma_lk": MA_LK}
+    slip = said("hie.Referral", HOSPITAL, "S9", content | {"issued_on": "20261123"})
+    given = [hub.router.wire, STREAMS["referral.v1"], slip["meta"]["key"], KEYRING]
+    letters, days = [], iter((1, 3))  # that have passed by then
+
+    def give_up():
+        at = MORNING + timedelta(days=next(days))
+        monkeypatch.setattr(parking, "now", lambda: at)
+        with routing_pool.connection() as database:
+            assert parking.discard(database, hub.published, *given, by="somebody", reason="test") == 1
+        hub.follow()
+        settle(hub)
+        letters.append([event for topic, event in hub.others if topic == "dead-letter.v1"][-1])
+
+    hub.send(*STAY, ("hie.Referral", slip))
+    settle(hub)
+    give_up()
+    with routing_pool.connection() as database:
+        letter = letters[0] | {"body": hub.router.wire.pack("referral.v1", slip), "key": slip["meta"]["key"].encode()}
+        assert parking.restore(database, hub.router.wire, letter)
+    out = parking.again(letter, waits=True)
+    hub.route("referral.v1", [hub.record("referral.v1", out)])
+    hub.send(LATE)
+    settle(hub)
+    give_up()
+    found = claims_of(hub, "payer.vss.claim.v1")
+    assert [len(claim["xml13"]) for claim in found] == [1, 0, 1, 0]
+    assert len({claim["meta"]["event_id"] for claim in found}) == 4
+    assert sorted(found, key=rank) == found
