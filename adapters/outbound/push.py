@@ -117,7 +117,7 @@ class Push:
         self._breaker = Breaker()
 
     async def run(self) -> None:
-        """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE); the caller runs it again."""
+        """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE, BROKER_UNAVAILABLE); the caller runs it again."""
         url = self._settings.database_url.get_secret_value()
         try:
             with available(), self._wakes.waiting(self._mailbox) as woken:
@@ -202,10 +202,16 @@ class Push:
             raise
         telemetry.push_answered(self._mailbox, answer.state.lower())
         if answer.state == "GONE":
-            reason = "the recipient's address answers that it is gone"
-            await connection.execute(PAUSE.encode(), {"code": self._mailbox, "at": now(), "by": "hub", "reason": reason})
+            await self._pause(connection, "the recipient's address answers that it is gone")
             return
         await self._settle(connection, row, answer.state, answer.code)
+
+    async def _pause(self, connection: AsyncConnection[TupleRow], reason: str) -> None:
+        """As an operator would, audited: the brokers hold the audit event, or nothing changed and it is asked again."""
+        async with connection.transaction():
+            paused = await connection.execute(PAUSE.encode(), {"code": self._mailbox, "at": now(), "by": "hub", "reason": reason})
+            if await paused.fetchone() is not None:
+                await self._teller.audited("recipient-pause", self._mailbox, reason)
 
     async def _rendered(self, connection: AsyncConnection[TupleRow], row: Row) -> bytes | None:
         """What to send; what cannot be written is held for a person and does not stop the rest."""

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 from psycopg_pool import AsyncConnectionPool
 
+from hub.audit import audit
 from hub.bus import Out, Producer, Wire, event_out
 from hub.contract import telemetry
 from hub.contract.events import Event, derive
@@ -176,6 +177,10 @@ class Teller:
     def wake(self) -> None:
         """Something was noted."""
         self._something.set()
+
+    async def audited(self, action: str, mailbox: str, reason: str) -> None:
+        """What the hub did by itself, in `audit.v1`. Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE)."""
+        await self._producer.publish([await asyncio.to_thread(audit, self._wire, action, mailbox, "hub", reason)])
 
     async def run(self) -> None:
         """Until cancelled. Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE)."""

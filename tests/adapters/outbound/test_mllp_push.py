@@ -81,12 +81,12 @@ async def listening(answers):
 
 
 @asynccontextmanager
-async def pushing(settings, wire, targets):
+async def pushing(settings, wire, targets, producer=None):
     """One push a recipient, until left."""
     url = settings.database_url.get_secret_value()
     async with async_pool(url) as pool:
         wakes = Wakes(url)
-        teller = Teller(pool, wire, None)
+        teller = Teller(pool, wire, producer)
         work = [
             wakes.run(),
             *(

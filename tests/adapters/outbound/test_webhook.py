@@ -7,13 +7,19 @@ import hmac
 import ipaddress
 import json
 import ssl
+import time
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import pytest
 
-from adapters.outbound.push import Answer, Unanswered
+from adapters.outbound.push import Answer, Push, Unanswered
+from adapters.outbound.receipts import Teller
+from adapters.outbound.wakes import Wakes
 from adapters.outbound.webhook import Hook, Webhook, may_reach, own_word, pause_s, signature
+from hub.bus import Producer, consumer, take
+from hub.contract.errors import HubError
+from hub.store.database import async_pool
 from tests.adapters.inbound.certificates import Authority
 from tests.adapters.outbound.test_inbox_api import api, fill, outbox, run
 from tests.adapters.outbound.test_mllp_push import ids, pushing, until
@@ -256,12 +262,15 @@ def test_a_certificate_of_another_name_or_authority_is_refused(wire, tmp_path):
     assert run(ask()) == []
 
 
-def test_who_is_gone_is_paused_and_nothing_is_lost(database, own_settings, wire, tmp_path):
+def test_who_is_gone_is_paused_which_is_audited_and_nothing_is_lost(database, own_settings, wire, tmp_path):
+    producer = Producer(own_settings.kafka, wait_s=30)
+
     async def push():
         box = unique("W")
         await fill(own_settings, wire, box, 2)
         gone = "select paused_by from recipient where code = %s and paused_at is not null"
-        async with taking(tmp_path, lambda *_: (410, "", b"")) as taker, pushing(own_settings, wire, {box: taker.hook}):
+        targets = taking(tmp_path, lambda *_: (410, "", b""))
+        async with targets as taker, pushing(own_settings, wire, {box: taker.hook}, producer):
             await until(lambda: database.execute(gone, (box,)).fetchone() == ("hub",))
         return box, taker
 
@@ -269,6 +278,36 @@ def test_who_is_gone_is_paused_and_nothing_is_lost(database, own_settings, wire,
     assert len(taker.items) == 1
     rows = database.execute("select state, tries from mailbox where recipient = %s", (box,)).fetchall()
     assert rows == [("QUEUED", 0), ("QUEUED", 0)]
+    producer.close()
+    reader = consumer(own_settings.kafka, unique("test-audit-"), ["audit.v1"])
+    found, deadline = [], time.monotonic() + 20
+    while not found and time.monotonic() < deadline:
+        told = [wire.unpack(message.value())[1] for message in take(reader, 1000, 0.5)]
+        found = [(one["action"], one["by"], one["outcome"]) for one in told if one["target"] == box]
+    reader.close()
+    assert found == [("recipient-pause", "hub", "done")]
+
+
+def test_who_is_gone_is_not_paused_while_no_broker_takes_the_audit_event(database, own_settings, wire, tmp_path):
+    class Away:
+        async def publish(self, _records):
+            raise HubError("BROKER_UNAVAILABLE", "test")
+
+    async def push():
+        box = unique("W")
+        await fill(own_settings, wire, box, 1)
+        async with taking(tmp_path, lambda *_: (410, "", b"")) as taker, async_pool(url_of(own_settings)) as pool:
+            channel = Webhook(taker.hook, box, wire, 30)
+            with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
+                await Push(own_settings, box, channel, Wakes(url_of(own_settings)), Teller(pool, wire, Away())).run()
+        return box
+
+    box = run(push())
+    assert database.execute("select paused_at from recipient where code = %s and paused_at is not null", (box,)).fetchall() == []
+
+
+def url_of(settings):
+    return settings.database_url.get_secret_value()
 
 
 class Item:
