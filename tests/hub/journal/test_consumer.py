@@ -193,19 +193,29 @@ def test_an_index_ahead_of_one_partition_keeps_what_it_knows_of_all_others(datab
     assert unindexed(database) == []
 
 
-def test_a_reader_that_kafka_sends_back_looks_at_the_topic_anew(database, own_settings, wire):
-    ids = write(own_settings, wire, 3)
-    one = Journal(own_settings)
+def test_a_partition_in_which_kafka_sends_the_reader_back_is_read_once_more_and_no_other(
+    database, own_settings, wire, monkeypatch
+):
+    """It lost its end and has grown beyond it again, so that its length tells nothing."""
+    ids = write(own_settings, wire, 40)
     with journal(own_settings):
-        until(lambda: caught_up(own_settings) and held(database, ids) == [3, 3, 3])
-    reader = consumer(own_settings.kafka, "test", ["delivery.v1"])
-    batch = []
-    until(lambda: batch.extend(take(reader, 5000, 0.5)) or batch)
+        until(lambda: caught_up(own_settings) and held(database, ids) == [40, 40, 40])
+    reader = consumer(own_settings.kafka, "test", ["referral.v1"])
+    earlier = []
+    until(lambda: earlier.extend(take(reader, 5000, 0.5)) or earlier)
     reader.close()
-    at = {("delivery.v1", number): 1_000_000 for number in range(12)}
-    with pytest.raises(HubError) as raised:
-        one._not_behind(batch, at)
-    assert raised.value.code == "TOPIC_CUT" and one._sent_back
+    place = (earlier[0].topic(), earlier[0].partition())
+    database.execute("update journal_event set rule = 'kept'")
+    of_it = "select count(*) filter (where rule = 'kept'), count(*) from journal_event where (topic = %s and partition = %s) = %s"
+    [(before, _), (others, _)] = [database.execute(of_it, (*place, own)).fetchone() for own in (True, False)]
+    sent_back = [earlier[:1]]
+    monkeypatch.setattr("hub.journal.consumer.take", lambda *asked: sent_back.pop() if sent_back else take(*asked))
+    with journal(own_settings):
+        until(lambda: database.execute(of_it, (*place, True)).fetchone() == (0, before) and caught_up(own_settings))
+    assert sent_back == [] and before
+    assert database.execute(of_it, (*place, False)).fetchone() == (others, others)
+    assert held(database, ids) == [40, 40, 40]
+    assert unindexed(database) == []
 
 
 RUN = """
