@@ -26,8 +26,8 @@ from adapters.dialects.profile_model import (
     Send,
     Sensitive,
 )
-from adapters.dialects.sections import CODED_AS, NUMBERS, ONE_SEGMENT, RECORDS
-from adapters.dialects.transforms import TRANSFORMS, facility_code
+from adapters.dialects.sections import CODED_AS, NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, facility_code, fitting, with_comma
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -71,6 +71,7 @@ class Dialect:
 
     version: its own version and those of what it extends, such as `1+1`.
     charset: the charset the vendor is known to write, or None.
+    comma:   what a comma in a number means; rules for numbers know it already.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
              change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
@@ -83,6 +84,7 @@ class Dialect:
     name: str
     version: str
     charset: str | None
+    comma: Comma
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
@@ -210,7 +212,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
             faults.append(f"codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
-    plans = {section: _plan(section, getattr(profile, section), profile.codes, faults) for section in RECORDS}
+    plans = {section: _plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
     identifiers = _identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
         raise _wrong(name, faults)
@@ -222,6 +224,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         name=name,
         version=version,
         charset=profile.charset or None,
+        comma=profile.comma,
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
@@ -302,12 +305,12 @@ def _place(text: str, among: Collection[str] = ()) -> Place:
 
 
 def _plan(
-    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], faults: list[str]
+    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], comma: Comma, faults: list[str]
 ) -> tuple[Rule, ...]:
     plan = []
     for name, table in rules.items():
         try:
-            rule = _rule_of(section, name, table, codes)
+            rule = _rule_of(section, name, table, codes, comma)
         except ValueError as wrong:
             faults.append(f"{section}.{name}: {wrong}")
             continue
@@ -316,24 +319,40 @@ def _plan(
     return tuple(plan)
 
 
-def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]]) -> Rule:
+def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], comma: Comma) -> Rule:
     """Raises: ValueError that says what is wrong with it."""
-    known: Mapping[str, Any] = RECORDS[section].__annotations__
+    known = fields_of(section)
+    if (section, name) in NOT_BY_RULE:
+        raise ValueError(f"no rule fills this field: {NOT_BY_RULE[section, name]}")
     if name not in known:
-        raise ValueError(f"the record has no such field; there are {', '.join(sorted(known.keys() - {'meta'}))}")
+        raise ValueError(f"no rule fills such a field; there are {', '.join(sorted(known))}")
     if rule.codes and rule.codes not in codes:
         raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
     if rule.transform and rule.transform not in TRANSFORMS:
         raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
-    transform = TRANSFORMS.get(rule.transform)
     places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
+    transform = TRANSFORMS.get(rule.transform)
+    if places:
+        _check_kind(known[name], rule, transform)
+    if transform is not None:
+        transform = with_comma(transform, comma)
     kind = transform.kind if transform else "value"
-    if places and (known[name] == list[str]) != (transform is not None and transform.gives_list):
-        giving = " or ".join(name for name, one in TRANSFORMS.items() if one.gives_list)
-        raise ValueError(f"a list needs a transform that gives one ({giving}), a single value another")
-    if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
-        raise ValueError("a number needs a transform for numbers, and a text none")
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
+
+
+def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> None:
+    """That what a rule gives can be written into its field. Raises: ValueError that says which transforms fit."""
+    gives = transform.gives if transform else TEXT
+    if not gives.fits(field):
+        said = f'as = "{rule.transform}" gives {gives}' if rule.transform else f"without `as` a rule gives {gives}"
+        way = "leave `as` out, or write" if field == TEXT else "write"
+        raise ValueError(f"the field takes {field}, {said}; {way} as = {' or '.join(map(_quoted, fitting(field)))}")
+    if rule.codes and gives not in (TEXT, LIST):
+        raise ValueError(f"`codes` looks up texts; the field takes {gives}: leave `codes` out")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _caseless(table: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ _ROWS: Final = (
     ("MESSAGE_CUT", "End each segment with a CR, the last too, and send the message whole; fill OBX-11 in every OBX.", "Kết thúc mọi đoạn bằng CR, kể cả đoạn cuối, gửi trọn bản tin; điền OBX-11 ở mọi OBX."),
     ("EMPTY_INPUT", "Take empty files out of the folder.", "Bỏ các tệp trống khỏi thư mục."),
     ("CHARSET_UNREADABLE", 'State `charset` in the profile (tcvn3, vni, viscii, windows-1258 …), or send UTF-8.', 'Khai `charset` trong hồ sơ (tcvn3, vni, viscii, windows-1258 …), hoặc gửi UTF-8.'),
-    ("CHARSET_DECLARED_WRONG", "Mend MSH-18 or the profile's `charset`: both must name what is written.", "Sửa MSH-18 hoặc `charset` của hồ sơ cho đúng bảng mã đang dùng."),
+    ("CHARSET_DECLARED_WRONG", "Mend MSH-18. Where it is empty, or the profile names a charset, the profile's line is wrong: write what is used, charset = \"tcvn3\" (vni, viscii, windows-1258, utf-8 …), before its first [section]. If messages come in several charsets: charset = \"\", the hub tells each.", "Sửa MSH-18. Nếu MSH-18 trống, hoặc hồ sơ đã khai bảng mã, thì dòng của hồ sơ sai: ghi đúng bảng mã, charset = \"tcvn3\" (vni, viscii, windows-1258, utf-8 …), trước [mục] đầu tiên. Nếu bản tin dùng nhiều bảng mã: charset = \"\", hub tự nhận từng bản tin."),
     ("TYPE_UNSUPPORTED", "Leave this type out of the feed, or mend MSH-9; the hub's types are in the README of adapters/inbound.", "Không gửi loại này, hoặc sửa MSH-9; các loại hub nhận có trong README của adapters/inbound."),
     ("VERSION_UNSUPPORTED", "Write a version of HL7 v2 into MSH-12, such as 2.5.1.", "Ghi phiên bản HL7 v2 vào MSH-12, ví dụ 2.5.1."),
     ("NOTHING_REPRESENTABLE", "Look at the place named: what this type is about does not stand there. If it stands elsewhere, say where in the profile.", "Xem vị trí nêu trên: nội dung chính của loại bản tin không có ở đó. Nếu nằm chỗ khác, hãy khai trong hồ sơ."),
@@ -31,7 +31,7 @@ _ROWS: Final = (
     ("FIELD_MISSING", "Fill the field. Where this is a warning and you have no such value, nothing is lost.", "Điền trường này. Nếu chỉ là cảnh báo và không có giá trị thì không mất gì."),
     ("FIELD_TOO_LONG", "Shorten the value, or send it in the field made for it; the hub kept all of it.", "Rút ngắn giá trị hoặc gửi ở trường phù hợp; hub đã giữ nguyên."),
     ("FIELD_REPEATS", "Send one value, or a segment for each.", "Gửi một giá trị, hoặc mỗi giá trị một đoạn."),
-    ("NUMBER_UNPARSABLE", "Send digits with a point (5.6). For words set OBX-2 to ST or TX.", "Gửi chữ số với dấu chấm (5.6). Nếu là chữ, đặt OBX-2 là ST hoặc TX."),
+    ("NUMBER_UNPARSABLE", "Send digits with a point (5.6). If you write 5,6: comma = \"decimal\" in the profile, before the first [section]; if a comma stands between thousands (1,234): comma = \"thousands\". For words set OBX-2 to ST or TX.", "Gửi chữ số với dấu chấm (5.6). Nếu viết 5,6: khai comma = \"decimal\" trong hồ sơ, trước [mục] đầu tiên; nếu dấu phẩy ngăn hàng nghìn (1,234): comma = \"thousands\". Nếu là chữ, đặt OBX-2 là ST hoặc TX."),
     ("TIME_UNPARSABLE", "Send yyyymmdd or yyyymmddHHMMSS. If you cannot, name another transform in the profile (`as`).", "Gửi yyyymmdd hoặc yyyymmddHHMMSS. Nếu không được, khai phép đổi khác trong hồ sơ (`as`)."),
     ("CODE_UNKNOWN", "Map the local code under [codes.…] of the profile; `hie vendor learn` proposes the rows.", "Khai mã riêng ở [codes.…] của hồ sơ; `hie vendor learn` đề xuất các dòng."),
     ("NAME_ODD", "If an age stands behind names: ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } under [person] of the profile. Else send the name alone.", "Nếu sau tên là tuổi: khai ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } ở [person] của hồ sơ. Nếu không, chỉ gửi tên."),
@@ -42,7 +42,7 @@ _ROWS: Final = (
     ("XML_MALFORMED", "Check the file with any XML tool; special characters are &amp; and &lt;.", "Kiểm tra tệp bằng công cụ XML; ký tự đặc biệt viết &amp; và &lt;."),
     ("XML_CONTENT_BROKEN", "NOIDUNGFILE is base64 of one table's XML, or the table's elements themselves.", "NOIDUNGFILE là base64 của XML một bảng, hoặc chính các phần tử của bảng."),
     ("XML_ELEMENT_UNKNOWN", "Write the official name of the element; see seeds/standards.", "Ghi đúng tên chỉ tiêu; xem seeds/standards."),
-    ("TRANSLATION_FAILED", "Nothing: this is a fault of the hub. Report it with the place named; the message is kept.", "Không cần làm gì: đây là lỗi của hub. Hãy báo kèm vị trí nêu trên; bản tin đã được lưu."),
+    ("TRANSLATION_FAILED", "Nothing: this is a fault of the hub. Report it with the place named. What was sent is kept; once it is mended the operator runs `hie replay`.", "Không cần làm gì: đây là lỗi của hub. Hãy báo kèm vị trí nêu trên. Bản tin đã gửi được lưu; sửa xong, đơn vị vận hành chạy `hie replay`."),
 )  # fmt: skip
 
 REMEDIES: Final[dict[str, tuple[str, str]]] = {code: (en, vi) for code, en, vi in _ROWS}

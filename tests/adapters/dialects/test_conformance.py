@@ -117,6 +117,15 @@ def test_what_only_some_events_have_is_told_with_the_places_that_would_fill_it()
     assert "placer" not in row.partly
 
 
+def test_a_decimal_comma_is_lost_until_the_profile_says_what_it_means() -> None:
+    body = "PID|1||777^^^01021^MR||Lê^Hoa||19900102|F\rOBR|1|5^01021|6|GLU^G^L\rOBX|1|NM|GLU^G^L||9,8|mmol/L|||||F\r"
+    [finding] = [one for one in report([visit(body, "ORU^R01^ORU_R01")], STANDARD).findings if one.place == "OBX-5"]
+    assert finding.code == "NUMBER_UNPARSABLE" and 'comma = "decimal"' in finding.do_en and 'comma = "decimal"' in finding.do_vi
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    found = report([visit(body, "ORU^R01^ORU_R01", dialect=mine)], mine)
+    assert (found.grade, [one for one in found.findings if one.severity != "I"]) == ("A", [])
+
+
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:
     [row] = report([visit(), visit(VISIT.replace("777^^^01021^MR", ""))], STANDARD).events
     assert row.partly["person.identifiers"] == (2, ("PID-3", "PID-2", "PID-4", "IN1-36", "IN1-49"))

@@ -1,6 +1,7 @@
 """Vendor profiles: what is refused when one is loaded, what `extends` means, whose message it is."""
 
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 
 from adapters.dialects import profile
 from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility, use_vendors
+from adapters.dialects.sections import RECORDS, fields_of
+from adapters.dialects.transforms import TRANSFORMS, fitting
 from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
+from hub.contract.events import encode, schema
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 _STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
@@ -35,13 +39,59 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "where"),
     [
-        ("person", "ten", "PID-5", "person.ten: the record has no such field; there are dia_chi, dien_thoai, gioi_tinh"),
+        ("person", "ten", "PID-5", "person.ten: no rule fills such a field; there are dia_chi, dien_thoai, gioi_tinh"),
         ("person", "ho_ten", "PID5", "person.ho_ten: not a place in a message"),
         ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
         ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
         ("person", "ho_ten", {"from": "PID-5", "when": "x"}, "person.ho_ten.when"),
-        ("charge_line", "so_luong", "FT1-10", "charge_line.so_luong: a number needs a transform"),
-        ("charge_line", "ma_nhom", {"from": "ZFT-1", "as": "whole"}, "charge_line.ma_nhom: a number needs a transform"),
+        (
+            "charge_line",
+            "so_luong",
+            "FT1-10",
+            'charge_line.so_luong: the field takes a number with 3 places at most, without `as` a rule gives a text; write as = "quantity"',
+        ),
+        (
+            "charge_line",
+            "ma_nhom",
+            {"from": "ZFT-1", "as": "whole"},
+            'charge_line.ma_nhom: the field takes a text, as = "whole" gives a whole number',
+        ),
+        (
+            "observation",
+            "number",
+            {"from": "OBX-5", "as": "number_not_zero"},
+            "observation.number: no rule fills this field: it follows",
+        ),
+        (
+            "charge_line",
+            "thanh_tien_bv",
+            {"from": "FT1-11", "as": "unit_price"},
+            "charge_line.thanh_tien_bv: the field takes a number with 2",
+        ),
+        ("charge_line", "so_luong", {"from": "FT1-10", "as": "amount"}, "charge_line.so_luong: the field takes a number with 3"),
+        (
+            "prescription_line",
+            "refills",
+            {"from": "RXE-12", "as": "quantity"},
+            "prescription_line.refills: the field takes a whole",
+        ),
+        (
+            "diagnosis",
+            "main",
+            "DG1-15",
+            'diagnosis.main: the field takes yes or no, without `as` a rule gives a text; write as = "is_one"',
+        ),
+        (
+            "diagnosis",
+            "type",
+            {"from": "DG1-6", "as": "is_one"},
+            'diagnosis.type: the field takes a text, as = "is_one" gives yes or no',
+        ),
+        ("procedure", "code", "PR1-3", "procedure.code: the field takes a code with its text and system, without `as`"),
+        ("order", "services", "OBR-4", "order.services: the field takes a code"),
+        ("order", "diagnoses", "DG1-3", "order.diagnoses: no rule fills such a field; there are action"),
+        ("person", "identifiers", "PID-3", "person.identifiers: no rule fills this field: [identifiers] says"),
+        ("price", "don_gia", {"from": "PRC-5", "as": "unit_price", "codes": "sex"}, "price.don_gia: `codes` looks up texts"),
         ("codes", "resource", {"BEDS": "BED.count"}, "codes.resource: no BED.count"),
         ("codes", "item_system", {"L": "thuoc"}, "codes.item_system: no thuoc; there are ma_dich_vu, ma_thuoc, ma_vat_tu"),
         ("codes", "sex", {"NU": "F"}, "codes.sex: no F; there are 1, 2, 3"),
@@ -52,9 +102,14 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
             "observation",
             "flags",
             {"from": "OBX-8", "codes": "abnormal"},
-            "observation.flags: a list needs a transform that gives",
+            'observation.flags: the field takes a list of texts, without `as` a rule gives a text; write as = "list" or "paths"',
         ),
-        ("observation", "don_vi_do", {"from": "OBX-6", "as": "list"}, "observation.don_vi_do: a list needs a transform that"),
+        (
+            "observation",
+            "don_vi_do",
+            {"from": "OBX-6", "as": "list"},
+            'observation.don_vi_do: the field takes a text, as = "list" gives a list',
+        ),
         ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
         ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers: PV1-19 cannot be read there, only fields of PID"),
         ("identifiers", "cards", ["PID-19"], "identifiers: PID-19 cannot be read there, only fields of IN1"),
@@ -80,6 +135,28 @@ def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, 
     assert refused.value.where.startswith(f"mine.toml {where}")
 
 
+def test_what_a_rule_gives_can_be_written_whatever_the_section_the_field_and_the_transform() -> None:
+    """Each pair that loads gives values that the schema holds: the largest ones too."""
+    meta = only(mapped("ADT^A01", PID, PV1))["meta"]
+    values: dict[str, Any] = {
+        "a text": "x",
+        "a list of texts": ["x"],
+        "a code with its text and system": {"code": "x"},
+        "yes or no": True,
+        "a whole number": 999_999_999,
+    }
+    for section, record in RECORDS.items():
+        name = f"hie.claim.{record.__name__}" if record.__name__.startswith("Xml") else f"hie.{record.__name__}"
+        for field, takes in fields_of(section).items():
+            assert fitting(takes), (section, field)
+            for gives in {TRANSFORMS[each].gives for each in fitting(takes)}:
+                value = values.get(gives.name, (Decimal(10) ** gives.digits - 1).scaleb(-gives.places))
+                value = [value] if (section, field) == ("order", "services") else value
+                required = {each["name"]: {} for each in schema(name)["fields"] if "default" not in each}
+                required |= {"meta": meta} if "meta" in required else {}
+                assert encode(name, {**required, field: value}), (section, field, gives)
+
+
 def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
     raw = _standard()
     raw["result"]["ma_bac_si"] = "OBR-32"
@@ -90,7 +167,7 @@ def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
         compile_dialect("mine", "1", raw)
     told = refused.value.where
     assert told.startswith("mine.toml codes.sex: no F")
-    for place in ("result.ma_bac_si: the record has no such field", "person.ho_ten: no transform upper", "identifiers: PID-19"):
+    for place in ("result.ma_bac_si: no rule fills such a field", "person.ho_ten: no transform upper", "identifiers: PID-19"):
         assert f" · {place}" in told
     assert "ma_bs_doc_kq" in told, "what the field may have been meant to be"
     raw["result"] |= {f"nothing{number}": "OBR-1" for number in range(100)}
