@@ -17,7 +17,7 @@ from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import REMEDIES
-from adapters.dialects.shapes import FLAGS, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -243,10 +243,14 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
 
 
 def _unread_numbers(sample: Sample) -> Iterator[Problem]:
-    """A patient's number that stands in PID and in none of the events: nobody would notice."""
+    """A patient's number that stands in PID, or a card in a Z-segment, and in none of the events: nobody would notice."""
     if sample.message is None or not sample.events:
         return
     read = set(_normalised([event for _, event in sample.events]))
+    for segment in sample.message if any("person" in event for _, event in sample.events) else ():
+        for number, value in cards_of(segment).items() if segment.name[0] == "Z" else ():
+            if value not in read:
+                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"{segment.name}-{number}")
     for pid in sample.message.segments("PID"):
         for number, value in numbers_of_a_person(pid).items():
             if value not in read:
@@ -452,7 +456,8 @@ def _events(samples: Sequence[Sample], dialect: Dialect) -> tuple[EventRow, ...]
             by_record[record].append(event)
     places = {record: _rules(dialect, section) for section, record in sections().items()}
     lists = ("+".join(f"PID-{number}" for number in together) for together in dialect.identifiers.lists)
-    places[sections()["person"]]["identifiers"] = (*lists, *(f"IN1-{number}" for number in dialect.identifiers.cards))
+    cards = (*(f"IN1-{number}" for number in dialect.identifiers.cards), *map(place_text, dialect.identifiers.cards_apart))
+    places[sections()["person"]]["identifiers"] = (*lists, *cards)
     rows = []
     for record, events in sorted(by_record.items()):
         row = EventRow(record, len(events), {}, {}, {})

@@ -118,7 +118,11 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     notes = reading.notes()
     if "PID" not in patient.head:
         notes.warn("SEGMENT_MISSING", "PID")
-    return read_person(reading, patient.head, patient.insurance, notes), notes
+    scope = patient.head
+    if reading.dialect.identifiers.cards_apart:  # a card is the patient's, behind whichever order or result it stands
+        for group in patient.groups:
+            scope = {name: segment for name, segment in group.scope.items() if name[0] == _LOCAL} | scope
+    return read_person(reading, scope, patient.insurance, notes), notes
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------

@@ -15,9 +15,8 @@ from typing import Any, Final
 from adapters.dialects.conformance import Report, place_text, report
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
-from adapters.dialects.persons import CARD, normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
-from adapters.dialects.shapes import FLAGS, SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
+from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
@@ -312,12 +311,13 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: 
     payers: Counter[str] = Counter()
     for message in seen.messages:
         for segment in message.segments_in_order[1:]:
-            for number in range(1, len(segment.fields)):
-                if CARD.fullmatch(normalise(segment.get(number))) and f"{segment.name}-{number}" not in standard["lists"]:
+            for number in cards_of(segment):
+                if f"{segment.name}-{number}" not in standard["lists"]:
                     where[f"{segment.name}-{number}"] += 1
                     if segment.name == "IN1" and not {segment.get(each) for each in (2, 3, 4)} & set(standard["payers"]):
                         payers.update([segment.get(3) or segment.get(4) or segment.get(2)])
-    others = [place for place, _ in where.most_common() if place.startswith("IN1-") and int(place[4:]) not in known]
+    read_there = [place for place, _ in where.most_common() if place.startswith(("IN1-", "Z"))]
+    others = [place for place in read_there if place[0] == "Z" or int(place[4:]) not in known]
     if others:
         cards = (
             [*others, *standard["cards"]] if not any(where[f"IN1-{each}"] for each in known) else [*standard["cards"], *others]
@@ -327,10 +327,11 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: 
         count = f"{_counts(payers)}: IN1-3 beside numbers of a card's shape"
         draft.add("identifiers", f"payers = {json.dumps([*standard['payers'], *sorted(named)])} # {count}")
     read = {f"PID-{number}" for number in together}
-    elsewhere = {place: count for place, count in where.items() if not place.startswith("IN1-") and place not in read}
+    elsewhere = {place: count for place, count in where.items() if place not in read_there and place not in read}
     if elsewhere:
         draft.add(
-            "identifiers", f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1 and PID"
+            "identifiers",
+            f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1, PID and Z-segments",
         )
 
 

@@ -37,6 +37,8 @@ _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
 _FAULTS_MAX: Final = 20  # told of one file
+_LOCAL: Final = "Z"  # how names of local segments begin
+_OF_CARDS: Final = frozenset({"IN1", _LOCAL})
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 
 
@@ -53,10 +55,11 @@ Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ..
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """`IdentifierTable`, with its places read."""
+    """`IdentifierTable`, with its places read. cards: fields of IN1; cards_apart: places in Z-segments."""
 
     lists: tuple[tuple[int, ...], ...]
     cards: tuple[int, ...]
+    cards_apart: tuple[Place, ...]
     card_from: Place
     card_to: Place
     payers: frozenset[str]
@@ -280,27 +283,38 @@ def _wrong(name: str, faults: Iterable[str]) -> HubError:
 
 
 def _identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
-    try:
-        return Identifiers(
-            lists=tuple(tuple(_place(one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
-            cards=tuple(_place(text, {"IN1"}).field for text in table.cards),
-            card_from=_place(table.card_from, {"IN1"}),
-            card_to=_place(table.card_to, {"IN1"}),
-            payers=table.payers,
-            untyped=table.untyped,
-            number_prefixes=table.number_prefixes,
-            types=table.types,
-        )
-    except ValueError as wrong:
-        faults.append(f"identifiers: {wrong}")
-        return None
+    before = len(faults)
+
+    def read(name: str, text: str, among: Collection[str]) -> Place:
+        try:
+            return _place(text, among)
+        except ValueError as wrong:
+            faults.append(f"identifiers.{name}: {wrong}")
+            return Place("", 0, 1, 1, "")
+
+    cards = [read("cards", text, _OF_CARDS) for text in table.cards]
+    found = Identifiers(
+        lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+        cards=tuple(place.field for place in cards if place.segment == "IN1"),
+        cards_apart=tuple(place for place in cards if place.segment != "IN1"),
+        card_from=read("card_from", table.card_from, _OF_CARDS),
+        card_to=read("card_to", table.card_to, _OF_CARDS),
+        payers=table.payers,
+        untyped=table.untyped,
+        number_prefixes=table.number_prefixes,
+        types=table.types,
+    )
+    return found if len(faults) == before else None
 
 
 def _place(text: str, among: Collection[str] = ()) -> Place:
-    """among: the segments that can be read there; any when omitted. Raises: ValueError."""
+    """among: the segments that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
     place = read_place(text)
-    if among and place.segment[:3] not in among:
-        raise ValueError(f"{text} cannot be read there, only fields of {' and '.join(sorted(among))}")
+    name = place.segment[:3]
+    if among and name not in among and not (name[0] == _LOCAL and _LOCAL in among):
+        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(among))
+        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in among else ""
+        raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
     return place
 
 

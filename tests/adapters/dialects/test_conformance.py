@@ -126,6 +126,16 @@ def test_a_decimal_comma_is_lost_until_the_profile_says_what_it_means() -> None:
     assert (found.grade, [one for one in found.findings if one.severity != "I"]) == ("A", [])
 
 
+def test_a_card_in_a_segment_that_nothing_reads_is_told_with_the_row_that_reads_it() -> None:
+    body = VISIT.replace("PV1|", "ZBH|DN4010112345678|20260101\rPV1|")
+    found = report([visit(body)], STANDARD)
+    [finding] = [one for one in found.findings if one.place == "ZBH-1"]
+    assert (found.grade, finding.code, "cards = [" in finding.do_en) == ("C", "IDENTIFIER_UNREAD", True)
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers]\ncards = ["IN1-36", "ZBH-1"]\n')
+    found = report([visit(body, dialect=mine)], mine)
+    assert (found.grade, [one.place for one in found.findings if one.code == "IDENTIFIER_UNREAD"]) == ("A", [])
+
+
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:
     [row] = report([visit(), visit(VISIT.replace("777^^^01021^MR", ""))], STANDARD).events
     assert row.partly["person.identifiers"] == (2, ("PID-3", "PID-2", "PID-4", "IN1-36", "IN1-49"))

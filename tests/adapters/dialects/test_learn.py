@@ -51,6 +51,15 @@ def differences(raws: Iterable[bytes], one: Dialect, other: Dialect) -> set[str]
     return found
 
 
+def test_a_card_in_a_segment_of_the_senders_own_is_learned() -> None:
+    body = "EVN|A04|20261123080000\rPID|1||77%d^^^01021^MR||Lê^Hoa||19900102|F\rZBH|DN401011234567%d\rPV1|1|O\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % (number, number)).encode() for number in range(4)]
+    dialect, said, _ = learned(raws)
+    assert said["identifiers"]["cards"] == ["ZBH-1", "IN1-36", "IN1-49"]
+    [(_, event)] = events(raws[0], dialect)
+    assert "DN4010112345670" in [one["normalised"] for one in event["person"]["identifiers"]]
+
+
 # --- what a dialect of the hub writes or reads --------------------------------------------------------------------------
 
 

@@ -111,8 +111,14 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
             'observation.don_vi_do: the field takes a text, as = "list" gives a list',
         ),
         ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
-        ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers: PV1-19 cannot be read there, only fields of PID"),
-        ("identifiers", "cards", ["PID-19"], "identifiers: PID-19 cannot be read there, only fields of IN1"),
+        ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers.lists: PV1-19 cannot be read there, only fields of PID"),
+        ("identifiers", "cards", ["PID-19"], "identifiers.cards: PID-19 cannot be read there, only fields of IN1 and Z-segments"),
+        (
+            "identifiers",
+            "lists",
+            ["ZBH-1"],
+            "identifiers.lists: ZBH-1 cannot be read there, only fields of PID; a card in a Z-segment goes into `cards`",
+        ),
         ("identifiers", "untyped", "yes", "identifiers.untyped: Input should be a valid boolean"),
         ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
         ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
@@ -121,7 +127,7 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
         ("ack", "warnings", "no", "ack.warnings: Input should be a valid boolean"),
         ("ack", "refused", "AE", "ack.refused"),
         ("ack", "silence", True, "ack.silence"),
-        ("identifiers", "card_from", "IN1", "identifiers: not a place"),
+        ("identifiers", "card_from", "IN1", "identifiers.card_from: not a place"),
         ("facility", "aliases", [{"application": "", "name": "CS1", "code": "01004"}], "facility.aliases.0.application"),
     ],
 )
@@ -167,7 +173,11 @@ def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
         compile_dialect("mine", "1", raw)
     told = refused.value.where
     assert told.startswith("mine.toml codes.sex: no F")
-    for place in ("result.ma_bac_si: no rule fills such a field", "person.ho_ten: no transform upper", "identifiers: PID-19"):
+    for place in (
+        "result.ma_bac_si: no rule fills such a field",
+        "person.ho_ten: no transform upper",
+        "identifiers.cards: PID-19",
+    ):
         assert f" · {place}" in told
     assert "ma_bs_doc_kq" in told, "what the field may have been meant to be"
     raw["result"] |= {f"nothing{number}": "OBR-1" for number in range(100)}
@@ -190,6 +200,43 @@ def test_numbers_may_stand_in_several_fields_of_pid() -> None:
     found = only(mapped("ADT^A01", "EVN|A01|20261123", pid, PV1, dialect=compile_dialect("mine", "1", raw)))
     kinds = {each["value"]: each["type"] for each in found["person"]["identifiers"]}
     assert kinds == {"MR7": "MRN", "001085012345": "SDDCN", "DN4010112345678": "BHYT_CARD", "0112345678": "BHXH_NUMBER"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("ADT^A01", ["EVN|A01|20261123", PID, PV1, "ZBH"]),
+        ("ORU^R01", [PID, PV1, "ZBH", "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||7||||||F"]),
+        ("ORU^R01", [PID, PV1, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||7||||||F", "ZBH"]),
+        ("ORM^O01", [PID, "ZBH", "ORC|NW|P1", "OBR|1|P1||GLU^G"]),
+        ("REF^I12", ["RF1||||||S1", PID, "ZBH"]),
+        ("SIU^S12", ["SCH|S1", PID, "ZBH"]),
+        ("DFT^P03", [PID, PV1, "ZBH", "FT1|1|L1||20261123||CG|A^A^L"]),
+        ("RDE^O11", [PID, PV1, "ZBH", "ORC|NW|1", "RXE||A^A^L"]),
+        ("MDM^T02", [PID, PV1, "ZBH", "TXA|1|DS||||||||||D1"]),
+        ("ADT^A28", ["EVN|A28|20261123", PID, "ZBH"]),
+    ],
+)
+def test_a_card_may_stand_in_a_segment_of_the_senders_own(kind: str, rows: list[str]) -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1.2"], "card_from": "ZBH-2", "card_to": "ZBH-3"}
+    mine = compile_dialect("mine", "1", raw)
+
+    def cards(said: str) -> list[tuple[str, str, str]]:
+        found = only(mapped(kind, *(said if row == "ZBH" else row for row in rows), dialect=mine))["person"]["identifiers"]
+        of_cards = [one for one in found if one["type"] == "BHYT_CARD"]
+        return [(one["normalised"], one.get("valid_from", ""), one.get("valid_to", "")) for one in of_cards]
+
+    assert cards("ZBH|x^DN 4-01 0112345678|20260101|20261231") == [("DN4010112345678", "20260101", "20261231")]
+    assert cards("ZBH|x^") == []
+
+
+def test_what_is_no_card_where_the_profile_says_one_stands_is_told() -> None:
+    raw = _standard()
+    raw["identifiers"]["cards"] = ["IN1-36", "ZBH-1"]
+    found = mapped("ADT^A01", "EVN|A01|20261123", PID, PV1, "ZBH|KHONG", dialect=compile_dialect("mine", "1", raw))
+    assert ("IDENTIFIER_UNREAD", "ZBH-1") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"person.identifiers.value": "KHONG"}
 
 
 def test_each_of_a_list_is_looked_up_in_a_table() -> None:
