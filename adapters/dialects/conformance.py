@@ -54,7 +54,11 @@ _GUESSED: Final = frozenset(
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
-_WITH: Final = {"order": ("services",), "observation": ("line",)}  # plans that hold the rest of a section
+_WITH: Final = {
+    "order": ("services",),
+    "encounter": ("admission",),
+    "observation": ("line",),
+}  # plans that hold the rest of a section
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _NUMBERS: Final = re.compile(r"\[\d+\]")

@@ -367,16 +367,19 @@ def _ages(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str,
 def _times(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str, Any], places: list[Place]) -> None:
     """Another transform of times, where it reads what this one cannot, and gives the form that this one gives."""
     usual = TRANSFORMS[rule["as"]].function
-    values = [value for place in places for value in seen.values(place)]
+    own = [place for place in places if place.segment != "MSH"] or places  # MSH-7 stands in for what is not there
+    values = list(seen.first_values(own))
     unread = [value for value in values if usual(value) is None]
-    if len(unread) < 2 or len(unread) < _MANY * len(values):
+    if not unread or len(unread) < _MANY * len(values):
         return
     shapes = f"{len(unread)} of {len(values)} are unread: {_counts(Counter(map(shape, unread)), 3)}"
     for other, transform in TRANSFORMS.items():
         if transform.kind == "value" and transform.problem == "TIME_UNPARSABLE" and other != rule["as"]:
             read = [transform.function(value) for value in unread]
             if sum(bool(value) and usual(value) == value for value in read) >= _MOST * len(unread):
-                draft.add(section, f"{name} = {_rule(rule | {'as': other})} # {shapes}")
+                read_by_it = [place_text(place) for place in own]
+                stated = read_by_it[0] if len(read_by_it) == 1 else read_by_it
+                draft.add(section, f"{name} = {_rule(rule | {'from': stated, 'as': other})} # {shapes}")
                 return
     draft.add(section, f"# {name}: {shapes}; no transform reads them")
 

@@ -75,8 +75,8 @@ class Dialect:
     version: its own version and those of what it extends, such as `1+1`.
     charset: the charset the vendor is known to write, or None.
     comma:   what a comma in a number means; rules for numbers know it already.
-    plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
-             change from line to line, `observation` the others.
+    plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
+             `line` those of an OBX that change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
@@ -221,6 +221,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         raise _wrong(name, faults)
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
+    plans["admission"] = tuple(rule for rule in plans["encounter"] if rule.name == "ngay_vao_noi_tru")
+    plans["encounter"] = tuple(rule for rule in plans["encounter"] if rule.name != "ngay_vao_noi_tru")
     plans["line"] = tuple(rule for rule in plans["observation"] if _varies(rule))
     plans["observation"] = tuple(rule for rule in plans["observation"] if not _varies(rule))
     return Dialect(

@@ -136,6 +136,11 @@ def test_a_card_in_a_segment_that_nothing_reads_is_told_with_the_row_that_reads_
     assert (found.grade, [one.place for one in found.findings if one.code == "IDENTIFIER_UNREAD"]) == ("A", [])
 
 
+def test_the_time_of_an_event_in_another_form_loses_no_field_of_a_visit() -> None:
+    found = report([visit(VISIT.replace("20261123080000", "23/11/2026"))], STANDARD)
+    assert (found.grade, [(one.code, one.place) for one in found.findings]) == ("B", [("TIME_UNPARSABLE", "EVN-2")])
+
+
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:
     [row] = report([visit(), visit(VISIT.replace("777^^^01021^MR", ""))], STANDARD).events
     assert row.partly["person.identifiers"] == (2, ("PID-3", "PID-2", "PID-4", "IN1-36", "IN1-49"))

@@ -281,6 +281,19 @@ def test_times_that_no_rule_reads_get_the_transform_that_reads_them() -> None:
     assert "no transform reads them" in learned(unknown)[2]
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without_events(count: int) -> None:
+    body = "EVN||23/11/2026 07:30\rPID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|K01||||||||||||||||V%d\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % number).encode() for number in range(count)]
+    result = "PID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rOBR|1|5|6|X^X^L\rOBX|1|NM|X^X^L||5|||||||F\r"
+    raws += [(HEAD % ("HIS", "01021", "ORU^R01", number) + result).encode() for number in range(9)]
+    mine, stated, text = learned(raws)
+    assert stated["encounter"]["ngay_vao_noi_tru"] == {"from": ["EVN-6", "EVN-2"], "as": "day_first"}
+    assert f"{count} of {count} are unread: 99/99/9999 99:99 × {count}" in text
+    done = translate(Received(raws[0], RECEIVED_AT, "mllp"), KEYRING, mine)
+    assert [one.code for one in done.problems if one.path.startswith("EVN-2")] == []
+
+
 def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
     card = "|".join(["IN1", "1", "X", "QUYBH", *[""] * 12, "DN40101161490%02d"])
     raws = [
