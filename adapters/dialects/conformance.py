@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
 from adapters.dialects.claims import map_ehc
+from adapters.dialects.grades import GUESSED, READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
@@ -25,32 +26,6 @@ from hub.contract import records
 from hub.contract.errors import ERRORS, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
-GRADES: Final = {
-    "A": ("every sample that should be is translated, and nothing is warned of but what its golden accepts",
-          "mọi mẫu cần dịch đều dịch được, không có cảnh báo ngoài những gì mẫu chuẩn đã chấp nhận"),
-    "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
-          "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
-    "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
-          "key, an unknown facility, an untyped or unread identifier, a wrong charset",
-          "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
-          "cơ sở không rõ, định danh không ghi loại hoặc không được đọc, sai bảng mã"),
-    "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
-    "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),
-}  # fmt: skip
-"""The rule of grading, best first. Samples whose refusal a golden expects do not count, nor warnings that it accepts; nor does what no rule reads, but for numbers of the patient."""
-
-_GUESSED: Final = frozenset(
-    {
-        "KEY_MISSING",
-        "FACILITY_UNKNOWN",
-        "IDENTIFIER_INFERRED",
-        "IDENTIFIER_UNREAD",
-        "NAME_ODD",
-        "CHARSET_DECLARED_WRONG",
-        "SEGMENT_UNREADABLE",
-        "DELIMITERS_ODD",
-    }
-)
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
@@ -62,14 +37,6 @@ _WITH: Final = {
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
-_NOTHING_LOST: Final = (
-    "Nothing is lost: the profile reads it, or no rule needs it. Only its form is not the standard's.",
-    "Không mất gì: hồ sơ đọc được, hoặc không quy tắc nào cần. Chỉ hình thức khác chuẩn.",
-)
-_READ_ALL_THE_SAME: Final = {
-    "TIME_UNPARSABLE": _NOTHING_LOST,
-    "NUMBER_UNPARSABLE": _NOTHING_LOST,
-}  # told by the standard's form alone
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
 
@@ -304,7 +271,7 @@ def _grade(counted: Sequence[Sample], wrong: Sequence[Sample]) -> str:
         return "D"
     warned = [sample for sample in counted if sample.warned]
     lost = any(event["meta"].get("unparsed") for sample in warned for _, event in sample.events)
-    if lost or any(problem.code in _GUESSED for sample in warned for problem in sample.warned):
+    if lost or any(problem.code in GUESSED for sample in warned for problem in sample.warned):
         return "C"
     return "B" if warned else "A"
 
@@ -324,10 +291,10 @@ def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Probl
     for (code, severity, place), where in met.items():
         first, problem = where[0]
         row, (do_en, do_vi) = ERRORS[code], REMEDIES.get(code, ("", ""))
-        if code in _READ_ALL_THE_SAME and not any(
+        if code in READ_ALL_THE_SAME and not any(
             event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
         ):
-            do_en, do_vi = _READ_ALL_THE_SAME[code]
+            do_en, do_vi = READ_ALL_THE_SAME[code]
         looks = shape(_value_at(first.message, problem.path))
         messages = len({sample.name for sample, _ in where})
         found.append(Finding(code, severity, place, len(where), messages, first.name, looks, row.en, row.vi, do_en, do_vi))

@@ -17,7 +17,7 @@ from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
 from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
-from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
+from adapters.dialects.suggestions import candidates, comma_rows, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
 from adapters.formats.structure import VERSIONS
@@ -64,6 +64,8 @@ def learn(seen: Evidence, name: str) -> str:
     found = report(samples, base)
     draft.add("", f"about = {_text(_about(seen, name))}")
     _charset(draft, seen)
+    for row in comma_rows(seen):
+        draft.add("", row)
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])

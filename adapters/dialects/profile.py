@@ -206,11 +206,10 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
 
     Raises: HubError(SETTING_WRONG) that says where the file is wrong.
     """
-    try:
-        profile = Profile.model_validate(raw)
-    except ValidationError as wrong:
-        raise _wrong(name, map(_told, wrong.errors())) from None
     faults: list[str] = []
+    profile = _read_model(raw, faults)
+    if profile is None:
+        raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
@@ -272,8 +271,44 @@ def _line(plan: Plan) -> Line | None:
     return tuple(rows) if simple else None
 
 
+def _read_model(raw: Mapping[str, Any], faults: list[str]) -> Profile | None:
+    """The typed profile. What is wrong by itself is told, and left out, so that all else can be looked at too; None where that
+    leaves no profile."""
+    try:
+        return Profile.model_validate(raw)
+    except ValidationError as wrong:
+        errors = wrong.errors()
+    faults += map(_told, errors)
+    rest = {name: dict(part) if isinstance(part, Mapping) else part for name, part in raw.items()}
+    standard = read_profile(STANDARD)[0]
+    for section, *inner in (one["loc"] for one in errors):
+        part = rest.get(str(section))
+        if section in RECORDS and isinstance(part, dict) and inner:
+            part.pop(inner[0], None)  # a rule
+        elif section == "codes" and isinstance(part, dict) and inner:
+            table = part.get(inner[0])
+            part[inner[0]] = (
+                {code: value for code, value in table.items() if isinstance(value, str)} if isinstance(table, Mapping) else {}
+            )
+        elif section in standard:
+            rest[str(section)] = standard[str(section)]
+        else:
+            rest.pop(str(section), None)
+    try:
+        return Profile.model_validate(rest)
+    except ValidationError:  # `_standard` itself is wrong
+        return None
+
+
 def _told(one: ErrorDetails) -> str:
-    told = "there is no setting of this name" if one["type"] == "extra_forbidden" else one["msg"]
+    told = one["msg"]
+    if one["type"] == "extra_forbidden" and len(one["loc"]) > 1:
+        told = "there is no setting of this name"
+    elif one["type"] == "extra_forbidden":
+        alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name == "comma"]
+        others = sorted(Profile.model_fields.keys() - set(alone))
+        known = f"the sections {', '.join(others)}, and the lines extends, {', '.join(alone)}"
+        told = f"there is no section or line of this name; there are {known}"
     return f"{'.'.join(map(str, one['loc']))}: {told}"
 
 

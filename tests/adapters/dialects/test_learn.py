@@ -294,6 +294,24 @@ def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without
     assert [one.code for one in done.problems if one.path.startswith("EVN-2")] == []
 
 
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        (["9,8", "7", "1,234"], 'comma = "decimal" # 2 of 2 numbers with a comma are read so: 9,9 × 1, 9,999 × 1'),
+        (["1,234,567", "1,234"], 'comma = "thousands" # 2 of 2 numbers with a comma are read so: 9,999,999 × 1, 9,999 × 1'),
+        (["1,234", "5.6"], '# comma = "decimal" # or "thousands": 1 of 1 numbers with a comma are read so: 9,999 × 1'),
+        (["a,b", "5.6"], None),
+        (["5.6"], None),
+    ],
+)
+def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str], row: str | None) -> None:
+    lines = "".join(f"OBX|{number}|NM|X^X^L||{value}|||||||F\r" for number, value in enumerate(values, 1))
+    raw = HEAD % ("HIS", "01021", "ORU^R01", 1) + "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5|6|X^X^L\r" + lines
+    mine, stated, text = learned([raw.encode()])
+    assert [line for line in text.splitlines() if "comma =" in line] == ([row] if row else [])
+    assert mine.comma == stated.get("comma", "")
+
+
 def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
     card = "|".join(["IN1", "1", "X", "QUYBH", *[""] * 12, "DN40101161490%02d"])
     raws = [

@@ -1,5 +1,6 @@
 """Vendor profiles: what is refused when one is loaded, what `extends` means, whose message it is."""
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -8,9 +9,18 @@ from typing import Any
 import pytest
 
 from adapters.dialects import profile
-from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility, use_vendors
-from adapters.dialects.sections import RECORDS, fields_of
-from adapters.dialects.transforms import TRANSFORMS, fitting
+from adapters.dialects.profile import (
+    compile_dialect,
+    compile_text,
+    dialect_for,
+    dialect_names,
+    load_dialect,
+    resolve_facility,
+    use_vendors,
+)
+from adapters.dialects.profile_model import Profile
+from adapters.dialects.sections import ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.transforms import TEXT, TRANSFORMS, Gives, fitting
 from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -183,6 +193,50 @@ def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
     raw["result"] |= {f"nothing{number}": "OBR-1" for number in range(100)}
     with pytest.raises(HubError, match=r" · … 104 faults in all\]"):
         compile_dialect("mine", "1", raw)
+
+
+def test_what_is_wrong_by_itself_hides_nothing_else() -> None:
+    own = (
+        '[conditions]\na = "x"\n[observation]\nnumber = { from = "OBX-5", as = "whole" }\nstatus = { from = "OBX-11", if = "x" }\n'
+        '[person]\nho_ten = 3\nten = "PID-5"\n[ack]\nsilence = true\n'
+        '[identifiers]\ncards = ["PID-1", "PV1-2"]\nlists = ["ZBH-1"]\nuntyped = "yes"\n[send]\nversion = "9.9"\n[codes]\ndoctors = "x"\nsex = { NU = "F", NAM = 1 }\n'
+    )
+    with pytest.raises(HubError) as refused:
+        compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "dot"\n{own}')
+    told = refused.value.where
+    for place in (
+        *("comma:", "ack.silence:", "send.version:", "identifiers.untyped:", "observation.status.if:", "observation.number:"),
+        *("codes.sex.NAM:", "codes.doctors:", "codes.sex: no F", "person.ten: no rule fills such a field", "person.ho_ten"),
+        "conditions: there is no section or line of this name; there are the sections ack, allergy, catalogue, charge,",
+    ):
+        assert place in told, (place, told)
+    assert "and the lines extends, version, about, charset, comma" in told
+    assert "identifiers.cards" not in told, "of a section with settings the first look tells first"
+
+
+def test_the_page_has_the_sections_and_the_fields_that_rules_may_fill() -> None:
+    """What stands in `PROFILE.md` is what this prints where they differ."""
+    rows: list[str] = []
+    first: dict[Any, str] = {}
+    for section, record in RECORDS.items():
+        by_kind: dict[Gives, list[str]] = {}
+        for field, takes in fields_of(section).items():
+            by_kind.setdefault(takes, []).append(f"`{field}`")
+        kinds = [", ".join(by_kind.pop(TEXT, []))]
+        kinds += [f"{' or '.join(f'`{name}`' for name in fitting(kind))}: {', '.join(names)}" for kind, names in by_kind.items()]
+        told = f"as `{first[record]}`" if record in first else " · ".join(filter(None, kinds))
+        first.setdefault(record, section)
+        where = ", ".join(sorted(ONE_SEGMENT.get(section, ()))) or "any"
+        rows.append(f"| `{section}` | {record.__name__} | {where} | {told} |")
+    text = Path(profile.__file__).with_name("PROFILE.md").read_text("utf-8")
+    found = [row for row in text.split("\n## Sections of rules\n")[1].split("\n## ")[0].splitlines() if row.startswith("| `")]
+    assert found == rows, "\n".join(rows)
+
+
+def test_the_page_has_every_other_section_and_line() -> None:
+    text = Path(profile.__file__).with_name("PROFILE.md").read_text("utf-8")
+    found = re.findall(r"^\| `\[?([a-z_]+)", text.split("\n## The rest\n")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(found) == sorted({"extends", *Profile.model_fields.keys()} - set(RECORDS))
 
 
 def test_all_settings_of_a_wrong_form_are_named_at_once() -> None:
