@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
 from adapters.dialects.claims import map_ehc
+from adapters.dialects.grades import GUESSED, READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import REMEDIES
-from adapters.dialects.shapes import FLAGS, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -25,47 +26,17 @@ from hub.contract import records
 from hub.contract.errors import ERRORS, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
-GRADES: Final = {
-    "A": ("every sample that should be is translated, and nothing is warned of but what its golden accepts",
-          "mọi mẫu cần dịch đều dịch được, không có cảnh báo ngoài những gì mẫu chuẩn đã chấp nhận"),
-    "B": ("every sample that should be is translated; warnings concern the form, nothing is lost or guessed",
-          "mọi mẫu cần dịch đều dịch được; cảnh báo chỉ về hình thức, không mất hay suy đoán gì"),
-    "C": ("every sample that should be is translated, but something is lost or guessed: an unreadable value, a missing business "
-          "key, an unknown facility, an untyped or unread identifier, a wrong charset",
-          "mọi mẫu cần dịch đều dịch được, nhưng có phần bị mất hoặc phải suy đoán: giá trị không đọc được, thiếu khóa nghiệp vụ, "
-          "cơ sở không rõ, định danh không ghi loại hoặc không được đọc, sai bảng mã"),
-    "D": ("some samples are refused or quarantined, and nobody expects that", "một số mẫu bị từ chối hoặc cách ly ngoài dự kiến"),
-    "E": ("fewer than half of the samples are translated", "chưa đến một nửa số mẫu dịch được"),
-}  # fmt: skip
-"""The rule of grading, best first. Samples whose refusal a golden expects do not count, nor warnings that it accepts; nor does what no rule reads, but for numbers of the patient."""
-
-_GUESSED: Final = frozenset(
-    {
-        "KEY_MISSING",
-        "FACILITY_UNKNOWN",
-        "IDENTIFIER_INFERRED",
-        "IDENTIFIER_UNREAD",
-        "NAME_ODD",
-        "CHARSET_DECLARED_WRONG",
-        "SEGMENT_UNREADABLE",
-        "DELIMITERS_ODD",
-    }
-)
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
-_WITH: Final = {"order": ("services",), "observation": ("line",)}  # plans that hold the rest of a section
+_WITH: Final = {
+    "order": ("services",),
+    "encounter": ("admission",),
+    "observation": ("line",),
+}  # plans that hold the rest of a section
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
-_NOTHING_LOST: Final = (
-    "Nothing is lost: the profile reads it, or no rule needs it. Only its form is not the standard's.",
-    "Không mất gì: hồ sơ đọc được, hoặc không quy tắc nào cần. Chỉ hình thức khác chuẩn.",
-)
-_READ_ALL_THE_SAME: Final = {
-    "TIME_UNPARSABLE": _NOTHING_LOST,
-    "NUMBER_UNPARSABLE": _NOTHING_LOST,
-}  # told by the standard's form alone
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
 
@@ -243,10 +214,14 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
 
 
 def _unread_numbers(sample: Sample) -> Iterator[Problem]:
-    """A patient's number that stands in PID and in none of the events: nobody would notice."""
+    """A patient's number that stands in PID, or a card in a Z-segment, and in none of the events: nobody would notice."""
     if sample.message is None or not sample.events:
         return
     read = set(_normalised([event for _, event in sample.events]))
+    for segment in sample.message if any("person" in event for _, event in sample.events) else ():
+        for number, value in cards_of(segment).items() if segment.name[0] == "Z" else ():
+            if value not in read:
+                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"{segment.name}-{number}")
     for pid in sample.message.segments("PID"):
         for number, value in numbers_of_a_person(pid).items():
             if value not in read:
@@ -296,7 +271,7 @@ def _grade(counted: Sequence[Sample], wrong: Sequence[Sample]) -> str:
         return "D"
     warned = [sample for sample in counted if sample.warned]
     lost = any(event["meta"].get("unparsed") for sample in warned for _, event in sample.events)
-    if lost or any(problem.code in _GUESSED for sample in warned for problem in sample.warned):
+    if lost or any(problem.code in GUESSED for sample in warned for problem in sample.warned):
         return "C"
     return "B" if warned else "A"
 
@@ -316,10 +291,10 @@ def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Probl
     for (code, severity, place), where in met.items():
         first, problem = where[0]
         row, (do_en, do_vi) = ERRORS[code], REMEDIES.get(code, ("", ""))
-        if code in _READ_ALL_THE_SAME and not any(
+        if code in READ_ALL_THE_SAME and not any(
             event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
         ):
-            do_en, do_vi = _READ_ALL_THE_SAME[code]
+            do_en, do_vi = READ_ALL_THE_SAME[code]
         looks = shape(_value_at(first.message, problem.path))
         messages = len({sample.name for sample, _ in where})
         found.append(Finding(code, severity, place, len(where), messages, first.name, looks, row.en, row.vi, do_en, do_vi))
@@ -452,7 +427,8 @@ def _events(samples: Sequence[Sample], dialect: Dialect) -> tuple[EventRow, ...]
             by_record[record].append(event)
     places = {record: _rules(dialect, section) for section, record in sections().items()}
     lists = ("+".join(f"PID-{number}" for number in together) for together in dialect.identifiers.lists)
-    places[sections()["person"]]["identifiers"] = (*lists, *(f"IN1-{number}" for number in dialect.identifiers.cards))
+    cards = (*(f"IN1-{number}" for number in dialect.identifiers.cards), *map(place_text, dialect.identifiers.cards_apart))
+    places[sections()["person"]]["identifiers"] = (*lists, *cards)
     rows = []
     for record, events in sorted(by_record.items()):
         row = EventRow(record, len(events), {}, {}, {})

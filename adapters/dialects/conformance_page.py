@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Final
 
-from adapters.dialects.conformance import GRADES, FieldRow, Finding, Report
+from adapters.dialects.conformance import FieldRow, Finding, Report
+from adapters.dialects.grades import GRADES
 
 _STYLE: Final = """
 :root{--ink:#1b2733;--dim:#5b6b7a;--line:#dfe5ea;--soft:#f5f7f9;--good:#1d7a46;--warn:#96650a;--bad:#b3261e;--info:#2b5f9e}

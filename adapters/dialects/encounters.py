@@ -33,7 +33,9 @@ ENCOUNTER_ACTIONS: Final = {
     **dict.fromkeys(("A09", "A10", "A15", "A16", "A25", "A26", "A32", "A33"), "UPDATED"),
     **dict.fromkeys(("A21", "A22", "A52", "A53", "A54", "A55", "A61", "A62"), "UPDATED"),
 }
-_ADMITTED: Final = "A06"  # an outpatient becomes an inpatient
+_ADMITTED: Final = (
+    "A06"  # an outpatient becomes an inpatient: time and reason stand under names of their own, which nobody else has
+)
 _INPATIENT: Final = "03"  # MA_LOAI_KCB
 _SHORT: Final = "09"  # the same, of a stay that is shorter than
 _SHORT_STAY: Final = timedelta(hours=4)
@@ -64,6 +66,10 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     person = read_person(reading, scope, policies, notes)
     content: dict[str, Any] = {"action": ENCOUNTER_ACTIONS[trigger], "person": person}
     fill(dialect.plans["encounter"], scope, content, notes)
+    if trigger == _ADMITTED:
+        fill(dialect.plans["admission"], scope, content, notes)
+        if reason := content.pop("ly_do_vv", None):
+            content["ly_do_vnt"] = reason
     if "NK1" in scope and (guardians := read_guardians(reading, segments, notes)):
         person["guardians"] = guardians
     if diagnoses := read_diagnoses(dialect, segments, notes):
@@ -74,18 +80,9 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
         content["allergies"] = allergies
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility
-    _admission(content, trigger)
     _value_maps(reading, content, scope.get("PV1"))
     _benefit_level(reading, content, policies, notes)
     reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
-
-
-def _admission(content: dict[str, Any], trigger: str) -> None:
-    """Time and reason of an outpatient's admission stand under names of their own; nobody else has them."""
-    if trigger != _ADMITTED:
-        content.pop("ngay_vao_noi_tru", None)
-    elif reason := content.pop("ly_do_vv", None):
-        content["ly_do_vnt"] = reason
 
 
 def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None) -> None:

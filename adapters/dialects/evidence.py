@@ -54,6 +54,14 @@ class Evidence:
         for message in self.messages:
             yield from _values(message, place)
 
+    def first_values(self, places: Sequence[Place]) -> Iterator[str]:
+        """What a rule of these places reads: of each message what stands at the first that holds anything."""
+        for message in self.messages:
+            for place in places:
+                if values := list(_values(message, place)):
+                    yield from values
+                    break
+
     def numbers(self, lists: Sequence[Sequence[int]]) -> Iterator[Numbers]:
         """The identifiers of each PID: of the first of these groups of fields that holds any."""
         for message in self.messages:

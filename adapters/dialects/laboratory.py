@@ -11,6 +11,7 @@ from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Line
 from adapters.dialects.reading import SEEN_MAX, Reading
+from adapters.dialects.transforms import Comma, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
 
@@ -117,7 +118,11 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     notes = reading.notes()
     if "PID" not in patient.head:
         notes.warn("SEGMENT_MISSING", "PID")
-    return read_person(reading, patient.head, patient.insurance, notes), notes
+    scope = patient.head
+    if reading.dialect.identifiers.cards_apart:  # a card is the patient's, behind whichever order or result it stands
+        for group in patient.groups:
+            scope = {name: segment for name, segment in group.scope.items() if name[0] == _LOCAL} | scope
+    return read_person(reading, scope, patient.insurance, notes), notes
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -284,7 +289,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             line = form.fixed.copy()
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
-            _read_value(segment, kind, line, notes, at)
+            _read_value(segment, kind, line, notes, at, dialect.comma)
         if position in remarks:
             line = {**line, "notes": line.get("notes", []) + remarks[position]}
         found.append(line)
@@ -354,7 +359,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
         for problem in own.problems:
             notes.warn(problem.code, problem.path)
     elif segment.delimiters is STANDARD:
-        if fields[2] == "NM" and fields[1] and dialect.line is not None and _VALUES.isdisjoint(fixed):
+        if fields[2] == "NM" and fields[1] and dialect.line is not None and not dialect.comma and _VALUES.isdisjoint(fixed):
             form.varying = _present(dialect.line, fields)
             names = [*(name for name, _, _ in form.varying), *_VALUES]
             form.steady = Steady({**fixed, **dict.fromkeys(names)}, names)
@@ -374,8 +379,9 @@ def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:
     return tuple(found)
 
 
-def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str) -> None:
-    """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one."""
+def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
+    """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one. Of a sender with commas in its
+    numbers GIA_TRI has the point of the standard too, for whoever gets it."""
     raw = segment.field(5)
     if not raw:
         return
@@ -386,30 +392,34 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         if text := segment.text(5):  # highlighting alone leaves nothing
             line["mo_ta"] = text
         return
+    number: str | None = None
     if kind == "NM":
-        value = segment.get(5).strip() or raw
+        stated = segment.get(5).strip() or raw
+        number = pointed(stated, comma)
+        value = number or stated
     elif kind in _FOREIGN:
         value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
     else:
-        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in segment.rows(5))))
+        value = ";".join(filter(None, (_one_value(segment, kind, row, comma) for row in segment.rows(5))))
+        number = value
     if not value:
         return
     line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
     if kind == "NM" or kind == "SN":
-        if _NUMBER.fullmatch(value):
-            line["number"] = float(value)
+        if number is not None and _NUMBER.fullmatch(number):
+            line["number"] = float(number)
         elif kind == "NM":
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
-def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
+def _one_value(segment: Segment, kind: str, parts: list[str], comma: Comma) -> str:
     if not parts:
         return ""
     if kind in _CODED:
         return (parts[1] if len(parts) > 1 else "") or parts[0] or (parts[8] if len(parts) > 8 else "")
     if kind == "SN":  # comparator, number, separator or suffix, number
         comparator = "" if parts[0] == "=" else parts[0]
-        return "".join([comparator, *parts[1:4]])
+        return "".join([comparator, *(pointed(part, comma) or part for part in parts[1:4])])
     if kind in ("ST", ""):
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))

@@ -15,10 +15,9 @@ from typing import Any, Final
 from adapters.dialects.conformance import Report, place_text, report
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
-from adapters.dialects.persons import CARD, normalise
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
-from adapters.dialects.shapes import FLAGS, SURE, is_code, kind_of, numbers_of_a_person, shape, shown_name
-from adapters.dialects.suggestions import candidates, local_tests, name_orders, times_read
+from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
+from adapters.dialects.suggestions import candidates, comma_rows, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
 from adapters.formats.charset import fold
 from adapters.formats.structure import VERSIONS
@@ -65,6 +64,8 @@ def learn(seen: Evidence, name: str) -> str:
     found = report(samples, base)
     draft.add("", f"about = {_text(_about(seen, name))}")
     _charset(draft, seen)
+    for row in comma_rows(seen):
+        draft.add("", row)
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])
@@ -93,6 +94,7 @@ extends = "{extends}"
 version = "1" # raise it when a change alters what comes out
 about = "{name}: whose system this is, which version of HL7, over what."
 # charset = "tcvn3" # where MSH-18 does not tell: tcvn3, vni, viscii, windows-1258, utf-8
+# comma = "decimal"   # numbers are written 9,8; "thousands" where 1,234 is 1234
 
 # [facility] # where MSH-4 is not the MA_CSKCB: MSH-3, MSH-4, and the code that they stand for
 # aliases = [{{ application = "MYHIS", name = "CS1", code = "01234" }}]
@@ -311,12 +313,13 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: 
     payers: Counter[str] = Counter()
     for message in seen.messages:
         for segment in message.segments_in_order[1:]:
-            for number in range(1, len(segment.fields)):
-                if CARD.fullmatch(normalise(segment.get(number))) and f"{segment.name}-{number}" not in standard["lists"]:
+            for number in cards_of(segment):
+                if f"{segment.name}-{number}" not in standard["lists"]:
                     where[f"{segment.name}-{number}"] += 1
                     if segment.name == "IN1" and not {segment.get(each) for each in (2, 3, 4)} & set(standard["payers"]):
                         payers.update([segment.get(3) or segment.get(4) or segment.get(2)])
-    others = [place for place, _ in where.most_common() if place.startswith("IN1-") and int(place[4:]) not in known]
+    read_there = [place for place, _ in where.most_common() if place.startswith(("IN1-", "Z"))]
+    others = [place for place in read_there if place[0] == "Z" or int(place[4:]) not in known]
     if others:
         cards = (
             [*others, *standard["cards"]] if not any(where[f"IN1-{each}"] for each in known) else [*standard["cards"], *others]
@@ -326,10 +329,11 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: 
         count = f"{_counts(payers)}: IN1-3 beside numbers of a card's shape"
         draft.add("identifiers", f"payers = {json.dumps([*standard['payers'], *sorted(named)])} # {count}")
     read = {f"PID-{number}" for number in together}
-    elsewhere = {place: count for place, count in where.items() if not place.startswith("IN1-") and place not in read}
+    elsewhere = {place: count for place, count in where.items() if place not in read_there and place not in read}
     if elsewhere:
         draft.add(
-            "identifiers", f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1 and PID"
+            "identifiers",
+            f"# numbers of a card's shape stand in {_counts(elsewhere)} too; cards are read from IN1, PID and Z-segments",
         )
 
 
@@ -365,16 +369,19 @@ def _ages(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str,
 def _times(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str, Any], places: list[Place]) -> None:
     """Another transform of times, where it reads what this one cannot, and gives the form that this one gives."""
     usual = TRANSFORMS[rule["as"]].function
-    values = [value for place in places for value in seen.values(place)]
+    own = [place for place in places if place.segment != "MSH"] or places  # MSH-7 stands in for what is not there
+    values = list(seen.first_values(own))
     unread = [value for value in values if usual(value) is None]
-    if len(unread) < 2 or len(unread) < _MANY * len(values):
+    if not unread or len(unread) < _MANY * len(values):
         return
     shapes = f"{len(unread)} of {len(values)} are unread: {_counts(Counter(map(shape, unread)), 3)}"
     for other, transform in TRANSFORMS.items():
         if transform.kind == "value" and transform.problem == "TIME_UNPARSABLE" and other != rule["as"]:
             read = [transform.function(value) for value in unread]
             if sum(bool(value) and usual(value) == value for value in read) >= _MOST * len(unread):
-                draft.add(section, f"{name} = {_rule(rule | {'as': other})} # {shapes}")
+                read_by_it = [place_text(place) for place in own]
+                stated = read_by_it[0] if len(read_by_it) == 1 else read_by_it
+                draft.add(section, f"{name} = {_rule(rule | {'from': stated, 'as': other})} # {shapes}")
                 return
     draft.add(section, f"# {name}: {shapes}; no transform reads them")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect, Identifiers
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import day, facility_code
@@ -45,6 +45,9 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
             break
     for policy in insurance:
         collected.add_card(policy)
+    for place in table.cards_apart:
+        if local := scope.get(place.segment):
+            collected.add_card_apart(local, place)
     if found := collected.finished():
         person["identifiers"] = found
     return person
@@ -150,15 +153,31 @@ class _Collected:
                 continue
             if not is_social(table, policy) and (policy.field(3) or policy.field(4) or not _is_card(comparable)):
                 continue  # the policy of another insurer
-            card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
-            for name, place in (("valid_from", table.card_from), ("valid_to", table.card_to)):
-                text = policy.get(place.field, place.component)
-                if text and (date := day(text)):
-                    card[name] = date
-                elif text:
-                    self.notes.unreadable("TIME_UNPARSABLE", policy, place.field, f"person.identifiers.{name}", text)
-            self.found.append((card, self.notes.message.path(policy, field)))
+            self._add_card(policy, field, value, comparable)
             return
+
+    def add_card_apart(self, segment: Segment, place: Place) -> None:
+        """The card that the profile says stands in a segment of the sender's own."""
+        value = segment.get(place.field, place.component, place.subcomponent).strip()
+        comparable = normalise(value)
+        if not comparable:
+            return
+        if _is_card(comparable):
+            self._add_card(segment, place.field, value, comparable)
+        else:  # no payer stands beside it, so its form has to tell
+            self.notes.unreadable("IDENTIFIER_UNREAD", segment, place.field, "person.identifiers.value", value)
+
+    def _add_card(self, segment: Segment, field: int, value: str, comparable: str) -> None:
+        card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
+        for name, place in (("valid_from", self.table.card_from), ("valid_to", self.table.card_to)):
+            if place.segment != segment.name:
+                continue
+            text = segment.get(place.field, place.component)
+            if text and (date := day(text)):
+                card[name] = date
+            elif text:
+                self.notes.unreadable("TIME_UNPARSABLE", segment, place.field, f"person.identifiers.{name}", text)
+        self.found.append((card, self.notes.message.path(segment, field)))
 
     def finished(self) -> list[Record]:
         """Cards that are none are left out, those named twice are one, and what a card tells is added."""

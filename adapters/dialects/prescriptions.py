@@ -11,7 +11,7 @@ from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
-from adapters.dialects.transforms import TRANSFORMS
+from adapters.dialects.transforms import TRANSFORMS, pointed
 from adapters.formats.hl7v2 import Segment
 
 Record = dict[str, Any]
@@ -101,7 +101,8 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     timing = scope.get("TQ1")
     if timing is not None and timing.get(6):
         line["duration"] = f"{timing.get(6)} {timing.get(6, 2)}".strip()
-    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared and (dose := _QUANTITY(timing.get(2))):
+    stated = pointed(timing.get(2), reading.dialect.comma) if timing is not None else None
+    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared and stated and (dose := _QUANTITY(stated)):
         line["dose"] = dose  # with its own unit, whatever RXE-5 says: a number without its unit is another dose
         line.pop("dose_unit", None)
         if unit := timing.get(2, 2, 2) or timing.get(2, 2):

@@ -26,8 +26,8 @@ from adapters.dialects.profile_model import (
     Send,
     Sensitive,
 )
-from adapters.dialects.sections import CODED_AS, NUMBERS, ONE_SEGMENT, RECORDS
-from adapters.dialects.transforms import TRANSFORMS, facility_code
+from adapters.dialects.sections import CODED_AS, NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, facility_code, fitting, with_comma
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -37,6 +37,8 @@ _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
 _FAULTS_MAX: Final = 20  # told of one file
+_LOCAL: Final = "Z"  # how names of local segments begin
+_OF_CARDS: Final = frozenset({"IN1", _LOCAL})
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 
 
@@ -53,10 +55,11 @@ Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ..
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """`IdentifierTable`, with its places read."""
+    """`IdentifierTable`, with its places read. cards: fields of IN1; cards_apart: places in Z-segments."""
 
     lists: tuple[tuple[int, ...], ...]
     cards: tuple[int, ...]
+    cards_apart: tuple[Place, ...]
     card_from: Place
     card_to: Place
     payers: frozenset[str]
@@ -71,8 +74,9 @@ class Dialect:
 
     version: its own version and those of what it extends, such as `1+1`.
     charset: the charset the vendor is known to write, or None.
-    plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `line` those of an OBX that
-             change from line to line, `observation` the others.
+    comma:   what a comma in a number means; rules for numbers know it already.
+    plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
+             `line` those of an OBX that change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code and word in the name of a test, each to its sensitivity label.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
@@ -83,6 +87,7 @@ class Dialect:
     name: str
     version: str
     charset: str | None
+    comma: Comma
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
@@ -201,27 +206,29 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
 
     Raises: HubError(SETTING_WRONG) that says where the file is wrong.
     """
-    try:
-        profile = Profile.model_validate(raw)
-    except ValidationError as wrong:
-        raise _wrong(name, map(_told, wrong.errors())) from None
     faults: list[str] = []
+    profile = _read_model(raw, faults)
+    if profile is None:
+        raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
             faults.append(f"codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
-    plans = {section: _plan(section, getattr(profile, section), profile.codes, faults) for section in RECORDS}
+    plans = {section: _plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
     identifiers = _identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
         raise _wrong(name, faults)
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
     plans["order"] = tuple(rule for rule in plans["order"] if rule.name != "services")
+    plans["admission"] = tuple(rule for rule in plans["encounter"] if rule.name == "ngay_vao_noi_tru")
+    plans["encounter"] = tuple(rule for rule in plans["encounter"] if rule.name != "ngay_vao_noi_tru")
     plans["line"] = tuple(rule for rule in plans["observation"] if _varies(rule))
     plans["observation"] = tuple(rule for rule in plans["observation"] if not _varies(rule))
     return Dialect(
         name=name,
         version=version,
         charset=profile.charset or None,
+        comma=profile.comma,
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
@@ -264,8 +271,44 @@ def _line(plan: Plan) -> Line | None:
     return tuple(rows) if simple else None
 
 
+def _read_model(raw: Mapping[str, Any], faults: list[str]) -> Profile | None:
+    """The typed profile. What is wrong by itself is told, and left out, so that all else can be looked at too; None where that
+    leaves no profile."""
+    try:
+        return Profile.model_validate(raw)
+    except ValidationError as wrong:
+        errors = wrong.errors()
+    faults += map(_told, errors)
+    rest = {name: dict(part) if isinstance(part, Mapping) else part for name, part in raw.items()}
+    standard = read_profile(STANDARD)[0]
+    for section, *inner in (one["loc"] for one in errors):
+        part = rest.get(str(section))
+        if section in RECORDS and isinstance(part, dict) and inner:
+            part.pop(inner[0], None)  # a rule
+        elif section == "codes" and isinstance(part, dict) and inner:
+            table = part.get(inner[0])
+            part[inner[0]] = (
+                {code: value for code, value in table.items() if isinstance(value, str)} if isinstance(table, Mapping) else {}
+            )
+        elif section in standard:
+            rest[str(section)] = standard[str(section)]
+        else:
+            rest.pop(str(section), None)
+    try:
+        return Profile.model_validate(rest)
+    except ValidationError:  # `_standard` itself is wrong
+        return None
+
+
 def _told(one: ErrorDetails) -> str:
-    told = "there is no setting of this name" if one["type"] == "extra_forbidden" else one["msg"]
+    told = one["msg"]
+    if one["type"] == "extra_forbidden" and len(one["loc"]) > 1:
+        told = "there is no setting of this name"
+    elif one["type"] == "extra_forbidden":
+        alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name == "comma"]
+        others = sorted(Profile.model_fields.keys() - set(alone))
+        known = f"the sections {', '.join(others)}, and the lines extends, {', '.join(alone)}"
+        told = f"there is no section or line of this name; there are {known}"
     return f"{'.'.join(map(str, one['loc']))}: {told}"
 
 
@@ -277,37 +320,48 @@ def _wrong(name: str, faults: Iterable[str]) -> HubError:
 
 
 def _identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
-    try:
-        return Identifiers(
-            lists=tuple(tuple(_place(one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
-            cards=tuple(_place(text, {"IN1"}).field for text in table.cards),
-            card_from=_place(table.card_from, {"IN1"}),
-            card_to=_place(table.card_to, {"IN1"}),
-            payers=table.payers,
-            untyped=table.untyped,
-            number_prefixes=table.number_prefixes,
-            types=table.types,
-        )
-    except ValueError as wrong:
-        faults.append(f"identifiers: {wrong}")
-        return None
+    before = len(faults)
+
+    def read(name: str, text: str, among: Collection[str]) -> Place:
+        try:
+            return _place(text, among)
+        except ValueError as wrong:
+            faults.append(f"identifiers.{name}: {wrong}")
+            return Place("", 0, 1, 1, "")
+
+    cards = [read("cards", text, _OF_CARDS) for text in table.cards]
+    found = Identifiers(
+        lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+        cards=tuple(place.field for place in cards if place.segment == "IN1"),
+        cards_apart=tuple(place for place in cards if place.segment != "IN1"),
+        card_from=read("card_from", table.card_from, _OF_CARDS),
+        card_to=read("card_to", table.card_to, _OF_CARDS),
+        payers=table.payers,
+        untyped=table.untyped,
+        number_prefixes=table.number_prefixes,
+        types=table.types,
+    )
+    return found if len(faults) == before else None
 
 
 def _place(text: str, among: Collection[str] = ()) -> Place:
-    """among: the segments that can be read there; any when omitted. Raises: ValueError."""
+    """among: the segments that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
     place = read_place(text)
-    if among and place.segment[:3] not in among:
-        raise ValueError(f"{text} cannot be read there, only fields of {' and '.join(sorted(among))}")
+    name = place.segment[:3]
+    if among and name not in among and not (name[0] == _LOCAL and _LOCAL in among):
+        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(among))
+        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in among else ""
+        raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
     return place
 
 
 def _plan(
-    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], faults: list[str]
+    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], comma: Comma, faults: list[str]
 ) -> tuple[Rule, ...]:
     plan = []
     for name, table in rules.items():
         try:
-            rule = _rule_of(section, name, table, codes)
+            rule = _rule_of(section, name, table, codes, comma)
         except ValueError as wrong:
             faults.append(f"{section}.{name}: {wrong}")
             continue
@@ -316,24 +370,40 @@ def _plan(
     return tuple(plan)
 
 
-def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]]) -> Rule:
+def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], comma: Comma) -> Rule:
     """Raises: ValueError that says what is wrong with it."""
-    known: Mapping[str, Any] = RECORDS[section].__annotations__
+    known = fields_of(section)
+    if (section, name) in NOT_BY_RULE:
+        raise ValueError(f"no rule fills this field: {NOT_BY_RULE[section, name]}")
     if name not in known:
-        raise ValueError(f"the record has no such field; there are {', '.join(sorted(known.keys() - {'meta'}))}")
+        raise ValueError(f"no rule fills such a field; there are {', '.join(sorted(known))}")
     if rule.codes and rule.codes not in codes:
         raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
     if rule.transform and rule.transform not in TRANSFORMS:
         raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
-    transform = TRANSFORMS.get(rule.transform)
     places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
+    transform = TRANSFORMS.get(rule.transform)
+    if places:
+        _check_kind(known[name], rule, transform)
+    if transform is not None:
+        transform = with_comma(transform, comma)
     kind = transform.kind if transform else "value"
-    if places and (known[name] == list[str]) != (transform is not None and transform.gives_list):
-        giving = " or ".join(name for name, one in TRANSFORMS.items() if one.gives_list)
-        raise ValueError(f"a list needs a transform that gives one ({giving}), a single value another")
-    if places and (known[name] in NUMBERS) != (kind in ("number", "money")):
-        raise ValueError("a number needs a transform for numbers, and a text none")
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
+
+
+def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> None:
+    """That what a rule gives can be written into its field. Raises: ValueError that says which transforms fit."""
+    gives = transform.gives if transform else TEXT
+    if not gives.fits(field):
+        said = f'as = "{rule.transform}" gives {gives}' if rule.transform else f"without `as` a rule gives {gives}"
+        way = "leave `as` out, or write" if field == TEXT else "write"
+        raise ValueError(f"the field takes {field}, {said}; {way} as = {' or '.join(map(_quoted, fitting(field)))}")
+    if rule.codes and gives not in (TEXT, LIST):
+        raise ValueError(f"`codes` looks up texts; the field takes {gives}: leave `codes` out")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _caseless(table: Mapping[str, str]) -> dict[str, str]:

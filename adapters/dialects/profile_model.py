@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
+from adapters.dialects.transforms import Comma
 from adapters.formats.charset import CHARSETS, charset_name
 from adapters.formats.structure import VERSIONS
 
@@ -127,6 +128,7 @@ class Profile(_Table):
     version: str
     about: str
     charset: Annotated[str, AfterValidator(_charset)]
+    comma: Comma = ""
     ack: AckChoices
     send: Send
     facility: FacilityTable

@@ -6,7 +6,7 @@ from typing import Any
 from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.paths import Notes, Scope
 from adapters.dialects.profile import Dialect
-from adapters.dialects.transforms import code, moment
+from adapters.dialects.transforms import code, day_first, moment
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, stamp
@@ -26,7 +26,12 @@ class Reading:
         self.events: list[tuple[str, Event]] = []
         self.problems: dict[Problem, None] = {}
         self.without_key = 0
-        self.occurred_at = moment(message.get("EVN", 2)) or moment(message.header.get(7)) or ""
+        self.occurred_at = moment(message.get("EVN", 2)) or self._foreign_moment() or moment(message.header.get(7)) or ""
+
+    def _foreign_moment(self) -> str | None:
+        """EVN-2 of a sender whose profile reads it in a form of its own."""
+        stated = day_first(self.message.get("EVN", 2)) if "EVN-2" in self.dialect.foreign else None
+        return stated and moment(stated)
 
     def notes(self) -> Notes:
         return Notes(self.message, self.problems, self.read_code)

@@ -1,9 +1,11 @@
-"""The sections of a profile: which record each one fills, and what the values of its tables may name."""
+"""The sections of a profile: which record each one fills, with which fields, and what the values of its tables may name."""
 
-from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
+from adapters.dialects.transforms import CODE, DECIMAL, FLAG, LIST, TEXT, WHOLE, Gives
 from hub.contract import records
+from hub.contract.events import schema
 
 RECORDS: Final[dict[str, Any]] = {
     "person": records.Person,
@@ -42,7 +44,6 @@ ONE_SEGMENT: Final = {  # sections that are read out of one segment at a time, w
     "observation": {"OBX"},
     "prescription_part": {"RXC"},
 }
-NUMBERS: Final = (Decimal | None, int | None)  # types of fields that need a transform for numbers
 _ITEMS: Final = frozenset({"ma_thuoc", "ma_dich_vu", "ma_vat_tu"})
 _FIGURES: Final = frozenset(
     {f"{kind}.{of}" for kind in ("BED", "ICU_BED", "VENTILATOR", "STAFF") for of in ("total", "in_use", "free")}
@@ -62,3 +63,35 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "item_group": _ITEMS,
     "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
 }
+_ONE_AT_A_TIME: Final = {("order", "services"): CODE}  # lists that a rule gives one item of, for each OBR
+NOT_BY_RULE: Final = {  # fields that one might want to write a rule for, and what says it instead
+    (
+        "observation",
+        "number",
+    ): 'it follows from OBX-2 and OBX-5; what a comma in it means is said by `comma = "decimal"` (9,8) or `comma = '
+    '"thousands"` (1,234), a line before the first [section]',
+    ("person", "identifiers"): "[identifiers] says where numbers and cards stand",
+}
+_PLAIN: Final = {"string": TEXT, "boolean": FLAG, "int": WHOLE}
+
+
+@cache
+def fields_of(section: str) -> dict[str, Gives]:
+    """Every field that a rule of this section may fill, with the kind of value it takes: those of the record's schema, but for
+    records and lists of records, which mapping makes itself, and binary fractions (the number of a result line)."""
+    name = RECORDS[section].__name__
+    avro = schema(f"hie.claim.{name}" if name.startswith("Xml") else f"hie.{name}")
+    kinds = ((field["name"], _ONE_AT_A_TIME.get((section, field["name"])) or _takes(field["type"])) for field in avro["fields"])
+    return {name: kind for name, kind in kinds if kind is not None}
+
+
+def _takes(avro: Any) -> Gives | None:
+    if isinstance(avro, list):
+        return _takes(next(each for each in avro if each != "null"))
+    if isinstance(avro, str):
+        return CODE if avro == "hie.Code" else _PLAIN.get(avro)
+    if avro.get("logicalType") == "decimal":
+        return Gives(DECIMAL, avro["precision"], avro["scale"])
+    if avro["type"] == "array":
+        return LIST if avro["items"] == "string" else None
+    return CODE if avro.get("name") in ("Code", "hie.Code") else None

@@ -114,6 +114,12 @@ def numbers_of_a_person(pid: Segment) -> dict[int, str]:
     return found
 
 
+def cards_of(segment: Segment) -> dict[int, str]:
+    """Fields of a segment whose first component has the form of an insurance card, with it as it is compared."""
+    values = ((number, normalise(segment.get(number))) for number in range(1, len(segment.fields)))
+    return {number: value for number, value in values if CARD.fullmatch(value)}
+
+
 def is_local_test(code: str, *systems: str) -> bool:
     """Whether a test is of no common system, nor the hub's own (`VN-…`): its laboratory alone knows what it is.
 

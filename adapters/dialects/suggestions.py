@@ -13,12 +13,14 @@ from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
 from adapters.dialects.shapes import ACCOUNT, is_code, is_local_test, shape
-from adapters.dialects.transforms import facility_code, moment, time
+from adapters.dialects.transforms import Comma, facility_code, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
 from adapters.formats.names import field_name
 from hub.contract.directory import facilities
 
+_COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
+_OF_NUMBERS: Final = frozenset({"NM", "CP", "MO", "CQ"})
 _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
 _KEYS: Final = ("ma_lk", "placer", "filler", "slip")
 _TIMES: Final = ("ngay_vao", "ngay_ra", "ngay_hen_kl", "ordered_at", "sampled_at", "reported_at")
@@ -141,6 +143,35 @@ def _plain(text: str) -> str:
     """Words of a test or unit that may be shown: a long number among them, and it is shown as a shape."""
     shown = shape(text) if re.search(r"\d{8,}", text) else text[:48]
     return "".join(character if character.isprintable() else " " for character in shown)
+
+
+def comma_rows(seen: Evidence) -> Iterator[str]:
+    """What a comma in numbers means, a row where the numbers themselves tell, a commented one where they could mean either."""
+    having = [value for value in _numbers(seen) if "," in value]
+    read: dict[Comma, int] = {each: sum("," not in (pointed(one, each) or one) for one in having) for each in _COMMAS}
+    if not any(read.values()):
+        return
+    meant, other = sorted(_COMMAS, key=lambda each: -read[each])
+    told = f"{read[meant]} of {len(having)} numbers with a comma are read so: {_looks(having)}"
+    if read[meant] == read[other]:
+        yield f'# comma = "decimal" # or "thousands": {told}'
+    else:
+        yield f'comma = "{meant}" # {told}'
+
+
+def _looks(values: Sequence[str]) -> str:
+    return ", ".join(f"{looks} × {count}" for looks, count in Counter(map(shape, values)).most_common(_SHOWN))
+
+
+def _numbers(seen: Evidence) -> Iterator[str]:
+    """What stands where numbers do: OBX-5 of NM, and fields that are numbers or amounts."""
+    for message in seen.messages:
+        for segment in message.segments_in_order:
+            for number in range(1, len(segment.fields)):
+                of_result = segment.name == "OBX" and number == 5
+                kind = segment.get(2) if of_result else field_name(message.version, segment.name, number).kind
+                if kind in _OF_NUMBERS and (value := segment.get(number)):
+                    yield value
 
 
 def times_read(seen: Evidence) -> Counter[str]:

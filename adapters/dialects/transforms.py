@@ -8,11 +8,11 @@ of its row. A vendor that needs something else gets a new row here, with its tes
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from adapters.formats.charset import AGE
 from hub.contract.events import VIETNAM
@@ -250,7 +250,59 @@ def paths(rows: Sequence[Sequence[str]]) -> list[str]:
     return [path for row in rows if (path := "/".join(part.strip() for part in row).strip("/"))]
 
 
+# --- numbers with a comma ---------------------------------------------------------------------------------------------
+
+Comma = Literal["", "decimal", "thousands"]
+_BY_COMMA: Final = re.compile(r"([+-]?(?:\d+|[1-9]\d{0,2}(?:\.\d{3})+)),(\d+)(\s*%?)")  # 9,8 and 1.234,5
+_BY_POINTS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3}){2,}")  # 1.234.567
+_EITHER: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")  # where a comma is decimal: 1234, or 1.234 as HL7 has it
+_IN_THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?\s*%?")
+
+
+def pointed(value: str, comma: Comma) -> str | None:
+    """A number as HL7 has it, with a point and nothing between thousands, by what a comma means to the sender (`comma` of its
+    profile). Words and numbers without a comma are left as they are; None for what could be two different numbers or is none.
+
+    >>> pointed("9,8", "decimal"), pointed("1,234", "decimal"), pointed("1,234", "thousands"), pointed("1.234", "decimal")
+    ('9.8', '1.234', '1234', None)
+    """
+    if comma == "decimal":
+        if found := _BY_COMMA.fullmatch(value):
+            return f"{found[1].replace('.', '')}.{found[2]}{found[3]}"
+        if _BY_POINTS.fullmatch(value):
+            return value.replace(".", "")
+        return None if _EITHER.fullmatch(value) else value
+    if comma == "thousands" and _IN_THOUSANDS.fullmatch(value):
+        return value.replace(",", "")
+    return value
+
+
 Kind = Literal["value", "number", "money", "components", "field", "list", "rows", "code"]
+
+
+class Gives(NamedTuple):
+    """What kind of value a transform gives and a field of a record takes; of a decimal its digits in all, and its places."""
+
+    name: str
+    digits: int = 0
+    places: int = 0
+
+    def fits(self, field: "Gives") -> bool:
+        """Whether every value of this kind can be written into a field."""
+        return (
+            self.name == field.name and self.places <= field.places and self.digits - self.places <= field.digits - field.places
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} with {self.places} places at most" if self.places else self.name
+
+
+TEXT: Final = Gives("a text")
+LIST: Final = Gives("a list of texts")
+CODE: Final = Gives("a code with its text and system")
+FLAG: Final = Gives("yes or no")
+WHOLE: Final = Gives("a whole number")
+DECIMAL: Final = "a number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,14 +314,18 @@ class Transform:
              vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
     foreign: it reads a form that HL7 does not have, so what the standard says of the field does not count.
-    gives_list: for fields that are lists.
+    gives:   what a field must take for it to stand there; checked when a profile is loaded.
     """
 
     function: Callable[[Any], Any]
     kind: Kind
     problem: str = ""
     foreign: bool = False
-    gives_list: bool = False
+    gives: Gives = TEXT
+
+
+def _amount(precision: int, scale: int, kind: Kind) -> Transform:
+    return Transform(exact(precision, scale), kind, "NUMBER_UNPARSABLE", gives=Gives(DECIMAL, precision, scale))
 
 
 TRANSFORMS: Final[dict[str, Transform]] = {
@@ -284,22 +340,41 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
     "number_not_zero": Transform(number_not_zero, "value"),
     "icd": Transform(icd, "value"),
-    "percent": Transform(percent, "number", "NUMBER_UNPARSABLE"),
-    "is_one": Transform(is_one, "value"),
+    "percent": Transform(percent, "number", "NUMBER_UNPARSABLE", gives=Gives(DECIMAL, 5, 2)),
+    "is_one": Transform(is_one, "value", gives=FLAG),
     "full_name": Transform(full_name, "components"),
     "full_name_without_age": Transform(full_name_without_age, "components"),
     "full_name_given_first": Transform(full_name_given_first, "components"),
     "address": Transform(address, "components"),
     "display": Transform(display, "components"),
     "text": Transform(text, "field"),
-    "list": Transform(list, "list", gives_list=True),
-    "code": Transform(code, "code"),
+    "list": Transform(list, "list", gives=LIST),
+    "code": Transform(code, "code", gives=CODE),
     "location": Transform(location, "components"),
     "joined": Transform(joined, "list"),
     "joined_icd": Transform(joined_icd, "list"),
-    "paths": Transform(paths, "rows", gives_list=True),
-    "whole": Transform(whole, "number", "NUMBER_UNPARSABLE"),
-    "quantity": Transform(exact(13, 3), "number", "NUMBER_UNPARSABLE"),
-    "amount": Transform(exact(18, 2), "money", "NUMBER_UNPARSABLE"),
-    "unit_price": Transform(exact(18, 3), "money", "NUMBER_UNPARSABLE"),
+    "paths": Transform(paths, "rows", gives=LIST),
+    "whole": Transform(whole, "number", "NUMBER_UNPARSABLE", gives=WHOLE),
+    "quantity": _amount(13, 3, "number"),
+    "amount": _amount(18, 2, "money"),
+    "unit_price": _amount(18, 3, "money"),
 }
+
+
+def fitting(field: Gives) -> list[str]:
+    """The transforms whose values a field takes, those made for it first, in the order of the list."""
+    found = [name for name, transform in TRANSFORMS.items() if transform.gives.fits(field)]
+    return sorted(found, key=lambda name: TRANSFORMS[name].gives != field)
+
+
+def with_comma(transform: Transform, comma: Comma) -> Transform:
+    """The same of a sender to whom a comma in numbers means that; other transforms stay as they are."""
+    if not comma or transform.kind not in ("number", "money"):
+        return transform
+    convert = transform.function
+
+    def read(text: str) -> Any:
+        number = pointed(text, comma)
+        return None if number is None else convert(number)
+
+    return replace(transform, function=read)

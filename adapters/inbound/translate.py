@@ -42,7 +42,8 @@ from adapters.inbound.received import Received, Translation
 from adapters.inbound.signers import Signers
 from hub.contract.directory import edition
 from hub.contract.errors import HubError, Problem, Severity
-from hub.contract.events import Event, Keyring, message_id
+from hub.contract.events import Event, Keyring, encode, message_id
+from hub.contract.topics import check_size, topic_of
 
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
@@ -71,6 +72,20 @@ def translate(received: Received, keyring: Keyring, dialect: Dialect | None = No
         return _json(walk, keyring) if kind == "json" else _hl7(walk, keyring)
 
     return _concluded(walk, read)
+
+
+def tried(received: Received, keyring: Keyring, dialect: Dialect | None = None) -> Translation:
+    """`translate`, with each event written as the gate writes it: what no record or no schema holds is refused here as there.
+    For whoever translates without sending."""
+    done = translate(received, keyring, dialect)
+    try:
+        for record, event in done.events:
+            check_size(topic_of(record), encode(record, event))
+    except HubError as stop:
+        return refused(received, stop.code, stop.where)
+    except Exception as fault:  # as in the gate
+        return failed(received, fault)
+    return done
 
 
 def translate_file(
@@ -233,6 +248,8 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
 
 def _of_form(problems: list[Problem], dialect: Dialect) -> list[Problem]:
     """Without what the standard says of fields that the dialect reads in a form of its own: mapping tells what it cannot read."""
+    if dialect.comma:
+        problems = [each for each in problems if each.code != "NUMBER_UNPARSABLE"]
     if not dialect.foreign:
         return problems
     return [each for each in problems if each.code != "TIME_UNPARSABLE" or _INDEX.sub("", each.path) not in dialect.foreign]

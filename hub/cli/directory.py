@@ -161,7 +161,7 @@ def check(
     else:
         for fault in faults:
             out.print(f"{path.name} {fault}", markup=False)
-        verdict = f"{len(faults)} faults: it would not be taken" if faults else "no fault"
+        verdict = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}: it would not be taken" if faults else "no fault"
         out.print(f"{path}: {len(found)} facilities, {open_today} open today; {verdict}")
     raise typer.Exit(1 if faults else 0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
@@ -237,9 +238,8 @@ def main() -> None:
     try:
         app()
     except HubError as wrong:
-        err.print(
-            f"[bold red]{wrong.code}[/]  {wrong.row.en}" + (f"  [dim]({wrong.where})[/]" if wrong.where else ""), soft_wrap=True
-        )
+        where = f"  [dim]({escape(wrong.where)})[/]" if wrong.where else ""  # `[facility]` is a section of a profile, no colour
+        err.print(f"[bold red]{wrong.code}[/]  {wrong.row.en}{where}", soft_wrap=True)
         err.print(f"[dim]{wrong.row.vi}[/]", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

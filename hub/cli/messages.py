@@ -17,9 +17,8 @@ from rich.table import Table
 from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
 from hub.contract.directory import facilities, use_directory
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, Keyring, encode, now
+from hub.contract.events import VIETNAM, Keyring, now
 from hub.contract.settings import Settings, read_settings
-from hub.contract.topics import check_size, topic_of
 from hub.services import address
 
 out = terminal()
@@ -242,19 +241,13 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyrin
     """
     from adapters.formats.claim_xml import looks_like_envelope
     from adapters.inbound.received import Received, Translation
-    from adapters.inbound.translate import refused, split, translate
+    from adapters.inbound.translate import refused, split, tried
 
     def judged(received: Received) -> Translation:
         limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(received.raw) else bytes_max
         if len(received.raw) > limit:
             return refused(received, "FRAME_TOO_LARGE")
-        done = translate(received, keyring)
-        try:
-            for record, event in done.events:
-                check_size(topic_of(record), encode(record, event))
-        except HubError as stop:
-            return refused(received, stop.code, stop.where)
-        return done
+        return tried(received, keyring)
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):

@@ -159,9 +159,9 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
     """Every message of a folder, read by the dialect, whoever sends it."""
     from adapters.formats.charset import decode
     from adapters.formats.hl7v2 import parse
-    from adapters.inbound.goldens import stated
+    from adapters.inbound.goldens import is_fault, stated
     from adapters.inbound.received import Received
-    from adapters.inbound.translate import split, translate
+    from adapters.inbound.translate import split, tried
 
     received_at = now()
     samples = []
@@ -169,7 +169,7 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
         golden = stated(file)
         parts = split(file.read_bytes()) or [b""]
         for number, raw in enumerate(parts, 1):
-            done = translate(Received(raw, received_at, "folder"), OFFLINE, dialect)
+            done = tried(Received(raw, received_at, "folder"), OFFLINE, dialect)
             note, message = done.message, None
             if note["format"] == "hl7":
                 with suppress(HubError):
@@ -184,7 +184,7 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
                     done.verdict,
                     done.problems,
                     done.events,
-                    expected="ack" in golden and not golden.get("events"),
+                    expected="ack" in golden and not golden.get("events") and not is_fault(golden),
                     accepted=frozenset((code, severity, path) for code, severity, path in golden.get("errors", [])),
                 )
             )
@@ -255,7 +255,7 @@ def accept(
 
     Example: hie vendor accept minhtam_his
     """
-    from adapters.inbound.goldens import cases, changes, write
+    from adapters.inbound.goldens import cases, changes, is_fault, write
 
     settings = read_settings()
     check_dialects(settings)
@@ -264,6 +264,8 @@ def accept(
     if not cases(folder):
         raise HubError("NOT_FOUND", f"no .hl7 or .xml in {folder}")
     found = changes(folder)
+    if failing := [one.path.name for one in found if is_fault(one.new)]:
+        raise HubError("TRANSLATION_FAILED", f"{', '.join(failing)}: nothing is written; hie vendor check {name} names the place")
     if as_json:
         rows = [
             {"case": one.path.name, "new": one.is_new, "differs": one.differs, "lost": one.lost, "dialects": sorted(one.dialects)}

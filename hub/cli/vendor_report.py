@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adapters.dialects.conformance import GRADES, Finding, Report
+from adapters.dialects.conformance import Finding, Report
+from adapters.dialects.grades import GRADES
 from adapters.inbound.goldens import Change
 from hub.cli.running import paragraph
 

@@ -103,7 +103,7 @@ _ROWS: Final = (
     ErrorCode("SIGNATURE_WRONG", "207", "AR", False, "The signature (CHUKYDONVI) does not fit the envelope: it was changed after signing, or the signature is not of a form the hub reads.", "Chữ ký số (CHUKYDONVI) không khớp hồ sơ: nội dung bị sửa sau khi ký, hoặc chữ ký không đúng dạng hub đọc được."),
     ErrorCode("SIGNATURE_UNTRUSTED", "207", "AR", False, "The certificate of the signature (CHUKYDONVI) is not on record for the facility, or was not valid when the envelope came.", "Chứng thư của chữ ký số (CHUKYDONVI) chưa đăng ký cho cơ sở, hoặc không còn hiệu lực lúc nhận hồ sơ."),
     # ours
-    ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept and will be replayed when it is mended; do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu và sẽ được xử lý lại; không cần gửi lại."),
+    ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept; once it is mended the operator runs `hie replay`. Do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu; sửa xong, đơn vị vận hành chạy `hie replay`. Không cần gửi lại."),
     # routing
     ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory, or is closed and was merged into no other; the event waits until that changes.", "Cơ sở nhận không có trong danh bạ, hoặc đã đóng mà không sáp nhập vào cơ sở nào; sự kiện chờ đến khi thay đổi."),
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),

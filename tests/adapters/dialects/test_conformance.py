@@ -11,6 +11,7 @@ from lxml import html
 from adapters.dialects import conformance
 from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
+from adapters.dialects.grades import GUESSED
 from adapters.dialects.paths import read_place
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.remedies import REMEDIES
@@ -115,6 +116,44 @@ def test_what_only_some_events_have_is_told_with_the_places_that_would_fill_it()
     [row] = report([visit(order, "ORM^O01", dialect=mine)], mine).events
     assert (row.filled["ma_lk"], row.partly["ma_lk"]) == (1, (2, ("ZBL-2",)))
     assert "placer" not in row.partly
+
+
+def test_a_decimal_comma_is_lost_until_the_profile_says_what_it_means() -> None:
+    body = "PID|1||777^^^01021^MR||Lê^Hoa||19900102|F\rOBR|1|5^01021|6|GLU^G^L\rOBX|1|NM|GLU^G^L||9,8|mmol/L|||||F\r"
+    [finding] = [one for one in report([visit(body, "ORU^R01^ORU_R01")], STANDARD).findings if one.place == "OBX-5"]
+    assert finding.code == "NUMBER_UNPARSABLE" and 'comma = "decimal"' in finding.do_en and 'comma = "decimal"' in finding.do_vi
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    found = report([visit(body, "ORU^R01^ORU_R01", dialect=mine)], mine)
+    assert (found.grade, [one for one in found.findings if one.severity != "I"]) == ("A", [])
+
+
+def test_a_card_in_a_segment_that_nothing_reads_is_told_with_the_row_that_reads_it() -> None:
+    body = VISIT.replace("PV1|", "ZBH|DN4010112345678|20260101\rPV1|")
+    found = report([visit(body)], STANDARD)
+    [finding] = [one for one in found.findings if one.place == "ZBH-1"]
+    assert (found.grade, finding.code, "cards = [" in finding.do_en) == ("C", "IDENTIFIER_UNREAD", True)
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers]\ncards = ["IN1-36", "ZBH-1"]\n')
+    found = report([visit(body, dialect=mine)], mine)
+    assert (found.grade, [one.place for one in found.findings if one.code == "IDENTIFIER_UNREAD"]) == ("A", [])
+
+
+def test_the_time_of_an_event_in_another_form_loses_no_field_of_a_visit() -> None:
+    found = report([visit(VISIT.replace("20261123080000", "23/11/2026"))], STANDARD)
+    assert (found.grade, [(one.code, one.place) for one in found.findings]) == ("B", [("TIME_UNPARSABLE", "EVN-2")])
+
+
+def test_the_page_says_which_findings_are_of_grade_c() -> None:
+    text = Path(conformance.__file__).with_name("README.md").read_text("utf-8")
+    told = text.split("and these findings:\n")[1].split(".\n")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == GUESSED
+
+
+def test_a_wrong_charset_of_the_profile_names_the_line_to_write() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncharset = "tcvn3"\n')
+    [finding] = [one for one in report([visit(dialect=mine)], mine).findings if one.code == "CHARSET_DECLARED_WRONG"]
+    assert finding.place == "MSH-18"
+    for said in (finding.do_en, finding.do_vi):
+        assert 'charset = "tcvn3"' in said and 'charset = ""' in said
 
 
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:

@@ -7,7 +7,7 @@ import pytest
 from adapters.dialects.encounters import ENCOUNTER_ACTIONS
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import SUPPORTED, map_message
-from adapters.dialects.profile import load_dialect
+from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.events import Event, Keyring, Origin
 
@@ -15,9 +15,9 @@ ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1
 PID = "PID|1||BN1^^^^MR||Lê^Bình"
 
 
-def read(trigger: str, *rows: str, facility: str = "01021") -> Mapped:
+def read(trigger: str, *rows: str, facility: str = "01021", dialect: Dialect | None = None) -> Mapped:
     text = "\r".join([f"MSH|^~\\&|H|01021|H|HUB|20261123080500||ADT^{trigger}|1|P|2.5.1", *rows])
-    return map_message(parse(text), load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), facility))
+    return map_message(parse(text), dialect or load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), facility))
 
 
 def encounter(trigger: str, *rows: str, facility: str = "01021") -> Event:
@@ -116,3 +116,28 @@ def test_the_benefit_rate_follows_from_the_level_in_in1_15_unless_something_is_s
 ) -> None:
     found = encounter("A01", PID, "PV1|1|O", *rows).get("muc_huong")
     assert (None if found is None else str(found)) == rate
+
+
+def test_when_an_outpatient_was_admitted_is_read_of_that_message_alone() -> None:
+    rows = "EVN||23/11/2026 07:30", PID, stay("202611230800", "")
+    for trigger in ENCOUNTER_ACTIONS:
+        found = read(trigger, *rows, *(rows[1:] if trigger == "A17" else ()))
+        told = [problem.path for problem in found.problems if problem.code == "TIME_UNPARSABLE"]
+        lost = [event["meta"].get("unparsed", {}) for _, event in found.events]
+        if trigger == "A06":
+            assert (told, lost) == (["EVN-2"], [{"ngay_vao_noi_tru": "23/11/2026 07:30"}])
+        else:
+            assert told == [] and not any(lost), trigger
+
+
+def test_a_profile_that_reads_the_time_of_the_event_in_its_own_form_gives_it_to_the_event() -> None:
+    rule = '[encounter]\nngay_vao_noi_tru = { from = ["EVN-6", "EVN-2"], as = "day_first" }\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    rows = "EVN||23/11/2026 07:30", PID, stay("202611230800", "")
+    [(_, admitted)] = read("A06", *rows, dialect=mine).events
+    assert admitted["ngay_vao_noi_tru"] == "202611230730"
+    for trigger in ("A04", "A06"):
+        [(_, event)] = read(trigger, *rows, dialect=mine).events
+        assert event["meta"]["occurred_at"] == "2026-11-23T07:30:00+07:00"
+        [(_, event)] = read(trigger, *rows[1:], dialect=mine).events
+        assert event["meta"]["occurred_at"] == "2026-11-23T08:05:00+07:00", "MSH-7"

@@ -103,3 +103,22 @@ def test_notes_that_a_rule_finds_stand_before_those_of_nte() -> None:
     [result] = read("ORU^R01", *rows, *lines, dialect=LOCAL)
     assert result["notes"] == ["fasting", "as told"]
     assert [line["notes"] for line in result["observations"]] == [["seen twice", "hazy"], ["diluted", "clear"]]
+
+
+def lines_of(comma: str, *values: tuple[str, str]) -> list[tuple[str, float | None]]:
+    dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
+    rows = [f"OBX|{number}|{kind}|GLU^G||{value}|mmol/L||||||F" for number, (kind, value) in enumerate(values, 1)]
+    [event] = read("ORU^R01", "OBR|1|P1|F1|GLU^G", *rows, dialect=dialect)
+    return [(line["gia_tri"], line.get("number")) for line in event["observations"]]
+
+
+def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
+    sent = ("NM", "9,8"), ("NM", "1,234"), ("NM", "9.8"), ("NM", "7"), ("SN", ">^9,8"), ("SN", "^9,8"), ("ST", "9,8")
+    plain = [("9,8", None), ("1,234", None), ("9.8", 9.8), ("7", 7.0), (">9,8", None), ("9,8", None), ("9,8", None)]
+    decimal = [("9.8", 9.8), ("1.234", 1.234), ("9.8", 9.8), ("7", 7.0), (">9.8", None), ("9.8", 9.8), ("9,8", None)]
+    thousands = [("9,8", None), ("1234", 1234.0), *plain[2:]]
+    assert [lines_of(comma, *sent) for comma in ("", "decimal", "thousands")] == [plain, decimal, thousands]
+
+
+def test_a_result_that_could_be_two_numbers_stays_a_text_however_often_its_test_came() -> None:
+    assert lines_of("decimal", ("NM", "5"), ("NM", "1.234"), ("NM", "6"))[1] == ("1.234", None)

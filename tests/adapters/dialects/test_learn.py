@@ -51,6 +51,15 @@ def differences(raws: Iterable[bytes], one: Dialect, other: Dialect) -> set[str]
     return found
 
 
+def test_a_card_in_a_segment_of_the_senders_own_is_learned() -> None:
+    body = "EVN|A04|20261123080000\rPID|1||77%d^^^01021^MR||Lê^Hoa||19900102|F\rZBH|DN401011234567%d\rPV1|1|O\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % (number, number)).encode() for number in range(4)]
+    dialect, said, _ = learned(raws)
+    assert said["identifiers"]["cards"] == ["ZBH-1", "IN1-36", "IN1-49"]
+    [(_, event)] = events(raws[0], dialect)
+    assert "DN4010112345670" in [one["normalised"] for one in event["person"]["identifiers"]]
+
+
 # --- what a dialect of the hub writes or reads --------------------------------------------------------------------------
 
 
@@ -270,6 +279,37 @@ def test_times_that_no_rule_reads_get_the_transform_that_reads_them() -> None:
     assert events(raws[0], mine)[0][1]["person"]["ngay_sinh"] == "199001020000"
     unknown = [raw.replace(b"/", b"_") for raw in raws]
     assert "no transform reads them" in learned(unknown)[2]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without_events(count: int) -> None:
+    body = "EVN||23/11/2026 07:30\rPID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|K01||||||||||||||||V%d\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % number).encode() for number in range(count)]
+    result = "PID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rOBR|1|5|6|X^X^L\rOBX|1|NM|X^X^L||5|||||||F\r"
+    raws += [(HEAD % ("HIS", "01021", "ORU^R01", number) + result).encode() for number in range(9)]
+    mine, stated, text = learned(raws)
+    assert stated["encounter"]["ngay_vao_noi_tru"] == {"from": ["EVN-6", "EVN-2"], "as": "day_first"}
+    assert f"{count} of {count} are unread: 99/99/9999 99:99 × {count}" in text
+    done = translate(Received(raws[0], RECEIVED_AT, "mllp"), KEYRING, mine)
+    assert [one.code for one in done.problems if one.path.startswith("EVN-2")] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        (["9,8", "7", "1,234"], 'comma = "decimal" # 2 of 2 numbers with a comma are read so: 9,9 × 1, 9,999 × 1'),
+        (["1,234,567", "1,234"], 'comma = "thousands" # 2 of 2 numbers with a comma are read so: 9,999,999 × 1, 9,999 × 1'),
+        (["1,234", "5.6"], '# comma = "decimal" # or "thousands": 1 of 1 numbers with a comma are read so: 9,999 × 1'),
+        (["a,b", "5.6"], None),
+        (["5.6"], None),
+    ],
+)
+def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str], row: str | None) -> None:
+    lines = "".join(f"OBX|{number}|NM|X^X^L||{value}|||||||F\r" for number, value in enumerate(values, 1))
+    raw = HEAD % ("HIS", "01021", "ORU^R01", 1) + "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5|6|X^X^L\r" + lines
+    mine, stated, text = learned([raw.encode()])
+    assert [line for line in text.splitlines() if "comma =" in line] == ([row] if row else [])
+    assert mine.comma == stated.get("comma", "")
 
 
 def test_cards_of_another_field_and_another_name_of_the_payer() -> None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.dialects.profile import compile_text
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -52,6 +53,15 @@ def test_a_new_code_supersedes_and_never_edits_the_old_one(control, parent, acti
     [one] = prescriptions(*drug("1", "01021new0000-c", control=control, parent=parent))
     assert (one["action"], one.get("replaces"), one["ma_don_thuoc"]) == (action, replaces, "01021new0000-c")
     assert "action" not in one["lines"][0]
+
+
+def test_a_dose_with_a_comma_is_read_as_the_profile_says():
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    rows = "ORC|NW|1", "RXE||A^A^L||||||||2,5", "TQ1|1|0,5&viên|BID"
+    [line] = only(mapped("RDE^O11", PID, PV1, *rows, dialect=mine))["lines"]
+    assert (line["dose"], line["so_luong"]) == (Decimal("0.500"), Decimal("2.500"))
+    [line] = only(mapped("RDE^O11", PID, PV1, *rows))["lines"]
+    assert "dose" not in line and "so_luong" not in line
 
 
 def test_a_line_says_its_own_action_where_it_differs():

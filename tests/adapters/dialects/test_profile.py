@@ -1,16 +1,30 @@
 """Vendor profiles: what is refused when one is loaded, what `extends` means, whose message it is."""
 
+import re
 import tomllib
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapters.dialects import profile
-from adapters.dialects.profile import compile_dialect, dialect_for, dialect_names, load_dialect, resolve_facility, use_vendors
+from adapters.dialects.profile import (
+    compile_dialect,
+    compile_text,
+    dialect_for,
+    dialect_names,
+    load_dialect,
+    resolve_facility,
+    use_vendors,
+)
+from adapters.dialects.profile_model import Profile
+from adapters.dialects.sections import ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.transforms import TEXT, TRANSFORMS, Gives, fitting
 from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
+from hub.contract.events import encode, schema
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 _STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
@@ -35,13 +49,59 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "where"),
     [
-        ("person", "ten", "PID-5", "person.ten: the record has no such field; there are dia_chi, dien_thoai, gioi_tinh"),
+        ("person", "ten", "PID-5", "person.ten: no rule fills such a field; there are dia_chi, dien_thoai, gioi_tinh"),
         ("person", "ho_ten", "PID5", "person.ho_ten: not a place in a message"),
         ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
         ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
         ("person", "ho_ten", {"from": "PID-5", "when": "x"}, "person.ho_ten.when"),
-        ("charge_line", "so_luong", "FT1-10", "charge_line.so_luong: a number needs a transform"),
-        ("charge_line", "ma_nhom", {"from": "ZFT-1", "as": "whole"}, "charge_line.ma_nhom: a number needs a transform"),
+        (
+            "charge_line",
+            "so_luong",
+            "FT1-10",
+            'charge_line.so_luong: the field takes a number with 3 places at most, without `as` a rule gives a text; write as = "quantity"',
+        ),
+        (
+            "charge_line",
+            "ma_nhom",
+            {"from": "ZFT-1", "as": "whole"},
+            'charge_line.ma_nhom: the field takes a text, as = "whole" gives a whole number',
+        ),
+        (
+            "observation",
+            "number",
+            {"from": "OBX-5", "as": "number_not_zero"},
+            "observation.number: no rule fills this field: it follows",
+        ),
+        (
+            "charge_line",
+            "thanh_tien_bv",
+            {"from": "FT1-11", "as": "unit_price"},
+            "charge_line.thanh_tien_bv: the field takes a number with 2",
+        ),
+        ("charge_line", "so_luong", {"from": "FT1-10", "as": "amount"}, "charge_line.so_luong: the field takes a number with 3"),
+        (
+            "prescription_line",
+            "refills",
+            {"from": "RXE-12", "as": "quantity"},
+            "prescription_line.refills: the field takes a whole",
+        ),
+        (
+            "diagnosis",
+            "main",
+            "DG1-15",
+            'diagnosis.main: the field takes yes or no, without `as` a rule gives a text; write as = "is_one"',
+        ),
+        (
+            "diagnosis",
+            "type",
+            {"from": "DG1-6", "as": "is_one"},
+            'diagnosis.type: the field takes a text, as = "is_one" gives yes or no',
+        ),
+        ("procedure", "code", "PR1-3", "procedure.code: the field takes a code with its text and system, without `as`"),
+        ("order", "services", "OBR-4", "order.services: the field takes a code"),
+        ("order", "diagnoses", "DG1-3", "order.diagnoses: no rule fills such a field; there are action"),
+        ("person", "identifiers", "PID-3", "person.identifiers: no rule fills this field: [identifiers] says"),
+        ("price", "don_gia", {"from": "PRC-5", "as": "unit_price", "codes": "sex"}, "price.don_gia: `codes` looks up texts"),
         ("codes", "resource", {"BEDS": "BED.count"}, "codes.resource: no BED.count"),
         ("codes", "item_system", {"L": "thuoc"}, "codes.item_system: no thuoc; there are ma_dich_vu, ma_thuoc, ma_vat_tu"),
         ("codes", "sex", {"NU": "F"}, "codes.sex: no F; there are 1, 2, 3"),
@@ -52,12 +112,23 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
             "observation",
             "flags",
             {"from": "OBX-8", "codes": "abnormal"},
-            "observation.flags: a list needs a transform that gives",
+            'observation.flags: the field takes a list of texts, without `as` a rule gives a text; write as = "list" or "paths"',
         ),
-        ("observation", "don_vi_do", {"from": "OBX-6", "as": "list"}, "observation.don_vi_do: a list needs a transform that"),
+        (
+            "observation",
+            "don_vi_do",
+            {"from": "OBX-6", "as": "list"},
+            'observation.don_vi_do: the field takes a text, as = "list" gives a list',
+        ),
         ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
-        ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers: PV1-19 cannot be read there, only fields of PID"),
-        ("identifiers", "cards", ["PID-19"], "identifiers: PID-19 cannot be read there, only fields of IN1"),
+        ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers.lists: PV1-19 cannot be read there, only fields of PID"),
+        ("identifiers", "cards", ["PID-19"], "identifiers.cards: PID-19 cannot be read there, only fields of IN1 and Z-segments"),
+        (
+            "identifiers",
+            "lists",
+            ["ZBH-1"],
+            "identifiers.lists: ZBH-1 cannot be read there, only fields of PID; a card in a Z-segment goes into `cards`",
+        ),
         ("identifiers", "untyped", "yes", "identifiers.untyped: Input should be a valid boolean"),
         ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
         ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
@@ -66,7 +137,7 @@ def test_every_facility_of_the_directory_has_its_dialect() -> None:
         ("ack", "warnings", "no", "ack.warnings: Input should be a valid boolean"),
         ("ack", "refused", "AE", "ack.refused"),
         ("ack", "silence", True, "ack.silence"),
-        ("identifiers", "card_from", "IN1", "identifiers: not a place"),
+        ("identifiers", "card_from", "IN1", "identifiers.card_from: not a place"),
         ("facility", "aliases", [{"application": "", "name": "CS1", "code": "01004"}], "facility.aliases.0.application"),
     ],
 )
@@ -80,6 +151,28 @@ def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, 
     assert refused.value.where.startswith(f"mine.toml {where}")
 
 
+def test_what_a_rule_gives_can_be_written_whatever_the_section_the_field_and_the_transform() -> None:
+    """Each pair that loads gives values that the schema holds: the largest ones too."""
+    meta = only(mapped("ADT^A01", PID, PV1))["meta"]
+    values: dict[str, Any] = {
+        "a text": "x",
+        "a list of texts": ["x"],
+        "a code with its text and system": {"code": "x"},
+        "yes or no": True,
+        "a whole number": 999_999_999,
+    }
+    for section, record in RECORDS.items():
+        name = f"hie.claim.{record.__name__}" if record.__name__.startswith("Xml") else f"hie.{record.__name__}"
+        for field, takes in fields_of(section).items():
+            assert fitting(takes), (section, field)
+            for gives in {TRANSFORMS[each].gives for each in fitting(takes)}:
+                value = values.get(gives.name, (Decimal(10) ** gives.digits - 1).scaleb(-gives.places))
+                value = [value] if (section, field) == ("order", "services") else value
+                required = {each["name"]: {} for each in schema(name)["fields"] if "default" not in each}
+                required |= {"meta": meta} if "meta" in required else {}
+                assert encode(name, {**required, field: value}), (section, field, gives)
+
+
 def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
     raw = _standard()
     raw["result"]["ma_bac_si"] = "OBR-32"
@@ -90,12 +183,60 @@ def test_all_mistakes_of_a_profile_are_named_at_once() -> None:
         compile_dialect("mine", "1", raw)
     told = refused.value.where
     assert told.startswith("mine.toml codes.sex: no F")
-    for place in ("result.ma_bac_si: the record has no such field", "person.ho_ten: no transform upper", "identifiers: PID-19"):
+    for place in (
+        "result.ma_bac_si: no rule fills such a field",
+        "person.ho_ten: no transform upper",
+        "identifiers.cards: PID-19",
+    ):
         assert f" · {place}" in told
     assert "ma_bs_doc_kq" in told, "what the field may have been meant to be"
     raw["result"] |= {f"nothing{number}": "OBR-1" for number in range(100)}
     with pytest.raises(HubError, match=r" · … 104 faults in all\]"):
         compile_dialect("mine", "1", raw)
+
+
+def test_what_is_wrong_by_itself_hides_nothing_else() -> None:
+    own = (
+        '[conditions]\na = "x"\n[observation]\nnumber = { from = "OBX-5", as = "whole" }\nstatus = { from = "OBX-11", if = "x" }\n'
+        '[person]\nho_ten = 3\nten = "PID-5"\n[ack]\nsilence = true\n'
+        '[identifiers]\ncards = ["PID-1", "PV1-2"]\nlists = ["ZBH-1"]\nuntyped = "yes"\n[send]\nversion = "9.9"\n[codes]\ndoctors = "x"\nsex = { NU = "F", NAM = 1 }\n'
+    )
+    with pytest.raises(HubError) as refused:
+        compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "dot"\n{own}')
+    told = refused.value.where
+    for place in (
+        *("comma:", "ack.silence:", "send.version:", "identifiers.untyped:", "observation.status.if:", "observation.number:"),
+        *("codes.sex.NAM:", "codes.doctors:", "codes.sex: no F", "person.ten: no rule fills such a field", "person.ho_ten"),
+        "conditions: there is no section or line of this name; there are the sections ack, allergy, catalogue, charge,",
+    ):
+        assert place in told, (place, told)
+    assert "and the lines extends, version, about, charset, comma" in told
+    assert "identifiers.cards" not in told, "of a section with settings the first look tells first"
+
+
+def test_the_page_has_the_sections_and_the_fields_that_rules_may_fill() -> None:
+    """What stands in `PROFILE.md` is what this prints where they differ."""
+    rows: list[str] = []
+    first: dict[Any, str] = {}
+    for section, record in RECORDS.items():
+        by_kind: dict[Gives, list[str]] = {}
+        for field, takes in fields_of(section).items():
+            by_kind.setdefault(takes, []).append(f"`{field}`")
+        kinds = [", ".join(by_kind.pop(TEXT, []))]
+        kinds += [f"{' or '.join(f'`{name}`' for name in fitting(kind))}: {', '.join(names)}" for kind, names in by_kind.items()]
+        told = f"as `{first[record]}`" if record in first else " · ".join(filter(None, kinds))
+        first.setdefault(record, section)
+        where = ", ".join(sorted(ONE_SEGMENT.get(section, ()))) or "any"
+        rows.append(f"| `{section}` | {record.__name__} | {where} | {told} |")
+    text = Path(profile.__file__).with_name("PROFILE.md").read_text("utf-8")
+    found = [row for row in text.split("\n## Sections of rules\n")[1].split("\n## ")[0].splitlines() if row.startswith("| `")]
+    assert found == rows, "\n".join(rows)
+
+
+def test_the_page_has_every_other_section_and_line() -> None:
+    text = Path(profile.__file__).with_name("PROFILE.md").read_text("utf-8")
+    found = re.findall(r"^\| `\[?([a-z_]+)", text.split("\n## The rest\n")[1].split("\n## ")[0], re.MULTILINE)
+    assert sorted(found) == sorted({"extends", *Profile.model_fields.keys()} - set(RECORDS))
 
 
 def test_all_settings_of_a_wrong_form_are_named_at_once() -> None:
@@ -113,6 +254,43 @@ def test_numbers_may_stand_in_several_fields_of_pid() -> None:
     found = only(mapped("ADT^A01", "EVN|A01|20261123", pid, PV1, dialect=compile_dialect("mine", "1", raw)))
     kinds = {each["value"]: each["type"] for each in found["person"]["identifiers"]}
     assert kinds == {"MR7": "MRN", "001085012345": "SDDCN", "DN4010112345678": "BHYT_CARD", "0112345678": "BHXH_NUMBER"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [
+        ("ADT^A01", ["EVN|A01|20261123", PID, PV1, "ZBH"]),
+        ("ORU^R01", [PID, PV1, "ZBH", "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||7||||||F"]),
+        ("ORU^R01", [PID, PV1, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||7||||||F", "ZBH"]),
+        ("ORM^O01", [PID, "ZBH", "ORC|NW|P1", "OBR|1|P1||GLU^G"]),
+        ("REF^I12", ["RF1||||||S1", PID, "ZBH"]),
+        ("SIU^S12", ["SCH|S1", PID, "ZBH"]),
+        ("DFT^P03", [PID, PV1, "ZBH", "FT1|1|L1||20261123||CG|A^A^L"]),
+        ("RDE^O11", [PID, PV1, "ZBH", "ORC|NW|1", "RXE||A^A^L"]),
+        ("MDM^T02", [PID, PV1, "ZBH", "TXA|1|DS||||||||||D1"]),
+        ("ADT^A28", ["EVN|A28|20261123", PID, "ZBH"]),
+    ],
+)
+def test_a_card_may_stand_in_a_segment_of_the_senders_own(kind: str, rows: list[str]) -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1.2"], "card_from": "ZBH-2", "card_to": "ZBH-3"}
+    mine = compile_dialect("mine", "1", raw)
+
+    def cards(said: str) -> list[tuple[str, str, str]]:
+        found = only(mapped(kind, *(said if row == "ZBH" else row for row in rows), dialect=mine))["person"]["identifiers"]
+        of_cards = [one for one in found if one["type"] == "BHYT_CARD"]
+        return [(one["normalised"], one.get("valid_from", ""), one.get("valid_to", "")) for one in of_cards]
+
+    assert cards("ZBH|x^DN 4-01 0112345678|20260101|20261231") == [("DN4010112345678", "20260101", "20261231")]
+    assert cards("ZBH|x^") == []
+
+
+def test_what_is_no_card_where_the_profile_says_one_stands_is_told() -> None:
+    raw = _standard()
+    raw["identifiers"]["cards"] = ["IN1-36", "ZBH-1"]
+    found = mapped("ADT^A01", "EVN|A01|20261123", PID, PV1, "ZBH|KHONG", dialect=compile_dialect("mine", "1", raw))
+    assert ("IDENTIFIER_UNREAD", "ZBH-1") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"person.identifiers.value": "KHONG"}
 
 
 def test_each_of_a_list_is_looked_up_in_a_table() -> None:

@@ -179,6 +179,45 @@ def test_a_moment_is_told_in_the_time_of_vietnam(stated: str, moment: str | None
     assert transforms.moment(stated) == moment
 
 
+@pytest.mark.parametrize(
+    ("comma", "value", "read"),
+    [
+        ("decimal", "9,8", "9.8"),
+        ("decimal", "-0,50", "-0.50"),
+        ("decimal", "1,234", "1.234"),
+        ("decimal", "1.234,5", "1234.5"),
+        ("decimal", "1.234.567", "1234567"),
+        ("decimal", "80,5 %", "80.5 %"),
+        ("decimal", "9.8", "9.8"),
+        ("decimal", "0.125", "0.125"),
+        ("decimal", "1.234", None),
+        ("decimal", "1,234,567", "1,234,567"),
+        ("decimal", "12.34,5", "12.34,5"),
+        ("decimal", "9,", "9,"),
+        ("decimal", "âm tính", "âm tính"),
+        ("thousands", "1,234", "1234"),
+        ("thousands", "1,234,567.50", "1234567.50"),
+        ("thousands", "9,8", "9,8"),
+        ("thousands", "0,125", "0,125"),
+        ("thousands", "1.234", "1.234"),
+        ("", "9,8", "9,8"),
+        ("", "1.234", "1.234"),
+    ],
+)
+def test_what_a_comma_means_is_the_senders_to_say(comma: transforms.Comma, value: str, read: str | None) -> None:
+    assert transforms.pointed(value, comma) == read
+
+
+def test_every_transform_for_numbers_reads_the_comma_of_its_sender() -> None:
+    read = {
+        name: transforms.with_comma(TRANSFORMS[name], "decimal").function("2,50") for name in ("quantity", "amount", "percent")
+    }
+    assert read == {"quantity": Decimal("2.500"), "amount": Decimal("2.50"), "percent": Decimal("2.50")}
+    assert transforms.with_comma(TRANSFORMS["unit_price"], "thousands").function("15,000") == Decimal(15000)
+    assert transforms.with_comma(TRANSFORMS["amount"], "decimal").function("15.000") is None, "15000, or 15 as HL7 has it"
+    assert transforms.with_comma(TRANSFORMS["time"], "decimal") is TRANSFORMS["time"]
+
+
 def test_the_readme_lists_the_transforms_and_no_others() -> None:
     readme = Path(transforms.__file__).with_name("README.md").read_text("utf-8")
     section = readme.split("\n## Transforms\n")[1].split("\n## ")[0]

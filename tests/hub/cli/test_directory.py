@@ -102,6 +102,9 @@ def test_every_fault_is_listed_with_its_line(own: Path):
     for part in ("line 2, dialect: there is no dialect of this name", "line 2, successor: no row has this code", "line 4, code"):
         assert part in done.stdout
     assert "gone_his" not in done.stdout
+    assert "3 faults: it would not be taken" in done.stdout.replace("\n", " ")
+    (bad / "facilities.csv").write_text(ROWS.replace("songhong_his", "gone_his"), "utf-8")
+    assert "1 fault: it would not be taken" in hie("check", bad).stdout.replace("\n", " ")
 
 
 def test_the_shipped_directory_has_no_fault(monkeypatch):

@@ -53,6 +53,14 @@ def test_an_error_is_one_sentence_in_two_languages_and_exit_code_2(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_section_named_in_an_error_is_shown_with_its_brackets(tmp_path):
+    rule = '[observation]\nnumber = { from = "OBX-5", as = "whole" }\n[person]\nidentifiers = "PID-3"\n'
+    (tmp_path / "mine.toml").write_text(f'extends = "_standard"\nversion = "1"\n{rule}', "utf-8")
+    done = hie("vendor", "check", str(tmp_path / "mine.toml"), str(tmp_path))
+    assert done.returncode == 2
+    assert "a line before the first [section]" in done.stderr and "[identifiers] says where" in done.stderr
+
+
 def test_an_unknown_setting_is_named():
     done = hie("status", HIE_BROKRES="3")
     assert done.returncode == 2

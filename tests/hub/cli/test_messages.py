@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def test_a_file_that_cannot_be_translated_has_a_clear_problem(tmp_path, content,
     assert row["verdict"] == verdict
     assert code in [problem["code"] for problem in row["problems"] if problem["severity"] == "E"]
     assert row["events"] == []
+
+
+def test_an_event_that_the_gate_could_not_write_is_told_as_the_gate_would(tmp_path, monkeypatch):
+    def fails(record, event):
+        raise struct.error("required argument is not a float")
+
+    monkeypatch.setattr("adapters.inbound.translate.encode", fails)
+    file = tmp_path / "a.hl7"
+    file.write_bytes(LONG_RESULT + b"7||||||F\r")
+    [row] = translations(file, 20 * MIB)
+    assert (row["verdict"], row["ack"], row["events"]) == ("quarantined", "AR", [])
+    [told] = [one for one in row["problems"] if one["severity"] == "E"]
+    assert told["code"] == "TRANSLATION_FAILED" and "`hie replay`" in told["text"]
+    for command in (["translate"], ["why", "--offline"]):
+        done = CliRunner().invoke(app, [*command, str(file)])
+        assert done.exit_code == 1 and "TRANSLATION_FAILED" in done.stdout and isinstance(done.exception, SystemExit)
 
 
 def test_messages_written_by_others_are_read_without_a_crash():

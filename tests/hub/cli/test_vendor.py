@@ -1,6 +1,7 @@
 """`hie vendor`: from nothing to a proven dialect in a folder of one's own, with the exit codes that programs use."""
 
 import json
+import struct
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,14 @@ def test_a_new_dialect_is_a_file_that_loads_and_a_folder_for_samples(own: Path) 
     use_vendors(own)
     assert "minhtam_his" in dialect_names()
     assert load_dialect("minhtam_his").plans == load_dialect("_standard").plans
+
+
+def test_a_rule_whose_value_fits_no_field_is_refused_before_anything_is_read(own: Path) -> None:
+    rule = '[observation]\nnumber = { from = "OBX-5", as = "number_not_zero" }\n'
+    (own / "minhtam_his.toml").write_text(PROFILE + rule, "utf-8")
+    wrong = refusal(hie("check", "minhtam_his"))
+    assert wrong.code == "SETTING_WRONG" and "observation.number: no rule fills this field" in wrong.where
+    assert 'comma = "decimal"' in wrong.where
 
 
 def test_a_new_dialect_may_begin_with_what_messages_teach(own: Path, tmp_path: Path) -> None:
@@ -159,6 +168,30 @@ def test_files_that_are_no_samples_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [["_standard", "nowhere"], ["nobody"], ["nowhere.toml", "."]])
 def test_what_is_not_there_is_named(arguments: list[str]) -> None:
     assert refusal(hie("check", *arguments)).code == "NOT_FOUND"
+
+
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events meet a writer that fails at them, as a fault of the hub would have it."""
+
+    def fails(record: str, event: object) -> bytes:
+        raise struct.error("required argument is not a float")
+
+    monkeypatch.setattr("adapters.inbound.translate.encode", fails)
+
+
+def test_an_event_that_the_gate_could_not_write_is_a_finding(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    folder = samples(own / "minhtam_his", a=VISIT)
+    unwritable(monkeypatch)
+    done = hie("check", "minhtam_his", "--json")
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["grade"], found["verdicts"]) == (1, "E", {"quarantined": 1})
+    assert [one["code"] for one in found["findings"] if one["severity"] == "E"] == ["TRANSLATION_FAILED"]
+    wrong = refusal(hie("accept", "minhtam_his", "--yes"))
+    assert wrong.code == "TRANSLATION_FAILED" and "a.hl7" in wrong.where
+    assert not (folder / "a.json").exists(), "a fault is never what is expected"
+    (folder / "a.json").write_text('{"ack": "AR", "events": [], "errors": [["TRANSLATION_FAILED", "E", "x"]]}', "utf-8")
+    assert json.loads(hie("check", "minhtam_his", folder, "--json").stdout)["grade"] == "E"
 
 
 def test_the_report_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
