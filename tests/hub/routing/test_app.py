@@ -23,6 +23,7 @@ from hub.bus import Producer, consumer, event_out
 from hub.contract.errors import HubError
 from hub.contract.events import derive, now, revision_rank
 from hub.contract.settings import to_environment
+from hub.journal.places import ends
 from hub.routing import parking
 from hub.routing.app import Worker, _agent, build_app, streams
 from hub.routing.deadlines import put
@@ -48,6 +49,13 @@ class Workers:
             "HIE_ROUTING_BATCH": "50",
         }  # fmt: skip
         self.processes: list[subprocess.Popen[bytes]] = []
+
+    def begin_here(self) -> None:
+        """What other tests wrote so far is not read again."""
+        there = ends(self.environment["HIE_KAFKA_BOOTSTRAP"], [stream.topic for stream in streams()])
+        reader = consumer(self.environment["HIE_KAFKA_BOOTSTRAP"], self.group)
+        reader.commit(offsets=[TopicPartition(*place, end) for place, (_first, end) in there.items()], asynchronous=False)
+        reader.close()
 
     def start(self, fault: Path | None = None) -> subprocess.Popen[bytes]:
         ready = self.folder / f"ready-{len(self.processes)}"
@@ -76,6 +84,7 @@ def until(true, limit_s: float = LIMIT_S) -> None:
 @pytest.fixture
 def workers(routing_settings, tmp_path, empty_index) -> Iterator[Workers]:
     made = Workers(routing_settings, tmp_path)
+    made.begin_here()
     yield made
     made.stop()
 
