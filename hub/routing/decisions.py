@@ -6,10 +6,11 @@ record, checked in one way; each has a rule of its own on its way to the facilit
 
 from typing import Final
 
-from hub.contract.events import Event, Keyring, derive, revision_rank
+from hub.contract.directory import payers
+from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
 from hub.contract.payers import TEST, Payer
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.secondary import KIND, SHARED, copied, decided_facts, sent_to, version_of, word_on
+from hub.routing.secondary import KIND, ORDER_MOST, SHARED, copied, decided_facts, sent_to, word_on
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, Refuse, own_facts, receiver
 
 TOPIC: Final = "claim-decision.v1"
@@ -24,7 +25,9 @@ def side(event: Event) -> str:
 
 
 def _word(payer: str, event: Event) -> str:
-    return f"{payer}/{event['claim_event_id']}/{revision_rank(event['claim_revision'])}/{version_of(event)}"
+    """Of one length, whatever the payer wrote: not yet compared with what it was sent."""
+    about = (event["meta"]["key"], event["claim_event_id"], revision_rank(event["claim_revision"]))
+    return new_id(_WORD, payer, *about, str(event["meta"]["revision"]["version"]))
 
 
 def counted(payer: Payer, event: Event, _keyring: Keyring) -> list[Fact]:
@@ -50,6 +53,7 @@ def _fit(payer: str, event: Event) -> dict[str, bool]:
         "ma_cskcb": event.get("ma_cskcb") == meta["facility"],
         "verdict": event.get("verdict") in _STATES,
         "meta.test": bool(meta.get("test")) == (payer == TEST),
+        "meta.revision.version": payers()[payer].adjudicated_here or 0 <= meta["revision"]["version"] <= ORDER_MOST,
     }
 
 
@@ -66,10 +70,11 @@ def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output
         "claim_event_id": sent is not None,
         **_fit(payer, event),
         "claim_revision": sent is not None and sent.has(event["claim_revision"]),
-        "meta.revision.version": all(fact.event_id == meta["event_id"] for fact in known if fact.kind == _WORD),
     }
-    if sent is not None and sent.withdrawn and event.get("verdict") != "CANCELLED":
-        fits["verdict"] = False
+    if sent is not None and sent.withdrawn:
+        fits["verdict"] = event.get("verdict") == "CANCELLED"
+    elif any(fact.event_id != meta["event_id"] for fact in known if fact.kind == _WORD):
+        fits["meta.revision.version"] = False
     if sent is None or not all(fits.values()):
         return [Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", next(name for name, fit in fits.items() if not fit))]
     heard = Publish(

@@ -30,7 +30,7 @@ SHARED: Final = "decision-checked-shared"
 """Rule of a decision on a claim that names a supplementary insurer: all others need no second look."""
 DECIDED: Final = frozenset({"ACCEPTED", "REJECTED"})
 _CLAIMS: Final = "claim.v1"
-_ORDER_MOST: Final = 999
+ORDER_MOST: Final = 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def decided_facts(event: Event) -> list[Fact]:
 
 def version_of(word: Event) -> int:
     """Which of a payer's words on one claim event it is, of a decision as the payer wrote it."""
-    return max(0, min(int(word["meta"]["revision"]["version"]), _ORDER_MOST))
+    return max(0, min(int(word["meta"]["revision"]["version"]), ORDER_MOST))
 
 
 def word_on(sent: Sent, word: Event) -> Revision:
@@ -83,7 +83,7 @@ def word_on(sent: Sent, word: Event) -> Revision:
 
     So a word on a newer claim stands over all on older ones, whatever their versions.
     """
-    return above(word["claim_revision"], _ORDER_MOST * sent.order + version_of(word))
+    return above(word["claim_revision"], ORDER_MOST * sent.order + version_of(word))
 
 
 def _order_of(decision: Event) -> int:

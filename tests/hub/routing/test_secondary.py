@@ -1,5 +1,7 @@
 """What a supplementary insurer gets once the primary payer has decided, and what may be decided on it."""
 
+import random
+import string
 from decimal import Decimal
 
 import pytest
@@ -234,6 +236,44 @@ def test_of_three_words_under_one_version_in_one_batch_the_first_stands(new_hub)
     ]
     letters = [event for topic, event in hub.others if topic == "dead-letter.v1"]
     assert [letter["code"] for letter in letters] == ["DECISION_MISMATCH"] * 2
+
+
+def _letters(hub, event, *words):
+    """Routes these words of a payer in one batch, and tells the dead letters and what reached the facility."""
+    topic = "payer.defence.decision.v1"
+    hub.send(("hie.Claim", event))
+    hub.route(topic, [hub.record(topic, Out(topic, said["meta"]["key"], hub.router.wire.pack(topic, said))) for said in words])
+    letters = [(letter["code"], letter["detail"]) for topic, letter in hub.others if topic == "dead-letter.v1"]
+    return letters, [one["subject_event_id"] for one in hub.deliveries.values() if one["recipient"] == DISTRICT]
+
+
+def _about(event):
+    return projection_id(event["meta"]["event_id"], "defence"), event["meta"]["revision"], "defence"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "".join(random.Random(1).choices(string.ascii_letters, k=5_000))], ids=["NUL", "long"])
+def test_a_word_about_something_that_no_database_holds_disturbs_no_other(new_hub, name):
+    event = claimed(0, SOLDIER, payer="defence")[0]
+    _own, revision, payer = _about(event)
+    right = word(event, *_about(event), "ACCEPTED", 1)
+    letters, told = _letters(new_hub(), event, word(event, name, revision, payer, "ACCEPTED", 1, another="odd"), right)
+    assert letters == [("DECISION_MISMATCH", "claim_event_id")] and told == [passed_id(right, shared=False)]
+
+
+def test_a_refused_word_about_another_key_leaves_the_version_to_the_right_one(new_hub):
+    event = claimed(0, SOLDIER, payer="defence")[0]
+    right = word(event, *_about(event), "ACCEPTED", 1)
+    wrong = word(event, *_about(event), "ACCEPTED", 1, another="wrong")
+    wrong["meta"]["key"] = wrong["meta"]["key"] + "X"
+    letters, told = _letters(new_hub(), event, wrong, right)
+    assert letters == [("DECISION_MISMATCH", "claim_event_id")] and told == [passed_id(right, shared=False)]
+
+
+def test_a_version_beyond_what_revisions_can_tell_apart_is_refused(new_hub):
+    event = claimed(0, SOLDIER, payer="defence")[0]
+    last, beyond = (word(event, *_about(event), "PAID", version) for version in (999, 1000))
+    letters, told = _letters(new_hub(), event, beyond, last)
+    assert letters == [("DECISION_MISMATCH", "meta.revision.version")] and told == [passed_id(last, shared=False)]
 
 
 def test_a_claim_that_is_gone_is_copied_once_it_is_sent_with_a_newer_ngaylap_as_its_error_says(new_hub):
