@@ -118,11 +118,7 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     notes = reading.notes()
     if "PID" not in patient.head:
         notes.warn("SEGMENT_MISSING", "PID")
-    scope = patient.head
-    if reading.dialect.identifiers.cards_apart:  # a card is the patient's, behind whichever order or result it stands
-        for group in patient.groups:
-            scope = {name: segment for name, segment in group.scope.items() if name[0] == _LOCAL} | scope
-    return read_person(reading, scope, patient.insurance, notes), notes
+    return read_person(reading, patient.head, patient.insurance, notes), notes
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -399,27 +395,38 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         value = number or stated
     elif kind in _FOREIGN:
         value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
+    elif kind == "SN":
+        rows = [_structured(row, comma) for row in segment.rows(5)]
+        value = ";".join(text for text, _clear in rows if text)
+        number = value if all(clear for _text, clear in rows) else None
     else:
-        value = ";".join(filter(None, (_one_value(segment, kind, row, comma) for row in segment.rows(5))))
-        number = value
+        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in segment.rows(5))))
     if not value:
         return
     line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
     if kind == "NM" or kind == "SN":
         if number is not None and _NUMBER.fullmatch(number):
             line["number"] = float(number)
-        elif kind == "NM":
+        elif kind == "NM" or number is None:
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
-def _one_value(segment: Segment, kind: str, parts: list[str], comma: Comma) -> str:
+def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
+    """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
+    if not parts:
+        return "", True
+    read = [(pointed(part, comma), part) for part in parts[1:4]]
+    comparator = "" if parts[0] == "=" else parts[0]
+    return "".join([comparator, *(part if number is None else number for number, part in read)]), all(
+        number is not None for number, _ in read
+    )
+
+
+def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
     if not parts:
         return ""
     if kind in _CODED:
         return (parts[1] if len(parts) > 1 else "") or parts[0] or (parts[8] if len(parts) > 8 else "")
-    if kind == "SN":  # comparator, number, separator or suffix, number
-        comparator = "" if parts[0] == "=" else parts[0]
-        return "".join([comparator, *(pointed(part, comma) or part for part in parts[1:4])])
     if kind in ("ST", ""):
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))

@@ -319,12 +319,14 @@ def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: 
                     if segment.name == "IN1" and not {segment.get(each) for each in (2, 3, 4)} & set(standard["payers"]):
                         payers.update([segment.get(3) or segment.get(4) or segment.get(2)])
     read_there = [place for place, _ in where.most_common() if place.startswith(("IN1-", "Z"))]
-    others = [place for place in read_there if place[0] == "Z" or int(place[4:]) not in known]
+    others = [place for place in read_there if place[0] != "Z" and int(place[4:]) not in known]
+    first = any(where[f"IN1-{each}"] for each in known)
+    cards = [*standard["cards"], *others] if first else [*others, *standard["cards"]]
     if others:
-        cards = (
-            [*others, *standard["cards"]] if not any(where[f"IN1-{each}"] for each in known) else [*standard["cards"], *others]
-        )
         draft.add("identifiers", f"cards = {json.dumps(cards)} # numbers of a card's shape: {_counts(where)}")
+    if apart := [place for place in read_there if place[0] == "Z"]:  # whose numbers they are, nothing there says
+        row = f"# cards = {json.dumps([*cards, *apart])} # numbers of a card's shape: {_counts(where)}; if they are the patient's"
+        draft.add("identifiers", f"{row} cards, take the # away")
     if named := [name for name in payers if name and is_code(name)]:
         count = f"{_counts(payers)}: IN1-3 beside numbers of a card's shape"
         draft.add("identifiers", f"payers = {json.dumps([*standard['payers'], *sorted(named)])} # {count}")

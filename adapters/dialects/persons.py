@@ -8,9 +8,9 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect, Identifiers
 from adapters.dialects.reading import Reading
-from adapters.dialects.transforms import day, facility_code
+from adapters.dialects.transforms import day, day_first, facility_code
 from adapters.formats.er7 import split_components
-from adapters.formats.hl7v2 import Segment
+from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
@@ -21,6 +21,7 @@ _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]]")  # of an age or a number, rath
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
+_POLICY: Final = "IN1"
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
 
 
@@ -46,11 +47,23 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     for policy in insurance:
         collected.add_card(policy)
     for place in table.cards_apart:
-        if local := scope.get(place.segment):
+        for local in _of_person(reading.message, pid, place.segment):
             collected.add_card_apart(local, place)
     if found := collected.finished():
         person["identifiers"] = found
     return person
+
+
+def _of_person(message: Message, pid: Segment, name: str) -> list[Segment]:
+    """The segments of that name that stand behind this PID and before the next one; before the first PID they are of it too."""
+    found: list[Segment] = []
+    person = message.first("PID")
+    for segment in message.segments_in_order:
+        if segment.name == "PID":
+            person = segment
+        elif segment.name == name and person is pid:
+            found.append(segment)
+    return found
 
 
 def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes) -> list[Record]:
@@ -169,11 +182,10 @@ class _Collected:
 
     def _add_card(self, segment: Segment, field: int, value: str, comparable: str) -> None:
         card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
-        for name, place in (("valid_from", self.table.card_from), ("valid_to", self.table.card_to)):
-            if place.segment != segment.name:
-                continue
+        for name, place in self.table.dates.get(segment.name, {}).items():
             text = segment.get(place.field, place.component)
-            if text and (date := day(text)):
+            apart = day_first(text) if segment.name != _POLICY else None  # the form is the sender's own there
+            if text and (date := day(apart or text)):
                 card[name] = date
             elif text:
                 self.notes.unreadable("TIME_UNPARSABLE", segment, place.field, f"person.identifiers.{name}", text)

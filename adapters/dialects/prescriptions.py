@@ -85,6 +85,19 @@ def _by_number(reading: Reading, head: Scope, drugs: list[list[Segment]]) -> dic
     return found
 
 
+def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at: str) -> None:
+    """TQ1-2, with its own unit, whatever RXE-5 says: a number without its unit is another dose."""
+    stated = timing.get(2)
+    number = pointed(stated, reading.dialect.comma)
+    if number and (dose := _QUANTITY(number)):
+        line["dose"] = dose
+        line.pop("dose_unit", None)
+        if unit := timing.get(2, 2, 2) or timing.get(2, 2):
+            line["dose_unit"] = unit
+    elif stated:
+        notes.unreadable("NUMBER_UNPARSABLE", timing, 2, f"{at}dose", stated)
+
+
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
     line: Record = {"code": {}}
     fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
@@ -101,12 +114,8 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     timing = scope.get("TQ1")
     if timing is not None and timing.get(6):
         line["duration"] = f"{timing.get(6)} {timing.get(6, 2)}".strip()
-    stated = pointed(timing.get(2), reading.dialect.comma) if timing is not None else None
-    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared and stated and (dose := _QUANTITY(stated)):
-        line["dose"] = dose  # with its own unit, whatever RXE-5 says: a number without its unit is another dose
-        line.pop("dose_unit", None)
-        if unit := timing.get(2, 2, 2) or timing.get(2, 2):
-            line["dose_unit"] = unit
+    if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared:
+        _read_dose(reading, timing, line, notes, at)
     _reckon(reading, line)
     parts = [
         _read_part(reading, segment, notes, f"{at}parts[{n}].") for n, segment in enumerate(s for s in run if s.name == "RXC")

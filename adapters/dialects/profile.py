@@ -39,6 +39,7 @@ _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MS
 _FAULTS_MAX: Final = 20  # told of one file
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
+_DATES_OF_IN1: Final = {"valid_from": "IN1-12", "valid_to": "IN1-13"}
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 
 
@@ -55,13 +56,15 @@ Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ..
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
-    """`IdentifierTable`, with its places read. cards: fields of IN1; cards_apart: places in Z-segments."""
+    """`IdentifierTable`, with its places read.
+
+    cards: fields of IN1; cards_apart: places in Z-segments; dates: segment to where in it the first and the last day of its card stand.
+    """
 
     lists: tuple[tuple[int, ...], ...]
     cards: tuple[int, ...]
     cards_apart: tuple[Place, ...]
-    card_from: Place
-    card_to: Place
+    dates: Mapping[str, Mapping[str, Place]]
     payers: frozenset[str]
     untyped: bool
     number_prefixes: tuple[str, ...]
@@ -214,6 +217,9 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
             known = ", ".join(sorted(allowed - {""}))
             faults.append(f"codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
+    for alias in profile.facility.aliases:
+        if (code := facility_code(alias.name)) and code != alias.code:
+            faults.append(f"facility.aliases: {alias.name} is a code itself, and not that of {alias.code}")
     plans = {section: _plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
     identifiers = _identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
@@ -324,18 +330,26 @@ def _identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | Non
 
     def read(name: str, text: str, among: Collection[str]) -> Place:
         try:
-            return _place(text, among)
+            place = _place(text, among)
+            if place.pick or "[" in place.segment:
+                raise ValueError(f"{text}: nothing is chosen here by what stands in brackets; leave them out")
+            return place
         except ValueError as wrong:
             faults.append(f"identifiers.{name}: {wrong}")
             return Place("", 0, 1, 1, "")
 
     cards = [read("cards", text, _OF_CARDS) for text in table.cards]
+    dates = {"IN1": {name: read_place(text) for name, text in _DATES_OF_IN1.items()}}  # also where a Z-segment has cards too
+    for name, setting, text in (("valid_from", "card_from", table.card_from), ("valid_to", "card_to", table.card_to)):
+        place = read(setting, text, _OF_CARDS)
+        if place.segment not in {"IN1", *(card.segment for card in cards), ""}:
+            faults.append(f"identifiers.{setting}: {text}: no card is read in {place.segment}; name its place in `cards` too")
+        dates.setdefault(place.segment, {})[name] = place
     found = Identifiers(
         lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
         cards=tuple(place.field for place in cards if place.segment == "IN1"),
         cards_apart=tuple(place for place in cards if place.segment != "IN1"),
-        card_from=read("card_from", table.card_from, _OF_CARDS),
-        card_to=read("card_to", table.card_to, _OF_CARDS),
+        dates=dates,
         payers=table.payers,
         untyped=table.untyped,
         number_prefixes=table.number_prefixes,
@@ -439,19 +453,19 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
 
     application: MSH-3.1.
     facility:    the components of MSH-4.
-    Returns:     MA_CSKCB and the facility's dialect. A code (`01004`, `CS01004`; in either component) counts first, then the
-                 aliases of all dialects, which name both MSH-3 and MSH-4. What is neither comes back as a short token of
+    Returns:     MA_CSKCB and the facility's dialect. The aliases of all dialects count first, which name both MSH-3 and
+                 MSH-4; then a code (`01004`, `CS01004`; in either component). What is neither comes back as a short token of
                  MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
-    codes = [code for code in map(facility_code, names) if code]
-    for code in codes:
-        if code in directory.facilities():
-            return code, dialect_for(code)
     aliases = _ALIASES[0] if _ALIASES else read_aliases()
     for name in names:
         if alias := aliases.get((application, name)):
             return alias[0], load_dialect(alias[1])
+    codes = [code for code in map(facility_code, names) if code]
+    for code in codes:
+        if code in directory.facilities():
+            return code, dialect_for(code)
     token = re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
     if codes:
         token = codes[0]

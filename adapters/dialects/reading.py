@@ -29,9 +29,15 @@ class Reading:
         self.occurred_at = moment(message.get("EVN", 2)) or self._foreign_moment() or moment(message.header.get(7)) or ""
 
     def _foreign_moment(self) -> str | None:
-        """EVN-2 of a sender whose profile reads it in a form of its own."""
-        stated = day_first(self.message.get("EVN", 2)) if "EVN-2" in self.dialect.foreign else None
-        return stated and moment(stated)
+        """EVN-2 of a sender whose profile reads it in a form of its own; that nothing can read it is told here."""
+        stated = self.message.get("EVN", 2)
+        if not stated or "EVN-2" not in self.dialect.foreign:
+            return None
+        read = day_first(stated)
+        found = read and moment(read)
+        if not found:
+            self.problems[Problem("TIME_UNPARSABLE", Severity.WARNING, "EVN-2")] = None
+        return found
 
     def notes(self) -> Notes:
         return Notes(self.message, self.problems, self.read_code)

@@ -26,8 +26,12 @@ def map_issued(reading: Reading, trigger: str) -> None:
     notes, scope = reading.notes(), _scope(reading)
     content = _content(reading, scope, notes, issued=True)
     content["action"] = REFERRAL_ACTIONS[trigger]
-    if trigger == "I14" and (reason := reading.message.get("RF1", 10, 2).strip()):
+    said = message.segments("RF1")[0]
+    reason = said.get(10, 2).strip()
+    if trigger == "I14" and reason:
         content["reason"] = reason  # in words; RF1-10.1 says why the slip was written
+    elif reason and not said.get(10):
+        notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)

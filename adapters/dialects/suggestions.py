@@ -20,6 +20,7 @@ from adapters.formats.names import field_name
 from hub.contract.directory import facilities
 
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
+_NEARLY: Final = 0.9  # of the numbers agree
 _OF_NUMBERS: Final = frozenset({"NM", "CP", "MO", "CQ"})
 _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
 _KEYS: Final = ("ma_lk", "placer", "filler", "slip")
@@ -147,16 +148,21 @@ def _plain(text: str) -> str:
 
 def comma_rows(seen: Evidence) -> Iterator[str]:
     """What a comma in numbers means, a row where the numbers themselves tell, a commented one where they could mean either."""
-    having = [value for value in _numbers(seen) if "," in value]
+    numbers = list(_numbers(seen))
+    having = [value for value in numbers if "," in value]
     read: dict[Comma, int] = {each: sum("," not in (pointed(one, each) or one) for one in having) for each in _COMMAS}
     if not any(read.values()):
         return
     meant, other = sorted(_COMMAS, key=lambda each: -read[each])
     told = f"{read[meant]} of {len(having)} numbers with a comma are read so: {_looks(having)}"
+    lost = sum("," not in value and pointed(value, meant) is None for value in numbers)
+    if lost:
+        told += f"; {lost} with a point could then be two numbers"
     if read[meant] == read[other]:
         yield f'# comma = "decimal" # or "thousands": {told}'
     else:
-        yield f'comma = "{meant}" # {told}'
+        agreed = read[meant] >= _NEARLY * len(having) and lost <= (1 - _NEARLY) * read[meant]
+        yield f'{"" if agreed else "# "}comma = "{meant}" # {told}'
 
 
 def _looks(values: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
+from adapters.dialects.transforms import NUMBER, pointed
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
@@ -49,6 +50,7 @@ _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
 UNCHECKED: Final = Signers()
 _INDEX: Final = re.compile(r"\[\d+\]")
+_FIELD: Final = re.compile(r"(\w{3})(?:\[(\d+)\])?-(\d+)")
 _HEADER_MAX: Final = 64 * 1024  # characters; a longer MSH would fill what answers and records hold
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
@@ -239,20 +241,31 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     if place := cut_within_value(message, decoded.text):
         raise HubError("MESSAGE_CUT", place)
     assert walk.dialect is not None
-    walk.problems += _of_form(check(message), walk.dialect)
+    walk.problems += _of_form(check(message), message, walk.dialect)
     context = Context(origin_of(walk, message), keyring, note["facility"])
     if kind in CLAIM_TYPES:
         return map_ehc(message, walk.dialect, context)
     return map_message(message, walk.dialect, context)
 
 
-def _of_form(problems: list[Problem], dialect: Dialect) -> list[Problem]:
-    """Without what the standard says of fields that the dialect reads in a form of its own: mapping tells what it cannot read."""
+def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> list[Problem]:
+    """Without what the standard says of values that the dialect reads in a form of its own."""
     if dialect.comma:
-        problems = [each for each in problems if each.code != "NUMBER_UNPARSABLE"]
+        problems = [each for each in problems if each.code != "NUMBER_UNPARSABLE" or not _by_comma(each.path, message, dialect)]
     if not dialect.foreign:
         return problems
     return [each for each in problems if each.code != "TIME_UNPARSABLE" or _INDEX.sub("", each.path) not in dialect.foreign]
+
+
+def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:
+    """Whether what stands there is a number once its comma is read as the dialect says."""
+    found = _FIELD.fullmatch(path)  # a repetition is not looked at
+    if found is None:
+        return False
+    name, nth, field = found.groups()
+    stated = message.segments(name)[int(nth or 1) - 1].get(int(field))
+    number = pointed(stated, dialect.comma)
+    return number is not None and number != stated and NUMBER.fullmatch(number) is not None
 
 
 def _read_header(raw: bytes) -> Message:

@@ -141,3 +141,16 @@ def test_a_profile_that_reads_the_time_of_the_event_in_its_own_form_gives_it_to_
         assert event["meta"]["occurred_at"] == "2026-11-23T07:30:00+07:00"
         [(_, event)] = read(trigger, *rows[1:], dialect=mine).events
         assert event["meta"]["occurred_at"] == "2026-11-23T08:05:00+07:00", "MSH-7"
+
+
+@pytest.mark.parametrize("trigger", ["A01", "A04", "A06"])
+def test_a_time_with_the_day_first_that_is_none_is_told_whatever_the_event(trigger: str) -> None:
+    rule = '[encounter]\nngay_vao_noi_tru = { from = "EVN-2", as = "day_first" }\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+
+    def unread(said: str) -> list[str]:
+        found = read(trigger, f"EVN||{said}", PID, stay("202611230800", ""), dialect=mine)
+        return [problem.path for problem in found.problems if problem.code == "TIME_UNPARSABLE"]
+
+    assert unread("31/02/2026 08:00") == ["EVN-2"]
+    assert unread("28/02/2026 08:00") == []

@@ -7,6 +7,8 @@ from adapters.dialects.mapping import map_message
 from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.events import Event, Keyring, Origin
+from tests.adapters.dialects.said import PID, mapped
+from tests.adapters.dialects.said import told as problems
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
 
@@ -122,3 +124,13 @@ def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
 
 def test_a_result_that_could_be_two_numbers_stays_a_text_however_often_its_test_came() -> None:
     assert lines_of("decimal", ("NM", "5"), ("NM", "1.234"), ("NM", "6"))[1] == ("1.234", None)
+
+
+def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    lines = [f"OBX|{number}|SN|GLU^G||{value}|||||||F" for number, value in enumerate(["^1.234", "^100^-^1.234", "^9,8"], 1)]
+    found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *lines, dialect=mine)
+    [(_, event)] = found.events
+    values = [(line["gia_tri"], line.get("number")) for line in event["observations"]]
+    assert values == [("1.234", None), ("100-1.234", None), ("9.8", 9.8)]
+    assert [path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"] == ["OBX[1]-5", "OBX[2]-5"]

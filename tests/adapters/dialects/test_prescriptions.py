@@ -64,6 +64,14 @@ def test_a_dose_with_a_comma_is_read_as_the_profile_says():
     assert "dose" not in line and "so_luong" not in line
 
 
+@pytest.mark.parametrize(("comma", "said"), [("decimal", "1.234"), ("decimal", "2,,5"), ("", "x")])
+def test_a_dose_that_is_no_number_or_could_be_two_is_told(comma, said):
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L", f"TQ1|1|{said}&v|BID", dialect=mine)
+    assert "dose" not in only(found)["lines"][0] and ("NUMBER_UNPARSABLE", "TQ1-2") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"lines[0].dose": said}
+
+
 def test_a_line_says_its_own_action_where_it_differs():
     [one] = prescriptions(*drug("1", "R-1"), *drug("2", "R-1", control="CA"))
     assert [line.get("action") for line in one["lines"]] == [None, "CANCELLED"]

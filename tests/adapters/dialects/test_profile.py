@@ -10,6 +10,7 @@ import pytest
 
 from adapters.dialects import profile
 from adapters.dialects.profile import (
+    Dialect,
     compile_dialect,
     compile_text,
     dialect_for,
@@ -266,7 +267,9 @@ def test_numbers_may_stand_in_several_fields_of_pid() -> None:
         ("REF^I12", ["RF1||||||S1", PID, "ZBH"]),
         ("SIU^S12", ["SCH|S1", PID, "ZBH"]),
         ("DFT^P03", [PID, PV1, "ZBH", "FT1|1|L1||20261123||CG|A^A^L"]),
+        ("DFT^P03", [PID, PV1, "FT1|1|L1||20261123||CG|A^A^L", "ZBH"]),
         ("RDE^O11", [PID, PV1, "ZBH", "ORC|NW|1", "RXE||A^A^L"]),
+        ("RDE^O11", [PID, PV1, "ORC|NW|1", "RXE||A^A^L", "ZBH"]),
         ("MDM^T02", [PID, PV1, "ZBH", "TXA|1|DS||||||||||D1"]),
         ("ADT^A28", ["EVN|A28|20261123", PID, "ZBH"]),
     ],
@@ -283,6 +286,74 @@ def test_a_card_may_stand_in_a_segment_of_the_senders_own(kind: str, rows: list[
 
     assert cards("ZBH|x^DN 4-01 0112345678|20260101|20261231") == [("DN4010112345678", "20260101", "20261231")]
     assert cards("ZBH|x^") == []
+
+
+def _cards_of(dialect: Dialect, *rows: str) -> list[list[tuple[str, str]]]:
+    found = mapped(*rows, dialect=dialect).events
+    persons = [event["person"]["identifiers"] for _, event in found]
+    return [[(one["normalised"], one.get("valid_from", "")) for one in each if one["type"] == "BHYT_CARD"] for each in persons]
+
+
+def test_cards_stand_in_every_segment_of_that_name_and_belong_to_the_patient_before_them() -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1"], "card_from": "ZBH-2"}
+    mine, result = compile_dialect("mine", "1", raw), ["OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||7||||||F"]
+    two = ["ZBH|DN4010112345678|20260101", "ZBH|GD4010112345679|20260201"]
+    assert _cards_of(mine, "ADT^A01", "EVN|A01|20261123", PID, PV1, *two) == [
+        [("DN4010112345678", "20260101"), ("GD4010112345679", "20260201")]
+    ]
+    assert _cards_of(mine, "ORU^R01", PID, *result, two[0], PID.replace("N1", "N2"), *result, two[1]) == [
+        [("DN4010112345678", "20260101")],
+        [("GD4010112345679", "20260201")],
+    ]
+
+
+def test_the_date_of_a_card_in_a_segment_of_ones_own_may_have_the_day_first() -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1"], "card_from": "ZBH-2"}
+    mine = compile_dialect("mine", "1", raw)
+    for said, read in [("01/02/2026", "20260201"), ("20260201", "20260201"), ("31/02/2026", "")]:
+        rows = "EVN|A01|20261123", PID, PV1, f"ZBH|DN4010112345678|{said}"
+        assert _cards_of(mine, "ADT^A01", *rows) == [[("DN4010112345678", read)]]
+
+
+def test_an_alias_may_name_the_code_of_a_facility_that_has_a_dialect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = 'extends = "_standard"\nversion = "1"\nabout = "Invented."\n[facility]\naliases = [{ application = "SAOMAI", name = "01004", code = "%s" }]\n'
+    with pytest.raises(HubError, match="01004 is a code itself"):
+        compile_text("mine", own % "01021")
+    (tmp_path / "second_lis.toml").write_text(own % "01004", "utf-8")
+    try:
+        use_vendors(tmp_path)
+        assert [(code, how.name) for code, how in [resolve_facility("SAOMAI", ["01004"])]] == [("01004", "second_lis")]
+        assert resolve_facility("HIS", ["01004"])[1].name == "songhong_his"
+    finally:
+        use_vendors(None)
+
+
+def test_cards_of_in1_keep_their_dates_beside_those_in_a_segment_of_ones_own() -> None:
+    raw = _standard()
+    raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1"], "card_from": "ZBH-2", "card_to": "ZBH-3"}
+    policy = "|".join(["IN1", "1", "BHYT", "VSS", *[""] * 8, "20260301", "20261231", *[""] * 22, "DN4010112345678"])
+    assert _cards_of(compile_dialect("mine", "1", raw), "ADT^A01", "EVN|A01|20261123", PID, PV1, policy) == [
+        [("DN4010112345678", "20260301")]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stated", "told"),
+    [
+        ({"cards": ["IN1[1]-36"]}, "identifiers.cards: IN1[1]-36: nothing is chosen here"),
+        ({"cards": ["IN1-36", "ZBH[BHYT]-2"]}, "identifiers.cards: ZBH[BHYT]-2: nothing is chosen here"),
+        ({"cards": ["IN1-36", "ZBH-1[HC]"]}, "identifiers.cards: ZBH-1[HC]: nothing is chosen here"),
+        ({"card_from": "ZBH-2"}, "identifiers.card_from: ZBH-2: no card is read in ZBH"),
+    ],
+)
+def test_a_place_of_a_card_that_would_not_be_read_as_written_is_refused(stated: dict[str, Any], told: str) -> None:
+    raw = _standard()
+    raw["identifiers"] |= stated
+    with pytest.raises(HubError) as refused:
+        compile_dialect("mine", "1", raw)
+    assert told in refused.value.where
 
 
 def test_what_is_no_card_where_the_profile_says_one_stands_is_told() -> None:

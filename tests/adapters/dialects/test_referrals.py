@@ -79,3 +79,11 @@ def test_a_rejection_may_name_the_facility_to_go_to_instead(status, rows, onward
         assert answer["ma_cskcb_den"] == "01021"
         named = [row[7][0] for row in answer_segments(answer) if row[0] == "PRD" and row[1] == "RT"]
         assert named == ["01021", "01004"], "it goes out as it came"
+
+
+def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
+    found = mapped("REF^I12", "RF1||||||S1||||^Vượt quá khả năng", PID)
+    assert ("CODE_UNKNOWN", "RF1-10") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"xml13.ma_lydo_ct": "Vượt quá khả năng"}
+    found = mapped("REF^I12", "RF1||||||S1||||2^Vượt quá khả năng", PID)
+    assert ("CODE_UNKNOWN", "RF1-10") not in told(found) and only(found)["xml13"]["ma_lydo_ct"] == "2"

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from adapters.dialects import mapping
+from adapters.dialects.profile import compile_text
 from adapters.formats.ack import acknowledge
 from adapters.formats.batch import cut
 from adapters.formats.claim_xml import write
@@ -519,3 +520,14 @@ def test_what_is_remembered_of_senders_follows_the_directory(tmp_path):
     finally:
         use_directory(None)
     assert read(raw).message["dialect"] == "songhong_his"
+
+
+@pytest.mark.parametrize(("value", "warned"), [("52,5", False), ("52.5 kilo", True), ("nang", True)])
+def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned: bool) -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    raw = (
+        "MSH|^~\\&|HIS|01021|||20261123080000||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN|A01|20261123080000\r"
+        f"PID|1||N1^^^^MR||A^B\rPV1|1|I|||||||||||||||||V1\rOBX|1|NM|VN-CN^W||{value}|kg|||||F\r"
+    )
+    done = translate(Received(raw.encode(), AT, "mllp"), KEYRING, mine)
+    assert ("NUMBER_UNPARSABLE" in [problem.code for problem in done.problems]) is warned
