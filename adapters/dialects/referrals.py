@@ -86,7 +86,7 @@ def _scope(reading: Reading) -> Scope:
 
 def _facility_of(provider: Segment) -> str:
     """Of a PRD: PRD-10, else the number in PRD-7 that says FI, else one that is not said to be a person's."""
-    numbers = provider.rows(7)
+    numbers = [parts for parts in provider.rows(7) if parts]  # of nothing between two repetitions there is none
     stated = [parts[0] for parts in numbers if "FI" in parts] or [parts[0] for parts in numbers if _PERSONS.isdisjoint(parts)]
     places = [provider.get(10, 10), provider.get(10, 3), *stated]
     return next(filter(None, map(facility_code, places)), "")

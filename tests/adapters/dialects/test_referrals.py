@@ -87,3 +87,7 @@ def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
     assert only(found)["meta"]["unparsed"] == {"xml13.ma_lydo_ct": "Vượt quá khả năng"}
     found = mapped("REF^I12", "RF1||||||S1||||2^Vượt quá khả năng", PID)
     assert ("CODE_UNKNOWN", "RF1-10") not in told(found) and only(found)["xml13"]["ma_lydo_ct"] == "2"
+
+
+def test_an_empty_repetition_among_the_numbers_of_a_provider_is_none() -> None:
+    assert slip("PRD|PP||||||~01731^FI|202611190800", "PRD|RP||||||01021^FI~|202611230800")["ma_cskcb_di"] == "01731"
