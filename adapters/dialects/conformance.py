@@ -29,13 +29,9 @@ from hub.contract.events import Event, Keyring, Origin
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
-_WITH: Final = {
-    "order": ("services",),
-    "encounter": ("admission",),
-    "observation": ("line",),
-}  # plans that hold the rest of a section
+# Plans that hold the rest of a section.
+_WITH: Final = {"order": ("services",), "encounter": ("admission",), "observation": ("line",)}
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
-_PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
@@ -302,12 +298,11 @@ def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Probl
 
 
 def _value_at(message: Message | None, path: str) -> str:
-    found = _PLACE.match(path)
-    if message is None or found is None:
+    found = message.named(path) if message is not None else None
+    if found is None:
         return ""
-    name, number, position, repetition = found.groups()
-    segments = message.segments(name)[int(number or 1) - 1 :]
-    values = segments[0].repetitions(int(position))[int(repetition or 1) - 1 :] if segments else []
+    segment, field, repetition = found
+    values = segment.repetitions(field)[repetition - 1 :]
     return values[0] if values else ""
 
 

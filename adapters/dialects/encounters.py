@@ -33,9 +33,7 @@ ENCOUNTER_ACTIONS: Final = {
     **dict.fromkeys(("A09", "A10", "A15", "A16", "A25", "A26", "A32", "A33"), "UPDATED"),
     **dict.fromkeys(("A21", "A22", "A52", "A53", "A54", "A55", "A61", "A62"), "UPDATED"),
 }
-_ADMITTED: Final = (
-    "A06"  # an outpatient becomes an inpatient: time and reason stand under names of their own, which nobody else has
-)
+_ADMITTED: Final = "A06"  # an outpatient becomes an inpatient: time and reason have names of their own, which nobody else has
 _INPATIENT: Final = "03"  # MA_LOAI_KCB
 _SHORT: Final = "09"  # the same, of a stay that is shorter than
 _SHORT_STAY: Final = timedelta(hours=4)

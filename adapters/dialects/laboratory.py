@@ -416,10 +416,9 @@ def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
     if not parts:
         return "", True
     read = [(pointed(part, comma), part) for part in parts[1:4]]
+    clear = all(number is not None for number, _part in read)
     comparator = "" if parts[0] == "=" else parts[0]
-    return "".join([comparator, *(part if number is None else number for number, part in read)]), all(
-        number is not None for number, _ in read
-    )
+    return "".join([comparator, *(part if number is None else number for number, part in read)]), clear
 
 
 def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:

@@ -227,6 +227,15 @@ class Message:
                 place += f".{component}"
         return place
 
+    def named(self, path: str) -> tuple[Segment, int, int] | None:
+        """What `path` made of a field: its segment, the field and the repetition; None for what names none of this message."""
+        found = _PATH.match(path)
+        if found is None:
+            return None
+        name, number, field, repetition = found.groups()
+        segments = self.segments(name)[int(number or 1) - 1 :]
+        return (segments[0], int(field), int(repetition or 1)) if segments else None
+
     # MSH, as every reader asks for it
 
     @property
@@ -264,6 +273,7 @@ PROBLEMS_MAX: Final = 200
 
 _AROUND: Final = "\ufeff\x0b\x1c\x00\r\n\t "  # a BOM, framing left in a file, blank lines
 _NAME: Final = re.compile(r"[A-Z][A-Z0-9]{2}")
+_PATH: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?-(\d+)(?:\[(\d+)\])?")
 _known_names: set[str] = set()  # well-formed names seen: the check is one set operation; at most 26 x 36 x 36 of them
 
 

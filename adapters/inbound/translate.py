@@ -50,7 +50,6 @@ _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
 _LINE_END: Final = re.compile(rb"[\r\n]")
 UNCHECKED: Final = Signers()
 _INDEX: Final = re.compile(r"\[\d+\]")
-_FIELD: Final = re.compile(r"(\w{3})(?:\[(\d+)\])?-(\d+)")
 _HEADER_MAX: Final = 64 * 1024  # characters; a longer MSH would fill what answers and records hold
 _BATCH_SEGMENTS: Final = (b"FHS", b"BHS", b"BTS", b"FTS")
 
@@ -259,11 +258,10 @@ def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> lis
 
 def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:
     """Whether what stands there is a number once its comma is read as the dialect says."""
-    found = _FIELD.fullmatch(path)  # a repetition is not looked at
-    if found is None:
+    found = message.named(path)
+    if found is None or found[2] > 1:  # of several in one field mapping reads the first
         return False
-    name, nth, field = found.groups()
-    stated = message.segments(name)[int(nth or 1) - 1].get(int(field))
+    stated = found[0].get(found[1])
     number = pointed(stated, dialect.comma)
     return number is not None and number != stated and NUMBER.fullmatch(number) is not None
 

@@ -182,7 +182,7 @@ class Router:
                     for key, places in parking.left_alone(database, stream.topic, behind).items():
                         plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
                         plan.sent += places
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as refused:
+        except (psycopg.DataError, psycopg.IntegrityError) as refused:
             raise _SplitError from refused  # one of them says what PostgreSQL cannot hold, such as a NUL in a text
         return plan
 

@@ -12,12 +12,7 @@ from hub.contract.records import Revision
 
 RULE: Final = "claim-to-payer"
 _CARD: Final = "ma_the_bhyt"
-_CARDS: Final = (
-    _CARD,
-    "ma_dkbd",
-    "gt_the_tu",
-    "gt_the_den",
-)  # lists whose positions match, `;` between; all but the first of XML1
+_CARDS: Final = (_CARD, "ma_dkbd", "gt_the_tu", "gt_the_den")  # lists whose positions match, `;` between
 _TABLES: Final = frozenset(f"xml{number}" for number in range(2, 16))  # xml1 is the claim's own summary: always granted
 _PLACE: Final = re.compile(r"(XML\d+)(?:\[\d+\])?/(\w+)$")  # of what could not be read: XML2[3]/SO_LUONG
 

@@ -73,7 +73,7 @@ def decided_facts(event: Event) -> list[Fact]:
     return [Fact(KIND, meta["key"], meta["event_id"], revision_rank(meta["revision"]), data)]
 
 
-def version_of(word: Event) -> int:
+def _version_of(word: Event) -> int:
     """Which of a payer's words on one claim event it is, of a decision as the payer wrote it."""
     return max(0, min(int(word["meta"]["revision"]["version"]), ORDER_MOST))
 
@@ -83,7 +83,7 @@ def word_on(sent: Sent, word: Event) -> Revision:
 
     So a word on a newer claim stands over all on older ones, whatever their versions.
     """
-    return above(word["claim_revision"], ORDER_MOST * sent.order + version_of(word))
+    return above(word["claim_revision"], ORDER_MOST * sent.order + _version_of(word))
 
 
 def _order_of(decision: Event) -> int:
