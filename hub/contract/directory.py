@@ -60,6 +60,12 @@ def heir(code: str, day: date) -> str:
     return one.code if one is not None else ""
 
 
+def takes(code: str, record: str) -> bool:
+    """Whether a recipient can receive such a record (`hie.LabResult`): all that is no facility of the directory does."""
+    one = facilities().get(code)
+    return one is None or not one.receives or record.removeprefix("hie.") in one.receives
+
+
 def known_as(code: str, day: date) -> str:
     """The code that a facility goes by on a day: its own, or that of who stands for it."""
     return heir(code, day) or code

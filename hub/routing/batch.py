@@ -315,7 +315,7 @@ class Router:
             else:
                 try:
                     moment = Moment(at, standing.seen_at, tuple(one.facts), standing.supersedes)
-                    made.append([addressed(output, moment) for output in stream.decide(one.event, found, moment)])
+                    made.append(addressed(stream.decide(one.event, found, moment), stream.record, moment))
                 except Exception as bug:
                     made.append(bug)
         return made

@@ -114,7 +114,7 @@ class Foresight:
                 return [replace(here, outcomes=(Outcome("nobody", cases.rule_of(stream, standing.fate)),))]
             self._state(facts, event)
             moment = Moment(now(), standing.seen_at, tuple(facts), standing.supersedes)
-            outputs = [addressed(output, moment) for output in stream.decide(event, self._known(lookups), moment)]
+            outputs = addressed(stream.decide(event, self._known(lookups), moment), stream.record, moment)
         except psycopg.Error:
             raise
         except HubError as waits:

@@ -61,6 +61,7 @@ RULES: Final[Mapping[str, Words]] = {
     "nobody-result-unordered": Words("No order and no slip asks for this result of a laboratory yet; it is given later when one comes within 30 days.", "Chưa có chỉ định hay giấy chuyển nào cho kết quả này của phòng xét nghiệm; sẽ được gửi khi có trong vòng 30 ngày."),
     "nobody-result": Words("The result concerns nobody else yet; it is given later when its order or slip comes.", "Kết quả chưa liên quan nơi khác; sẽ được gửi khi có chỉ định hoặc giấy chuyển."),
     "nobody-action": Words("No rule knows this action.", "Không có quy tắc cho hành động này."),
+    "nobody-cannot-receive": Words("The facility cannot receive such a thing, by the directory, so its sender has to reach it otherwise.", "Theo danh bạ, cơ sở không nhận được loại thông tin này; bên gửi cần chuyển bằng cách khác."),
     "nobody-self": Words("Sender and receiver are the same.", "Bên gửi cũng là bên nhận."),
     "nobody-person": Words("Registrations of persons are recorded only.", "Thông tin đăng ký người bệnh chỉ được ghi lại."),
     "nobody-charge": Words("Charges are recorded only.", "Chi phí chỉ được ghi lại."),

@@ -1,13 +1,14 @@
 """The shape that every stream has: three pure functions, and what goes in and comes out of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
-from hub.contract.directory import heir
+from hub.contract.directory import heir, takes
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring
+from hub.contract.topics import topics
 from hub.routing.rules import SUCCESSOR
 
 
@@ -208,10 +209,25 @@ def receiver(code: str, moment: Moment) -> str:
     return code
 
 
-def addressed(output: Output, moment: Moment) -> Output:
-    """The output, to the successor where the facility that a stream named is closed; the rule says so (`…-successor`)."""
-    if isinstance(output, Deliver | Recall):
-        to = heir(output.recipient, moment.today)
-        if to not in ("", output.recipient):  # a payer or the portal is no facility, and has no heir
-            return replace(output, recipient=to, rule=output.rule + SUCCESSOR)
-    return output
+def addressed(outputs: Iterable[Output], record: str, moment: Moment) -> list[Output]:
+    """The outputs as the directory has it. To the successor, where the facility that a stream named is closed; the rule says
+    so (`…-successor`). To nobody, where that facility cannot receive such a record; of an earlier event that it would only
+    be given now, nothing is said anew.
+
+    record: of the event.
+    """
+    found: list[Output] = []
+    for output in outputs:
+        if isinstance(output, Deliver | Recall):
+            to = heir(output.recipient, moment.today)
+            if to not in ("", output.recipient):  # a payer or the portal is no facility, and has no heir
+                output = replace(output, recipient=to, rule=output.rule + SUCCESSOR)  # the same, for another
+            if not takes(output.recipient, _record_of(output, record)):
+                found += [] if isinstance(output, Recall) else [Nobody("nobody-cannot-receive")]
+                continue
+        found.append(output)
+    return found
+
+
+def _record_of(output: Deliver | Recall, record: str) -> str:
+    return topics()[output.place.partition("/")[0]].record if isinstance(output, Recall) else record

@@ -87,6 +87,19 @@ def test_what_is_meant_for_a_merged_facility_reaches_its_successor(new_hub, tmp_
         use_directory(None)
 
 
+def test_what_its_receiver_cannot_receive_is_told_as_for_nobody_and_goes_to_the_others(new_hub, tmp_path):
+    rows = ["code,name,kind,province,receives,valid_from", f"{COMMUNE},A,commune station,01,,2019-01-01"]
+    (tmp_path / "facilities.csv").write_text("\n".join([*rows, f"{DISTRICT},B,laboratory,01,LabOrder,2019-01-01"]), "utf-8")
+    use_directory(tmp_path)
+    try:
+        hub = new_hub()
+        hub.send(("hie.Referral", referral()))
+        assert hub.addressed() == {("portal", "referral-to-portal")}
+        assert "nobody-cannot-receive" in {one["rule"] for one in hub.deliveries.values()}
+    finally:
+        use_directory(None)
+
+
 def test_every_event_is_addressed_or_carries_the_rule_why_nobody_is(new_hub):
     hub = new_hub()
     hub.send(*STORY, ("hie.Claim", claim()))
