@@ -26,14 +26,14 @@ from hub.contract.settings import Settings
 from hub.routing import cases, claims, deadlines, decisions, encounters, follow_ups, lab_orders, lab_results, referrals
 from hub.routing.assembly import PARTS, part_of_claims
 from hub.routing.batch import Router
+from hub.routing.chunks import Transport
 from hub.routing.recall import Recaller
-from hub.routing.record import Record, headers_of
+from hub.routing.record import Record
 from hub.routing.recorded import recorded
 from hub.routing.stream import Stream
 from hub.store.database import available, pool
 
 GROUP: Final = "routing"
-_WITHIN_S: Final = 0.05  # a batch waits this long to fill
 _DUE_EVERY_S: Final = 1.0
 _CLEAN_EVERY_S: Final = 60.0
 _DRAIN_S: Final = 10.0  # what is under way may end before a worker stops
@@ -85,10 +85,6 @@ def streams() -> list[Stream]:
 class Worker:
     """Hands batches on, and sees to it that only what was routed is acknowledged.
 
-    Faust acknowledges the events of a batch when `take_events` leaves them: after its body, but also when the body
-    raised, was cancelled, or still runs while a stopping stream closes its generators. So a batch is held, marked as
-    acknowledged already, for which Faust does nothing, until it is routed.
-
     route: of `Router`.
     """
 
@@ -100,30 +96,24 @@ class Worker:
         self._closing = False
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def take(self, stream: Stream, events: Sequence[Any]) -> None:
-        """Route one batch. Returns only when its events may be acknowledged."""
-        for event in events:
-            event.message.acked = True
+    async def take(self, stream: Stream, records: Sequence[Record]) -> None:
+        """Route one batch. Returns only when it may be acknowledged."""
         if not self._closing:
             self._under_way += 1
             self._idle.clear()
             try:
-                await self._route(stream, [_record(event.message) for event in events])
+                return await self._route(stream, records)
             except asyncio.CancelledError:
                 if not self._closing:  # Faust would hand out the next batch, and acknowledge past this one
                     self.fail(RuntimeError("a batch was cancelled"))
                 raise
             except Exception as broken:  # whatever it was, `ended` raises it
                 self.fail(broken)
-            else:
-                for event in events:
-                    event.message.acked = False  # Faust may
-                return
             finally:
                 self._under_way -= 1
                 if not self._under_way:
                     self._idle.set()
-        await asyncio.Event().wait()  # until Faust cancels us: nothing new is begun
+        return await asyncio.Future()  # until Faust cancels us: nothing new is begun
 
     async def drain(self) -> None:
         """Begin nothing new, and give what is under way a moment to end."""
@@ -141,10 +131,6 @@ class Worker:
         """Somebody asks this worker to stop."""
         if not self.ended.done():
             self.ended.set_result(None)
-
-
-def _record(message: Any) -> Record:
-    return Record(message.topic, message.partition, message.offset, message.key, message.value, headers_of(message.headers))
 
 
 def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.App:
@@ -169,17 +155,16 @@ def build_app(settings: Settings, worker: Worker, group: str = GROUP) -> faust.A
         broker_rebalance_timeout=10.0,
         broker_max_poll_interval=86_400.0,  # while the brokers or the database are away, a stream waits and polls nothing
         broker_commit_interval=1.0,
-        broker_commit_every=100_000,  # by time only: committing by count costs a round trip a thousand events
         broker_max_poll_records=settings.routing_batch,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=LARGEST_BYTES,
-        stream_buffer_maxsize=settings.routing_batch,
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
     )
+    app.transport = Transport(app.conf.broker_consumer, app)
     for stream in streams():
-        topic = app.topic(stream.topic, key_type=bytes, key_serializer="raw", value_type=bytes, value_serializer="raw")
-        app.agent(topic, name=f"{group}-{stream.topic}", concurrency=1)(_agent(stream, worker, settings.routing_batch))
+        topic = app.topic(stream.topic, key_serializer="raw", value_serializer="raw")
+        app.agent(topic, name=f"{group}-{stream.topic}", concurrency=1)(_agent(stream, worker))
     return app
 
 
@@ -190,11 +175,12 @@ def _credentials(kafka: Address) -> Credentials | None:
     return SSLCredentials(tls) if tls else None
 
 
-def _agent(stream: Stream, worker: Worker, batch: int) -> Callable[[Any], Awaitable[None]]:
+def _agent(stream: Stream, worker: Worker) -> Callable[[Any], Awaitable[None]]:
     async def agent(incoming: Any) -> None:
-        incoming.enable_acks = False  # `take_events` alone acknowledges; when it ends, the stream would what nobody routed
-        async for events in incoming.take_events(batch, within=_WITHIN_S):
-            await worker.take(stream, events)
+        incoming.enable_acks = False  # by itself it would acknowledge when this ends, what nobody routed too
+        async for event in incoming.events():
+            await worker.take(stream, event.value.records)
+            await incoming.ack(event)
 
     return agent
 

@@ -13,11 +13,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-import faust
 import pytest
 from confluent_kafka import TopicPartition
-from faust.events import Event
-from faust.types.tuples import ConsumerMessage
 
 from hub.bus import Producer, consumer, event_out
 from hub.contract.errors import HubError
@@ -25,10 +22,10 @@ from hub.contract.events import derive, now, revision_rank
 from hub.contract.settings import to_environment
 from hub.journal.places import ends
 from hub.routing import parking
-from hub.routing.app import Worker, _agent, build_app, streams
+from hub.routing.app import Worker, build_app, streams
 from hub.routing.deadlines import put
 from hub.routing.recall import Recaller
-from hub.routing.stream import Due, Stream
+from hub.routing.stream import Due
 from hub.store.database import connect
 from tests.hub.routing import stay
 from tests.hub.routing.story import KEYRING, TOPICS, order, referral, result
@@ -282,10 +279,10 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
     class Watched(Worker):
         handed: asyncio.Event
 
-        async def take(self, stream, events) -> None:
+        async def take(self, stream, records) -> None:
             if stream.topic == "referral.v1":
                 self.handed.set()
-                await super().take(stream, events)
+                await super().take(stream, records)
 
     async def never(_stream, _records) -> None:
         await asyncio.Event().wait()
@@ -309,39 +306,6 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
     committed = {place.offset for place in reader.committed(places, timeout=30)}
     reader.close()
     assert committed == {-1001}  # none at all
-
-
-def test_what_comes_behind_a_cancelled_batch_is_not_acknowledged(tmp_path):
-    """Faust's stream lives on for a moment, and acknowledges by itself whatever it still gets."""
-
-    async def acknowledged() -> list[list[int]]:
-        app = faust.App("alone", broker="aiokafka://127.0.0.1:1", store="memory://", web_enabled=False, datadir=str(tmp_path))
-        app.topics._acking_topics.add("t")
-        app.flow_control.resume()
-        channel = app.channel(value_type=bytes)
-        incoming = app.stream(channel)
-
-        async def route(_stream, _records) -> None:
-            return None
-
-        async def come(*offsets: int) -> list[int]:
-            for offset in offsets:
-                message = ConsumerMessage("t", 0, offset, 0.0, 0, [], b"k", b"v", None, generation_id=app.consumer_generation_id)
-                message.incref()
-                await channel.put(Event(app, b"k", b"v", [], message))
-            await asyncio.sleep(0.3)
-            return list(app.consumer._acked[message.tp])
-
-        agent = asyncio.create_task(_agent(Stream("t", "hie.Referral", lambda *_: None), Worker(route), 100)(incoming))
-        routed = await come(0, 1, 2)
-        agent.cancel()
-        await asyncio.gather(agent, return_exceptions=True)
-        later = await come(3, 4, 5)
-        await incoming.stop()
-        app.consumer._thread.thread_loop.close()  # of a thread that was never started
-        return [routed, later]
-
-    assert asyncio.run(acknowledged()) == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_a_result_before_its_order_reaches_the_orderer_by_its_place(workers, producer, wire, routing_settings):
