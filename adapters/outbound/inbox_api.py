@@ -7,7 +7,6 @@ Every error is `{code, where, text, text_vi}`. A first reading hands a delivery 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 from typing import Annotated, Final, Literal
@@ -16,7 +15,7 @@ from uuid import UUID
 from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from starlette.exceptions import HTTPException
@@ -72,34 +71,36 @@ class ReceiptIn(BaseModel):
 _RECEIPTS: Final = TypeAdapter(list[ReceiptIn])
 _RECEIPTS_SCHEMA: Final = {"type": "array", "items": ReceiptIn.model_json_schema()}
 _RECEIPTS_BODY: Final = {"requestBody": {"required": True, "content": {"application/json": {"schema": _RECEIPTS_SCHEMA}}}}
-_GATE: Final = "select seq, paused_at is not null from recipient where code = %s"
 _NOTE: Final = """
 insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at)
     select delivery_id, recipient, facility, message_id, test, state, code, 'pull', %(at)s from moved"""
-# One statement reads a page and hands it over. What another reader hands over meanwhile is moved once.
-_PAGE: Final = f"""
-with next as (
-    select * from mailbox where recipient = %(mailbox)s and seq > %(after)s and day >= %(day)s order by seq limit %(limit)s
-), page as materialized (
-    select {COLUMNS} from (
-        select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as bytes_before from next
-    ) as sized where bytes_before < {_PAGE_BYTES_MAX}
-), moved as (
+# One statement looks whether the recipient is paused, reads a page and hands it over: a round trip costs more than reading.
+# What another reader hands over meanwhile is moved once.
+_GATE: Final = "select paused_at is not null as paused, seq from recipient where code = %(mailbox)s"
+_SHOWN: Final = COLUMNS.replace("seq as cursor", "cursor").replace("state", "case state when 'QUEUED' then 'SENT' else state end")
+_HAND_OVER: Final = f"""
+moved as (
     update mailbox set state = 'SENT', changed_at = %(at)s from page
     where mailbox.recipient = %(mailbox)s and mailbox.day = page.day and mailbox.seq = page.cursor
         and page.state = 'QUEUED' and mailbox.state = 'QUEUED'
     returning mailbox.*
 ), noted as ({_NOTE})
-select * from page order by cursor
+select paused, seq, state = 'QUEUED', {_SHOWN} from gate left join page on true order by cursor
 """  # noqa: S608  # constants only
+_PAGE: Final = f"""
+with gate as materialized ({_GATE}), next as (
+    select * from mailbox where recipient = %(mailbox)s and seq > %(after)s and day >= %(day)s
+        and (select not paused and seq > %(after)s from gate)
+    order by seq limit %(limit)s
+), page as materialized (
+    select {COLUMNS} from (
+        select *, sum(octet_length(body)) over (order by seq) - octet_length(body) as bytes_before from next
+    ) as sized where bytes_before < {_PAGE_BYTES_MAX}
+), {_HAND_OVER}"""  # noqa: S608
 _ONE: Final = f"""
-with page as materialized (select {COLUMNS} from mailbox where recipient = %(mailbox)s and delivery_id = %(id)s), moved as (
-    update mailbox set state = 'SENT', changed_at = %(at)s from page
-    where mailbox.recipient = %(mailbox)s and mailbox.day = page.day and mailbox.seq = page.cursor and mailbox.state = 'QUEUED'
-    returning mailbox.*
-), noted as ({_NOTE})
-select * from page
-"""  # noqa: S608
+with gate as materialized ({_GATE}), page as materialized (
+    select {COLUMNS} from mailbox where recipient = %(mailbox)s and delivery_id = %(id)s and (select not paused from gate)
+), {_HAND_OVER}"""  # noqa: S608
 # All or nothing: nothing moves unless every delivery was found in this mailbox.
 _ANSWER: Final = f"""
 with given as (
@@ -180,16 +181,13 @@ class Inbox:
             self._turn.release()
 
     async def _read(self, mailbox: str, after: int, limit: int) -> list[Row]:
+        known, day = self._places.get(mailbox, (0, date.min))
+        values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now(), "day": day if known <= after else date.min}
         async with self._connected() as connection:
-            last = await self._last(connection, mailbox)
-            if last <= after:
-                return []
-            known, day = self._places.get(mailbox, (0, date.min))
-            values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now(), "day": day if known <= after else date.min}
-            rows = await self._select(connection, _PAGE, values)
+            last, rows = await self._select(connection, _PAGE, values)
             # Numbers have no gaps, so one shows that the day was wrong (a clock that was put back); or days that were dropped.
-            if values["day"] != date.min and (not rows or rows[-1].cursor - after != len(rows)):
-                rows = await self._select(connection, _PAGE, values | {"day": date.min})
+            if values["day"] != date.min and last > after and (not rows or rows[-1].cursor - after != len(rows)):
+                _, rows = await self._select(connection, _PAGE, values | {"day": date.min})
         if rows:
             if len(self._places) >= _PLACES_MAX:
                 self._places.clear()
@@ -200,28 +198,23 @@ class Inbox:
     async def one(self, mailbox: str, delivery_id: UUID) -> Row:
         """Raises: HubError(NOT_FOUND) for another's delivery too, HubError(RECIPIENT_PAUSED)."""
         async with self._connected() as connection:
-            await self._last(connection, mailbox)
-            rows = await self._select(connection, _ONE, {"mailbox": mailbox, "id": delivery_id, "at": now()})
+            _, rows = await self._select(connection, _ONE, {"mailbox": mailbox, "id": delivery_id, "at": now()})
         if not rows:
             raise HubError("NOT_FOUND", "delivery_id")
         return rows[0]
 
-    @staticmethod
-    async def _last(connection: AsyncConnection[TupleRow], mailbox: str) -> int:
-        """The number of the last delivery. Raises: HubError(RECIPIENT_PAUSED)."""
-        found = await (await connection.execute(_GATE, (mailbox,))).fetchone()
-        if found is not None and found[1]:
-            raise HubError("RECIPIENT_PAUSED", "facility")
-        return int(found[0]) if found is not None else 0
-
-    async def _select(self, connection: AsyncConnection[TupleRow], query: str, values: dict[str, object]) -> list[Row]:
-        cursor = connection.cursor(row_factory=class_row(Row))
+    async def _select(
+        self, connection: AsyncConnection[TupleRow], query: str, values: dict[str, object]
+    ) -> tuple[int, list[Row]]:
+        """The number of the mailbox's last delivery, and what was read and handed over. Raises: HubError(RECIPIENT_PAUSED)."""
+        cursor = connection.cursor(binary=True)
         await cursor.execute(query.encode(), values)
-        rows = await cursor.fetchall()
-        if not any(row.state == "QUEUED" for row in rows):
-            return rows
-        self._teller.wake()
-        return [replace(row, state="SENT") if row.state == "QUEUED" else row for row in rows]  # it is no longer queued
+        found = await cursor.fetchall()
+        if found and found[0][0]:
+            raise HubError("RECIPIENT_PAUSED", "facility")
+        if any(row[2] for row in found):
+            self._teller.wake()
+        return found[0][1] if found else 0, [Row(*row[3:]) for row in found if row[3] is not None]
 
     async def answer(self, mailbox: str, receipts: Sequence[ReceiptIn]) -> list[dict[str, object]]:
         """Take the recipient's word, all or nothing. The first word stands: repeats and later ones change nothing.

@@ -4,14 +4,15 @@ So a process may die at any moment and the receipt still comes: at least once, e
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.rows import TupleRow, class_row
+from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 from hub.audit import audit
@@ -198,39 +199,28 @@ class Teller:
         """One batch: the rows go only when the brokers hold their receipts. Returns: how many."""
         with available():
             async with self._pool.connection() as connection, connection.transaction():
-                cursor = connection.cursor(row_factory=class_row(_Row))
+                cursor = connection.cursor(binary=True)
                 await cursor.execute(_TAKE, (_BATCH,))
-                rows = await cursor.fetchall()
-                if rows:
-                    await self._producer.publish(await asyncio.to_thread(self._records, rows))
-                    await connection.execute("delete from receipt_outbox where id = any(%s)", ([row.id for row in rows],))
-        for row in rows:
-            telemetry.receipt_told(row.state, row.channel)
-        return len(rows)
+                changes = [Change(*row) for _id, *row in sorted(await cursor.fetchall())]
+                if changes:
+                    await self._producer.publish(await asyncio.to_thread(self._records, changes))
+        for (state, channel), count in Counter((change.state, change.channel) for change in changes).items():
+            telemetry.receipt_told(state, channel, count)
+        return len(changes)
 
-    def _records(self, rows: Sequence["_Row"]) -> list[Out]:
+    def _records(self, changes: Sequence[Change]) -> list[Out]:
         records = []
-        for row in rows:
-            receipt = receipt_of(row.change)
+        for change in changes:
+            receipt = receipt_of(change)
             records.append(event_out(self._wire, "receipt.v1", receipt))
-            notice = notice_of(self._wire, receipt, row.change)
+            notice = notice_of(self._wire, receipt, change)
             if notice is not None:
                 records.append(event_out(self._wire, "delivery.v1", notice))
         return records
 
 
+# Until the transaction ends, others pass over what was taken.
 _TAKE: Final = """
-select id, delivery_id, recipient, facility, message_id, test, state, code, channel, at
-from receipt_outbox order by id limit %s for update skip locked
+delete from receipt_outbox where id = any(array(select id from receipt_outbox order by id limit %s for update skip locked))
+returning id, delivery_id, recipient, facility, message_id, test, state, code, channel, at
 """
-
-
-class _Row:
-    """A row of the outbox: its number and the change."""
-
-    __slots__ = ("change", "channel", "id", "state")
-
-    def __init__(self, id: int, **columns: Any) -> None:
-        self.id = id
-        self.change = Change(**columns)
-        self.state, self.channel = self.change.state, self.change.channel

@@ -220,8 +220,8 @@ def deliveries_stored(lanes: Mapping[str, int], repeats: int) -> None:
     _REPEATED.inc(repeats)
 
 
-def receipt_told(state: str, channel: str) -> None:
-    _RECEIPTS.labels(state, channel).inc()
+def receipt_told(state: str, channel: str, count: int = 1) -> None:
+    _RECEIPTS.labels(state, channel).inc(count)
 
 
 def dead_lettered(stage: str, code: str, count: int = 1) -> None:
