@@ -82,6 +82,7 @@ class _Run:
     acknowledged: int = 0
     requests: int = 0
     busy: int = 0
+    anew: int = 0
     pulled: set[str] = field(default_factory=set)
     twice: int = 0
     sent_at: dict[str, float] = field(default_factory=dict)
@@ -106,30 +107,45 @@ class _Run:
 
 @dataclass(slots=True)
 class _Client:
-    """One connection, kept; what is busy (503) is asked again."""
+    """One connection, kept while the service keeps it; what is busy (503) is asked again."""
 
     run: _Run
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    place: tuple[str, int]
+    link: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, head: str, body: bytes = b"") -> Any:
         length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
         while True:
-            self.writer.write(f"{head} HTTP/1.1\r\nHost: hub\r\n{length}\r\n".encode() + body)
-            answered = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            content = await self.reader.readexactly(int(answered.partition("content-length:")[2].partition("\r\n")[0]))
             self.run.requests += 1
+            try:
+                answered, content = await self._answer(f"{head} HTTP/1.1\r\nHost: hub\r\n{length}\r\n".encode() + body)
+            except (ConnectionError, asyncio.IncompleteReadError):  # idle for too long
+                self.close()
+                self.run.anew += 1
+                continue
             if answered.startswith("http/1.1 200"):
                 return orjson.loads(content)
             assert answered.startswith("http/1.1 503"), answered
             self.run.busy += 1
             await asyncio.sleep(5)  # as its Retry-After says
 
+    async def _answer(self, request: bytes) -> tuple[str, bytes]:
+        if self.link is None:
+            self.link = await asyncio.open_connection(*self.place, limit=2**24)
+        reader, writer = self.link
+        writer.write(request)
+        answered = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        return answered, await reader.readexactly(int(answered.partition("content-length:")[2].partition("\r\n")[0]))
+
+    def close(self) -> None:
+        if self.link is not None:
+            self.link[1].close()
+            self.link = None
+
 
 async def _recipient(run: _Run, place: tuple[str, int], code: str, cursor: int) -> None:
     """What a vendor's program does: ask behind the cursor, acknowledge what came, ask again."""
-    reader, writer = await asyncio.open_connection(*place, limit=2**24)
-    client = _Client(run, reader, writer)
+    client = _Client(run, place)
     try:
         while not run.done.is_set():
             page = await client.ask(f"GET /v1/inbox/{code}?after={cursor}&limit=100&wait=20")
@@ -141,7 +157,7 @@ async def _recipient(run: _Run, place: tuple[str, int], code: str, cursor: int) 
                 assert {one["state"] for one in answers} == {"ACKNOWLEDGED"}
                 run.take(ids)
     finally:
-        writer.close()
+        client.close()
 
 
 @asynccontextmanager
@@ -262,8 +278,14 @@ def _held(connection: psycopg.Connection[Any]) -> int:
 
 
 def _told(name: str, run: _Run, spent: float, meter: _Meter) -> Figure:
-    """twice: pulled again though the cursor was past it; missing: never came; busy: answers 503."""
-    facts = {"requests": run.requests, "busy": run.busy, "twice": run.twice, "missing": run.wanted - run.acknowledged}
+    """twice: pulled again though the cursor was past it; missing: never came; busy: answers 503; anew: connections made again."""
+    facts = {
+        "requests": run.requests,
+        "busy": run.busy,
+        "anew": run.anew,
+        "twice": run.twice,
+        "missing": run.wanted - run.acknowledged,
+    }
     done = max(1, run.acknowledged)
     waits = {"p50_ms": run.share(0.5), "p99_ms": run.share(0.99)} if run.waits_ms else {}
     return figure(name, run.acknowledged / spent, "deliveries/s") | facts | waits | meter.spent_us(done)
