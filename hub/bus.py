@@ -27,7 +27,7 @@ from fastavro import parse_schema
 
 from hub.contract import telemetry
 from hub.contract.errors import HubError
-from hub.contract.events import Event, decode, decode_head, encode, new_id, now, schema_text
+from hub.contract.events import Event, Rows, decode, decode_head, encode, new_id, now, schema_text
 from hub.contract.kafka import client
 from hub.contract.topics import Topic, topics
 
@@ -79,15 +79,15 @@ class Wire:
             self._prefixes[topic] = _PREFIX.pack(0, found.schema_id)
         return self._prefixes[topic]
 
-    def unpack(self, value: bytes | None) -> tuple[str, Event]:
-        """Record name and event of a Kafka value, whatever released schema wrote it.
+    def unpack(self, value: bytes | None, rows: Rows = ()) -> tuple[str, Event]:
+        """Record name and event of a Kafka value, whatever released schema wrote it.  rows: as in `decode`.
 
         Raises: HubError(BODY_UNDECODABLE).
         """
         if value is None or len(value) < _PREFIX.size or value[0] != 0:
             raise HubError("BODY_UNDECODABLE", "prefix")
         record, writer = self.writer(_PREFIX.unpack_from(value)[1])
-        return record, decode(record, value[_PREFIX.size :], writer)
+        return record, decode(record, value[_PREFIX.size :], writer, rows)
 
     def unpack_head(self, value: bytes | None, last: Mapping[str, str]) -> tuple[str, Event]:
         """Record name and the first fields of a Kafka value, as `decode_head` reads them.

@@ -23,6 +23,7 @@ from hub.contract.reader import Read, compile_reader
 from hub.contract.records import Meta, Revision, Source
 from hub.contract.writer import compile_writer
 
+Rows = tuple[tuple[str, tuple[str, ...]], ...]  # a list of a record, and the fields of its rows that are wanted
 Event = dict[str, Any]  # one of the typed dicts; the record's name travels beside it, as in Kafka
 
 VIETNAM: Final = timezone(timedelta(hours=7), "Asia/Ho_Chi_Minh")
@@ -67,15 +68,16 @@ def _writer(record: str) -> Callable[[Mapping[str, Any]], bytes]:
     return compile_writer(schema(record))
 
 
-def decode(record: str, body: bytes, writer: Any = None) -> Event:
+def decode(record: str, body: bytes, writer: Any = None, rows: Rows = ()) -> Event:
     """The event in a plain Avro body.
 
     writer: the parsed schema it was written with; the record's own when omitted.
+    rows:   what is wanted of lists, for whoever needs little of long ones; another release's body comes whole.
     Raises: HubError(BODY_UNDECODABLE) when the bytes do not fit, or more bytes stand behind the record.
     """
     try:
         if writer is None:
-            event, end = _reader(record)(body, 0)
+            event, end = _reader(record, rows=rows)(body, 0)
         else:
             buffer = io.BytesIO(body)
             event, end = schemaless_reader(buffer, writer, _parsed(record)), buffer.tell()
@@ -87,11 +89,11 @@ def decode(record: str, body: bytes, writer: Any = None) -> Event:
 
 
 @cache
-def _reader(record: str, last: str = "") -> Read:
+def _reader(record: str, last: str = "", rows: Rows = ()) -> Read:
     """last: the field behind which it stops reading."""
     whole = schema(record)
     names = [row["name"] for row in whole["fields"]]
-    return compile_reader({**whole, "fields": whole["fields"][: names.index(last) + 1 if last else None]})
+    return compile_reader({**whole, "fields": whole["fields"][: names.index(last) + 1 if last else None]}, dict(rows))
 
 
 def decode_head(record: str, body: bytes, last: str) -> Event:

@@ -7,7 +7,7 @@ fastavro, which resolves the difference.
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -36,10 +36,16 @@ def _long(body: bytes, at: int) -> tuple[int, int]:
 
 
 def _bytes(body: bytes, at: int) -> tuple[bytes, int]:
+    end, at = _end(body, at)
+    return body[at:end], end
+
+
+def _end(body: bytes, at: int) -> tuple[int, int]:
+    """Of bytes, and where they begin."""
     size, at = _long(body, at)
     if not 0 <= size <= len(body) - at:
         raise ValueError("longer than the body")
-    return body[at : at + size], at + size
+    return at + size, at
 
 
 def _string(body: bytes, at: int) -> tuple[str, int]:
@@ -124,10 +130,15 @@ _PLAIN: Final[dict[str, Read]] = {
 
 
 class _Compiler:
-    """Schemas to readers; a named type is compiled once, wherever it first stands."""
+    """Schemas to readers; a named type is compiled once, wherever it first stands.
 
-    def __init__(self) -> None:
+    rows: a list of the outermost record to those fields of its rows that are wanted.
+    """
+
+    def __init__(self, rows: Mapping[str, Collection[str]]) -> None:
         self._named: dict[str, Read] = {}
+        self._fields: dict[str, list[tuple[dict[str, Any], Read]]] = {}
+        self._rows = rows
 
     def reader(self, avro: Any) -> Read:
         if isinstance(avro, list):
@@ -140,61 +151,93 @@ class _Compiler:
         if logical == "timestamp-micros":
             return _micros
         if avro["type"] == "record":
-            read = self._named[avro["name"]] = self._record(avro["fields"])
+            self._fields[avro["name"]] = fields = [(field, self._field(field)) for field in avro["fields"]]
+            read = self._named[avro["name"]] = _record([(field, one, True) for field, one in fields])
             return read
         if avro["type"] in ("array", "map"):
             inner = self.reader(avro["items" if avro["type"] == "array" else "values"])
             return partial(_array if avro["type"] == "array" else _map, inner)
         return _PLAIN[avro["type"]]
 
-    def _record(self, fields: list[dict[str, Any]]) -> Read:
-        """Generated, as dataclasses are: of the schema only the fields' names get into the text, quoted.
+    def _field(self, field: dict[str, Any]) -> Read:
+        read = self.reader(field["type"])
+        if field["name"] not in self._rows:
+            return read
+        wanted = self._rows[field["name"]]
+        row = [
+            (one, self._passing(one, inner) if one["name"] not in wanted else inner)
+            for one, inner in self._fields_of(field["type"]["items"])
+        ]
+        return partial(_array, _record([(one, inner, one["name"] in wanted) for one, inner in row]))
 
-        def read(body, at):
-            size = sizes[body[at]]          # a short text, the commonest field
-            at += 1
-            if size > 0: v0 = body[at : (at := at + size)].decode()
-            elif size == 0: v0 = ""
-            else: v0, at = string(body, at - 1)
-            if body[at]: v1, at = read1(body, at)   # absent is one zero, be it null or an empty list
-            else: v1, at = [], at + 1
-            v2, at = read2(body, at)
-            return {"slip": v0, "diagnoses": v1, "person": v2}, at
-        """
-        names: dict[str, Any] = {"sizes": _SIZE, "string": _string}
-        lines = ["def read(body, at):"]
-        for number, field in enumerate(fields):
-            read, kind = self.reader(field["type"]), field["type"]
-            names[f"read{number}"] = read
-            empty = "None" if isinstance(kind, list) else _EMPTY.get(kind["type"], "") if isinstance(kind, dict) else ""
-            if read is _string:
-                lines += (
-                    " size = sizes[body[at]]",
-                    " at += 1",
-                    f" if size > 0: v{number} = body[at : (at := at + size)].decode()",
-                    f" elif size == 0: v{number} = ''",
-                    f" else: v{number}, at = string(body, at - 1)",
-                )
-            elif read is _boolean:
-                lines += (f" v{number} = body[at] != 0", " at += 1")
-            elif empty:
-                lines += (f" if body[at]: v{number}, at = read{number}(body, at)", f" else: v{number}, at = {empty}, at + 1")
-            else:
-                lines.append(f" v{number}, at = read{number}(body, at)")
-        items = ", ".join(f"{field['name']!r}: v{number}" for number, field in enumerate(fields))
-        lines.append(f" return {{{items}}}, at")
-        exec("\n".join(lines), names)  # noqa: S102 - see above
-        read_record: Read = names["read"]
-        return read_record
+    def _passing(self, field: dict[str, Any], read: Read) -> Read:
+        """Comes to the end of what is not wanted: of a record without making any of its parts."""
+        fields = self._fields_of(field["type"])
+        return _record([(one, inner, False) for one, inner in fields]) if fields else read
+
+    def _fields_of(self, avro: Any) -> list[tuple[dict[str, Any], Read]]:
+        """Of a record whose reader was made before; [] for what is none."""
+        name = avro if isinstance(avro, str) else avro.get("name", "") if isinstance(avro, dict) else ""
+        return self._fields.get(name, [])
+
+
+def _record(fields: Iterable[tuple[dict[str, Any], Read, bool]]) -> Read:
+    """The reader of a record.  fields: each with its reader, and whether it is wanted: else it is only passed over.
+
+    Generated, as dataclasses are: of the schema only the fields' names get into the text, quoted.
+
+    def read(body, at):
+        size = sizes[body[at]]          # a short text, the commonest field
+        at += 1
+        if size > 0: v0 = body[at : (at := at + size)].decode()
+        elif size == 0: v0 = ""
+        else: v0, at = string(body, at - 1)
+        if body[at]: v1, at = read1(body, at)   # absent is one zero, be it null or an empty list
+        else: v1, at = [], at + 1
+        v2, at = read2(body, at)
+        size = sizes[body[at]]          # a text that is not wanted
+        at = at + 1 + size if size >= 0 else end(body, at)[0]
+        return {"slip": v0, "diagnoses": v1, "person": v2}, at
+    """
+    names: dict[str, Any] = {"sizes": _SIZE, "string": _string, "end": _end}
+    lines, items = ["def read(body, at):"], []
+    for number, (field, read, wanted) in enumerate(fields):
+        kind = field["type"]
+        names[f"read{number}"] = read
+        empty = "None" if isinstance(kind, list) else _EMPTY.get(kind["type"], "") if isinstance(kind, dict) else ""
+        if wanted:
+            items.append(f"{field['name']!r}: v{number}")
+        if read is _string and not wanted:
+            lines += (" size = sizes[body[at]]", " at = at + 1 + size if size >= 0 else end(body, at)[0]")
+        elif read is _string:
+            lines += (
+                " size = sizes[body[at]]",
+                " at += 1",
+                f" if size > 0: v{number} = body[at : (at := at + size)].decode()",
+                f" elif size == 0: v{number} = ''",
+                f" else: v{number}, at = string(body, at - 1)",
+            )
+        elif read is _boolean:
+            lines += (f" v{number} = body[at] != 0", " at += 1")
+        elif empty:
+            lines += (f" if body[at]: v{number}, at = read{number}(body, at)", f" else: v{number}, at = {empty}, at + 1")
+        else:
+            lines.append(f" v{number}, at = read{number}(body, at)")
+    lines.append(f" return {{{', '.join(items)}}}, at")
+    exec("\n".join(lines), names)  # noqa: S102 - see above
+    read_record: Read = names["read"]
+    return read_record
 
 
 _EMPTY: Final = {"array": "[]", "map": "{}"}
+_WHOLE: Final[Mapping[str, Collection[str]]] = {}
 
 
-def compile_reader(schema: dict[str, Any]) -> Read:
+def compile_reader(schema: dict[str, Any], rows: Mapping[str, Collection[str]] = _WHOLE) -> Read:
     """A function from an Avro body, and where in it to begin, to the event and where it ended.
 
     schema: self-contained, as `hub.contract.events.schema` gives it.
+    rows:   a list of records to those fields of its rows that are wanted; of the others only their length is looked at.
     The function raises whatever a damaged body provokes; where it ends behind the end of the body, the body is cut short.
     """
-    return _Compiler().reader(schema)
+    return _Compiler(rows).reader(schema)

@@ -58,7 +58,15 @@ def streams() -> list[Stream]:
     rows = [
         Stream("referral.v1", "hie.Referral", referrals.decide, referrals.facts, referrals.lookups, referrals.side),
         Stream("lab-order.v1", "hie.LabOrder", lab_orders.decide, lab_orders.facts, lab_orders.lookups),
-        Stream("lab-result.v1", "hie.LabResult", lab_results.decide, lab_results.facts, lab_results.lookups, lab_results.side),
+        Stream(
+            "lab-result.v1",
+            "hie.LabResult",
+            lab_results.decide,
+            lab_results.facts,
+            lab_results.lookups,
+            lab_results.side,
+            rows=lab_results.READ,
+        ),
         Stream("encounter.v1", "hie.Encounter", encounters.decide, encounters.facts, encounters.lookups),
         Stream("follow-up.v1", "hie.FollowUp", follow_ups.decide, follow_ups.facts, follow_ups.lookups),
         recorded("person.v1", "hie.Registration", "person"),

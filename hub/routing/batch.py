@@ -188,7 +188,7 @@ class Router:
 
     def _read(self, stream: Stream, record: Record, plan: Plan) -> _Arrived | None:
         try:
-            name, event = self.wire.unpack(record.body)
+            name, event = self.wire.unpack(record.body, stream.rows)
             meta = event.get("meta", {})
             uuid.UUID(meta.get("event_id", ""))
             fits = name == stream.record and (record.key or b"") == meta["key"].encode() and len(meta["key"]) <= _KEY_LONGEST

@@ -13,6 +13,7 @@ from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nob
 
 _WAITS_DAYS: Final = 30  # for its order
 _OF_PERSON_DAYS: Final = 90  # as long as the topic keeps what the fact points to: longer than any result is worth something
+READ: Final = (("observations", ("flags",)),)  # of lists: to read all lines of a result costs more than to route it
 _SETTLED: Final = ("F", "C", "X")  # a preliminary result goes to its orderer only
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hub.contract.directory import heir, takes
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, Event, Keyring
+from hub.contract.events import VIETNAM, Event, Keyring, Rows
 from hub.contract.topics import topics
 from hub.routing.rules import SUCCESSOR
 
@@ -182,6 +182,7 @@ class Stream:
     repeat_rule: rule of an event whose content stands at the head of its key already.
     adds:        an event adds to what was said under its key and does not take its place, as entries of a ledger do: the
                  same content, stated once more, may be another entry, so only the same event is a repeat.
+    rows:        a list of the record to the fields of its rows that any of this reads; others are not decoded.
     """
 
     topic: str
@@ -192,6 +193,7 @@ class Stream:
     side: Callable[[Event], str] = field(default=one_side)
     repeat_rule: str = "repeat"
     adds: bool = False
+    rows: Rows = ()
 
 
 def is_open(code: str, moment: Moment) -> bool:

@@ -99,3 +99,23 @@ def test_a_claim_of_all_its_tables_is_read_as_by_fastavro():
     claim = next(iter(claims(1, 1)))
     body = encode("hie.Claim", claim)
     assert decode("hie.Claim", body) == by_fastavro(schema("hie.Claim"), body)
+
+
+WANTED = (("observations", ("flags", "code")),)
+
+
+@given(data=st.data())
+def test_rows_of_which_little_is_wanted_are_read_to_their_end(data):
+    avro = schema("hie.LabResult")
+    body = encode("hie.LabResult", data.draw(values(avro, {})))
+    whole = decode("hie.LabResult", body)
+    rows = [{name: row[name] for name in ("code", "flags")} for row in whole["observations"]]
+    assert decode("hie.LabResult", body, rows=WANTED) == whole | {"observations": rows}
+
+
+@given(data=st.data())
+def test_a_body_that_was_cut_is_undecodable_whatever_is_wanted_of_it(data):
+    body = encode("hie.LabResult", data.draw(values(schema("hie.LabResult"), {})))
+    for damaged in (body[: data.draw(st.integers(0, len(body) - 1))], body + b"\0"):
+        with pytest.raises(HubError):
+            decode("hie.LabResult", damaged, rows=WANTED)

@@ -4,6 +4,7 @@ import pytest
 
 from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
+from hub.contract.events import decode, encode
 from hub.routing.stream import Deliver, Nobody, Recall
 from tests.hub.routing.memory_hub import MemoryHub
 from tests.hub.routing.story import DISTRICT, KEYRING, LAB, PROVINCE, STREAMS, decided, known_of, order, person, referral, result
@@ -249,3 +250,15 @@ def test_two_of_one_service_in_one_message_stand_beside_each_other(new_hub):
 
     hub.send(*twice(1, "5.4", "7.0"), *twice(2, "5.4", "9.9"))
     assert delivered(hub) == ["5.4", "7.0", "9.9"]
+
+
+@pytest.mark.parametrize("flags", [[], ["N"], ["H"], ["N", "LL"]])
+def test_what_is_left_unread_of_its_lines_changes_nothing_of_where_a_result_goes(flags):
+    stream = STREAMS[RESULTS]
+    lines = [{"code": {"code": "718-7"}, "gia_tri": "95", "flags": []}, {"gia_tri": "9.8", "flags": flags, "notes": ["x"]}]
+    body = encode(stream.record, result(observations=lines))
+    whole, read = decode(stream.record, body), decode(stream.record, body, rows=stream.rows)
+    assert read["observations"] == [{"flags": []}, {"flags": flags}]
+    for part in (lambda event: stream.facts(event, KEYRING), lambda event: stream.lookups(event, KEYRING), stream.side):
+        assert part(read) == part(whole)
+    assert decided(RESULTS, read, orders(order())) == decided(RESULTS, whole, orders(order()))
