@@ -41,7 +41,7 @@ class MemoryHub:
         found = [self.find(stream.lookups(event, KEYRING)) for event, _ in going]
         for (event, facts), known in zip(going, found, strict=True):
             moment = Moment(MORNING, MORNING, facts)
-            after += self._follow(event, [addressed(one, moment) for one in stream.decide(event, known, moment)])
+            after += self._follow(event, addressed(stream.decide(event, known, moment), stream.record, moment))
         for to, derived in after:
             if to not in STREAMS:
                 self.others[to, derived["meta"]["event_id"]] = derived

@@ -255,7 +255,8 @@ def test_two_of_one_service_in_one_message_stand_beside_each_other(new_hub):
 @pytest.mark.parametrize("flags", [[], ["N"], ["H"], ["N", "LL"]])
 def test_what_is_left_unread_of_its_lines_changes_nothing_of_where_a_result_goes(flags):
     stream = STREAMS[RESULTS]
-    lines = [{"code": {"code": "718-7"}, "gia_tri": "95", "flags": []}, {"gia_tri": "9.8", "flags": flags, "notes": ["x"]}]
+    code = {"code": "718-7"}
+    lines = [{"code": code, "gia_tri": "95", "flags": []}, {"code": code, "gia_tri": "9.8", "flags": flags, "notes": ["x"]}]
     body = encode(stream.record, result(observations=lines))
     whole, read = decode(stream.record, body), decode(stream.record, body, rows=stream.rows)
     assert read["observations"] == [{"flags": []}, {"flags": flags}]
