@@ -43,6 +43,7 @@ from hub.store.database import available
 _STAGE: Final = "routing"
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _KEY_LONGEST: Final = 200
+_CURABLE: Final = frozenset({"RECEIVER_UNKNOWN", "PAYER_UNKNOWN"})  # by the sender, who says it right
 _RECALLED_MOST: Final = 10_000  # records read again for one batch
 
 Recalled = Mapping[Origin, bytes]
@@ -67,6 +68,7 @@ class _Arrived:
     lookups: list[CaseRef] = field(default_factory=list)
     failed: str = ""
     waited: bool = False  # it was parked, and now comes again
+    outdoes: parking.Row | None = None  # what its key waits for, if it turns out to be older than this one
 
     @property
     def key(self) -> str:
@@ -174,6 +176,9 @@ class Router:
                 if (code := parking.storm(database, plan.causes)) != "":
                     raise _SplitError(code)
                 parking.park(database, plan.parked, at)
+                for one in arrived:
+                    if one.outdoes:
+                        self._outdo(database, stream, one, plan)
                 deadlines.put(database, self.wire, plan.dues)
                 drained &= {one.key for one in going}
                 for key in drained:
@@ -228,14 +233,33 @@ class Router:
             if one.waited:
                 if (*one.origin[1:], one.event_id) in taken:
                     going.append(one)
-            elif not known:
-                if waiting:
-                    self._park(one, parking.BEHIND, queues, plan)
+            elif not waiting:
+                going += [] if known else [one]
+            else:
+                first = next(iter(waiting.values()))
+                one.outdoes = first if first.code in _CURABLE and not first.sent and first.offset != one.origin[2] else None
+                if known:  # parked by a try that did not get as far as publishing it, or by one that did
+                    plan.behind.add(one.key)
                 else:
-                    going.append(one)
-            elif waiting:  # parked by a try that did not get as far as publishing it, or by one that did
-                plan.behind.add(one.key)
+                    self._park(one, parking.BEHIND, queues, plan)
         return going
+
+    def _outdo(self, database: cases.Database, stream: Stream, one: _Arrived, plan: Plan) -> None:
+        """Where an event waits for what its sender got wrong, and the sender says it anew: what is newer goes in its place."""
+        assert one.outdoes is not None
+        place = (one.outdoes.partition, one.outdoes.offset)
+        if place in plan.routed or not _could_go(stream, one):
+            return
+        value = parking.first_of(database, stream.topic, one.key, place)
+        older = self.wire.unpack(value)[1] if value is not None else None
+        if older is None or stream.side(older) != stream.side(one.event) or _rank(older) >= _rank(one.event):
+            return
+        told = deliveries.delivery(older, stream.record, stream.topic, "", "superseded")
+        plan.outs.append(event_out(self.wire, deliveries.TOPIC, told))
+        plan.routed.append(place)
+        behind = parking.behind(database, stream.topic, one.key, place[1])
+        plan.outs += parking.following(database, stream.topic, one.key, [offset for _partition, offset in behind])
+        plan.sent += behind
 
     def _enter(self, database: cases.Database, stream: Stream, going: list[_Arrived], at: datetime) -> list[cases.Standing]:
         entries = []
@@ -247,7 +271,7 @@ class Router:
                     one.event_id,
                     place_text(one.origin),
                     f"{one.key}/{side}" if side else one.key,
-                    revision_rank(meta["revision"]),
+                    _rank(one.event),
                     "" if stream.adds else meta.get("content_hash", ""),
                 )
             )
@@ -381,6 +405,20 @@ class Router:
     def _settle(self, topic: str, plan: Plan) -> None:
         with available(), self._connection() as database:
             parking.settle(database, topic, plan.routed, plan.sent)
+
+
+def _could_go(stream: Stream, one: _Arrived) -> bool:
+    """Whether nothing keeps it but what it waits behind, as far as it says so itself."""
+    at = now()
+    try:
+        stream.decide(one.event, [], Moment(at, at, tuple(one.facts)))
+    except Exception:  # it would park for that cause, in its turn
+        return False
+    return not one.failed
+
+
+def _rank(event: Event) -> str:
+    return revision_rank(event["meta"]["revision"])
 
 
 def _places(outputs: Sequence[Output]) -> Iterator[Origin]:

@@ -121,6 +121,18 @@ def left_alone(database: Database, topic: str, keys: Collection[str]) -> dict[st
     return found
 
 
+def first_of(database: Database, topic: str, key: str, place: tuple[int, int]) -> bytes | None:
+    """The event that a key waits for, held against operators; None when it is another than that one by now, or on its way."""
+    row = database.execute(_OLDEST + " for update", (topic, key)).fetchone()
+    return bytes(row[2]) if row is not None and (row[0], row[1]) == place and not row[3] else None
+
+
+def behind(database: Database, topic: str, key: str, offset: int) -> list[tuple[int, int]]:
+    """Places of what waits under a key behind an offset, in order."""
+    rows = database.execute(_VALUES + " and record_offset > %s order by record_offset", (topic, key, offset))
+    return [(row[0], row[1]) for row in rows]
+
+
 def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
     """The cause that has parked, or would now park, too many keys within a minute; "" for none.  causes: code to keys."""
     for code, keys in causes.items():

@@ -16,7 +16,7 @@ from hub.routing import parking
 from hub.routing.amend import amended
 from hub.routing.batch import _SplitError
 from hub.store.database import connect
-from tests.hub.routing.story import DISTRICT, KEYRING, STREAMS, person, referral, result
+from tests.hub.routing.story import COMMUNE, DISTRICT, KEYRING, STREAMS, person, referral, result
 
 TOPIC, NEW = "referral.v1", "01999"
 
@@ -77,6 +77,53 @@ def test_release_sends_them_on_in_order(new_hub, database, opens):
     assert mend(hub, database, parking.release, ISSUED) == 3
     assert delivered(hub) == ["ISSUED", "MODIFIED", "CANCELLED"]
     assert parking.waiting(database) == []
+
+
+def test_what_its_sender_says_right_goes_in_the_place_of_what_waits_and_nobody_has_to_release_it(new_hub, database):
+    hub = new_hub()
+    send(hub, ISSUED, referral("MODIFIED", minute=1))
+    assert parking.waiting(database) == []
+    assert hub.addressed() == {(DISTRICT, "referral-to-receiver"), ("portal", "referral-to-portal")}
+    assert [one["rule"] for one in hub.deliveries.values() if one["subject_event_id"] == ISSUED["meta"]["event_id"]] == [
+        "superseded"
+    ]
+
+
+def test_said_right_and_wrong_and_right_again_what_is_newest_goes_last(new_hub, database):
+    hub = new_hub()
+    right, again = referral("MODIFIED", minute=1), referral("MODIFIED", minute=5, priority="S")
+    send(hub, ISSUED, right, referral("MODIFIED", minute=3, to=NEW), again)
+    assert parking.waiting(database) == []
+    told = [one["subject_event_id"] for one in hub.deliveries.values() if one["recipient"] == DISTRICT]
+    assert told == [right["meta"]["event_id"], again["meta"]["event_id"]]
+
+
+@pytest.mark.parametrize(
+    "later", [referral("MODIFIED", minute=0), referral("REJECTED", minute=9, by_facility=DISTRICT), referral("MODIFIED", minute=9, to=NEW)],
+    ids=["no newer", "another speaks", "wrong too"],
+)  # fmt: skip
+def test_what_is_no_newer_or_is_no_cure_waits_behind(new_hub, database, later):
+    hub = new_hub()
+    send(hub, referral("ISSUED", minute=5, to=NEW), later)
+    assert [code for (code,) in database.execute("select code from parked order by record_offset")] == [
+        "RECEIVER_UNKNOWN",
+        "BEHIND",
+    ]
+
+
+def test_the_cure_that_was_parked_by_a_try_that_got_no_further_is_one_all_the_same(new_hub, database, monkeypatch):
+    hub, cure = new_hub(), referral("MODIFIED", minute=1)
+    send(hub, ISSUED)
+    outdo = type(hub.router)._outdo
+    monkeypatch.setattr(type(hub.router), "_outdo", lambda *_args: None)
+    record = hub.record(TOPIC, Out(TOPIC, cure["meta"]["key"], hub.router.wire.pack(TOPIC, cure)))
+    asyncio.run(hub.router.route(STREAMS[TOPIC], [record]))
+    assert len(database.execute("select from parked where state = 'PARKED'").fetchall()) == 2
+    monkeypatch.setattr(type(hub.router), "_outdo", outdo)
+    asyncio.run(hub.router.route(STREAMS[TOPIC], [record]))
+    hub.follow()
+    assert parking.waiting(database) == []
+    assert (DISTRICT, "referral-to-receiver") in hub.addressed()
 
 
 def test_what_comes_while_a_key_is_released_follows_by_itself(new_hub, database, opens):
@@ -285,20 +332,18 @@ def reached(hub, recipient):
 
 
 def test_the_edited_event_goes_in_the_place_of_the_old_one_and_what_waits_behind_follows(new_hub, database):
-    hub, modified = new_hub(), referral("MODIFIED", minute=1)
-    send(hub, ISSUED, modified)
+    hub, answer = new_hub(), referral("ACCEPTED", minute=1, by_facility=DISTRICT)
+    send(hub, ISSUED, answer)
     edited = edit(hub, database, ISSUED)
     assert reached(hub, DISTRICT) == []  # until it is released
     (row,) = parking.waiting(database)
     assert (row["waiting"], str(row["event_id"])) == (2, edited["meta"]["event_id"])
     mend(hub, database, parking.release, ISSUED)
-    assert reached(hub, DISTRICT) == [
-        ("ISSUED", edited["meta"]["event_id"]),
-        ("MODIFIED", modified["meta"]["event_id"]),
-    ]
+    assert reached(hub, DISTRICT) == [("ISSUED", edited["meta"]["event_id"])]
+    assert reached(hub, COMMUNE) == [("ACCEPTED", answer["meta"]["event_id"])]
     assert parking.waiting(database) == []
     (fact,) = database.execute("select data from case_fact where kind = 'referral' and id = 'issuer'").fetchone()
-    assert (fact["state"], fact["receiver"]) == ("MODIFIED", DISTRICT)
+    assert (fact["state"], fact["receiver"]) == ("ISSUED", DISTRICT)
 
 
 def test_the_old_event_is_for_nobody_and_has_no_effect_when_it_comes_again(new_hub, database, opens):
@@ -442,14 +487,14 @@ def test_edited_test_traffic_stays_test(new_hub, database):
 
 def test_edited_to_no_avail_it_parks_again_in_its_place_and_may_be_edited_again(new_hub, database):
     hub = new_hub()
-    send(hub, ISSUED, referral("MODIFIED", minute=1))
+    send(hub, ISSUED, referral("ACCEPTED", minute=1, by_facility=DISTRICT))
     edit(hub, database, ISSUED, ma_cskcb_den="01998")
     mend(hub, database, parking.release, ISSUED)
     (row,) = parking.waiting(database)
     assert (row["code"], row["waiting"]) == ("RECEIVER_UNKNOWN", 2)
     edit(hub, database, ISSUED)
     mend(hub, database, parking.release, ISSUED)
-    assert [action for action, _ in reached(hub, DISTRICT)] == ["ISSUED", "MODIFIED"]
+    assert [[action for action, _ in reached(hub, code)] for code in (DISTRICT, COMMUNE)] == [["ISSUED"], ["ACCEPTED"]]
 
 
 def test_edited_and_discarded_it_may_be_said_again(new_hub, database, opens):
