@@ -1,4 +1,5 @@
-"""The way to the citizen's app: the mailbox `portal` is drained into the insurance portal, slip by slip.
+"""The way to the citizen's app: the mailbox `portal` is drained into the insurance portal, one document at a time: a referral slip, a
+follow-up slip, or the discharge paper and treatment summary of a claim. All three are called slips here.
 
 A slip that the portal would refuse is not sent but HELD with its reasons (`portal_check`); one that it does refuse is REFUSED with
 the portal's own. Both stand on the work list (`worklist`) until a newer revision of the same slip comes or a person decides. Of the
@@ -43,6 +44,8 @@ _BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
+_RECORDS: Final = frozenset({*SLIPS, "hie.Claim"})
+_SAID: Final = STATED | {"SUBMITTED"}
 _GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
 
 
@@ -206,9 +209,9 @@ class PortalClient:
         """The file of a slip, or what stands against it.  forced: a person said to send it as it is."""
         if event is None:
             return [Reason("BODY_UNDECODABLE")]
-        if record not in SLIPS:
+        if record not in _RECORDS:
             return [Reason("TYPE_UNSUPPORTED")]
-        if event.get("action") not in STATED:
+        if event.get("action") not in _SAID:
             return [_NOTHING]
         try:
             reasons = check(record, event, now().astimezone(VIETNAM).date())
