@@ -304,12 +304,8 @@ def _label(content: Event, dialect: Dialect) -> str:
     tests = {row["ma_chi_so"] for row in content.get("xml4", ()) if "ma_chi_so" in row}
     names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
     papers = (row for table in ("xml7", "xml8") for row in content.get(table, ()))
-    told = "\n".join(
-        {
-            *(row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row),
-            *(row[name] for row in papers for name in _WORDS if name in row),
-        }
-    )
+    drugs = {row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row}
+    told = "\n".join([*drugs, *(row[name] for row in papers for name in _WORDS if name in row)]).lower()
     labels = (
         *(dialect.labels_icd.get(code.strip()[:3].upper()) for codes in listed for code in codes.split(";")),
         *(dialect.labels_tests.get(code) for code in tests),

@@ -116,7 +116,7 @@ def is_sensitive(event: Event, *rows: Row) -> bool:
         return True
     told = (value for row in rows for name, value in row.items() if name != "DU_PHONG")
     text = "\n".join([*told, event.get("reason", "")])
-    return bool(_TREATED.search(text)) or any(word.search(text) for word, _label in known.labels_mentions)
+    return bool(_TREATED.search(text)) or any(word.search(text.lower()) for word, _label in known.labels_mentions)
 
 
 def _required(table: str) -> Iterable[str]:
