@@ -95,7 +95,8 @@ class SimulatedPortal:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def file(self, folder: Path, **stated: object) -> Path:
-        """Write the file for `HIE_PORTAL`, with one account for all facilities. Returns: its path."""
+        """Write the file for `HIE_PORTAL`, with one account for all facilities, papers too unless stated. Returns: its path."""
+        stated = {"papers": "true"} | stated
         (folder / "portal-password").write_text(PASSWORD, "utf-8")
         lines = [f'address = "{self.address}"', *(f"{name} = {value}" for name, value in stated.items())]
         path = folder / "portal.toml"

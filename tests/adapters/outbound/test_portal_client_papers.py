@@ -13,7 +13,7 @@ from adapters.outbound.portal_client import put_back
 from adapters.outbound.portal_simulator import SimulatedPortal
 from hub.contract.claim_tables import tables
 from hub.contract.events import decode, encode
-from tests.adapters.outbound.test_portal_client import drain, draining, reasons, receipts, run, settled, states, until
+from tests.adapters.outbound.test_portal_client import deliver, drain, draining, reasons, receipts, run, settled, states, until
 from tests.adapters.outbound.test_worklist import ask
 from tests.papers import papers
 from tests.slips import CARD, DISTRICT, PROVINCE, referral
@@ -248,6 +248,32 @@ def test_protected_papers_are_held_whoever_wants_them_sent(database, own_setting
     ask(own_settings, lambda connection: put_back(connection, [UUID(one)], forced=True))
     run(_until_settled(database, own_settings, wire, portal))
     assert (states(database)[one], portal.taken) == (("HELD", "SENSITIVE_HELD"), {})
+
+
+def test_papers_of_a_test_claim_never_reach_the_real_portal(database, own_settings, wire, portal):
+    trial = papers("LK-1")
+    trial["meta"]["test"] = True
+    drain(database, own_settings, wire, portal.path, trial, papers("LK-2"))
+    assert database.execute("select recipient, state from mailbox order by seq, recipient").fetchall() == [
+        ("portal", "ACKNOWLEDGED"),
+        ("portal!test", "QUEUED"),
+    ]
+    assert set(portal.taken) == {(DISTRICT, "LK-2")}
+
+
+def test_papers_wait_until_the_portals_owner_has_agreed_to_take_them(database, own_settings, wire, portal, tmp_path):
+    ids = []
+
+    async def work(path, count):
+        ids.extend(await deliver(own_settings, wire, *([papers("LK-1"), referral("GCT-1")] if not ids else [])))
+        async with draining(own_settings, wire, path):
+            await until(lambda: len(portal.taken) == count)
+
+    run(work(portal.file(tmp_path, papers="false"), 1))
+    assert [states(database)[one][0] for one in ids] == ["QUEUED", "ACKNOWLEDGED"]
+    run(work(portal.file(tmp_path), 2))
+    run(_until_settled(database, own_settings, wire, portal))
+    assert [states(database)[one][0] for one in ids] == ["ACKNOWLEDGED", "ACKNOWLEDGED"]
 
 
 def test_papers_and_slips_of_one_stay_go_side_by_side(database, own_settings, wire, portal):

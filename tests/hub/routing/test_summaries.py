@@ -102,7 +102,7 @@ def test_a_cancelled_claim_takes_back_what_waits_and_tells_nothing_more(label):
 
 def test_papers_of_a_test_claim_are_test_traffic():
     [out] = of_portal(claim(test=True, **PAPERS))
-    assert out.part["meta"]["test"]  # by which the mailbox is the one for tests: test_mailbox
+    assert out.part["meta"]["test"]  # by which it goes into the mailbox `portal!test`
     assert {one.topic for one in decided("claim.v1", claim(test=True, **PAPERS)) if isinstance(one, Publish)} == {
         "payer.test.claim.v1",
         "receipt.v1",
