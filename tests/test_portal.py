@@ -1,4 +1,5 @@
-"""Slips to the citizen's app on real servers: from a hospital's message to the portal's own word, by way of the work list."""
+"""Slips and papers of claims to the citizen's app on real servers: from a hospital's message to the portal's own word, by way of the
+work list."""
 
 import json
 import os
@@ -7,10 +8,13 @@ import signal
 import httpx
 import pytest
 
+from adapters.dialects.render import as_xml
 from adapters.outbound.portal_simulator import SimulatedPortal
 from hub.cli.worklist import worklist
 from hub.contract.places import shipped
 from hub.services import address, facts_of
+from tests.demo_claims import ehc
+from tests.papers import claim
 from tests.test_journey import hie
 from tests.whole_hub import Hub
 
@@ -108,3 +112,36 @@ def test_what_a_person_decides_is_kept_in_the_audit_topic(hub, portal):
     }
     status = json.loads(hie(hub, "status", "--json").stdout)["portal"]
     assert (status["waiting"], status["held_or_refused"]) == (0, 1)
+
+
+def test_discharge_papers_and_treatment_summaries_of_claims_go_the_same_way(hub, portal):
+    """By envelope and by EHC; one lacks a doctor and a signature and is sent again, one tells of HIV."""
+    before, listed = of_portal(hub), {one["ma_lk"] for one in worklist(hub.settings)["slips"]}
+    taken, refused = set(portal.taken), dict(portal.refused)
+
+    def send(ma_lk, **changed):
+        assert hub.town.send(as_xml("hie.Claim", claim(ma_lk, **changed)))["ack"] == "AA"
+
+    send("LK-P-1")
+    assert hub.town.send(ehc(claim("LK-P-2"), "HIS", DISTRICT, "P-EHC"))["ack"] == "AA"
+    send("LK-P-3", xml7={"ma_bs": "", "du_phong": ""})
+    send("LK-P-HIV", xml1={"ma_benh_kt": "B20"})
+    send("LK-P-4", xml7={"du_phong": ""})
+    hub.wait(lambda: of_portal(hub).get("HELD", 0) == before.get("HELD", 0) + 2)
+    found = {one["ma_lk"]: one for one in worklist(hub.settings)["slips"] if one["ma_lk"] not in listed}
+    named = {ma_lk: [(each["code"], each["element"]) for each in one["reasons"]] for ma_lk, one in found.items()}
+    unsigned = ("SLIP_UNSIGNED", "XML7/DU_PHONG")
+    assert named == {"LK-P-3": [("FIELD_MISSING", "XML7/MA_BS"), unsigned], "LK-P-4": [unsigned]}
+    assert "XML7, XML8 of LK-P-3" in hie(hub, "worklist", "list", DISTRICT).stdout
+
+    send("LK-P-3", stated_at="20260624")
+    send("LK-P-4", action="CANCELLED", stated_at="20260624", xml1={"ma_doituong_kcb": "8"})
+    hub.wait(lambda: of_portal(hub).get("ACKNOWLEDGED") == before["ACKNOWLEDGED"] + 3)
+    books = hub.settled()
+    assert books.close, books.text()
+    assert set(portal.taken) - taken == {(DISTRICT, f"LK-P-{number}") for number in (1, 2, 3)}
+    assert dict(portal.refused) == refused
+    assert of_portal(hub)["DISCARDED"] == before["DISCARDED"] + 3  # what was corrected, what was cancelled, and its cancellation
+    assert {one["ma_lk"] for one in worklist(hub.settings)["slips"]} == listed
+    held = hub.sql("select count(*) from journal_delivery where recipient = '' and rule = 'nobody-held-sensitive'")
+    assert held == [(2,)]  # with the slip of the first test

@@ -26,6 +26,7 @@ Convert = Callable[[str], Any]  # a number, or None when the text is none that f
 
 WITHDRAWN: Final = "8"  # MA_DOITUONG_KCB: the facility takes the claim back
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event
+_WORDS: Final = ("chan_doan_vao", "chan_doan_rv", "qt_benhly", "tomtat_kq", "pp_dieutri", "ghi_chu")  # what papers tell in words
 
 
 # --- official text to typed values ------------------------------------------------------------------------------------
@@ -294,17 +295,22 @@ def _identifier(value: str, kind: str, issuer: str, **validity: str) -> Event:
 
 
 def _label(content: Event, dialect: Dialect) -> str:
-    """The label of protected content: by table XML6, by diagnosis, by code or name of a test."""
+    """The label of protected content: by table XML6, by diagnosis, by code or name of a test, by drug, by words of XML7 and XML8."""
     if "xml6" in content:
         return "HIV"
-    rows = (content["xml1"], *content.get("xml3", ()), *content.get("xml4", ()))
+    slips = (*content.get("xml13", ()), *content.get("xml14", ()))
+    rows = (content["xml1"], *content.get("xml3", ()), *content.get("xml4", ()), *slips)
     listed = {row[name] for row in rows for name in ("ma_benh_chinh", "ma_benh_kt", "ma_benh") if name in row}
     tests = {row["ma_chi_so"] for row in content.get("xml4", ()) if "ma_chi_so" in row}
     names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
+    papers = (row for table in ("xml7", "xml8") for row in content.get(table, ()))
+    drugs = {row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row}
+    told = "\n".join([*drugs, *(row[name] for row in papers for name in _WORDS if name in row)]).lower()
     labels = (
         *(dialect.labels_icd.get(code.strip()[:3].upper()) for codes in listed for code in codes.split(";")),
         *(dialect.labels_tests.get(code) for code in tests),
         *(label for word, label in dialect.labels_words if word.search(names)),
+        *(label for word, label in dialect.labels_mentions if word.search(told)),
     )
     return next((label for label in labels if label), "")
 

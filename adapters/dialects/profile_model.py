@@ -115,11 +115,13 @@ class Conclusions(_Table):
 
 
 class Sensitive(_Table):
-    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name."""
+    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name; in claims also words
+    in a drug's name and in discharge papers."""
 
     icd: frozenset[str]
     tests: frozenset[str]
     words: tuple[str, ...]
+    mentions: tuple[str, ...] = ()
 
 
 class Profile(_Table):

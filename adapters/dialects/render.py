@@ -109,9 +109,9 @@ def slip_row(record: str, event: Event) -> tuple[str, dict[str, str]]:
 
 
 def issued_on(event: Event) -> str:
-    """The day that a slip bears, yyyymmdd: stated, else that of its message."""
+    """The day that a slip bears, or the papers of a claim, yyyymmdd: stated, else that of its message."""
     revision = event["meta"]["revision"]
-    stated = event.get("issued_on") or event.get("xml14", {}).get("ngay_ct", "") or revision["stated_at"]
+    stated = event.get("issued_on") or event.get("ngaylap") or event.get("xml14", {}).get("ngay_ct", "") or revision["stated_at"]
     return str(stated)[:8] or f"{revision['received_at'].astimezone(VIETNAM):%Y%m%d}"
 
 

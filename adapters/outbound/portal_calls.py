@@ -62,6 +62,7 @@ class Portal(BaseModel):
     calls_per_s: float = Field(10.0, gt=0, le=1000)
     at_once: int = Field(4, ge=1, le=64)
     wait_s: float = Field(30.0, gt=0, le=600)
+    papers: bool = Field(False, description="XML7 and XML8 of claims go too; else they wait. Ask the portal's owner first.")
     account: dict[str, PortalAccount] = {}
 
     @model_validator(mode="after")

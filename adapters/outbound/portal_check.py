@@ -1,18 +1,19 @@
-"""What would stop a slip at the insurance portal, found before it is sent; pure. Each reason names the element to mend.
+"""What would stop a document at the insurance portal, found before it is sent; pure. Each reason names the element to mend.
 
 Source: `seeds/standards/adjudication.md` §6 and §7 (the minimum set of a referral slip), the column `required` of
-`xml-tables.csv`, `identifiers.md` §1, §2, §7, §11. A document is held here, and only here, for an identifier's form: the message
+`xml-tables.csv`, check X08, `identifiers.md` §1, §2, §7, §11. A document is held here, and only here, for an identifier's form: the message
 that brought it was taken and routed all the same.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from adapters.dialects.claims import official, person
 from adapters.dialects.profile import STANDARD, load_dialect
-from adapters.dialects.render import issued_on, slip_row
+from adapters.dialects.render import SLIPS, issued_on, slip_row
 from adapters.formats.charset import fold
 from hub.contract.claim_tables import tables
 from hub.contract.directory import heir
@@ -24,8 +25,27 @@ Row = Mapping[str, str]
 SIGNED_SINCE: Final = "20260601"  # electronic slips need the organisation's signature, which DU_PHONG carries
 _DROPPED: Final = frozenset({"TEN_DICH_VU", "TEN_THUOC"})  # by Decision 3176
 _IF_TESTED: Final = frozenset({"TOMTAT_KQ"})  # wanted where tests were done, which a slip does not say
-_ALSO: Final = {"XML13": ("MA_CSKCB", "CHAN_DOAN_RV", "MA_BENH_CHINH", "MA_LOAI_RV"), "XML14": ()}
-_CODED: Final = {"MA_LOAI_RV": ("2", "5"), "MA_LYDO_CT": ("1", "2", "3"), "GIOI_TINH": ("1", "2", "3")}
+_OF_A_BIRTH: Final = frozenset({"NGAY_SINHCON", "NGAY_CONCHET"})  # required of every XML8 by the sheet, as if each were one
+_ALSO: Final = {"XML13": ("MA_CSKCB", "CHAN_DOAN_RV", "MA_BENH_CHINH", "MA_LOAI_RV")}
+_WHOSE: Final = (  # of XML1, without which nobody knows whose papers they are, of which stay, and whether they are protected
+    "MA_LK",
+    "MA_BN",
+    "HO_TEN",
+    "NGAY_SINH",
+    "GIOI_TINH",
+    "MA_CSKCB",
+    "NGAY_VAO",
+    "NGAY_RA",
+    "MA_BENH_CHINH",
+)
+_CODED: Final = {
+    "MA_LOAI_RV": ("2", "5"),
+    "MA_LYDO_CT": ("1", "2", "3"),
+    "GIOI_TINH": ("1", "2", "3"),
+    "KET_QUA_DTRI": ("1", "2", "3", "4", "5", "6", "7", "8"),
+    "MA_DINH_CHI_THAI": ("0", "1"),
+}
+_UNSOUND: Final = frozenset({"WRONG", "UNTRUSTED"})  # of a claim's own signature: what came is not what was signed, or by whom
 _TIMES: Final = ("NGAY_VAO", "NGAY_RA", "NGAY_HEN_KL", "NGAY_CT")
 _ICD: Final = re.compile(r"[A-Z]\d{2}(?:\.\d{1,2})?[+*]?")
 _CITIZEN: Final = re.compile(r"\d{9}|\d{12}|[A-Z]\d{7}")
@@ -64,11 +84,13 @@ class Reason:
 
 
 def check(record: str, event: Event, day: date) -> list[Reason]:
-    """All that stands against sending a slip; [] when nothing is known to.
+    """All that stands against sending a document; [] when nothing is known to.
 
-    record, event: `hie.Referral` or `hie.FollowUp`.
+    record, event: `hie.Referral`, `hie.FollowUp`, or of a `hie.Claim` the part that routing gives the portal.
     day:           of today, in Vietnam: facilities have to exist then.
     """
+    if record not in SLIPS:
+        return _papers(event, day)
     table, row = slip_row(record, event)
     if is_sensitive(event, row):
         return [Reason("SENSITIVE_HELD")]
@@ -80,29 +102,77 @@ def check(record: str, event: Event, day: date) -> list[Reason]:
         *_places(row, event, day),
         *_dates(row),
     ]
-    return [Reason(one.code, f"{table}/{one.element}") for one in dict.fromkeys(found)]
+    return _at(table, dict.fromkeys(found))
 
 
-def is_sensitive(event: Event, row: Row) -> bool:
-    """Whether a slip tells of what is protected: by the label that the gate gave it, and, as a second look, by codes and words."""
-    if event["meta"].get("sensitivity"):
+def is_sensitive(event: Event, *rows: Row) -> bool:
+    """Whether a document tells of what is protected: by the label that the gate gave it, and, as a second look, by codes and words."""
+    if event["meta"].get("sensitivity") or any(row.get("MA_DINH_CHI_THAI") == "1" for row in rows):
         return True
     known = load_dialect(STANDARD)
-    codes = (*(each.get("ma_benh", "") for each in event.get("diagnoses") or ()), *_listed(row, "MA_BENH_CHINH", "MA_BENH_KT"))
+    listed = (code for row in rows for code in _listed(row, "MA_BENH_CHINH", "MA_BENH_KT"))
+    codes = (*(each.get("ma_benh", "") for each in event.get("diagnoses") or ()), *listed)
     if any(code.strip()[:3].upper() in known.labels_icd for code in codes):
         return True
-    text = "\n".join([*(value for name, value in row.items() if name != "DU_PHONG"), event.get("reason", "")])
-    return bool(_TREATED.search(text)) or any(word.search(text) for word, _label in known.labels_words)
+    told = (value for row in rows for name, value in row.items() if name != "DU_PHONG")
+    text = "\n".join([*told, event.get("reason", "")])
+    return bool(_TREATED.search(text)) or any(word.search(text.lower()) for word, _label in known.labels_mentions)
 
 
 def _required(table: str) -> Iterable[str]:
-    stated = (name for name, one in tables()[table].items() if one.required == "y" and name not in _DROPPED | _IF_TESTED)
-    return (*stated, *_ALSO[table])
+    left_out = _DROPPED | _IF_TESTED | _OF_A_BIRTH
+    stated = (name for name, one in tables()[table].items() if one.required == "y" and name not in left_out)
+    return (*stated, *_ALSO.get(table, ()))
 
 
 def _signature(row: Row, issued: str) -> Iterable[Reason]:
     if issued >= SIGNED_SINCE and not row.get("DU_PHONG"):
         yield Reason("SLIP_UNSIGNED", "DU_PHONG")
+
+
+# --- discharge papers and treatment summaries -------------------------------------------------------------------------
+
+
+def _papers(event: Event, day: date) -> list[Reason]:
+    """Of XML7 and XML8, and of what XML1 says of the person: they go together, as they are one stay's."""
+    rows = official(event)
+    whose = rows.pop("XML1")[0]
+    papers = [(table, _place(table, at, of), row) for table, of in rows.items() for at, row in enumerate(of, 1)]
+    if is_sensitive(event, whose, *(row for _table, _at, row in papers)):
+        return [Reason("SENSITIVE_HELD")]
+    meta = event["meta"]
+    found = [
+        *(Reason("FIELD_MISSING", f"XML1/{name}") for name in _WHOSE if not whose.get(name)),
+        *_at("XML1", (*_identity(whose, person(event["xml1"], event["ma_cskcb"])), *_codes(whose), *_dates(whose))),
+        *_at("XML1", _places(whose, event, day)),
+    ]
+    for table, place, row in papers:
+        missing = (Reason("FIELD_MISSING", name) for name in _required(table) if not row.get(name))
+        signed = _signature(row, issued_on(event))
+        found += _at(place, (*missing, *signed, *_of_the_stay(table, row, whose), *_codes(row), *_dates(row)))
+    found += [Reason("NUMBER_UNPARSABLE", place) for place in meta.get("unparsed") or ()]
+    if (state := meta["source"].get("signature", "")) in _UNSOUND:
+        found.append(Reason(f"SIGNATURE_{state}", "CHUKYDONVI"))
+    return list(dict.fromkeys(found))
+
+
+def _place(table: str, at: int, rows: Sequence[Row]) -> str:
+    return table if len(rows) == 1 else f"{table}[{at}]"
+
+
+def _at(place: str, reasons: Iterable[Reason]) -> list[Reason]:
+    return [Reason(one.code, f"{place}/{one.element}") for one in reasons]
+
+
+def _of_the_stay(table: str, row: Row, whose: Row) -> Iterable[Reason]:
+    """A paper states again of which stay it is (X08); a discharge paper bears the day on which it ended."""
+    if row.get("MA_LK") and row["MA_LK"] != whose.get("MA_LK"):
+        yield Reason("IDENTITY_MISMATCH", "MA_LK")
+    for name in ("NGAY_VAO", "NGAY_RA"):
+        if row.get(name) and whose.get(name) and row[name] != whose[name]:
+            yield Reason("DATES_CONTRADICT", name)
+    if table == "XML7" and row.get("NGAY_CT") and row.get("NGAY_RA") and row["NGAY_CT"][:8] != row["NGAY_RA"][:8]:
+        yield Reason("DATES_CONTRADICT", "NGAY_CT")
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The way to the citizen's app: the mailbox `portal` is drained into the insurance portal, slip by slip.
+"""The way to the citizen's app: the mailbox `portal` is drained into the insurance portal, one document at a time: a referral slip, a
+follow-up slip, or the discharge paper and treatment summary of a claim. All three are called slips here.
 
 A slip that the portal would refuse is not sent but HELD with its reasons (`portal_check`); one that it does refuse is REFUSED with
 the portal's own. Both stand on the work list (`worklist`) until a newer revision of the same slip comes or a person decides. Of the
@@ -43,6 +44,9 @@ _BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
+_PAPERS: Final = "hie.Claim"
+_RECORDS: Final = frozenset({*SLIPS, _PAPERS})
+_SAID: Final = STATED | {"SUBMITTED"}
 _GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
 
 
@@ -82,6 +86,7 @@ class PortalClient:
     def __init__(self, settings: Settings, portal: Portal, wire: Wire, wakes: Wakes, teller: Teller) -> None:
         self._settings = settings
         self._portal = portal
+        self._left = [] if portal.papers else [_PAPERS]  # records that wait until their portal takes them
         self._wire = wire
         self._wakes = wakes
         self._teller = teller
@@ -166,8 +171,8 @@ class PortalClient:
     async def _found(self, connection: AsyncConnection[TupleRow], at: datetime, without: Set[str]) -> list[_Slip]:
         others = list(without)
         cursor = connection.cursor(row_factory=class_row(_Slip))
-        tried = await (await cursor.execute(_TRIED, (MAILBOX, at, others, _WINDOW, _BYTES))).fetchall()
-        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._floor, others, _WINDOW, _BYTES))).fetchall()
+        tried = await (await cursor.execute(_TRIED, (MAILBOX, self._left, at, others, _WINDOW, _BYTES))).fetchall()
+        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._left, self._floor, others, _WINDOW, _BYTES))).fetchall()
         if not others:
             self._floor = fresh[0].seq - 1 if fresh else self._floor
         order = [one.delivery_id for one in in_order([slip.pending for slip in fresh])]
@@ -206,9 +211,9 @@ class PortalClient:
         """The file of a slip, or what stands against it.  forced: a person said to send it as it is."""
         if event is None:
             return [Reason("BODY_UNDECODABLE")]
-        if record not in SLIPS:
+        if record not in _RECORDS:
             return [Reason("TYPE_UNSUPPORTED")]
-        if event.get("action") not in STATED:
+        if event.get("action") not in _SAID:
             return [_NOTHING]
         try:
             reasons = check(record, event, now().astimezone(VIETNAM).date())
@@ -329,7 +334,7 @@ class PortalClient:
         telemetry.portal_answered(slip.facility, state.lower())
 
     async def _idle_s(self, connection: AsyncConnection[TupleRow], at: datetime) -> float:
-        row = await (await connection.execute(_SOONEST, (MAILBOX, at))).fetchone()
+        row = await (await connection.execute(_SOONEST, (MAILBOX, self._left, at))).fetchone()
         if row is None or row[0] is None:
             return _LOOK_AGAIN_S
         return min(_LOOK_AGAIN_S, max(0.05, float((row[0] - at).total_seconds())))
@@ -377,7 +382,7 @@ _WAITING_STATES: Final = ("QUEUED", "SENT", "HELD")
 _AFTER_ITS_WORD: Final = ("QUEUED", "SENT", "EXPIRED")  # the portal's word counts though the slip expired meanwhile
 FOR_A_PERSON: Final = ("HELD", "REFUSED", "EXPIRED")  # to be sent again or given up
 _COLUMNS: Final = "seq, delivery_id, record, subject_key, lane, tries, next_try_at, facility, body"
-_WAITS: Final = "recipient = %s and state in ('QUEUED', 'SENT')"
+_WAITS: Final = "recipient = %s and record <> all(%s) and state in ('QUEUED', 'SENT')"
 _TRIED: Final = f"""
 select {_COLUMNS} from (
     select *, sum(octet_length(body)) over (order by next_try_at, seq) as bytes from (

@@ -1,4 +1,4 @@
-"""A portal to try against: the insurance gateway's token and file calls by HTTP, with stated grounds for refusing a slip.
+"""A portal to try against: the insurance gateway's token and file calls by HTTP, with stated grounds for refusing a document.
 
 For tests and `hie simulate`: no part of a hub in service. What it refuses is written here anew, from the official XML alone, so that it
 judges the client's own check instead of repeating it. Source: adjudication.md §5 to §7; column `required` of xml-tables.csv.
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from adapters.formats.charset import fold
-from adapters.formats.claim_xml import Reader
+from adapters.formats.claim_xml import Hoso, Reader
 from adapters.formats.gateway_calls import file_of, parameters, receipt, token_answer
 from hub.access.passwords import as_sent
 from hub.contract.claim_tables import tables
@@ -28,7 +28,9 @@ from hub.contract.events import now
 PASSWORD: Final = "a password of the simulated portal"  # noqa: S105  # of an invented account
 _BODY_MAX: Final = 64 * 1024 * 1024
 _NUMBERS: Final = {"XML13": "GIAY_CHUYEN_TUYEN", "XML14": "SO_GIAYHEN_KL"}
-_OPTIONAL: Final = frozenset({"TEN_DICH_VU", "TOMTAT_KQ"})
+_PAPERS: Final = ("XML7", "XML8")
+_WHOSE: Final = ("MA_LK", "MA_BN", "HO_TEN", "NGAY_SINH", "GIOI_TINH", "MA_CSKCB", "NGAY_VAO", "NGAY_RA")
+_OPTIONAL: Final = frozenset({"TEN_DICH_VU", "TOMTAT_KQ", "NGAY_SINHCON", "NGAY_CONCHET"})
 _SIGNED_SINCE: Final = "20260601"
 
 
@@ -39,7 +41,7 @@ class SimulatedPortal:
     people:     card or number to name and birth date (yyyymmdd), as its register has them; a card that is not there is taken.
     life:       of a token.
     down:       while true, every call is answered 503.
-    taken:      (facility, slip number) to the digests of the files accepted, in order.
+    taken:      (facility, slip number, or MA_LK of papers) to the digests of the files accepted, in order.
     refused:    how often each ground was given.
     """
 
@@ -93,7 +95,8 @@ class SimulatedPortal:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def file(self, folder: Path, **stated: object) -> Path:
-        """Write the file for `HIE_PORTAL`, with one account for all facilities. Returns: its path."""
+        """Write the file for `HIE_PORTAL`, with one account for all facilities, papers too unless stated. Returns: its path."""
+        stated = {"papers": "true"} | stated
         (folder / "portal-password").write_text(PASSWORD, "utf-8")
         lines = [f'address = "{self.address}"', *(f"{name} = {value}" for name, value in stated.items())]
         path = folder / "portal.toml"
@@ -138,6 +141,14 @@ class SimulatedPortal:
                 if ground := self._ground(table, row, hoso.ma_cskcb, stated.get("macskcb", ""), hoso.ngaylap):
                     return self._refusal("202", ground)
                 self.taken.setdefault(key, []).append(digest)
+        if any(table in hoso.tables for table in _PAPERS):
+            [whose] = hoso.tables.get("XML1") or [{}]
+            key = (hoso.ma_cskcb, whose.get("MA_LK", ""))
+            if digest in self.taken.get(key, ()):
+                return receipt("200", digest[:20], now(), "Đã có")
+            if ground := self._ground_of_papers(hoso, whose, stated.get("macskcb", "")):
+                return self._refusal("202", ground)
+            self.taken.setdefault(key, []).append(digest)
         return receipt("200", digest[:20], now(), "Thành công")
 
     def _refusal(self, code: str, ground: str) -> bytes:
@@ -155,7 +166,32 @@ class SimulatedPortal:
             return "Sai MA_CSKCB"
         if self.facilities and row.get("MA_CSKCB_DEN", facility) not in self.facilities:
             return "Không có MA_CSKCB_DEN"
-        for card in filter(None, row.get("MA_THE_BHYT", "").split(";")):
+        return self._another(row)
+
+    def _ground_of_papers(self, hoso: Hoso, whose: Mapping[str, str], called: str) -> str:
+        """Why discharge paper and treatment summary of a stay are not taken; "" when they are."""
+        for name in _WHOSE:
+            if not whose.get(name):
+                return f"Thiếu XML1/{name}"
+        if not whose.get("MA_THE_BHYT") and not whose.get("SO_CCCD"):
+            return "Thiếu MA_THE_BHYT, SO_CCCD"
+        if not hoso.ma_cskcb == called == whose["MA_CSKCB"]:
+            return "Sai MA_CSKCB"
+        for table in _PAPERS:
+            for row in hoso.tables.get(table, ()):
+                for name, element in tables()[table].items():
+                    if element.required == "y" and name not in _OPTIONAL and not row.get(name):
+                        return f"Thiếu {table}/{name}"
+                if hoso.ngaylap >= _SIGNED_SINCE and not row.get("DU_PHONG"):
+                    return "Thiếu chữ ký số của đơn vị"
+                for name in ("MA_LK", "NGAY_VAO", "NGAY_RA"):
+                    if row[name] != whose[name]:
+                        return f"Sai {table}/{name}"
+        return self._another(whose)
+
+    def _another(self, row: Mapping[str, str]) -> str:
+        """Whether card or number are another person's, by the portal's own register."""
+        for card in filter(None, [*row.get("MA_THE_BHYT", "").split(";"), row.get("SO_CCCD", "")]):
             name, born = self.people.get(card.strip(), ("", ""))
             if name and fold(name) != fold(row.get("HO_TEN", "")):
                 return "060 Sai họ tên"

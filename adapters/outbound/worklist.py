@@ -1,4 +1,5 @@
-"""The work list: slips that do not reach the citizen's app, each with the exact reason and whose turn it is.
+"""The work list: documents that do not reach the citizen's app, each with the exact reason and whose turn it is. They are called slips
+here, discharge papers and treatment summaries too.
 
 It is no store of its own: a slip stands on it while its delivery waits, is held or was refused for a stated reason, and no newer
 revision of the same slip came. The issuing facility reads its own by HTTP, beside its inbox.
@@ -31,7 +32,7 @@ PAGE_MAX: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One slip on the list.
+    """One slip on the list; discharge paper and treatment summary of a claim are one, under its MA_LK.
 
     state:   HELD (not sent), REFUSED (by the portal), QUEUED (waits, and is tried again by itself), EXPIRED (with its day).
     told:    the portal's own sentence.

@@ -317,7 +317,7 @@ def status(as_json: AsJson = False) -> None:
     portal = found["portal"]
     way = "" if portal["configured"] else "no way to it (HIE_PORTAL is not set here); "
     out.print(
-        f"insurance portal: {way}{portal['waiting']} slips wait, {portal['held_or_refused']} held or refused: hie worklist list"
+        f"insurance portal: {way}{portal['waiting']} documents wait, {portal['held_or_refused']} held or refused: hie worklist list"
     )
     out.print(f"parked keys: {found['parked']}; dead letters: {found['dead_letters']}; free disk: {found['disk_free_gb']:.0f} GB")
 

@@ -1,4 +1,4 @@
-"""What an operator does with the work list: slips that do not reach the citizen's app, and why."""
+"""What an operator does with the work list: slips, discharge papers and treatment summaries that do not reach the citizen's app, and why."""
 
 import asyncio
 import getpass
@@ -17,7 +17,7 @@ from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.store.database import available
 
-worklist_app = typer.Typer(help="Slips that do not reach the citizen's app, and why.", no_args_is_help=True)
+worklist_app = typer.Typer(help="Slips and discharge papers that do not reach the citizen's app, and why.", no_args_is_help=True)
 
 out = terminal()
 
@@ -43,7 +43,7 @@ def show(
     limit: Annotated[int, typer.Option(min=1, max=500, help="Most slips shown; the counts are of all.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Each slip with its reasons and whose turn it is; ends with 1 while there are any.
+    """Each document with its reasons and whose turn it is; ends with 1 while there are any.
 
     Example: hie worklist list 01021
     """
@@ -84,7 +84,7 @@ def _print(found: dict[str, Any]) -> None:
         since = slip["since"].astimezone(VIETNAM)
         tries = f", tried {slip['tries']} times" if slip["state"] == "QUEUED" else ""
         out.print(
-            f"[bold]{slip['slip'] or '(no number)'}[/] of {slip['facility']} · {slip['state']} since {since:%d/%m/%Y %H:%M}{tries}\n"
+            f"[bold]{_name(slip)}[/] of {slip['facility']} · {slip['state']} since {since:%d/%m/%Y %H:%M}{tries}\n"
             f"  [dim]{slip['delivery_id']}[/]",
             soft_wrap=True,
         )
@@ -96,7 +96,7 @@ def _print(found: dict[str, Any]) -> None:
         if slip["portal_says"]:
             paragraph(out, f"the portal: {slip['portal_says']}", 4)
     if found["counts"]:
-        table = Table("first reason", "slips", title="Work list · Danh sách cần xử lý")
+        table = Table("first reason", "documents", title="Work list · Danh sách cần xử lý")
         for code, count in found["counts"].items():
             table.add_row(code, str(count))
         out.print(table)
@@ -105,9 +105,16 @@ def _print(found: dict[str, Any]) -> None:
     rates = found["arrival"]
     if rates["slips"]:
         out.print(
-            f"of {rates['slips']} slips of 30 days {rates['at_once']} arrived at once ({rates['without_list']:.1%}), "
+            f"of {rates['slips']} documents of 30 days {rates['at_once']} arrived at once ({rates['without_list']:.1%}), "
             f"{rates['corrected']} more after a correction ({rates['with_list']:.1%} in all)"
         )
+
+
+def _name(slip: dict[str, Any]) -> str:
+    """A slip by its number; discharge paper and treatment summary by the encounter."""
+    if slip["record"] == "hie.Claim":
+        return f"XML7, XML8 of {slip['ma_lk']}"
+    return slip["slip"] or "(no number)"
 
 
 @worklist_app.command("send")

@@ -81,7 +81,8 @@ class Settings(BaseSettings):
         description="TOML file of recipients that get push instead of pull: [recipient.<code>] host, port for MLLP; url, secrets for a webhook.",
     )
     portal: Path | None = Field(
-        None, description="TOML file of the insurance portal: its address, and the account of each facility; empty: slips wait."
+        None,
+        description="TOML file of the insurance portal: its address, and the account of each facility; empty: documents wait.",
     )
     vendors_dir: Path | None = Field(
         None, description="Folder of your own vendor profiles (TOML), read beside those of the hub; names must not collide."

@@ -12,7 +12,7 @@ from hub.contract.events import Event, Keyring, schema, supersede
 
 RULE: Final = "edited"
 _ENVELOPE: Final = "GIAMDINHHS"  # message type of the insurance envelope, which is signed as a whole
-_SLIPS: Final = ("xml13", "xml14")  # their DU_PHONG carries the signature of the organisation
+_PAPERS: Final = ("xml7", "xml8", "xml13", "xml14")  # their DU_PHONG carries the signature of the organisation
 _PART: Final = re.compile(r"([a-z0-9_]+)(?:\[([1-9][0-9]{0,5})\])?")
 
 
@@ -45,9 +45,14 @@ def _signed(event: Event) -> bool:
     source = event["meta"]["source"]
     if source.get("message_type") == _ENVELOPE and source.get("signature") != "MISSING":
         return True
-    if any((event.get(table) or {}).get("du_phong") for table in _SLIPS):
+    if any(row.get("du_phong") for table in _PAPERS for row in _rows(event.get(table))):
         return True
     return bool(source.get("signature", "") not in ("", "MISSING") or event.get("signature") or event.get("signatures"))
+
+
+def _rows(part: Any) -> list[Event]:
+    """The row of a slip's table, the rows of a claim's."""
+    return part if isinstance(part, list) else [part or {}]
 
 
 def same_elsewhere(event: Event, path: str) -> list[str]:

@@ -351,9 +351,10 @@ class Router:
         value = one.record.body or b""
         for output in outputs:
             match output:
-                case Deliver(recipient, rule, lane, body):
+                case Deliver(recipient, rule, lane, body, part):
+                    given = value if part is None else self.wire.pack(stream.topic, part)
                     made = deliveries.delivery(
-                        one.event, stream.record, stream.topic, recipient, rule, lane=lane, body=value if body else b""
+                        one.event, stream.record, stream.topic, recipient, rule, lane=lane, body=given if body else b""
                     )
                     outs.append(event_out(self.wire, deliveries.TOPIC, made))
                 case Publish(topic, event):

@@ -1,4 +1,5 @@
-"""Claims: to their payer, as the projection that it is granted; and whoever had an older one hears that it is gone."""
+"""Claims: to their payer, as the projection that it is granted; whoever had an older one hears that it is gone; their discharge
+papers and treatment summaries to the citizen's app."""
 
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring
@@ -7,6 +8,7 @@ from hub.routing.deliveries import delivery_id, receipt
 from hub.routing.projections import RULE, copied_to, payer_of, project, projection_id, supplementary_of
 from hub.routing.secondary import KIND, claim_fact, moved_away
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, own_facts
+from hub.routing.summaries import to_portal
 
 
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
@@ -24,7 +26,7 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
-    """The projection on the payer's topic, and the delivery that stands for it in the books.
+    """The projection on the payer's topic, and the delivery that stands for it in the books; what the citizen's app may show.
 
     Raises: HubError(PAYER_UNKNOWN).
     """
@@ -40,9 +42,11 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         Publish(f"payer.{payer.code}.claim.v1", projection),
         Deliver(payer.code, RULE, body=False),
         Publish("receipt.v1", sent),
+        *to_portal(event, projection),
     ]
-    if _held(event):
-        told.append(Nobody("nobody-held-sensitive"))
+    held = Nobody("nobody-held-sensitive")
+    if _held(event) and held not in told:
+        told.append(held)
     own = next(fact for fact in own_facts(event, moment) if fact.kind == KIND)
     return [*told, *moved_away(event, own, known, moment)]
 

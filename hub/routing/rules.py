@@ -38,6 +38,7 @@ RULES: Final[Mapping[str, Words]] = {
     "result-to-receiver": Words("A result of a person with an open slip goes to the receiver of the slip.", "Kết quả của người có giấy chuyển còn hiệu lực được gửi đến nơi nhận."),
     "nobody-held-sensitive": Words("It is protected (HIV, mental or reproductive health) and held from whoever else would get it until consent is known.", "Thông tin được bảo vệ (HIV, sức khỏe tâm thần hoặc sinh sản), chưa gửi cho nơi nhận khác đến khi có sự đồng ý."),
     "follow-up-to-portal": Words("A follow-up slip goes to the insurance portal.", "Giấy hẹn khám lại được gửi lên cổng bảo hiểm."),
+    "summary-to-portal": Words("The discharge paper and the treatment summary of a claim go to the insurance portal, for the citizen's app; a cancelled claim takes them back.", "Giấy ra viện và tóm tắt hồ sơ bệnh án của hồ sơ được gửi lên cổng bảo hiểm để người dân xem trên ứng dụng; hồ sơ bị hủy thì thu lại."),
     "claim-to-payer": Words("A claim goes to its payer, found by the card or the facility.", "Hồ sơ được gửi đến bên chi trả xác định theo thẻ hoặc cơ sở."),
     "claim-to-supplementary": Words("A supplementary insurer that the claim names gets a copy once the primary payer has decided.", "Bên bảo hiểm bổ sung ghi trên hồ sơ nhận bản sao sau khi bên chi trả chính đã quyết định."),
     "claim-withdrawn": Words("A payer that had an older claim of this visit hears that it has none any more.", "Bên chi trả đã nhận hồ sơ cũ của đợt khám được báo hồ sơ không còn thuộc về mình."),

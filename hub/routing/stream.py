@@ -94,12 +94,17 @@ def own_facts(event: Event, moment: Moment) -> list[Found]:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give this event to a recipient. body: false where the recipient gets it by a topic of its own."""
+    """Give this event to a recipient.
+
+    body: false where the recipient gets it by a topic of its own.
+    part: what the recipient gets of it, under its own `meta`, where that is less than the whole.
+    """
 
     recipient: str
     rule: str
     lane: str = "routine"
     body: bool = True
+    part: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,11 @@ def test_the_paper_behind_so_cccd_is_told_by_its_shape(number: str, kind: str) -
         {"XML3": [{"MA_LK": "LK1", "MA_BENH": "E11;B22"}]},
         {"XML3": [{"MA_LK": "LK1", "TEN_DICH_VU": "HIV Ab test nhanh"}]},
         {"XML4": [{"MA_LK": "LK1", "TEN_CHI_SO": "hiv Ag/Ab"}]},
+        {"XML2": [{"MA_LK": "LK1", "TEN_THUOC": "Acriptega (Tenofovir + Lamivudin + DOLUTEGRAVIR)"}]},
+        {"XML7": [{"MA_LK": "LK1", "CHAN_DOAN_RV": "Nhiễm HIV giai đoạn 2"}]},
+        {"XML8": [{"MA_LK": "LK1", "PP_DIEUTRI": "Tiếp tục phác đồ ARV"}]},
+        {"XML8": [{"MA_LK": "LK1", "TOMTAT_KQ": "Test nhanh HIV: âm tính"}]},
+        {"XML13": [{"MA_LK": "LK1", "MA_BENH_KT": "Z21"}]},
     ],
 )
 def test_protected_content_is_labelled(more: dict[str, list[dict[str, str]]]) -> None:
@@ -246,7 +251,12 @@ def test_protected_content_is_labelled(more: dict[str, list[dict[str, str]]]) ->
 
 
 def test_other_content_is_not_labelled() -> None:
-    event = only(map_hoso(hoso(XML1=[SUMMARY | {"MA_BENH_CHINH": "E11.9", "MA_BENH_KT": "I10;AB20"}]), CONTEXT))
+    more = {
+        "XML1": [SUMMARY | {"MA_BENH_CHINH": "E11.9", "MA_BENH_KT": "I10;AB20"}],
+        "XML2": [{"MA_LK": "LK1", "TEN_THUOC": name} for name in ("Tenofovir 300 mg", "Larvin", "Nirmatrelvir + Ritonavir")],
+        "XML8": [{"MA_LK": "LK1", "QT_BENHLY": "Viêm gan B mạn, đang dùng tenofovir", "DU_PHONG": "MII/HIV+ARV/=="}],
+    }
+    event = only(map_hoso(hoso(**more), CONTEXT))
     assert "sensitivity" not in event["meta"]
 
 

@@ -25,6 +25,7 @@ from tests.made import delivery
 from tests.slips import DISTRICT, PROVINCE, follow_up, referral
 
 LIMIT_S = 90
+RECORDS = {"xml1": "hie.Claim", "xml13": "hie.Referral", "xml14": "hie.FollowUp"}
 
 
 def run(work):
@@ -42,7 +43,7 @@ async def deliver(settings, wire, *slips):
     async with await AsyncConnection.connect(settings.database_url.get_secret_value()) as connection:
         await make_days(connection, now().date() - timedelta(days=1), 3)
         for slip in slips:
-            record = "hie.Referral" if "xml13" in slip else "hie.FollowUp"
+            record = next(name for table, name in RECORDS.items() if table in slip)
             one = delivery(wire, record, slip, "portal", rule="follow-up-to-portal")
             letter, _ = read_delivery(wire, wire.pack("delivery.v1", one))
             async with connection.transaction():

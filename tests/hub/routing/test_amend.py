@@ -130,6 +130,15 @@ def test_a_slip_that_bears_the_signature_of_its_organisation_is_not_edited(table
     assert refused(old, {"ma_cskcb_den": DISTRICT}).code == "EDIT_FORBIDDEN"
 
 
+@pytest.mark.parametrize("table", ["xml7", "xml8", "xml13"])
+def test_nor_is_a_claim_with_a_paper_that_does(table):
+    def signed(worth):
+        return {"meta": slip()["meta"], "payer": "x", table: [{"ma_lk": "LK1"}, {"ma_lk": "LK1", "du_phong": worth}]}
+
+    assert refused(signed("MIIB"), {"payer": "y"}, "hie.Claim").code == "EDIT_FORBIDDEN"
+    assert amended("hie.Claim", signed(""), {"payer": "y"}, KEYRING)["payer"] == "y"
+
+
 def test_signed_documents_and_decisions_are_not_edited():
     meta = slip()["meta"]
     assert refused({"meta": meta, "signatures": [{"name": "x"}]}, {"text": "y"}, "hie.Document").code == "EDIT_FORBIDDEN"

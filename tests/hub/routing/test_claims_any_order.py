@@ -1,4 +1,4 @@
-"""A claim among its payers: who hears of what, and that neither order nor repetition changes it.
+"""A claim among its payers, and its papers on their way to the app: who hears of what, and that neither order nor repetition changes it.
 
 A payer can only speak of what it was sent, so each word comes behind what it is about, and two words under one version stay in
 the order in which it wrote them; everything else may come in any order.
@@ -30,12 +30,13 @@ def claimed(minute, *cards, payer="vss", **content):
     return event, payer, copies
 
 
+PAPERS = {"xml7": [{"ma_lk": "C1", "ngay_ct": "20261123"}]}
 CLAIMS = [
-    claimed(0, CARD, POLICY),
+    claimed(0, CARD, POLICY, **PAPERS),
     claimed(10, CARD, POLICY, OTHER),
-    claimed(20, SOLDIER, POLICY, payer="defence"),
-    claimed(30, CARD, POLICY, sensitivity="HIV"),
-    claimed(40, CARD, OTHER),
+    claimed(20, SOLDIER, POLICY, payer="defence", **PAPERS),
+    claimed(30, CARD, POLICY, sensitivity="HIV", **PAPERS),
+    claimed(40, CARD, OTHER, xml8=[{"ma_lk": "C1"}]),
     claimed(50, CARD),
     claimed(60, SOLDIER, POLICY, OTHER, payer="defence"),
     claimed(70, "", action="CANCELLED"),
@@ -191,6 +192,19 @@ def test_words_passed_on_stand_by_claim_then_by_copy_then_by_version_and_none_is
         assert len(set(ranks.values())) == len(ranks)
         copies = [event for (topic, _), event in hub.others.items() if topic == f"payer.{payer}.claim.v1"]
         assert len({revision_rank(event["meta"]["revision"]) for event in copies}) == len(copies)
+
+
+@given(told_in_two_orders())
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_papers_go_to_the_portal_of_each_claim_that_has_some_and_may_show_them_and_of_each_cancelled_one(orders):
+    _straight, shuffled = orders
+    hub, _end = end_of(shuffled)
+    shown = {
+        event["meta"]["event_id"]
+        for event, _payer, _copies in CLAIMS
+        if event["action"] == "CANCELLED" or ({"xml7", "xml8"} & set(event) and not event["meta"]["sensitivity"])
+    }
+    assert {one for recipient, one in hub.told if recipient == "portal"} == shown & set(shuffled)
 
 
 @given(told_in_two_orders())
