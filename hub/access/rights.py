@@ -1,6 +1,6 @@
 """What a payer may do on Kafka, and the login it does it with.
 
-A payer reads its own claims and writes its own decisions, as `User:payer.<code>`; whatever no rule allows, the brokers
+A payer reads its own claims and slips and writes its own decisions, as `User:payer.<code>`; whatever no rule allows, the brokers
 refuse. The hub's own login may do everything. Logins are SCRAM: Kafka keeps what checks a password, nobody the password.
 """
 
