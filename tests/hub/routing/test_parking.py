@@ -130,7 +130,7 @@ def test_discard_gives_up_the_cause_and_lets_the_rest_go(new_hub, database, open
     assert mend(hub, database, parking.discard, ISSUED) == 1
     assert delivered(hub) == ["MODIFIED"]
     topics = [topic for topic, _event in hub.others]
-    assert topics == ["dead-letter.v1", "audit.v1"]
+    assert topics == ["dead-letter.v1", "audit.v1", "payer.vss.referral.v1", "receipt.v1"]
 
 
 @pytest.fixture
