@@ -36,7 +36,7 @@ def hie(hub, *arguments):
 
 def test_every_step_of_the_story_is_proved(told):
     assert [step for step, _ in told] == [
-        "check-in", "order", "result", "referral", "acceptance", "arrival", "follow-up",
+        "check-in", "order", "result", "referral", "acceptance", "arrival", "payer", "follow-up",
         "claim", "claim", "claim", "claim", "wrong claim", "correction", "resend", "refusal", "test traffic",
     ]  # fmt: skip
 
@@ -53,7 +53,15 @@ def test_a_referral_is_traced_from_its_bytes_to_the_last_receipt(hub, told):
     done = hie(hub, "trace", f"{DISTRICT}/{slip}", "--json")
     assert done.returncode == 0, done.stderr
     story = done.stdout
-    for word in ("ISSUED", "ACCEPTED", "ARRIVED", "referral-to-receiver", "answer-to-issuer", "ACKNOWLEDGED"):
+    for word in (
+        "ISSUED",
+        "ACCEPTED",
+        "ARRIVED",
+        "referral-to-receiver",
+        "referral-to-payer",
+        "answer-to-issuer",
+        "ACKNOWLEDGED",
+    ):
         assert word in story, word
 
 

@@ -1,6 +1,6 @@
 """What a payer may do on Kafka, and the login it does it with.
 
-A payer reads its own claims and writes its own decisions, as `User:payer.<code>`; whatever no rule allows, the brokers
+A payer reads its own claims and slips and writes its own decisions, as `User:payer.<code>`; whatever no rule allows, the brokers
 refuse. The hub's own login may do everything. Logins are SCRAM: Kafka keeps what checks a password, nobody the password.
 """
 
@@ -40,10 +40,13 @@ def user_of(payer: str) -> str:
 
 
 def rights_of(payer: str) -> list[AclBinding]:
-    """Read its own claims, write its own decisions, keep its place in groups named after it; nothing else."""
+    """Read its own claims, and slips where it is granted them; write its own decisions; keep its place in groups named after it;
+    nothing else."""
     name = user_of(payer)
+    slips = [_allow(name, ResourceType.TOPIC, f"{name}.referral.v1", AclOperation.READ)] if payers()[payer].referrals else []
     return [
         _allow(name, ResourceType.TOPIC, f"{name}.claim.v1", AclOperation.READ),
+        *slips,
         _allow(name, ResourceType.TOPIC, f"{name}.decision.v1", AclOperation.WRITE),
         _allow(name, ResourceType.GROUP, name, AclOperation.READ),
         _allow(name, ResourceType.GROUP, f"{name}.", AclOperation.READ, ResourcePatternType.PREFIXED),

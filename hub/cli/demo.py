@@ -84,6 +84,27 @@ class Town:
                     return row
         raise HubError("RECIPIENT_UNREACHABLE", f"nothing that fits came to {recipient} within {within_s:.0f} s")
 
+    def heard(self, payer: str, slip: str, last: str, *, within_s: float = 60) -> list[str]:
+        """The actions in a payer's topic of slips that are about this one, once the last of them is there.
+
+        Raises: HubError(RECIPIENT_UNREACHABLE) when it does not come in time.
+        """
+        from hub.bus import Wire, consumer
+
+        wire, said = Wire(self.settings.registry_url), list[str]()
+        reader = consumer(self.settings.kafka, f"demo-{payer}", [f"payer.{payer}.referral.v1"])
+        try:
+            deadline = time.monotonic() + within_s
+            while time.monotonic() < deadline:
+                for message in reader.consume(100, 1):
+                    event = wire.unpack(message.value())[1]
+                    said += [event["action"]] if event["slip"] == slip else []
+                if last in said:
+                    return said
+        finally:
+            reader.close()
+        raise HubError("RECIPIENT_UNREACHABLE", f"no {last} came to payer {payer} within {within_s:.0f} s")
+
 
 def is_a(record: str, action: str = "", **parts: str) -> Callable[[Delivery], bool]:
     """A test for `expect`: a delivery of that record, with that action or status, and those fields."""
@@ -139,6 +160,8 @@ class Story:
         self._accepted("06")
         self.town.expect(DISTRICT, is_a("Referral", "ARRIVED", slip=slip))
         self.say("arrival", "check-in at the receiver closed the loop: the issuer sees that the patient arrived")
+        heard = ", ".join(self.town.heard("vss", slip, "ARRIVED"))
+        self.say("payer", f"VSS, whose card the patient has, heard of slip {slip} on its own topic: {heard}")
         self._accepted("08")
         appointment = self.town.expect("portal", is_a("FollowUp"))
         self.say(

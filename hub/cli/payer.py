@@ -1,4 +1,4 @@
-"""`hie payer`: who pays, and the login with which a payer reads its claims and writes its decisions."""
+"""`hie payer`: who pays, and the login with which a payer reads its claims and slips and writes its decisions."""
 
 import getpass
 from dataclasses import replace
@@ -28,9 +28,15 @@ def list_payers() -> None:
     from hub.access.rights import logins, user_of
 
     known = logins(connected(read_settings()).kafka)
-    table = Table("code", "name", "login", "claims of", box=None)
+    table = Table("code", "name", "login", "claims of", "slips", box=None)
     for code, payer in sorted(payers().items()):
-        table.add_row(code, payer.name, user_of(code) if code in known else "none", f"payer.{code}.claim.v1")
+        table.add_row(
+            code,
+            payer.name,
+            user_of(code) if code in known else "none",
+            f"payer.{code}.claim.v1",
+            "yes" if payer.referrals else "no",
+        )
     for code in sorted(known - set(payers())):
         table.add_row(code, "not in seeds", user_of(code), "none")
     out.print(table)

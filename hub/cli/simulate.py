@@ -18,7 +18,7 @@ from rich.table import Table
 
 from hub.cli.own_hub import own_hub
 from hub.cli.running import keyring, terminal
-from hub.cli.week_partners import App, Listener, Partner, Puller, together
+from hub.cli.week_partners import App, Listener, Partner, Payer, Puller, together
 from hub.cli.week_senders import Senders
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -31,6 +31,7 @@ from hub.week.accounts import Accounts, Row, account
 from hub.week.places import GONE, PLACES, PUSHED
 from hub.week.plan import REST_DAYS, Rates, last_week, plan
 from hub.week.sends import Expect, SlipPlan, Week
+from hub.week.slips import PAYER
 
 out = terminal()
 simulate_app = typer.Typer(help="A nation in small.", no_args_is_help=True)
@@ -157,7 +158,8 @@ def run_week(
 
     with portal, own_hub(settings, say, arrange=arrange, name="week") as (here, services, servers), ExitStack() as held:
         held.enter_context(_watched(services))
-        partners = held.enter_context(_partners(here, [*listeners, App(portal.taken)]))
+        others = [App(portal.taken), Payer(PAYER, here.kafka, here.registry_url)]
+        partners = held.enter_context(_partners(here, [*listeners, *others]))
         return _through(here, services, servers, made, partners, say, disturb)
 
 

@@ -161,6 +161,30 @@ class App(Partner):
                 self.got[f"{facility}/{slip}"] = Expect("portal", record, "taken", f"{facility}/{slip}")
 
 
+class Payer(Partner):
+    """A payer, who reads a topic of its own of slips, by event id.
+
+    kafka, registry: addresses of the hub.
+    """
+
+    def __init__(self, code: str, kafka: str, registry: str) -> None:
+        super().__init__(code)
+        self._kafka, self._registry = kafka, registry
+
+    def _run(self) -> None:
+        from hub.bus import Wire, consumer
+
+        wire, reader = Wire(self._registry), consumer(self._kafka, f"week-{self.code}", [f"payer.{self.code}.referral.v1"])
+        try:
+            while not self._stop.is_set():
+                for message in reader.consume(_PAGE, 0.5):
+                    if message.error() is None:
+                        record, event = wire.unpack(message.value())
+                        self.got[event["meta"]["event_id"]] = seen(self.code, record, event)
+        finally:
+            reader.close()
+
+
 def together(partners: list[Partner]) -> Counter[Expect]:
     """What all of them got, so far."""
     return Counter(one for partner in partners for one in list(partner.got.values()))

@@ -38,6 +38,7 @@ class Payer:
     tables:           the claim tables that its projection grants; xml1 always.
     withheld:         table to those of its fields that are left out all the same.
     sensitive:        supplementary: whether it also gets claims labelled sensitive (HIV, mental or reproductive health).
+    referrals:        primary: whether it hears of the referral slips of its insured.
     """
 
     code: str
@@ -51,6 +52,7 @@ class Payer:
     facilities: tuple[str, ...] = ()
     withheld: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sensitive: bool = False
+    referrals: bool = False
 
 
 def read_payers(folder: Path) -> dict[str, Payer]:
@@ -97,6 +99,8 @@ def _read(path: Path) -> Payer:
         raise wrong(f"role {role}: {PRIMARY} or {SUPPLEMENTARY}")
     if role == SUPPLEMENTARY and (row["default"] or row.get("facilities")):
         raise wrong("a supplementary payer is no default and has no facilities: it only gets what another has decided")
+    if role == SUPPLEMENTARY and row.get("referrals"):
+        raise wrong("referrals: a supplementary payer hears of claims alone, as no slip names its policy; take the entry out")
     shape, words = (_GROUP, "two capital letters") if role == PRIMARY else (_POLICY, "three capital letters or more")
     for name, pattern, said in (("card_groups", shape, words), ("facilities", _FACILITY, "the first 2 to 5 digits of MA_CSKCB")):
         for entry in row.get(name, []):
@@ -108,7 +112,7 @@ def _read(path: Path) -> Payer:
 
 
 def _check_type(name: str, value: Any, wrong: Any) -> None:
-    if name in ("default", "adjudicated_here", "sensitive"):
+    if name in ("default", "adjudicated_here", "sensitive", "referrals"):
         fits, said = isinstance(value, bool), "true or false"
     elif name in ("name", "name_en", "role"):
         fits, said = isinstance(value, str) and bool(value), "a text"

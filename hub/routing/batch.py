@@ -385,7 +385,8 @@ class Router:
         if value is None:
             return []  # older than the topic keeps
         record, event = self.wire.unpack(value)
-        made = deliveries.delivery(event, record, origin[0], recall.recipient, recall.rule, lane=recall.lane, body=value)
+        body = value if recall.body else b""
+        made = deliveries.delivery(event, record, origin[0], recall.recipient, recall.rule, lane=recall.lane, body=body)
         return [event_out(self.wire, deliveries.TOPIC, made)]
 
     @staticmethod

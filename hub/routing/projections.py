@@ -1,6 +1,7 @@
-"""Whose claim it is, and what a payer gets to see of it."""
+"""Whose claim, or slip, it is, and what a payer gets to see of a claim."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -18,13 +19,22 @@ _PLACE: Final = re.compile(r"(XML\d+)(?:\[\d+\])?/(\w+)$")  # of what could not 
 
 
 def payer_of(event: Event) -> Payer | None:
-    """The primary payer of a claim: that of the group of its first insurance card; of a card that shows none, that of the
-    facility; else the default. Test claims have a payer of their own, which no other claim reaches."""
+    """The primary payer of a claim, by the cards of its summary."""
+    meta = event["meta"]
+    return payer_by(_cards(event.get("xml1") or {}), meta["facility"], test=bool(meta.get("test")))
+
+
+def payer_by(cards: Sequence[str], facility: str, *, test: bool) -> Payer | None:
+    """The primary payer of a person: that of the group of the first insurance card; of a card that shows none, that of the
+    facility; else the default. Test traffic has a payer of its own, which nothing else reaches.
+
+    cards: without blanks, in capitals; policies of other insurers may stand among them.
+    """
     known = payers()
-    if event["meta"].get("test"):
+    if test:
         return known.get(TEST)
     real = [payer for payer in known.values() if payer.role == PRIMARY and payer.code != TEST]
-    group, facility = _group(event), event["meta"]["facility"]
+    group = _group(cards)
     if group:
         own = [payer for payer in real if group in payer.card_groups]
     else:
@@ -35,7 +45,7 @@ def payer_of(event: Event) -> Payer | None:
 def supplementary_of(event: Event) -> list[Payer]:
     """The supplementary insurers that a claim names: MA_THE_BHYT lists a number of their policies beside the card."""
     cards = _cards(event.get("xml1") or {})
-    if event["meta"].get("test") or not any(card[2:3].isalpha() for card in cards):
+    if event["meta"].get("test") or not any(map(is_policy, cards)):
         return []
     real = [payer for payer in payers().values() if payer.role == SUPPLEMENTARY]
     return [payer for payer in real if any(card.startswith(payer.card_groups) for card in cards)]
@@ -58,9 +68,14 @@ def _cards(row: Event) -> list[str]:
     return [card.strip().upper() for card in row.get(_CARD, "").split(";")]
 
 
-def _group(event: Event) -> str:
+def is_policy(card: str) -> bool:
+    """Whether it is the number of another insurer's policy: those begin with three letters, cards with two and a digit, or with digits."""
+    return card[2:3].isalpha()
+
+
+def _group(cards: Sequence[str]) -> str:
     """The group of the first insurance card; "" where it shows none. Of a card of 10 or 12 digits only a look-up could tell it."""
-    card = next((card for card in _cards(event.get("xml1") or {}) if card and not card[2:3].isalpha()), "")
+    card = next((card for card in cards if card and not is_policy(card)), "")
     return card[:2] if card[:2].isalpha() and card[2:3].isdigit() else ""
 
 

@@ -1,4 +1,4 @@
-"""Referral slips: to the receiving facility, the answer back, arrival and expiry to those concerned."""
+"""Referral slips: to the receiving facility and the payer, the answer back, arrival and expiry to those concerned."""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,6 +12,7 @@ from hub.routing.arrivals import CANCELLED_MOST, came_with, is_used_again, what_
 from hub.routing.follow_ups import PORTAL, is_held
 from hub.routing.lab_results import in_order
 from hub.routing.persons import person_refs
+from hub.routing.slip_payers import payer_named, stated_to_payers, told_to_payer
 from hub.routing.slips import TOPIC, Slip, as_data, day_of, is_sensitive, reached, slip_of, what_the_hub_says, withdrawn
 from hub.routing.stream import (
     CaseRef,
@@ -68,7 +69,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         revision=word["revision"],
         persons=persons,
     )
-    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), **word)
+    said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), payer=payer_named(event), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
     back = [Fact("person-of-referral", key, ref, rank, {}, _DAYS) for ref in persons.values()]
     label = [Fact("referral", key, "labelled", rank, {"held": True}, _DAYS, stays=True)] if is_held(event) else []
@@ -116,11 +117,12 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     if action in _STATEMENTS:
         to_itself = same_facility(receiver(to, moment), issuer, moment.today)
         told = [Nobody("nobody-self")] if to_itself else [*_stated(event, to, lane, known), *_expiry(event, slip)]
-        return [*told, *_handed_on(event, slip, known, moment)]
+        return [*told, *_handed_on(event, slip, known, moment), *stated_to_payers(event, slip, known, moment)]
     if action in _ANSWERS:
         if same_facility(event.get("by_facility", ""), issuer, moment.today):
             return [Nobody("nobody-self")]
-        return [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *_handed_on(event, slip, known, moment)]
+        told = [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *told_to_payer(event, slip, known, moment)]
+        return [*told, *_handed_on(event, slip, known, moment)]
     if action == "WITHDRAWN":
         # By a later word: its system must not cancel a slip that is good.
         has_it_again = slip is not None and same_facility(slip.receiver, to, moment.today)
@@ -128,14 +130,16 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         return [Deliver(to, "referral-withdrawn", lane) if tell else Nobody("nobody-withdrawn")]
     if action in _TO_ISSUER:
         late = _results(event, slip, known, moment) if action == "ARRIVED" and slip is not None else {}
-        return [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane), *late.values()]
+        told = [Deliver(receiver(issuer, moment), _TO_ISSUER[action], lane), *told_to_payer(event, slip, known, moment)]
+        return [*told, *late.values()]
     if action == "EXPIRED":
-        return _expired(event, slip, lane, moment)
+        return _expired(event, slip, known, moment)
     if action == "USED_AGAIN":
         arrivals = [fact for fact in known if fact.kind == "arrival"]
         if slip is None or not is_used_again(event["meta"]["event_id"], slip, arrivals):
             return [Nobody("nobody-use-void")]
-        return _both(slip, "referral-used-again", "referral-used-again", lane, moment)
+        told = _both(slip, "referral-used-again", "referral-used-again", lane, moment)
+        return [*told, *told_to_payer(event, slip, known, moment)]
     return [Nobody("nobody-action")]
 
 
@@ -210,14 +214,15 @@ def _results(event: Event, slip: Slip, known: Known, moment: Moment) -> dict[str
 # --- expiry -----------------------------------------------------------------------------------------------------------
 
 
-def _expired(event: Event, slip: Slip | None, lane: str, moment: Moment) -> list[Output]:
-    """To issuer and holder. It was made before anybody could have handed the slip on, so it names who had it first:
+def _expired(event: Event, slip: Slip | None, known: Known, moment: Moment) -> list[Output]:
+    """To issuer, holder and payer. It was made before anybody could have handed the slip on, so it names who had it first:
     where that is another, one that names the holder follows."""
     end = day_of(event.get("expires_on", ""), date.min)
     if slip is None or slip.state == "CANCELLED" or slip.answer == "REJECTED" or slip.arrived or slip.expires != end:
         return [Nobody("nobody-expiry-void")]
     if same_facility(event.get("ma_cskcb_den", ""), slip.receiver, moment.today):
-        return _both(slip, "expiry-to-issuer", "expiry-to-receiver", lane, moment)
+        told = _both(slip, "expiry-to-issuer", "expiry-to-receiver", _lane(event), moment)
+        return [*told, *told_to_payer(event, slip, known, moment)]
     follows = _says_expired(slip, slip.receiver, end, event, event["meta"]["revision"])
     return [Publish(TOPIC, follows), Nobody("referral-expired")]
 

@@ -24,6 +24,7 @@ class Word:
     state: ACCEPTED or REJECTED; "" for the issuer.
     to:    the facility that it hands the slip to; "" for an answer that keeps it or names no other.
     place: of its record.
+    payer: whose slip it says that it is (`slip_payers.payer_named`); None for what says nothing of it.
     """
 
     event_id: str
@@ -33,6 +34,7 @@ class Word:
     revision: Revision
     lane: str
     place: str
+    payer: str | None = None
 
     @property
     def order(self) -> tuple[str, str]:
@@ -226,7 +228,8 @@ def _words(sides: dict[str, Found]) -> tuple[Word, ...]:
             by, onward = fact.data["by"], fact.data["to"]
             state = fact.data.get("state", "REJECTED" if by and onward else "")
             to = "" if by and kept else onward
-            found.append(Word(fact.event_id, by, state, to, revision_of(fact.data["revision"]), fact.data["lane"], fact.place))
+            revision, lane, payer = revision_of(fact.data["revision"]), fact.data["lane"], fact.data.get("payer")
+            found.append(Word(fact.event_id, by, state, to, revision, lane, fact.place, payer))
     return tuple(sorted(found, key=lambda word: word.order))
 
 

@@ -116,12 +116,13 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Give an earlier event, read again at its place, to a recipient."""
+    """Give an earlier event, read again at its place, to a recipient. body: as of `Deliver`."""
 
     place: str
     recipient: str
     rule: str
     lane: str = "routine"
+    body: bool = True
 
 
 @dataclass(frozen=True, slots=True)

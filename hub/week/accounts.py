@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 
 from hub.week.sends import Expect, Send, SlipPlan, Week
+from hub.week.slips import PAYER
 
 _NAMELESS: Final = frozenset({"FRAME_UNFINISHED", "FORMAT_UNKNOWN"})  # no control id can be read, or it is only half a message
 _SHOWN: Final = 10
@@ -168,7 +169,7 @@ def slip_lines(
     """
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for one, times in got.items():
-        if one.record == "Referral" and one.recipient != "portal":
+        if one.record == "Referral" and one.recipient not in ("portal", PAYER):
             seen[one.about][one.action] += times
     lines: dict[tuple[str, str, str, str], tuple[int, int, list[str]]] = {}
     for slip in slips:

@@ -36,6 +36,9 @@ TALES: Final = {
 }
 """What happens to a slip, and how many of a hundred or so it happens to."""
 
+PAYER: Final = "vss"
+"""Whose insured all of them are; it hears of every slip but those of HIV, on a topic of its own."""
+
 FOLLOWED: Final = frozenset({"arrived", "arrived, no number told", "accepted", "nothing more", "changed"})
 """Where the receiver is certain from beginning to end: results of the person go with the slip."""
 
@@ -144,8 +147,10 @@ def refer(chance: random.Random, visit: Visit, story: Story, tale: str) -> None:
     story.slips.append(_plan(slip, tale))
     if receiver not in (UNKNOWN, CLOSED):
         story.expect(SUCCESSOR if receiver == MERGED else receiver, "Referral", "ISSUED", slip.about)
+        if tale != "of HIV":
+            story.expect(PAYER, "Referral", "ISSUED", slip.about)
     elif tale == "receiver mistyped":
-        story.mended[Expect(issuer.refers_to[0], "Referral", "ISSUED", slip.about)] += 1
+        story.mended.update(Expect(one, "Referral", "ISSUED", slip.about) for one in (issuer.refers_to[0], PAYER))
     _go_on(chance, slip, story, tale)
     if tale in FOLLOWED:
         _with_results(story, issuer.code, slip.receiver)
@@ -195,7 +200,7 @@ def _to_portal(chance: random.Random, slip: _Slip, story: Story, tale: str) -> N
         to = _other(slip) if tale == "moved to another" else slip.receiver
         priority = "S" if tale == "changed" else "R"
         story.corrected[slip.about] = replace(slip, flaw="").statement("I13", at, receiver=to, priority=priority)
-        told = [SUCCESSOR if to == MERGED else to, *([_other(slip)] if tale == "sent on" else [])]
+        told = [SUCCESSOR if to == MERGED else to, *([_other(slip)] if tale == "sent on" else []), PAYER]
         story.mended.update([taken, *(Expect(one, "Referral", "MODIFIED", slip.about) for one in told)])
 
 
@@ -205,29 +210,35 @@ def _other(slip: _Slip) -> str:
     return next(code for code in among if code not in (slip.visit.place.code, slip.receiver))
 
 
+def _both(story: Story, facility: str, action: str, slip: _Slip) -> None:
+    """A facility gets it, and the payer."""
+    for recipient in (facility, PAYER):
+        story.expect(recipient, "Referral", action, slip.about)
+
+
 def _go_on(chance: random.Random, slip: _Slip, story: Story, tale: str) -> None:
     issuer, day = slip.visit.place.code, slip.day
     after = day + timedelta(hours=2)
     receiver = BY_CODE.get(slip.receiver)
     if tale == "changed":
         story.say(slip.statement("I13", after, priority="S"))
-        story.expect(slip.receiver, "Referral", "MODIFIED", slip.about)
+        _both(story, slip.receiver, "MODIFIED", slip)
     elif tale == "cancelled":
         story.say(slip.statement("I14", after))
-        story.expect(slip.receiver, "Referral", "CANCELLED", slip.about)
+        _both(story, slip.receiver, "CANCELLED", slip)
     elif tale == "moved to another":
         other = _other(slip)
         story.say(slip.statement("I13", after, receiver=other))
-        story.expect(other, "Referral", "MODIFIED", slip.about)
+        _both(story, other, "MODIFIED", slip)
         story.expect(slip.receiver, "Referral", "WITHDRAWN", slip.about)
         receiver = BY_CODE[other]
     elif tale == "never came":
-        story.expect(issuer, "Referral", "EXPIRED", slip.about)
+        _both(story, issuer, "EXPIRED", slip)
         story.expect(slip.receiver, "Referral", "EXPIRED", slip.about)
     elif tale in ("rejected", "sent on") and receiver:
         onward = _other(slip) if tale == "sent on" else ""
         story.say(slip.answer(receiver, "R", after, onward))
-        story.expect(issuer, "Referral", "REJECTED", slip.about)
+        _both(story, issuer, "REJECTED", slip)
         if onward:
             story.expect(onward, "Referral", "ISSUED", slip.about)
             receiver = BY_CODE[onward]
@@ -235,7 +246,7 @@ def _go_on(chance: random.Random, slip: _Slip, story: Story, tale: str) -> None:
         return
     if tale in ("arrived", "accepted", "moved to another", "sent on", "used twice"):
         story.say(slip.answer(receiver, "A", after + timedelta(hours=1)))
-        story.expect(issuer, "Referral", "ACCEPTED", slip.about)
+        _both(story, issuer, "ACCEPTED", slip)
     if tale in ("arrived", "arrived, no number told", "changed", "sent on", "used twice", "arrived in error"):
         _arrive(chance, slip, story, receiver, tale)
 
@@ -254,15 +265,15 @@ def _arrive(chance: random.Random, slip: _Slip, story: Story, receiver: Place, t
             inpatient=False,
         )
         check_in(visit, story, slip=None if tale == "arrived, no number told" else (issuer, slip.number))
-        story.expect(issuer, "Referral", "ARRIVED", slip.about)
+        _both(story, issuer, "ARRIVED", slip)
         if tale == "arrived in error":
             at = visit.came + timedelta(minutes=20)
             story.say(visit.draft("ADT^A11", at, f"EVN|A11|{stamp(at)}", visit.pid, visit.pv1(), record="Encounter"))
-            story.expect(issuer, "Referral", "ARRIVAL_CANCELLED", slip.about)
+            _both(story, issuer, "ARRIVAL_CANCELLED", slip)
         else:
             discharge(visit, story)
     if tale == "used twice":
-        story.expect(issuer, "Referral", "USED_AGAIN", slip.about)
+        _both(story, issuer, "USED_AGAIN", slip)
         story.expect(receiver.code, "Referral", "USED_AGAIN", slip.about)
 
 

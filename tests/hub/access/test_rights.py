@@ -74,8 +74,10 @@ def read(address, topic, group):
         reader.close()
 
 
-def test_a_payer_reads_its_claims_and_writes_its_decisions(kafka, payer_a):
-    assert write(kafka, f"payer.{A}.claim.v1") is None
+def test_a_payer_reads_its_claims_and_slips_and_writes_its_decisions(kafka, payer_a):
+    for kind in ("claim", "referral"):
+        assert write(kafka, f"payer.{A}.{kind}.v1") is None
+        assert read(payer_a, f"payer.{A}.{kind}.v1", f"payer.{A}.{kind}") == b"x"
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}") == b"x"
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}.settlement") == b"x"
     assert write(payer_a, f"payer.{A}.decision.v1") is None
@@ -83,14 +85,19 @@ def test_a_payer_reads_its_claims_and_writes_its_decisions(kafka, payer_a):
 
 @pytest.mark.parametrize(
     "topic",
-    [f"payer.{B}.claim.v1", f"payer.{A}.decision.v1", "claim.v1", "claim-decision.v1", "message-received.v1", "delivery.v1"],
+    [
+        *(f"payer.{B}.{kind}.v1" for kind in ("claim", "referral")),
+        *(f"payer.{A}.decision.v1", "claim.v1", "referral.v1", "claim-decision.v1", "message-received.v1", "delivery.v1"),
+    ],
 )
 def test_it_reads_nothing_else(kafka, payer_a, topic):
     assert write(kafka, topic) is None
     assert read(payer_a, topic, f"payer.{A}") == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
 
-@pytest.mark.parametrize("topic", [f"payer.{B}.decision.v1", f"payer.{A}.claim.v1", "claim-decision.v1", "control.v1"])
+@pytest.mark.parametrize(
+    "topic", [f"payer.{B}.decision.v1", f"payer.{A}.claim.v1", f"payer.{A}.referral.v1", "claim-decision.v1", "control.v1"]
+)
 def test_it_writes_nothing_else(payer_a, topic):
     assert write(payer_a, topic) == KafkaError.TOPIC_AUTHORIZATION_FAILED
 
@@ -102,7 +109,7 @@ def test_it_keeps_no_place_in_another_ones_group(payer_a, group):
 
 def test_it_sees_no_other_topic_and_changes_no_right(payer_a):
     admin = AdminClient({**client(payer_a), "log_level": 0})
-    assert set(admin.list_topics(timeout=10).topics) == {f"payer.{A}.claim.v1", f"payer.{A}.decision.v1"}
+    assert set(admin.list_topics(timeout=10).topics) == {f"payer.{A}.{kind}.v1" for kind in ("claim", "referral", "decision")}
     more = AclBinding(
         ResourceType.TOPIC,
         f"payer.{B}.claim.v1",
@@ -115,6 +122,11 @@ def test_it_sees_no_other_topic_and_changes_no_right(payer_a):
     with pytest.raises(KafkaException) as refused:
         admin.create_acls([more])[more].result(10)
     assert refused.value.args[0].code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+
+
+def test_slips_are_for_payers_whose_grant_says_so():
+    may = {code for code in payers() if any(right.name == f"payer.{code}.referral.v1" for right in rights_of(code))}
+    assert may == {"vss", "defence", "police", "test"}
 
 
 def test_nobody_gets_in_without_a_login_or_with_a_wrong_one(kafka):

@@ -32,6 +32,8 @@ def test_one_json_line_a_message_without_anything_of_the_person():
         ("deliver", "01004", "routine"),
         ("deliver", "portal", "routine"),
         ("due", "referral.v1", ""),
+        ("deliver", "vss", "routine"),
+        ("publish", "payer.vss.referral.v1", ""),
     ]
 
 

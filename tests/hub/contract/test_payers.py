@@ -26,17 +26,13 @@ def test_the_shipped_payers_are_those_of_the_standard_and_two_invented_ones():
     assert known["defence"].card_groups == ("QN", "CY") and known["defence"].facilities == ("97",)
     assert known["police"].card_groups == ("CA",) and known["police"].facilities == ("98",)
     assert [code for code, payer in known.items() if payer.default] == ["vss"]
+    assert {code for code, payer in known.items() if payer.referrals} == {"vss", "defence", "police", "test"}
 
 
 def test_what_is_left_out_takes_its_default(tmp_path):
     payer = read(tmp_path, ab={})["ab"]
-    assert (payer.role, payer.adjudicated_here, payer.facilities, payer.withheld, payer.sensitive) == (
-        "primary",
-        False,
-        (),
-        {},
-        False,
-    )
+    assert (payer.role, payer.facilities, payer.withheld) == ("primary", (), {})
+    assert (payer.adjudicated_here, payer.sensitive, payer.referrals) == (False, False, False)
 
 
 def test_what_is_withheld_is_kept_by_table(tmp_path):
@@ -61,6 +57,8 @@ def test_what_is_withheld_is_kept_by_table(tmp_path):
         ({"card_groups": '["LVG"]'}, "card_groups LVG"),
         ({"role": '"supplementary"'}, "card_groups AB"),
         ({"role": '"supplementary"', "card_groups": '["ABC"]', "facilities": '["97"]'}, "no default and has no facilities"),
+        ({"role": '"supplementary"', "card_groups": '["ABC"]', "referrals": "true"}, "hears of claims alone"),
+        ({"referrals": '"yes"'}, "referrals is true or false"),
         ({"facilities": '["9"]'}, "facilities 9"),
         ({"default": "true"}, "one payer has default = true, not 2"),
         ({"name": '"'}, "it is no TOML"),

@@ -18,7 +18,7 @@ def test_every_topic_holds_a_record_that_exists():
 
 def test_every_payer_has_topics_of_its_own():
     assert {"vss", "test", "defence", "police", "luavang", "saobien"} == set(payers())
-    assert all(f"payer.{code}.{kind}.v1" in topics() for code in payers() for kind in ("claim", "decision"))
+    assert all(f"payer.{code}.{kind}.v1" in topics() for code in payers() for kind in ("claim", "referral", "decision"))
 
 
 def test_the_topic_of_a_record_is_not_a_payers():

@@ -32,8 +32,10 @@ _FULL |= {record: {"person": {}} for record in ("hie.Charge", "hie.Prescription"
 _FULL |= {"hie.Document": {"person": {}, "code": {}}}
 
 
-def person(number: str = "001090000001") -> dict[str, Any]:
-    return {"ho_ten": "Người Thử", "identifiers": [{"type": "SDDCN", "value": number, "normalised": number}]}
+def person(number: str = "001090000001", *cards: str) -> dict[str, Any]:
+    numbers = [("SDDCN", number), *(("BHYT_CARD", card) for card in cards)]
+    named = [{"type": kind, "value": value, "normalised": value} for kind, value in numbers]
+    return {"ho_ten": "Người Thử", "identifiers": named}
 
 
 def said(

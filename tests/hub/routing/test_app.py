@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from hub.bus import Producer, consumer, event_out
+from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.events import derive, now, revision_rank
 from hub.contract.settings import to_environment
@@ -28,7 +29,7 @@ from hub.routing.recall import Recaller
 from hub.routing.stream import Due
 from hub.store.database import connect
 from tests.hub.routing import stay
-from tests.hub.routing.story import KEYRING, TOPICS, order, referral, result
+from tests.hub.routing.story import KEYRING, TOPICS, order, person, referral, result
 
 LIMIT_S = 120
 
@@ -118,15 +119,15 @@ def load(wire, kind: str, count: int):
     run = uuid.uuid4().hex[:8]
     events = []
     for number in range(count):
-        person = {"identifiers": [{"type": "PASSPORT", "normalised": f"{run}{number}", "value": ""}]}
-        events.append(("referral.v1", referral(slip=f"{kind}{run}{number}", person=person)))
-        events.append(("lab-result.v1", result(f"{kind}{run}{number}", person=person, orderer="01004")))
+        who = {"identifiers": [{"type": "PASSPORT", "normalised": f"{run}{number}", "value": ""}]}
+        events.append(("referral.v1", referral(slip=f"{kind}{run}{number}", person=who)))
+        events.append(("lab-result.v1", result(f"{kind}{run}{number}", person=who, orderer="01004")))
     return [event for _topic, event in events], [event_out(wire, topic, event) for topic, event in events]
 
 
 def whole(events, seen) -> bool:
-    """Each referral reached its receiver and the portal, each result its orderer and that receiver."""
-    return len(seen) >= 2 * len(events)
+    """Each referral reached its receiver, the portal and the payer, each result its orderer and that receiver."""
+    return len(seen) >= 2 * len(events) + sum("status" not in event for event in events)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,48 @@ def test_three_workers_one_broken_in_the_middle_of_a_batch(workers, producer, wi
     pairs = {(subject, recipient) for subject, _id, recipient in seen}
     wanted = {(event["meta"]["event_id"], event.get("ma_cskcb_den") or "01004") for event in events}
     wanted |= {(event["meta"]["event_id"], "01021" if "status" in event else "portal") for event in events}
+    wanted |= {(event["meta"]["event_id"], "vss") for event in events if "status" not in event}
     assert pairs == wanted
     assert len(seen) == len(pairs)  # however often it was said, each has one id
+
+
+def test_what_is_said_of_a_slip_stands_in_its_payers_topic_and_in_no_others(workers, producer, wire, routing_settings):
+    run = uuid.uuid4().hex[:8]
+    soldiers, polices = f"Q{run}", f"C{run}"
+    soldier, police = person("001090000001", "QN5970012345678"), person("001090000002", "CA5980012345678")
+    said = [
+        referral("ACCEPTED", slip=soldiers, minute=5),  # before what it answers
+        referral(slip=soldiers, person=soldier),
+        referral(slip=polices, person=police),
+        referral(slip=f"T{run}", person=soldier, test=True),
+    ]
+    topics = [f"payer.{code}.referral.v1" for code in sorted(payers())]
+    reader = consumer(routing_settings.kafka, f"test-{uuid.uuid4()}", topics)
+    found: set[tuple[str, str, str]] = set()
+
+    def read() -> set[tuple[str, str, str]]:
+        for message in reader.consume(500, 0.2):
+            _record, event = wire.unpack(message.value())
+            if event["slip"].endswith(run):
+                assert (message.key() or b"").decode() == event["meta"]["key"]
+                found.add((message.topic(), event["slip"], event["action"]))
+        return found
+
+    wanted = {
+        ("payer.defence.referral.v1", soldiers, "ACCEPTED"),
+        ("payer.defence.referral.v1", soldiers, "ISSUED"),
+        ("payer.police.referral.v1", polices, "ISSUED"),
+        ("payer.test.referral.v1", f"T{run}", "ISSUED"),
+    }
+    try:
+        workers.start()
+        producer.publish_blocking([event_out(wire, "referral.v1", event) for event in said])
+        until(lambda: read() >= wanted)
+        for _ in range(5):
+            read()
+    finally:
+        reader.close()
+    assert found == wanted
 
 
 @pytest.mark.slow

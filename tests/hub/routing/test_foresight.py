@@ -42,6 +42,7 @@ def test_offline_the_events_of_one_file_know_of_each_other():
     assert addressed(slip) == {
         (DISTRICT, "referral-to-receiver"),
         ("portal", "referral-to-portal"),
+        ("vss", "referral-to-payer"),
         (COMMUNE, "arrival-to-issuer"),
     }
 
@@ -99,7 +100,8 @@ def test_a_key_that_waits_is_told(new_hub, reader):
     (behind,) = foreseen(eye, "hie.Referral", referral("CANCELLED", minute=1, to=DISTRICT))
     assert (again.again, behind.parked) == (True, "BEHIND")
     first, _withdrawn = eye.of("referral.v1", whole("hie.Referral", referral(minute=2)), first=True)
-    assert addressed([first]) == {(DISTRICT, "referral-to-receiver"), ("portal", "referral-to-portal")}
+    told = {(DISTRICT, "referral-to-receiver"), ("portal", "referral-to-portal"), ("vss", "referral-to-payer")}
+    assert addressed([first]) == told
 
 
 def test_a_repeat_and_something_older_are_told(new_hub, reader):

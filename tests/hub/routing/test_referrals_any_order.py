@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.bus import Out
-from hub.contract.directory import directory_file, heir, use_directory
+from hub.contract.directory import directory_file, heir, payers, use_directory
+from hub.contract.events import sparse
 from hub.routing import deadlines
 from hub.routing.slips import slip_of
 from hub.routing.stream import Found
 from tests.hub.routing.memory_hub import MemoryHub
-from tests.hub.routing.story import COMMUNE, DISTRICT, MORNING, PROVINCE, TOPICS, check_in, referral, result
+from tests.hub.routing.story import COMMUNE, DISTRICT, MORNING, PROVINCE, TOPICS, check_in, person, referral, result
 
 THIRD, FOURTH, HEIR = "01911", "01914", "01920"  # the third was merged into its heir before the story begins
 TODAY = MORNING.date()
@@ -28,8 +29,9 @@ def rejected(by, minute, onward=""):
     return ("hie.Referral", referral("REJECTED", minute=minute, to=by, redirect_to=onward))
 
 
-ISSUED = ("hie.Referral", referral())
-MOVED = ("hie.Referral", referral("MODIFIED", minute=30, to=THIRD, expires_on="20261214"))
+SOLDIER, POLICE = person("001090000001", "QN5970012345678"), person("001090000001", "CA5980012345678")
+ISSUED = ("hie.Referral", referral(person=SOLDIER))
+MOVED = ("hie.Referral", referral("MODIFIED", minute=30, to=THIRD, expires_on="20261214", person=POLICE))
 CANCELLED = ("hie.Referral", referral("CANCELLED", minute=50, to=THIRD))
 ONWARD = rejected(DISTRICT, 5, PROVINCE)
 STORY = [
@@ -44,11 +46,12 @@ STORY = [
     ("hie.Encounter", check_in("LK1", minute=25, action="CANCELLED")),
     slip_check_in("LK1", DISTRICT, minute=28, ngay_vao="202611230915"),
     ("hie.LabResult", result("O2", minute=29)),
-    ("hie.Referral", referral("MODIFIED", minute=29, to=PROVINCE)),  # the issuer names the one that it had gone on to itself
+    # The issuer names the one that it had gone on to itself, and no card, so that the default payer's it is.
+    ("hie.Referral", referral("MODIFIED", minute=29, to=PROVINCE)),
     MOVED,
     slip_check_in("LK4", HEIR, minute=36, ngay_vao="202611261000"),
     rejected(HEIR, 35, DISTRICT),
-    ("hie.Referral", referral("MODIFIED", minute=40, priority="S")),  # to the first again
+    ("hie.Referral", referral("MODIFIED", minute=40, priority="S", person=SOLDIER)),  # to the first again, and the first payer
     slip_check_in("LK2", PROVINCE, minute=42, ngay_vao="202611241000"),
     slip_check_in("LK3", FOURTH, minute=44, ngay_vao="202611251000"),
     ("hie.Referral", referral("ACCEPTED", minute=46, to=DISTRICT)),
@@ -101,12 +104,17 @@ def state_of(facts):
     return found and (found.receiver, found.state, found.answer, found.arrivals, found.expired, found.open, found.held)
 
 
+def derived(hub, action):
+    """What the hub itself said of slips."""
+    return [event for topic, event in hub.others if topic == "referral.v1" and event["action"] == action]
+
+
 def heard(hub):
-    """(recipient, action) of what is known of the slip, but for the portal."""
+    """(recipient, action) of what facilities know of the slip."""
     return {
         (one["recipient"], hub.router.wire.unpack(one["body"])[1].get("action"))
         for one in hub.deliveries.values()
-        if one["subject_record"] == "hie.Referral" and one["recipient"] not in ("", "portal")
+        if one["subject_record"] == "hie.Referral" and one["recipient"] not in ("", "portal", *payers())
     }
 
 
@@ -127,12 +135,13 @@ def told_in_two_orders(draw):
 
 
 def settled(told, facts):
-    """What was delivered: everything but withdrawals and results; who else than the one that has the slip now heard of a
-    withdrawal; and the results that whoever has it now was given.
+    """What was delivered to facilities and the portal: everything but withdrawals and results; who else than the one that has
+    the slip now heard of a withdrawal; and the results that whoever has it now was given.
 
     A facility that has the slip again before its withdrawal is routed is not told, and one that has it only until more is
     known is given the results that are known by then: both depend on when what is routed.
     """
+    told = {one for one in told if one[0] not in payers()}
     named = Counter(heir(fact.data["to"], TODAY) for fact in facts if fact.id.startswith("said/"))
     withdrawn = {fact.id.partition("/")[2] for fact in facts if fact.id.startswith("withdrawn/")}
     end = state_of(facts)
@@ -144,9 +153,34 @@ def settled(told, facts):
     return {one for one in told if one[1] not in withdrawn | RESULTS}, others, due
 
 
+def of_payers(others, told, facts):
+    """What stands on payers' topics: all that is stated of the slip, and that it is withdrawn; and what whoever is its payer in the
+    end heard besides: by event id and content.
+
+    One that was its payer in between has what came until then, which depends on when what is routed.
+    """
+    found, heard = {}, set()
+    for topic, event in others:
+        if topic.startswith("payer."):
+            payer, meta = topic.split(".")[1], event["meta"]
+            content = sparse({name: part for name, part in event.items() if name != "meta"})
+            found[payer, meta["event_id"]] = (event["action"], content, meta["causes"])
+            heard.add((payer, *meta["causes"]))
+    assert heard == {one for one in told if one[0] in payers()}, "each stands in the books, and nothing else does"
+    slip = slip_of(referral()["meta"]["key"], facts)
+    named = [word.payer for word in slip.words if word.payer not in (None, "=")] if slip else []
+    assert {payer for payer, _ in found} <= set(named), "nobody else ever"
+    last = named[-1] if named else ""
+    words = {fact.event_id for fact in facts if fact.id.startswith(("arrived/", "arrival_cancelled/"))}
+    words |= {fact.event_id for fact in facts if fact.id.startswith("said/") and (fact.data["by"] or fact.data["payer"] == "=")}
+    assert not last or words <= {causes[0] for (payer, _), (_, _, causes) in found.items() if payer == last}, "all of them"
+    stated = {name: said for name, said in found.items() if said[0] in ("ISSUED", "MODIFIED", "WITHDRAWN")}
+    return stated, {name: said for name, said in found.items() if name[0] == last}
+
+
 def end_in_memory(parts):
-    """Deliveries, the slip, and all facts without their ranks: what the hub derives bears the revision of the causes it knew.
-    Which EXPIRED of a day came first makes no difference."""
+    """Deliveries, payers' topics, the slip, and all facts without their ranks: what the hub derives bears the revision of the
+    causes it knew. Which EXPIRED of a day came first makes no difference."""
     hub = MemoryHub()
     for part in parts:
         for topic, events in part:
@@ -154,7 +188,8 @@ def end_in_memory(parts):
         hub.expire()
     facts = {name: (fact.data, name[2] == "expired" or fact.event_id) for name, (_, fact) in hub.facts.items()}
     found = [fact for _, fact in hub.facts.values()]
-    return settled(hub.told, found), state_of(found), facts
+    others = [(topic, event) for (topic, _), event in hub.others.items()]
+    return settled(hub.told, found), of_payers(others, hub.told, found), state_of(found), facts
 
 
 @pytest.mark.usefixtures("merged")
@@ -177,7 +212,9 @@ def test_and_so_it_is_with_the_real_case_index(new_hub, routing_pool, orders):
             hub.route(topic, [hub.record(topic, out) for out in packed])
         expire(hub, routing_pool)
     told = {(one["recipient"], one["subject_event_id"]) for one in hub.deliveries.values() if one["recipient"]}
-    assert (settled(told, facts_of(routing_pool)), slip(hub, routing_pool)) == end_in_memory(straight)[:2]
+    facts = facts_of(routing_pool)
+    end = (settled(told, facts), of_payers(hub.others, told, facts), slip(hub, routing_pool))
+    assert end == end_in_memory(straight)[:3]
 
 
 def followed(new_hub, routing_pool, *events):
@@ -239,7 +276,7 @@ def test_whoever_had_a_slip_that_moves_on_is_told_so_and_no_more(new_hub, routin
         (THIRD, "MODIFIED"), (THIRD, "CANCELLED"),
     }  # fmt: skip
     assert (DISTRICT, "referral-withdrawn") in hub.addressed()
-    [notice] = [event for _, event in hub.others if event["ma_cskcb_den"] == DISTRICT and event["action"] == "WITHDRAWN"]
+    [notice] = [event for event in derived(hub, "WITHDRAWN") if event["ma_cskcb_den"] == DISTRICT]
     assert (notice["slip"], notice["person"]["identifiers"], notice["diagnoses"]) == ("S1", [], [])
     assert notice["meta"]["revision"]["stated_at"] == MOVED[1]["meta"]["revision"]["stated_at"]
 
@@ -273,7 +310,7 @@ def test_a_slip_that_is_used_again_is_told_to_both(new_hub, routing_pool, facili
     hub = followed(new_hub, routing_pool, ISSUED, FIRST, slip_check_in("LK2", facility, minute=40, ngay_vao="202611241000"))
     again = [one["recipient"] for one in hub.deliveries.values() if one["rule"] == "referral-used-again"]
     assert sorted(again) == [DISTRICT, COMMUNE]
-    [event] = [event for _, event in hub.others if event["action"] == "USED_AGAIN"]
+    [event] = derived(hub, "USED_AGAIN")
     assert event["by_facility"] == facility
 
 

@@ -9,7 +9,7 @@ from adapters.inbound.translate import translate
 from hub.contract.events import VIETNAM, Keyring, now
 from hub.week.places import DAYS, HOURS, PLACES, VISITS_A_WEEK
 from hub.week.plan import REST_DAYS, last_week
-from hub.week.slips import TALES
+from hub.week.slips import PAYER, TALES
 from tests.hub.week.made import MONDAY, week
 
 MUCH_WRONG = {
@@ -91,6 +91,15 @@ def test_every_slip_of_which_somebody_must_hear_is_expected_by_somebody(rough):
     assert not {slip.about for slip in rough.slips if slip.end == "held"} & heard
     corrected = {one.about for one in rough.mended if one.action == "taken"}
     assert corrected == set(rough.corrected) <= {slip.about for slip in rough.slips if slip.reason}
+
+
+def test_the_payer_must_hear_of_every_slip_once_but_for_those_of_hiv():
+    made = week(scale=0.00005, referral=1.0)
+    told = made.expected + made.mended
+    issued = {one.about: times for one, times in told.items() if (one.recipient, one.action) == (PAYER, "ISSUED")}
+    slips = [slip for slip in made.slips if slip.partner == "facility" and slip.tale != "receiver closed"]
+    assert issued == {slip.about: 1 for slip in slips if slip.tale != "of HIV"}
+    assert {slip.tale for slip in slips} == set(TALES) - {"receiver closed"}
 
 
 def test_shares_of_days_and_hours_are_whole_and_the_scale_is_that_of_the_nation():
