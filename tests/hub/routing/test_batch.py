@@ -95,7 +95,7 @@ def test_what_its_receiver_cannot_receive_is_told_as_for_nobody_and_goes_to_the_
     try:
         hub = new_hub()
         hub.send(("hie.Referral", referral()))
-        assert hub.addressed() == {("portal", "referral-to-portal")}
+        assert hub.addressed() == {("portal", "referral-to-portal"), ("vss", "referral-to-payer")}
         assert "nobody-cannot-receive" in {one["rule"] for one in hub.deliveries.values()}
     finally:
         use_directory(None)
