@@ -56,6 +56,7 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD"}),
     "result_status": frozenset("PFCX"),
     "referral_answer": frozenset({"ACCEPTED", "REJECTED"}),
+    "referral_reason": frozenset("123"),
     "charge_kind": frozenset({"CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT"}),
     "prescription_control": frozenset({"ISSUED", "CHANGED", "CANCELLED", "HELD"}),
     "master_file": frozenset({"ADDED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED"}),
