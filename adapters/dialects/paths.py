@@ -185,10 +185,11 @@ def tell_unread(names: Collection[str], plan: Plan, scope: Scope, into: Mapping[
 
     For facilities, whose rules look at several places and pass over what is none.
     """
-    for name, places, *_rest in plan:
+    for rule in plan:
+        name = rule.name
         if name not in names or name in into or name in notes.cleared:
             continue
-        for key, field, component, subcomponent, pick in places:
+        for key, field, component, subcomponent, pick in rule.places:
             segment = scope.get(key)
             repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
             if segment is not None and repetition and segment.get(field, component, subcomponent, repetition).strip():

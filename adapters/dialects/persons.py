@@ -6,8 +6,9 @@ from functools import lru_cache
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Place, Scope, fill
-from adapters.dialects.profile import Dialect, Identifiers
+from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
+from adapters.dialects.rules import Identifiers
 from adapters.dialects.transforms import day, day_first, facility_code
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment

@@ -125,7 +125,9 @@ def test_a_control_id_that_several_facilities_use_is_told_apart_by_the_facility(
 def test_of_a_control_id_of_many_the_newest_are_told(database, log):
     days = [received(f"{number:05}", control_id="0", at=AT + timedelta(days=number)) for number in range(30)]
     log.ends |= {"message-received.v1": 1}
-    index(database, log.wire, [log.event("message-received.v1", one) for one in sorted(days, key=lambda one: one["message_id"])], {})
+    index(
+        database, log.wire, [log.event("message-received.v1", one) for one in sorted(days, key=lambda one: one["message_id"])], {}
+    )
     story = trace(database, "0", KEYRING)
     assert story.cut and {step.facts["facility"] for step in story.steps} == {f"{number:05}" for number in range(20, 30)}
 
