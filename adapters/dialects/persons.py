@@ -122,11 +122,11 @@ class _Collected:
         comparable = normalise(value)
         if not comparable:
             return  # `-` or `?`: no number at all
-        kind = table.types.get(stated, "")
+        known = table.types.get(stated)
+        kind = known or ""
         identifier: Record = {"value": value, "normalised": comparable}
-        place = _list_place(name, field, number)
-        if stated and stated not in table.types:
-            self._unread("CODE_UNKNOWN", place, "type", parts[4])
+        if known is None and stated:
+            self._unread("CODE_UNKNOWN", _list_place(name, field, number), "type", parts[4])
         if kind == "SDDCN":
             kind = self._citizen_or_social(comparable, authority, stated)
         elif not stated:
@@ -134,7 +134,7 @@ class _Collected:
             kind = _by_shape(comparable) if expected else "MRN"
             identifier["inferred"] = True
             severity = Severity.INFORMATION if expected else Severity.WARNING
-            self.notes.warn("IDENTIFIER_INFERRED", place, severity)
+            self.notes.warn("IDENTIFIER_INFERRED", _list_place(name, field, number), severity)
         if kind == "MRN" and table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
@@ -146,8 +146,8 @@ class _Collected:
                 if part and (date := day(part)):
                     identifier[end] = date
                 elif part and part != NULL:
-                    self._unread("TIME_UNPARSABLE", place, end, part)
-        self.found.append((identifier, place if kind == "BHYT_CARD" else ""))
+                    self._unread("TIME_UNPARSABLE", _list_place(name, field, number), end, part)
+        self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
 
     def _unread(self, code: str, place: str, name: str, value: str) -> None:
         """A part of the next number that says nothing: told, and kept beside the event."""

@@ -343,11 +343,11 @@ class Clash(NamedTuple):
         )
 
 
-def read_aliases(without: Collection[str] = ()) -> list[Clash]:
-    """Take those of all profiles, those that came meanwhile too. Returns: what two of them claim.
+def read_aliases(without: Collection[str] = (), *, strictly: bool = True) -> list[Clash]:
+    """Take those of all profiles, those that came meanwhile too. Returns: what two of them claim, unless `strictly`.
 
     without: dialects that are left out, as their files have faults.
-    Raises:  HubError(SETTING_WRONG) at the fault of another.
+    Raises:  HubError(SETTING_WRONG) at the fault of another, and `strictly` at what two claim; nothing is taken then.
     """
     found: dict[tuple[str, str], tuple[str, str]] = {}
     entries: dict[tuple[str, str], int] = {}
@@ -359,16 +359,10 @@ def read_aliases(without: Collection[str] = ()) -> list[Clash]:
             at = entries.setdefault(pair, entry)
             if (code, first) != (alias.code, name):
                 clashes.append(Clash(*pair, first, at, name, entry))
+    if clashes and strictly:
+        raise clashing(clashes)
     _ALIASES[:] = [found]
     return clashes
-
-
-def _aliases() -> dict[tuple[str, str], tuple[str, str]]:
-    """Raises: HubError(SETTING_WRONG), as nobody has looked at them before."""
-    if not _ALIASES and (clashes := read_aliases()):
-        _ALIASES.clear()
-        raise clashing(clashes)
-    return _ALIASES[0]
 
 
 def clashing(clashes: Iterable[Clash]) -> HubError:
@@ -386,7 +380,9 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
                  MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
-    aliases = _aliases()
+    if not _ALIASES:
+        read_aliases()
+    aliases = _ALIASES[0]
     for name in names:
         if alias := aliases.get((application, name)):
             return alias[0], load_dialect(alias[1])
