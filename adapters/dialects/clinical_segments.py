@@ -1,7 +1,7 @@
 """Clinical events as segments: what `render` writes for results, orders, referral slips and follow-up slips.
 
 Each value stands where `vendors/_standard.toml` reads it first, so our own door reads what it wrote. Not carried: that an
-identifier was inferred, the code behind a coded result, stays in NGAY_VAO and NGAY_RA of XML13 that no facility of MA_CSKCB_DI goes
+identifier was inferred, stays in NGAY_VAO and NGAY_RA of XML13 that no facility of MA_CSKCB_DI goes
 with, and fields of XML13 and XML14 that the profile has no place for.
 """
 
@@ -225,7 +225,8 @@ def _value(line: Event) -> Value:
         found = _NUMBER.fullmatch(value)
         return (found[1] or "", found[2]) if found else ("", value)
     if kind in ("CE", "CWE", "CNE", "CF"):
-        return ("", value)
+        codes = line.get("value_codes")
+        return [code(each) for each in codes] if codes else ("", value)
     if kind == "ED":
         return ("", *value.split("/", 1))
     return str(value)

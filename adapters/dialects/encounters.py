@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, choose, fill
+from adapters.dialects.paths import Notes, choose, fill, tell_unread
 from adapters.dialects.persons import is_social, read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import percent
@@ -33,6 +33,7 @@ ENCOUNTER_ACTIONS: Final = {
     **dict.fromkeys(("A09", "A10", "A15", "A16", "A25", "A26", "A32", "A33"), "UPDATED"),
     **dict.fromkeys(("A21", "A22", "A52", "A53", "A54", "A55", "A61", "A62"), "UPDATED"),
 }
+_FACILITIES: Final = frozenset({"ma_noi_den", "ma_noi_di"})  # of others: named by their codes, or nobody knows who is meant
 _ADMITTED: Final = "A06"  # an outpatient becomes an inpatient: time and reason have names of their own, which nobody else has
 _INPATIENT: Final = "03"  # MA_LOAI_KCB
 _SHORT: Final = "09"  # the same, of a stay that is shorter than
@@ -64,6 +65,7 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     person = read_person(reading, scope, policies, notes)
     content: dict[str, Any] = {"action": ENCOUNTER_ACTIONS[trigger], "person": person}
     fill(dialect.plans["encounter"], scope, content, notes)
+    tell_unread(_FACILITIES, dialect.plans["encounter"], scope, content, notes)
     if trigger == _ADMITTED:
         fill(dialect.plans["admission"], scope, content, notes)
         if reason := content.pop("ly_do_vv", None):

@@ -11,7 +11,7 @@ from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Line
 from adapters.dialects.reading import SEEN_MAX, Reading
-from adapters.dialects.transforms import Comma, pointed
+from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
 
@@ -21,7 +21,9 @@ VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
+_WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
 _FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
+_IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
 _SENT: Final = "+"  # stands for a value that differs from line to line
@@ -396,11 +398,14 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
     elif kind in _FOREIGN:
         value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
     elif kind == "SN":
-        rows = [_structured(row, comma) for row in segment.rows(5)]
-        value = ";".join(text for text, _clear in rows if text)
-        number = value if all(clear for _text, clear in rows) else None
+        read = [_structured(row, comma) for row in segment.rows(5)]
+        value = ";".join(text for text, _clear in read if text)
+        number = value if all(clear for _text, clear in read) else None
     else:
-        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in segment.rows(5))))
+        rows = segment.rows(5)
+        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in rows)))
+        if kind in _WITH_TEXT and (codes := _codes(rows)):
+            line["value_codes"] = codes
     if not value:
         return
     line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
@@ -421,11 +426,22 @@ def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
     return "".join([comparator, *(part if number is None else number for number, part in read)]), clear
 
 
+def _codes(rows: list[list[str]]) -> list[Record]:
+    """Of a coded value each repetition that holds anything; [] where none has a code, as the text says it all then."""
+    if not any(row[at] for row in rows for at in (0, 3) if at < len(row)):
+        return []
+    found = [code(row) for row in rows]
+    for one, row in zip(found, rows, strict=True):
+        if "display" not in one and len(row) > 8 and row[8]:
+            one["display"] = row[8]  # the original text of CWE
+    return [one for one in found if one]
+
+
 def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
     if not parts:
         return ""
     if kind in _CODED:
-        return (parts[1] if len(parts) > 1 else "") or parts[0] or (parts[8] if len(parts) > 8 else "")
+        return next((parts[at] for at in _IN_WORDS if at < len(parts) and parts[at]), "")
     if kind in ("ST", ""):
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))

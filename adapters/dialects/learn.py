@@ -457,12 +457,13 @@ def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report
     local = Counter({value: count for value, count in values.items() if value not in _CLASSES})
     if not local:
         return
-    records = {row.record for row in found.events}
-    for section, record in sections().items():
-        if "patient_class" in raw[section] and f"hie.{record.__name__}" in records:
-            rule = _as_table(raw[section]["patient_class"]) | {"codes": "patient_class", "unknown": "keep"}
-            draft.add(section, f"patient_class = {_rule(rule)} # by the rows of [codes.patient_class]")
-    _code_rows(draft, "patient_class", "PV1-2", values.total(), local, _CLASSES)
+    made = {row.record for row in found.events}
+    of = [name for name, record in sections().items() if "patient_class" in raw[name] and f"hie.{record.__name__}" in made]
+    for section in of:
+        rule = _as_table(raw[section]["patient_class"]) | {"codes": "patient_class", "unknown": "keep"}
+        draft.add(section, f"patient_class = {_rule(rule)} # by the rows of [codes.patient_class]")
+    if of:  # a table that no rule looks anything up in says nothing
+        _code_rows(draft, "patient_class", "PV1-2", values.total(), local, _CLASSES)
 
 
 def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:

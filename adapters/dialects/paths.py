@@ -6,7 +6,7 @@ that has it as a component (an identifier type). Rules are compiled once, into t
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from adapters.dialects.transforms import Transform
@@ -177,6 +177,23 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             if value is None:
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
                 notes.unreadable(code, segment, field, at + name, segment.text(field))
+                break
+
+
+def tell_unread(names: Collection[str], plan: Plan, scope: Scope, into: Mapping[str, Any], notes: Notes) -> None:
+    """Of those fields: what stands where one of them is read and is no code of its kind, is told and kept, if nothing filled it.
+
+    For facilities, whose rules look at several places and pass over what is none.
+    """
+    for rule in plan:
+        name = rule.name
+        if name not in names or name in into or name in notes.cleared:
+            continue
+        for key, field, component, subcomponent, pick in rule.places:
+            segment = scope.get(key)
+            repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
+            if segment is not None and repetition and segment.get(field, component, subcomponent, repetition).strip():
+                notes.unreadable("CODE_UNKNOWN", segment, field, name, segment.text(field))
                 break
 
 

@@ -6,11 +6,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Place, Scope, fill
-from adapters.dialects.profile import Dialect, Identifiers
+from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
+from adapters.dialects.rules import Identifiers
 from adapters.dialects.transforms import day, day_first, facility_code
 from adapters.formats.er7 import split_components
-from adapters.formats.hl7v2 import Message, Segment
+from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
@@ -39,7 +40,7 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
     if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
         notes.warn("NAME_ODD", notes.message.path(pid, 5))
-    collected = _Collected(reading, notes)
+    collected = _Collected(reading, notes, "person.identifiers")
     table = reading.dialect.identifiers
     for fields in table.lists:
         if sum(collected.add_list(pid, field) for field in fields if pid.field(field)):  # all of them are read
@@ -66,9 +67,9 @@ def _of_person(message: Message, pid: Segment, name: str) -> list[Segment]:
     return found
 
 
-def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes) -> list[Record]:
-    """The identifiers in some fields of CX, such as MRG-1, of some segments: as they stand, each once."""
-    collected = _Collected(reading, notes)
+def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes, at: str) -> list[Record]:
+    """The identifiers in some fields of CX, such as MRG-1, of some segments: as they stand, each once. at: where in the event."""
+    collected = _Collected(reading, notes, at)
     for segment in segments:
         for field in fields:
             if segment.field(field):
@@ -82,8 +83,9 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
     for segment in segments:
         if segment.name == "NK1":
             guardian: Record = {}
-            fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, f"person.guardians[{len(found)}].")
-            if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes):
+            at = f"person.guardians[{len(found)}]."
+            fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, at)
+            if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes, f"{at}identifiers"):
                 guardian["identifiers"] = identifiers
             if guardian:
                 found.append(guardian)
@@ -93,9 +95,10 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
 class _Collected:
     """The identifiers of one person while they are read."""
 
-    __slots__ = ("facility", "found", "notes", "table")
+    __slots__ = ("at", "facility", "found", "notes", "table")
 
-    def __init__(self, reading: Reading, notes: Notes) -> None:
+    def __init__(self, reading: Reading, notes: Notes, at: str) -> None:
+        self.at = at  # where they stand in the event
         self.table: Identifiers = reading.dialect.identifiers
         self.facility = reading.context.facility
         self.notes = notes
@@ -119,8 +122,11 @@ class _Collected:
         comparable = normalise(value)
         if not comparable:
             return  # `-` or `?`: no number at all
-        kind = table.types.get(stated, "")
+        known = table.types.get(stated)
+        kind = known or ""
         identifier: Record = {"value": value, "normalised": comparable}
+        if known is None and stated:
+            self._unread("CODE_UNKNOWN", _list_place(name, field, number), "type", parts[4])
         if kind == "SDDCN":
             kind = self._citizen_or_social(comparable, authority, stated)
         elif not stated:
@@ -136,10 +142,17 @@ class _Collected:
         if issuer := _issuer(kind, authority, self.facility):
             identifier["issuer"] = issuer
         if reach > 6:
-            for name, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
+            for end, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
                 if part and (date := day(part)):
-                    identifier[name] = date
+                    identifier[end] = date
+                elif part and part != NULL:
+                    self._unread("TIME_UNPARSABLE", _list_place(name, field, number), end, part)
         self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
+
+    def _unread(self, code: str, place: str, name: str, value: str) -> None:
+        """A part of the next number that says nothing: told, and kept beside the event."""
+        self.notes.warn(code, place)
+        self.notes.unparsed[f"{self.at}[{len(self.found)}].{name}"] = value
 
     def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
         if authority in self.table.payers:

@@ -7,27 +7,20 @@ outside the list, places that are none, code tables that do not exist.
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from adapters.dialects.paths import Place, Plan, Rule, read_place
-from adapters.dialects.profile_model import (
-    AckChoices,
-    Alias,
-    IdentifierTable,
-    LocalTest,
-    Profile,
-    RuleTable,
-    Send,
-    Sensitive,
-)
-from adapters.dialects.sections import CODED_AS, NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of
-from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, facility_code, fitting, with_comma
+from adapters.dialects.paths import Plan, Rule
+from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send, Sensitive
+from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
+from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
+from adapters.dialects.transforms import Comma, facility_code
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -37,9 +30,6 @@ _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
 _FAULTS_MAX: Final = 20  # told of one file
-_LOCAL: Final = "Z"  # how names of local segments begin
-_OF_CARDS: Final = frozenset({"IN1", _LOCAL})
-_DATES_OF_IN1: Final = {"valid_from": "IN1-12", "valid_to": "IN1-13"}
 VARYING: Final = frozenset({1, 4, 5, 14, 19})  # fields of OBX that differ from one result to the next of the same test
 
 
@@ -55,23 +45,6 @@ Line = tuple[tuple[str, tuple[int, ...], Callable[[str], str | None] | None], ..
 
 
 @dataclass(frozen=True, slots=True)
-class Identifiers:
-    """`IdentifierTable`, with its places read.
-
-    cards: fields of IN1; cards_apart: places in Z-segments; dates: segment to where in it the first and the last day of its card stand.
-    """
-
-    lists: tuple[tuple[int, ...], ...]
-    cards: tuple[int, ...]
-    cards_apart: tuple[Place, ...]
-    dates: Mapping[str, Mapping[str, Place]]
-    payers: frozenset[str]
-    untyped: bool
-    number_prefixes: tuple[str, ...]
-    types: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Dialect:
     """A profile, ready for use.
 
@@ -83,6 +56,7 @@ class Dialect:
     labels_…: ICD-10 category, test code, word in the name of a test, and word in the name of a drug or in a discharge paper (of a
              claim, in lower case: that is three times as fast), each to its sensitivity label.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
+    unused:  code tables of its own that no rule looks anything up in.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
     seen:    codes met before, as they were read; forms: likewise what does not change in the lines of a test. Laboratories
              repeat themselves. Both are bounded by their users, and hold nothing of a person.
@@ -106,6 +80,7 @@ class Dialect:
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
     labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
     foreign: frozenset[str]
+    unused: tuple[str, ...]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -184,13 +159,28 @@ def _read_text(where: str, text: str, below: tuple[str, ...]) -> tuple[dict[str,
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
-        raise HubError("SETTING_WRONG", f"{where}: {wrong}") from None
+        line = f"; line {_begun(text)} begins what is never closed" if "end of document" in str(wrong) else ""
+        raise HubError("SETTING_WRONG", f"{where}: {wrong}{line}") from None
     version = str(raw.get("version", ""))
     parent = raw.pop("extends", None)
     if parent is None:
         return raw, version
-    base, base_version = _read(str(parent), below)
+    try:
+        base, base_version = _read(str(parent), below)
+    except HubError as wrong:
+        raise HubError("SETTING_WRONG", f"{where} extends: {wrong.where}" if wrong.code == "NOT_FOUND" else wrong.where) from None
+    base["facility"] = {"aliases": []}  # whose messages they are is said by each vendor of its own
     return _merged(base, raw), f"{version}+{base_version}"
+
+
+def _begun(text: str) -> int:
+    """The line with which something begins that the file never closes: the one behind all that can be read by itself."""
+    lines = text.splitlines(keepends=True)
+    for number in range(len(lines) - 1, 0, -1):
+        with suppress(tomllib.TOMLDecodeError):
+            tomllib.loads("".join(lines[:number]))
+            return number + 1
+    return 1
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,7 +202,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     Raises: HubError(SETTING_WRONG) that says where the file is wrong.
     """
     faults: list[str] = []
-    profile = _read_model(raw, faults)
+    profile = _read_model(misplaced(raw, faults), faults)
     if profile is None:
         raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():
@@ -222,8 +212,9 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     for alias in profile.facility.aliases:
         if (code := facility_code(alias.name)) and code != alias.code:
             faults.append(f"facility.aliases: {alias.name} is a code itself, and not that of {alias.code}")
-    plans = {section: _plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
-    identifiers = _identifiers(profile.identifiers, faults)
+    used = {rule.codes for section in RECORDS for rule in getattr(profile, section).values()} | CODED_AS.keys() | READ_BY_NAME
+    plans = {section: read_plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
+    identifiers = read_identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
         raise _wrong(name, faults)
     plans["services"] = tuple(rule for rule in plans["order"] if rule.name == "services")
@@ -252,6 +243,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
             for place in rule.places
             if rule.transform is not None and rule.transform.foreign
         ),
+        unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
         sensitive=profile.sensitive,
         labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
@@ -332,109 +324,6 @@ def _wrong(name: str, faults: Iterable[str]) -> HubError:
     return HubError("SETTING_WRONG", f"{name}.toml {' · '.join(told[:_FAULTS_MAX])}{more}")
 
 
-def _identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
-    before = len(faults)
-
-    def read(name: str, text: str, among: Collection[str]) -> Place:
-        try:
-            place = _place(text, among)
-            if place.pick or "[" in place.segment:
-                raise ValueError(f"{text}: nothing is chosen here by what stands in brackets; leave them out")
-            return place
-        except ValueError as wrong:
-            faults.append(f"identifiers.{name}: {wrong}")
-            return Place("", 0, 1, 1, "")
-
-    cards = [read("cards", text, _OF_CARDS) for text in table.cards]
-    dates = {"IN1": {name: read_place(text) for name, text in _DATES_OF_IN1.items()}}  # also where a Z-segment has cards too
-    for name, setting, text in (("valid_from", "card_from", table.card_from), ("valid_to", "card_to", table.card_to)):
-        place = read(setting, text, _OF_CARDS)
-        if place.segment not in {"IN1", *(card.segment for card in cards), ""}:
-            faults.append(f"identifiers.{setting}: {text}: no card is read in {place.segment}; name its place in `cards` too")
-        dates.setdefault(place.segment, {})[name] = place
-    found = Identifiers(
-        lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
-        cards=tuple(place.field for place in cards if place.segment == "IN1"),
-        cards_apart=tuple(place for place in cards if place.segment != "IN1"),
-        dates=dates,
-        payers=table.payers,
-        untyped=table.untyped,
-        number_prefixes=table.number_prefixes,
-        types=table.types,
-    )
-    return found if len(faults) == before else None
-
-
-def _place(text: str, among: Collection[str] = ()) -> Place:
-    """among: the segments that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
-    place = read_place(text)
-    name = place.segment[:3]
-    if among and name not in among and not (name[0] == _LOCAL and _LOCAL in among):
-        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(among))
-        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in among else ""
-        raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
-    return place
-
-
-def _plan(
-    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], comma: Comma, faults: list[str]
-) -> tuple[Rule, ...]:
-    plan = []
-    for name, table in rules.items():
-        try:
-            rule = _rule_of(section, name, table, codes, comma)
-        except ValueError as wrong:
-            faults.append(f"{section}.{name}: {wrong}")
-            continue
-        if rule.places:
-            plan.append(rule)
-    return tuple(plan)
-
-
-def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], comma: Comma) -> Rule:
-    """Raises: ValueError that says what is wrong with it."""
-    known = fields_of(section)
-    if (section, name) in NOT_BY_RULE:
-        raise ValueError(f"no rule fills this field: {NOT_BY_RULE[section, name]}")
-    if name not in known:
-        raise ValueError(f"no rule fills such a field; there are {', '.join(sorted(known))}")
-    if rule.codes and rule.codes not in codes:
-        raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
-    if rule.transform and rule.transform not in TRANSFORMS:
-        raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
-    places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
-    transform = TRANSFORMS.get(rule.transform)
-    if places:
-        _check_kind(known[name], rule, transform)
-    if transform is not None:
-        transform = with_comma(transform, comma)
-    kind = transform.kind if transform else "value"
-    return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
-
-
-def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> None:
-    """That what a rule gives can be written into its field. Raises: ValueError that says which transforms fit."""
-    gives = transform.gives if transform else TEXT
-    if not gives.fits(field):
-        said = f'as = "{rule.transform}" gives {gives}' if rule.transform else f"without `as` a rule gives {gives}"
-        way = "leave `as` out, or write" if field == TEXT else "write"
-        raise ValueError(f"the field takes {field}, {said}; {way} as = {' or '.join(map(_quoted, fitting(field)))}")
-    if rule.codes and gives not in (TEXT, LIST):
-        raise ValueError(f"`codes` looks up texts; the field takes {gives}: leave `codes` out")
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
-
-
-def _caseless(table: Mapping[str, str]) -> dict[str, str]:
-    """A table that has its codes in small letters too, for values written otherwise; not those that mean two things then."""
-    meant: dict[str, set[str]] = {}
-    for code, value in table.items():
-        meant.setdefault(code.casefold(), set()).add(value)
-    return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | dict(table)
-
-
 # --- whose message ----------------------------------------------------------------------------------------------------
 
 
@@ -444,15 +333,48 @@ def dialect_for(facility: str) -> Dialect:
     return load_dialect(found.dialect if found else STANDARD)
 
 
-def read_aliases() -> dict[tuple[str, str], tuple[str, str]]:
-    """Those of all profiles, those that came meanwhile too. Raises: HubError(SETTING_WRONG) if two vendors claim the same pair."""
+class Clash(NamedTuple):
+    """An alias that two profiles claim, with the entry of `aliases` in each, counted from 1; the first one has it."""
+
+    application: str
+    name: str
+    first: str
+    first_entry: int
+    second: str
+    second_entry: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.second}.toml facility.aliases, entry {self.second_entry}: {self.application} · {self.name} is claimed by "
+            f"{self.first}.toml too, entry {self.first_entry}; take it out of one of them"
+        )
+
+
+def read_aliases(without: Collection[str] = (), *, strictly: bool = True) -> list[Clash]:
+    """Take those of all profiles, those that came meanwhile too. Returns: what two of them claim, unless `strictly`.
+
+    without: dialects that are left out, as their files have faults.
+    Raises:  HubError(SETTING_WRONG) at the fault of another, and `strictly` at what two claim; nothing is taken then.
+    """
     found: dict[tuple[str, str], tuple[str, str]] = {}
+    entries: dict[tuple[str, str], int] = {}
+    clashes = []
     for name in dialect_names():
-        for alias in load_dialect(name).aliases:
-            if found.setdefault((alias.application, alias.name), (alias.code, name)) != (alias.code, name):
-                raise HubError("SETTING_WRONG", f"{name}.toml facility.aliases: {alias.application} {alias.name} is another's")
+        for entry, alias in enumerate(load_dialect(name).aliases if name not in without else (), 1):
+            pair = alias.application, alias.name
+            code, first = found.setdefault(pair, (alias.code, name))
+            at = entries.setdefault(pair, entry)
+            if (code, first) != (alias.code, name):
+                clashes.append(Clash(*pair, first, at, name, entry))
+    if clashes and strictly:
+        raise clashing(clashes)
     _ALIASES[:] = [found]
-    return found
+    return clashes
+
+
+def clashing(clashes: Iterable[Clash]) -> HubError:
+    """The error of profiles that claim the same."""
+    return HubError("SETTING_WRONG", " · ".join(map(str, clashes)))
 
 
 def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Dialect]:
@@ -465,7 +387,9 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
                  MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
-    aliases = _ALIASES[0] if _ALIASES else read_aliases()
+    if not _ALIASES:
+        read_aliases()
+    aliases = _ALIASES[0]
     for name in names:
         if alias := aliases.get((application, name)):
             return alias[0], load_dialect(alias[1])

@@ -34,7 +34,7 @@ class Reading:
         if not stated or "EVN-2" not in self.dialect.foreign:
             return None
         read = day_first(stated)
-        found = read and moment(read)
+        found = read and moment(read if ":" in stated else read[:8])
         if not found:
             self.problems[Problem("TIME_UNPARSABLE", Severity.WARNING, "EVN-2")] = None
         return found

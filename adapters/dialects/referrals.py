@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, choose, fill
+from adapters.dialects.paths import Notes, Scope, choose, fill, tell_unread
 from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import facility_code, minute
@@ -30,11 +30,13 @@ def map_issued(reading: Reading, trigger: str) -> None:
     reason = said.get(10, 2).strip()
     if trigger == "I14" and reason:
         content["reason"] = reason  # in words; RF1-10.1 says why the slip was written
-    elif reason and not said.get(10):
-        notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
+    coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed or "reason" in content
+    if reason and not coded:
+        notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
+    tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes)
     reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
 
 
@@ -158,7 +160,7 @@ def _results_in_words(message: Message) -> str:
         value = (
             row.text(5)
             if row.get(2) in ("TX", "FT")
-            else row.get(5, 2)
+            else row.get(5, 2) or row.get(5)
             if row.get(2) in ("CE", "CWE")
             else "".join(row.components(5))
         )

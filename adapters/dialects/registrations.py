@@ -109,14 +109,14 @@ def _number(person: dict[str, Any]) -> str:
 def _numbers(reading: Reading, segments: Sequence[Segment], notes: Notes) -> list[dict[str, Any]]:
     pid = segments[0]
     for fields in reading.dialect.identifiers.lists:
-        if found := read_identifiers(reading, [pid], fields, notes):
+        if found := read_identifiers(reading, [pid], fields, notes, "linked"):
             return found
     return []
 
 
 def _add_merged(reading: Reading, content: dict[str, Any], segments: Sequence[Segment], notes: Notes) -> None:
     merged = [segment for segment in segments if segment.name == "MRG"]
-    if numbers := read_identifiers(reading, merged, _MERGED_NUMBERS, notes):
+    if numbers := read_identifiers(reading, merged, _MERGED_NUMBERS, notes, "merged"):
         content["merged"] = numbers
     if visits := [value for segment in merged for field in _MERGED_VISITS if (value := segment.get(field).strip())]:
         content["merged_visits"] = list(dict.fromkeys(visits))

@@ -48,6 +48,8 @@ def _map_report(reading: Reading) -> None:
         said = codes.get(row.get(3), "")
         kind, _, name = said.rpartition(".")
         group, value = row.field(4), row.get(5).strip()
+        if value and not said:
+            notes.unreadable("CODE_UNKNOWN", row, 3, f"resources.{message.path(row, 3)}", f"{row.text(3)} {value}")
         if not said or not value:
             continue
         if not kind:

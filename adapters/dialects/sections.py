@@ -56,6 +56,7 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD"}),
     "result_status": frozenset("PFCX"),
     "referral_answer": frozenset({"ACCEPTED", "REJECTED"}),
+    "referral_reason": frozenset("123"),
     "charge_kind": frozenset({"CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT"}),
     "prescription_control": frozenset({"ISSUED", "CHANGED", "CANCELLED", "HELD"}),
     "master_file": frozenset({"ADDED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED"}),
@@ -63,6 +64,7 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "item_group": _ITEMS,
     "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
 }
+READ_BY_NAME: Final = frozenset({"nationality", "death", "times_a_day", "confidentiality"})  # tables of `_standard` beside them
 _ONE_AT_A_TIME: Final = {("order", "services"): CODE}  # lists that a rule gives one item of, for each OBR
 NOT_BY_RULE: Final = {  # fields that one might want to write a rule for, and what says it instead
     (

@@ -13,7 +13,7 @@ from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
 from adapters.dialects.shapes import ACCOUNT, is_code, is_local_test, shape
-from adapters.dialects.transforms import Comma, facility_code, moment, pointed, time
+from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
 from adapters.formats.names import field_name
@@ -23,6 +23,8 @@ _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
 _NEARLY: Final = 0.9  # of the numbers agree
 _OF_NUMBERS: Final = frozenset({"NM", "CP", "MO", "CQ"})
 _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
+_DAY_FIRST: Final = re.compile(r"\d{1,2}([/.-])\d{1,2}\1[12]\d{3}")
+_YEAR_FIRST: Final = re.compile(r"[12]\d{3}([/.-])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
 _KEYS: Final = ("ma_lk", "placer", "filler", "slip")
 _TIMES: Final = ("ngay_vao", "ngay_ra", "ngay_hen_kl", "ordered_at", "sampled_at", "reported_at")
 _FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
@@ -73,12 +75,20 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
 
 def _fitting(name: str) -> Callable[[str], bool] | None:
     if name in _KEYS:
-        return lambda value: bool(_KEY.fullmatch(value)) and time(value) is None
+        return lambda value: bool(_KEY.fullmatch(value)) and not _is_day(value)
     if name in _TIMES:
         return lambda value: len(value) >= 8 and moment(value) is not None
     if name in _FACILITIES:
         return lambda value: facility_code(value) in facilities()  # five digits alone may be anything
     return None
+
+
+def _is_day(value: str) -> bool:
+    """Whether it is a date, of HL7 or as people write it: a day is no number of anything."""
+    if len(value) == 8 and value.isdigit() and time(value) is None:
+        value = f"{value[:2]}/{value[2:4]}/{value[4:]}"  # 23112026
+    stated = time(value) or _YEAR_FIRST.fullmatch(value) or (_DAY_FIRST.fullmatch(value) and day_first(value))
+    return bool(stated)
 
 
 def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool], *, distinct: bool) -> list[_Candidate]:

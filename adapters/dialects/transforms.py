@@ -48,7 +48,7 @@ def minute(value: str) -> str | None:
         return None
     if found[8]:
         local = moment(value)
-        return local and local[:16].translate(_PUNCTUATION)
+        return local and local[:16].translate(_PUNCTUATION).ljust(12, "0")
     return value[:12].ljust(12, "0")
 
 
@@ -81,7 +81,7 @@ def birth(value: str) -> str | None:
 
 
 def moment(value: str) -> str | None:
-    """ISO 8601 with the offset of Vietnam, to the second; a day alone begins at midnight."""
+    """ISO 8601 with the offset of Vietnam, to the second; of a day alone the day, as nobody said when in it."""
     if (len(value) == 14 or value[14:] == "+0700") and value[:14].isdecimal():  # the usual forms, the short way
         iso = f"{value[:4]}-{value[4:6]}-{value[6:8]}T{value[8:10]}:{value[10:12]}:{value[12:14]}"
         try:
@@ -92,6 +92,7 @@ def moment(value: str) -> str | None:
     found = _TIME.fullmatch(value)
     if found is None or found[3] is None:
         return None
+    hours_stated = found[4] is not None
     year, month, date, hour, minutes, seconds = (int(part) if part else 0 for part in found.groups()[:6])
     try:
         when = datetime(year, month, date, hour, minutes, seconds, tzinfo=VIETNAM)
@@ -100,7 +101,7 @@ def moment(value: str) -> str | None:
             when += timedelta(hours=7) - sign * timedelta(hours=int(offset[1:3]), minutes=int(offset[3:]))
     except (ValueError, OverflowError):  # 30 February, year 0
         return None
-    return when.isoformat()
+    return when.isoformat() if hours_stated else f"{year:04}-{month:02}-{date:02}"
 
 
 _PUNCTUATION: Final = str.maketrans("", "", "-:T")

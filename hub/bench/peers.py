@@ -4,9 +4,12 @@ The folder also holds `sample/oru_r01.hl7`, an ORU^R01 with 14 OBX whose twenty 
 """
 
 import json
+import os
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -20,6 +23,7 @@ from hub.contract.kafka import client
 
 _PLAIN: Final = "org.apache.kafka.common.security.plain.PlainLoginModule"
 _READY_S: Final = 300.0  # the first run fetches jars and compiles
+_ENDING_S: Final = 15.0  # of a rival that was asked to end; Camel takes up to ten
 
 
 def check(folder: Path) -> None:
@@ -39,13 +43,27 @@ def hapi_sample(folder: Path) -> Path:
 
 def hapi_rate(folder: Path) -> float:
     """Messages a second of HAPI on one thread: parse without validation, then read twenty fields."""
-    ran = subprocess.run(
-        ["env", "CASES=fields", "ROUNDS=3", str(folder / "hapi/run.sh"), str(hapi_sample(folder))],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=_READY_S,
-    )
-    return float(json.loads(ran.stdout)["msgs_s"])
+    command = ["env", "CASES=fields", "ROUNDS=3", str(folder / "hapi/run.sh"), str(hapi_sample(folder))]
+    with _program(command, stdout=subprocess.PIPE) as process:
+        said, _ = process.communicate(timeout=_READY_S)
+    if process.returncode:
+        raise HubError("PROCESS_DIED", "hapi")
+    return float(json.loads(said)["msgs_s"])
+
+
+@contextmanager
+def _program(command: list[str], stdout: int, stderr: int | None = None) -> Iterator["subprocess.Popen[bytes]"]:
+    """A script with all that it starts, in a session of its own: nothing of it is left behind, whatever ends this process."""
+    with subprocess.Popen(command, stdout=stdout, stderr=stderr, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            for how in (signal.SIGTERM, signal.SIGKILL):
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, how)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(_ENDING_S)
+                    break
 
 
 @contextmanager
@@ -57,28 +75,18 @@ def camel(folder: Path, kafka: str, topic: str, transport: str) -> Iterator[tupl
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         place = ("127.0.0.1", int(free.getsockname()[1]))
-    command = [
-        "env",
-        "MODE=json",
-        f"TRANSPORT={transport}",
-        str(folder / "camel/run.sh"),
-        str(place[1]),
-        _in_address(kafka),
-        topic,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
+    with tempfile.NamedTemporaryFile("w", prefix="hie-camel-", suffix=".jaas") as login:  # of mode 0600
+        told = client(kafka)
+        login.write(
+            f'KafkaClient {{ {_PLAIN} required username="{told["sasl.username"]}" password="{told["sasl.password"]}"; }};'
+        )
+        login.flush()
+        settings = ["MODE=json", f"TRANSPORT={transport}", f"JDK_JAVA_OPTIONS=-Djava.security.auth.login.config={login.name}"]
+        brokers = f"{told['bootstrap.servers']}&securityProtocol=SASL_PLAINTEXT&saslMechanism=PLAIN"
+        command = ["env", *settings, str(folder / "camel/run.sh"), str(place[1]), brokers, topic]
+        with _program(command, subprocess.DEVNULL, subprocess.DEVNULL) as process:
             _wait(place, process)
             yield place, psutil.Process(process.pid)  # each program becomes the next one
-        finally:
-            process.terminate()
-
-
-def _in_address(kafka: str) -> str:
-    """The brokers, and the login as the further options of the address that Camel makes of it."""
-    told = client(kafka)
-    login = f'{_PLAIN} required username="{told["sasl.username"]}" password="{told["sasl.password"]}";'
-    return f"{told['bootstrap.servers']}&securityProtocol=SASL_PLAINTEXT&saslMechanism=PLAIN&saslJaasConfig=RAW({login})"
 
 
 def _wait(place: tuple[str, int], process: "subprocess.Popen[bytes]") -> None:

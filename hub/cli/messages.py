@@ -7,19 +7,22 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import httpx
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from hub.cli.running import OFFLINE, check_dialects, connected, paragraph, terminal
+from hub.cli.running import OFFLINE, connected, dialect_of, paragraph, terminal, use_profiles
 from hub.contract.directory import facilities, use_directory
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, Keyring, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
+
+if TYPE_CHECKING:
+    from adapters.dialects.profile import Dialect
 
 out = terminal()
 _SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
@@ -108,7 +111,7 @@ def send(
                 print(json.dumps(row, ensure_ascii=False))
             else:
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
-                known_as = row.get("message_id") or row.get("control_id") or ""  # either is what `hie trace` takes
+                known_as = row.get("control_id") or row.get("message_id") or ""  # the sender's own word; `hie trace` takes either
                 out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
                 _show_problems(row["problems"])
     raise typer.Exit(1 if refused else 0)
@@ -234,9 +237,12 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
 # --- translate --------------------------------------------------------------------------------------------------------
 
 
-def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyring: Keyring = OFFLINE) -> Iterator[dict[str, Any]]:
+def translations(
+    file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyring: Keyring = OFFLINE, dialect: "Dialect | None" = None
+) -> Iterator[dict[str, Any]]:
     """One row a message of a file: what the hub would say to it, offline, with an open directory.
 
+    dialect:   how to read it, whoever sent it; the facility's own when omitted.
     bytes_max, envelope_bytes_max: largest message and envelope taken, as at the door.
     """
     from adapters.formats.claim_xml import looks_like_envelope
@@ -247,7 +253,7 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyrin
         limit = max(bytes_max, envelope_bytes_max) if looks_like_envelope(received.raw) else bytes_max
         if len(received.raw) > limit:
             return refused(received, "FRAME_TOO_LARGE")
-        return tried(received, keyring)
+        return tried(received, keyring, dialect)
 
     received_at = now()
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
@@ -266,6 +272,9 @@ def translations(file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyrin
 
 def translate(
     files: Annotated[list[Path], typer.Argument(help="Files or folders.", exists=True)],
+    dialect: Annotated[
+        str, typer.Option(metavar="NAME|FILE.toml", help="Read all by this one, before aliases or the directory name it.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a message, events included.")] = False,
 ) -> None:
     """Translate without sending, offline: what would the hub understand, warn about, refuse?
@@ -278,10 +287,11 @@ def translate(
 
     counts: dict[str, int] = {}
     settings = read_settings()
-    check_dialects(settings)
+    use_profiles(settings, dialect)
+    chosen = dialect_of(dialect) if dialect else None
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
-            for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max):
+            for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen):
                 counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
                 if as_json:
                     print(to_json(row).decode())

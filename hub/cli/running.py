@@ -18,6 +18,7 @@ from hub.contract.events import Keyring
 from hub.contract.settings import Settings, to_environment
 
 if TYPE_CHECKING:
+    from adapters.dialects.profile import Dialect
     from hub.journal.older import Older
     from hub.stack import Stack
 
@@ -136,17 +137,32 @@ def unusable_dialects(names: Collection[str]) -> dict[str, str]:
 
     Raises: HubError(SETTING_WRONG) if two profiles claim the same name.
     """
-    from adapters.dialects.profile import dialect_names, load_dialect, read_aliases
+    from adapters.dialects.profile import read_aliases
+
+    missing = _missing_dialects(names)
+    why = missing | _faulty_dialects(set(names) - missing.keys())
+    read_aliases()
+    return why
+
+
+def _missing_dialects(names: Collection[str]) -> dict[str, str]:
+    from adapters.dialects.profile import dialect_names
 
     known = dialect_names()
-    missing = f"there is no dialect of this name, nor one in HIE_VENDORS_DIR; there are {', '.join(known)}"
-    why = {name: missing for name in names if name not in known}
-    for name in set(names) - set(why):
+    told = f"there is no dialect of this name, nor one in HIE_VENDORS_DIR; there are {', '.join(known)}"
+    return {name: told for name in names if name not in known}
+
+
+def _faulty_dialects(names: Collection[str]) -> dict[str, str]:
+    """Those of them that cannot be read, in order, and why: file and entry."""
+    from adapters.dialects.profile import load_dialect
+
+    why = {}
+    for name in sorted(names):
         try:
             load_dialect(name)
         except HubError as wrong:
             why[name] = wrong.where
-    read_aliases()
     return why
 
 
@@ -159,12 +175,42 @@ def older(settings: Settings) -> "Older":
 
 
 def check_dialects(settings: Settings) -> None:
-    """Read every profile, and the directory. Raises: HubError(SETTING_WRONG) that names the file and the place in it."""
+    """Read every profile, and the directory: for a hub, which takes messages of every vendor. Raises: HubError(SETTING_WRONG) that names the file and the place in it."""
     from adapters.dialects.profile import dialect_names, load_dialect
 
     use_reference(settings)
     for name in dialect_names():
         load_dialect(name)
+
+
+def use_profiles(settings: Settings, needed: str = "") -> None:
+    """Profiles and directory for a command that reads messages without a hub: another vendor's faulty file does not stop it, but is told.
+
+    needed: the dialect that the command is about, if it is about one.
+    Raises: HubError(SETTING_WRONG) at a fault of that one, at an alias of it that another claims too, and at faults of the directory.
+    """
+    from adapters.dialects.profile import clashing, dialect_names, load_dialect, read_aliases, use_vendors
+
+    use_vendors(settings.vendors_dir)
+    if needed in dialect_names():
+        load_dialect(needed)
+    use_directory(settings.directory_dir, _missing_dialects)
+    faulty = _faulty_dialects(dialect_names())
+    clashes = read_aliases(faulty, strictly=False)
+    if own := [one for one in clashes if needed in (one.first, one.second)]:
+        raise clashing(own)
+    err = terminal(stderr=True)
+    for where in dict.fromkeys(faulty.values()):  # of several that extend it, once
+        err.print(f"left out, and no hub would start with it: {where}", markup=False)
+    for clash in clashes:
+        err.print(f"no hub would start with this: {clash}", markup=False)
+
+
+def dialect_of(named: str) -> "Dialect":
+    """A dialect by its name, or a profile anywhere (`draft.toml`). Raises: HubError(SETTING_WRONG), HubError(NOT_FOUND)."""
+    from adapters.dialects.profile import load_dialect, load_file
+
+    return load_file(Path(named)) if named.endswith(".toml") else load_dialect(named)
 
 
 def hand_down(settings: Settings) -> None:

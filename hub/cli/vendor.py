@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -11,10 +12,11 @@ from typing import Annotated, Final
 import typer
 
 from adapters.dialects.conformance import Report, Sample, report
+from adapters.dialects.doubts import doubts
 from adapters.dialects.evidence import Evidence, gather
-from adapters.dialects.profile import STANDARD, Dialect, compile_text, dialect_names, load_dialect, load_file
-from hub.cli.running import OFFLINE, check_dialects, terminal
-from hub.cli.vendor_report import show_begun, show_changes, show_report
+from adapters.dialects.profile import STANDARD, Dialect, compile_text, dialect_names, load_dialect, resolve_message
+from hub.cli.running import OFFLINE, dialect_of, terminal, use_profiles
+from hub.cli.vendor_report import show_begun, show_changes, show_doubts, show_report
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.places import compiled, in_checkout, shipped
@@ -83,7 +85,7 @@ def new(
     from adapters.dialects.learn import skeleton
 
     settings = read_settings()
-    check_dialects(settings)
+    use_profiles(settings, extends)
     if not re.fullmatch(r"[a-z][a-z0-9_]{1,40}", name):
         raise HubError("REQUEST_WRONG", "NAME: small letters, digits and _, such as minhtam_his")
     if name in dialect_names():
@@ -131,7 +133,7 @@ def learn(
     """
     from adapters.dialects.learn import learn as propose
 
-    check_dialects(read_settings())
+    use_profiles(read_settings())
     seen = _evidence(paths)
     if not seen.messages:
         raise HubError("NOT_FOUND", "no message of HL7 v2 in these files")
@@ -209,8 +211,8 @@ def check(
 
     _watchable()
     settings = read_settings()
-    check_dialects(settings)
-    chosen = load_file(Path(dialect)) if dialect.endswith(".toml") else load_dialect(dialect)
+    use_profiles(settings, dialect)
+    chosen = dialect_of(dialect)
     where = folder or _samples_of(settings, chosen.name)
     if not where.exists():
         raise HubError("NOT_FOUND", f"no folder or file of samples: {where}")
@@ -218,16 +220,29 @@ def check(
     if not samples:
         raise HubError("NOT_FOUND", f"no file of messages in {where}")
     found = report(samples, chosen)
+    otherwise, odd = _read_otherwise(samples, chosen), doubts(chosen)
     differing = [] if folder or dialect.endswith(".toml") else [one.path.name for one in changes(where) if one.lost]
     if html is not None:
         _write_page(found, html)
     if as_json:
-        print(to_json(asdict(found) | {"differing": differing}).decode())
+        print(to_json(asdict(found) | {"differing": differing, "otherwise": otherwise, "doubts": odd}).decode())
     else:
         show_report(out, found, html)
+        show_doubts(out, chosen.name, odd, otherwise, len(samples))
         if differing:
             out.print(f"Not as accepted: {', '.join(differing)}. `hie vendor accept {chosen.name}` shows what differs.")
     raise typer.Exit(1 if found.unexpected or differing else 0)
+
+
+def _read_otherwise(samples: Sequence[Sample], chosen: Dialect) -> dict[str, int]:
+    """Whose profile a hub would read the samples by, where it is another than this one, and how many of them."""
+    found: Counter[str] = Counter()
+    for sample in samples:
+        if sample.message is not None:
+            with suppress(HubError):  # the profile that its facility names has a fault, which was told
+                found[resolve_message(sample.message)[1].name] += 1
+    del found[chosen.name]
+    return dict(found.most_common())
 
 
 def _write_page(found: Report, path: Path) -> None:
@@ -258,7 +273,7 @@ def accept(
     from adapters.inbound.goldens import cases, changes, is_fault, write
 
     settings = read_settings()
-    check_dialects(settings)
+    use_profiles(settings, name)
     load_dialect(name)
     folder = _samples_of(settings, name)
     if not cases(folder):

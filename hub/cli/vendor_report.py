@@ -124,6 +124,22 @@ def _refused(out: Console, found: Report) -> None:
         paragraph(out, "A sample that is right to be refused: `hie vendor accept` writes that down as expected.", 2, "dim")
 
 
+def show_doubts(out: Console, name: str, doubts: Sequence[str], otherwise: dict[str, int], samples: int) -> None:
+    """What can hardly be meant in the profile, and who else would read the samples on a hub."""
+    if doubts:
+        out.print("\n[bold]Doubtful in the profile / Đáng ngờ trong hồ sơ[/]")
+        for one in doubts:
+            paragraph(out, one, 2)
+    if otherwise:
+        by = ", ".join(f"{other}.toml × {count}" for other, count in otherwise.items())
+        told = (
+            f"Not live yet: a hub would read {sum(otherwise.values())} of these {samples} by {by}. Name {name} in the column "
+            "dialect of their facility's row in the directory (facilities.csv), or MSH-3 and MSH-4 in [facility] aliases of the profile."
+        )
+        out.print()
+        paragraph(out, told, 0, "yellow")
+
+
 # --- accept -----------------------------------------------------------------------------------------------------------
 
 

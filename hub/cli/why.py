@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hub.cli.messages import show_translation, translations
-from hub.cli.running import OFFLINE, check_dialects, connected, keyring, paragraph, terminal
+from hub.cli.running import OFFLINE, connected, keyring, paragraph, terminal, use_profiles
 from hub.contract.events import VIETNAM, decode, encode, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.contract.topics import topic_of
@@ -50,7 +50,7 @@ def why(
     Example: hie why --offline seeds/demo/04-referral-to-province.hl7
     """
     settings = read_settings()
-    check_dialects(settings)
+    use_profiles(settings)
     hub = None if offline else connected(settings)
     keys = OFFLINE if hub is None else keyring(hub)
     good = True

@@ -484,6 +484,7 @@ class Observation(TypedDict, total=False):
     gia_tri: str
     mo_ta: str
     number: float | None
+    value_codes: list["Code"]
     don_vi_do: str
     reference_range: str
     flags: list[str]

@@ -81,7 +81,7 @@ def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = Non
     with database.transaction():
         database.execute("set transaction isolation level repeatable read, read only")
         found = _Found(database)
-        _roots(found, id.strip(), keyring)
+        _roots(found, id.strip(), keyring, viewer)
         found.spread()
         steps = _seen_by(viewer, found.steps()) if viewer else found.steps()
     if not steps:
@@ -89,8 +89,11 @@ def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = Non
     return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
 
 
-def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
-    """Where the story begins. One question to the database, as every round of it takes longer than the look-up."""
+def _roots(found: "_Found", id: str, keyring: Keyring | None, viewer: str) -> None:
+    """Where the story begins; of one control id with the newest messages, of those in which the viewer has a part.
+
+    One question to the database, as every round of it takes longer than the look-up.
+    """
     try:
         found.take(_BY_UUID, {"id": UUID(id)})
         return
@@ -98,9 +101,8 @@ def _roots(found: "_Found", id: str, keyring: Keyring | None) -> None:
         pass
     facility, slash, key = (part.strip() for part in id.partition("/"))
     keys = [keyring.key(facility, key, test=test) for test in (False, True)] if slash and keyring is not None else []
-    found.take(_BY_NAME, {"id": id, "facility": facility, "key": key, "keys": keys, "same": _SAME + 1})
-    if len(found.messages) > _SAME:
-        found.messages, found.cut = set(list(found.messages)[:_SAME]), True
+    values = {"id": id, "facility": facility, "key": key, "keys": keys, "viewer": viewer, "same": _SAME + 1}
+    found.begin(_BY_NAME.format(_OF_VIEWER if viewer else "true"), values)
 
 
 def _seen_by(viewer: str, steps: list[Step]) -> list[Step]:
@@ -133,6 +135,13 @@ class _Found:
         self.messages: set[UUID] = set()
         self.events: set[UUID] = set()
         self.cut = False
+
+    def begin(self, query: str, values: Mapping[str, object]) -> None:
+        """With what a query of kind and id finds, the newest message first; of more than `_SAME` messages the newest."""
+        rows = self._database.execute(query.encode(), {**values, "most": _MOST}).fetchall()
+        newest = [id for kind, id in rows if kind == "message"]
+        self.messages, self.cut = set(newest[:_SAME]), len(newest) > _SAME
+        self.events = {id for kind, id in rows if kind == "event"}
 
     def take(self, query: str, values: Mapping[str, object]) -> tuple[set[UUID], set[UUID]]:
         """Add what a query of kind and id finds. Returns: the messages and events that were not known before."""
@@ -172,11 +181,19 @@ union all (select 'event', subject_event_id from journal_delivery where subject_
 union all (select 'event', event_id from parked where event_id = %(id)s limit 1)
 """
 _BY_NAME: Final = """
-(select 'message', message_id from journal_message where control_id = %(id)s and %(id)s <> '' limit %(same)s)
-union all (select 'message', message_id from journal_message where control_id = %(key)s and facility = %(facility)s and %(key)s <> ''
-           limit %(same)s)
-union all (select 'event', event_id from journal_event where key = any(%(keys)s) limit %(most)s)
+select kind, id from (
+    (select 'message' as kind, message_id as id, received_at as at from journal_message as message
+     where control_id = %(id)s and %(id)s <> '' and {} order by received_at desc limit %(same)s)
+    union all (select 'message', message_id, received_at from journal_message
+               where control_id = %(key)s and facility = %(facility)s and %(key)s <> '' order by received_at desc limit %(same)s)
+    union all (select 'event', event_id, null from journal_event where key = any(%(keys)s) limit %(most)s)
+) as found order by at desc nulls last
 """
+_OF_VIEWER: Final = """(facility = %(viewer)s or exists (
+    select from journal_delivery where recipient = %(viewer)s and subject_event_id in (
+        select message.message_id union all select unnest(message.events)
+        union all select event_id from journal_event where journal_event.message_id = message.message_id
+        union all select event_id from journal_event where causes <> '{}' and causes && message.events)))"""
 _NEXT: Final = """
 (select 'event', event_id from journal_event where message_id = any(%(messages)s) limit %(most)s)
 union (select 'event', unnest(events) from journal_message where message_id = any(%(messages)s) limit %(most)s)

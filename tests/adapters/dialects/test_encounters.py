@@ -9,6 +9,7 @@ from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import SUPPORTED, map_message
 from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
+from hub.contract.errors import Severity
 from hub.contract.events import Event, Keyring, Origin
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
@@ -154,3 +155,39 @@ def test_a_time_with_the_day_first_that_is_none_is_told_whatever_the_event(trigg
 
     assert unread("31/02/2026 08:00") == ["EVN-2"]
     assert unread("28/02/2026 08:00") == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "rule", "told"),
+    [
+        ("20261123", "", "2026-11-23"),
+        ("202611230000", "", "2026-11-23T00:00:00+07:00"),
+        ("23/11/2026", "day_first", "2026-11-23"),
+        ("23/11/2026 00:00", "day_first", "2026-11-23T00:00:00+07:00"),
+    ],
+)
+def test_an_event_of_which_the_day_alone_is_said_happened_at_no_hour(stated: str, rule: str, told: str) -> None:
+    own = f'[encounter]\nngay_vao_noi_tru = {{ from = "EVN-2", as = "{rule}" }}\n' if rule else ""
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{own}')
+    [(_, event)] = read("A04", f"EVN||{stated}", PID, "PV1|1|O", dialect=mine).events
+    assert event["meta"]["occurred_at"] == told
+
+
+def test_another_facility_whose_code_is_none_is_told_and_kept() -> None:
+    rows = PID, "PV1|1|O" + "|" * 35 + "BACH MAI", "ZIN|1|||||||||VIET DUC"
+    found = read("A03", *rows)
+    [(_, event)] = found.events
+    assert event["meta"]["unparsed"] == {"ma_noi_den": "BACH MAI", "ma_noi_di": "VIET DUC"}
+    assert {p.path for p in found.problems if (p.code, p.severity) == ("CODE_UNKNOWN", Severity.WARNING)} == {"PV1-37", "ZIN-10"}
+    assert "unparsed" not in encounter("A03", PID, "PV1|1|O" + "|" * 35 + '""', "ZIN|1|||||||||01004")["meta"]
+
+
+def test_a_number_of_a_type_that_the_profile_does_not_know_is_told_with_that_type() -> None:
+    numbers = "BN1^^^^MR~77^^^^xyz~8^^^^U~AB123^^^^PPN^^20260101^never"
+    found = read("A04", f"PID|1||{numbers}||Lê^Bình", "PV1|1|O")
+    [(_, event)] = found.events
+    assert [one.get("type") for one in event["person"]["identifiers"]] == ["MRN", None, None, "PASSPORT"]
+    assert event["meta"]["unparsed"] == {"person.identifiers[1].type": "xyz", "person.identifiers[3].valid_to": "never"}
+    assert {(p.code, p.path) for p in found.problems} >= {("CODE_UNKNOWN", "PID-3[2]"), ("TIME_UNPARSABLE", "PID-3[4]")}
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nXYZ = ""\n')
+    assert "CODE_UNKNOWN" not in {p.code for p in read("A04", f"PID|1||{numbers}", "PV1|1|O", dialect=mine).problems}

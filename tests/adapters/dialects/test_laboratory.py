@@ -1,7 +1,9 @@
 """Which segments belong to one order or result, where specimens and prior results stand among them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+from adapters.dialects.clinical_segments import result_segments
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import map_message
 from adapters.dialects.profile import Dialect, compile_text, load_dialect
@@ -134,3 +136,47 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     values = [(line["gia_tri"], line.get("number")) for line in event["observations"]]
     assert values == [("1.234", None), ("100-1.234", None), ("9.8", 9.8)]
     assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
+
+
+def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
+    sent = {
+        "CE|{}||POS^Dương tính^L^10828004^Positive^SCT": [
+            {
+                "code": "POS",
+                "display": "Dương tính",
+                "system": "L",
+                "alt_code": "10828004",
+                "alt_display": "Positive",
+                "alt_system": "SCT",
+            }
+        ],
+        "CWE|{}||^^^260415000^Âm tính^SCT": [{"alt_code": "260415000", "alt_display": "Âm tính", "alt_system": "SCT"}],
+        "CE|{}||ECO^E. coli^L~^chưa định danh": [
+            {"code": "ECO", "display": "E. coli", "system": "L"},
+            {"display": "chưa định danh"},
+        ],
+        "CWE|{}||A^^L^^^^^^nhóm A": [{"code": "A", "system": "L", "display": "nhóm A"}],
+        "CE|{}||^Âm tính": None,
+        "ID|{}||Y": None,
+        "ST|{}||POS^Dương tính": None,
+        "NM|{}||5": None,
+    }
+    texts = ["Dương tính", "Âm tính", "E. coli;chưa định danh", "A", "Âm tính", "Y", "POS^Dương tính", "5"]
+    rows = [f"OBX|{number}|{row.format(f'T{number}')}||||||F" for number, row in enumerate(sent, 1)]
+    for _ in range(2):  # the second time forms are known
+        [result] = read("ORU^R01", "OBR|1|P1|F1|X^Y", *rows)
+        assert [line.get("value_codes") for line in result["observations"]] == list(sent.values())
+        assert [line["gia_tri"] for line in result["observations"]] == texts
+
+
+def test_the_code_of_a_coded_result_goes_out_as_it_came() -> None:
+    for value in ("POS^Dương tính^L", "ECO^E. coli^L~^chưa định danh", "^Âm tính"):
+        [result] = read("ORU^R01", "OBR|1|P1|F1|X^Y", f"OBX|1|CE|T^T||{value}||||||F")
+        [line] = [row for row in result_segments(result, "2.5.1") if row[0] == "OBX"]
+        assert parse_value(line) == value
+
+
+def parse_value(line: list[Any]) -> str:
+    """OBX-5 of a built segment as it will be written."""
+    rows = line[5] if isinstance(line[5], list) else [line[5]]
+    return "~".join("^".join(row).rstrip("^") for row in rows)

@@ -348,6 +348,32 @@ def test_a_segment_of_the_vendors_own_is_described() -> None:
     assert "# ZBN × 1: ZBN-1 9 (no rule); ZBN-2 A99^Aaaa Aaa (no rule)" in text
 
 
+@pytest.mark.parametrize(
+    ("values", "proposed"),
+    [
+        (["2{}/11/2026"], False),
+        (["2026-11-2{}"], False),
+        (["202611{:02}"], False),
+        (["2{}112026"], False),
+        (["2{}.11.2026"], False),
+        (["GCT-2{}-11-2026"], True),
+        (["4{}/11/2026"], True),
+        (["2{}/2026"], True),
+        (["9{}000001"], True),
+    ],
+)
+def test_a_date_in_a_segment_of_the_vendors_own_is_no_slip_number(values: list[str], proposed: bool) -> None:
+    rows = "RF1|P|R|||||20261123\rPRD|RT||||||01004^FI\rPID|1||7^^^^MR||A^B\rZRF|1|"
+    raws = [(HEAD % ("HIS", "01021", "REF^I12", n) + rows + values[0].format(n) + "\r").encode() for n in range(1, 9)]
+    assert ('# slip = "ZRF-2"' in learned(raws)[2]) is proposed
+
+
+def test_no_table_is_proposed_that_no_rule_looks_anything_up_in() -> None:
+    raws = [(HEAD % ("HIS", "01021", "DFT^P03", n) + "PID|1||7^^^^MR||A^B\rPV1|1|NGT\r").encode() for n in range(4)]
+    mine, stated, _ = learned(raws)
+    assert "patient_class" not in stated.get("codes", {}) and mine.unused == ()
+
+
 # --- it loads, whatever was seen ----------------------------------------------------------------------------------------
 
 

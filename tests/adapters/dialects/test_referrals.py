@@ -3,6 +3,8 @@
 import pytest
 
 from adapters.dialects.clinical_segments import answer_segments, referral_segments
+from adapters.dialects.profile import compile_text
+from hub.contract.errors import HubError, Severity
 from tests.adapters.dialects.said import PID, mapped, only, told
 
 RF1 = "RF1|P|R||||GCT1^01021|20261123"
@@ -91,3 +93,39 @@ def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
 
 def test_an_empty_repetition_among_the_numbers_of_a_provider_is_none() -> None:
     assert slip("PRD|PP||||||~01731^FI|202611190800", "PRD|RP||||||01021^FI~|202611230800")["ma_cskcb_di"] == "01731"
+
+
+@pytest.mark.parametrize("reason", ["9^Lý do khác", "CM", "4"])
+def test_a_reason_that_is_no_official_one_is_told_and_kept(reason: str) -> None:
+    found = mapped("REF^I12", f"RF1||||||S1||||{reason}", PID)
+    assert [(one.code, one.severity, one.path) for one in found.problems if one.path == "RF1-10"] == [
+        ("CODE_UNKNOWN", Severity.WARNING, "RF1-10")
+    ]
+    event = only(found)
+    assert event["meta"]["unparsed"] == {"xml13.ma_lydo_ct": reason} and "ma_lydo_ct" not in event["xml13"]
+
+
+def test_a_profile_may_say_what_its_own_reasons_mean() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.referral_reason]\nCM = "2"\n')
+    found = mapped("REF^I12", "RF1||||||S1||||cm^Chuyên môn", PID, dialect=mine)
+    assert only(found)["xml13"]["ma_lydo_ct"] == "2" and ("CODE_UNKNOWN", "RF1-10") not in told(found)
+    words = '[xml13]\nma_lydo_ct = { from = "RF1-10.2", codes = "referral_reason" }\n[codes.referral_reason]\nYC = "3"\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{words}')
+    found = mapped("REF^I12", "RF1||||||S1||||^YC", PID, dialect=mine)
+    assert only(found)["xml13"]["ma_lydo_ct"] == "3" and ("CODE_UNKNOWN", "RF1-10") not in told(found)
+    with pytest.raises(HubError, match=r"codes\.referral_reason: no 4; there are 1, 2, 3"):
+        compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.referral_reason]\nCM = "4"\n')
+
+
+@pytest.mark.parametrize(
+    ("receiver", "places"),
+    [("PRD|RT||||||BACH MAI^FI", {"PRD[2]-7"}), ("PRD|RT||||||CS01004^FI", set())],
+)
+def test_a_receiver_whose_code_is_none_is_told_and_kept(receiver: str, places: set[str]) -> None:
+    found = mapped("REF^I12", RF1, "PRD|RP||||||01021^FI", receiver, PID)
+    assert {path for code, path in told(found) if code == "CODE_UNKNOWN"} == places
+    assert set(only(found)["meta"].get("unparsed", ())) == {"ma_cskcb_den" for _ in places}
+
+
+def test_a_coded_result_without_a_text_stands_in_the_summary_by_its_code() -> None:
+    assert slip("OBX|1|CE|HIV^HIV||NEG^^L||||||F")["tomtat_kq"] == "HIV: NEG"

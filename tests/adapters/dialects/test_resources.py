@@ -64,6 +64,12 @@ def test_a_figure_that_is_none_is_told_and_a_report_of_such_is_nothing():
     assert told(found) == {("NUMBER_UNPARSABLE", "OBX-5"), ("NOTHING_REPRESENTABLE", "OBX")}
 
 
+def test_what_no_code_of_resources_says_is_told_and_kept():
+    found = mapped("ORU^R01", "OBX|1|NM|VN-GIUONG||40", "OBX|2|NM|VN-OXY^Bình ô-xy||12", "OBX|3|NM|VN-OXY||")
+    assert told(found) == {("CODE_UNKNOWN", "OBX[2]-3")}
+    assert only(found)["meta"]["unparsed"] == {"resources.OBX[2]-3": "VN-OXY^Bình ô-xy 12"}
+
+
 # --- JSON
 
 

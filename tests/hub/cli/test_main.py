@@ -122,6 +122,24 @@ def test_ctrl_c_while_the_hub_starts_ends_it_at_once_and_leaves_nothing(tmp_path
     assert not [command for command in commands_left if str(tmp_path) in command]
 
 
+@pytest.mark.parametrize(
+    ("command", "until"), [("demo", "postgres is up"), ("simulate week --scale 0.0002 --days 1", "the hub is up")]
+)
+def test_sigterm_ends_a_hub_of_a_commands_own_with_its_folder(tmp_path, command, until):
+    import os
+
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    argv = [sys.executable, "-m", "hub.cli", *command.split()]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as hub:
+        assert any(until in line for line in hub.stdout), "it says so before it ends"
+        hub.send_signal(signal.SIGTERM)
+        hub.stdout.read()
+    assert hub.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.glob("hie-*")) == []
+    commands_left = [" ".join(found.info["cmdline"] or []) for found in psutil.process_iter(["cmdline"])]
+    assert not [one for one in commands_left if str(tmp_path) in one]
+
+
 def test_a_taken_port_is_named_before_anything_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         done = hie("up", HIE_MLLP_PORT=str(other.getsockname()[1]), HIE_DATA_DIR=str(tmp_path))

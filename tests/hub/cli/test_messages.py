@@ -194,3 +194,21 @@ def test_send_refuses_files_that_are_no_certificate(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     with pytest.raises(HubError, match="SETTING_WRONG"):
         _tls(tmp_path / "ca.pem", None, None)
+
+
+def test_a_message_is_named_by_its_control_id_however_it_went(tmp_path, monkeypatch):
+    (tmp_path / "a.hl7").write_bytes(oru("M1"))
+    by_mllp = read_ack(b"MSH|^~\\&|HIE|HUB|A|B|20261123||ACK|1|P|2.5.1\rMSA|AA|M1\r")
+    by_http = {
+        "status": 200,
+        "ack": "AA",
+        "message_id": "0d5374e1-c438-51e8-9617-29a5ec959824",
+        "control_id": "M1",
+        "problems": [],
+    }
+    monkeypatch.setattr("hub.cli.messages.connected", lambda settings: settings)
+    shown = []
+    for answer in (by_mllp, by_http, by_http | {"control_id": ""}):
+        monkeypatch.setattr("hub.cli.messages._sent", lambda *_, answer=answer: [answer])
+        shown.append(CliRunner().invoke(app, ["send", str(tmp_path / "a.hl7")]).stdout.split())
+    assert shown == [["AA", "a.hl7#1", "M1"], ["AA", "a.hl7#1", "M1"], ["AA", "a.hl7#1", by_http["message_id"]]]

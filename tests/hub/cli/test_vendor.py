@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 from adapters.inbound import translate
 from hub.cli.main import app
+from hub.cli.running import check_dialects
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
+from hub.contract.settings import read_settings
 
 VISIT = (
     "MSH|^~\\&|MINHTAM|PK1|HIS|HUB|20261123080000||ADT^A04|MT-1|P|2.4\rEVN|A04|20261123080000\r"
@@ -264,3 +266,66 @@ def test_what_is_learned_is_a_file_on_standard_output(tmp_path: Path) -> None:
 def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.hl7").write_bytes(b"")
     assert refusal(hie("learn", tmp_path)).code == "NOT_FOUND"
+
+
+# --- files of others --------------------------------------------------------------------------------------------------
+
+BROKEN = 'extends = "_standard"\n[person]\nten = "PID-5"\n'
+HOME = 'extends = "_standard"\nversion = "1"\nabout = "Invented."\n'
+
+
+def test_a_faulty_profile_of_another_vendor_stops_nobody_and_is_told(own: Path, tmp_path: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    (own / "other_his.toml").write_text(BROKEN, "utf-8")
+    folder = samples(tmp_path / "in", a=VISIT)
+    for done in (hie("check", "minhtam_his", folder), CliRunner().invoke(app, ["translate", str(folder)])):
+        assert done.exit_code == 0, done.output
+        assert "left out, and no hub would start with it: other_his.toml person.ten: no rule fills such a field" in done.stderr
+    assert "other_his.toml person.ten" in refusal(hie("check", "other_his", folder)).where
+    with pytest.raises(HubError, match=r"other_his\.toml person\.ten"):
+        check_dialects(read_settings())  # a hub takes messages of every vendor
+
+
+def test_an_alias_that_two_profiles_claim_stops_those_two(own: Path, tmp_path: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    (own / "other_his.toml").write_text(PROFILE, "utf-8")
+    (own / "third_his.toml").write_text(HOME, "utf-8")
+    folder = samples(tmp_path / "in", a=VISIT)
+    told = "other_his.toml facility.aliases, entry 1: MINHTAM · PK1 is claimed by minhtam_his.toml too, entry 1; take it out"
+    for name in ("minhtam_his", "other_his"):
+        assert told in refusal(hie("check", name, folder)).where
+    done = hie("check", "third_his", folder)
+    assert done.exit_code == 0 and f"no hub would start with this: {told}" in done.stderr
+    with pytest.raises(HubError, match="MINHTAM · PK1 is claimed by minhtam_his"):
+        check_dialects(read_settings())
+
+
+def test_a_check_says_who_would_read_the_samples_on_a_hub_and_what_to_do(own: Path, tmp_path: Path) -> None:
+    (own / "minhtam_his.toml").write_text(HOME + '[codes.lydo]\nA = "1"\n', "utf-8")
+    folder = samples(tmp_path / "in", a=VISIT, b=VISIT.replace("|MINHTAM|PK1|", "|HIS|01004|"))
+    shown = " ".join(hie("check", "minhtam_his", folder).stdout.split())
+    assert (
+        "Not live yet: a hub would read 2 of these 2 by _standard.toml × 1, songhong_his.toml × 1. Name minhtam_his in" in shown
+    )
+    assert "codes.lydo: no rule looks anything up in it" in shown
+    rows = json.loads(hie("check", "minhtam_his", folder, "--json").stdout)
+    assert rows["otherwise"] == {"_standard": 1, "songhong_his": 1} and len(rows["doubts"]) == 1
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    (folder / "b.hl7").unlink()
+    done = hie("check", "minhtam_his", folder)
+    assert "Not live yet" not in done.stdout and "Doubtful" not in done.stdout
+
+
+def test_messages_are_translated_by_a_dialect_that_is_named(own: Path, tmp_path: Path) -> None:
+    (own / "minhtam_his.toml").write_text(HOME + '[codes.sex]\nNU = "2"\n', "utf-8")
+    folder = samples(tmp_path / "in", a=VISIT)
+    draft = tmp_path / "draft.toml"
+    draft.write_text(HOME + '[codes.sex]\nNU = "3"\n', "utf-8")
+    for options, read in (([], ("_standard", None)), (["minhtam_his"], ("minhtam_his", "2")), ([draft], ("draft", "3"))):
+        named = [f"--dialect={one}" for one in options]
+        done = CliRunner().invoke(app, ["translate", "--json", *named, str(folder)])
+        [event] = json.loads(done.stdout)["events"]
+        assert (event["meta"]["source"]["dialect"], event["person"].get("gioi_tinh")) == read
+    for wrong in ("nobody", str(tmp_path / "nowhere.toml")):
+        done = CliRunner().invoke(app, ["translate", "--dialect", wrong, str(folder)])
+        assert isinstance(done.exception, HubError) and done.exception.code == "NOT_FOUND"

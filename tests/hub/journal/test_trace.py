@@ -122,6 +122,37 @@ def test_a_control_id_that_several_facilities_use_is_told_apart_by_the_facility(
     assert "FACILITY/ID" in everybody.text(200)
 
 
+def test_of_a_control_id_of_many_the_newest_are_told(database, log):
+    days = [received(f"{number:05}", control_id="0", at=AT + timedelta(days=number)) for number in range(30)]
+    log.ends |= {"message-received.v1": 1}
+    index(
+        database, log.wire, [log.event("message-received.v1", one) for one in sorted(days, key=lambda one: one["message_id"])], {}
+    )
+    story = trace(database, "0", KEYRING)
+    assert story.cut and {step.facts["facility"] for step in story.steps} == {f"{number:05}" for number in range(20, 30)}
+
+
+def test_of_a_control_id_of_many_a_viewer_sees_the_newest_of_its_own(database, log):
+    """What it sent and what came to it, however many others have used that id since."""
+    sent = [received("01731", control_id="0", at=AT + timedelta(days=number)) for number in range(12)]
+    came = received("01004", control_id="0", at=AT + timedelta(days=20))
+    event = referral(came, "S-2026-9", to="01731")
+    others = [received(f"{number:05}", control_id="0", at=AT + timedelta(days=100 + number)) for number in range(30)]
+    log.ends |= {"message-received.v1": 1, "referral.v1": 1}
+    rows = [log.event("message-received.v1", one) for one in [*sent, came, *others]]
+    index(
+        database,
+        log.wire,
+        [*rows, log.event("referral.v1", event), log.event("delivery.v1", delivery(log.wire, "hie.Referral", event, "01731"))],
+        {},
+    )
+    story = trace(database, "0", KEYRING, "01731")
+    assert story.cut and [step.id for step in story.steps if step.kind == "received"] == [one["message_id"] for one in sent[3:]]
+    assert [step.facts["recipient"] for step in story.steps if step.kind == "delivery"] == ["01731"]
+    its = trace(database, "0", KEYRING, "01004")
+    assert [step.id for step in its.steps if step.kind == "received"] == [came["message_id"]] and not its.cut
+
+
 def test_a_sender_sees_what_became_of_what_it_sent_and_nothing_else(database, told_story):
     whole = trace(database, "01731/S-2026-1", KEYRING)
     its = trace(database, "01731/S-2026-1", KEYRING, "01731")

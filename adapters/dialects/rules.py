@@ -1,0 +1,168 @@
+"""The rules of a profile: from what its file says to what mapping walks, with every fault in them said in a sentence."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adapters.dialects.paths import Place, Rule, read_place
+from adapters.dialects.profile_model import IdentifierTable, RuleTable
+from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, fitting, with_comma
+from adapters.formats.charset import CHARSETS
+
+_LOCAL: Final = "Z"  # how names of local segments begin
+_OF_CARDS: Final = frozenset({"IN1", _LOCAL})
+_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma"})  # lines before the first section
+_SURELY_HEAD: Final = frozenset(
+    {("comma", "decimal"), ("comma", "thousands"), *(("charset", name) for name in CHARSETS), ("extends", "_standard")}
+)
+_OF_TABLES: Final = frozenset({"codes", "identifiers"})  # sections of tables with names and codes of the file's own
+_OF_SEND: Final = frozenset({"version", "charset"})  # which has lines of these names, too
+_DATES_OF_IN1: Final = {"valid_from": "IN1-12", "valid_to": "IN1-13"}
+
+
+@dataclass(frozen=True, slots=True)
+class Identifiers:
+    """`IdentifierTable`, with its places read.
+
+    cards: fields of IN1; cards_apart: places in Z-segments; dates: segment to where in it the first and the last day of its card stand.
+    """
+
+    lists: tuple[tuple[int, ...], ...]
+    cards: tuple[int, ...]
+    cards_apart: tuple[Place, ...]
+    dates: Mapping[str, Mapping[str, Place]]
+    payers: frozenset[str]
+    untyped: bool
+    number_prefixes: tuple[str, ...]
+    types: Mapping[str, str]
+
+
+def misplaced(raw: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
+    """What a file says without the lines of its head that stand behind a [section], where TOML makes them part of that section."""
+    found: dict[str, Any] = {}
+    for section, part in raw.items():
+        found[section] = part
+        if not isinstance(part, Mapping):
+            continue
+        known = fields_of(section) if section in RECORDS else _OF_SEND if section == "send" else ()
+        wrong = [name for name in part if name in _HEAD and name not in known and isinstance(part[name], str)]
+        faults += [_behind(section, name) for name in wrong]
+        found[section] = kept = {name: value for name, value in part.items() if name not in wrong}
+        for table, rows in part.items() if section in _OF_TABLES else ():  # anything may be a code there, but hardly these
+            inner = [one[0] for one in rows.items() if one in _SURELY_HEAD] if _all_text(rows) else []
+            faults += [_behind(f"{section}.{table}", name) for name in inner]
+            if inner:
+                kept[table] = {name: value for name, value in rows.items() if name not in inner}
+    return found
+
+
+def _all_text(rows: object) -> bool:
+    return isinstance(rows, Mapping) and all(isinstance(value, str) for value in rows.values())
+
+
+def _behind(section: str, name: str) -> str:
+    return f"{section}.{name}: behind [{section}] this line belongs to that section; write it before the first [section]"
+
+
+def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
+    before = len(faults)
+
+    def read(name: str, text: str, among: Collection[str]) -> Place:
+        try:
+            place = _place(text, among)
+            if place.pick or "[" in place.segment:
+                raise ValueError(f"{text}: nothing is chosen here by what stands in brackets; leave them out")
+            return place
+        except ValueError as wrong:
+            faults.append(f"identifiers.{name}: {wrong}")
+            return Place("", 0, 1, 1, "")
+
+    cards = [read("cards", text, _OF_CARDS) for text in table.cards]
+    dates = {"IN1": {name: read_place(text) for name, text in _DATES_OF_IN1.items()}}  # also where a Z-segment has cards too
+    for name, setting, text in (("valid_from", "card_from", table.card_from), ("valid_to", "card_to", table.card_to)):
+        place = read(setting, text, _OF_CARDS)
+        if place.segment not in {"IN1", *(card.segment for card in cards), ""}:
+            faults.append(f"identifiers.{setting}: {text}: no card is read in {place.segment}; name its place in `cards` too")
+        dates.setdefault(place.segment, {})[name] = place
+    found = Identifiers(
+        lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+        cards=tuple(place.field for place in cards if place.segment == "IN1"),
+        cards_apart=tuple(place for place in cards if place.segment != "IN1"),
+        dates=dates,
+        payers=table.payers,
+        untyped=table.untyped,
+        number_prefixes=table.number_prefixes,
+        types=table.types,
+    )
+    return found if len(faults) == before else None
+
+
+def _place(text: str, among: Collection[str] = ()) -> Place:
+    """among: the segments that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
+    place = read_place(text)
+    name = place.segment[:3]
+    if among and name not in among and not (name[0] == _LOCAL and _LOCAL in among):
+        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(among))
+        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in among else ""
+        raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
+    return place
+
+
+def read_plan(
+    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], comma: Comma, faults: list[str]
+) -> tuple[Rule, ...]:
+    plan = []
+    for name, table in rules.items():
+        try:
+            rule = _rule_of(section, name, table, codes, comma)
+        except ValueError as wrong:
+            faults.append(f"{section}.{name}: {wrong}")
+            continue
+        if rule.places:
+            plan.append(rule)
+    return tuple(plan)
+
+
+def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], comma: Comma) -> Rule:
+    """Raises: ValueError that says what is wrong with it."""
+    known = fields_of(section)
+    if (section, name) in NOT_BY_RULE:
+        raise ValueError(f"no rule fills this field: {NOT_BY_RULE[section, name]}")
+    if name not in known:
+        raise ValueError(f"no rule fills such a field; there are {', '.join(sorted(known))}")
+    if rule.codes and rule.codes not in codes:
+        raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
+    if rule.transform and rule.transform not in TRANSFORMS:
+        raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
+    places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
+    transform = TRANSFORMS.get(rule.transform)
+    if places:
+        _check_kind(known[name], rule, transform)
+    if transform is not None:
+        transform = with_comma(transform, comma)
+    kind = transform.kind if transform else "value"
+    return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
+
+
+def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> None:
+    """That what a rule gives can be written into its field. Raises: ValueError that says which transforms fit."""
+    gives = transform.gives if transform else TEXT
+    if not gives.fits(field):
+        said = f'as = "{rule.transform}" gives {gives}' if rule.transform else f"without `as` a rule gives {gives}"
+        way = "leave `as` out, or write" if field == TEXT else "write"
+        raise ValueError(f"the field takes {field}, {said}; {way} as = {' or '.join(map(_quoted, fitting(field)))}")
+    if rule.codes and gives not in (TEXT, LIST):
+        raise ValueError(f"`codes` looks up texts; the field takes {gives}: leave `codes` out")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _caseless(table: Mapping[str, str]) -> dict[str, str]:
+    """A table that has its codes in small letters too, for values written otherwise; not those that mean two things then."""
+    meant: dict[str, set[str]] = {}
+    for code, value in table.items():
+        meant.setdefault(code.casefold(), set()).add(value)
+    return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | dict(table)

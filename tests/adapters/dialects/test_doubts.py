@@ -1,0 +1,27 @@
+"""What loads and can hardly be meant."""
+
+import pytest
+
+from adapters.dialects.doubts import doubts
+from adapters.dialects.profile import compile_text, dialect_names, load_dialect
+
+
+@pytest.mark.parametrize("name", dialect_names())
+def test_there_is_no_doubt_about_what_the_hub_ships(name: str) -> None:
+    assert doubts(load_dialect(name)) == []
+
+
+def test_what_can_hardly_be_meant_is_told_and_loads() -> None:
+    rules = '[person]\ndien_thoai = ["PID-13", "PID-99"]\n[observation]\nma_may = "OBX-77"\n[order]\nservices = { from = "XXX-1", as = "code" }\n'
+    tables = (
+        '[identifiers]\nlists = ["PID-3+PID-88"]\ncards = ["IN1-36", "IN1-98", "ZBH-99"]\n[codes.lydo]\nA = "1"\n[codes.later]\n'
+    )
+    found = doubts(compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rules}{tables}'))
+    assert sorted(one.split(";")[0] for one in found) == [
+        "codes.lydo: no rule looks anything up in it",
+        "identifiers.cards: no version of HL7 has IN1-98",
+        "identifiers.lists: no version of HL7 has PID-88",
+        "observation.ma_may: no version of HL7 has OBX-77",
+        "order.services: no version of HL7 has XXX-1",
+        "person.dien_thoai: no version of HL7 has PID-99",
+    ]
