@@ -6,7 +6,7 @@ Every error is `{code, where, text, text_vi}`. A first reading hands a delivery 
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import date, timedelta
 from functools import partial
 from typing import Annotated, Final, Literal
@@ -135,7 +135,7 @@ class Inbox:
         # A mailbox to a number that was read, and a day that is not behind whatever comes after it.
         self._places: dict[str, tuple[int, date]] = {}
         self._turn = asyncio.Semaphore(_TURNS)
-        self.stopping = asyncio.Event()
+        self._stopping = False
 
     async def page(self, mailbox: str, after: int, limit: int, wait_s: float) -> list[Row]:
         """The next deliveries behind the cursor, in order; waits for the first one as long as told.
@@ -145,22 +145,27 @@ class Inbox:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + min(wait_s, self._settings.poll_wait_max_s)
         limit = min(limit, self._settings.inbox_page_max)
+        rows: list[Row] = []
         with self._wakes.waiting(mailbox) as woken:
+            look = wait_s <= 0 or not self._wakes.quiet(mailbox, after)
             while True:
-                woken.clear()
-                rows = await self._read(mailbox, after, limit)
+                if look:
+                    woken.clear()
+                    last, rows = await self._read(mailbox, after, limit)
+                    if (end := rows[-1].cursor if rows else after) >= last:
+                        self._wakes.looked(mailbox, end, woken)
                 left = deadline - loop.time()
-                if rows or left <= 0 or self.stopping.is_set():
+                if rows or left <= 0 or self._stopping:
                     return rows
-                await self._either(woken, min(left, _CHECK_S))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, _CHECK_S)):
+                        await woken.wait()
+                look = True
 
-    async def _either(self, woken: asyncio.Event, wait_s: float) -> None:
-        waits = [asyncio.ensure_future(event.wait()) for event in (woken, self.stopping)]
-        try:
-            await asyncio.wait(waits, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+    def stop(self) -> None:
+        """Who waits is answered at once."""
+        self._stopping = True
+        self._wakes.wake("")
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection[TupleRow]]:
@@ -180,7 +185,8 @@ class Inbox:
         finally:
             self._turn.release()
 
-    async def _read(self, mailbox: str, after: int, limit: int) -> list[Row]:
+    async def _read(self, mailbox: str, after: int, limit: int) -> tuple[int, list[Row]]:
+        """The number of the mailbox's last delivery, and the page behind the cursor."""
         known, day = self._places.get(mailbox, (0, date.min))
         values = {"mailbox": mailbox, "after": after, "limit": limit, "at": now(), "day": day if known <= after else date.min}
         async with self._connected() as connection:
@@ -193,7 +199,7 @@ class Inbox:
                 self._places.clear()
             # A writer that waited for its turn at midnight may put yesterday's behind today's.
             self._places[mailbox] = (rows[-1].cursor, rows[-1].day - timedelta(days=1))
-        return rows
+        return last, rows
 
     async def one(self, mailbox: str, delivery_id: UUID) -> Row:
         """Raises: HubError(NOT_FOUND) for another's delivery too, HubError(RECIPIENT_PAUSED)."""

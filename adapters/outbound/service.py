@@ -94,7 +94,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
             failed = [task for task in (*tasks, serving) if task.done()]
         finally:
             telemetry.service_stopping("mailbox")
-            inbox.stopping.set()
+            inbox.stop()
             server.should_exit = True
             for task in tasks:
                 task.cancel()

@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from adapters.outbound.mailbox import NOTIFY
 from hub.store.database import available
 
+_QUIET_MAX: Final = 20_000
 _CHECK_S: Final = 10.0  # a link to the database that died without a word is noticed by this
 
 
@@ -20,6 +21,8 @@ class Wakes:
     def __init__(self, database_url: str) -> None:
         self._url = database_url
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._quiet: dict[str, int] = {}
+        self._listening = False
 
     @contextmanager
     def waiting(self, mailbox: str) -> Iterator[asyncio.Event]:
@@ -33,8 +36,21 @@ class Wakes:
             if not self._waiting[mailbox]:
                 del self._waiting[mailbox]
 
+    def quiet(self, mailbox: str, after: int) -> bool:
+        """Whether there was nothing behind that number when somebody looked, and nothing has come since: no need to look again."""
+        return self._listening and self._quiet.get(mailbox) == after
+
+    def looked(self, mailbox: str, last: int, woken: asyncio.Event) -> None:
+        """Somebody saw the mailbox to its end.  woken: cleared before that, so that it tells whether something came meanwhile."""
+        if not woken.is_set():
+            if len(self._quiet) >= _QUIET_MAX:
+                self._quiet.clear()
+            self._quiet[mailbox] = last
+
     def wake(self, names: str) -> None:
         """names: mailboxes, space between; empty for all of them."""
+        for name in names.split() or list(self._quiet):
+            self._quiet.pop(name, None)
         for name in names.split() or list(self._waiting):
             for event in self._waiting.get(name, ()):
                 event.set()
@@ -45,7 +61,11 @@ class Wakes:
             async with await AsyncConnection.connect(self._url, autocommit=True, connect_timeout=10) as connection:
                 await connection.execute(f"listen {NOTIFY}")
                 self.wake("")  # whatever came while nobody listened
-                while True:
-                    async for note in connection.notifies(timeout=_CHECK_S):
-                        self.wake(note.payload)
-                    await connection.execute("select 1")
+                self._listening = True
+                try:
+                    while True:
+                        async for note in connection.notifies(timeout=_CHECK_S):
+                            self.wake(note.payload)
+                        await connection.execute("select 1")
+                finally:
+                    self._listening = False

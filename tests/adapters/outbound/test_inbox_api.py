@@ -239,6 +239,31 @@ def test_a_long_poll_answers_as_soon_as_something_comes(database, own_settings, 
     assert [row["delivery_id"] for row in rows] == [one["meta"]["event_id"] for one in sent]
 
 
+def test_who_waits_again_at_the_end_of_a_mailbox_gets_what_comes_and_nothing_is_read_meanwhile(
+    database, own_settings, wire, monkeypatch
+):
+    reads = []
+    read_page = Inbox._read
+    monkeypatch.setattr(Inbox, "_read", lambda inbox, *asked: reads.append(asked) or read_page(inbox, *asked))
+
+    async def read():
+        box = unique("A")
+        async with api(own_settings, wire) as served:
+            await fill(own_settings, wire, box, 2)
+            first = (await served.client.get(f"/v1/inbox/{box}", params={"wait": LIMIT_S})).json()
+            await served.client.get(f"/v1/inbox/{box}", params={"after": 2, "wait": 0.3})  # a wake-up may have been on its way
+            before = len(reads)
+            asked = asyncio.create_task(served.client.get(f"/v1/inbox/{box}", params={"after": 2, "wait": LIMIT_S}))
+            await waited_for(served)
+            quiet = len(reads) - before
+            sent = await fill(own_settings, wire, box, 1)
+            return first, quiet, sent, (await asked).json()["deliveries"]
+
+    first, quiet, sent, rows = run(read())
+    assert (first["cursor"], quiet) == (2, 0)
+    assert [row["delivery_id"] for row in rows] == [one["meta"]["event_id"] for one in sent]
+
+
 def test_a_long_poll_without_anything_ends_empty_and_one_at_the_end_of_the_service_at_once(database, own_settings, wire):
     async def read():
         box = unique("A")
@@ -246,7 +271,7 @@ def test_a_long_poll_without_anything_ends_empty_and_one_at_the_end_of_the_servi
             empty = (await served.client.get(f"/v1/inbox/{box}", params={"wait": 0.2, "after": 5})).json()
             asked = asyncio.create_task(served.client.get(f"/v1/inbox/{box}", params={"wait": LIMIT_S}))
             await waited_for(served)
-            served.inbox.stopping.set()
+            served.inbox.stop()
             return empty, await asyncio.wait_for(asked, LIMIT_S / 2)
 
     empty, ended = run(read())
