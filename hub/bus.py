@@ -27,8 +27,9 @@ from fastavro import parse_schema
 
 from hub.contract import telemetry
 from hub.contract.errors import HubError
-from hub.contract.events import Event, Rows, decode, decode_head, encode, new_id, now, schema_text
+from hub.contract.events import Event, Rows, decode, decode_head, encode, new_id, now, schema, schema_text
 from hub.contract.kafka import client
+from hub.contract.reader import layout
 from hub.contract.topics import Topic, topics
 
 LARGEST_BYTES: Final = 9 * 1024 * 1024  # one record of 8 MiB with its headers
@@ -116,7 +117,7 @@ class Wire:
             record = written["name"] if "." in written["name"] else f"{written.get('namespace', '')}.{written['name']}"
             if record not in {topic.record for topic in topics().values()}:
                 raise HubError("BODY_UNDECODABLE", f"schema id {schema_id}")
-            self._writers[schema_id] = (record, None if written == orjson.loads(schema_text(record)) else parse_schema(written))
+            self._writers[schema_id] = (record, None if layout(written) == layout(schema(record)) else parse_schema(written))
         return self._writers[schema_id]
 
     def register(self, topic: Topic) -> int:

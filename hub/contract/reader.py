@@ -241,3 +241,33 @@ def compile_reader(schema: dict[str, Any], rows: Mapping[str, Collection[str]] =
     The function raises whatever a damaged body provokes; where it ends behind the end of the body, the body is cut short.
     """
     return _Compiler(rows).reader(schema)
+
+
+_PRIMITIVE: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+
+
+def layout(avro: Any, namespace: str = "") -> Any:
+    """What of a schema decides how a body is read: types in their order, under full names. Two schemas of one layout read alike.
+
+    A registry may give a schema back with its names written in another way; defaults, docs and order of attributes tell nothing
+    of a body either.
+
+    namespace: that the schema stands in.
+    """
+    if isinstance(avro, list):
+        return [layout(one, namespace) for one in avro]
+    if isinstance(avro, str):
+        return avro if avro in _PRIMITIVE or "." in avro or not namespace else f"{namespace}.{avro}"
+    kind = avro["type"]
+    if kind in ("record", "enum", "fixed"):
+        name, space = avro["name"], avro.get("namespace", namespace)
+        full = name if "." in name or not space else f"{space}.{name}"
+        fields = [(field["name"], layout(field["type"], full.rpartition(".")[0])) for field in avro.get("fields", ())]
+        made = {"type": kind, "name": full, "fields": fields, "symbols": avro.get("symbols"), "size": avro.get("size")}
+    elif kind in ("array", "map"):
+        inner = "items" if kind == "array" else "values"
+        made = {"type": kind, inner: layout(avro[inner], namespace)}
+    else:
+        made = {"type": layout(kind, namespace)}
+    made |= {name: avro[name] for name in ("logicalType", "precision", "scale") if name in avro}
+    return made["type"] if list(made) == ["type"] else made

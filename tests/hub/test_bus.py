@@ -57,6 +57,12 @@ def test_applying_topics_twice_creates_nothing_the_second_time(settings, wire):
     assert len(lines) == len(topics())
 
 
+@pytest.mark.parametrize("topic", list(topics()))
+def test_what_this_release_wrote_is_read_as_its_own_however_the_registry_writes_names(wire, topic):
+    record, writer = wire.writer(int.from_bytes(wire.prefix(topic)[1:]))
+    assert (record, writer) == (topics()[topic].record, None)
+
+
 def test_an_event_comes_back_as_it_was_sent_with_its_headers(settings, wire, producer):
     event = referral(str(uuid.uuid4()))
     asyncio.run(producer.publish([event_out(wire, "referral.v1", event)]))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, decode, decode_head, encode, schema
-from hub.contract.reader import compile_reader
+from hub.contract.reader import compile_reader, layout
 from hub.simulate import claims
 from tests.hub.contract.test_events import referral
 from tests.hub.contract.test_writer import RECORDS, values
@@ -119,3 +119,49 @@ def test_a_body_that_was_cut_is_undecodable_whatever_is_wanted_of_it(data):
     for damaged in (body[: data.draw(st.integers(0, len(body) - 1))], body + b"\0"):
         with pytest.raises(HubError):
             decode("hie.LabResult", damaged, rows=WANTED)
+
+
+# --- whether two schemas read alike -----------------------------------------------------------------------------------
+
+
+def with_spaces(avro, within=""):
+    """The same schema as another might write it: short names with namespaces, docs, defaults gone."""
+    if isinstance(avro, list):
+        return [with_spaces(one, within) for one in avro]
+    if isinstance(avro, str):
+        space, _, name = avro.rpartition(".")
+        return name if space and space == within else avro
+    if "name" in avro:
+        space, _, name = avro["name"].rpartition(".")
+        fields = [{"type": with_spaces(one["type"], space), "name": one["name"], "doc": "?"} for one in avro.get("fields", ())]
+        return (
+            {"namespace": space, "name": name, "doc": "?"}
+            | {key: avro[key] for key in avro if key not in ("name", "fields", "doc")}
+            | {"fields": fields}
+        )
+    return {key: with_spaces(value, within) if key in ("items", "values", "type") else value for key, value in avro.items()}
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_schema_with_its_names_written_otherwise_reads_alike(record):
+    avro = schema(record)
+    assert with_spaces(avro) != avro
+    assert layout(with_spaces(avro)) == layout(avro)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 2}, {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 3}),
+        (["null", "string"], "string"),
+        ({"type": "array", "items": "string"}, {"type": "map", "values": "string"}),
+        ({"type": "record", "name": "a.R", "fields": [{"name": "x", "type": "int"}]}, {"type": "record", "name": "b.R", "fields": [{"name": "x", "type": "int"}]}),
+        ({"type": "record", "name": "R", "fields": [{"name": "x", "type": "int"}, {"name": "y", "type": "int"}]}, {"type": "record", "name": "R", "fields": [{"name": "y", "type": "int"}, {"name": "x", "type": "int"}]}),
+    ],
+)  # fmt: skip
+def test_what_reads_otherwise_is_told_apart(one, other):
+    assert layout(one) != layout(other)
+
+
+def test_a_type_that_is_only_written_longer_is_the_same():
+    assert layout({"type": "string"}) == layout("string")
