@@ -141,6 +141,14 @@ def test_the_first_thing_told_is_read_in_the_layout_of_every_version(version, co
     assert told["text"].startswith(first.row.en)
 
 
+def test_what_an_older_answer_names_and_how_many_more_it_counts_are_read() -> None:
+    body = b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|TIME_UNPARSABLE RF1-7; KEY_MISSING RF1-6 (+3)\r"
+    answer = read_ack(body)
+    told = [(each["code"], each["severity"], each["path"]) for each in answer["problems"]]
+    assert (told, answer["more"]) == ([("TIME_UNPARSABLE", "W", "RF1-7"), ("KEY_MISSING", "W", "RF1-6")], 3)
+    assert read_ack(b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|Well done\r")["problems"] == []
+
+
 def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
     delivery = {
         "cursor": 7,
