@@ -213,10 +213,15 @@ def inbox(
             raise HubError(page.get("code", "NOT_FOUND"), page.get("where") or facility)
         if acknowledge and page["deliveries"]:
             done = [{"delivery_id": row["delivery_id"], "state": "ACKNOWLEDGED"} for row in page["deliveries"]]
-            client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status()
+            said = client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status().json()
+        else:
+            said = []
     if as_json:
         print(json.dumps(page, ensure_ascii=False))
         return
+    now_in = {row["delivery_id"]: row["state"] for row in said}
+    for row in page["deliveries"]:
+        row["state"] = now_in.get(row["delivery_id"], row["state"])
     show_inbox(facility, page, body=body)
 
 
