@@ -24,7 +24,9 @@ def show_report(out: Console, found: Report, html: Path | None, differing: Seque
     paragraph(out, f"{vi[0].upper()}{vi[1:]}.", 5, "dim")
     if differing:
         more = f", … {len(differing)} in all" if len(differing) > _SHOWN else ""
-        sentence = f"Not as accepted: {', '.join(differing[:_SHOWN])}{more}. `hie vendor accept {found.dialect}` shows what differs."
+        sentence = (
+            f"Not as accepted: {', '.join(differing[:_SHOWN])}{more}. `hie vendor accept {found.dialect}` shows what differs."
+        )
         paragraph(out, sentence, 5, "bold red")
     read, sent = found.understood
     verdicts = " · ".join(f"{verdict} {count}" for verdict, count in found.verdicts.items())
