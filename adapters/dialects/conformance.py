@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
 from adapters.dialects.claims import map_ehc
-from adapters.dialects.grades import GUESSED, READ_ALL_THE_SAME
+from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
@@ -23,7 +23,7 @@ from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
 from hub.contract import records
-from hub.contract.errors import ERRORS, Problem, Severity
+from hub.contract.errors import ERRORS, GUESSED, Problem, Severity
 from hub.contract.events import Event, Keyring, Origin
 
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form

@@ -16,19 +16,6 @@ GRADES: Final = {
 }  # fmt: skip
 """The rule of grading, best first. Samples whose refusal a golden expects do not count, nor warnings that it accepts; nor does what no rule reads, but for numbers of the patient."""
 
-GUESSED: Final = frozenset(
-    {
-        "KEY_MISSING",
-        "FACILITY_UNKNOWN",
-        "IDENTIFIER_INFERRED",
-        "IDENTIFIER_UNREAD",
-        "NAME_ODD",
-        "CHARSET_DECLARED_WRONG",
-        "SEGMENT_UNREADABLE",
-        "DELIMITERS_ODD",
-    }
-)
-"""Findings of grade C, beside whatever stands in `meta.unparsed` of an event; all other warnings are B."""
 _NOTHING_LOST: Final = (
     "Nothing is lost: the profile reads it, or no rule needs it. Only its form is not the standard's.",
     "Không mất gì: hồ sơ đọc được, hoặc không quy tắc nào cần. Chỉ hình thức khác chuẩn.",

@@ -16,6 +16,7 @@ from adapters.dialects.conformance import Report, place_text, report
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
+from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, comma_rows, local_tests, name_orders, times_read
 from adapters.dialects.transforms import TRANSFORMS, facility_code, full_name, full_name_without_age
@@ -379,7 +380,7 @@ def _times(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str
     shapes = f"{len(unread)} of {len(values)} are unread: {_counts(Counter(map(shape, unread)), 3)}"
     for other, transform in TRANSFORMS.items():
         if transform.kind == "value" and transform.problem == "TIME_UNPARSABLE" and other != rule["as"]:
-            read = [transform.function(value) for value in unread]
+            read = [transform_of(section, name, transform).function(value) for value in unread]
             if sum(bool(value) and usual(value) == value for value in read) >= _MOST * len(unread):
                 read_by_it = [place_text(place) for place in own]
                 stated = read_by_it[0] if len(read_by_it) == 1 else read_by_it

@@ -197,6 +197,19 @@ def tell_unread(names: Collection[str], plan: Plan, scope: Scope, into: Mapping[
                 break
 
 
+def place_of(value: str, rule: Rule, scope: Scope) -> tuple[Segment, int] | None:
+    """Segment and field where a rule of one component found a value; None for other rules."""
+    for key, field, component, subcomponent, pick in rule.places if rule.kind == "value" else ():
+        segment = scope.get(key)
+        repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
+        if segment is None or not repetition:
+            continue
+        stated = segment.get(field, component, subcomponent, repetition).strip()
+        if (stated if rule.transform is None else rule.transform.function(stated)) == value:
+            return segment, field
+    return None
+
+
 def _coded(values: list[str], codes: Mapping[str, str], keep: bool) -> list[str | None] | None:
     """Each by the table; None if one of them is unknown and not to be kept."""
     found = [_look_up(one, codes, keep) for one in values]

@@ -56,6 +56,7 @@ class Dialect:
     labels_…: ICD-10 category, test code, word in the name of a test, and word in the name of a drug or in a discharge paper (of a
              claim, in lower case: that is three times as fast), each to its sensitivity label.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
+    mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
     seen:    codes met before, as they were read; forms: likewise what does not change in the lines of a test. Laboratories
@@ -80,6 +81,7 @@ class Dialect:
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
     labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
     foreign: frozenset[str]
+    mapped: Mapping[str, frozenset[str]]
     unused: tuple[str, ...]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
@@ -243,6 +245,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
             for place in rule.places
             if rule.transform is not None and rule.transform.foreign
         ),
+        mapped=_mapped(plans.values()),
         unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
         sensitive=profile.sensitive,
@@ -259,6 +262,16 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
             if what.words or what.mentions
         ),
     )
+
+
+def _mapped(plans: Iterable[Plan]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for rule in (rule for plan in plans for rule in plan if rule.codes):
+        for place in rule.places:
+            if place[2:] == (1, 1, ""):
+                name = f"{place.segment[:3]}-{place.field}"
+                found[name] = found.get(name, frozenset()) | frozenset(rule.codes or ())
+    return found
 
 
 def _varies(rule: Rule) -> bool:

@@ -2,11 +2,13 @@
 
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, choose, fill, tell_unread
+from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
+from hub.contract.directory import heir
+from hub.contract.events import VIETNAM
 
 _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "ma_quoctich", "ma_dantoc", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv",
@@ -37,7 +39,17 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reason and not coded:
         notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
     tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes)
+    _tell_nobody(reading, scope, content.get("ma_cskcb_den", ""), notes)
     reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
+
+
+def _tell_nobody(reading: Reading, scope: Scope, code: str, notes: Notes) -> None:
+    """That nobody in the directory stands for the receiver: the slip is taken, and waits until that changes."""
+    if not code or heir(code, reading.context.origin.received_at.astimezone(VIETNAM).date()):
+        return
+    rule = next(one for one in reading.dialect.plans["referral"] if one.name == "ma_cskcb_den")
+    found = place_of(code, rule, scope)
+    notes.warn("RECEIVER_UNKNOWN", reading.message.path(*found) if found else "PRD")
 
 
 def map_answered(reading: Reading, _trigger: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
-from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of
+from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
 from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, fitting, with_comma
 from adapters.formats.charset import CHARSETS
 
@@ -140,7 +140,7 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
     if places:
         _check_kind(known[name], rule, transform)
     if transform is not None:
-        transform = with_comma(transform, comma)
+        transform = with_comma(transform_of(section, name, transform), comma)
     kind = transform.kind if transform else "value"
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
 

@@ -1,9 +1,10 @@
 """The sections of a profile: which record each one fills, with which fields, and what the values of its tables may name."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from adapters.dialects.transforms import CODE, DECIMAL, FLAG, LIST, TEXT, WHOLE, Gives
+from adapters.dialects.transforms import CODE, DECIMAL, FLAG, LIST, TEXT, WHOLE, Gives, Transform, day
 from hub.contract import records
 from hub.contract.events import schema
 
@@ -64,6 +65,14 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "item_group": _ITEMS,
     "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
 }
+DAYS: Final = {  # fields that are a day (yyyymmdd) and never a time, whatever form of it a sender writes
+    "encounter": frozenset({"slip_date", "nam_nam_lien_tuc", "ngay_mien_cct"}),
+    "referral": frozenset({"issued_on", "expires_on"}),
+    "xml14": frozenset({"ngay_ct"}),
+    "practitioner": frozenset({"licence_to", "valid_from", "valid_to"}),
+    "machine": frozenset({"valid_from", "valid_to"}),
+    "price": frozenset({"valid_from", "valid_to"}),
+}
 READ_BY_NAME: Final = frozenset({"nationality", "death", "times_a_day", "confidentiality"})  # tables of `_standard` beside them
 _ONE_AT_A_TIME: Final = {("order", "services"): CODE}  # lists that a rule gives one item of, for each OBR
 NOT_BY_RULE: Final = {  # fields that one might want to write a rule for, and what says it instead
@@ -85,6 +94,23 @@ def fields_of(section: str) -> dict[str, Gives]:
     avro = schema(f"hie.claim.{name}" if name.startswith("Xml") else f"hie.{name}")
     kinds = ((field["name"], _ONE_AT_A_TIME.get((section, field["name"])) or _takes(field["type"])) for field in avro["fields"])
     return {name: kind for name, kind in kinds if kind is not None}
+
+
+def transform_of(section: str, name: str, transform: Transform) -> Transform:
+    """The transform as this field wants it: of a time its day alone, where the field is a day."""
+    a_day = name in DAYS.get(section, ()) and transform.problem == "TIME_UNPARSABLE" and transform.function is not day
+    return _its_day(transform) if a_day else transform
+
+
+@cache
+def _its_day(transform: Transform) -> Transform:
+    convert = transform.function
+
+    def read(value: str) -> str | None:
+        found = convert(value)
+        return day(found) if found else None
+
+    return replace(transform, function=read)
 
 
 def _takes(avro: Any) -> Gives | None:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from adapters.formats.hl7v2 import Message, Value, build
 from adapters.formats.structure import VERSIONS
-from hub.contract.errors import Problem, Severity
+from hub.contract.errors import LOST, Problem, Severity
 
 VERSION: Final = "2.5.1"
 """The version of an answer to a message whose version cannot be read."""
@@ -38,7 +38,9 @@ _TABLE_0357: Final = {
 }
 _OURS: Final = "99HIE"  # the coding system of the hub's own codes, as table 0396 names local ones
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?(?:-(\d+)(?:\[(\d+)\])?(?:\.(\d+))?(?:\.(\d+))?)?")
-_ORDER: Final = {Severity.ERROR: 0, Severity.WARNING: 1}
+_TOLD: Final = frozenset({Severity.ERROR, Severity.WARNING})
+_MSA_3_MAX: Final = 80  # characters, in every version before v2.5
+BETWEEN: Final = "; "  # what MSA-3 names
 
 
 def verdict(problems: Sequence[Problem]) -> str:
@@ -101,13 +103,13 @@ def acknowledge(
     message:    what is answered; None when its MSH could not be read: then MSA-2 stays empty, so that a lock-step sender
                 does not take the answer for that of another message.
     code:       MSA-1, as `answer_wanted` gives it.
-    problems:   told in ERR segments, errors first, information left out; beyond `errors_max` they are only counted.
+    problems:   told in ERR segments, errors first, then what is lost, information left out; beyond `errors_max` they are only counted.
     control_id: MSH-10 of the answer. now: MSH-7, aware of its zone.
     commit:     ask for a commit answer to this one (MSH-15 AL, MSH-16 NE): it travels as a message of its own.
     charset:    what MSH-18 says when the answer is not plain ASCII: the charset the caller will encode it in.
     """
     version = message.version if message is not None and message.version in VERSIONS else VERSION
-    told = sorted((p for p in problems if p.severity in _ORDER), key=lambda p: _ORDER[p.severity]) if problems else []
+    told = sorted((p for p in problems if p.severity in _TOLD), key=_gravity) if problems else []
     errors = _errors(told, version, errors_max) if told else []
     msh: list[Value] = ["MSH", application, None, None, None, f"{now:%Y%m%d%H%M%S%z}", None, "ACK", control_id, "P", version]
     msa: list[Value] = ["MSA", code, None]
@@ -122,7 +124,7 @@ def acknowledge(
         msh[9] = tuple(header.components(11)) or "P"
         msa[2] = message.control_id
     if told and version < "2.5":  # MSA-3 and MSA-6, which v2.5 replaced by ERR
-        msa.append(f"{told[0].code} {told[0].path}".strip() + (f" (+{len(told) - 1})" if len(told) > 1 else ""))
+        msa.append(_in_words(told))
         if told[0].severity is Severity.ERROR and version != "2.1":
             msa += [None, None, (told[0].row.hl7, _TABLE_0357[told[0].row.hl7], "HL70357")]
     if commit:
@@ -132,6 +134,26 @@ def acknowledge(
         return text
     msh += [None] * (16 - len(msh)) + [charset]
     return build([msh, msa, *errors])
+
+
+def _gravity(problem: Problem) -> int:
+    return 0 if problem.severity is Severity.ERROR else 1 if problem.code in LOST else 2
+
+
+def _in_words(told: Sequence[Problem]) -> str:
+    """MSA-3: as many as it has room for, the first whatever its length, and how many more there are."""
+    words = [f"{problem.code} {problem.path}".strip() for problem in told]
+    text = words[0] + _more(len(words) - 1)
+    for count in range(2, len(words) + 1):
+        longer = BETWEEN.join(words[:count]) + _more(len(words) - count)
+        if len(longer) > _MSA_3_MAX:
+            break
+        text = longer
+    return text
+
+
+def _more(count: int) -> str:
+    return f" (+{count})" if count else ""
 
 
 def _message_type(trigger: str, version: str) -> Value:

@@ -251,9 +251,20 @@ def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> lis
     """Without what the standard says of values that the dialect reads in a form of its own."""
     if dialect.comma:
         problems = [each for each in problems if each.code != "NUMBER_UNPARSABLE" or not _by_comma(each.path, message, dialect)]
-    if not dialect.foreign:
-        return problems
-    return [each for each in problems if each.code != "TIME_UNPARSABLE" or _INDEX.sub("", each.path) not in dialect.foreign]
+    if dialect.foreign:
+        problems = [
+            each for each in problems if each.code != "TIME_UNPARSABLE" or _INDEX.sub("", each.path) not in dialect.foreign
+        ]
+    return [each for each in problems if each.code != "CODE_UNKNOWN" or not _by_table(each.path, message, dialect)]
+
+
+def _by_table(path: str, message: Message, dialect: Dialect) -> bool:
+    """Whether a table of the profile says what the code there means."""
+    known, found = dialect.mapped.get(_INDEX.sub("", path)), message.named(path)
+    if not known or found is None:
+        return False
+    stated = found[0].get(found[1], 1, 1, found[2]).strip()
+    return stated in known or stated.casefold() in known
 
 
 def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:

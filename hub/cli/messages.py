@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 out = terminal()
 _SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
-_FIRST_TOLD = re.compile(r"([A-Z_]+)(?: ([^ (]+))?(?: \(\+(\d+)\))?")  # MSA-3 before v2.5, as adapters.formats.ack writes it
+_NAMED = re.compile(r"([A-Z_]+)(?: ([^ (]+))?")  # each finding of MSA-3 before v2.5, as adapters.formats.ack writes it
+_NOT_NAMED = re.compile(r" \(\+(\d+)\)$")  # how many more there are
 
 
 def add_to(app: typer.Typer) -> None:
@@ -114,6 +115,8 @@ def send(
                 known_as = row.get("control_id") or row.get("message_id") or ""  # the sender's own word; `hie trace` takes either
                 out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
                 _show_problems(row["problems"])
+                if row.get("more"):
+                    out.print(f"    … and {row['more']} more: hie trace {known_as}", markup=False)
     raise typer.Exit(1 if refused else 0)
 
 
@@ -148,11 +151,12 @@ def _sent(settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLCo
 
 
 def read_ack(body: bytes) -> dict[str, Any]:
-    """MSA-1, MSA-2 and what is told of an acknowledgement: ERR, before v2.5 ERR-1 or the one finding that MSA-3 names."""
+    """MSA-1, MSA-2 and what is told of an acknowledgement: ERR, before v2.5 ERR-1 or what MSA-3 names, and how many more it counts."""
+    from adapters.formats.ack import BETWEEN
     from adapters.formats.hl7v2 import parse
 
     if not body:
-        return {"ack": "", "control_id": "", "problems": []}
+        return {"ack": "", "control_id": "", "problems": [], "more": 0}
     answer = parse(body.decode("utf-8", "replace"))
     msa, errors = answer.first("MSA"), answer.segments("ERR")
     ack = msa.get(1) if msa else ""
@@ -162,12 +166,15 @@ def read_ack(body: bytes) -> dict[str, Any]:
             code, text = row.get(1, 4, 4, number), row.get(1, 4, 2, number)
             if code or text:
                 problems.append(_told(code, "E", row.get(1, 1, 1, number), row.get(1, 3, 1, number), text))
-    if not problems and msa and (first := _FIRST_TOLD.fullmatch(msa.get(3))):
-        more = f"(and {first[3]} more)" if first[3] else ""
-        severity = "W" if ack in ("AA", "CA") else "E"
-        text = " ".join(filter(None, (ERRORS[first[1]].en, more))) if first[1] in ERRORS else msa.get(3)
-        problems.append({"code": first[1], "severity": severity, "path": first[2] or "", "text": text})
-    return {"ack": ack, "control_id": msa.get(2) if msa else "", "problems": problems}
+    more = 0
+    if not problems and msa:
+        severity, stated = "W" if ack in ("AA", "CA") else "E", msa.get(3)
+        counted = _NOT_NAMED.search(stated)
+        found = [_NAMED.fullmatch(each) for each in _NOT_NAMED.sub("", stated).split(BETWEEN)]
+        if named := [one for one in found if one is not None and one[1] in ERRORS]:
+            problems = [{"code": one[1], "severity": severity, "path": one[2] or "", "text": ERRORS[one[1]].en} for one in named]
+            more = int(counted[1]) if counted else 0
+    return {"ack": ack, "control_id": msa.get(2) if msa else "", "problems": problems, "more": more}
 
 
 def _told(code: str, severity: str, segment: str, field: str, text: str) -> dict[str, str]:
@@ -206,10 +213,15 @@ def inbox(
             raise HubError(page.get("code", "NOT_FOUND"), page.get("where") or facility)
         if acknowledge and page["deliveries"]:
             done = [{"delivery_id": row["delivery_id"], "state": "ACKNOWLEDGED"} for row in page["deliveries"]]
-            client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status()
+            said = client.post(f"{base}/receipts", json=done, params={"test": str(test).lower()}).raise_for_status().json()
+        else:
+            said = []
     if as_json:
         print(json.dumps(page, ensure_ascii=False))
         return
+    now_in = {row["delivery_id"]: row["state"] for row in said}
+    for row in page["deliveries"]:
+        row["state"] = now_in.get(row["delivery_id"], row["state"])
     show_inbox(facility, page, body=body)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hub.cli.running import connected, keyring, paragraph, terminal
-from hub.cli.why import foresight, show_foreseen
+from hub.cli.why import show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import read_settings
@@ -77,6 +77,8 @@ def parked_edit(
     from hub.bus import Producer, Wire
     from hub.routing import parking
     from hub.routing.amend import amended, same_elsewhere
+    from hub.routing.app import streams
+    from hub.routing.foresight import Foresight
     from hub.store.database import connect
 
     if not all("=" in one for one in changes):
@@ -95,8 +97,9 @@ def parked_edit(
         if others := [other for other in same_elsewhere(event, path) if other not in wanted]:
             out.print(f"    the same stands in {', '.join(others)}, which stays as it is", markup=False)
     out.print("once released:")
-    with foresight(settings) as eye:
-        for foreseen in eye.of(topic, edited, first=True):
+    with connect(place) as database, database.transaction(force_rollback=True):
+        parking.set_aside(database, stream, event, keys)
+        for foreseen in Foresight(streams(), keys, database).of(topic, edited, first=True):
             show_foreseen(foreseen)
     if not yes:
         out.print("nothing was changed; --yes does it")

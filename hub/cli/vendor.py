@@ -227,10 +227,8 @@ def check(
     if as_json:
         print(to_json(asdict(found) | {"differing": differing, "otherwise": otherwise, "doubts": odd}).decode())
     else:
-        show_report(out, found, html)
+        show_report(out, found, html, differing)
         show_doubts(out, chosen.name, odd, otherwise, len(samples))
-        if differing:
-            out.print(f"Not as accepted: {', '.join(differing)}. `hie vendor accept {chosen.name}` shows what differs.")
     raise typer.Exit(1 if found.unexpected or differing else 0)
 
 

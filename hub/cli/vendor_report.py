@@ -15,13 +15,19 @@ _COLOURS = {"A": "green", "B": "green", "C": "yellow", "D": "red", "E": "red"}
 _SHOWN = 12  # findings and fields; --html and --json have all
 
 
-def show_report(out: Console, found: Report, html: Path | None) -> None:
-    """The conformance report, what to do first."""
+def show_report(out: Console, found: Report, html: Path | None, differing: Sequence[str] = ()) -> None:
+    """The conformance report, what to do first. differing: cases whose golden says otherwise, whatever the grade."""
     colour = _COLOURS[found.grade]
     out.print(f"[bold white on {colour}] {found.grade} [/]  [bold]{found.dialect}[/] [dim]{found.version}[/]")
     en, vi = GRADES[found.grade]
     paragraph(out, f"{en[0].upper()}{en[1:]}.", 5)
     paragraph(out, f"{vi[0].upper()}{vi[1:]}.", 5, "dim")
+    if differing:
+        more = f", … {len(differing)} in all" if len(differing) > _SHOWN else ""
+        sentence = (
+            f"Not as accepted: {', '.join(differing[:_SHOWN])}{more}. `hie vendor accept {found.dialect}` shows what differs."
+        )
+        paragraph(out, sentence, 5, "bold red")
     read, sent = found.understood
     verdicts = " · ".join(f"{verdict} {count}" for verdict, count in found.verdicts.items())
     share = f"; {100 * read // sent} % of {sent} values are read" if sent else ""

@@ -186,6 +186,23 @@ class HubError(Exception):
         return f"{self.code}{place}: {self.row.en}"
 
 
+GUESSED: Final = frozenset(
+    {
+        "KEY_MISSING",
+        "FACILITY_UNKNOWN",
+        "IDENTIFIER_INFERRED",
+        "IDENTIFIER_UNREAD",
+        "NAME_ODD",
+        "CHARSET_DECLARED_WRONG",
+        "SEGMENT_UNREADABLE",
+        "DELIMITERS_ODD",
+    }
+)
+"""Findings of grade C of `hie vendor check`, beside whatever stands in `meta.unparsed` of an event; all other warnings are B."""
+LOST: Final = GUESSED | {"TIME_UNPARSABLE", "NUMBER_UNPARSABLE", "CODE_UNKNOWN", "CURRENCY_FOREIGN", "RECEIVER_UNKNOWN"}
+"""Warnings of what is lost, guessed or stays here: told before those that concern the form alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One finding about one message.

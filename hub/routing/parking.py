@@ -323,6 +323,11 @@ def edit(
     return 1
 
 
+def set_aside(database: Database, stream: Stream, event: Event, keyring: Keyring) -> None:
+    """Forget what an event said, as an edit will: for whoever looks at what follows then, and takes this back."""
+    cases.forget(database, event["meta"]["event_id"], _said(stream, event, keyring))
+
+
 def _said(stream: Stream, event: Event, keyring: Keyring) -> list[Fact]:
     """What is taken back with an event."""
     try:

@@ -11,7 +11,6 @@ from lxml import html
 from adapters.dialects import conformance
 from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
-from adapters.dialects.grades import GUESSED
 from adapters.dialects.paths import read_place
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.remedies import REMEDIES
@@ -20,7 +19,7 @@ from adapters.formats.charset import decode
 from adapters.formats.hl7v2 import parse
 from adapters.inbound.received import Received
 from adapters.inbound.translate import split, translate
-from hub.contract.errors import ERRORS
+from hub.contract.errors import ERRORS, GUESSED
 from hub.contract.events import Keyring, to_json
 from hub.contract.places import compiled
 from tests.adapters.dialects.goldens import DEMO, FOLDER, cases

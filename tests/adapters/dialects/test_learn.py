@@ -283,6 +283,18 @@ def test_times_that_no_rule_reads_get_the_transform_that_reads_them() -> None:
     assert "no transform reads them" in learned(unknown)[2]
 
 
+def test_a_day_in_another_form_gets_the_transform_that_gives_it() -> None:
+    body = "RF1|P|R||||S%d^01021|24/11/2026|24/12/2026\rPRD|RP||||||01021^FI\rPRD|RT||||||01004^FI\rPID|1||7^^^01021^MR||Lê^Hoa\r"
+    raws = [(HEAD % ("HIS", "01021", "REF^I12", number) + body % number).encode() for number in range(3)]
+    mine, stated, _ = learned(raws)
+    assert stated["referral"] == {
+        "issued_on": {"from": "RF1-7", "as": "day_first"},
+        "expires_on": {"from": "RF1-8", "as": "day_first"},
+    }
+    slip = events(raws[0], mine)[0][1]
+    assert (slip["issued_on"], slip["expires_on"]) == ("20261124", "20261224")
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without_events(count: int) -> None:
     body = "EVN||23/11/2026 07:30\rPID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|K01||||||||||||||||V%d\r"

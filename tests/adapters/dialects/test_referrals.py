@@ -129,3 +129,19 @@ def test_a_receiver_whose_code_is_none_is_told_and_kept(receiver: str, places: s
 
 def test_a_coded_result_without_a_text_stands_in_the_summary_by_its_code() -> None:
     assert slip("OBX|1|CE|HIV^HIV||NEG^^L||||||F")["tomtat_kq"] == "HIV: NEG"
+
+
+@pytest.mark.parametrize(
+    ("receiver", "place"),
+    [
+        ("PRD|RT||||||01004^FI", None),
+        ("PRD|RT||||||01999^FI", "PRD[2]-7"),
+        ("PRD|RT||||||9^LN~01999^FI", "PRD[2]-7"),
+        ("PRD|RT|||^^^^^^^^^01999", None),
+        ("PRD|RT", None),
+    ],
+)
+def test_a_receiver_that_the_directory_lacks_is_told_and_refuses_nothing(receiver, place):
+    found = mapped("REF^I12", RF1, "PRD|RP||||||01021^FI", receiver, PID)
+    assert [where for code, where in told(found) if code == "RECEIVER_UNKNOWN"] == [one for one in (place,) if one]
+    assert only(found)["meta"]["key"] and all(one.severity is not Severity.ERROR for one in found.problems)

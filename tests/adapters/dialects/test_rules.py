@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from adapters.dialects.profile import Dialect, compile_dialect, compile_text, read_profile
+from adapters.dialects.sections import DAYS, RECORDS
 from hub.contract.errors import HubError
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
@@ -225,6 +226,19 @@ def test_the_date_of_a_card_in_a_segment_of_ones_own_may_have_the_day_first() ->
     for said, read in [("01/02/2026", "20260201"), ("20260201", "20260201"), ("31/02/2026", "")]:
         rows = "EVN|A01|20261123", PID, PV1, f"ZBH|DN4010112345678|{said}"
         assert _cards_of(mine, "ADT^A01", *rows) == [[("DN4010112345678", read)]]
+
+
+def test_a_field_that_is_a_day_gets_the_day_of_a_date_as_people_write_it() -> None:
+    raw = read_profile("_standard")[0]
+    days = {(section, name) for section, names in DAYS.items() for name in names}
+    rules = ((section, name, rule) for section in RECORDS for name, rule in raw.get(section, {}).items())
+    assert days == {(section, name) for section, name, rule in rules if isinstance(rule, dict) and rule.get("as") == "day"}
+    raw["referral"] |= {"issued_on": {"from": "RF1-7", "as": "day_first"}, "expires_on": {"from": "RF1-8", "as": "minute"}}
+    mine = compile_dialect("mine", "1", raw)
+    for said, issued in [("24/11/2026", "20261124"), ("24/11/2026 08:30", "20261124"), ("11/2026", None)]:
+        found = mapped("REF^I12", f"RF1|P|R||||GCT1^01021|{said}|202612240830", PID, dialect=mine)
+        assert (only(found).get("issued_on"), only(found)["expires_on"]) == (issued, "20261224")
+        assert (("TIME_UNPARSABLE", "RF1-7") in told(found)) is (issued is None)
 
 
 def test_cards_of_in1_keep_their_dates_beside_those_in_a_segment_of_ones_own() -> None:

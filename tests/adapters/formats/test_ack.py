@@ -72,7 +72,16 @@ def test_errors_before_2_5() -> None:
     assert [err.get(1, part) for part in (1, 2, 3)] == ["OBX", "4", "5"]
     assert [err.get(1, 4, part) for part in (1, 3, 4)] == ["102", "HL70357", "NUMBER_UNPARSABLE"]
     assert len(err.repetitions(1)) == 1, "ERR-1 knows no severity: warnings are told in MSA-3"
-    assert found.get("MSA", 3) == "NUMBER_UNPARSABLE OBX[4]-5 (+1)"
+    assert found.get("MSA", 3) == "NUMBER_UNPARSABLE OBX[4]-5; FIELD_MISSING PID-3[2].1"
+
+
+def test_msa_3_names_what_is_lost_before_what_is_odd_as_far_as_there_is_room() -> None:
+    odd = [Problem("SEGMENT_MISSING", Severity.WARNING, name) for name in ("OBR", "PV1")]
+    lost = [Problem("TIME_UNPARSABLE", Severity.WARNING, "RF1-7"), Problem("CODE_UNKNOWN", Severity.WARNING, "RF1-10")]
+    told = answer(oru("2.4"), "AA", (*odd, *lost)).get("MSA", 3)
+    assert told == "TIME_UNPARSABLE RF1-7; CODE_UNKNOWN RF1-10; SEGMENT_MISSING OBR (+1)" and len(told) <= 80
+    assert [row.get(5) for row in answer(oru(), "AA", (*odd, *lost)).segments("ERR")][:2] == ["TIME_UNPARSABLE", "CODE_UNKNOWN"]
+    assert answer(oru("2.4"), "AA", lost[:1]).get("MSA", 3) == "TIME_UNPARSABLE RF1-7"
 
 
 def test_msa_6_names_the_error_from_2_2_to_2_4() -> None:

@@ -531,3 +531,14 @@ def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned:
     )
     done = translate(Received(raw.encode(), AT, "mllp"), KEYRING, mine)
     assert ("NUMBER_UNPARSABLE" in [problem.code for problem in done.problems]) is warned
+
+
+def test_a_code_that_the_profile_maps_is_no_unknown_one():
+    raw = "MSH|^~\\&|HIS|01021|HIE|HUB|20261015081530||ORM^O01|C1|P|2.5.1\rPID|1||7^^^01021^MR||Lê^Hoa\r"
+    raw += "ORC|%s|P1\rOBR|1|P1||GLU^Glucose^L\r"
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.order_control]\nMOI = "PLACED"\n')
+    told = {}
+    for code in ("MOI", "moi", "HET"):
+        done = translate(Received((raw % code).encode(), AT, "mllp"), KEYRING, mine)
+        told[code] = [each[1] for each in found(done) if each[0] == "CODE_UNKNOWN" and each[2] == "ORC-1"]
+    assert told == {"MOI": [], "moi": [], "HET": ["W"]}

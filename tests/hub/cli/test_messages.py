@@ -6,12 +6,14 @@ import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from adapters.formats.ack import acknowledge
 from adapters.formats.hl7v2 import parse
 from adapters.inbound.tls import ServerTls
+from hub.cli import messages
 from hub.cli.main import app
 from hub.cli.messages import _sent, _tls, by_http, read_ack, show_inbox, translations
 from hub.contract.errors import HubError, Problem, Severity
@@ -141,6 +143,14 @@ def test_the_first_thing_told_is_read_in_the_layout_of_every_version(version, co
     assert told["text"].startswith(first.row.en)
 
 
+def test_what_an_older_answer_names_and_how_many_more_it_counts_are_read() -> None:
+    body = b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|TIME_UNPARSABLE RF1-7; KEY_MISSING RF1-6 (+3)\r"
+    answer = read_ack(body)
+    told = [(each["code"], each["severity"], each["path"]) for each in answer["problems"]]
+    assert (told, answer["more"]) == ([("TIME_UNPARSABLE", "W", "RF1-7"), ("KEY_MISSING", "W", "RF1-6")], 3)
+    assert read_ack(b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|Well done\r")["problems"] == []
+
+
 def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
     delivery = {
         "cursor": 7,
@@ -155,6 +165,23 @@ def test_the_inbox_shows_what_the_inbox_api_gives(capsys):
     for part in ("01004: 1 delivery", "24/11 00:50", "Referral (referral-to-receiver)", delivery["delivery_id"], "cursor 7"):
         assert part in shown
     assert "MSH|^~\\&|HIE\nRF1|P" in shown
+
+
+def test_what_is_acknowledged_is_shown_in_the_state_that_it_has_then(monkeypatch):
+    row = {"cursor": 7, "delivery_id": "dac9d9b5", "record": "hie.Referral", "rule": "referral-to-receiver", "body": {}}
+    row |= {"state": "SENT", "queued_at": "2026-11-23T17:50:12+00:00"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json=[{"delivery_id": "dac9d9b5", "state": "ACKNOWLEDGED"}])
+        return httpx.Response(200, json={"deliveries": [row]})
+
+    real = httpx.Client
+    monkeypatch.setattr(httpx, "Client", lambda **how: real(**how, transport=httpx.MockTransport(answer)))
+    monkeypatch.setattr(messages, "connected", lambda settings: settings)
+    monkeypatch.setattr(messages, "address", lambda *_: ("127.0.0.1", 1))
+    shown = [CliRunner().invoke(app, ["inbox", "01004", *more]).stdout for more in ([], ["--ack"])]
+    assert ["ACKNOWLEDGED" in text for text in shown] == [False, True] and "SENT" not in shown[1]
 
 
 def test_an_empty_inbox_of_an_unknown_facility_says_so(capsys):

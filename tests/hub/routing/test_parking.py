@@ -546,6 +546,7 @@ def test_the_command_shows_the_effect_first_and_does_it_with_yes(new_hub, databa
     assert "would change: ma_cskcb_den" in shown
     assert "the same stands in xml13.ma_cskcb_den" in shown
     assert f"deliver {DISTRICT} (referral-to-receiver)" in shown
+    assert "referral-withdrawn" not in shown, "the old event never reached anybody, and will be forgotten"
     assert (NEW in shown, "nothing was changed" in shown, hub.published.outs) == (False, True, [])
     database.rollback()
     assert parking.waiting(database) == before
