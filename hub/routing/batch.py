@@ -168,7 +168,7 @@ class Router:
                 queues = parking.read(database, stream.topic, {one.key for one in arrived}, places, drained)
                 copies = {(*one.origin[1:], one.event_id) for one in arrived if one.record.was_parked}
                 taken = parking.take(database, stream.topic, copies) if copies else set()
-                going = self._queue(arrived, queues, taken, plan)
+                going = self._queue(stream, arrived, queues, taken, plan)
                 standings = self._enter(database, stream, going, at)
                 database.commit()  # others may find our facts before we look for theirs
                 known = cases.find(database, [one.lookups for one in going])
@@ -221,7 +221,9 @@ class Router:
         except Exception as bug:  # whatever a rule stumbles over: this key waits for a person, the others go on
             one.failed, one.facts, one.lookups = _cause(bug), [], []
 
-    def _queue(self, arrived: list[_Arrived], queues: parking.Queues, taken: set[parking.Copy], plan: Plan) -> list[_Arrived]:
+    def _queue(
+        self, stream: Stream, arrived: list[_Arrived], queues: parking.Queues, taken: set[parking.Copy], plan: Plan
+    ) -> list[_Arrived]:
         """Those whose turn it may be; the rest waits behind what waits already, or was dealt with before."""
         going = []
         for one in arrived:
@@ -236,8 +238,7 @@ class Router:
             elif not waiting:
                 going += [] if known else [one]
             else:
-                first = next(iter(waiting.values()))
-                one.outdoes = first if first.code in _CURABLE and not first.sent and first.offset != one.origin[2] else None
+                one.outdoes = _curable(stream, one, waiting)
                 if known:  # parked by a try that did not get as far as publishing it, or by one that did
                     plan.behind.add(one.key)
                 else:
@@ -304,6 +305,7 @@ class Router:
             if one.waited and one.origin[2] not in waiting:
                 continue  # published again twice, and through already
             if next(iter(waiting), one.origin[2]) < one.origin[2]:
+                one.outdoes = None if one.waited else _curable(stream, one, waiting)
                 self._park(one, parking.BEHIND, queues, plan)
                 continue
             try:
@@ -407,6 +409,12 @@ class Router:
     def _settle(self, topic: str, plan: Plan) -> None:
         with available(), self._connection() as database:
             parking.settle(database, topic, plan.routed, plan.sent)
+
+
+def _curable(stream: Stream, one: _Arrived, waiting: Mapping[int, parking.Row]) -> parking.Row | None:
+    """What its key waits for, if its sender may cure that. Where an event adds to others it takes the place of none."""
+    first = next(iter(waiting.values()))
+    return first if first.code in _CURABLE and not (stream.adds or first.sent or first.offset == one.origin[2]) else None
 
 
 def _could_go(stream: Stream, one: _Arrived) -> bool:

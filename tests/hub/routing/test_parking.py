@@ -89,6 +89,26 @@ def test_what_its_sender_says_right_goes_in_the_place_of_what_waits_and_nobody_h
     ]
 
 
+def test_said_wrong_and_right_in_one_batch_it_goes_by_itself_too(new_hub, database):
+    hub, right = new_hub(), referral("MODIFIED", minute=1)
+    pour(hub, [ISSUED, right], 2)
+    hub.follow()
+    assert parking.waiting(database) == []
+    assert [one["subject_event_id"] for one in hub.deliveries.values() if one["recipient"] == DISTRICT] == [
+        right["meta"]["event_id"]
+    ]
+
+
+def test_what_adds_to_what_waits_takes_the_place_of_nothing(new_hub, database, monkeypatch):
+    monkeypatch.setitem(STREAMS, TOPIC, dataclasses.replace(STREAMS[TOPIC], adds=True))
+    hub = new_hub()
+    send(hub, ISSUED, referral("MODIFIED", minute=1))
+    assert [code for (code,) in database.execute("select code from parked order by record_offset")] == [
+        "RECEIVER_UNKNOWN",
+        "BEHIND",
+    ]
+
+
 def test_said_right_and_wrong_and_right_again_what_is_newest_goes_last(new_hub, database):
     hub = new_hub()
     right, again = referral("MODIFIED", minute=1), referral("MODIFIED", minute=5, priority="S")
