@@ -14,7 +14,7 @@ from typing import Final
 from hub.contract.billing import assembles, assembles_on, settle_time
 from hub.contract.events import VIETNAM, Event, Keyring, derive, new_id, revision_rank
 from hub.contract.records import Revision
-from hub.contract.topics import topics
+from hub.contract.topics import topic_of, topics
 from hub.routing import claim_rows
 from hub.routing.amend import RULE as EDITED
 from hub.routing.persons import contradict, person_refs
@@ -75,7 +75,7 @@ def part_of_claims(stream: Stream) -> Stream:
 @cache
 def parts_days() -> int:
     """How long a part can be read again, in days: what its topic keeps, and so the life of the fact that tells its place."""
-    return min(topic.retention_days for topic in topics().values() if topic.record in PARTS)
+    return min(topics()[topic_of(record)].retention_days for record in PARTS)
 
 
 def own_claim(event: Event, _keyring: Keyring) -> list[CaseRef]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hub.contract.billing import Assembly, assembles, assembles_on
 from hub.contract.events import new_id, revision_rank
-from hub.contract.topics import topics
+from hub.contract.topics import topic_of, topics
 from hub.routing import assembly, deadlines, parking
 from hub.routing.assembly import claim_of, parts_days
 from hub.routing.record import place_text
@@ -155,7 +155,7 @@ def test_a_part_is_kept_as_long_as_its_place_is_known():
         if fact.kind in assembly._KINDS
     }
     assert lives == {parts_days()}
-    assert {topic.retention_days for topic in topics().values() if topic.record in assembly.PARTS} == {parts_days()}
+    assert {topics()[topic_of(record)].retention_days for record in assembly.PARTS} == {parts_days()}
     assert parts_days() >= 365
 
 
