@@ -211,7 +211,7 @@ def test_a_half_written_message_heals_itself(hub):
     producer.close()
     [(_, event)] = done.events
     found = f"select count(*) from journal_delivery where subject_event_id = '{event['meta']['event_id']}'"
-    hub.wait(lambda: hub.sql(found)[0][0] == 2, 90)  # to the receiver, and to the portal
+    hub.wait(lambda: hub.sql(found)[0][0] == 3, 90)  # to the receiver, the portal and the payer
     assert hub.settled().close
 
 
