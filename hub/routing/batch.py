@@ -305,7 +305,7 @@ class Router:
             if one.waited and one.origin[2] not in waiting:
                 continue  # published again twice, and through already
             if next(iter(waiting), one.origin[2]) < one.origin[2]:
-                one.outdoes = None if one.waited else _curable(stream, one, waiting)
+                one.outdoes = _curable(stream, one, waiting)
                 self._park(one, parking.BEHIND, queues, plan)
                 continue
             try:

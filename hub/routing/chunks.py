@@ -40,6 +40,15 @@ class Consumer(aiokafka.Consumer):
         self._out.clear()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def perform_seek(self) -> None:
+        """All partitions are sought anew: what is out may have been lost on its way, and nothing is handed on before that is over.
+
+        A rebalance that overtakes another leaves Faust's flow on while it seeks.
+        """
+        self.stop_flow()
+        await super().perform_seek()
+        self._out.clear()
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's own
         free = {tp for tp in active_partitions or () if tp.topic not in self._out}
         if not free:  # to the client no partition would mean all

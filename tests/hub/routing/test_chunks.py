@@ -149,6 +149,25 @@ def test_after_partitions_moved_a_topic_is_handed_on_anew_and_a_late_word_on_the
     run(test)
 
 
+def test_what_was_lost_on_its_way_while_partitions_were_sought_holds_up_nothing(run, monkeypatch):
+    async def test(fetched) -> None:
+        flows = []
+
+        async def seek(consumer) -> None:
+            flows.append(consumer.flow_active)
+
+        monkeypatch.setattr("faust.transport.drivers.aiokafka.Consumer.perform_seek", seek)
+        await fetched.come(one=[0])
+        await fetched.consumer.perform_seek()
+        fetched.consumer._read_offset[ONE] = 0
+        assert flows == [False]
+        fetched.consumer.resume_flow()
+        [again] = await fetched.come(one=[0])
+        assert places(again) == [(SLIPS, 0, 0)]
+
+    run(test)
+
+
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_an_agent_acknowledges_what_was_routed_and_nothing_behind_a_cancelled_chunk(run, cancelled):
     async def test(fetched) -> None:

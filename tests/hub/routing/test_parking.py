@@ -99,6 +99,15 @@ def test_said_wrong_and_right_in_one_batch_it_goes_by_itself_too(new_hub, databa
     ]
 
 
+def test_said_wrong_twice_and_then_right_it_goes_by_itself(new_hub, database):
+    hub, right = new_hub(), referral("MODIFIED", minute=5)
+    send(hub, ISSUED, referral("MODIFIED", minute=3, to=NEW), right)
+    assert parking.waiting(database) == []
+    assert [one["subject_event_id"] for one in hub.deliveries.values() if one["recipient"] == DISTRICT] == [
+        right["meta"]["event_id"]
+    ]
+
+
 def test_what_adds_to_what_waits_takes_the_place_of_nothing(new_hub, database, monkeypatch):
     monkeypatch.setitem(STREAMS, TOPIC, dataclasses.replace(STREAMS[TOPIC], adds=True))
     hub = new_hub()
