@@ -132,7 +132,7 @@ _PLAIN: Final[dict[str, Read]] = {
 class _Compiler:
     """Schemas to readers; a named type is compiled once, wherever it first stands.
 
-    rows: a list of the outermost record to those fields of its rows that are wanted.
+    rows: a list, in whatever record it stands, to those fields of its rows that are wanted.
     """
 
     def __init__(self, rows: Mapping[str, Collection[str]]) -> None:
@@ -237,7 +237,7 @@ def compile_reader(schema: dict[str, Any], rows: Mapping[str, Collection[str]] =
     """A function from an Avro body, and where in it to begin, to the event and where it ended.
 
     schema: self-contained, as `hub.contract.events.schema` gives it.
-    rows:   a list of records to those fields of its rows that are wanted; of the others only their length is looked at.
+    rows:   a list of records to those fields of its rows that are wanted; of the others only their length is looked at, not whether a text is one.
     The function raises whatever a damaged body provokes; where it ends behind the end of the body, the body is cut short.
     """
     return _Compiler(rows).reader(schema)

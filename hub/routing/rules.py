@@ -90,8 +90,8 @@ def in_words(rule: str) -> Words:
 
 
 REMEDIES: Final[Mapping[str, Words]] = {
-    "RECEIVER_UNKNOWN": Words("Add the facility to the directory and release the key; or mend the code with `hie parked edit`.", "Thêm cơ sở vào danh bạ rồi giải phóng khóa; hoặc sửa mã bằng `hie parked edit`."),
-    "PAYER_UNKNOWN": Words("Add the payer to seeds/payers, restart the workers and release the key; or mend the card with `hie parked edit`.", "Thêm bên chi trả vào seeds/payers, khởi động lại rồi giải phóng khóa; hoặc sửa thẻ bằng `hie parked edit`."),
+    "RECEIVER_UNKNOWN": Words("Add the facility to the directory and release the key; or mend the code with `hie parked edit`; or let its sender say it anew and right.", "Thêm cơ sở vào danh bạ rồi giải phóng khóa; hoặc sửa mã bằng `hie parked edit`; hoặc để bên gửi gửi lại cho đúng."),
+    "PAYER_UNKNOWN": Words("Add the payer to seeds/payers, restart the workers and release the key; or mend the card with `hie parked edit`; or let its sender say it anew and right.", "Thêm bên chi trả vào seeds/payers, khởi động lại rồi giải phóng khóa; hoặc sửa thẻ bằng `hie parked edit`; hoặc để bên gửi gửi lại cho đúng."),
     "EVENT_UNROUTABLE": Words("Tell the makers of the hub; release the key once it is mended, or discard the event.", "Báo nhóm phát triển hub; giải phóng khóa khi đã sửa, hoặc bỏ sự kiện."),
     "BEHIND": Words("An earlier event of its key waits; release, edit or discard that one; see `hie parked list`.", "Sự kiện trước cùng khóa đang chờ; hãy giải phóng, sửa hoặc bỏ sự kiện đó; xem `hie parked list`."),
 }  # fmt: skip
