@@ -60,7 +60,10 @@ def day(value: str) -> str | None:
 
 def day_first(value: str) -> str | None:
     """yyyymmddHHMM out of a date as people write it, `02/01/1990` or `2-1-1990 08:30`, with 00 for what is unknown: of who
-    does not know the day or month, `09/1961`, `00/00/1961` and `1961` are read too."""
+    does not know the day or month, `09/1961`, `00/00/1961` and `1961` are read too. HL7's own form is read as such: a sender
+    may write both, and without separators no day stands first."""
+    if len(value) >= 8 and value[:8].isdecimal():
+        return minute(value) or birth(value)
     found = _DAY_FIRST.fullmatch(value)
     if found is None or found[2] == "00" or found[1] == "00":
         known = _WITHOUT_DAY.fullmatch(value)

@@ -124,8 +124,8 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         told = [Deliver(receiver(issuer, moment), "answer-to-issuer", lane), *told_to_payer(event, slip, known, moment)]
         return [*told, *_handed_on(event, slip, known, moment)]
     if action == "WITHDRAWN":
-        # By a later word: its system must not cancel a slip that is good.
-        has_it_again = slip is not None and same_facility(slip.receiver, to, moment.today)
+        # By a later word, to it or through it: its system must not cancel a slip that is good, or that it sent on itself.
+        has_it_again = slip is not None and any(same_facility(one, to, moment.today) for one in slip.path)
         tell = is_open(to, moment) and not has_it_again
         return [Deliver(to, "referral-withdrawn", lane) if tell else Nobody("nobody-withdrawn")]
     if action in _TO_ISSUER:

@@ -23,7 +23,7 @@ RULES: Final[Mapping[str, Words]] = {
     "referral-withdrawn": Words("The slip is not meant for this facility any more.", "Giấy chuyển không còn dành cho cơ sở này."),
     "referral-to-payer": Words("The payer of the person, found by the card or the facility, hears of the slip and what becomes of it.", "Bên chi trả của người bệnh, xác định theo thẻ hoặc cơ sở, được báo về giấy chuyển và diễn biến."),
     "referral-left-payer": Words("A payer that had an older statement of the slip hears that it is not of its insured any more.", "Bên chi trả đã nhận nội dung cũ của giấy chuyển được báo giấy không còn thuộc về mình."),
-    "nobody-withdrawn": Words("The facility that lost the slip has it again or is not in the directory, so nobody is told.", "Cơ sở đã nhận lại giấy hoặc không có trong danh bạ nên không báo ai."),
+    "nobody-withdrawn": Words("The slip comes to the facility by another way, or the directory has no such facility, so nobody is told.", "Giấy vẫn đến cơ sở này theo đường khác, hoặc cơ sở không có trong danh bạ, nên không báo ai."),
     "answer-to-issuer": Words("The receiver's answer goes to the issuer of the slip.", "Trả lời của nơi nhận được gửi về nơi cấp giấy."),
     "arrival-to-issuer": Words("The issuer hears that the person has arrived.", "Nơi cấp giấy được báo người bệnh đã đến."),
     "arrival-cancelled-to-issuer": Words("The issuer hears that the arrival was entered in error.", "Nơi cấp giấy được báo lượt đến đã nhập nhầm."),

@@ -94,7 +94,7 @@ def reached(starts: Iterable[str], words: Iterable[Word]) -> set[str]:
 class Slip:
     """One referral.
 
-    receiver: who it is meant for now: named by the issuer, or by the last one that rejected it and named another.
+    path:     whom it came to by the words that stand: named by the issuer, then by each that rejected it and named the next.
     expires:  last day it is good for.
     revision: of the issuer's newest statement.
     answer:   of the receiver.
@@ -107,7 +107,7 @@ class Slip:
     event_id: str
     number: str
     issuer: str
-    receiver: str
+    path: tuple[str, ...]
     state: str
     issued: date
     expires: date
@@ -118,6 +118,11 @@ class Slip:
     told: frozenset[str]
     expired: bool
     words: tuple[Word, ...]
+
+    @property
+    def receiver(self) -> str:
+        """Who it is meant for now."""
+        return self.path[-1]
 
     @property
     def arrived(self) -> bool:
@@ -192,7 +197,7 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         return None
     said = sides["issuer"].data
     words = _words(sides)
-    receiver, answer = _holder(said["receiver"], [said["issuer"]], words, sides)
+    path, answer = _path(said["issuer"], said["receiver"], words, sides)
     expired = sides["expired"].data["on"] if "expired" in sides else ""
     arrivals = {name.partition("/")[2] for name in sides if name.partition("/")[0] == "arrived"}
     return Slip(
@@ -200,7 +205,7 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         event_id=sides["issuer"].event_id,
         number=said["slip"],
         issuer=said["issuer"],
-        receiver=receiver,
+        path=path,
         state=said["state"],
         issued=date.fromisoformat(said["issued"]),
         expires=date.fromisoformat(said["expires"]),
@@ -233,19 +238,19 @@ def _words(sides: dict[str, Found]) -> tuple[Word, ...]:
     return tuple(sorted(found, key=lambda word: word.order))
 
 
-def _holder(receiver: str, been: Sequence[str], words: Sequence[Word], sides: dict[str, Found]) -> tuple[str, str]:
-    """Who has the slip, and what that one answered last. Only who has it can answer: what others say stands beside it.
-
-    been: who had it before, its issuer first; a slip that comes back to one of them goes no further.
-    """
-    word = next((word for word in reversed(words) if word.of(receiver)), None)
-    if word is None or not word.state:  # one that names nobody as its author, or of a release that kept the newest alone
-        older = next((sides[name] for name in (f"answer/{receiver}", "answer/") if name in sides), None)
-        return receiver, older.data["state"] if older is not None else ""
-    been = [*been, receiver]
-    if not word.to or any(same_facility(word.to, one, word.day) for one in been):
-        return receiver, word.state
-    return _holder(word.to, been, words, sides)
+def _path(issuer: str, first: str, words: Sequence[Word], sides: dict[str, Found]) -> tuple[tuple[str, ...], str]:
+    """Who has the slip, behind those that it came through, and what that one answered last. Only who has it can answer: what
+    others say stands beside it. A slip that comes back to its issuer, or to one that had it, goes no further."""
+    path = [first]
+    while True:
+        receiver = path[-1]
+        word = next((word for word in reversed(words) if word.of(receiver)), None)
+        if word is None or not word.state:  # one that names nobody as its author, or of a release that kept the newest alone
+            older = next((sides[name] for name in (f"answer/{receiver}", "answer/") if name in sides), None)
+            return tuple(path), older.data["state"] if older is not None else ""
+        if not word.to or any(same_facility(word.to, one, word.day) for one in (issuer, *path)):
+            return tuple(path), word.state
+        path.append(word.to)
 
 
 def what_the_hub_says(

@@ -1,6 +1,5 @@
 """The referral as a workflow of two sides: who hears of what, and that neither order nor repetition changes it."""
 
-from collections import Counter
 from itertools import groupby
 
 import pytest
@@ -101,7 +100,7 @@ def slip(hub, pool):
 
 def state_of(facts):
     found = slip_of(referral()["meta"]["key"], facts)
-    return found and (found.receiver, found.state, found.answer, found.arrivals, found.expired, found.open, found.held)
+    return found and (found.path, found.state, found.answer, found.arrivals, found.expired, found.open, found.held)
 
 
 def derived(hub, action):
@@ -135,21 +134,20 @@ def told_in_two_orders(draw):
 
 
 def settled(told, facts):
-    """What was delivered to facilities and the portal: everything but withdrawals and results; who else than the one that has
-    the slip now heard of a withdrawal; and the results that whoever has it now was given.
+    """What was delivered to facilities and the portal: everything but withdrawals and results; who of those that the slip does
+    not come to in the end heard of a withdrawal; and the results that whoever has it now was given.
 
-    A facility that has the slip again before its withdrawal is routed is not told, and one that has it only until more is
+    A facility that the slip comes to again before its withdrawal is routed is not told, and one that has it only until more is
     known is given the results that are known by then: both depend on when what is routed.
     """
     told = {one for one in told if one[0] not in payers()}
-    named = Counter(heir(fact.data["to"], TODAY) for fact in facts if fact.id.startswith("said/"))
     withdrawn = {fact.id.partition("/")[2] for fact in facts if fact.id.startswith("withdrawn/")}
     end = state_of(facts)
-    holder, is_open, held = (heir(end[0], TODAY), end[5], end[6]) if end else ("", False, set())
-    others = {recipient for recipient, event_id in told if event_id in withdrawn and named[recipient] == 1} - {holder}
+    path, is_open, held = ([heir(code, TODAY) for code in end[0]], end[5], end[6]) if end else ([""], False, set())
+    others = {recipient for recipient, event_id in told if event_id in withdrawn} - set(path)
     given = {one for one in told if one[1] in RESULTS}
     assert {recipient for recipient, _ in given} <= {heir(code, TODAY) for code in held}, "nobody else ever"
-    due = {one for one in given if one[0] == holder} if is_open else set()
+    due = {one for one in given if one[0] == path[-1]} if is_open else set()
     return {one for one in told if one[1] not in withdrawn | RESULTS}, others, due
 
 
@@ -226,7 +224,7 @@ def followed(new_hub, routing_pool, *events):
 
 
 def receiver_of(hub, routing_pool):
-    return slip(hub, routing_pool)[0]
+    return slip(hub, routing_pool)[0][-1]
 
 
 def test_a_slip_goes_on_to_the_facility_that_a_rejecting_one_names(new_hub, routing_pool):
@@ -251,9 +249,9 @@ def test_the_next_one_may_name_another_and_circles_end(new_hub, routing_pool):
     assert receiver_of(hub, routing_pool) == FOURTH
     assert (FOURTH, "ISSUED") in heard(hub)
     hub = followed(new_hub, routing_pool, ISSUED, ONWARD, rejected(PROVINCE, 10, DISTRICT))
-    assert slip(hub, routing_pool)[0:3] == (PROVINCE, "ISSUED", "REJECTED")
+    assert slip(hub, routing_pool)[0:3] == ((DISTRICT, PROVINCE), "ISSUED", "REJECTED")
     hub = followed(new_hub, routing_pool, ISSUED, rejected(DISTRICT, 5, COMMUNE))
-    assert slip(hub, routing_pool)[0:3] == (DISTRICT, "ISSUED", "REJECTED")
+    assert slip(hub, routing_pool)[0:3] == ((DISTRICT,), "ISSUED", "REJECTED")
 
 
 def test_who_never_had_the_slip_sends_it_nowhere(new_hub, routing_pool):
@@ -288,6 +286,15 @@ def test_whoever_has_the_slip_again_is_not_told_that_it_is_withdrawn():
         hub.route(topic, events)
     withdrawn = {fact.id.partition("/")[2] for _, fact in hub.facts.values() if fact.id.startswith("withdrawn/")}
     assert {recipient for recipient, event_id in hub.told if event_id in withdrawn} == {THIRD}
+
+
+def test_who_sent_the_slip_on_is_not_told_that_it_is_withdrawn_while_it_comes_to_it_by_another_way():
+    hub = MemoryHub()
+    named = ("hie.Referral", referral("MODIFIED", minute=29, to=PROVINCE))  # by the issuer too, where it came by way of the first
+    for topic, events in batches([ISSUED, ONWARD, rejected(PROVINCE, 10, FOURTH), named], together=False):
+        hub.route(topic, events)
+    withdrawn = {fact.id.partition("/")[2] for _, fact in hub.facts.values() if fact.id.startswith("withdrawn/")}
+    assert {recipient for recipient, event_id in hub.told if event_id in withdrawn} == {DISTRICT}
 
 
 def test_a_cancellation_follows_the_slip(new_hub, routing_pool):
