@@ -269,7 +269,7 @@ def test_papers_wait_until_the_portals_owner_has_agreed_to_take_them(database, o
     async def work(path, count):
         ids.extend(await deliver(own_settings, wire, *([papers("LK-1"), referral("GCT-1")] if not ids else [])))
         async with draining(own_settings, wire, path):
-            await until(lambda: len(portal.taken) == count)
+            await until(lambda: [state for state, _code in states(database).values()].count("ACKNOWLEDGED") == count)
 
     run(work(portal.file(tmp_path, papers="false"), 1))
     assert [states(database)[one][0] for one in ids] == ["QUEUED", "ACKNOWLEDGED"]
