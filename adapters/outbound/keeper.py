@@ -1,7 +1,8 @@
 """What is kept, and how long: deliveries expire, days of mailboxes are dropped, and what was seen is forgotten at last.
 
 Nothing leaves without a word: whatever lacks the recipient's word expires first, with its receipt, and its sender gets a notice
-(`receipts.notice_of`), but for papers of a claim that the portal did not take. An expired delivery stays readable, and a late word still counts, until its day is dropped.
+(`receipts.notice_of`), but for papers of a claim that the portal did not take. An expired delivery stays readable, and a late
+word still counts, until its day is dropped.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.outbound.receipts import Teller
+from adapters.outbound.receipts import PAPERS, PORTAL, TEST, Teller
 from hub.contract import telemetry
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
@@ -123,9 +124,9 @@ _TOLD: Final = """
 insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at, record)
 select delivery_id, recipient, facility, message_id, test, state, code, '', changed_at, record from moved
 """
-_UNREAD: Final = (
-    "case when {0}.recipient in ('portal', 'portal!test') and {0}.record = 'hie.Claim' then 'NOT_TAKEN' else 'NOT_FETCHED' end"
-)
+_UNREAD: Final = f"""
+case when {{0}}.recipient in ('{PORTAL}', '{PORTAL}{TEST}') and {{0}}.record = '{PAPERS}' then 'NOT_TAKEN' else 'NOT_FETCHED' end
+"""
 _EXPIRE: Final = f"""
 with due as (
     select day, recipient, seq from mailbox where state = 'QUEUED' and expires_at <= %(until)s

@@ -26,7 +26,7 @@ from adapters.outbound.mailbox import NOTIFY
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
 from adapters.outbound.push import Pending, in_order, paused
-from adapters.outbound.receipts import PORTAL, Teller, move
+from adapters.outbound.receipts import PAPERS, PORTAL, Teller, move
 from adapters.outbound.retry import backoff_s
 from adapters.outbound.wakes import Wakes
 from hub.bus import Wire
@@ -44,8 +44,7 @@ _BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
-_PAPERS: Final = "hie.Claim"
-_RECORDS: Final = frozenset({*SLIPS, _PAPERS})
+_RECORDS: Final = frozenset({*SLIPS, PAPERS})
 _SAID: Final = STATED | {"SUBMITTED"}
 _GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
 
@@ -86,7 +85,7 @@ class PortalClient:
     def __init__(self, settings: Settings, portal: Portal, wire: Wire, wakes: Wakes, teller: Teller) -> None:
         self._settings = settings
         self._portal = portal
-        self._left = [] if portal.papers else [_PAPERS]  # records that wait until their portal takes them
+        self._left = [] if portal.papers else [PAPERS]  # records that wait until their portal takes them
         self._wire = wire
         self._wakes = wakes
         self._teller = teller
@@ -173,7 +172,7 @@ class PortalClient:
     async def _found(self, connection: AsyncConnection[TupleRow], at: datetime, without: Set[str]) -> list[_Slip]:
         if not self._without <= without:  # what waits of those that have their turn again may stand anywhere
             self._start = self._floor
-        self._without = without
+        self._without = frozenset(without)
         others = list(without)
         last = await (await connection.execute(_LAST, (MAILBOX,))).fetchone()  # before the look: what comes meanwhile is above it
         cursor = connection.cursor(row_factory=class_row(_Slip))

@@ -24,7 +24,7 @@ from hub.store.database import available
 EXPIRED_RULE: Final = "expired-to-sender"
 TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
 PORTAL: Final = "portal"  # the mailbox that the hub itself drains; and its channel, whose slips may be put back
-_PAPERS: Final = "hie.Claim"  # to the portal: its papers; the claim itself went to its payer
+PAPERS: Final = "hie.Claim"  # to the portal: its papers; the claim itself went to its payer
 _BATCH: Final = 2_000
 _LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
 
@@ -97,7 +97,7 @@ def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
     """
     if change.state != "EXPIRED" or change.facility in ("", receipt["recipient"]):
         return None
-    if (receipt["recipient"], change.record) == (PORTAL, _PAPERS):
+    if (receipt["recipient"], change.record) == (PORTAL, PAPERS):
         return None
     content = {
         "recipient": change.facility,
