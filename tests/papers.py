@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from hub.contract.events import Event, Origin, sparse, stamp
-from hub.routing.summaries import to_portal
+from hub.routing.summaries import taken_back, to_portal
 from tests.made import AT, KEYRING, unique
 from tests.slips import CARD, CITIZEN, DISTRICT
 
@@ -80,6 +80,8 @@ def claim(
 def papers(ma_lk: str = "", **changed: object) -> Event:
     """What routing gives the portal of such a claim."""
     event = claim(ma_lk, **changed)  # type: ignore[arg-type]
-    [given] = to_portal(event, event)
+    if event["action"] == "CANCELLED":
+        return taken_back(event)
+    [given] = to_portal(event, event, [])
     part: Event = given.part  # type: ignore[union-attr]
     return part

@@ -1,7 +1,8 @@
 """What is kept, and how long: deliveries expire, days of mailboxes are dropped, and what was seen is forgotten at last.
 
 Nothing leaves without a word: whatever lacks the recipient's word expires first, with its receipt, and its sender gets a notice
-(`receipts.notice_of`). An expired delivery stays readable, and a late word still counts, until its day is dropped.
+(`receipts.notice_of`), but for papers of a claim that the portal did not take. An expired delivery stays readable, and a late
+word still counts, until its day is dropped.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.outbound.receipts import Teller
+from adapters.outbound.receipts import PAPERS, PORTAL, TEST, Teller
 from hub.contract import telemetry
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
@@ -120,15 +121,18 @@ async def _days_before(connection: AsyncConnection[TupleRow], first_kept: date) 
 
 
 _TOLD: Final = """
-insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at)
-select delivery_id, recipient, facility, message_id, test, state, code, '', changed_at from moved
+insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, state, code, channel, at, record)
+select delivery_id, recipient, facility, message_id, test, state, code, '', changed_at, record from moved
+"""
+_UNREAD: Final = f"""
+case when {{0}}.recipient in ('{PORTAL}', '{PORTAL}{TEST}') and {{0}}.record = '{PAPERS}' then 'NOT_TAKEN' else 'NOT_FETCHED' end
 """
 _EXPIRE: Final = f"""
 with due as (
     select day, recipient, seq from mailbox where state = 'QUEUED' and expires_at <= %(until)s
     order by expires_at limit %(batch)s for update skip locked
 ), moved as (
-    update mailbox set state = 'EXPIRED', code = 'NOT_FETCHED', changed_at = %(until)s, next_try_at = null from due
+    update mailbox set state = 'EXPIRED', code = {_UNREAD.format("mailbox")}, changed_at = %(until)s, next_try_at = null from due
     where mailbox.day = due.day and mailbox.recipient = due.recipient and mailbox.seq = due.seq
     returning mailbox.*
 ) {_TOLD}
@@ -139,7 +143,7 @@ with due as (
     order by recipient, seq limit %(batch)s for update
 ), moved as (
     update {{0}} as box set state = 'EXPIRED', changed_at = %(at)s, next_try_at = null,
-        code = case box.state when 'QUEUED' then 'NOT_FETCHED' when 'SENT' then 'NOT_CONFIRMED' else box.code end
+        code = case box.state when 'QUEUED' then {_UNREAD.format("box")} when 'SENT' then 'NOT_CONFIRMED' else box.code end
     from due where box.recipient = due.recipient and box.seq = due.seq returning box.*
 ), told as ({_TOLD})
 select recipient, seq from moved

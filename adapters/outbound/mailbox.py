@@ -21,7 +21,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.outbound.keeper import expires_at
-from adapters.outbound.receipts import Change, Teller, mailbox_name, note
+from adapters.outbound.receipts import PORTAL, Change, Teller, mailbox_name, note
 from hub.bus import Producer, Wire, consumer, dead_letter, take
 from hub.contract import telemetry
 from hub.contract.directory import payers
@@ -33,7 +33,6 @@ from hub.store.database import available
 TOPIC: Final = "delivery.v1"
 NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
 _NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
-PORTAL: Final = "portal"  # drained by the hub itself, which goes on trying: nothing there is to be fetched in time
 NO_LIMITS: Final[Mapping[str, float]] = {}
 _DAYS_AHEAD: Final = 2
 _DAYS_LOCK: Final = 7303
@@ -196,7 +195,7 @@ async def put(
         copy.set_types(_COPY_TYPES)
         for letter in fresh:
             seq = seqs[letter.mailbox] = seqs[letter.mailbox] + 1
-            within = NO_LIMITS if letter.mailbox == PORTAL else limits
+            within = NO_LIMITS if letter.mailbox == PORTAL else limits  # the hub goes on trying: nothing is to be fetched in time
             await copy.write_row((*_row(letter, day, seq, at), expires_at(within, letter.lane, letter.record, at)))
     await note(connection, [letter.change("QUEUED", at) for letter in fresh])
     names = " ".join(sorted({letter.mailbox for letter in fresh}))

@@ -22,11 +22,11 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow, class_row
 
 from adapters.dialects.render import SLIPS, STATED, as_xml
-from adapters.outbound.mailbox import NOTIFY, PORTAL
+from adapters.outbound.mailbox import NOTIFY
 from adapters.outbound.portal_calls import FILE_BYTES_MAX, Answer, Portal, PortalCalls
 from adapters.outbound.portal_check import Reason, check
 from adapters.outbound.push import Pending, in_order, paused
-from adapters.outbound.receipts import Teller, move
+from adapters.outbound.receipts import PAPERS, PORTAL, Teller, move
 from adapters.outbound.retry import backoff_s
 from adapters.outbound.wakes import Wakes
 from hub.bus import Wire
@@ -37,15 +37,14 @@ from hub.contract.settings import Settings
 from hub.store.database import available
 
 MAILBOX: Final = PORTAL
-CHANNEL: Final = "portal"
+CHANNEL: Final = PORTAL
 _LOCK: Final = 7304  # as MLLP push: whoever drains a mailbox does so alone
 _WINDOW: Final = 50  # slips looked at together, beside those that were tried in vain
 _BYTES: Final = 16 * 1024 * 1024  # and no more of them, but for the last
 _LOOK_AGAIN_S: Final = 5.0
 _KEPT_DAYS: Final = 400  # as long as a slip is known to routing
 _CLEAN_S: Final = 3600.0
-_PAPERS: Final = "hie.Claim"
-_RECORDS: Final = frozenset({*SLIPS, _PAPERS})
+_RECORDS: Final = frozenset({*SLIPS, PAPERS})
 _SAID: Final = STATED | {"SUBMITTED"}
 _GONE: Final = frozenset({"CANCELLED", "DELETED"})  # of what the portal has, it has no call for it
 
@@ -86,11 +85,13 @@ class PortalClient:
     def __init__(self, settings: Settings, portal: Portal, wire: Wire, wakes: Wakes, teller: Teller) -> None:
         self._settings = settings
         self._portal = portal
-        self._left = [] if portal.papers else [_PAPERS]  # records that wait until their portal takes them
+        self._left = [] if portal.papers else [PAPERS]  # records that wait until their portal takes them
         self._wire = wire
         self._wakes = wakes
         self._teller = teller
-        self._floor = 0  # below and at it nothing waits that was not tried or put back
+        self._floor = 0  # below and at it nothing waits for this client that was not tried or put back
+        self._start = 0  # the same, but for facilities that are left out
+        self._without: Set[str] = frozenset()  # those
         self._failures = 0
         self._resting: set[str] = set()  # facilities whose account was refused, or could not log in, lately
         self._passed: set[str] = set()  # facilities that tried in vain since the portal answered last: others have their turn
@@ -105,7 +106,7 @@ class PortalClient:
                 async with await AsyncConnection.connect(url, autocommit=True, connect_timeout=10) as connection:
                     while not await self._alone(connection):  # noqa: ASYNC110  # no event tells when the other process ends
                         await asyncio.sleep(_LOOK_AGAIN_S)
-                    self._floor = 0
+                    self._floor = self._start = 0
                     await self._put_back(connection)
                     while True:
                         woken.clear()
@@ -169,12 +170,17 @@ class PortalClient:
         return slips
 
     async def _found(self, connection: AsyncConnection[TupleRow], at: datetime, without: Set[str]) -> list[_Slip]:
+        if not self._without <= without:  # what waits of those that have their turn again may stand anywhere
+            self._start = self._floor
+        self._without = frozenset(without)
         others = list(without)
+        last = await (await connection.execute(_LAST, (MAILBOX,))).fetchone()  # before the look: what comes meanwhile is above it
         cursor = connection.cursor(row_factory=class_row(_Slip))
         tried = await (await cursor.execute(_TRIED, (MAILBOX, self._left, at, others, _WINDOW, _BYTES))).fetchall()
-        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._left, self._floor, others, _WINDOW, _BYTES))).fetchall()
+        fresh = await (await cursor.execute(_FRESH, (MAILBOX, self._left, self._start, others, _WINDOW, _BYTES))).fetchall()
+        self._start = fresh[0].seq - 1 if fresh else int(last[0]) if last else 0
         if not others:
-            self._floor = fresh[0].seq - 1 if fresh else self._floor
+            self._floor = self._start
         order = [one.delivery_id for one in in_order([slip.pending for slip in fresh])]
         by_id = {slip.delivery_id: slip for slip in fresh}
         return [*(by_id[one] for one in order), *tried]
@@ -397,6 +403,7 @@ select {_COLUMNS} from (
         order by seq limit %s) as due) as counted
 where bytes - octet_length(body) < %s order by seq
 """  # noqa: S608
+_LAST: Final = "select seq from recipient where code = %s"
 _SOONEST: Final = f"select min(next_try_at) from mailbox where {_WAITS} and tries > 0 and next_try_at > %s"  # noqa: S608  # constants only
 _TRY_AGAIN: Final = "update mailbox set tries = tries + 1, next_try_at = %s where recipient = %s and seq = %s"
 _LOOK: Final = (

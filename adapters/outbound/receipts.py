@@ -23,7 +23,8 @@ from hub.store.database import available
 
 EXPIRED_RULE: Final = "expired-to-sender"
 TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
-_COMES_BACK: Final = "portal"  # a channel whose slips may be put back
+PORTAL: Final = "portal"  # the mailbox that the hub itself drains; and its channel, whose slips may be put back
+PAPERS: Final = "hie.Claim"  # to the portal: its papers; the claim itself went to its payer
 _BATCH: Final = 2_000
 _LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
 
@@ -41,6 +42,7 @@ class Change:
     facility:  whose thing the delivered event is.
     code:      row of the table of errors, when refused, held or discarded.
     channel:   pull, mllp or webhook; empty when nobody took part.
+    record:    kind of what was delivered, where it expired; else empty.
     """
 
     delivery_id: UUID
@@ -52,6 +54,7 @@ class Change:
     code: str
     channel: str
     at: datetime
+    record: str = ""
 
 
 def receipt_of(change: Change) -> Event:
@@ -82,16 +85,19 @@ def receipt_of(change: Change) -> Event:
         facility=change.facility,
         key=code,
         revision={"version": 0, "stated_at": "", "received_at": change.at},
-        to=f"{code} {change.at.isoformat()}" if change.channel == _COMES_BACK else code,
+        to=f"{code} {change.at.isoformat()}" if change.channel == PORTAL else code,
     )
 
 
 def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
     """The delivery by which a sender hears that what it sent expired: the receipt itself, to its own mailbox, on the urgent lane.
 
-    None for what is no news to anybody else, such as a notice that nobody fetched.
+    None for what is no news to anybody else, such as a notice that nobody fetched; and for papers of a claim, which wait for the
+    portal in their thousands where it takes none: trace and books tell that they expired, and notices of slips are not buried.
     """
     if change.state != "EXPIRED" or change.facility in ("", receipt["recipient"]):
+        return None
+    if (receipt["recipient"], change.record) == (PORTAL, PAPERS):
         return None
     content = {
         "recipient": change.facility,
@@ -222,5 +228,5 @@ class Teller:
 # Until the transaction ends, others pass over what was taken.
 _TAKE: Final = """
 delete from receipt_outbox where id = any(array(select id from receipt_outbox order by id limit %s for update skip locked))
-returning id, delivery_id, recipient, facility, message_id, test, state, code, channel, at
+returning id, delivery_id, recipient, facility, message_id, test, state, code, channel, at, record
 """

@@ -387,7 +387,8 @@ class Router:
         if value is None:
             return []  # older than the topic keeps
         record, event = self.wire.unpack(value)
-        body = value if recall.body else b""
+        given = value if recall.part is None else self.wire.pack(origin[0], recall.part(event))
+        body = given if recall.body else b""
         made = deliveries.delivery(event, record, origin[0], recall.recipient, recall.rule, lane=recall.lane, body=body)
         return [event_out(self.wire, deliveries.TOPIC, made)]
 

@@ -8,7 +8,7 @@ from hub.routing.deliveries import delivery_id, receipt
 from hub.routing.projections import RULE, copied_to, payer_of, project, projection_id, supplementary_of
 from hub.routing.secondary import KIND, claim_fact, moved_away
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, own_facts
-from hub.routing.summaries import to_portal
+from hub.routing.summaries import said_of_papers, to_portal
 
 
 def facts(event: Event, _keyring: Keyring) -> list[Fact]:
@@ -17,7 +17,7 @@ def facts(event: Event, _keyring: Keyring) -> list[Fact]:
     if payer is None:
         return own
     projected = projection_id(event["meta"]["event_id"], payer.code)
-    return [claim_fact(event, projected, payer.code, copied_to(event)), *own]
+    return [claim_fact(event, projected, payer.code, copied_to(event), said_of_papers(event)), *own]
 
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
@@ -42,7 +42,7 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         Publish(f"payer.{payer.code}.claim.v1", projection),
         Deliver(payer.code, RULE, body=False),
         Publish("receipt.v1", sent),
-        *to_portal(event, projection),
+        *to_portal(event, projection, known),
     ]
     held = Nobody("nobody-held-sensitive")
     if _held(event) and held not in told:

@@ -112,7 +112,7 @@ class Foresight:
                 return [replace(here, parked=parking.BEHIND)]
             if standing.fate:
                 return [replace(here, outcomes=(Outcome("nobody", cases.rule_of(stream, standing.fate)),))]
-            self._state(facts, event)
+            self._state(topic, facts, event)
             moment = Moment(now(), standing.seen_at, tuple(facts), standing.supersedes)
             outputs = addressed(stream.decide(event, self._known(lookups), moment), stream.record, moment)
         except psycopg.Error:
@@ -144,12 +144,12 @@ class Foresight:
     def _waits(self, topic: str, key: str) -> bool:
         return self._database is not None and bool(parking.read(self._database, topic, [key], []).waiting)
 
-    def _state(self, facts: Sequence[Fact], event: Event) -> None:
-        """Keep what the event says, where nothing newer was said."""
+    def _state(self, topic: str, facts: Sequence[Fact], event: Event) -> None:
+        """Keep what the event says, where nothing newer was said. Its place is of its topic, and one that no record has."""
         for fact in facts if self._database is None else cases.newer(self._database, facts):
             name = (fact.kind, fact.ref, fact.id)
             if name not in self._said or fact.rank > self._said[name][0]:
-                found = Found(*name, fact.data, event["meta"]["event_id"], "foreseen/0/0")
+                found = Found(*name, fact.data, event["meta"]["event_id"], f"{topic}/-1/{len(self._seen)}")
                 self._said[name] = (fact.rank, found)
 
     def _known(self, lookups: Sequence[CaseRef]) -> list[Found]:

@@ -6,7 +6,7 @@ effect, a cancelled claim in form. Both follow from facts that only grow, and id
 and decisions come, the last one brings out what is missing.
 
 Facts are of one kind, `claim`, under the claim's key: one for each claim that went to its payer (`payer`, `copies`), one for each
-decision that has to be copied (`decided`).
+decision that has to be copied (`decided`). The first kind also says what became of papers at the portal (`papers`, of `summaries`).
 """
 
 from collections.abc import Mapping
@@ -56,12 +56,17 @@ class Sent:
 # --- facts ------------------------------------------------------------------------------------------------------------
 
 
-def claim_fact(event: Event, projected: str, payer: str, copies: list[str]) -> Fact:
-    """That a claim went to its payer.  copies: who gets one once that payer has decided."""
+def claim_fact(event: Event, projected: str, payer: str, copies: list[str], papers: str) -> Fact:
+    """That a claim went to its payer.
+
+    copies: who gets one once that payer has decided.
+    papers: what it says of papers at the portal; empty: nothing.
+    """
     meta = event["meta"]
     rank = revision_rank(meta["revision"])
     data = {"payer": payer, "rank": rank, "claim": meta["event_id"]}
-    return Fact(KIND, meta["key"], projected, rank, data | ({"copies": copies} if copies else {}))
+    more = ({"copies": copies} if copies else {}) | ({"papers": papers} if papers else {})
+    return Fact(KIND, meta["key"], projected, rank, data | more)
 
 
 def decided_facts(event: Event) -> list[Fact]:

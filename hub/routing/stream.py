@@ -116,13 +116,18 @@ class Nobody:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Give an earlier event, read again at its place, to a recipient. body: as of `Deliver`."""
+    """Give an earlier event, read again at its place, to a recipient.
+
+    body: as of `Deliver`.
+    part: makes what the recipient gets of it, where that is less than the whole.
+    """
 
     place: str
     recipient: str
     rule: str
     lane: str = "routine"
     body: bool = True
+    part: Callable[[Event], Event] | None = None
 
 
 @dataclass(frozen=True, slots=True)

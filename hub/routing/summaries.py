@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from hub.contract.events import Event
+from hub.contract.events import Event, revision_rank
 from hub.routing.follow_ups import PORTAL, is_held
-from hub.routing.stream import Deliver, Nobody, Output
+from hub.routing.secondary import KIND
+from hub.routing.stream import Deliver, Found, Known, Nobody, Output, Recall
 
 RULE: Final = "summary-to-portal"
 _PAPERS: Final = ("xml7", "xml8")
@@ -28,27 +29,55 @@ _WHOSE: Final = (  # of XML1: whose they are and of which stay, and the codes by
 )
 
 
-def to_portal(event: Event, projection: Event) -> list[Output]:
+_GIVEN: Final = "GIVEN"
+_TAKEN_BACK: Final = "TAKEN_BACK"
+
+
+def said_of_papers(event: Event) -> str:
+    """What the fact of a claim keeps of its papers: GIVEN to the portal, TAKEN_BACK with the claim, or nothing."""
+    if event["action"] == "CANCELLED":
+        return _TAKEN_BACK
+    return _GIVEN if _has_papers(event) and not is_held(event) else ""
+
+
+def to_portal(event: Event, projection: Event, known: Known) -> list[Output]:
     """What goes there of a claim; held where it is labelled sensitive.
 
-    A cancelled claim goes too, with its key alone: what waits of it is given up, also when it comes after its cancellation. And
+    A cancelled claim goes too, with its key alone, where papers of an older one went: what waits of it is given up. Both sides
+    see to that, so it goes whichever comes first; and before the papers that come late, which are never sent then. And
     every revision goes, with the papers of the one before or not: only the client of the portal knows what became of that
     one, and to the portal the same papers are the same file.
 
     projection: what the claim's payer gets, of whose summary the portal sees a part: no policies of other insurers are in it.
+    known:      the facts of the claim's key.
     """
-    if event["action"] == "CANCELLED":
-        return [Deliver(PORTAL, RULE, part=_part(event, {"ma_lk": event["ma_lk"]}))]
-    if not any(event.get(name) for name in _PAPERS):
-        return []
-    if is_held(event):
-        return [Nobody("nobody-held-sensitive")]
+    said, rank = said_of_papers(event), revision_rank(event["meta"]["revision"])
+    if said == _TAKEN_BACK:
+        given = any(fact.data["rank"] <= rank for fact in _saying(_GIVEN, known))
+        return [Deliver(PORTAL, RULE, part=taken_back(event))] if given else []
+    if not said:
+        return [Nobody("nobody-held-sensitive")] if _has_papers(event) else []
+    newer = [fact.place for fact in _saying(_TAKEN_BACK, known) if fact.data["rank"] >= rank]
     summary = projection["xml1"]
     papers = {name: event[name] for name in _PAPERS if event.get(name)}
     # The day of the papers, not of the claim, which is another whenever the claim is corrected.
     day = max((row.get("ngay_ct", "") for rows in papers.values() for row in rows), default="") or event.get("ngaylap", "")
     whose = {name: summary[name] for name in _WHOSE if name in summary}
-    return [Deliver(PORTAL, RULE, part=_part(event, whose) | {"ngaylap": day} | papers)]
+    cancelled = [Recall(place, PORTAL, RULE, part=taken_back) for place in newer]
+    return [*cancelled, Deliver(PORTAL, RULE, part=_part(event, whose) | {"ngaylap": day} | papers)]
+
+
+def taken_back(event: Event) -> Event:
+    """What the portal gets of a cancelled claim: which one it is."""
+    return _part(event, {"ma_lk": event["ma_lk"]})
+
+
+def _has_papers(event: Event) -> bool:
+    return any(event.get(name) for name in _PAPERS)
+
+
+def _saying(said: str, known: Known) -> list[Found]:
+    return [fact for fact in known if fact.kind == KIND and fact.data.get("papers") == said]
 
 
 def _part(event: Event, summary: Event) -> Event:

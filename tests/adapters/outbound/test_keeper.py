@@ -15,6 +15,7 @@ from hub.contract.events import now, to_json
 from hub.store.database import async_pool
 from tests.adapters.outbound.test_inbox_api import api, run
 from tests.made import AT, delivery, received, referral, unique
+from tests.papers import papers
 
 
 class Brokers:
@@ -121,6 +122,50 @@ def test_a_notice_is_a_delivery_that_can_be_shown_and_has_no_notice_of_its_own(w
     assert str(letter.delivery_id).encode() in to_json(shown(wire, SimpleNamespace(**facts), "json", "01731"))
     unread = found.change("EXPIRED", at, "NOT_FETCHED")
     assert notice_of(wire, receipt_of(unread), unread) is None
+
+
+def test_papers_of_claims_that_the_portal_did_not_take_expire_without_a_notice(database, own_settings, wire):
+    """The receipt tells it, for trace and books; slips that wait for the portal are told to their sender as ever."""
+
+    async def story():
+        async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+            at = now() - timedelta(days=100)
+            await make_days(connection, at.date() - timedelta(days=1), 3)
+            ids = []
+            for record, event in [
+                ("hie.Claim", papers("LK-1")),
+                ("hie.Claim", papers("LK-2")),
+                ("hie.Referral", referral(received())),
+            ]:
+                one = delivery(wire, record, event, "portal")
+                ids.append(one["meta"]["event_id"])
+                async with connection.transaction():
+                    await put(connection, [read_delivery(wire, wire.pack("delivery.v1", one))[0]], at)
+        database.execute("update mailbox set state = 'HELD', code = 'FIELD_MISSING' where delivery_id = %s", (ids[1],))
+        return ids, await kept(own_settings, wire, now())
+
+    ids, told = run(story())
+    expired = {one["delivery_id"]: one for topic, one in told if topic == "receipt.v1" and one["state"] == "EXPIRED"}
+    assert [expired[one]["code"] for one in ids] == ["NOT_TAKEN", "FIELD_MISSING", "NOT_FETCHED"]
+    [notice] = [one for topic, one in told if topic == "delivery.v1"]
+    assert notice["subject_event_id"] == expired[ids[2]]["meta"]["event_id"]
+
+
+def test_papers_of_test_claims_expire_in_the_same_way(database, own_settings, wire):
+    trial = papers("LK-1")
+    trial["meta"]["test"] = True
+
+    async def story():
+        async with await AsyncConnection.connect(own_settings.database_url.get_secret_value()) as connection:
+            await make_days(connection, now().date() - timedelta(days=1), 3)
+            letter, _ = read_delivery(wire, wire.pack("delivery.v1", delivery(wire, "hie.Claim", trial, "portal")))
+            async with connection.transaction():
+                await put(connection, [letter], now(), {"hie.Claim": 1.0})
+        return await kept(own_settings, wire, now() + timedelta(hours=2))
+
+    told = run(story())
+    assert states(database, "portal!test") == [("EXPIRED", "NOT_TAKEN")]
+    assert [topic for topic, _event in told if topic != "receipt.v1"] == []
 
 
 def test_a_day_is_dropped_once_all_it_held_has_said_its_word_or_expired(database, own_settings, wire, monkeypatch):

@@ -4,15 +4,17 @@ from datetime import date
 from uuid import UUID
 
 import pytest
+from psycopg import AsyncConnection
 
 from adapters.dialects.render import as_xml
 from adapters.formats.claim_xml import Reader
 from adapters.outbound import worklist
+from adapters.outbound.portal_calls import read_portal
 from adapters.outbound.portal_check import Reason, check
-from adapters.outbound.portal_client import put_back
+from adapters.outbound.portal_client import PortalClient, put_back
 from adapters.outbound.portal_simulator import SimulatedPortal
 from hub.contract.claim_tables import tables
-from hub.contract.events import decode, encode
+from hub.contract.events import decode, encode, now
 from tests.adapters.outbound.test_portal_client import deliver, drain, draining, reasons, receipts, run, settled, states, until
 from tests.adapters.outbound.test_worklist import ask
 from tests.papers import papers
@@ -267,13 +269,41 @@ def test_papers_wait_until_the_portals_owner_has_agreed_to_take_them(database, o
     async def work(path, count):
         ids.extend(await deliver(own_settings, wire, *([papers("LK-1"), referral("GCT-1")] if not ids else [])))
         async with draining(own_settings, wire, path):
-            await until(lambda: len(portal.taken) == count)
+            await until(lambda: [state for state, _code in states(database).values()].count("ACKNOWLEDGED") == count)
 
     run(work(portal.file(tmp_path, papers="false"), 1))
     assert [states(database)[one][0] for one in ids] == ["QUEUED", "ACKNOWLEDGED"]
     run(work(portal.file(tmp_path), 2))
     run(_until_settled(database, own_settings, wire, portal))
     assert [states(database)[one][0] for one in ids] == ["ACKNOWLEDGED", "ACKNOWLEDGED"]
+
+
+def test_papers_that_wait_are_not_read_again_at_each_notice(database, own_settings, wire, portal, tmp_path):
+    async def work():
+        await deliver(own_settings, wire, papers("LK-1"), referral("GCT-1"), papers("LK-2"))
+        async with draining(own_settings, wire, portal.file(tmp_path, papers="false")) as client:
+            await until(lambda: client._floor == 3)
+            await deliver(own_settings, wire, papers("LK-3"), referral("GCT-2"))
+            await until(lambda: client._floor == 5)
+
+    run(work())
+    assert set(portal.taken) == {(DISTRICT, "GCT-1"), (DISTRICT, "GCT-2")}
+    assert sorted(state for state, _code in states(database).values()) == ["ACKNOWLEDGED"] * 2 + ["QUEUED"] * 3
+
+
+def test_nor_while_the_account_of_a_facility_rests_whose_slips_are_found_when_it_does_no_more(
+    database, own_settings, wire, portal, tmp_path
+):
+    async def work():
+        await deliver(own_settings, wire, papers("LK-1"), referral("GCT-1"), papers("LK-2"))
+        client = PortalClient(own_settings, read_portal(portal.file(tmp_path, papers="false")), wire, None, None)
+        url = own_settings.database_url.get_secret_value()
+        async with await AsyncConnection.connect(url, autocommit=True) as connection:
+            rests = [await client._found(connection, now(), without) for without in ({DISTRICT}, {DISTRICT, PROVINCE})]
+            start, floor = client._start, client._floor
+            return rests, start, floor, [slip.seq for slip in await client._found(connection, now(), {PROVINCE})]
+
+    assert run(work()) == ([[], []], 3, 0, [2])
 
 
 def test_papers_and_slips_of_one_stay_go_side_by_side(database, own_settings, wire, portal):

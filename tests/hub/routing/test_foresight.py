@@ -92,6 +92,16 @@ def test_what_is_foreseen_is_what_the_worker_does_at_every_step(new_hub, reader,
     }
 
 
+def test_what_waits_for_another_event_of_the_same_file_is_foreseen_with_it():
+    eye = Foresight(streams(), KEYRING)
+    assert addressed(foreseen(eye, "hie.LabResult", result("O1"))) == set()
+    assert (PROVINCE, "result-to-orderer") in addressed(foreseen(eye, "hie.LabOrder", order("O1", minute=1)))
+    assert addressed(foreseen(eye, "hie.Claim", claim(action="CANCELLED", minute=5))) == {("vss", "claim-to-payer")}
+    (papers,) = foreseen(eye, "hie.Claim", claim(xml7=[{"ma_lk": "C1"}]))
+    portal = [(one.kind, one.rule) for one in papers.outcomes if one.to == "portal"]
+    assert portal == [("recall", "summary-to-portal"), ("deliver", "summary-to-portal")]
+
+
 def test_a_key_that_waits_is_told(new_hub, reader):
     hub, slip = new_hub(), referral(to="01999")
     hub.send(("hie.Referral", slip))

@@ -6,7 +6,8 @@ import pytest
 
 from hub.contract.events import decode, encode
 from hub.routing import claims
-from hub.routing.stream import Deliver, Found, Moment, Nobody, Publish
+from hub.routing.stream import Deliver, Found, Moment, Nobody, Publish, Recall
+from hub.routing.summaries import taken_back
 from tests.hub.routing.story import DISTRICT, KEYRING, MORNING, claim, decided
 
 RULE = "summary-to-portal"
@@ -14,9 +15,22 @@ CARD, POLICY = "GD4010012345678", "LVG2026001"
 PAPERS = {"xml7": [{"ma_lk": "C1", "ngay_ct": "20261122"}], "xml8": [{"ma_lk": "C1", "ngay_ct": "20261123"}]}
 
 
-def of_portal(event):
-    """What goes to the portal of a claim."""
-    return [out for out in decided("claim.v1", event) if isinstance(out, Deliver) and out.recipient == "portal"]
+def of_portal(event, *known):
+    """What goes to the portal of a claim, when others of its key are known."""
+    facts = [
+        Found(fact.kind, fact.ref, fact.id, fact.data, "", place(one)) for one in known for fact in claims.facts(one, KEYRING)
+    ]
+    outs = decided("claim.v1", event, facts)
+    return [out for out in outs if isinstance(out, Deliver | Recall) and out.recipient == "portal"]
+
+
+def place(event):
+    return f"claim.v1/0/{event['meta']['event_id']}"
+
+
+def given(hub):
+    """What stands in the deliveries to the portal, in their order."""
+    return [hub.router.wire.unpack(one["body"])[1] for one in hub.deliveries.values() if one["recipient"] == "portal"]
 
 
 def labelled(event, label="HIV"):
@@ -89,8 +103,8 @@ def test_a_sensitive_claim_without_papers_holds_nothing():
 
 @pytest.mark.parametrize("label", ["", "HIV"])
 def test_a_cancelled_claim_takes_back_what_waits_and_tells_nothing_more(label):
-    event = labelled(claim(action="CANCELLED", **PAPERS), label)
-    [out] = of_portal(event)
+    event = labelled(claim(action="CANCELLED", minute=5, **PAPERS), label)
+    [out] = of_portal(event, claim(**PAPERS))
     assert out.part == {
         "meta": event["meta"] | {"unparsed": {}},
         "action": "CANCELLED",
@@ -98,6 +112,42 @@ def test_a_cancelled_claim_takes_back_what_waits_and_tells_nothing_more(label):
         "ma_lk": "C1",
         "xml1": {"ma_lk": "C1"},
     }
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [claim()],  # without papers
+        [labelled(claim(**PAPERS))],  # held: the portal never had them
+        [claim(minute=9, **PAPERS)],  # newer than the cancellation
+        [claim(action="CANCELLED")],
+    ],
+)
+def test_a_cancelled_claim_is_no_matter_of_the_portal_where_no_papers_went_before(others):
+    assert of_portal(claim(action="CANCELLED", minute=5), *others) == []
+
+
+def test_papers_that_come_after_the_cancellation_bring_it_and_it_goes_first():
+    """So the client never sees them without it."""
+    older, gone, newer = (claim(action="CANCELLED", minute=minute) for minute in (0, 9, 12))
+    first, second, paper = of_portal(claim(minute=5, **PAPERS), older, gone, newer)
+    assert [first, second] == [Recall(place(one), "portal", RULE, part=taken_back) for one in (gone, newer)]
+    assert isinstance(paper, Deliver)
+
+
+def test_whichever_comes_first_the_portal_gets_papers_and_cancellation_and_the_same_of_each(new_hub):
+    paper, gone = claim(**PAPERS), claim(action="CANCELLED", minute=5, xml1={"ma_lk": "C1", "t_tongchi_bv": Decimal(1000)})
+    ends = []
+    for order in ([paper, gone], [gone, paper]):
+        hub = new_hub()
+        for one in order:
+            hub.send(("hie.Claim", one))
+        ends.append(given(hub))
+    straight, late = ends
+    assert [one["action"] for one in straight] == ["SUBMITTED", "CANCELLED"]
+    assert late == straight[::-1], "the cancellation goes first, and tells no money"
+    assert not straight[1]["xml1"].get("t_tongchi_bv")
 
 
 def test_papers_of_a_test_claim_are_test_traffic():
