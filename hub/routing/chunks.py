@@ -99,7 +99,9 @@ class Consumer(aiokafka.Consumer):
             del self._out[message.topic]
         chunk: Any = message.value
         for tp, end in chunk.ends.items():
-            if tp in self._read_offset:
+            if (
+                tp in self._read_offset
+            ):  # Faust drops it at once; the client's `assignment()` names the old ones till the next come
                 self._acked[tp] = [max(end, self._new_offset(tp) or 0)]
         return True
 
