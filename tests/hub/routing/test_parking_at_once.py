@@ -199,6 +199,21 @@ def test_what_another_worker_parks_again_does_not_look_as_if_it_were_on_its_way(
     assert [row["code"] for row in parking.waiting(database)] == ["RECEIVER_UNKNOWN"]
 
 
+def test_what_is_published_again_names_a_row_that_others_see(new_hub, database, meanwhile):
+    """Whose header no row answers to would be taken for a further event, at a place of its own."""
+    hub = new_hub()
+    send(hub, WRONG)
+
+    def named():
+        headers = [dict(out.headers).get(PARKED_HEADER, b"").decode() for out in hub.published.outs]
+        rows = database.execute("select topic || '/' || partition || '/' || record_offset from parked").fetchall()
+        return [(place,) in rows for place in headers if place]
+
+    came = meanwhile(hub, named)
+    send(hub, RIGHT)
+    assert came.result(LIMIT_S) == [True]
+
+
 def test_an_edit_of_what_another_worker_parked_again_is_not_lost_to_one_that_comes_late(new_hub, database, other, monkeypatch):
     hub, edited = new_hub(), []
     send(hub, WRONG)
