@@ -90,7 +90,9 @@ def parked_edit(
     with connect(place) as database:
         event = parking.oldest(database, wire, topic, key)
     if event is None:
-        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
+        raise HubError(
+            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
+        )
     edited = amended(stream.record, event, wanted, keys)
     out.print(f"would change: {', '.join(wanted)}" if not yes else f"changes: {', '.join(wanted)}", markup=False)
     for path in wanted:
@@ -112,7 +114,10 @@ def parked_edit(
     finally:
         producer.close()
     if not done:
-        raise HubError("NOT_FOUND", "somebody else has dealt with it meanwhile; see `hie parked list`")
+        raise HubError(
+            "NOT_FOUND",
+            "nothing was edited: it has just gone on its way, or somebody else has dealt with it; see `hie parked list`",
+        )
     out.print(f"event {edited['meta']['event_id']} waits in its place; hie parked release {topic} {key} --reason …")
 
 
@@ -151,7 +156,9 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
     finally:
         producer.close()
     if not count:
-        raise HubError("NOT_FOUND", f"nothing waits in {topic} under this key, or it is on its way; see `hie parked list`")
+        raise HubError(
+            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
+        )
     again = (
         "; what still has its cause parks again, see `hie parked list`" if action == "release" else "; what waited behind goes on"
     )

@@ -83,18 +83,21 @@ class _Arrived:
 class Plan:
     """What follows from a batch.
 
-    routed, sent: places of parked rows that are through, or were published again.
-    behind:       keys of records that were parked before, by an earlier try.
+    routed:    parked events that are through.
+    sent:      places of parked rows that were published again.
+    behind:    keys of records that were parked before, by an earlier try.
+    published: all of it is held by the brokers already.
     """
 
     outs: list[Out] = field(default_factory=list)
     dues: list[Due] = field(default_factory=list)
     parked: list[parking.Parked] = field(default_factory=list)
     causes: dict[str, set[str]] = field(default_factory=dict)
-    routed: list[tuple[int, int]] = field(default_factory=list)
+    routed: list[parking.Copy] = field(default_factory=list)
     sent: list[tuple[int, int]] = field(default_factory=list)
     behind: set[str] = field(default_factory=set)
     dead: int = 0
+    published: bool = False
 
 
 class Router:
@@ -120,9 +123,8 @@ class Router:
         while True:
             try:
                 plan = self._buried(records[0]) if buried else await asyncio.to_thread(self._prepare, stream, records, poisoned)
-                await self.producer.publish(plan.outs)
-                if plan.routed or plan.sent:
-                    await asyncio.to_thread(self._settle, stream.topic, plan)
+                if not plan.published:
+                    await self.producer.publish(plan.outs)
             except _SplitError as split:
                 if len(records) > 1:
                     middle = len(records) // 2
@@ -165,9 +167,9 @@ class Router:
             with available(), self._connection() as database:
                 places = list({one.origin[1:] for one in arrived})
                 drained = {one.key for one in arrived if one.record.was_parked}
-                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places, drained)
                 copies = {(*one.origin[1:], one.event_id) for one in arrived if one.record.was_parked}
-                taken = parking.take(database, stream.topic, copies) if copies else set()
+                taken = parking.take(database, stream.topic, copies) if copies else set()  # it may have to wait: read after it
+                queues = parking.read(database, stream.topic, {one.key for one in arrived}, places, drained)
                 going = self._queue(stream, arrived, queues, taken, plan)
                 standings = self._enter(database, stream, going, at)
                 database.commit()  # others may find our facts before we look for theirs
@@ -175,7 +177,9 @@ class Router:
                 self._decide(stream, going, standings, known, queues, plan)
                 if (code := parking.storm(database, plan.causes)) != "":
                     raise _SplitError(code)
-                parking.park(database, plan.parked, at)
+                if plan.parked:
+                    parking.park(database, plan.parked, at)
+                    database.commit()  # what is published again names a row that is there
                 for one in arrived:
                     if one.outdoes:
                         self._outdo(database, stream, one, plan)
@@ -187,6 +191,10 @@ class Router:
                     for key, places in parking.left_alone(database, stream.topic, behind).items():
                         plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
                         plan.sent += places
+                if plan.routed or plan.sent:  # as `release` does: their rows are held from here until the brokers have it all
+                    parking.settle(database, stream.topic, plan.routed, plan.sent)
+                    self.producer.publish_blocking(plan.outs)
+                    plan.published = True
         except (psycopg.DataError, psycopg.IntegrityError) as refused:
             raise _SplitError from refused  # one of them says what PostgreSQL cannot hold, such as a NUL in a text
         return plan
@@ -249,7 +257,7 @@ class Router:
         """Where an event waits for what its sender got wrong, and the sender says it anew: what is newer goes in its place."""
         assert one.outdoes is not None
         place = (one.outdoes.partition, one.outdoes.offset)
-        if place in plan.routed or not _could_go(stream, one):
+        if any(through[:2] == place for through in plan.routed) or not _could_go(stream, one):
             return
         value = parking.first_of(database, stream.topic, one.key, place)
         older = self.wire.unpack(value)[1] if value is not None else None
@@ -257,7 +265,7 @@ class Router:
             return
         told = deliveries.delivery(older, stream.record, stream.topic, "", "superseded")
         plan.outs.append(event_out(self.wire, deliveries.TOPIC, told))
-        plan.routed.append(place)
+        plan.routed.append((*place, older["meta"]["event_id"]))
         behind = parking.behind(database, stream.topic, one.key, place[1])
         plan.outs += parking.following(database, stream.topic, one.key, [offset for _partition, offset in behind])
         plan.sent += behind
@@ -323,7 +331,7 @@ class Router:
             plan.dues += dues
             if one.waited:
                 waiting.pop(one.origin[2])
-                plan.routed.append(one.origin[1:])
+                plan.routed.append((*one.origin[1:], one.event_id))
 
     def _outputs(
         self, stream: Stream, going: list[_Arrived], standings: list[cases.Standing], known: list[list[Found]]
@@ -406,10 +414,6 @@ class Router:
         fresh = [offset for offset, row in left.items() if not row.sent and row.code == parking.BEHIND]
         plan.outs += parking.following(database, topic, key, fresh)
         plan.sent += [(left[offset].partition, offset) for offset in fresh]
-
-    def _settle(self, topic: str, plan: Plan) -> None:
-        with available(), self._connection() as database:
-            parking.settle(database, topic, plan.routed, plan.sent)
 
 
 def _curable(stream: Stream, one: _Arrived, waiting: Mapping[int, parking.Row]) -> parking.Row | None:

@@ -99,7 +99,7 @@ class Consumer(aiokafka.Consumer):
             del self._out[message.topic]
         chunk: Any = message.value
         for tp, end in chunk.ends.items():
-            if tp in self._read_offset:
+            if tp in self._read_offset:  # dropped when revoked; `assignment()` still names it until the next ones come
                 self._acked[tp] = [max(end, self._new_offset(tp) or 0)]
         return True
 

@@ -142,11 +142,18 @@ def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
     return ""
 
 
-def settle(database: Database, topic: str, routed: Sequence[tuple[int, int]], sent: Sequence[tuple[int, int]]) -> None:
-    """Note what was routed after it had waited, and what was published again."""
-    for query, places in ((_ROUTED, routed), (_SENT, sent)):
-        if places:
-            database.execute(query, ([one for one, _ in places], [one for _, one in places], topic))
+def settle(database: Database, topic: str, routed: Collection[Copy], sent: Sequence[tuple[int, int]]) -> None:
+    """Note what is routed after it had waited, and what is published again.
+
+    Noted before it is published and committed after, so the rows are held that long: operators and other workers find them gone or
+    on their way, and a crash leaves them as they were, for the batch to be done again. What was edited meanwhile waits on.
+    """
+    if routed:
+        partitions, offsets, ids = zip(*routed, strict=True)
+        database.execute(_ROUTED, ([*partitions], [*offsets], [*ids], topic))
+    if sent:
+        partitions, offsets = zip(*sent, strict=True)
+        database.execute(_SENT, ([*partitions], [*offsets], topic))
 
 
 def following(database: Database, topic: str, key: str, offsets: Iterable[int]) -> list[Out]:
@@ -393,8 +400,10 @@ where state = 'PARKED' and code = %s and key <> all(%s) and parked_at > now() - 
 """
 # The body goes when the event does: nothing of a person stays here longer than it waits.
 _ROUTED: Final = """
-update parked set state = 'RELEASED', value = '' from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)
-where topic = %s and state = 'PARKED' and (parked.partition, parked.record_offset) = (place.partition, place.record_offset)
+update parked set state = 'RELEASED', value = ''
+from unnest(%s::int[], %s::bigint[], %s::uuid[]) as copy (partition, record_offset, event_id)
+where topic = %s and state = 'PARKED'
+    and (parked.partition, parked.record_offset, parked.event_id) = (copy.partition, copy.record_offset, copy.event_id)
 """
 _SENT: Final = """
 update parked set sent = true from unnest(%s::int[], %s::bigint[]) as place (partition, record_offset)

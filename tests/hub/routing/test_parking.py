@@ -245,13 +245,13 @@ def test_what_parked_behind_it_goes_on_though_the_brokers_were_away_just_then(
     hub = new_hub()
     send(hub, ISSUED)
     opens()
-    publish = hub.published.publish
+    publish = hub.published.publish_blocking
 
-    async def away(_outs):
-        monkeypatch.setattr(hub.published, "publish", publish)
+    def away(_outs):
+        monkeypatch.setattr(hub.published, "publish_blocking", publish)
         raise HubError("BROKER_UNAVAILABLE", "test")
 
-    given_up_meanwhile(hub, lambda: monkeypatch.setattr(hub.published, "publish", away))
+    given_up_meanwhile(hub, lambda: monkeypatch.setattr(hub.published, "publish_blocking", away))
     send(hub, MODIFIED)
     assert delivered(hub) == ["MODIFIED"]
     assert parking.waiting(database) == []
