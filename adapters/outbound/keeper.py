@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Identifier
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.outbound.receipts import PAPERS, PORTAL, TEST, Teller
+from adapters.outbound.receipts import NOT_TAKEN, PAPERS, PORTAL, TEST, Teller
 from hub.contract import telemetry
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
@@ -125,7 +125,7 @@ insert into receipt_outbox (delivery_id, recipient, facility, message_id, test, 
 select delivery_id, recipient, facility, message_id, test, state, code, '', changed_at, record from moved
 """
 _UNREAD: Final = f"""
-case when {{0}}.recipient in ('{PORTAL}', '{PORTAL}{TEST}') and {{0}}.record = '{PAPERS}' then 'NOT_TAKEN' else 'NOT_FETCHED' end
+case when {{0}}.recipient in ('{PORTAL}', '{PORTAL}{TEST}') and {{0}}.record = '{PAPERS}' then '{NOT_TAKEN}' else 'NOT_FETCHED' end
 """
 _EXPIRE: Final = f"""
 with due as (

@@ -24,6 +24,7 @@ from hub.store.database import available
 EXPIRED_RULE: Final = "expired-to-sender"
 TEST: Final = "!test"  # behind a facility's code it names the mailbox of test traffic
 PORTAL: Final = "portal"  # the mailbox that the hub itself drains; and its channel, whose slips may be put back
+NOT_TAKEN: Final = "NOT_TAKEN"  # of papers that waited for it in vain
 PAPERS: Final = "hie.Claim"  # to the portal: its papers; the claim itself went to its payer
 _BATCH: Final = 2_000
 _LOOK_AGAIN_S: Final = 5.0  # for receipts that a process left behind when it died
@@ -92,12 +93,13 @@ def receipt_of(change: Change) -> Event:
 def notice_of(wire: Wire, receipt: Event, change: Change) -> Event | None:
     """The delivery by which a sender hears that what it sent expired: the receipt itself, to its own mailbox, on the urgent lane.
 
-    None for what is no news to anybody else, such as a notice that nobody fetched; and for papers of a claim, which wait for the
-    portal in their thousands where it takes none: trace and books tell that they expired, and notices of slips are not buried.
+    None for what is no news to anybody else, such as a notice that nobody fetched; and for papers of a claim that the portal did
+    not take, where they wait in their thousands: trace and books tell that they expired, and notices of slips are not buried.
+    What its facility could have mended, it is told.
     """
     if change.state != "EXPIRED" or change.facility in ("", receipt["recipient"]):
         return None
-    if (receipt["recipient"], change.record) == (PORTAL, PAPERS):
+    if (receipt["recipient"], change.record, change.code) == (PORTAL, PAPERS, NOT_TAKEN):
         return None
     content = {
         "recipient": change.facility,

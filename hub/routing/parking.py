@@ -157,8 +157,9 @@ def settle(database: Database, topic: str, routed: Collection[Copy], sent: Seque
 
 
 def following(database: Database, topic: str, key: str, offsets: Iterable[int]) -> list[Out]:
-    """Records for the waiting events of a key at these offsets, in order."""
-    rows = database.execute(_VALUES + " and record_offset = any(%s) order by record_offset", (topic, key, list(offsets)))
+    """Records for the waiting events of a key at these offsets, in order; held, so that what is published is what waits."""
+    query = _VALUES + " and record_offset = any(%s) order by record_offset for update"
+    rows = database.execute(query, (topic, key, list(offsets)))
     return [_again(topic, key, *row) for row in rows]
 
 
@@ -391,7 +392,7 @@ set code = excluded.code, sent = false, parked_at = excluded.parked_at where par
 _ALONE: Final = """
 select asked.key from unnest(%(keys)s::text[]) as asked (key) cross join lateral (
     select code, sent from parked
-    where topic = %(topic)s and state = 'PARKED' and key = asked.key order by record_offset limit 1 for share
+    where topic = %(topic)s and state = 'PARKED' and key = asked.key order by record_offset limit 1 for update
 ) as oldest where code = 'BEHIND' and not sent
 """
 _STORM: Final = """
