@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
@@ -19,6 +19,7 @@ from hub.stack.process import ROOM_BYTES_MIN, Process, Spawner, end_remembered, 
 from hub.stack.specification import kafka_url, postgres_url, registry_url, write_private
 
 Say = parts.Say
+_LOOK_S: Final = 0.5
 
 
 class LocalStart:
@@ -78,19 +79,29 @@ class LocalStart:
         return parts.provide(self.settings.cache_dir, self.say)
 
     def _start_all(self, plan: dict[str, list[int]], provided: parts.Parts) -> None:
-        """Kafka, then the registry that lives in it; PostgreSQL beside them."""
-        with ThreadPoolExecutor(1) as beside:
-            database = beside.submit(self._postgres, plan["postgres"][0]) if "postgres" in plan else None
+        """Kafka, then the registry that lives in it; PostgreSQL beside them.
+
+        In threads of their own: an interrupt is raised wherever the main thread stands, and where that was within an import or a
+        wait for a process, a lock stayed taken and the other thread never ended. So the main thread does nothing but wait.
+        """
+        with ThreadPoolExecutor(2) as apart:
             try:
-                if "kafka" in plan:
-                    self._kafka(plan["kafka"], plan["controllers"], provided.kafka)
-                if "registry" in plan:
-                    self._registry(plan["registry"][0], provided)
+                tasks = {apart.submit(self._log_and_registry, plan, provided)}
+                if "postgres" in plan:
+                    tasks.add(apart.submit(self._postgres, plan["postgres"][0]))
+                while tasks:  # now and then, as an interrupt just before a wait is seen only after it
+                    done, tasks = wait(tasks, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
+                    for one in done:
+                        one.result()
             except BaseException:
-                self.close()  # before the pool waits for its thread: that one ends when its process is gone
+                self.close()  # before the pool waits for its threads: they end when their processes are gone
                 raise
-            if database:
-                database.result()
+
+    def _log_and_registry(self, plan: dict[str, list[int]], provided: parts.Parts) -> None:
+        if "kafka" in plan:
+            self._kafka(plan["kafka"], plan["controllers"], provided.kafka)
+        if "registry" in plan:
+            self._registry(plan["registry"][0], provided)
 
     def _kafka(self, ports: list[int], controllers: list[int], jars: tuple[Path, ...]) -> None:
         where = self.settings
