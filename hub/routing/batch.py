@@ -99,6 +99,11 @@ class Plan:
     dead: int = 0
     published: bool = False
 
+    def send_on(self, outs: list[Out], places: list[tuple[int, int]]) -> None:
+        """Publish parked events again."""
+        self.outs += outs
+        self.sent += places
+
 
 class Router:
     """Shared by all streams of one worker.
@@ -188,9 +193,8 @@ class Router:
                 for key in drained:
                     self._follow(database, stream.topic, key, queues, plan)
                 if behind := (plan.behind | {one.key for one in plan.parked if one.code == parking.BEHIND}) - drained:
-                    for key, places in parking.left_alone(database, stream.topic, behind).items():
-                        plan.outs += parking.following(database, stream.topic, key, [offset for _partition, offset in places])
-                        plan.sent += places
+                    for key in parking.left_alone(database, stream.topic, behind):
+                        plan.send_on(*parking.following(database, stream.topic, key))
                 if plan.routed or plan.sent:  # as `release` does: their rows are held from here until the brokers have it all
                     parking.settle(database, stream.topic, plan.routed, plan.sent)
                     self.producer.publish_blocking(plan.outs)
@@ -266,9 +270,7 @@ class Router:
         told = deliveries.delivery(older, stream.record, stream.topic, "", "superseded")
         plan.outs.append(event_out(self.wire, deliveries.TOPIC, told))
         plan.routed.append((*place, older["meta"]["event_id"]))
-        behind = parking.behind(database, stream.topic, one.key, place[1])
-        plan.outs += parking.following(database, stream.topic, one.key, [offset for _partition, offset in behind])
-        plan.sent += behind
+        plan.send_on(*parking.following(database, stream.topic, one.key, behind=place[1]))
 
     def _enter(self, database: cases.Database, stream: Stream, going: list[_Arrived], at: datetime) -> list[cases.Standing]:
         entries = []
@@ -412,8 +414,7 @@ class Router:
         if any(row.code != parking.BEHIND and not row.sent for row in left.values()):
             return
         fresh = [offset for offset, row in left.items() if not row.sent and row.code == parking.BEHIND]
-        plan.outs += parking.following(database, topic, key, fresh)
-        plan.sent += [(left[offset].partition, offset) for offset in fresh]
+        plan.send_on(*parking.following(database, topic, key, among=fresh))
 
 
 def _curable(stream: Stream, one: _Arrived, waiting: Mapping[int, parking.Row]) -> parking.Row | None:

@@ -108,29 +108,18 @@ def park(database: Database, parked: Iterable[Parked], at: datetime) -> None:
         database.execute(_PARK, (at, *(list(column) for column in zip(*rows.values(), strict=True))))
 
 
-def left_alone(database: Database, topic: str, keys: Collection[str]) -> dict[str, list[tuple[int, int]]]:
+def left_alone(database: Database, topic: str, keys: Collection[str]) -> list[str]:
     """Keys of which only events wait that have no cause of their own, as what they waited behind was given up meanwhile.
 
     Whoever gives one up holds its row; here it is waited for, so one of both sees the other.
-    Returns: key to places (partition, offset), in order.
     """
-    found: dict[str, list[tuple[int, int]]] = {}
-    alone = [key for (key,) in database.execute(_ALONE, {"topic": topic, "keys": list(keys)})]
-    for key in alone:
-        found[key] = [(row[0], row[1]) for row in database.execute(_VALUES + " order by record_offset", (topic, key))]
-    return found
+    return [key for (key,) in database.execute(_ALONE, {"topic": topic, "keys": list(keys)})]
 
 
 def first_of(database: Database, topic: str, key: str, place: tuple[int, int]) -> bytes | None:
     """The event that a key waits for, held against operators; None when it is another than that one by now, or on its way."""
     row = database.execute(_OLDEST + " for update", (topic, key)).fetchone()
     return bytes(row[2]) if row is not None and (row[0], row[1]) == place and not row[3] else None
-
-
-def behind(database: Database, topic: str, key: str, offset: int) -> list[tuple[int, int]]:
-    """Places of what waits under a key behind an offset, in order."""
-    rows = database.execute(_VALUES + " and record_offset > %s order by record_offset", (topic, key, offset))
-    return [(row[0], row[1]) for row in rows]
 
 
 def storm(database: Database, causes: Mapping[str, set[str]]) -> str:
@@ -156,11 +145,21 @@ def settle(database: Database, topic: str, routed: Collection[Copy], sent: Seque
         database.execute(_SENT, ([*partitions], [*offsets], topic))
 
 
-def following(database: Database, topic: str, key: str, offsets: Iterable[int]) -> list[Out]:
-    """Records for the waiting events of a key at these offsets, in order; held, so that what is published is what waits."""
-    query = _VALUES + " and record_offset = any(%s) order by record_offset for update"
-    rows = database.execute(query, (topic, key, list(offsets)))
-    return [_again(topic, key, *row) for row in rows]
+def following(
+    database: Database, topic: str, key: str, *, behind: int = -1, among: Collection[int] | None = None
+) -> tuple[list[Out], list[tuple[int, int]]]:
+    """What waits under a key, in order; held, so that what is published is what waits.
+
+    behind, among: only what is behind this offset, and at one of those.
+    Returns: records that publish it again, and their places (partition, offset).
+    """
+    query = (
+        _VALUES
+        + " and record_offset > %s and (%s::bigint[] is null or record_offset = any(%s)) order by record_offset for update"
+    )
+    offsets = None if among is None else [*among]
+    rows = database.execute(query, (topic, key, behind, offsets, offsets)).fetchall()
+    return [_again(topic, key, *row) for row in rows], [(row[0], row[1]) for row in rows]
 
 
 def _again(topic: str, key: str, partition: int, offset: int, value: bytes) -> Out:

@@ -125,8 +125,8 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         return [*told, *_handed_on(event, slip, known, moment)]
     if action == "WITHDRAWN":
         # By a later word, to it or through it: its system must not cancel a slip that is good, or that it sent on itself.
-        has_it_again = slip is not None and any(same_facility(one, to, moment.today) for one in slip.path)
-        tell = is_open(to, moment) and not has_it_again
+        comes_to_it = slip is not None and any(same_facility(one, to, moment.today) for one in slip.path)
+        tell = is_open(to, moment) and not comes_to_it
         return [Deliver(to, "referral-withdrawn", lane) if tell else Nobody("nobody-withdrawn")]
     if action in _TO_ISSUER:
         late = _results(event, slip, known, moment) if action == "ARRIVED" and slip is not None else {}

@@ -9,6 +9,7 @@ from hub.routing.stream import Deliver, Found, Known, Nobody, Output, Recall
 
 RULE: Final = "summary-to-portal"
 _PAPERS: Final = ("xml7", "xml8")
+_GIVEN, _TAKEN_BACK = "GIVEN", "TAKEN_BACK"  # what a fact says of them
 _WHOSE: Final = (  # of XML1: whose they are and of which stay, and the codes by which protected ones are told; no money
     "ma_lk",
     "ma_bn",
@@ -27,10 +28,6 @@ _WHOSE: Final = (  # of XML1: whose they are and of which stay, and the codes by
     "ma_loai_kcb",
     "ma_cskcb",
 )
-
-
-_GIVEN: Final = "GIVEN"
-_TAKEN_BACK: Final = "TAKEN_BACK"
 
 
 def said_of_papers(event: Event) -> str:

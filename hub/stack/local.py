@@ -86,7 +86,7 @@ class LocalStart:
         """
         with ThreadPoolExecutor(2) as apart:
             try:
-                tasks = {apart.submit(self._log_and_registry, plan, provided)}
+                tasks = {apart.submit(self._kafka_and_registry, plan, provided)}
                 if "postgres" in plan:
                     tasks.add(apart.submit(self._postgres, plan["postgres"][0]))
                 while tasks:  # now and then, as an interrupt just before a wait is seen only after it
@@ -97,7 +97,7 @@ class LocalStart:
                 self.close()  # before the pool waits for its threads: they end when their processes are gone
                 raise
 
-    def _log_and_registry(self, plan: dict[str, list[int]], provided: parts.Parts) -> None:
+    def _kafka_and_registry(self, plan: dict[str, list[int]], provided: parts.Parts) -> None:
         if "kafka" in plan:
             self._kafka(plan["kafka"], plan["controllers"], provided.kafka)
         if "registry" in plan:
