@@ -27,6 +27,7 @@ from adapters.outbound.wakes import Wakes
 from hub.contract.events import Keyring, new_id, now
 from hub.store.database import async_pool
 from tests.adapters.inbound.conftest import oru
+from tests.adapters.outbound.serving import serving
 from tests.adapters.outbound.test_inbox_api import api, fill, outbox
 from tests.made import unique
 
@@ -71,13 +72,11 @@ class Recipient:
 
 
 @asynccontextmanager
-async def listening(answers):
+async def listening(answers, port=0):
     recipient = Recipient(answers)
-    server = await asyncio.start_server(recipient.serve, "127.0.0.1", 0)
-    recipient.target = Target(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
-    yield recipient
-    server.close()
-    await server.wait_closed()
+    async with serving(recipient.serve, port) as taken:
+        recipient.target = Target(host="127.0.0.1", port=taken)
+        yield recipient
 
 
 @asynccontextmanager
@@ -401,11 +400,8 @@ def test_a_recipient_that_comes_late_gets_everything(database, own_settings, wir
             target = recipient.target
         async with pushing(own_settings, wire, {box: target}):
             await asyncio.sleep(0.3)
-            recipient = Recipient(lambda _n, control: ack("AA", control))
-            server = await asyncio.start_server(recipient.serve, target.host, target.port)
-            await until(lambda: len(outbox(database, box)) == 3)
-        server.close()
-        await server.wait_closed()
+            async with listening(lambda _n, control: ack("AA", control), target.port) as recipient:
+                await until(lambda: len(outbox(database, box)) == 3)
         return controls(sent), recipient.got
 
     wanted, got = run(push())

@@ -16,6 +16,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import now
 from tests.adapters.inbound.certificates import Authority
 from tests.adapters.inbound.test_insurance_gateway import ACCOUNTS, CHECK_IN, CLAIM, running
+from tests.adapters.outbound.serving import serving
 
 LIMIT_S = 60
 FILE = b"<GIAMDINHHS/>"
@@ -87,10 +88,9 @@ TAKEN = http(receipt("200", "GD1", now(), "ok"))
 @asynccontextmanager
 async def scripted(answers, token=TOKEN):
     portal = Scripted(lambda path, number: token if path.endswith("take") and token else answers(path, number))
-    server = await asyncio.start_server(portal.serve, "127.0.0.1", 0)
-    portal.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    yield portal
-    server.close()
+    async with serving(portal.serve) as port:
+        portal.address = f"http://127.0.0.1:{port}"
+        yield portal
 
 
 def outcome(tmp_path, answers, files=(FILE,), token=TOKEN, more=""):
@@ -340,11 +340,8 @@ def test_only_a_portal_that_a_known_authority_vouches_for_is_told_anything(tmp_p
             heard.append(await reader.read(100))
             writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        found = await sent(portal_file(tmp_path, address), FILE)
-        server.close()
-        return found
+        async with serving(serve, ssl=context) as port:
+            return await sent(portal_file(tmp_path, f"https://127.0.0.1:{port}"), FILE)
 
     assert run(work()) == [("RECIPIENT_UNREACHABLE", "connect")]
     assert heard == []

@@ -21,6 +21,7 @@ from hub.bus import Producer, consumer, take
 from hub.contract.errors import HubError
 from hub.store.database import async_pool
 from tests.adapters.inbound.certificates import Authority
+from tests.adapters.outbound.serving import serving
 from tests.adapters.outbound.test_inbox_api import api, fill, outbox, run
 from tests.adapters.outbound.test_mllp_push import ids, pushing, until
 from tests.made import unique
@@ -60,11 +61,10 @@ async def taking(folder, answers, networks=NEAR, keys=(b"a" * 32,)):
     for file, key in zip(files, keys, strict=True):
         file.write_text("whsec_" + base64.b64encode(key).decode())
     taker = Taker(answers)
-    server = await asyncio.start_server(taker.serve, "127.0.0.1", 0, ssl=context)
-    url = f"https://localhost:{server.sockets[0].getsockname()[1]}/hook"
-    taker.hook = Hook(url=url, secrets=tuple(files), networks=networks, ca=authority.certificate)
-    yield taker
-    server.close()
+    async with serving(taker.serve, ssl=context) as port:
+        url = f"https://localhost:{port}/hook"
+        taker.hook = Hook(url=url, secrets=tuple(files), networks=networks, ca=authority.certificate)
+        yield taker
 
 
 def taken(*_):
