@@ -21,8 +21,9 @@ async def serving(serve, port=0, ssl=None):
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        asyncio.get_running_loop().remove_reader(server.sockets[0])  # nothing more is accepted
+        await asyncio.sleep(0.01)  # what was accepted is met before the server closes, which would leave its socket open
         server.close()
-        await asyncio.sleep(0.01)  # a link accepted in this moment is met only now
         for one in answerers:
             one.cancel()
         ended = await asyncio.gather(*answerers, return_exceptions=True)
