@@ -295,7 +295,7 @@ def _identifier(value: str, kind: str, issuer: str, **validity: str) -> Event:
 
 
 def _label(content: Event, dialect: Dialect) -> str:
-    """The label of protected content: by table XML6, by diagnosis, by code or name of a test, by drug, by words of XML7 and XML8."""
+    """The label of protected content: by table XML6, by diagnosis, by code or name of a test, by drug, by words of XML1, of discharge papers and of slips."""
     if "xml6" in content:
         return "HIV"
     slips = (*content.get("xml13", ()), *content.get("xml14", ()))
@@ -303,7 +303,7 @@ def _label(content: Event, dialect: Dialect) -> str:
     listed = {row[name] for row in rows for name in ("ma_benh_chinh", "ma_benh_kt", "ma_benh") if name in row}
     tests = {row["ma_chi_so"] for row in content.get("xml4", ()) if "ma_chi_so" in row}
     names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
-    papers = (row for table in ("xml7", "xml8") for row in content.get(table, ()))
+    papers = (content["xml1"], *slips, *(row for table in ("xml7", "xml8") for row in content.get(table, ())))
     drugs = {row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row}
     told = "\n".join([*drugs, *(row[name] for row in papers for name in _WORDS if name in row)]).lower()
     labels = (

@@ -9,7 +9,7 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code
+from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
@@ -20,6 +20,7 @@ _SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]]")  # of an age or a number, rather
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
+_CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)")
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _POLICY: Final = "IN1"
@@ -275,18 +276,33 @@ def _by_shape(comparable: str) -> str:
 
 
 def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) -> list[Record]:
-    """The DG1 among the segments, in order; the label of a protected diagnosis is noted."""
+    """The DG1 among the segments, in order; the label of a protected diagnosis is noted.
+
+    Where the rule finds no code, that is taken with which the diagnosis in words begins.
+    """
     found: list[Record] = []
     for segment in segments:
         if segment.name != "DG1":
             continue
         diagnosis: Record = {}
         fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, f"diagnoses[{len(found)}].")
+        words = diagnosis.get("chan_doan", "")
+        if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
+            diagnosis["ma_benh"] = code
         if diagnosis:
             found.append(diagnosis)
-            if label := dialect.labels_icd.get(diagnosis.get("ma_benh", "")[:3]):
-                notes.label = label
+        if label := _label(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
+            notes.label = label
     return found
+
+
+def _label(dialect: Dialect, code: str, words: str) -> str:
+    """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
+    if label := dialect.labels_icd.get(code[:3]):
+        return label
+    inside = (dialect.labels_icd.get(one) for one in _CODE_IN_WORDS.findall(words.upper()))
+    told = (label for word, label in dialect.labels_mentions if word.search(words.lower()))
+    return next((label for label in (*inside, *told) if label), "")
 
 
 def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:

@@ -115,8 +115,8 @@ class Conclusions(_Table):
 
 
 class Sensitive(_Table):
-    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name; in claims also words
-    in a drug's name and in discharge papers."""
+    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name; in diagnoses
+    also mentions, in claims in drugs' names, discharge papers and slips too."""
 
     icd: frozenset[str]
     tests: frozenset[str]

@@ -29,6 +29,7 @@ _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
+_ICD_BEFORE_WORDS: Final = re.compile(r"([A-Z]\d{2}(?:\.?\d{1,2})?[*+†]?)(?:\s*[-–:,;)]|\s)", re.IGNORECASE)
 
 
 # --- one component ----------------------------------------------------------------------------------------------------
@@ -136,12 +137,19 @@ def number_not_zero(value: str) -> str:
     return value if value.strip("0") else ""
 
 
-def icd(value: str) -> str:
-    """ICD-10 in capitals with its dot: `e119` is E11.9. Other codes pass as they are."""
+def icd(value: str) -> str | None:
+    """ICD-10 in capitals with its dot: `e119` is E11.9. The code before the words of `J18.9 - Viêm phổi`; words alone are no
+    code. Other codes pass as they are."""
     code = value.strip().upper()
     if _ICD.fullmatch(code):
         return code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}"
-    return value.strip()
+    return icd_before_words(value) or (None if _BLANKS.search(code) else value.strip())
+
+
+def icd_before_words(text: str) -> str:
+    """The ICD-10 code that a diagnosis in words begins with, in its form; "" where there is none."""
+    found = _ICD_BEFORE_WORDS.match(text.strip())
+    return (icd(found[1]) or "") if found else ""
 
 
 def percent(value: str) -> Decimal | None:
@@ -246,7 +254,7 @@ def joined(values: Sequence[str]) -> str:
 
 def joined_icd(values: Sequence[str]) -> str:
     """The same of ICD-10 codes."""
-    return joined([icd(value) for value in values])
+    return joined([icd(value) or value for value in values])
 
 
 def paths(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -343,7 +351,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "commune": Transform(commune, "value", "CODE_UNKNOWN"),
     "two_digits": Transform(two_digits, "value", "CODE_UNKNOWN"),
     "number_not_zero": Transform(number_not_zero, "value"),
-    "icd": Transform(icd, "value"),
+    "icd": Transform(icd, "value", "CODE_UNKNOWN"),
     "percent": Transform(percent, "number", "NUMBER_UNPARSABLE", gives=Gives(DECIMAL, 5, 2)),
     "is_one": Transform(is_one, "value", gives=FLAG),
     "full_name": Transform(full_name, "components"),

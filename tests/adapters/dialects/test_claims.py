@@ -244,6 +244,8 @@ def test_the_paper_behind_so_cccd_is_told_by_its_shape(number: str, kind: str) -
         {"XML8": [{"MA_LK": "LK1", "PP_DIEUTRI": "Tiếp tục phác đồ ARV"}]},
         {"XML8": [{"MA_LK": "LK1", "TOMTAT_KQ": "Test nhanh HIV: âm tính"}]},
         {"XML13": [{"MA_LK": "LK1", "MA_BENH_KT": "Z21"}]},
+        {"XML1": [SUMMARY | {"CHAN_DOAN_RV": "Nhiễm HIV không triệu chứng"}]},
+        {"XML13": [{"MA_LK": "LK1", "CHAN_DOAN_RV": "AIDS"}]},
     ],
 )
 def test_protected_content_is_labelled(more: dict[str, list[dict[str, str]]]) -> None:

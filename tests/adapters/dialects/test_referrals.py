@@ -145,3 +145,36 @@ def test_a_receiver_that_the_directory_lacks_is_told_and_refuses_nothing(receive
     found = mapped("REF^I12", RF1, "PRD|RP||||||01021^FI", receiver, PID)
     assert [where for code, where in told(found) if code == "RECEIVER_UNKNOWN"] == [one for one in (place,) if one]
     assert only(found)["meta"]["key"] and all(one.severity is not Severity.ERROR for one in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "words"),
+    [
+        ("DG1|1|||J18.9 - Viêm phổi", "J18.9", "J18.9 - Viêm phổi"),
+        ("DG1|1||J18.9 - Viêm phổi", "J18.9", None),
+        ("DG1|1|||Viêm phổi", None, "Viêm phổi"),
+        ("DG1|1||E11.9|J18.9 - Viêm phổi", "E11.9", "J18.9 - Viêm phổi"),
+    ],
+)
+def test_the_code_that_a_diagnosis_in_words_begins_with_is_its_code(row: str, code: str | None, words: str | None) -> None:
+    (diagnosis,) = only(mapped("REF^I12", RF1, PID, row))["diagnoses"]
+    assert (diagnosis.get("ma_benh"), diagnosis.get("chan_doan")) == (code, words)
+
+
+def test_words_where_a_code_should_stand_are_told_and_kept() -> None:
+    found = mapped("REF^I12", RF1, PID, "DG1|1||Viêm phổi cấp")
+    assert ("CODE_UNKNOWN", "DG1-3") in told(found)
+    assert only(found)["meta"]["unparsed"] == {"diagnoses[0].ma_benh": "Viêm phổi cấp"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["DG1|1|||B20 - Suy giảm miễn dịch mắc phải", "DG1|1||^Bệnh do HIV", "DG1|1||X|Giai đoạn AIDS", "DG1|1|||Lao phổi (B20.0)", "DG1|1||VP^Nhiễm HIV"],
+)  # fmt: skip
+def test_a_protected_diagnosis_is_labelled_wherever_it_is_written(row: str) -> None:
+    assert only(mapped("REF^I12", RF1, PID, row))["meta"]["sensitivity"] == "HIV"
+
+
+def test_another_diagnosis_in_words_is_not_labelled() -> None:
+    rows = ("DG1|1|||J18.9 - Viêm phổi", "DG1|2||E11.9|Đái tháo đường, số hồ sơ AB20, thử nghiệm B2012")
+    assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, *rows))["meta"]
