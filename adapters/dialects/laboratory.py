@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
-from adapters.dialects.profile import Line
+from adapters.dialects.profile import Dialect, Line
 from adapters.dialects.reading import SEEN_MAX, Reading
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
@@ -29,6 +29,7 @@ _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _LOCAL: Final = "Z"  # how names of local segments begin
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
@@ -349,6 +350,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     own = Notes(notes.message, {}, notes.read_code)
     fixed: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
+    _tell_state(dialect, segment, fixed, own)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     form = _Form(sent, fixed, concludes, own.label)
     if own.problems or own.cleared or own.unparsed:
@@ -365,6 +367,16 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
             dialect.forms.clear()
         dialect.forms[fields[3]] = [form, *dialect.forms.get(fields[3], ())[: _FORMS_MAX - 1]]
     return form
+
+
+def _tell_state(dialect: Dialect, segment: Segment, line: Record, notes: Notes) -> None:
+    """That the state of a line is none of HL7's: it is kept, since without one the line would count as final."""
+    state = line.get("status", "")
+    if not state or state in _STATES:
+        return
+    rule = next(one for one in dialect.plans["observation"] if one.name == "status")
+    found = place_of(state, rule, {"OBX": segment})
+    notes.warn("CODE_UNKNOWN", notes.message.path(*found or (segment, 11)))
 
 
 def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:

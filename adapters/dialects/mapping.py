@@ -68,13 +68,13 @@ def map_message(message: Message, dialect: Dialect, context: Context) -> Mapped:
     """Every event that the message holds, with what was noticed.
 
     Refused, that is without events and with a problem of severity E: a type that is not in `_MAPPERS`
-    (TYPE_UNSUPPORTED), and a message without anything to pass on (NOTHING_REPRESENTABLE). All else is a warning.
+    (TYPE_UNSUPPORTED), none at all (TYPE_MISSING), and a message without anything to pass on (NOTHING_REPRESENTABLE). All else is a warning.
     """
     reading = Reading(message, dialect, context)
     kind = message_type(message)
     mapper = _MAPPERS.get(kind)
     if mapper is None:
-        reading.refuse("TYPE_UNSUPPORTED", "MSH-9")
+        reading.refuse("TYPE_UNSUPPORTED" if kind else "TYPE_MISSING", "MSH-9")
     else:
         mapper(reading, kind.partition("^")[2])
     return reading.mapped()

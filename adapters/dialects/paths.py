@@ -35,7 +35,7 @@ def read_place(text: str) -> Place:
     """Raises: ValueError if it is not a place."""
     found = _PLACE.fullmatch(text)
     if found is None:
-        raise ValueError(f"not a place in a message: {text!r}")
+        raise ValueError(f"not a place in a message: {text!r}; it is a segment and a field, such as PID-7 or PID-5.1")
     name, chosen, field, pick, component, subcomponent = found.groups()
     return Place(f"{name}[{chosen}]" if chosen else name, int(field), int(component or 1), int(subcomponent or 1), pick or "")
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -321,13 +321,26 @@ def _read_model(raw: Mapping[str, Any], faults: list[str]) -> Profile | None:
 def _told(one: ErrorDetails) -> str:
     told = one["msg"]
     if one["type"] == "extra_forbidden" and len(one["loc"]) > 1:
-        told = "there is no setting of this name"
+        told = f"there is no setting of this name; there are {', '.join(_settings_beside(one['loc']))}"
+    elif one["type"] == "bool_type":
+        told = "true or false is wanted, without quotes"
     elif one["type"] == "extra_forbidden":
         alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name == "comma"]
         others = sorted(Profile.model_fields.keys() - set(alone))
         known = f"the sections {', '.join(others)}, and the lines extends, {', '.join(alone)}"
         told = f"there is no section or line of this name; there are {known}"
     return f"{'.'.join(map(str, one['loc']))}: {told}"
+
+
+def _settings_beside(place: tuple[int | str, ...]) -> list[str]:
+    """What may stand in the table in which `place` stands, as files write it."""
+    kind: Any = Profile
+    for step in place[:-1]:
+        # a table of its own, or one of many in a list or under names
+        kind = kind.model_fields[str(step)].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
+        if get_origin(kind) is Annotated:
+            kind = get_args(kind)[0]
+    return sorted(field.alias or name for name, field in kind.model_fields.items())
 
 
 def _wrong(name: str, faults: Iterable[str]) -> HubError:

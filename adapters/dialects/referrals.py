@@ -15,6 +15,7 @@ _OF_THE_PERSON: Final = (
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
+_DIAGNOSIS: Final = frozenset({"ma_benh_chinh", "ma_benh_kt", "ma_benh_yhct", "chan_doan_rv"})
 _OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
 
@@ -35,6 +36,8 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
+    if trigger != "I14" and _DIAGNOSIS.isdisjoint(content["xml13"]):
+        notes.warn("FIELD_MISSING", "DG1")  # MA_BENH_CHINH; a slip is taken back by its number alone
     coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed or "reason" in content
     if reason and not coded:
         notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none

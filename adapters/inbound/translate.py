@@ -6,7 +6,7 @@ verdict. It never raises. What ends it, by promises 2 and 3:
 | verdict | when | acknowledgement |
 |---|---|---|
 | translated | there is at least one event; everything odd about it is a warning | AA |
-| refused | type or version unsupported, sender not entitled, nothing representable, too large | AR or AE by the error's row |
+| refused | type missing, type or version unsupported, sender not entitled, nothing representable, too large | AR or AE by the error's row |
 | quarantined | no readable frame, MSH, charset or XML; a fault of ours (TRANSLATION_FAILED) | AR, without MSA-2 where MSH cannot be read |
 
 A fault of ours is answered AR too. The bytes are durable and a person replays them once it is mended, so nothing is lost;
@@ -232,7 +232,7 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
         raise HubError("SEVERAL_MESSAGES", "MSH[2]")
     kind = note["message_type"]
     if kind not in SUPPORTED:
-        raise HubError("TYPE_UNSUPPORTED", "MSH-9")
+        raise HubError("TYPE_UNSUPPORTED" if kind else "TYPE_MISSING", "MSH-9")
     _check_version(walk)
     if not note["control_id"]:
         walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))

@@ -58,6 +58,7 @@ _ROWS: Final = (
     ErrorCode("CHARSET_LACKS_LETTER", "102", "", False, "The character set of the recipient lacks a letter of the text.", "Bảng mã của bên nhận thiếu chữ có trong văn bản."),
     ErrorCode("SEGMENT_NAME_ODD", "102", "AE", False, "The name of a segment is not in capitals; it was read as if it were.", "Tên đoạn không viết hoa; hub đọc như viết hoa."),
     ErrorCode("TYPE_UNSUPPORTED", "200", "AR", False, "The hub does not take this message type (MSH-9).", "Hub không nhận loại bản tin này (MSH-9)."),
+    ErrorCode("TYPE_MISSING", "101", "AR", False, "MSH-9 is missing, so nothing says which message this is: it may be cut off. State the type, and send the message whole.", "Thiếu MSH-9 nên không rõ đây là bản tin gì: bản tin có thể bị cắt. Hãy ghi loại bản tin và gửi trọn bản tin."),
     ErrorCode("VERSION_UNSUPPORTED", "203", "AR", False, "The hub does not take this HL7 version (MSH-12).", "Hub không nhận phiên bản HL7 này (MSH-12)."),
     ErrorCode("NOTHING_REPRESENTABLE", "100", "AE", False, "The message holds nothing that the hub can pass on.", "Bản tin không có nội dung nào hub có thể chuyển tiếp."),
     # who may send

@@ -91,6 +91,26 @@ def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
     assert ("CODE_UNKNOWN", "RF1-10") not in told(found) and only(found)["xml13"]["ma_lydo_ct"] == "2"
 
 
+@pytest.mark.parametrize(
+    ("trigger", "rows", "missing"),
+    [
+        ("I12", [], True),
+        ("I13", [], True),
+        ("I14", [], False),
+        ("I12", ["DG1|1||||20261123|F"], True),
+        ("I12", ["DG1|1||E11.9^^I10"], False),
+        ("I12", ["DG1|1|||Đái tháo đường"], False),
+    ],
+    ids=["issued", "modified", "cancelled", "no code and no words", "a code", "words alone"],
+)
+def test_a_slip_without_any_diagnosis_is_taken_and_told(trigger: str, rows: list[str], missing: bool) -> None:
+    found = mapped(f"REF^{trigger}", RF1, PID, *rows)
+    assert only(found)["slip"] == "GCT1"
+    assert [(one.severity, one.path) for one in found.problems if one.code == "FIELD_MISSING"] == [
+        (Severity.WARNING, "DG1") for _ in range(missing)
+    ]
+
+
 def test_an_empty_repetition_among_the_numbers_of_a_provider_is_none() -> None:
     assert slip("PRD|PP||||||~01731^FI|202611190800", "PRD|RP||||||01021^FI~|202611230800")["ma_cskcb_di"] == "01731"
 

@@ -39,10 +39,20 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
     ("section", "key", "value", "where"),
     [
         ("person", "ten", "PID-5", "person.ten: no rule fills such a field; there are dia_chi, dien_thoai, gioi_tinh"),
-        ("person", "ho_ten", "PID5", "person.ho_ten: not a place in a message"),
+        (
+            "person",
+            "ho_ten",
+            "PID5",
+            "person.ho_ten: not a place in a message: 'PID5'; it is a segment and a field, such as PID-7",
+        ),
         ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
         ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
-        ("person", "ho_ten", {"from": "PID-5", "when": "x"}, "person.ho_ten.when"),
+        (
+            "person",
+            "ho_ten",
+            {"from": "PID-5", "when": "x"},
+            "person.ho_ten.when: there is no setting of this name; there are as, codes, from, unknown",
+        ),
         (
             "charge_line",
             "so_luong",
@@ -118,14 +128,38 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
             ["ZBH-1"],
             "identifiers.lists: ZBH-1 cannot be read there, only fields of PID; a card in a Z-segment goes into `cards`",
         ),
-        ("identifiers", "untyped", "yes", "identifiers.untyped: Input should be a valid boolean"),
+        ("identifiers", "untyped", "yes", "identifiers.untyped: true or false is wanted, without quotes"),
         ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
         ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
         ("send", "version", "9.9", "send.version: no version 9.9 of HL7; there are 2.1, 2.2"),
         ("send", "terminator", "crcr", "send.terminator"),
-        ("ack", "warnings", "no", "ack.warnings: Input should be a valid boolean"),
+        ("ack", "warnings", "no", "ack.warnings: true or false is wanted, without quotes"),
         ("ack", "refused", "AE", "ack.refused"),
-        ("ack", "silence", True, "ack.silence"),
+        ("ack", "silence", True, "ack.silence: there is no setting of this name; there are refused, warnings"),
+        (
+            "identifiers",
+            "list",
+            ["PID-3"],
+            "identifiers.list: there is no setting of this name; there are card_from, card_to, cards, lists",
+        ),
+        (
+            "tests",
+            "GLU",
+            {"code": "1", "system": "LN", "name": "x"},
+            "tests.GLU.name: there is no setting of this name; there are alt_code",
+        ),
+        (
+            "facility",
+            "aliases",
+            [{"application": "A", "name": "CS1", "code": "01004", "kod": "1"}],
+            "facility.aliases.0.kod: there is no setting of this name; there are application, code, name",
+        ),
+        (
+            "sensitive",
+            "HIV",
+            {"icd": [], "tests": [], "words": [], "word": []},
+            "sensitive.HIV.word: there is no setting of this name; there are icd, mentions",
+        ),
         ("identifiers", "card_from", "IN1", "identifiers.card_from: not a place"),
         ("facility", "aliases", [{"application": "", "name": "CS1", "code": "01004"}], "facility.aliases.0.application"),
     ],
@@ -133,7 +167,7 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
 def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, where: str) -> None:
     raw = read_profile("_standard")[0]
     raw["codes"]["abnormal"] = {"C": "H", "T": "L"}
-    raw[section][key] = value
+    raw.setdefault(section, {})[key] = value
     with pytest.raises(HubError) as refused:
         compile_dialect("mine", "1", raw)
     assert refused.value.code == "SETTING_WRONG"

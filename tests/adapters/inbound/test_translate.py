@@ -276,7 +276,7 @@ def test_the_quick_answer_is_the_answer(control_id, version):
     ("change", "code", "answer"),
     [
         ((9, b"ADT^A99"), "TYPE_UNSUPPORTED", "AR"),
-        ((9, b""), "TYPE_UNSUPPORTED", "AR"),
+        ((9, b""), "TYPE_MISSING", "AR"),
         ((12, b"3.0"), "VERSION_UNSUPPORTED", "AR"),
     ],
 )
@@ -284,6 +284,18 @@ def test_an_unsupported_type_or_version_is_refused(change, code, answer):
     done = read(header(oru("R1"), *change))
     assert (done.verdict, done.events, done.message["ack"]) == ("refused", (), answer)
     assert msa(done.ack.decode()) == (answer, "R1") and codes(done.ack.decode())[0] == code
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"MSH|", b"MSH|^~\\&|HIS|01021|HIE|HUB|20261123080000|", b"MSH|^~\\&|HIS|01021|HIE|HUB|20261123080000||^|C1|P|2.5.1\rPID|1"],
+    ids=["nothing behind MSH", "cut within MSH", "no part of a type"],
+)
+def test_a_message_without_a_type_is_told_that_it_states_none(raw):
+    done = read(raw)
+    assert (done.verdict, done.events, done.message["ack"]) == ("refused", (), "AR")
+    assert found(done)[-1] == ("TYPE_MISSING", "E", "MSH-9")
+    assert codes(done.ack.decode())[0] == "TYPE_MISSING", "errors stand first"
 
 
 def test_a_sender_that_is_not_entitled_is_refused_and_its_bytes_are_kept():
