@@ -2,7 +2,7 @@
 
 Decided in this order: what the sender's profile says, what MSH-18 declares, strict UTF-8, what the bytes look like (TCVN3,
 windows-1258, VNI, VISCII, VPS). Text is always in NFC; the raw bytes are kept elsewhere. A declaration that the bytes
-contradict is reported, and the message is read in what they fit.
+contradict, as UTF-8 or as another of those pages, is reported, and the message is read in what they fit.
 """
 
 import codecs
@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from adapters.formats import vietnamese
+from adapters.formats.vietnamese import Weight
 from hub.contract.errors import HubError, Problem, Severity
 
 
@@ -26,6 +27,7 @@ class Decoded(NamedTuple):
 _WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
 _CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii", "vps")  # the likeliest first: a tie goes to the earlier
 _SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
+_CLEAR: Final = 4.0  # of weight a guess must be ahead of the profile: two words, if they are well-known, else three
 _LOOKED_AT: Final = 64 * 1024  # bytes that a guess looks at, from the first one beyond ASCII
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _MIXED: Final = re.compile("[A-Za-z][\u0400-\u0fff]|[\u0400-\u0fff][A-Za-z]")  # no word does: bytes that are UTF-8 by chance
@@ -156,7 +158,7 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     if text[0] == "\ufeff":
         text = text[1:]
     if name in ("", "utf-8"):
-        guess = _guess(raw)[0] if not name and _MIXED.search(text) else ""
+        guess = _guess(raw[_looked_at(raw)])[0] if not name and _MIXED.search(text) else ""
         if guess and _reads_better(other := vietnamese.decode_legacy(raw, guess), text):
             return Decoded(other, guess, wrong)
         return Decoded(_nfc(text), "utf-8", wrong)
@@ -174,32 +176,54 @@ def _reads_better(other: str, text: str) -> bool:
 
 
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:
-    text = _read(raw, name)
-    if text is not None and trusted:
+    text, part = _read(raw, name), _looked_at(raw)
+    if text is None:
+        guess, _ = _guess(raw[part])
+        if not guess:
+            raise HubError("CHARSET_UNREADABLE")
+        return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG if name else problems)
+    # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
+    vietnamese_page = name in vietnamese.LEGACY
+    declared = _weight(vietnamese.decode_legacy(raw[part], name) if vietnamese_page else text[part], name)
+    if declared.bad < 1 and (trusted or vietnamese_page):
+        return Decoded(text, name, problems)  # every word is a syllable, as in nearly all texts that fit
+    guess, found = _guess(raw[part])
+    better = _is_clearer(found, declared) if trusted else found.likelihood > declared.likelihood
+    if not guess or not better:
         return Decoded(text, name, problems)
-    guess, likelihood = _guess(raw)
-    if text is not None and guess != name:
-        # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
-        if not guess or likelihood <= max(_SURE, vietnamese.likelihood(text[:_LOOKED_AT], cased=name not in ("tcvn3", "vn1"))):
-            return Decoded(text, name, problems)
-    elif text is not None:
-        return Decoded(text, name, problems)
-    if not guess:
-        raise HubError("CHARSET_UNREADABLE")
-    return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG if name else problems)
+    return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG)
 
 
-def _guess(raw: bytes) -> tuple[str, float]:
-    """The Vietnamese code page that the bytes fit best, and how well; "" if none."""
-    best, best_likelihood = "", 0.0
+def _looked_at(raw: bytes) -> slice:
+    """What a guess looks at. What stands before it is ASCII, so it is the same part of the text in any charset."""
     first = _HIGH.search(raw)
     assert first is not None  # else it were ASCII
-    raw = raw[max(first.start() - 64, 0) : first.start() + _LOOKED_AT]
+    return slice(max(first.start() - 64, 0), first.start() + _LOOKED_AT)
+
+
+def _is_clearer(found: Weight, declared: Weight) -> bool:
+    """Whether a guess goes before the charset of the profile, which decodes the bytes too.
+
+    Only by what that one misreads, and by two words or more: names and abbreviations that are no syllables (`Kđăm`, `GĐ`)
+    may be some in another page by chance.
+    """
+    if found.bad + 1 > declared.bad or found.bad * 2 >= declared.bad:
+        return False
+    return (found.good - found.bad) - (declared.good - declared.bad) >= _CLEAR
+
+
+def _guess(raw: bytes) -> tuple[str, Weight]:
+    """The Vietnamese code page that the bytes fit best, and how well; "" if none."""
+    best, best_weight = "", Weight(0.0, 0.0)
     for name in _CANDIDATES:
-        likelihood = vietnamese.likelihood(vietnamese.decode_legacy(raw, name), cased=name != "tcvn3")
-        if likelihood > best_likelihood:
-            best, best_likelihood = name, likelihood
-    return (best, best_likelihood) if best_likelihood >= _SURE else ("", 0.0)
+        weight = _weight(vietnamese.decode_legacy(raw, name), name)
+        if weight.likelihood > best_weight.likelihood:
+            best, best_weight = name, weight
+    return (best, best_weight) if best_weight.likelihood >= _SURE else ("", Weight(0.0, 0.0))
+
+
+def _weight(text: str, name: str) -> Weight:
+    return vietnamese.weight(text, cased=name not in ("tcvn3", "vn1"))
 
 
 def _read(raw: bytes, name: str) -> str | None:

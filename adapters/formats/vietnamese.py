@@ -8,7 +8,7 @@ every byte once.
 import codecs
 import re
 import unicodedata
-from typing import Final
+from typing import Final, NamedTuple
 
 LOWER: Final = "àảãáạăằẳẵắặâầẩẫấậèẻẽéẹêềểễếệìỉĩíịòỏõóọôồổỗốộơờởỡớợùủũúụưừửữứựỳỷỹýỵđ"  # in the order of the dictionary
 LETTERS: Final = LOWER + LOWER.upper()
@@ -217,15 +217,32 @@ def is_syllable(word: str) -> bool:
     return composed and _SYLLABLE.fullmatch(letters) is not None
 
 
+class Weight(NamedTuple):
+    """What a text has of words beyond ASCII that read as Vietnamese, and of those that do not."""
+
+    good: float
+    bad: float
+
+    @property
+    def likelihood(self) -> float:
+        """0 to 1."""
+        return self.good / (self.good + self.bad) if self.good + self.bad else 0.0
+
+
 def likelihood(text: str, words_max: int = 400, *, cased: bool = True) -> float:
-    """How well a decoded text reads as Vietnamese, 0 to 1, judged by its words with letters beyond ASCII.
+    """How well a decoded text reads as Vietnamese, 0 to 1, judged by its words with letters beyond ASCII."""
+    return weight(text, words_max, cased=cased).likelihood
+
+
+def weight(text: str, words_max: int = 400, *, cased: bool = True) -> Weight:
+    """The words with letters beyond ASCII, each once and at most `words_max`, by how they read.
 
     A well-known word is better evidence than one that is merely a syllable; what is neither a syllable nor a usual symbol
     counts against the text, and so does a control character that no text has.
     cased: whether the charset knows the case of every letter, as all but TCVN3 do: then a word that mixes cases is none.
     """
     good, bad = 0.0, float(len(_LOST.findall(text)))
-    for word in set(re.findall(r"[^\x00-\x40\[-`{-\x7f]+", text)):
+    for word in dict.fromkeys(re.findall(r"[^\x00-\x40\[-`{-\x7f]+", text)):
         if word.isascii():
             continue
         if all(letter in _SYMBOLS or letter.isascii() for letter in word):
@@ -240,7 +257,7 @@ def likelihood(text: str, words_max: int = 400, *, cased: bool = True) -> float:
         words_max -= 1
         if not words_max:
             break
-    return good / (good + bad) if good + bad else 0.0
+    return Weight(good, bad)
 
 
 def _one_case(word: str) -> bool:

@@ -15,7 +15,7 @@ from adapters.dialects.paths import read_place
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.remedies import REMEDIES
 from adapters.dialects.shapes import is_code, shape, shown_code
-from adapters.formats.charset import decode
+from adapters.formats.charset import decode, encode
 from adapters.formats.hl7v2 import parse
 from adapters.inbound.received import Received
 from adapters.inbound.translate import split, translate
@@ -153,6 +153,14 @@ def test_a_wrong_charset_of_the_profile_names_the_line_to_write() -> None:
     assert finding.place == "MSH-18"
     for said in (finding.do_en, finding.do_vi):
         assert 'charset = "tcvn3"' in said and 'charset = ""' in said
+
+
+def test_another_legacy_page_than_the_profile_says_is_shown_as_utf8_is() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncharset = "windows-1258"\n')
+    for sent in ("tcvn3", "utf-8"):
+        found = report([sample(encode(HEAD % "ADT^A04^ADT_A01" + VISIT, sent), mine)], mine)
+        told = [(one.code, one.place) for one in found.findings]
+        assert (found.grade, found.charsets, told) == ("C", {sent: 1}, [("CHARSET_DECLARED_WRONG", "MSH-18")])
 
 
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:

@@ -202,6 +202,90 @@ def test_a_whole_result_with_names_and_texts_is_always_enough(page: str) -> None
         assert found.charset == page and found.text.lower() == text.lower()
 
 
+# --- a legacy page that is declared, and another that is sent ------------------------------------------------------------
+
+WHOLE = [  # three names and two sentences: what a message of a visit or a result holds at least
+    message(
+        f"{SHORT_NAMES[n]}||{RESULTS[n % len(RESULTS)]}||{SHORT_NAMES[n + 1]}, bác sĩ {SHORT_NAMES[-n]}, {RESULTS[(n + 4) % 21]}"
+    )
+    for n in range(0, 149, 3)
+]
+UNUSUAL = [  # no syllables of Vietnamese, but written in its letters
+    *("Y Ngông Niê Kđăm", "H'Blêk Mlô", "Krông Pắc, Đắk Lắk", "Rơ Châm H'Yưr"),
+    *("Bs.CKII Đ.V.Hùng", "BV ĐKKV Củ Chi", "CĐ: VPQ cấp/ĐTĐ týp II", "GĐ BVĐK", "Sđt: 09"),
+]
+
+
+def sent(text: str, page: str) -> bytes:
+    return encode(text, page, exact=False)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("declared", [*PAGES, "windows-1252", "8859/1"])
+def test_another_page_than_the_declared_one_is_read_and_told(declared: str, page: str) -> None:
+    if declared == page:
+        return
+    for text in (each for whole in WHOLE for each in (whole, whole.upper())):
+        raw = sent(text, page)
+        for found in (decode(raw, declared), decode(raw, None, declared)):
+            assert found.charset == page and found.text.lower() == text.lower()
+            assert [(each.code, each.severity, each.path) for each in found.problems] == [
+                ("CHARSET_DECLARED_WRONG", "W", "MSH-18")
+            ]
+
+
+@pytest.mark.parametrize("page", [*PAGES, "TCVN5712-1"])
+def test_of_a_page_that_is_declared_rightly_nothing_is_told(page: str) -> None:
+    for text in (each for one in [*WHOLE, *map(message, SHORT_NAMES + RESULTS)] for each in (one, one.upper())):
+        raw = sent(text, page)
+        for found in (decode(raw, page), decode(raw, None, page)):
+            assert found.text.lower() == text.lower() and found.problems == ()
+
+
+@given(st.lists(st.sampled_from(SHORT_NAMES + RESULTS + UNUSUAL), min_size=1, max_size=12), st.booleans(), st.sampled_from(PAGES))
+def test_what_the_profile_says_rightly_stands_whatever_the_words(parts: list[str], capitals: bool, page: str) -> None:
+    text = message("|".join(parts))
+    text = text.upper() if capitals else text
+    found = decode(sent(text, page), page)
+    assert found.text.lower() == text.lower() and found.problems == ()
+
+
+@given(
+    st.lists(st.sampled_from(SHORT_NAMES + RESULTS), max_size=12), st.booleans(), st.sampled_from(PAGES), st.sampled_from(PAGES)
+)
+def test_of_two_pages_each_text_is_read_in_the_one_it_fits_or_as_the_profile_says(
+    parts: list[str], capitals: bool, page: str, declared: str
+) -> None:
+    text = message("|".join(parts))
+    raw = sent(text.upper() if capitals else text, page)
+    try:
+        found = decode(raw, declared)
+    except HubError as refused:
+        assert refused.code == "CHARSET_UNREADABLE"
+    else:
+        assert (found.problems == ()) == (found.charset in (declared, "ascii"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("declared", PAGES)
+def test_a_word_alone_is_read_as_the_profile_says(declared: str, page: str) -> None:
+    raw = sent(message("Hùng"), page)
+    found = decode(raw, declared)
+    assert (found.charset, found.problems) == (declared, ())
+
+
+def test_a_name_in_tcvn3_is_enough_against_a_profile_of_windows_1258() -> None:
+    found = decode(sent(message("Phạm Văn Hùng"), "tcvn3"), "windows-1258")
+    assert (found.text, found.charset) == (message("Phạm Văn Hùng"), "tcvn3")
+    assert [problem.code for problem in found.problems] == ["CHARSET_DECLARED_WRONG"]
+
+
+def test_text_of_another_language_stays_in_the_charset_of_the_profile() -> None:
+    for text, page in (("Müller, Grüße; Hélène Lefèvre, élève; São João", "windows-1252"), ("北京协和医院 张伟", "gb18030")):
+        found = decode(message(text).encode(page), "GB 18030-2000" if page == "gb18030" else page)
+        assert (found.text, found.charset, found.problems) == (message(text), page, ())
+
+
 @pytest.mark.parametrize(
     ("declared", "name"),
     [
