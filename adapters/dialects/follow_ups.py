@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from adapters.dialects.paths import choose, fill
-from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
+from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 
 FOLLOW_UP_ACTIONS: Final = {
@@ -54,4 +54,5 @@ def map_follow_up(reading: Reading, trigger: str) -> None:
         if value:
             table.setdefault(name, value)
     content["xml14"] = table
+    notes.label = notes.label or dialect.label_in_words(in_words(table))
     reading.publish("hie.FollowUp", content, content.get("slip", ""), notes, key_path="SCH-2")

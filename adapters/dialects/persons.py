@@ -20,7 +20,7 @@ _SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]]")  # of an age or a number, rather
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
-_CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)")
+_CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)(?:\.\d)?")
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _POLICY: Final = "IN1"
@@ -298,11 +298,8 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:
     """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
-    if label := dialect.labels_icd.get(code[:3]):
-        return label
-    inside = (dialect.labels_icd.get(one) for one in _CODE_IN_WORDS.findall(words.upper()))
-    told = (label for word, label in dialect.labels_mentions if word.search(words.lower()))
-    return next((label for label in (*inside, *told) if label), "")
+    inside = (dialect.label_of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
+    return dialect.label_of_illness(code) or next(filter(None, inside), "") or dialect.label_in_words(words)
 
 
 def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
@@ -329,6 +326,17 @@ def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) 
         if allergy:
             found.append({"code": {}, **allergy})
     return found
+
+
+IN_WORDS: Final = (
+    "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "pp_dieutri", "huong_dieu_tri", "ghi_chu",
+)  # fmt: skip
+"""What slips and papers tell in free text."""
+
+
+def in_words(table: Record) -> str:
+    """The free text of a row of XML13 or XML14."""
+    return "\n".join(table[name] for name in IN_WORDS if name in table)
 
 
 def insured_and_diagnosed(table: Record, person: Record, diagnoses: list[Record], names: Iterable[str]) -> None:

@@ -87,6 +87,15 @@ class Dialect:
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
+    def label_of_illness(self, code: str) -> str:
+        """The sensitivity label of an ICD-10 code in its form, by its first three characters or by those and the digit behind the dot."""
+        return self.labels_icd.get(code[:3]) or self.labels_icd.get(code[:5], "")
+
+    def label_in_words(self, text: str) -> str:
+        """The label of what a free text mentions."""
+        lower = text.lower()
+        return next((label for word, label in self.labels_mentions if word.search(lower)), "")
+
 
 def use_vendors(folder: Path | None) -> None:
     """Read profiles from a folder of the user's too (HIE_VENDORS_DIR); for the composition root, before anything is read.

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
-from adapters.dialects.persons import insured_and_diagnosed, read_diagnoses, read_person
+from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
@@ -36,6 +36,7 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
+    notes.label = notes.label or reading.dialect.label_in_words(in_words(content["xml13"]))
     if trigger != "I14" and _DIAGNOSIS.isdisjoint(content["xml13"]):
         notes.warn("FIELD_MISSING", "DG1")  # MA_BENH_CHINH; a slip is taken back by its number alone
     coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed or "reason" in content

@@ -112,11 +112,11 @@ def is_sensitive(event: Event, *rows: Row) -> bool:
     known = load_dialect(STANDARD)
     listed = (code for row in rows for code in _listed(row, "MA_BENH_CHINH", "MA_BENH_KT"))
     codes = (*(each.get("ma_benh", "") for each in event.get("diagnoses") or ()), *listed)
-    if any(code.strip()[:3].upper() in known.labels_icd for code in codes):
+    if any(known.label_of_illness(code.strip().upper()) for code in codes):
         return True
     told = (value for row in rows for name, value in row.items() if name != "DU_PHONG")
     text = "\n".join([*told, event.get("reason", "")])
-    return bool(_TREATED.search(text)) or any(word.search(text.lower()) for word, _label in known.labels_mentions)
+    return bool(_TREATED.search(text)) or known.label_in_words(text) != ""
 
 
 def _required(table: str) -> Iterable[str]:

@@ -189,7 +189,8 @@ def test_words_where_a_code_should_stand_are_told_and_kept() -> None:
 
 @pytest.mark.parametrize(
     "row",
-    ["DG1|1|||B20 - Suy giảm miễn dịch mắc phải", "DG1|1||^Bệnh do HIV", "DG1|1||X|Giai đoạn AIDS", "DG1|1|||Lao phổi (B20.0)", "DG1|1||VP^Nhiễm HIV"],
+    ["DG1|1|||B20 - Suy giảm miễn dịch mắc phải", "DG1|1||^Bệnh do HIV", "DG1|1||X|Giai đoạn AIDS", "DG1|1|||Lao phổi (B20.0)", "DG1|1||VP^Nhiễm HIV",
+     "DG1|1|||Bệnh SIDA", "DG1|1|||Hội chứng suy giảm miễn dịch mắc phải", "DG1|1||O98.7", "DG1|1||O987|Thai 20 tuần", "DG1|1|||R75 - Xét nghiệm dương tính"],
 )  # fmt: skip
 def test_a_protected_diagnosis_is_labelled_wherever_it_is_written(row: str) -> None:
     assert only(mapped("REF^I12", RF1, PID, row))["meta"]["sensitivity"] == "HIV"
@@ -198,3 +199,13 @@ def test_a_protected_diagnosis_is_labelled_wherever_it_is_written(row: str) -> N
 def test_another_diagnosis_in_words_is_not_labelled() -> None:
     rows = ("DG1|1|||J18.9 - Viêm phổi", "DG1|2||E11.9|Đái tháo đường, số hồ sơ AB20, thử nghiệm B2012")
     assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, *rows))["meta"]
+
+
+@pytest.mark.parametrize("words", ["HIV dương tính, đang dùng ARV", "SIDA"])
+def test_what_a_slip_tells_in_words_is_protected_too(words: str) -> None:
+    rows = (PID, "DG1|1||J18.9^Viêm phổi", f"OBX|1|TX|QT_BENHLY^^VN-XML13||{words}")
+    assert only(mapped("REF^I12", RF1, *rows))["meta"]["sensitivity"] == "HIV"
+
+
+def test_another_illness_of_pregnancy_is_not_labelled() -> None:
+    assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, "DG1|1||O98.1|Giang mai, suy giảm miễn dịch tiên phát"))["meta"]
