@@ -23,7 +23,6 @@ _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)(?:\.\d)?")
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
-_POLICY: Final = "IN1"
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
 
 
@@ -198,8 +197,7 @@ class _Collected:
         card: Record = {"value": value, "normalised": comparable, "type": "BHYT_CARD", "issuer": "VSS"}
         for name, place in self.table.dates.get(segment.name, {}).items():
             text = segment.get(place.field, place.component)
-            apart = day_first(text) if segment.name != _POLICY else None  # the form is the sender's own there
-            if text and (date := day(apart or text)):
+            if text and (date := day(day_first(text) or text)):  # dates of cards are copied as the card shows them
                 card[name] = date
             elif text:
                 self.notes.unreadable("TIME_UNPARSABLE", segment, place.field, f"person.identifiers.{name}", text)

@@ -253,13 +253,15 @@ def test_cards_stand_in_every_segment_of_that_name_and_belong_to_the_patient_bef
     ]
 
 
-def test_the_date_of_a_card_in_a_segment_of_ones_own_may_have_the_day_first() -> None:
+def test_the_date_of_a_card_may_have_the_day_first() -> None:
     raw = read_profile("_standard")[0]
     raw["identifiers"] |= {"cards": ["IN1-36", "ZBH-1"], "card_from": "ZBH-2"}
     mine = compile_dialect("mine", "1", raw)
     for said, read in [("01/02/2026", "20260201"), ("20260201", "20260201"), ("31/02/2026", "")]:
         rows = "EVN|A01|20261123", PID, PV1, f"ZBH|DN4010112345678|{said}"
         assert _cards_of(mine, "ADT^A01", *rows) == [[("DN4010112345678", read)]]
+        policy = "|".join(["IN1", "1", "BHYT", "VSS", *[""] * 8, said, "", *[""] * 22, "DN4010112345678"])
+        assert _cards_of(mine, "ADT^A01", *rows[:3], policy) == [[("DN4010112345678", read)]]
 
 
 def test_a_field_that_is_a_day_gets_the_day_of_a_date_as_people_write_it() -> None:
