@@ -7,7 +7,7 @@ how far a partition is done is one number; Faust's own lists take what was skipp
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -48,6 +48,17 @@ class Consumer(aiokafka.Consumer):
         self.stop_flow()
         await super().perform_seek()
         self._out.clear()
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Each partition goes back to where it is done.
+
+        The client leaves one of which nothing is committed where it stands: behind what was fetched and dropped, which nobody
+        would route.
+        """
+        committed = await super().seek_to_committed()
+        if fresh := {tp: 0 for tp, offset in committed.items() if not offset}:
+            await self.seek_wait(fresh)  # where retention took the first ones, the client goes on to what is left
+        return committed
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's own
         free = {tp for tp in active_partitions or () if tp.topic not in self._out}

@@ -24,6 +24,7 @@ from hub.contract.settings import to_environment
 from hub.journal.places import ends
 from hub.routing import parking
 from hub.routing.app import Worker, build_app, streams
+from hub.routing.chunks import Consumer
 from hub.routing.deadlines import put
 from hub.routing.recall import Recaller
 from hub.routing.stream import Due
@@ -347,6 +348,45 @@ def test_a_batch_that_is_not_routed_when_its_worker_stops_is_not_acknowledged(
     committed = {place.offset for place in reader.committed(places, timeout=30)}
     reader.close()
     assert committed == {-1001}  # none at all
+
+
+def test_what_is_dropped_while_partitions_move_is_read_again_though_nothing_of_them_was_ever_committed(
+    producer, wire, routing_settings, monkeypatch
+):
+    _events, outs = load(wire, "dropped", 20)
+    producer.publish_blocking(outs)
+    there = ends(routing_settings.kafka, [stream.topic for stream in streams()])
+    wanted = {place: end for place, (first, end) in there.items() if first < end}
+    began: dict[tuple[str, int], int] = {}
+    all_began = asyncio.Event()
+    fetch, dropped = Consumer._getmany, []
+
+    async def drop_the_first(self: Consumer, **asked):
+        fetched = await fetch(self, **asked)
+        if fetched and not dropped:
+            dropped.extend(fetched)
+            self.stop_flow()  # as a rebalance does, which then seeks and lets it flow again
+            asyncio.get_running_loop().call_later(1, self.resume_flow)
+        return fetched
+
+    async def note(_stream, records) -> None:
+        for record in records:
+            began.setdefault((record.topic, record.partition), record.offset)
+        if began.keys() >= wanted.keys():
+            all_began.set()
+
+    async def read_all() -> None:
+        app = build_app(routing_settings, Worker(note), f"fresh-{uuid.uuid4().hex[:8]}")
+        await app.start()
+        try:
+            await asyncio.wait_for(all_began.wait(), LIMIT_S)
+        finally:
+            await app.stop()
+
+    monkeypatch.setattr(Consumer, "_getmany", drop_the_first)
+    asyncio.run(read_all())
+    assert dropped
+    assert began == {place: there[place][0] for place in wanted}
 
 
 def test_a_result_before_its_order_reaches_the_orderer_by_its_place(workers, producer, wire, routing_settings):

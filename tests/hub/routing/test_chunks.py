@@ -130,6 +130,24 @@ def test_of_a_partition_that_went_to_another_worker_nothing_is_noted(run):
     run(test)
 
 
+def test_a_partition_of_which_nothing_is_committed_goes_back_to_its_beginning(run):
+    async def test(fetched) -> None:
+        sought: dict[TP, int] = {}
+
+        async def committed():
+            return {ONE: None, TWO: 0, THREE: 5}  # the client itself goes back to 5, and leaves the others where they stand
+
+        async def seek(partitions) -> None:
+            sought.update(partitions)
+
+        thread = fetched.consumer._thread
+        thread.seek_to_committed, thread.seek_wait = committed, seek
+        await fetched.consumer.perform_seek()
+        assert sought == {ONE: 0, TWO: 0}
+
+    run(test)
+
+
 def test_after_partitions_moved_a_topic_is_handed_on_anew_and_a_late_word_on_the_old_frees_nothing(run, monkeypatch):
     async def test(fetched) -> None:
         async def assigned(*_args) -> None:
