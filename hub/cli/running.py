@@ -184,22 +184,32 @@ def check_dialects(settings: Settings) -> None:
 
 
 def use_profiles(settings: Settings, needed: str = "") -> None:
-    """Profiles and directory for a command that reads messages without a hub: another vendor's faulty file does not stop it, but is told.
+    """Profiles and directory for a command that reads messages without a hub.
+
+    Another vendor's faulty file does not stop it, nor a facility of the directory whose profile is still to be written: both are told.
 
     needed: the dialect that the command is about, if it is about one.
-    Raises: HubError(SETTING_WRONG) at a fault of that one, at an alias of it that another claims too, and at faults of the directory.
+    Raises: HubError(SETTING_WRONG) at a fault of that one, at an alias of it that another claims too, and at other faults of the directory.
     """
     from adapters.dialects.profile import clashing, dialect_names, load_dialect, read_aliases, use_vendors
+
+    missing: set[str] = set()
+
+    def note_missing(names: Collection[str]) -> dict[str, str]:
+        missing.update(_missing_dialects(names))
+        return {}
 
     use_vendors(settings.vendors_dir)
     if needed in dialect_names():
         load_dialect(needed)
-    use_directory(settings.directory_dir, _missing_dialects)
+    use_directory(settings.directory_dir, note_missing)
     faulty = _faulty_dialects(dialect_names())
     clashes = read_aliases(faulty, strictly=False)
     if own := [one for one in clashes if needed in (one.first, one.second)]:
         raise clashing(own)
     err = terminal(stderr=True)
+    for name in sorted(missing):
+        err.print(f"no hub would start with this: the directory names the dialect {name}, which has no profile yet", markup=False)
     for where in dict.fromkeys(faulty.values()):  # of several that extend it, once
         err.print(f"left out, and no hub would start with it: {where}", markup=False)
     for clash in clashes:

@@ -116,13 +116,6 @@ def test_a_folder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tm
     assert "HIE_VENDORS_DIR" in refusal(hie("check", "songhong_his")).where
 
 
-def test_a_facility_whose_dialect_is_nowhere_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,gone_his,2019-01-01\n"
-    (tmp_path / "facilities.csv").write_text(row, "utf-8")
-    monkeypatch.setenv("HIE_DIRECTORY_DIR", str(tmp_path))
-    assert "facilities.csv line 2, dialect: there is no dialect" in refusal(hie("check", "songhong_his")).where
-
-
 # --- check ------------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +277,22 @@ def test_a_faulty_profile_of_another_vendor_stops_nobody_and_is_told(own: Path, 
     assert "other_his.toml person.ten" in refusal(hie("check", "other_his", folder)).where
     with pytest.raises(HubError, match=r"other_his\.toml person\.ten"):
         check_dialects(read_settings())  # a hub takes messages of every vendor
+
+
+def test_a_facility_whose_profile_is_still_to_be_written_stops_nobody_who_writes_it(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,minhtam_his,2019-01-01\n"
+    (tmp_path / "facilities.csv").write_text(row, "utf-8")
+    monkeypatch.setenv("HIE_DIRECTORY_DIR", str(tmp_path))
+    told = "the directory names the dialect minhtam_his, which has no profile yet"
+    folder = samples(tmp_path / "in", a=VISIT)
+    with pytest.raises(HubError, match=r"facilities\.csv line 2, dialect: there is no dialect"):
+        check_dialects(read_settings())  # a hub could not read what that facility sends
+    begun = hie("new", "minhtam_his", "--from", folder)
+    assert begun.exit_code == 0 and told in begun.stderr
+    assert told not in hie("check", "minhtam_his", folder).stderr
+    check_dialects(read_settings())
 
 
 def test_an_alias_that_two_profiles_claim_stops_those_two(own: Path, tmp_path: Path) -> None:
