@@ -54,7 +54,7 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code, word in the name of a test, and word in the name of a drug or in a discharge paper (of a
-             claim, in lower case: that is three times as fast), each to its sensitivity label.
+             claim, in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
@@ -80,6 +80,7 @@ class Dialect:
     labels_tests: Mapping[str, str]
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
     labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
+    mentioned: re.Pattern[str]
     foreign: frozenset[str]
     mapped: Mapping[str, frozenset[str]]
     unused: tuple[str, ...]
@@ -90,7 +91,7 @@ class Dialect:
     def gravest(self, labels: Iterable[str]) -> str:
         """Of several labels the one whose table stands first, HIV before all others: it is held the most. "" of none."""
         found = set(labels)
-        return next((label for label in self.sensitive if label in found), "") or next(iter(sorted(found - {""})), "")
+        return next((label for label in self.sensitive if label in found), "") or min(found - {""}, default="")
 
     def label_of_illness(self, code: str) -> str:
         """The sensitivity label of an ICD-10 code in its form, by its first three characters or by those and the digit behind the dot."""
@@ -99,6 +100,8 @@ class Dialect:
     def label_in_words(self, text: str) -> str:
         """The label of what a free text mentions."""
         lower = text.lower()
+        if not self.mentioned.search(lower):  # nearly every text, and one look is cheaper than one a label
+            return ""
         return next((label for word, label in self.labels_mentions if word.search(lower)), "")
 
 
@@ -265,11 +268,17 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
             for word in what.words
         ),
         labels_mentions=tuple(
-            (re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in (*what.words, *what.mentions))})"), label)
+            (_begins(what.words + what.mentions), label)
             for label, what in profile.sensitive.items()
             if what.words or what.mentions
         ),
+        mentioned=_begins([word for what in profile.sensitive.values() for word in (*what.words, *what.mentions)]),
     )
+
+
+def _begins(words: Sequence[str]) -> re.Pattern[str]:
+    """That a word of a text in lower case begins with one of these; of none it never does."""
+    return re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in words)})" if words else r"(?!)")
 
 
 def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
