@@ -53,7 +53,7 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     _place(reading, line, said, notes)
     for illness in line.get("ma_benh", "").split(";"):
         if label := reading.dialect.label_of_illness(illness):
-            notes.label = label
+            notes.labels.add(label)
     if line.get("kind") == "CREDIT" and "cancels" not in line:
         notes.warn("FIELD_MISSING", reading.message.path(said, 31))
     if remarks := notes_of(run):

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from adapters.dialects.claim_segments import Row, Rows, ehc_cleared, ehc_day, ehc_rows
 from adapters.dialects.mapped import Context, Mapped
-from adapters.dialects.persons import IN_WORDS, derived_number, normalise
+from adapters.dialects.persons import derived_number, in_words, normalise
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect
 from adapters.dialects.transforms import NUMBER, exact, moment
 from adapters.formats.claim_xml import Hoso
@@ -304,14 +304,14 @@ def _label(content: Event, dialect: Dialect) -> str:
     names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
     papers = (content["xml1"], *slips, *(row for table in ("xml7", "xml8") for row in content.get(table, ())))
     drugs = {row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row}
-    told = "\n".join([*drugs, *(row[name] for row in papers for name in IN_WORDS if name in row)])
+    told = "\n".join([*drugs, *map(in_words, papers)])
     labels = (
         *(dialect.label_of_illness(code.strip().upper()) for codes in listed for code in codes.split(";")),
         *(dialect.labels_tests.get(code) for code in tests),
         *(label for word, label in dialect.labels_words if word.search(names)),
         dialect.label_in_words(told),
     )
-    return next((label for label in labels if label), "")
+    return dialect.gravest(label for label in labels if label)
 
 
 def _known(**values: Any) -> Event:

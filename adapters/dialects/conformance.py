@@ -17,7 +17,7 @@ from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
-from adapters.dialects.remedies import REMEDIES
+from adapters.dialects.remedies import remedy
 from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
@@ -286,7 +286,8 @@ def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Probl
     found = []
     for (code, severity, place), where in met.items():
         first, problem = where[0]
-        row, (do_en, do_vi) = ERRORS[code], REMEDIES.get(code, ("", ""))
+        charset = Counter(sample.charset for sample, _ in where).most_common(1)[0][0]
+        row, (do_en, do_vi) = ERRORS[code], remedy(code, charset)
         if code in READ_ALL_THE_SAME and not any(
             event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
         ):

@@ -67,7 +67,7 @@ def map_document(reading: Reading, trigger: str) -> None:
     if signatures := _signatures(scope["TXA"]):
         document["signatures"] = signatures
     if label := dialect.codes["confidentiality"].get(document.get("confidentiality", "")):
-        notes.label = label
+        notes.labels.add(label)
     _read_body(reading, message, document, notes)
     read_diagnoses(dialect, message.segments("DG1"), notes)  # for its label alone: a document has no diagnoses of its own
     if remarks := notes_of(message.segments_in_order):

@@ -54,5 +54,6 @@ def map_follow_up(reading: Reading, trigger: str) -> None:
         if value:
             table.setdefault(name, value)
     content["xml14"] = table
-    notes.label = notes.label or dialect.label_in_words(in_words(table))
+    if label := dialect.label_in_words(in_words(table)):
+        notes.labels.add(label)
     reading.publish("hie.FollowUp", content, content.get("slip", ""), notes, key_path="SCH-2")

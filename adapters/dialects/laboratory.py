@@ -277,7 +277,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
         else:
             form = _read_form(reading, segment, sent, notes, len(found))
         if form.label:
-            notes.label = form.label
+            notes.labels.add(form.label)
         if form.concludes:
             text_of = ""
             if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
@@ -352,7 +352,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     _tell_state(dialect, segment, fixed, own)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
-    form = _Form(sent, fixed, concludes, own.label)
+    form = _Form(sent, fixed, concludes, reading.dialect.gravest(own.labels))
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
         notes.unparsed |= own.unparsed

@@ -61,11 +61,11 @@ class Notes:
 
     message:   the one that is read.
     problems:  those of the message so far, each once, in order.
-    label:     sensitivity of the event, once something in it has one.
+    labels:    sensitivity of what the event tells of; the gravest one becomes the event's.
     read_code: reads one field as a `Code`, with the vendor's local tests.
     """
 
-    __slots__ = ("cleared", "label", "message", "problems", "read_code", "unparsed")
+    __slots__ = ("cleared", "labels", "message", "problems", "read_code", "unparsed")
 
     def __init__(self, message: Message, problems: dict[Problem, None], read_code: "ReadCode") -> None:
         self.message = message
@@ -73,14 +73,14 @@ class Notes:
         self.read_code = read_code
         self.cleared: list[str] = []
         self.unparsed: dict[str, str] = {}
-        self.label = ""
+        self.labels: set[str] = set()
 
     def also(self) -> "Notes":
         """Notes of another event of the same message, which begin with these."""
         other = Notes(self.message, self.problems, self.read_code)
         other.cleared = self.cleared.copy()
         other.unparsed = self.unparsed.copy()
-        other.label = self.label
+        other.labels = self.labels.copy()
         return other
 
     def warn(self, code: str, path: str, severity: Severity = Severity.WARNING) -> None:
@@ -180,7 +180,9 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 break
 
 
-def tell_unread(names: Collection[str], plan: Plan, scope: Scope, into: Mapping[str, Any], notes: Notes) -> None:
+def tell_unread(
+    names: Collection[str], plan: Plan, scope: Scope, into: Mapping[str, Any], notes: Notes, code: str = "CODE_UNKNOWN"
+) -> None:
     """Of those fields: what stands where one of them is read and is no code of its kind, is told and kept, if nothing filled it.
 
     For facilities, whose rules look at several places and pass over what is none.
@@ -193,7 +195,7 @@ def tell_unread(names: Collection[str], plan: Plan, scope: Scope, into: Mapping[
             segment = scope.get(key)
             repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
             if segment is not None and repetition and segment.get(field, component, subcomponent, repetition).strip():
-                notes.unreadable("CODE_UNKNOWN", segment, field, name, segment.text(field))
+                notes.unreadable(code, segment, field, name, segment.text(field))
                 break
 
 

@@ -18,7 +18,8 @@ Record = dict[str, Any]
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
-_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]]")  # of an age or a number, rather
+# Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
+_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)(?:\.\d)?")
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
@@ -290,14 +291,14 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         if diagnosis:
             found.append(diagnosis)
         if label := _label(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
-            notes.label = label
+            notes.labels.add(label)
     return found
 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:
     """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
     inside = (dialect.label_of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
-    return dialect.label_of_illness(code) or next(filter(None, inside), "") or dialect.label_in_words(words)
+    return dialect.gravest([dialect.label_of_illness(code), *inside, dialect.label_in_words(words)])
 
 
 def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
@@ -326,15 +327,15 @@ def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) 
     return found
 
 
-IN_WORDS: Final = (
+_IN_WORDS: Final = (
     "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "pp_dieutri", "huong_dieu_tri", "ghi_chu",
 )  # fmt: skip
 """What slips and papers tell in free text."""
 
 
 def in_words(table: Record) -> str:
-    """The free text of a row of XML13 or XML14."""
-    return "\n".join(table[name] for name in IN_WORDS if name in table)
+    """The free text of a row of XML1, XML7, XML8, XML13 or XML14."""
+    return "\n".join(table[name] for name in _IN_WORDS if name in table)
 
 
 def insured_and_diagnosed(table: Record, person: Record, diagnoses: list[Record], names: Iterable[str]) -> None:

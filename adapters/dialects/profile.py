@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
+from adapters.dialects.faults import among, told
 from adapters.dialects.paths import Plan, Rule
 from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send, Sensitive
 from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
@@ -54,8 +54,8 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels_…: ICD-10 category, test code, word in the name of a test, and word in the name of a drug or in a discharge paper (of a
-             claim, in lower case: that is three times as fast), each to its sensitivity label.
-    foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`.
+             claim, in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
+    foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
@@ -80,12 +80,18 @@ class Dialect:
     labels_tests: Mapping[str, str]
     labels_words: tuple[tuple[re.Pattern[str], str], ...]
     labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
+    mentioned: re.Pattern[str]
     foreign: frozenset[str]
     mapped: Mapping[str, frozenset[str]]
     unused: tuple[str, ...]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    def gravest(self, labels: Iterable[str]) -> str:
+        """Of several labels the one whose table stands first, HIV before all others: it is held the most. "" of none."""
+        found = set(labels)
+        return next((label for label in self.sensitive if label in found), "") or min(found - {""}, default="")
 
     def label_of_illness(self, code: str) -> str:
         """The sensitivity label of an ICD-10 code in its form, by its first three characters or by those and the digit behind the dot."""
@@ -94,6 +100,8 @@ class Dialect:
     def label_in_words(self, text: str) -> str:
         """The label of what a free text mentions."""
         lower = text.lower()
+        if not self.mentioned.search(lower):  # nearly every text, and one look is cheaper than one a label
+            return ""
         return next((label for word, label in self.labels_mentions if word.search(lower)), "")
 
 
@@ -150,7 +158,7 @@ def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
         raise HubError("SETTING_WRONG", f"{name}.toml: extends itself")
     found = [path for folder in (_VENDORS, *_OWN) if (path := folder / f"{name}.toml").is_file()]
     if not found:
-        raise HubError("NOT_FOUND", f"dialect {name}; there are {', '.join(dialect_names())}")
+        raise HubError("NOT_FOUND", f"dialect {name}; {among(name, dialect_names())}")
     if len(found) > 1:
         raise HubError(
             "SETTING_WRONG", f"{name}.toml: the hub has a profile of this name already; give yours in HIE_VENDORS_DIR another"
@@ -218,8 +226,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():
         if wrong_values := set(profile.codes.get(table, {}).values()) - allowed:
-            known = ", ".join(sorted(allowed - {""}))
-            faults.append(f"codes.{table}: no {', '.join(sorted(wrong_values))}; there are {known}")
+            wrong = sorted(wrong_values)
+            faults.append(f"codes.{table}: no {', '.join(wrong)}; {among(wrong[0], allowed - {''})}")
     for alias in profile.facility.aliases:
         if (code := facility_code(alias.name)) and code != alias.code:
             faults.append(f"facility.aliases: {alias.name} is a code itself, and not that of {alias.code}")
@@ -247,13 +255,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         codes=profile.codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
-        foreign=frozenset(
-            f"{place.segment[:3]}-{place.field}"
-            for plan in plans.values()
-            for rule in plan
-            for place in rule.places
-            if rule.transform is not None and rule.transform.foreign
-        ),
+        foreign=_foreign(plans.values(), identifiers),
         mapped=_mapped(plans.values()),
         unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
@@ -266,11 +268,23 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
             for word in what.words
         ),
         labels_mentions=tuple(
-            (re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in (*what.words, *what.mentions))})"), label)
+            (_begins(what.words + what.mentions), label)
             for label, what in profile.sensitive.items()
             if what.words or what.mentions
         ),
+        mentioned=_begins([word for what in profile.sensitive.values() for word in (*what.words, *what.mentions)]),
     )
+
+
+def _begins(words: Sequence[str]) -> re.Pattern[str]:
+    """That a word of a text in lower case begins with one of these; of none it never does."""
+    return re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in words)})" if words else r"(?!)")
+
+
+def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
+    rules = (rule for plan in plans for rule in plan if rule.transform is not None and rule.transform.foreign)
+    dates = (place for ends in identifiers.dates.values() for place in ends.values())
+    return frozenset(f"{place.segment[:3]}-{place.field}" for place in (*(one for rule in rules for one in rule.places), *dates))
 
 
 def _mapped(plans: Iterable[Plan]) -> dict[str, frozenset[str]]:
@@ -305,7 +319,7 @@ def _read_model(raw: Mapping[str, Any], faults: list[str]) -> Profile | None:
         return Profile.model_validate(raw)
     except ValidationError as wrong:
         errors = wrong.errors()
-    faults += map(_told, errors)
+    faults += map(told, errors)
     rest = {name: dict(part) if isinstance(part, Mapping) else part for name, part in raw.items()}
     standard = read_profile(STANDARD)[0]
     for section, *inner in (one["loc"] for one in errors):
@@ -327,36 +341,11 @@ def _read_model(raw: Mapping[str, Any], faults: list[str]) -> Profile | None:
         return None
 
 
-def _told(one: ErrorDetails) -> str:
-    told = one["msg"]
-    if one["type"] == "extra_forbidden" and len(one["loc"]) > 1:
-        told = f"there is no setting of this name; there are {', '.join(_settings_beside(one['loc']))}"
-    elif one["type"] == "bool_type":
-        told = "true or false is wanted, without quotes"
-    elif one["type"] == "extra_forbidden":
-        alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name == "comma"]
-        others = sorted(Profile.model_fields.keys() - set(alone))
-        known = f"the sections {', '.join(others)}, and the lines extends, {', '.join(alone)}"
-        told = f"there is no section or line of this name; there are {known}"
-    return f"{'.'.join(map(str, one['loc']))}: {told}"
-
-
-def _settings_beside(place: tuple[int | str, ...]) -> list[str]:
-    """What may stand in the table in which `place` stands, as files write it."""
-    kind: Any = Profile
-    for step in place[:-1]:
-        # a table of its own, or one of many in a list or under names
-        kind = kind.model_fields[str(step)].annotation if hasattr(kind, "model_fields") else get_args(kind)[-1]
-        if get_origin(kind) is Annotated:
-            kind = get_args(kind)[0]
-    return sorted(field.alias or name for name, field in kind.model_fields.items())
-
-
 def _wrong(name: str, faults: Iterable[str]) -> HubError:
     """All that is wrong in a file, at once."""
-    told = list(faults)
-    more = f" · … {len(told)} faults in all" if len(told) > _FAULTS_MAX else ""
-    return HubError("SETTING_WRONG", f"{name}.toml {' · '.join(told[:_FAULTS_MAX])}{more}")
+    found = list(faults)
+    more = f" · … {len(found)} faults in all" if len(found) > _FAULTS_MAX else ""
+    return HubError("SETTING_WRONG", f"{name}.toml {' · '.join(found[:_FAULTS_MAX])}{more}")
 
 
 # --- whose message ----------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Reading:
         value: dict[str, str]
         value, label = known
         if label:
-            notes.label = label
+            notes.labels.add(label)
         return value
 
     def _common(self, sent: dict[str, str]) -> dict[str, str]:
@@ -119,8 +119,8 @@ class Reading:
             more["cleared"] = notes.cleared
         if notes.unparsed:
             more["unparsed"] = notes.unparsed
-        if notes.label:
-            more["sensitivity"] = notes.label
+        if notes.labels:
+            more["sensitivity"] = self.dialect.gravest(notes.labels)
         whose = context.facility if facility is None else facility
         event = stamp(record, content, facility=whose, business_key=key, origin=origin, keyring=context.keyring, **more)
         self.events.append((record, event))

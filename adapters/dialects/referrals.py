@@ -15,7 +15,6 @@ _OF_THE_PERSON: Final = (
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
-_DIAGNOSIS: Final = frozenset({"ma_benh_chinh", "ma_benh_kt", "ma_benh_yhct", "chan_doan_rv"})
 _OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
 
@@ -36,15 +35,26 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
-    notes.label = notes.label or reading.dialect.label_in_words(in_words(content["xml13"]))
-    if trigger != "I14" and _DIAGNOSIS.isdisjoint(content["xml13"]):
-        notes.warn("FIELD_MISSING", "DG1")  # MA_BENH_CHINH; a slip is taken back by its number alone
+    if label := reading.dialect.label_in_words(in_words(content["xml13"])):
+        notes.labels.add(label)
+    if trigger != "I14":  # a slip is taken back by its number alone
+        _tell_undiagnosed(message, content, notes)
     coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed or "reason" in content
     if reason and not coded:
         notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
-    tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes)
+    tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes, "RECEIVER_UNKNOWN")
     _tell_nobody(reading, scope, content.get("ma_cskcb_den", ""), notes)
     reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
+
+
+def _tell_undiagnosed(message: Message, content: dict[str, Any], notes: Notes) -> None:
+    """That the main diagnosis has no code (MA_BENH_CHINH): at DG1 where there is none, else where the code should stand."""
+    if "ma_benh_chinh" in content["xml13"]:
+        return
+    said, diagnoses = message.segments("DG1"), content.get("diagnoses", [])
+    main = next((at for at, each in enumerate(diagnoses) if each.get("main")), 0)
+    known = len(said) == len(diagnoses)  # a DG1 that says nothing is no diagnosis
+    notes.warn("DIAGNOSIS_MISSING", "DG1" if not said else message.path(said[main], 3) if known else "DG1-3")
 
 
 def _tell_nobody(reading: Reading, scope: Scope, code: str, notes: Notes) -> None:

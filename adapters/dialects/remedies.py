@@ -13,7 +13,7 @@ _ROWS: Final = (
     ("MESSAGE_CUT", "End each segment with a CR, the last too, and send the message whole; fill OBX-11 in every OBX.", "Kết thúc mọi đoạn bằng CR, kể cả đoạn cuối, gửi trọn bản tin; điền OBX-11 ở mọi OBX."),
     ("EMPTY_INPUT", "Take empty files out of the folder.", "Bỏ các tệp trống khỏi thư mục."),
     ("CHARSET_UNREADABLE", 'State `charset` in the profile (tcvn3, vni, viscii, windows-1258 …), or send UTF-8.', 'Khai `charset` trong hồ sơ (tcvn3, vni, viscii, windows-1258 …), hoặc gửi UTF-8.'),
-    ("CHARSET_DECLARED_WRONG", "Mend MSH-18. Where it is empty, or the profile names a charset, the profile's line is wrong: write what is used, charset = \"tcvn3\" (vni, viscii, windows-1258, utf-8 …), before its first [section]. If messages come in several charsets: charset = \"\", the hub tells each.", "Sửa MSH-18. Nếu MSH-18 trống, hoặc hồ sơ đã khai bảng mã, thì dòng của hồ sơ sai: ghi đúng bảng mã, charset = \"tcvn3\" (vni, viscii, windows-1258, utf-8 …), trước [mục] đầu tiên. Nếu bản tin dùng nhiều bảng mã: charset = \"\", hub tự nhận từng bản tin."),
+    ("CHARSET_DECLARED_WRONG", "The text is in {charset}: mend MSH-18. Where it is empty, or the profile names a charset, the profile's line is wrong: write what is used, charset = \"{charset}\", before its first [section]. If messages come in several charsets: charset = \"\", the hub tells each.", "Văn bản theo bảng mã {charset}: sửa MSH-18. Nếu MSH-18 trống, hoặc hồ sơ đã khai bảng mã, thì dòng của hồ sơ sai: ghi đúng bảng mã, charset = \"{charset}\", trước [mục] đầu tiên. Nếu bản tin dùng nhiều bảng mã: charset = \"\", hub tự nhận từng bản tin."),
     ("TYPE_UNSUPPORTED", "Leave this type out of the feed, or mend MSH-9; the hub's types are in the README of adapters/inbound.", "Không gửi loại này, hoặc sửa MSH-9; các loại hub nhận có trong README của adapters/inbound."),
     ("TYPE_MISSING", "Write the type into MSH-9, such as ADT^A04. If the message ends within MSH, look for what cuts it off before it is framed.", "Ghi loại bản tin vào MSH-9, ví dụ ADT^A04. Nếu bản tin kết thúc trong MSH, hãy tìm chỗ cắt bản tin trước khi đóng khung."),
     ("VERSION_UNSUPPORTED", "Write a version of HL7 v2 into MSH-12, such as 2.5.1.", "Ghi phiên bản HL7 v2 vào MSH-12, ví dụ 2.5.1."),
@@ -36,7 +36,8 @@ _ROWS: Final = (
     ("NUMBER_UNPARSABLE", "Send digits with a point (5.6). If you write 5,6: comma = \"decimal\" in the profile, before the first [section]; if a comma stands between thousands (1,234): comma = \"thousands\". For words set OBX-2 to ST or TX.", "Gửi chữ số với dấu chấm (5.6). Nếu viết 5,6: khai comma = \"decimal\" trong hồ sơ, trước [mục] đầu tiên; nếu dấu phẩy ngăn hàng nghìn (1,234): comma = \"thousands\". Nếu là chữ, đặt OBX-2 là ST hoặc TX."),
     ("TIME_UNPARSABLE", "Send yyyymmdd or yyyymmddHHMMSS. If you cannot, name another transform in the profile (`as`).", "Gửi yyyymmdd hoặc yyyymmddHHMMSS. Nếu không được, khai phép đổi khác trong hồ sơ (`as`)."),
     ("CODE_UNKNOWN", "Map the local code under [codes.…] of the profile; `hie vendor learn` proposes the rows. A type in CX-5 goes under [identifiers.types], a facility is named by its code (MA_CSKCB).", "Khai mã riêng ở [codes.…] của hồ sơ; `hie vendor learn` đề xuất các dòng. Loại ở CX-5 khai ở [identifiers.types]; cơ sở ghi bằng mã (MA_CSKCB)."),
-    ("NAME_ODD", "If an age stands behind names: ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } under [person] of the profile. Else send the name alone.", "Nếu sau tên là tuổi: khai ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } ở [person] của hồ sơ. Nếu không, chỉ gửi tên."),
+    ("DIAGNOSIS_MISSING", "Write the ICD-10 code into DG1-3.1, such as J18.9; words alone go into DG1-4. If it stands elsewhere in DG1: ma_benh = { from = …, as = \"icd\" } under [diagnosis] of the profile.", "Ghi mã ICD-10 vào DG1-3.1, ví dụ J18.9; phần chữ ghi ở DG1-4. Nếu mã nằm chỗ khác trong DG1: khai ma_benh = { from = …, as = \"icd\" } ở [diagnosis] của hồ sơ."),
+    ("NAME_ODD", "If an age stands behind names: ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } under [person] of the profile. If signs such as ª or ¹ stand where letters should, say in `charset` what is used. Else send the name alone.", "Nếu sau tên là tuổi: khai ho_ten = { from = \"PID-5\", as = \"full_name_without_age\" } ở [person] của hồ sơ. Nếu có ký hiệu như ª, ¹ thay cho chữ, khai đúng bảng mã ở `charset`. Nếu không, chỉ gửi tên."),
     ("CARD_IS_PATIENT_NUMBER", "Leave the card field empty when there is no card.", "Để trống trường thẻ khi không có thẻ."),
     ("IDENTIFIER_UNREAD", "Under [identifiers] of the profile: numbers in several fields of PID are read together by `lists = [\"PID-3+PID-4+PID-19\"]`, with the fields that hold numbers; a card in a Z-segment by `cards = [\"IN1-36\", \"IN1-49\", \"ZBH-1\"]`, with the place named here.", "Ở [identifiers] của hồ sơ: mã số ở nhiều trường PID đọc cùng nhau bằng `lists = [\"PID-3+PID-4+PID-19\"]`, với các trường có mã số; thẻ ở đoạn Z bằng `cards = [\"IN1-36\", \"IN1-49\", \"ZBH-1\"]`, với vị trí nêu ở đây."),
     ("TEST_LOCAL", "Give each such code a row under [tests] of the profile; `hie vendor learn` lists them with their counts. Or send LOINC beside your own in OBX-3.", "Khai mỗi mã ở [tests] của hồ sơ; `hie vendor learn` liệt kê các mã kèm số lần. Hoặc gửi LOINC cạnh mã riêng ở OBX-3."),
@@ -48,3 +49,10 @@ _ROWS: Final = (
 )  # fmt: skip
 
 REMEDIES: Final[dict[str, tuple[str, str]]] = {code: (en, vi) for code, en, vi in _ROWS}
+_CHARSET: Final = "{charset}"  # in a row: the one in which the samples were found to be
+
+
+def remedy(code: str, charset: str) -> tuple[str, str]:
+    """What to do about a problem, in English and Vietnamese, of samples that are in that charset; "" where there is no row."""
+    en, vi = REMEDIES.get(code, ("", ""))
+    return en.replace(_CHARSET, charset), vi.replace(_CHARSET, charset)

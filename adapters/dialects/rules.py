@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapters.dialects.faults import among, check_segment
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
@@ -68,9 +69,9 @@ def _behind(section: str, name: str) -> str:
 def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers | None:
     before = len(faults)
 
-    def read(name: str, text: str, among: Collection[str]) -> Place:
+    def read(name: str, text: str, segments: Collection[str]) -> Place:
         try:
-            place = _place(text, among)
+            place = _place(text, segments)
             if place.pick or "[" in place.segment:
                 raise ValueError(f"{text}: nothing is chosen here by what stands in brackets; leave them out")
             return place
@@ -98,13 +99,14 @@ def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers |
     return found if len(faults) == before else None
 
 
-def _place(text: str, among: Collection[str] = ()) -> Place:
-    """among: the segments that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
+def _place(text: str, segments: Collection[str] = ()) -> Place:
+    """segments: those that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
     place = read_place(text)
+    check_segment(text)
     name = place.segment[:3]
-    if among and name not in among and not (name[0] == _LOCAL and _LOCAL in among):
-        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(among))
-        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in among else ""
+    if segments and name not in segments and not (name[0] == _LOCAL and _LOCAL in segments):
+        known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(segments))
+        hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in segments else ""
         raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
     return place
 
@@ -130,11 +132,11 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
     if (section, name) in NOT_BY_RULE:
         raise ValueError(f"no rule fills this field: {NOT_BY_RULE[section, name]}")
     if name not in known:
-        raise ValueError(f"no rule fills such a field; there are {', '.join(sorted(known))}")
+        raise ValueError(f"no rule fills such a field; {among(name, known)}")
     if rule.codes and rule.codes not in codes:
-        raise ValueError(f"no table codes.{rule.codes}; there are {', '.join(sorted(codes))}")
+        raise ValueError(f"no table codes.{rule.codes}; {among(rule.codes, codes)}")
     if rule.transform and rule.transform not in TRANSFORMS:
-        raise ValueError(f"no transform {rule.transform}; there are {', '.join(sorted(TRANSFORMS))}")
+        raise ValueError(f"no transform {rule.transform}; {among(rule.transform, TRANSFORMS)}")
     places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
     transform = TRANSFORMS.get(rule.transform)
     if places:

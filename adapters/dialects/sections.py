@@ -68,7 +68,8 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
 DAYS: Final = {  # fields that are a day (yyyymmdd) and never a time, whatever form of it a sender writes
     "encounter": frozenset({"slip_date", "nam_nam_lien_tuc", "ngay_mien_cct"}),
     "referral": frozenset({"issued_on", "expires_on"}),
-    "xml14": frozenset({"ngay_ct"}),
+    "xml13": frozenset({"gt_the_den"}),
+    "xml14": frozenset({"gt_the_den", "ngay_ct"}),
     "practitioner": frozenset({"licence_to", "valid_from", "valid_to"}),
     "machine": frozenset({"valid_from", "valid_to"}),
     "price": frozenset({"valid_from", "valid_to"}),

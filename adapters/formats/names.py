@@ -1,6 +1,6 @@
 """What the standard calls a field, and of which datatype it is: for reports that people read."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import hl7apy
@@ -29,3 +29,18 @@ def field_name(version: str, segment: str, field: int) -> FieldName:
         if child[0] == f"{segment}_{field}" and len(child) > 1 and isinstance(child[1], (tuple, list)):
             return FieldName(str(child[1][3] or "").replace("_", " ").lower(), str(child[1][2] or ""))
     return FieldName("", "")
+
+
+def is_segment(name: str) -> bool:
+    """Whether a segment of that name is in any version of HL7, or is one of somebody's own.
+
+    >>> is_segment("PID"), is_segment("ZBH"), is_segment("PDI")
+    (True, True, False)
+    """
+    return name[:1] == "Z" or name in segment_names()
+
+
+@cache
+def segment_names() -> frozenset[str]:
+    """The segments of all versions, in capitals."""
+    return frozenset(name for version in VERSIONS for name in hl7apy.load_library(version).SEGMENTS)

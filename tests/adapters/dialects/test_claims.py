@@ -252,6 +252,26 @@ def test_protected_content_is_labelled(more: dict[str, list[dict[str, str]]]) ->
     assert only(map_hoso(hoso(**more), CONTEXT))["meta"]["sensitivity"] == "HIV"
 
 
+@pytest.mark.parametrize(
+    ("summary", "paper", "label"),
+    [
+        ({"MA_BENH_CHINH": "F20.0"}, "", "MENTAL"),
+        ({"MA_BENH_KT": "T42;X61"}, "", "MENTAL"),
+        ({"MA_BENH_CHINH": "O04.9"}, "", "REPRODUCTIVE"),
+        ({"MA_BENH_CHINH": "J18.9"}, "Từng trầm cảm", "MENTAL"),
+        ({"MA_BENH_CHINH": "F20.0", "MA_BENH_KT": "O04.9"}, "", "MENTAL"),
+        ({"MA_BENH_CHINH": "F20.0", "MA_BENH_KT": "B20"}, "", "HIV"),
+        ({"MA_BENH_CHINH": "F20.0"}, "Phác đồ ARV", "HIV"),
+        ({"MA_BENH_CHINH": "O80"}, "Mẹ tròn con vuông", None),
+    ],
+)
+def test_each_label_has_its_codes_and_words_and_of_several_the_first_counts(
+    summary: dict[str, str], paper: str, label: str | None
+) -> None:
+    more = {"XML1": [SUMMARY | summary], "XML8": [{"MA_LK": "LK1", "QT_BENHLY": paper or "Khỏe"}]}
+    assert only(map_hoso(hoso(**more), CONTEXT))["meta"].get("sensitivity") == label
+
+
 def test_other_content_is_not_labelled() -> None:
     more = {
         "XML1": [SUMMARY | {"MA_BENH_CHINH": "E11.9", "MA_BENH_KT": "I10;AB20"}],

@@ -152,7 +152,7 @@ def test_a_wrong_charset_of_the_profile_names_the_line_to_write() -> None:
     [finding] = [one for one in report([visit(dialect=mine)], mine).findings if one.code == "CHARSET_DECLARED_WRONG"]
     assert finding.place == "MSH-18"
     for said in (finding.do_en, finding.do_vi):
-        assert 'charset = "tcvn3"' in said and 'charset = ""' in said
+        assert 'charset = "utf-8"' in said and 'charset = ""' in said and "tcvn3" not in said
 
 
 def test_another_legacy_page_than_the_profile_says_is_shown_as_utf8_is() -> None:
@@ -161,6 +161,7 @@ def test_another_legacy_page_than_the_profile_says_is_shown_as_utf8_is() -> None
         found = report([sample(encode(HEAD % "ADT^A04^ADT_A01" + VISIT, sent), mine)], mine)
         told = [(one.code, one.place) for one in found.findings]
         assert (found.grade, found.charsets, told) == ("C", {sent: 1}, [("CHARSET_DECLARED_WRONG", "MSH-18")])
+        assert f'charset = "{sent}"' in found.findings[0].do_en
 
 
 def test_identifiers_that_some_persons_lack_are_told_with_the_fields_that_would_hold_them() -> None:
@@ -191,6 +192,29 @@ def test_problems_at_one_place_are_one_finding_with_its_remedy() -> None:
     assert (one.do_en, one.do_vi) == REMEDIES["TIME_UNPARSABLE"]
     [row] = [each for each in found.fields if each.place == "PID-7"]
     assert row.status == "wrong"
+
+
+@pytest.mark.parametrize(("first", "last", "told"), [("01/02/2026", "31/12/2026", []), ("01/02/2026", "31/02/2026", ["IN1-13"])])
+def test_dates_of_a_card_that_are_read_are_not_warned_of(first: str, last: str, told: list[str]) -> None:
+    card = "|".join(["IN1", "1", "BHYT", "VSS", *[""] * 8, first, last, *[""] * 22, "DN4010112345678"])
+    found = report([visit(VISIT + card + "\r")], STANDARD)
+    assert [one.place for one in found.findings if one.code == "TIME_UNPARSABLE"] == told
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [
+        ("Nguyªn^Hoa", True),
+        ("Ph¹m^V¨n", True),
+        ("Lê½^Hoa", True),
+        ("Lê^Hoa\ufffd", True),
+        ("H´Măng^Niê", False),
+        ("Lê-Đỗ^Hoa'", False),
+    ],
+)
+def test_signs_that_stand_in_no_name_are_told(name: str, odd: bool) -> None:
+    found = report([visit(VISIT.replace("Lê^Hoa", name))], STANDARD)
+    assert ("NAME_ODD" in {one.code for one in found.findings}) is odd
 
 
 def test_what_only_the_standard_finds_odd_is_told_to_be_no_loss() -> None:

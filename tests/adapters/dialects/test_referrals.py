@@ -94,20 +94,26 @@ def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
 @pytest.mark.parametrize(
     ("trigger", "rows", "missing"),
     [
-        ("I12", [], True),
-        ("I13", [], True),
-        ("I14", [], False),
-        ("I12", ["DG1|1||||20261123|F"], True),
-        ("I12", ["DG1|1||E11.9^^I10"], False),
-        ("I12", ["DG1|1|||Đái tháo đường"], False),
+        ("I12", [], "DG1"),
+        ("I13", [], "DG1"),
+        ("I14", [], ""),
+        ("I12", ["DG1|1||||20261123|F"], "DG1-3"),
+        ("I12", ["DG1|1||E11.9^^I10"], ""),
+        ("I12", ["DG1|1|||Đái tháo đường"], "DG1-3"),
+        ("I12", ["DG1|1||^Đái tháo đường"], "DG1-3"),
+        ("I12", ["DG1|1||E11.9", "DG1|2|||Suy thận||F" + "|" * 9 + "1"], "DG1[2]-3"),
+        ("I12", ["DG1|1||E11.9", "DG1|2|||Suy thận"], ""),
+        ("I12", ["DG1|1|||J18.9 - Viêm phổi"], ""),
+        ("I12", ["DG1|1||Viêm phổi cấp"], "DG1-3"),
     ],
-    ids=["issued", "modified", "cancelled", "no code and no words", "a code", "words alone"],
-)
-def test_a_slip_without_any_diagnosis_is_taken_and_told(trigger: str, rows: list[str], missing: bool) -> None:
+    ids=["issued", "modified", "cancelled", "no code and no words", "a code", "words alone", "words beside no code", "of the main one",
+         "of another than the main one", "a code in words", "words as a code"],
+)  # fmt: skip
+def test_a_slip_whose_main_diagnosis_has_no_code_is_taken_and_told(trigger: str, rows: list[str], missing: str) -> None:
     found = mapped(f"REF^{trigger}", RF1, PID, *rows)
     assert only(found)["slip"] == "GCT1"
-    assert [(one.severity, one.path) for one in found.problems if one.code == "FIELD_MISSING"] == [
-        (Severity.WARNING, "DG1") for _ in range(missing)
+    assert [(one.severity, one.path) for one in found.problems if one.code == "DIAGNOSIS_MISSING"] == [
+        (Severity.WARNING, missing) for _ in range(bool(missing))
     ]
 
 
@@ -143,7 +149,8 @@ def test_a_profile_may_say_what_its_own_reasons_mean() -> None:
 )
 def test_a_receiver_whose_code_is_none_is_told_and_kept(receiver: str, places: set[str]) -> None:
     found = mapped("REF^I12", RF1, "PRD|RP||||||01021^FI", receiver, PID)
-    assert {path for code, path in told(found) if code == "CODE_UNKNOWN"} == places
+    assert {path for code, path in told(found) if code == "RECEIVER_UNKNOWN"} == places
+    assert "CODE_UNKNOWN" not in dict(told(found))
     assert set(only(found)["meta"].get("unparsed", ())) == {"ma_cskcb_den" for _ in places}
 
 
@@ -205,6 +212,34 @@ def test_another_diagnosis_in_words_is_not_labelled() -> None:
 def test_what_a_slip_tells_in_words_is_protected_too(words: str) -> None:
     rows = (PID, "DG1|1||J18.9^Viêm phổi", f"OBX|1|TX|QT_BENHLY^^VN-XML13||{words}")
     assert only(mapped("REF^I12", RF1, *rows))["meta"]["sensitivity"] == "HIV"
+
+
+@pytest.mark.parametrize(
+    ("row", "label"),
+    [("DG1|1||F20.0", "MENTAL"), ("DG1|1||F329^Trầm cảm", "MENTAL"), ("DG1|1||T42.4~X61^Tự đầu độc", "MENTAL"), ("DG1|1||X61", "MENTAL"),
+     ("DG1|1|||Rối loạn lưỡng cực", "MENTAL"), ("DG1|1||Z91.5", "MENTAL"), ("DG1|1||F03^Sa sút trí tuệ", None), ("DG1|1||Z91.0", None),
+     ("DG1|1||O04.9", "REPRODUCTIVE"), ("DG1|1||Z30.2", "REPRODUCTIVE"), ("DG1|1||N97", "REPRODUCTIVE"), ("DG1|1|||Vô sinh I", "REPRODUCTIVE"),
+     ("DG1|1||O03.4^Sảy thai", None), ("DG1|1||O80^Đẻ thường", None), ("DG1|1||Z34.0^Thai thường", None), ("DG1|1||Z64.1", None)],
+)  # fmt: skip
+def test_mental_and_reproductive_health_are_labelled_too(row: str, label: str | None) -> None:
+    assert only(mapped("REF^I12", RF1, PID, row))["meta"].get("sensitivity") == label
+
+
+def test_free_text_of_a_slip_is_labelled_for_what_it_tells_of_and_not_for_an_examination_without_findings() -> None:
+    for words, label in (
+        ("Từng tự tử năm 2024", "MENTAL"),
+        ("Sau đình chỉ thai", "REPRODUCTIVE"),
+        ("Tâm thần kinh bình thường", None),
+    ):
+        found = only(mapped("REF^I12", RF1, PID, "DG1|1||J18.9^Viêm phổi", f"OBX|1|TX|VN-QTBL||{words}"))
+        assert found["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(
+    "rows", [("DG1|1||B20", "DG1|2||F32.1"), ("DG1|1||F32.1", "DG1|2||B20"), ("DG1|1||F32.1^Trầm cảm, HIV",)]
+)
+def test_of_two_labels_that_of_hiv_counts(rows: tuple[str, ...]) -> None:
+    assert only(mapped("REF^I12", RF1, PID, *rows))["meta"]["sensitivity"] == "HIV"
 
 
 def test_another_illness_of_pregnancy_is_not_labelled() -> None:

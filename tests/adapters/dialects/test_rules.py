@@ -38,7 +38,7 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
 @pytest.mark.parametrize(
     ("section", "key", "value", "where"),
     [
-        ("person", "ten", "PID-5", "person.ten: no rule fills such a field; there are dia_chi, dien_thoai, gioi_tinh"),
+        ("person", "ten", "PID-5", "person.ten: no rule fills such a field; did you mean ho_ten? There are dia_chi, dien_thoai,"),
         (
             "person",
             "ho_ten",
@@ -102,10 +102,10 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
         ("person", "identifiers", "PID-3", "person.identifiers: no rule fills this field: [identifiers] says"),
         ("price", "don_gia", {"from": "PRC-5", "as": "unit_price", "codes": "sex"}, "price.don_gia: `codes` looks up texts"),
         ("codes", "resource", {"BEDS": "BED.count"}, "codes.resource: no BED.count"),
-        ("codes", "item_system", {"L": "thuoc"}, "codes.item_system: no thuoc; there are ma_dich_vu, ma_thuoc, ma_vat_tu"),
+        ("codes", "item_system", {"L": "thuoc"}, "codes.item_system: no thuoc; did you mean ma_thuoc? There are ma_dich_vu,"),
         ("codes", "sex", {"NU": "F"}, "codes.sex: no F; there are 1, 2, 3"),
         ("codes", "care_form", {"NT": "I"}, "codes.care_form: no I; there are 01, 02"),
-        ("codes", "discharge", {"VE": "01"}, "codes.discharge: no 01; there are 1, 2"),
+        ("codes", "discharge", {"VE": "01"}, "codes.discharge: no 01; did you mean 1? There are 1, 2"),
         ("codes", "order_control", {"MOI": "NW"}, "codes.order_control: no NW; there are CANCELLED"),
         (
             "observation",
@@ -132,15 +132,13 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
         ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
         ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
         ("send", "version", "9.9", "send.version: no version 9.9 of HL7; there are 2.1, 2.2"),
-        ("send", "terminator", "crcr", "send.terminator"),
         ("ack", "warnings", "no", "ack.warnings: true or false is wanted, without quotes"),
-        ("ack", "refused", "AE", "ack.refused"),
         ("ack", "silence", True, "ack.silence: there is no setting of this name; there are refused, warnings"),
         (
             "identifiers",
             "list",
             ["PID-3"],
-            "identifiers.list: there is no setting of this name; there are card_from, card_to, cards, lists",
+            "identifiers.list: there is no setting of this name; did you mean lists? There are card_from, card_to, cards, lists",
         ),
         (
             "tests",
@@ -152,16 +150,50 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
             "facility",
             "aliases",
             [{"application": "A", "name": "CS1", "code": "01004", "kod": "1"}],
-            "facility.aliases.0.kod: there is no setting of this name; there are application, code, name",
+            "facility.aliases, entry 1, kod: there is no setting of this name; there are application, code, name",
         ),
         (
             "sensitive",
             "HIV",
             {"icd": [], "tests": [], "words": [], "word": []},
-            "sensitive.HIV.word: there is no setting of this name; there are icd, mentions",
+            "sensitive.HIV.word: there is no setting of this name; did you mean words? There are icd, mentions",
         ),
         ("identifiers", "card_from", "IN1", "identifiers.card_from: not a place"),
-        ("facility", "aliases", [{"application": "", "name": "CS1", "code": "01004"}], "facility.aliases.0.application"),
+        (
+            "facility",
+            "aliases",
+            [{"application": "", "name": "CS1", "code": "01004"}],
+            "facility.aliases, entry 1, application: it must not",
+        ),
+        (
+            "facility",
+            "aliases",
+            [{"application": "A", "name": "CS1", "code": "1004"}],
+            "facility.aliases, entry 1, code: the five digits of MA_CSKCB are wanted, in quotes",
+        ),
+        ("facility", "aliases", [{"application": "A", "name": "CS1"}], "facility.aliases, entry 1, code: this line is missing"),
+        ("facility", "aliases", "01004", 'facility.aliases: a list is wanted, in brackets: ["…", "…"]'),
+        ("identifiers", "payers", "VSS", "identifiers.payers: a list is wanted, in brackets"),
+        ("identifiers", "types", {"NI": 1}, 'identifiers.types.NI: a text is wanted, in quotes: "…"'),
+        ("codes", "doctors", "x", "codes.doctors: a table is wanted"),
+        ("send", "terminator", "crcr", 'send.terminator: "cr", "lf" or "crlf" is wanted'),
+        ("ack", "refused", "AE", 'ack.refused: "coded", "AA" or "none" is wanted'),
+        ("person", "ngay_sinh", 7, 'person.ngay_sinh.from: a place is wanted, in quotes: "PID-5"; or a list of them'),
+        ("person", "ngay_sinh", ["PID-7", 7], 'person.ngay_sinh.from, entry 2: a place is wanted, in quotes: "PID-5"'),
+        (
+            "person",
+            "ngay_sinh",
+            "PDI-7",
+            "person.ngay_sinh: PDI-7: HL7 has no segment PDI; did you mean PID-7? Segments of a sender's own begin with Z",
+        ),
+        ("identifiers", "lists", ["PIX-3"], "identifiers.lists: PIX-3: HL7 has no segment PIX; did you mean PID-3?"),
+        ("encounter", "slip", "QXX-1", "encounter.slip: QXX-1: HL7 has no segment QXX; "),
+        (
+            "person",
+            "ho_ten",
+            {"from": "PID-5", "as": "fullname"},
+            "person.ho_ten: no transform fullname; did you mean full_name?",
+        ),
     ],
 )
 def test_a_mistake_in_a_profile_is_named(section: str, key: str, value: object, where: str) -> None:
@@ -186,7 +218,7 @@ def test_what_is_wrong_by_itself_hides_nothing_else() -> None:
     for place in (
         *("comma:", "ack.silence:", "send.version:", "identifiers.untyped:", "observation.status.if:", "observation.number:"),
         *("codes.sex.NAM:", "codes.doctors:", "codes.sex: no F", "person.ten: no rule fills such a field", "person.ho_ten"),
-        "conditions: there is no section or line of this name; there are the sections ack, allergy, catalogue, charge,",
+        "conditions: there is no section or line of this name; did you mean conclusions? There are the sections ack, allergy,",
     ):
         assert place in told, (place, told)
     assert "and the lines extends, version, about, charset, comma" in told
@@ -268,13 +300,22 @@ def test_a_field_that_is_a_day_gets_the_day_of_a_date_as_people_write_it() -> No
     raw = read_profile("_standard")[0]
     days = {(section, name) for section, names in DAYS.items() for name in names}
     rules = ((section, name, rule) for section in RECORDS for name, rule in raw.get(section, {}).items())
-    assert days == {(section, name) for section, name, rule in rules if isinstance(rule, dict) and rule.get("as") == "day"}
+    ruled = {(section, name) for section, name, rule in rules if isinstance(rule, dict) and rule.get("as") == "day"}
+    assert days == ruled | {("xml13", "gt_the_den"), ("xml14", "gt_the_den")}, "of the cards, without a rule of their own"
     raw["referral"] |= {"issued_on": {"from": "RF1-7", "as": "day_first"}, "expires_on": {"from": "RF1-8", "as": "minute"}}
     mine = compile_dialect("mine", "1", raw)
     for said, issued in [("24/11/2026", "20261124"), ("24/11/2026 08:30", "20261124"), ("11/2026", None)]:
         found = mapped("REF^I12", f"RF1|P|R||||GCT1^01021|{said}|202612240830", PID, dialect=mine)
         assert (only(found).get("issued_on"), only(found)["expires_on"]) == (issued, "20261224")
         assert (("TIME_UNPARSABLE", "RF1-7") in told(found)) is (issued is None)
+
+
+def test_the_last_day_of_a_card_on_a_slip_has_eight_digits_whatever_rule_reads_it() -> None:
+    raw = read_profile("_standard")[0]
+    raw["xml13"] |= {"gt_the_den": {"from": "IN1-13", "as": "day_first"}}
+    policy = "|".join(["IN1", "1", "BHYT", "VSS", *[""] * 9, "31/12/2026"])
+    found = mapped("REF^I12", "RF1|P|R||||GCT1^01021", PID, policy, dialect=compile_dialect("mine", "1", raw))
+    assert only(found)["xml13"]["gt_the_den"] == "20261231"
 
 
 def test_cards_of_in1_keep_their_dates_beside_those_in_a_segment_of_ones_own() -> None:
