@@ -153,6 +153,11 @@ def dialect_names() -> list[str]:
     return sorted({path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml")})
 
 
+def edited_since(moment: float) -> list[str]:
+    """The dialects whose own file was written after a moment, in seconds since 1970, in order."""
+    return sorted(path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml") if path.stat().st_mtime > moment)
+
+
 def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
     if name in below:
         raise HubError("SETTING_WRONG", f"{name}.toml: extends itself")

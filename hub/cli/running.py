@@ -214,6 +214,20 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
         err.print(f"left out, and no hub would start with it: {where}", markup=False)
     for clash in clashes:
         err.print(f"no hub would start with this: {clash}", markup=False)
+    if edited := _edited(settings):
+        err.print(
+            f"edited since the hub was started, which reads by the older ones until it is started again: {', '.join(edited)}",
+            markup=False,
+        )
+
+
+def _edited(settings: Settings) -> list[str]:
+    """The profiles that are newer than the hub that runs on this data folder."""
+    from adapters.dialects.profile import edited_since
+    from hub.stack import running_since
+
+    since = running_since(settings)
+    return [] if since is None else edited_since(since)
 
 
 def dialect_of(named: str) -> "Dialect":

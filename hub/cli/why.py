@@ -9,6 +9,7 @@ import typer
 
 from hub.cli.messages import show_translation, translations
 from hub.cli.running import OFFLINE, connected, keyring, paragraph, terminal, use_profiles
+from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, decode, encode, to_json
 from hub.contract.settings import Settings, read_settings
 from hub.contract.topics import topic_of
@@ -45,13 +46,15 @@ def why(
 ) -> None:
     """Where each event of a file would go, by which rule, or what it would wait for. Nothing is sent or written.
 
+    Where no hub runs it says so, and answers as with --offline.
+
     Ends with 1 if any message was not translated, or anything would wait.
 
     Example: hie why --offline seeds/demo/04-referral-to-province.hl7
     """
     settings = read_settings()
     use_profiles(settings)
-    hub = None if offline else connected(settings)
+    hub = None if offline else _running(settings)
     keys = OFFLINE if hub is None else keyring(hub)
     good = True
     with foresight(hub) as eye:
@@ -65,6 +68,17 @@ def why(
             for one in events:
                 show_foreseen(one)
     raise typer.Exit(0 if good else 1)
+
+
+def _running(settings: Settings) -> Settings | None:
+    try:
+        return connected(settings)
+    except HubError as absent:
+        if absent.code != "NOT_RUNNING":
+            raise
+        told = f"{absent.where}: nothing is known but what the file says, as with --offline"
+    terminal(stderr=True).print(told, markup=False)
+    return None
 
 
 def _foreseen(eye: "Foresight", event: dict[str, Any]) -> "list[Foreseen]":

@@ -141,6 +141,13 @@ def find(settings: Settings) -> Stack | None:
     return None
 
 
+def running_since(settings: Settings) -> float | None:
+    """When the servers stood that another process keeps running on this data folder, in seconds since 1970; None if there are none."""
+    with suppress(OSError):
+        return (settings.data_dir / "stack.json").stat().st_mtime if find(settings) else None
+    return None
+
+
 def _reach(named: Mapping[str, str]) -> None:
     """Asks each server that the settings name; the error says where it should be, never the password."""
     kafka, registry, database = named["kafka_bootstrap"], named["registry_url"], named["database_url"]

@@ -1,9 +1,11 @@
 """`hie why --offline`: where each event of a file would go, by which rule, in both languages."""
 
 import json
+import os
 
 from typer.testing import CliRunner
 
+from adapters.dialects.profile import use_vendors
 from hub.cli.main import app
 from hub.contract.places import shipped
 
@@ -50,3 +52,31 @@ def test_what_is_not_translated_ends_with_1():
     code, text = why(shipped("seeds/demo/90-refused.hl7"))
     assert code == 1
     assert "TYPE_UNSUPPORTED" in text
+
+
+def test_where_no_hub_runs_it_answers_without_one_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIE_DATA_DIR", str(tmp_path))
+    done = CliRunner().invoke(app, ["why", str(shipped(SLIP))])
+    assert done.exit_code == 0
+    assert done.stderr.startswith("no hub runs on this data folder: nothing is known but what the file says, as with --offline")
+    assert done.stdout == why(shipped(SLIP))[1]
+
+
+def test_profiles_edited_since_the_hub_was_started_are_told(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "minhtam_his.toml").write_text('extends = "_standard"\nversion = "1"\nabout = "Invented."\n', "utf-8")
+    started = 2_000_000_000
+    os.utime(own / "minhtam_his.toml", (started + 1, started + 1))
+    monkeypatch.setenv("HIE_VENDORS_DIR", str(own))
+    try:
+        for since, told in ((started, True), (started + 2, False)):
+            monkeypatch.setattr("hub.stack.running_since", lambda _settings, since=since: since)
+            done = CliRunner().invoke(app, ["why", "--offline", str(shipped(SLIP))])
+            assert (
+                "edited since the hub was started, which reads by the older ones until it is started again: minhtam_his"
+                in done.stderr
+            ) is told
+            assert done.exit_code == 0
+    finally:
+        use_vendors(None)

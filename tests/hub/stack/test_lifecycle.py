@@ -224,6 +224,12 @@ def test_another_program_finds_what_runs(own: tuple[Stack, Settings], tmp_path: 
     assert hub_stack.find(local(tmp_path)) is None
 
 
+def test_others_learn_since_when_the_servers_run(own: tuple[Stack, Settings], tmp_path: Path) -> None:
+    since = hub_stack.running_since(own[1])
+    assert since is not None and since <= time.time()
+    assert hub_stack.running_since(local(tmp_path)) is None
+
+
 def test_what_settings_name_is_used_and_only_the_rest_is_started(own: tuple[Stack, Settings], tmp_path: Path) -> None:
     running, _ = own
     settings = local(tmp_path, kafka_bootstrap=running.kafka_bootstrap, registry_url=running.registry_url)
