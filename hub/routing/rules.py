@@ -38,7 +38,7 @@ RULES: Final[Mapping[str, Words]] = {
     "order-to-laboratory": Words("An order goes to the other facility that shall perform it.", "Chỉ định được gửi đến cơ sở khác thực hiện."),
     "result-to-orderer": Words("A result goes to who ordered it.", "Kết quả được gửi về nơi chỉ định."),
     "result-to-receiver": Words("A result of a person with an open slip goes to the receiver of the slip.", "Kết quả của người có giấy chuyển còn hiệu lực được gửi đến nơi nhận."),
-    "nobody-held-sensitive": Words("It is protected (HIV, mental or reproductive health) and held from whoever else would get it until consent is known.", "Thông tin được bảo vệ (HIV, sức khỏe tâm thần hoặc sinh sản), chưa gửi cho nơi nhận khác đến khi có sự đồng ý."),
+    "nobody-held-sensitive": Words("It is protected (HIV, mental or reproductive health): neither the citizen's app nor anybody else who is not named gets it until consent is known.", "Thông tin được bảo vệ (HIV, sức khỏe tâm thần hoặc sinh sản): chưa gửi lên ứng dụng của người dân hay nơi nhận nào khác không được nêu tên, đến khi có sự đồng ý."),
     "follow-up-to-portal": Words("A follow-up slip goes to the insurance portal.", "Giấy hẹn khám lại được gửi lên cổng bảo hiểm."),
     "summary-to-portal": Words("The discharge paper and the treatment summary of a claim go to the insurance portal, for the citizen's app; a cancelled claim takes them back.", "Giấy ra viện và tóm tắt hồ sơ bệnh án của hồ sơ được gửi lên cổng bảo hiểm để người dân xem trên ứng dụng; hồ sơ bị hủy thì thu lại."),
     "claim-to-payer": Words("A claim goes to its payer, found by the card or the facility.", "Hồ sơ được gửi đến bên chi trả xác định theo thẻ hoặc cơ sở."),
