@@ -15,7 +15,8 @@ from adapters.dialects.claims import map_ehc
 from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
-from adapters.dialects.paths import Place, Plan
+from adapters.dialects.paths import ACCOUNT, Place, Plan, is_a_citizens
+from adapters.dialects.persons import normalise
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
 from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
@@ -43,7 +44,7 @@ class Sample:
     name:     where it stands, such as `a04.hl7#1`.
     message:  as it was read; None for the insurance XML and what could not be read.
     expected: a golden beside it expects that it has no events.
-    accepted: the problems that this golden has, as code, severity and place.
+    accepted: the problems that this golden has, as code, severity and place; unsaid: its `about` is empty.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Sample:
     events: tuple[tuple[str, Event], ...]
     expected: bool = False
     accepted: frozenset[tuple[str, str, str]] = frozenset()
+    unsaid: bool = False
 
     @property
     def unaccepted(self) -> tuple[Problem, ...]:
@@ -138,7 +140,8 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a folder of samples shows. refused: name, type, codes, whether expected; accepted: warnings that goldens have."""
+    """What a folder of samples shows. refused: name, type, codes, whether expected; accepted: warnings that goldens have;
+    remarks: what lowers no grade and should be known beside it, in English and Vietnamese."""
 
     dialect: str
     version: str
@@ -157,6 +160,7 @@ class Report:
     segments: dict[str, int]
     events: tuple[EventRow, ...]
     refused: tuple[tuple[str, str, tuple[str, ...], bool], ...]
+    remarks: tuple[tuple[str, str], ...]
 
     @property
     def understood(self) -> tuple[int, int]:
@@ -206,7 +210,20 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
             for sample in samples
             if sample.refused
         ),
+        remarks=tuple(_remarks(samples, dialect)),
     )
+
+
+def _remarks(samples: Sequence[Sample], dialect: Dialect) -> Iterator[tuple[str, str]]:
+    if not dialect.about.strip():
+        yield "`about` of the profile is empty: say who sends", "`about` của hồ sơ còn trống: hãy ghi hệ thống nào gửi"
+    if unsaid := len({sample.name.partition("#")[0] for sample in samples if sample.unsaid}):
+        en, vi = "`about` of goldens is empty: say what each shows", "`about` của mẫu chuẩn còn trống: hãy ghi mẫu cho thấy gì"
+        yield f"{en} (× {unsaid})", f"{vi} (× {unsaid})"
+    silent = [sample for sample in samples if sample.as_accepted and not sample.warned]
+    if lost := sum(len(event["meta"].get("unparsed", ())) for sample in silent for _, event in sample.events):
+        en, vi = "values that a golden accepts are lost", "giá trị bị mất đã được mẫu chuẩn chấp nhận"
+        yield f"{lost} {en}", f"{lost} {vi}"
 
 
 def _unread_numbers(sample: Sample) -> Iterator[Problem]:
@@ -222,6 +239,9 @@ def _unread_numbers(sample: Sample) -> Iterator[Problem]:
         for number, value in numbers_of_a_person(pid).items():
             if value not in read:
                 yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
+        told = any(one.code == "VISIT_IS_CITIZEN_NUMBER" for one in sample.problems)  # where PV1-19 is empty the gate tells it
+        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message):
+            yield Problem("VISIT_IS_CITIZEN_NUMBER", Severity.WARNING, f"PID-{ACCOUNT}")
 
 
 def _local_tests(sample: Sample) -> Iterator[Problem]:

@@ -89,6 +89,7 @@ def _head(report: Report, made_at: str) -> str:
         (str(ignored), "fields that nothing reads", "trường không được đọc"),
     ]
     shown = "".join(f'<div class="tile"><b>{escape(value)}</b>{_both(en, vi)}</div>' for value, en, vi in tiles)
+    remarks = "".join(f"<p>{_both(_sentence(en), _sentence(vi))}</p>" for en, vi in report.remarks)
     en, vi = GRADES[report.grade]
     return (
         '<div class="lang"><label><input type="radio" name="lang" id="lang-vi" checked> Tiếng Việt</label>'
@@ -96,7 +97,7 @@ def _head(report: Report, made_at: str) -> str:
         f"<h1>{_both('Conformance report', 'Báo cáo tương thích')} · {escape(report.dialect)}</h1>\n"
         f'<p class="dim">{_both("version", "phiên bản")} {escape(report.version)} · {escape(made_at)}</p>\n'
         f'<div class="top"><div class="grade {report.grade}">{report.grade}</div>'
-        f"<div><b>{_both(f'Grade {report.grade}', f'Hạng {report.grade}')}</b><p>{_both(_sentence(en), _sentence(vi))}</p></div></div>\n"
+        f"<div><b>{_both(f'Grade {report.grade}', f'Hạng {report.grade}')}</b><p>{_both(_sentence(en), _sentence(vi))}</p>{remarks}</div></div>\n"
         f'<div class="tiles">{shown}</div>\n'
     )
 

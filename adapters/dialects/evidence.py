@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from adapters.dialects.conformance import Sample
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.paths import Place, choose
+from adapters.dialects.paths import ACCOUNT, Place, choose, is_a_citizens
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
@@ -69,6 +69,11 @@ class Evidence:
                 groups = ([one for number in fields for one in _numbers(pid, number)] for fields in lists)
                 found: list[Numbers] = next(filter(None, groups), [])
                 yield from found
+
+    def citizens_in_accounts(self) -> bool:
+        """Whether PID-18, elsewhere the number of a visit, holds citizen numbers: at least half do, as a few visits may look like one."""
+        accounts = [(pid, message) for message in self.messages for pid in message.segments("PID") if pid.get(ACCOUNT)]
+        return bool(accounts) and 2 * sum(is_a_citizens(pid, message) for pid, message in accounts) >= len(accounts)
 
     def facilities_of(self, sender: tuple[str, str]) -> Counter[str]:
         """Facility codes that the messages of a sender name as authorities of patient numbers, or as VN-CSKCB-…"""

@@ -29,7 +29,7 @@ _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
-_STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
+STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _LOCAL: Final = "Z"  # how names of local segments begin
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
@@ -372,11 +372,11 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
 def _tell_state(dialect: Dialect, segment: Segment, line: Record, notes: Notes) -> None:
     """That the state of a line is none of HL7's: it is kept, since without one the line would count as final."""
     state = line.get("status", "")
-    if not state or state in _STATES:
+    if not state or state in STATES:
         return
     rule = next(one for one in dialect.plans["observation"] if one.name == "status")
     found = place_of(state, rule, {"OBX": segment})
-    notes.warn("CODE_UNKNOWN", notes.message.path(*found or (segment, 11)))
+    notes.warn("RESULT_STATE_UNKNOWN", notes.message.path(*found or (segment, 11)))
 
 
 def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from adapters.dialects.conformance import Report, place_text, report
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.paths import Place, read_place
+from adapters.dialects.laboratory import STATES
+from adapters.dialects.paths import ACCOUNT, Place, is_a_citizens, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
@@ -36,6 +37,10 @@ _FLAGS: Final = {
 }  # fmt: skip
 _WORDS: Final = {"sex": _SEXES, "flags": _FLAGS}  # by table, without accents and in small letters
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
+_SEX_WORD: Final = 4  # letters of a word for a sex that may be shown as it stands
+_SAY_NOTHING: Final = {
+    "referral_answer": ("P", "E")
+}  # of table 0283: pending and expired are no answer, and no table may make them one
 _CLASSES: Final = {code: code for code in "BCEINOPRUV"}  # of PV1-2: table 0004, and V of the hub's own profile
 
 
@@ -70,6 +75,8 @@ def learn(seen: Evidence, name: str) -> str:
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])
+    if seen.citizens_in_accounts():
+        _visits(draft, raw)
     for section in sections():
         _rules(draft, seen, raw, section)
     for table, row in candidates(samples, found):
@@ -77,60 +84,11 @@ def learn(seen: Evidence, name: str) -> str:
     _conclusions(draft, seen, raw["conclusions"]["codes"])
     _codes(draft, seen, raw)
     _flags(draft, seen)
+    _states(draft, seen)
     _classes(draft, seen, raw, found)
     for row in local_tests(seen):
         draft.add("tests", row)
     return draft.text(_head(seen, found, name))
-
-
-def skeleton(name: str, extends: str) -> str:
-    """The text of a profile that differs in nothing yet: what vendors differ in most, to be taken from behind its #."""
-    return _SKELETON.format(name=name, extends=extends)
-
-
-_SKELETON: Final = """\
-# The dialect {name}: only what differs from {extends}.toml. How rules and places are written is said in _standard.toml.
-# Take the # away from what applies and delete the rest. Whatever is wrong here is named, with its place, when it is read.
-extends = "{extends}"
-version = "1" # raise it when a change alters what comes out
-about = "{name}: whose system this is, which version of HL7, over what."
-# charset = "tcvn3" # where MSH-18 does not tell: tcvn3, vni, viscii, windows-1258, utf-8
-# comma = "decimal"   # numbers are written 9,8; "thousands" where 1,234 is 1234
-
-# [facility] # where MSH-4 is not the MA_CSKCB: MSH-3, MSH-4, and the code that they stand for
-# aliases = [{{ application = "MYHIS", name = "CS1", code = "01234" }}]
-
-# [identifiers]
-# untyped = true              # PID-3 has no types (CX-5): told by their shape
-# number_prefixes = ["CS1-"]  # stand before patient numbers
-# lists = ["PID-3+PID-4+PID-19"] # numbers of the patient stand in several fields of PID: all of them are read
-
-# [identifiers.types] # your CX-5, and what it is: SDDCN, CMND9, BHYT_CARD, BHXH_NUMBER, MRN, PASSPORT, TEMP
-# BN = "MRN"
-
-# [person] # a field of the record, and the place of its value
-# ho_ten = {{ from = "PID-5", as = "full_name_without_age" }}
-# ngay_sinh = {{ from = "PID-7", as = "day_first" }} # 02/01/1990, or the year alone
-
-# [observation]
-# flags = {{ from = "OBX-8", as = "list", codes = "flags", unknown = "keep" }}
-
-# [codes.flags] # your words in OBX-8, and those of HL7 table 0078: H, L, HH, LL, N, A
-# CAO = "H"
-# THAP = "L"
-
-# [codes.sex] # your code in PID-8, in capitals or not, and GIOI_TINH: 1 male, 2 female, 3 other
-# NAM = "1"
-# NU = "2"
-
-# [tests] # your test code in OBX-3, and what the country calls it
-# GLU = {{ code = "14749-6", system = "LN", display = "Glucose" }}
-
-# [send] # how you want to be written to
-# version = "2.3.1"
-# terminator = "lf"
-# charset = "tcvn3"
-"""
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
@@ -268,7 +226,7 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
     if not numbers:
         return
     untyped = [one for one in numbers if not one.type]
-    if len(untyped) >= _MANY * len(numbers):
+    if len(untyped) >= _MANY * len(numbers) or (untyped and ACCOUNT in together):
         shapes = _counts(Counter(shape(one.value) for one in untyped), 4)
         draft.add("identifiers", f"untyped = true # {len(untyped)} of {len(numbers)} numbers have no type in CX-5: {shapes}")
     elif untyped:
@@ -295,16 +253,29 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
 def _read_together(draft: Draft, seen: Evidence, lists: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """Fields of PID that hold a patient's numbers side by side, if these are several."""
     where: Counter[int] = Counter()
+    accounts_are_citizens = seen.citizens_in_accounts()
     for message in seen.messages:
         for pid in message.segments("PID"):
             first = next((fields for fields in lists if any(pid.get(number) for number in fields)), ())
-            where.update({*first, *numbers_of_a_person(pid)})
+            account = {ACCOUNT} if accounts_are_citizens and is_a_citizens(pid, message) else set()
+            where.update({*first, *numbers_of_a_person(pid), *account})
     together = tuple(sorted(number for number, count in where.items() if count >= _SOME * len(seen.messages)))
     if len(together) < 2:
         return ()
     fields = {f"PID-{number}": where[number] for number in together}
     draft.add("identifiers", f'lists = ["{"+".join(fields)}"] # read together; numbers stand in {_counts(Counter(fields))}')
     return together
+
+
+def _visits(draft: Draft, raw: Mapping[str, Any]) -> None:
+    """The rules of MA_LK without PID-18."""
+    for section in sections():
+        stated = _as_table(raw[section].get("ma_lk", ""))
+        places = _places(stated) if stated["from"] else []
+        kept = [place_text(place) for place in places if (place.segment, place.field) != ("PID", ACCOUNT)]
+        if kept and len(kept) < len(places):
+            rule = stated | {"from": kept[0] if len(kept) == 1 else kept}
+            draft.add(section, f"ma_lk = {_rule(rule)} # PID-{ACCOUNT} holds citizen numbers")
 
 
 def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: Collection[int]) -> None:
@@ -433,7 +404,7 @@ def _codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
     for table, places in where.items():
         distinct = list(dict.fromkeys(places))
         values = Counter(value for place in distinct for value in seen.values(place))
-        known = {code.casefold() for code in raw["codes"][table]}  # as rules compare them
+        known = {code.casefold() for code in (*raw["codes"][table], *_SAY_NOTHING.get(table, ()))}  # as rules compare them
         local = Counter({value: count for value, count in values.items() if value.casefold() not in known})
         if not local:
             continue
@@ -452,6 +423,15 @@ def _flags(draft: Draft, seen: Evidence) -> None:
         _code_rows(draft, "flags", "OBX-8", values.total(), local, {flag: flag for flag in _FLAGS.values()})
 
 
+def _states(draft: Draft, seen: Evidence) -> None:
+    """Local letters for the state of a result line: one that nobody understands does not count as final."""
+    values = Counter(value for message in seen.messages for line in message.segments("OBX") if (value := line.get(11)))
+    if local := Counter({value: count for value, count in values.items() if value not in STATES}):
+        rule = {"from": "OBX-11", "codes": "line_status", "unknown": "keep"}
+        draft.add("observation", f"status = {_rule(rule)} # by the rows of [codes.line_status]")
+        _code_rows(draft, "line_status", "OBX-11", values.total(), local, {state: state for state in sorted(STATES)})
+
+
 def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report) -> None:
     """Local words for the class of a visit: recipients read it, and MA_LOAI_KCB follows from it."""
     values = Counter(seen.values(read_place("PV1-2")))
@@ -467,6 +447,15 @@ def _classes(draft: Draft, seen: Evidence, raw: Mapping[str, Any], found: Report
         _code_rows(draft, "patient_class", "PV1-2", values.total(), local, _CLASSES)
 
 
+def _other_sex(meant: Mapping[str, str]) -> tuple[str, str] | None:
+    """Of two words for a sex the one that is not known (`N?`, of a broken charset), with the sex that the known one leaves it."""
+    unknown = [value for value, sex in meant.items() if not sex]
+    known = {sex for sex in meant.values() if sex}
+    if len(unknown) != 1 or len(unknown[0]) > _SEX_WORD or len(known) != 1 or any(sign.isdigit() for sign in unknown[0]):
+        return None
+    return (unknown[0], "2") if known == {"1"} else (unknown[0], "1") if known == {"2"} else None
+
+
 def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:
     """Local codes: an official code means itself, a word for a sex that sex; of the others a person has to say it."""
     targets = sorted({target for target in known.values() if target})
@@ -478,6 +467,10 @@ def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str
         f"# {at}: {local.total()} of {total} values are not in the hub's table; they may mean {', '.join(targets)}",
     )
     rows = [value for value, _ in local.most_common(40) if meant[value]]
+    if table == "sex" and (other := _other_sex(meant)):
+        value, sex = other
+        draft.add(f"codes.{table}", f'# {_key(value)} = "{sex}" # × {local[value]}, the other of two words')
+        del rest[value]
     if len(rest) > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in rest):
         looks = _counts(Counter(map(shape, rest.elements())), 4)
         draft.add(f"codes.{table}", f"# {rest.total()} of them are too varied for codes: {looks}")

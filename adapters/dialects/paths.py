@@ -9,14 +9,18 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
-from adapters.dialects.transforms import Transform
+from adapters.dialects.transforms import Transform, citizen_number
 from adapters.formats.er7 import NULL, split_components, unescape
 from adapters.formats.hl7v2 import Message, Segment
+from hub.contract.directory import facilities
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
 _CHOSEN_BY: Final = {"OBX": 3, "LCH": 4, "LRL": 4}  # field that tells segments of one name apart; of the others the first
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
+ACCOUNT: Final = 18  # of PID
+_YEAR: Final = re.compile(r"(?:19|20)\d\d")  # of a birthday, in whatever form
+_LAST_YEAR: Final = 2399  # that a citizen number can tell
 PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
 
@@ -142,6 +146,9 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                     value = segment.get(field, component, subcomponent, repetition).strip()
                 if not value:
                     continue
+                if field == ACCOUNT and name == "ma_lk" and key == "PID" and is_a_citizens(segment, notes.message):
+                    notes.warn("VISIT_IS_CITIZEN_NUMBER", notes.message.path(segment, field))
+                    continue
                 if transform is not None:
                     value = transform.function(value)
             elif kind == "components":
@@ -178,6 +185,27 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
                 notes.unreadable(code, segment, field, at + name, segment.text(field))
                 break
+
+
+def is_a_citizens(pid: Segment, message: Message) -> bool:
+    """Whether PID-18, the account of a visit, holds a citizen number, which must be no key: by its form (`citizen_number`).
+
+    Of other numbers of twelve digits with a leading zero about one in sixty has that form too (63 provinces of 1,000, a century and
+    year of four centuries), but far more of those that begin with the code of a facility (01021 26 11 001) or a date (01 12 26 …). So
+    of these two kinds, where the birthday is known, its year has to agree: one in a hundred then. All others are taken for
+    citizens' whatever the birthday says, since it may have been corrected, and a key that is lost is told, one that tells a citizen is not.
+    """
+    value = pid.get(ACCOUNT).strip()
+    sent = message.header.get(7)[:4]
+    this_year = int(sent) if sent.isdecimal() and sent.isascii() else _LAST_YEAR
+    born = citizen_number(value, this_year)
+    if not born:
+        return False
+    by_hand = _YEAR.search(pid.get(7))
+    if by_hand is None or int(by_hand[0]) == born:
+        return True
+    dated = value[4:6] in (f"{this_year % 100:02}", f"{(this_year - 1) % 100:02}")
+    return not dated and value[:5] not in facilities()
 
 
 def tell_unread(

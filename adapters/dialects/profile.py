@@ -65,6 +65,7 @@ class Dialect:
 
     name: str
     version: str
+    about: str
     charset: str | None
     comma: Comma
     ack: AckChoices
@@ -250,6 +251,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     return Dialect(
         name=name,
         version=version,
+        about=profile.about,
         charset=profile.charset or None,
         comma=profile.comma,
         ack=profile.ack,

@@ -3,12 +3,12 @@
 import re
 from typing import Final
 
+from adapters.dialects.paths import ACCOUNT
 from adapters.dialects.persons import CARD, normalise
 from adapters.formats.hl7v2 import Segment
 from adapters.formats.names import field_name
 
 SURE: Final = ("BHYT_CARD", "SDDCN")  # kinds of number whose shape hardly anything else has
-ACCOUNT: Final = 18  # of PID
 FLAGS: Final = frozenset(
     [
         "L",

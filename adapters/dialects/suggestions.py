@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from adapters.dialects.conformance import Report, Sample, place_text
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.paths import Place
+from adapters.dialects.paths import ACCOUNT, Place
 from adapters.dialects.profile import sections
-from adapters.dialects.shapes import ACCOUNT, is_code, is_local_test, shape
+from adapters.dialects.shapes import is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
@@ -32,6 +32,17 @@ _FAMILIES: Final = frozenset(
     {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
 )
 _OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers, but PID-18, are a person's, and no key
+_NOT_OF_THE_VISIT: Final = _OF_PERSONS | {
+    "DG1",
+    "PR1",
+    "AL1",
+    "IAM",
+    "ACC",
+    "PD1",
+    "GT1",
+    "IN2",
+    "MRG",
+}  # their times are of something else
 _FEW: Final = 5  # fewer names than these say nothing of a habit
 _SHOWN, _TESTS_MAX = 3, 200
 _MOST: Final = 0.9  # of the values at a place have to fit
@@ -100,6 +111,8 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
         for segment in message.segments_in_order[1:]:
             for number in range(1, len(segment.fields)):
                 if f"{segment.name}-{number}" not in among or segment.fields[number] == NULL:
+                    continue
+                if not distinct and segment.name in _NOT_OF_THE_VISIT:
                     continue
                 if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
                     continue

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from adapters.formats.charset import AGE
 from hub.contract.events import VIETNAM
+from hub.contract.facilities import provinces
 
 _TIME: Final = re.compile(
     r"(\d{4})(?:(0[1-9]|1[0-2])(?:(0[1-9]|[12]\d|3[01])(?:([01]\d|2[0-3])(?:([0-5]\d)(?:([0-5]\d)(\.\d{1,6})?)?)?)?)?)?"
@@ -125,6 +126,19 @@ def province(value: str) -> str | None:
 def commune(value: str) -> str | None:
     """Five digits."""
     return value if value.isdigit() and len(value) == 5 else None
+
+
+def citizen_number(value: str, this_year: int) -> int:
+    """The year of birth that a citizen number (CCCD) tells; 0 if it has not the form of one: twelve digits, a province, a
+    century with the sex, and a year that has come. Source: identifiers.md §1.
+
+    >>> citizen_number("001190012345", 2026), citizen_number("202611230001", 2026), citizen_number("001290012345", 2026)
+    (1990, 0, 0)
+    """
+    if len(value) != 12 or not (value.isascii() and value.isdecimal()) or value[0] != "0" or value[1:3] not in provinces().before:
+        return 0
+    year = 1900 + int(value[3]) // 2 * 100 + int(value[4:6])
+    return year if year <= this_year else 0
 
 
 def two_digits(value: str) -> str | None:

@@ -82,7 +82,7 @@ def new(
     Example: hie vendor new minhtam_his --from samples/
     """
     from adapters.dialects.learn import learn as propose
-    from adapters.dialects.learn import skeleton
+    from adapters.dialects.skeleton import skeleton
 
     settings = read_settings()
     use_profiles(settings, extends)
@@ -188,6 +188,7 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
                     done.events,
                     expected="ack" in golden and not golden.get("events") and not is_fault(golden),
                     accepted=frozenset((code, severity, path) for code, severity, path in golden.get("errors", [])),
+                    unsaid=bool(golden) and not str(golden.get("about") or "").strip(),
                 )
             )
     return samples

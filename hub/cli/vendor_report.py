@@ -28,6 +28,8 @@ def show_report(out: Console, found: Report, html: Path | None, differing: Seque
             f"Not as accepted: {', '.join(differing[:_SHOWN])}{more}. `hie vendor accept {found.dialect}` shows what differs."
         )
         paragraph(out, sentence, 5, "bold red")
+    for sentence, _vi in found.remarks:
+        paragraph(out, f"{sentence}.", 5, "yellow")
     read, sent = found.understood
     verdicts = " · ".join(f"{verdict} {count}" for verdict, count in found.verdicts.items())
     share = f"; {100 * read // sent} % of {sent} values are read" if sent else ""

@@ -40,6 +40,7 @@ def sample(
     name: str = "a.hl7",
     expected: bool = False,
     accepted: frozenset[tuple[str, str, str]] = frozenset(),
+    unsaid: bool = False,
 ) -> Sample:
     done = translate(Received(raw, datetime(2026, 11, 23, 1, 5, tzinfo=UTC), "folder"), Keyring(b"secret"), dialect)
     note = done.message
@@ -47,7 +48,7 @@ def sample(
     message = parse(decode(raw, dialect.charset).text) if is_hl7 else None
     return Sample(
         name, note.get("message_type", ""), message, note["facility"], note.get("charset", ""), done.verdict,
-        done.problems, done.events, expected, accepted,
+        done.problems, done.events, expected, accepted, unsaid,
     )  # fmt: skip
 
 
@@ -244,6 +245,36 @@ def test_a_number_of_the_patient_that_nothing_reads_is_a_finding(field: int, tol
     fields[3] += "~001190012345^^^BCA^NI~DN4010116149000^^^VSS^HC"
     found = report([visit(VISIT.replace(VISIT.split("\r")[1], "|".join(fields)))], STANDARD)
     assert "IDENTIFIER_UNREAD" not in {one.code for one in found.findings}
+
+
+@pytest.mark.parametrize("visit_number", ["", "01021.1"])
+def test_a_citizen_number_in_the_account_is_told_once_and_lowers_the_grade(visit_number: str) -> None:
+    body = VISIT.replace("NOBODY-READS", "||||001190012345").replace("01021.1", visit_number)
+    found = report([visit(body)], STANDARD)
+    [one] = [one for one in found.findings if one.code == "VISIT_IS_CITIZEN_NUMBER"]
+    assert (found.grade, one.place, one.count, one.severity) == ("C", "PID-18", 1, "W")
+    assert "lists" in one.do_en and "lists" in one.do_vi
+
+
+def test_a_line_whose_state_nobody_understands_lowers_the_grade() -> None:
+    body = "PID|1||777^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||N|||K\r"
+    found = report([visit(body, "ORU^R01^ORU_R01")], STANDARD)
+    [one] = [one for one in found.findings if one.code == "RESULT_STATE_UNKNOWN"]
+    assert found.grade == "C" and "[codes.line_status]" in one.do_en
+    understood = report([visit(body.replace("|K", "|F"), "ORU^R01^ORU_R01")], STANDARD)
+    assert not [one for one in understood.findings if one.place == "OBX-11"]
+
+
+def test_an_empty_about_and_lost_values_that_are_accepted_are_said_beside_the_grade() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\nabout = ""\n')
+    accepted = frozenset({("TIME_UNPARSABLE", "W", "PID-7")})
+    found = report([unread(accepted=accepted, unsaid=True), visit()], mine)
+    assert found.grade == "A"
+    assert [en.partition(":")[0] for en, _ in found.remarks] == [
+        "`about` of the profile is empty", "`about` of goldens is empty", "1 values that a golden accepts are lost",
+    ]  # fmt: skip
+    assert "1 values that a golden accepts are lost" in page(found, "now")
+    assert report([visit()], STANDARD).remarks == ()
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.dialects.evidence import gather
-from adapters.dialects.learn import learn, skeleton
+from adapters.dialects.learn import learn
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.render import as_hl7
+from adapters.dialects.skeleton import skeleton
 from adapters.formats.charset import encode
 from adapters.inbound.goldens import KEYRING, RECEIVED_AT, flat
 from adapters.inbound.received import Received
@@ -156,6 +157,53 @@ def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     assert stated["identifiers"] == {"lists": ["PID-3+PID-4+PID-19"], "untyped": True}
     kinds = [each["type"] for each in events(raws[1], mine)[0][1]["person"]["identifiers"]]
     assert kinds == ["MRN", "SDDCN", "BHYT_CARD", "BHXH_NUMBER"]
+
+
+@pytest.mark.parametrize("visit", ["", "LK"])
+def test_citizen_numbers_in_the_account_are_to_be_read_as_numbers_of_the_patient(visit: str) -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", n) + f"PID|1||7{n}^^^01021^MR||Lê^Hoa||19900102|F||||||||||00119001234{n}\r"
+         f"PV1|1|O|||||||||||||||||{visit and visit + str(n)}\r").encode()
+        for n in range(4)
+    ]  # fmt: skip
+    mine, stated, _ = learned(raws)
+    assert stated["identifiers"] == {"lists": ["PID-3+PID-18"], "untyped": True}
+    assert stated["encounter"]["ma_lk"] == stated["result"]["ma_lk"] == "PV1-19"
+    [(_, event)] = events(raws[1], mine)
+    assert ("SDDCN", "001190012341") in {(one["type"], one["normalised"]) for one in event["person"]["identifiers"]}
+    assert event.get("ma_lk", "") == (visit and "LK1")
+    told = translate(Received(raws[1], RECEIVED_AT, "mllp"), KEYRING, mine).problems
+    assert "VISIT_IS_CITIZEN_NUMBER" not in {one.code for one in told}
+
+
+def test_letters_for_the_state_of_a_line_are_asked_for() -> None:
+    body = "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||N|||%s\r"
+    raws = [(HEAD % ("LIS", "01021", "ORU^R01", n) + body % state).encode() for n, state in enumerate(["K", "K", "T", "F"])]
+    _, stated, text = learned(raws)
+    assert stated["observation"]["status"] == {"from": "OBX-11", "codes": "line_status", "unknown": "keep"}
+    assert '# K = "?" # × 2' in text and '# T = "?" # × 1' in text and "# F =" not in text
+    completed = compile_text("mine", text.replace('# K = "?"', 'K = "F"'))
+    states = [events(raw, completed)[0][1]["observations"][0]["status"] for raw in raws]
+    assert states == ["F", "F", "T", "F"]
+
+
+def test_a_pending_answer_is_no_question_and_the_day_of_a_diagnosis_no_discharge() -> None:
+    slip = "RF1|P|R|||||20261123\rPRD|RP|||01004\rPID|1||7^^^01021^MR||Lê^Hoa\rDG1|1||E11.9\r"
+    stay = "PID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|I|||||||||||||||||LK%d\rDG1|1||E11.9||20261123080000\r"
+    raws = [(HEAD % ("HIS", "01021", "REF^I12", 1) + slip).encode()]
+    raws += [(HEAD % ("HIS", "01021", "ADT^A03", n) + stay % n).encode() for n in range(2, 6)]
+    _, stated, text = learned(raws)
+    assert "referral_answer" not in stated.get("codes", {}) and "RF1-1:" not in text
+    assert "DG1-5" not in "".join(line for line in text.splitlines() if "ngay_" in line)
+
+
+@pytest.mark.parametrize(("other", "row"), [("Nu", 'Nu = "2" # × 2'), ("N?", '# "N?" = "2" # × 2, the other of two words')])
+def test_of_two_words_for_a_sex_both_are_proposed(other: str, row: str) -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", n) + f"PID|1||{n}^^^^MR||A^B||1990|{sex}\r").encode()
+        for n, sex in enumerate(["Nam", other, "Nam", other])
+    ]
+    assert {'Nam = "1" # × 2', row} <= set(learned(raws)[2].splitlines())
 
 
 def test_beginnings_that_tell_numbers_apart_are_no_prefixes_but_a_question() -> None:
