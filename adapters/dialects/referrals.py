@@ -43,7 +43,10 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reason and not coded:
         notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
     tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes, "RECEIVER_UNKNOWN")
-    _tell_nobody(reading, scope, content.get("ma_cskcb_den", ""), notes)
+    if "ma_cskcb_den" in content:
+        _tell_nobody(reading, scope, content["ma_cskcb_den"], notes)
+    elif trigger != "I14" and "ma_cskcb_den" not in notes.unparsed:
+        notes.warn("RECEIVER_UNKNOWN", "PRD")  # nothing stands where the profile looks for one
     reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
 
 
@@ -59,7 +62,7 @@ def _tell_undiagnosed(message: Message, content: dict[str, Any], notes: Notes) -
 
 def _tell_nobody(reading: Reading, scope: Scope, code: str, notes: Notes) -> None:
     """That nobody in the directory stands for the receiver: the slip is taken, and waits until that changes."""
-    if not code or heir(code, reading.context.origin.received_at.astimezone(VIETNAM).date()):
+    if heir(code, reading.context.origin.received_at.astimezone(VIETNAM).date()):
         return
     rule = next(one for one in reading.dialect.plans["referral"] if one.name == "ma_cskcb_den")
     found = place_of(code, rule, scope)

@@ -228,9 +228,13 @@ def full_name_given_first(parts: Sequence[str]) -> str:
     return full_name((family, given, middle))
 
 
+_HAS_DIGIT: Final = re.compile(r"\d")
+
+
 def address(parts: Sequence[str]) -> str:
-    """XAD as one line: street, further designation, town, other geographic designation."""
-    told = [part.strip() for part in (*parts[:3], *parts[7:8]) if part]
+    """XAD as one line: street, further designation, town, province and postal code if they are words, other geographic designation."""
+    in_words = [part for part in parts[3:5] if not _HAS_DIGIT.search(part)]  # codes are read apart
+    told = [part.strip() for part in (*parts[:3], *in_words, *parts[7:8]) if part]
     return ", ".join(filter(None, told))
 
 

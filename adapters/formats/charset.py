@@ -8,7 +8,7 @@ contradict, as UTF-8 or as another of those pages, is reported, and the message 
 import codecs
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from adapters.formats import vietnamese
@@ -261,13 +261,17 @@ def _nfc(text: str) -> str:
 def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
     """Write text in a recipient's charset.
 
-    exact:  refuse characters that the charset lacks; else write them without their marks, or as `?`.
+    exact:  refuse characters that the charset lacks; else signs of values and units become what is typed for them (`≥` is `>=`), letters
+            lose their marks, and the rest is `?`.
     Raises: HubError(CHARSET_UNREADABLE) for an unknown charset, HubError(CHARSET_LACKS_LETTER) when exact.
     Source: `vietnamese.encode_legacy` says what TCVN3 cannot keep (the case of letters with a tone).
     """
     name = charset_name(charset)
     if not name:
         raise HubError("CHARSET_UNREADABLE", "charset of the recipient")
+    if not exact and name not in _HAVE_ALL:
+        text = text if _has(name, "⁹") else _POWER_OF_TEN.sub("*", text)
+        text = _SIGN.sub(lambda found: found[0] if _has(name, found[0]) else _IN_ASCII[found[0]], text)
     if text.isascii() and not name.startswith("utf-"):
         return text.encode("ascii")
     if name not in vietnamese.LEGACY:
@@ -284,6 +288,28 @@ def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
     if lost and exact:
         raise HubError("CHARSET_LACKS_LETTER", name)
     return raw
+
+
+_HAVE_ALL: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
+_IN_ASCII: Final = {
+    "≥": ">=", "≤": "<=", "≠": "<>", "±": "+/-", "×": "x", "÷": "/", "µ": "u", "μ": "u", "α": "alpha", "β": "beta", "γ": "gamma", "°": "o",
+    "–": "-", "—": "-", "−": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "•": "-", "→": "->", "½": "1/2", "¼": "1/4", "¾": "3/4",
+    **dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-", strict=True)),
+}  # fmt: skip
+"""What people type where a charset lacks a sign of a value or unit: a `?` in its place would change what is said. Nothing of HL7's delimiters."""
+_POWER_OF_TEN: Final = re.compile("(?<=10)(?=[⁰¹²³⁴⁵⁶⁷⁸⁹⁻])")  # 10⁹ is 10*9, as UCUM writes it; m² is m2
+_SIGN: Final = re.compile(f"[{''.join(_IN_ASCII)}]")
+
+
+@cache
+def _has(name: str, sign: str) -> bool:
+    if name in vietnamese.LEGACY:
+        return not vietnamese.encode_legacy(sign, name)[1]
+    try:
+        sign.encode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _LOOKALIKES: Final = {ord(a): b for a, b in (("Đ", "D"), ("đ", "d"), ("Ð", "D"), ("ð", "d"), ("Ɖ", "D"), ("ɖ", "d"))}

@@ -149,7 +149,8 @@ def charsets(data: bytes) -> None:
             if charset.is_wide(again) and (not charset.is_wide(raw) or "\0" in text.lstrip("\ufeff")[:4]):
                 continue  # a text that begins with their mark, or with NULs, as UTF-16 or UTF-32 does cannot be told from them
             back = charset.decode(again, found.charset, "")
-            by_chance = back.charset == "utf-8" and likelihood(text) <= likelihood(back.text)  # no words in either reading
+            told = back.charset == "utf-8" or "CHARSET_DECLARED_WRONG" in {problem.code for problem in back.problems}
+            by_chance = told and likelihood(text) <= likelihood(back.text)  # bytes that are words in another charset, or in none
             assert back.text.lstrip("\ufeff") == text.lstrip("\ufeff") or text.isascii() or by_chance
 
 

@@ -164,14 +164,18 @@ def test_a_coded_result_without_a_text_stands_in_the_summary_by_its_code() -> No
         ("PRD|RT||||||01004^FI", None),
         ("PRD|RT||||||01999^FI", "PRD[2]-7"),
         ("PRD|RT||||||9^LN~01999^FI", "PRD[2]-7"),
-        ("PRD|RT|||^^^^^^^^^01999", None),
-        ("PRD|RT", None),
+        ("PRD|RT|||^^^^^^^^^01999", "PRD"),
+        ("PRD|RT|Some hospital", "PRD"),
     ],
 )
 def test_a_receiver_that_the_directory_lacks_is_told_and_refuses_nothing(receiver, place):
     found = mapped("REF^I12", RF1, "PRD|RP||||||01021^FI", receiver, PID)
     assert [where for code, where in told(found) if code == "RECEIVER_UNKNOWN"] == [one for one in (place,) if one]
     assert only(found)["meta"]["key"] and all(one.severity is not Severity.ERROR for one in found.problems)
+
+
+def test_a_slip_that_is_taken_back_needs_no_receiver():
+    assert "RECEIVER_UNKNOWN" not in dict(told(mapped("REF^I14", RF1, "PRD|RP||||||01021^FI", PID)))
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ from adapters.dialects.transforms import TRANSFORMS
         ("full_name_given_first", ["Hòa", "Nguyễn Thị"], "Nguyễn Thị Hòa"),
         ("full_name_given_first", ["Nguyễn Thị Hòa"], "Nguyễn Thị Hòa"),
         ("address", ["12 Phố Huế", "", "Hà Nội", "01", "", "VN", "", "Tổ 5"], "12 Phố Huế, Hà Nội, Tổ 5"),
+        ("address", ["Xóm 3", "", "Xã Đông", "Thành phố Cẩm Phả", "Quảng Ninh"], "Xóm 3, Xã Đông, Thành phố Cẩm Phả, Quảng Ninh"),
         ("display", ["NEG", "Âm tính", "L"], "Âm tính"),
         ("display", ["NEG"], "NEG"),
         ("display", ["", "", "", "", "", "", "", "", "không rõ"], "không rõ"),

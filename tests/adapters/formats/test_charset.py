@@ -419,3 +419,15 @@ def test_syllables(word: str) -> None:
 )
 def test_misread_words_are_no_syllables(word: str) -> None:
     assert not is_syllable(word)
+
+
+@pytest.mark.parametrize("page", ["vni", "tcvn3", "viscii", "windows-1258", "iso-8859-1", "us-ascii"])
+def test_a_sign_that_a_charset_lacks_is_what_people_type_for_it_and_no_delimiter_of_hl7(page):
+    written = encode("≥ 5 – “x” ± 0,1 10⁹/L 10³ m² μg ≤ 6 37 °C α", page, exact=False)
+    read = written.decode("latin-1")
+    assert "?" not in read and not set(read) & set("^~|&\\")
+    assert ">= 5" in read and "10*9/L" in read and "<= 6" in read and "ug" in read and "alpha" in read
+
+
+def test_a_sign_that_a_charset_has_stays():
+    assert encode("µg ± 37 °C", "windows-1258", exact=False).decode("windows-1258") == "µg ± 37 °C"
