@@ -6,8 +6,7 @@ from typing import Final
 
 from adapters.dialects.conformance import place_text
 from adapters.dialects.profile import Dialect
-from adapters.formats.names import field_name
-from adapters.formats.structure import VERSIONS
+from adapters.formats.names import NEWEST_FIRST, field_name
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
@@ -39,8 +38,7 @@ def _no_field(entry: str, place: str) -> str:
 
 @cache
 def _known(segment: str, field: int) -> bool:
-    newest_first = sorted(VERSIONS, reverse=True)  # which has most of them
-    return segment[0] == _LOCAL or any(field_name(version, segment, field).kind for version in newest_first)
+    return segment[0] == _LOCAL or any(field_name(version, segment, field).kind for version in NEWEST_FIRST)
 
 
 def _unused_tables(dialect: Dialect) -> Iterator[str]:

@@ -38,9 +38,7 @@ _FLAGS: Final = {
 _WORDS: Final = {"sex": _SEXES, "flags": _FLAGS}  # by table, without accents and in small letters
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
 _SEX_WORD: Final = 4  # letters of a word for a sex that may be shown as it stands
-_SAY_NOTHING: Final = {
-    "referral_answer": ("P", "E")
-}  # of table 0283: pending and expired are no answer, and no table may make them one
+_SAY_NOTHING: Final = {"referral_answer": ("P", "E")}  # table 0283: pending, expired; no answers, and no table may make them one
 _CLASSES: Final = {code: code for code in "BCEINOPRUV"}  # of PV1-2: table 0004, and V of the hub's own profile
 
 

@@ -190,9 +190,9 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
 def is_a_citizens(pid: Segment, message: Message) -> bool:
     """Whether PID-18, the account of a visit, holds a citizen number, which must be no key: by its form (`citizen_number`).
 
-    Of other numbers of twelve digits with a leading zero about one in sixty has that form too (63 provinces of 1,000, a century and
-    year of four centuries), but far more of those that begin with the code of a facility (01021 26 11 001) or a date (01 12 26 …). So
-    of these two kinds, where the birthday is known, its year has to agree: one in a hundred then. All others are taken for
+    Of other numbers of twelve digits with a leading zero about one in six has that form too (63 provinces of 100, one century and
+    year in four), and far more of those that begin with the code of a facility (01021 26 11 001) or a date (01 12 26 …). So
+    of these two kinds, where the birthday is known, its year has to agree. All others are taken for
     citizens' whatever the birthday says, since it may have been corrected, and a key that is lost is told, one that tells a citizen is not.
     """
     value = pid.get(ACCOUNT).strip()

@@ -53,8 +53,8 @@ class Dialect:
     comma:   what a comma in a number means; rules for numbers know it already.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
-    labels_…: ICD-10 category, test code, word in the name of a test, and word in the name of a drug or in a discharge paper (of a
-             claim, in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
+    labels_…: ICD-10 category, test code, word in the name of a test, and word in a diagnosis, in free text of slips and papers or in
+             the name of a drug (in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.

@@ -32,17 +32,9 @@ _FAMILIES: Final = frozenset(
     {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
 )
 _OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers, but PID-18, are a person's, and no key
-_NOT_OF_THE_VISIT: Final = _OF_PERSONS | {
-    "DG1",
-    "PR1",
-    "AL1",
-    "IAM",
-    "ACC",
-    "PD1",
-    "GT1",
-    "IN2",
-    "MRG",
-}  # their times are of something else
+_NOT_OF_THE_VISIT: Final = _OF_PERSONS | frozenset(
+    {"DG1", "PR1", "AL1", "IAM", "ACC", "PD1", "GT1", "IN2", "MRG"}
+)  # nor are their times
 _FEW: Final = 5  # fewer names than these say nothing of a habit
 _SHOWN, _TESTS_MAX = 3, 200
 _MOST: Final = 0.9  # of the values at a place have to fit

@@ -269,7 +269,7 @@ def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
     name = charset_name(charset)
     if not name:
         raise HubError("CHARSET_UNREADABLE", "charset of the recipient")
-    if not exact and name not in _HAVE_ALL:
+    if not exact and not name.startswith("utf-"):
         text = text if _has(name, "⁹") else _POWER_OF_TEN.sub("*", text)
         text = _SIGN.sub(lambda found: found[0] if _has(name, found[0]) else _IN_ASCII[found[0]], text)
     if text.isascii() and not name.startswith("utf-"):
@@ -290,7 +290,6 @@ def encode(text: str, charset: str = "utf-8", exact: bool = True) -> bytes:
     return raw
 
 
-_HAVE_ALL: Final = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
 _IN_ASCII: Final = {
     "≥": ">=", "≤": "<=", "≠": "<>", "±": "+/-", "×": "x", "÷": "/", "µ": "u", "μ": "u", "α": "alpha", "β": "beta", "γ": "gamma", "°": "o",
     "–": "-", "—": "-", "−": "-", "“": '"', "”": '"', "‘": "'", "’": "'", "…": "...", "•": "-", "→": "->", "½": "1/2", "¼": "1/4", "¾": "3/4",
@@ -303,11 +302,9 @@ _SIGN: Final = re.compile(f"[{''.join(_IN_ASCII)}]")
 
 @cache
 def _has(name: str, sign: str) -> bool:
-    if name in vietnamese.LEGACY:
-        return not vietnamese.encode_legacy(sign, name)[1]
     try:
-        sign.encode(name)
-    except UnicodeEncodeError:
+        encode(sign, name)
+    except HubError:
         return False
     return True
 

@@ -66,7 +66,7 @@ def test_profiles_edited_since_the_hub_was_started_are_told(tmp_path, monkeypatc
     own = tmp_path / "own"
     own.mkdir()
     (own / "minhtam_his.toml").write_text('extends = "_standard"\nversion = "1"\nabout = "Invented."\n', "utf-8")
-    started = 2_000_000_000
+    started = 4_000_000_000
     os.utime(own / "minhtam_his.toml", (started + 1, started + 1))
     monkeypatch.setenv("HIE_VENDORS_DIR", str(own))
     try:
