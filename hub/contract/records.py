@@ -340,6 +340,7 @@ class Finding(TypedDict, total=False):
     field: str
     claimed: Decimal | None
     computed: Decimal | None
+    reduction: Decimal | None
     text_vi: str
     text_en: str
 

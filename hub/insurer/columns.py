@@ -8,15 +8,15 @@ A claim costs 35–45 µs this way, read one by one with fastavro 350–620 µs.
 - reading has a time limit all the same;
 - a block that fails is halved until the culprits stand alone; fastavro has the last word about each of them.
 
-Only what the ledger and the rules use is decoded (`meta`, XML1, XML2, XML3); the other tables are skipped over, so that
-damage inside their texts is not noticed here.
+Only what the ledger and the rules use is decoded (`meta`, XML1 to XML5, XML7, XML8, XML13, XML14); the other tables are
+skipped over, so that damage inside their texts is not noticed here.
 """
 
 import io
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, Final
 
@@ -36,7 +36,16 @@ Writers = Callable[[int], tuple[str, Any]]
 """Schema id to record name and parsed writer schema (None: our own), as `hub.bus.Wire.writer`; raises HubError."""
 
 _PREFIX_BYTES: Final = 5
-_READ: Final = ("meta", "action", "ma_cskcb", "ma_lk", "ngaylap", "payer", "xml1", "xml2", "xml3")
+FRAMES: Final[dict[str, tuple[str, ...]]] = {
+    "lines": ("XML2", "XML3"),
+    "results": ("XML4",),
+    "notes": ("XML5",),
+    "papers": ("XML7", "XML8", "XML13", "XML14"),
+}
+"""Frames of rows below a claim, and the official tables that each holds."""
+
+_ROWS: Final = tuple(table for held in FRAMES.values() for table in held)
+_READ: Final = ("meta", "action", "ma_cskcb", "ma_lk", "ngaylap", "payer", "xml1", *(table.lower() for table in _ROWS))
 _ROWS_CLAIMED: Final = 1 << 40
 _LIMIT_S: Final = 20.0
 _LIMIT_PER_BODY_S: Final = 0.02
@@ -68,13 +77,22 @@ class Decoded:
 
     claims:   one row a claim: `row`, identity and revision, source (`source_…`), then XML1 by its official names in
               lower case (its own ma_lk and ma_cskcb as xml1_ma_lk, xml1_ma_cskcb).
-    lines:    one row a line: `row`, `table` (XML2 or XML3), then the columns of both; null where a table has no such column.
+    lines, results, notes, papers: one row a row of the tables of FRAMES: `row`, `table`, then the columns of all tables of
+              the frame; null where a table has no such column.
     culprits: index of each body that cannot be decoded, and the error code.
     """
 
     claims: pl.DataFrame
     lines: pl.DataFrame
+    results: pl.DataFrame
+    notes: pl.DataFrame
+    papers: pl.DataFrame
     culprits: dict[int, str]
+
+    def only(self, wanted: pl.Expr) -> "Decoded":
+        """The claims for which `wanted` (of the column `row`) is true, with all that hangs on them."""
+        frames = {name: getattr(self, name).filter(wanted) for name in ("claims", *FRAMES)}
+        return replace(self, **frames)
 
 
 def decode_claims(values: Sequence[bytes | None], writers: Writers) -> Decoded:
@@ -83,7 +101,7 @@ def decode_claims(values: Sequence[bytes | None], writers: Writers) -> Decoded:
     Raises: HubError only where retriable (the registry does not answer); everything else is a culprit.
     """
     culprits: dict[int, str] = {}
-    parts: list[tuple[pl.DataFrame, pl.DataFrame]] = [(_empty(claim_schema()), _empty(line_schema()))]
+    parts = [{"claims": _empty(claim_schema())} | {name: _empty(row_schema(name)) for name in FRAMES}]
     for schema_id, rows in _by_schema(values, culprits).items():
         try:
             record, writer = writers(schema_id)
@@ -97,12 +115,11 @@ def decode_claims(values: Sequence[bytes | None], writers: Writers) -> Decoded:
         bodies = {row: (values[row] or b"")[_PREFIX_BYTES:] for row in rows}
         for frame in _frames(_Block(writer), bodies, culprits):
             parts.append(_flat(frame))
-    claims, lines = (pl.concat(frames, how="vertical") for frames in zip(*parts, strict=True))
-    for row in _out_of_range(claims, lines):
+    whole = {name: pl.concat([part[name] for part in parts], how="vertical") for name in parts[0]}
+    for row in _out_of_range(whole.values()):
         culprits[row] = CODE
-    if culprits:
-        claims, lines = (frame.filter(~pl.col("row").is_in(list(culprits))) for frame in (claims, lines))
-    return Decoded(claims.sort("row"), lines, culprits)
+    decoded = Decoded(culprits=culprits, **whole | {"claims": whole["claims"].sort("row")})
+    return decoded.only(~pl.col("row").is_in(list(culprits))) if culprits else decoded
 
 
 def _by_schema(values: Sequence[bytes | None], culprits: dict[int, str]) -> dict[int, list[int]]:
@@ -247,9 +264,12 @@ def claim_schema() -> dict[str, pl.DataType]:
 
 
 @cache
-def line_schema() -> dict[str, pl.DataType]:
-    """Columns of `Decoded.lines`."""
-    return {"row": pl.UInt32(), "table": pl.String(), **table_schema("XML2"), **table_schema("XML3")}
+def row_schema(frame: str) -> dict[str, pl.DataType]:
+    """Columns of a frame of FRAMES, such as `Decoded.lines`."""
+    columns: dict[str, pl.DataType] = {"row": pl.UInt32(), "table": pl.String()}
+    for table in FRAMES[frame]:
+        columns |= table_schema(table)
+    return columns
 
 
 @cache
@@ -260,17 +280,17 @@ def _nested_schema() -> dict[str, pl.DataType]:
         "causes": pl.List(pl.String),
         "source": pl.Struct(dict.fromkeys(SOURCE, pl.String())),
     }
-    xml1, xml2, xml3 = (pl.Struct(table_schema(table)) for table in ("XML1", "XML2", "XML3"))
     own = dict.fromkeys(_CLAIM, pl.String())
-    return {"row": pl.UInt32(), "meta": pl.Struct(meta), **own, "xml1": xml1, "xml2": pl.List(xml2), "xml3": pl.List(xml3)}
+    rows = {table.lower(): pl.List(pl.Struct(table_schema(table))) for table in _ROWS}
+    return {"row": pl.UInt32(), "meta": pl.Struct(meta), **own, "xml1": pl.Struct(table_schema("XML1")), **rows}
 
 
 def _empty(columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(columns))
 
 
-def _flat(nested: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Claims and lines of one frame; what an older writer did not know takes its default."""
+def _flat(nested: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Claims and their rows, as `Decoded` has them; what an older writer did not know takes its default."""
     meta = nested.get_column("meta").struct.unnest()
     source = meta.get_column("source").struct.unnest() if "source" in meta.columns else pl.DataFrame()
     xml1 = nested.get_column("xml1").struct.unnest()
@@ -285,8 +305,11 @@ def _flat(nested: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         ],
         how="horizontal",
     )
-    lines = pl.concat([_fitted(_rows_of(nested, table), line_schema()) for table in ("xml2", "xml3")], how="vertical")
-    return _fitted(claims, claim_schema()), lines
+    rows = {
+        frame: pl.concat([_fitted(_rows_of(nested, table.lower()), row_schema(frame)) for table in held], how="vertical")
+        for frame, held in FRAMES.items()
+    }
+    return {"claims": _fitted(claims, claim_schema()), **rows}
 
 
 def _rows_of(nested: pl.DataFrame, table: str) -> pl.DataFrame:
@@ -310,14 +333,16 @@ def _fitted(frame: pl.DataFrame, columns: Mapping[str, pl.DataType]) -> pl.DataF
     return frame.select(column(name, dtype) for name, dtype in columns.items())
 
 
-def _out_of_range(claims: pl.DataFrame, lines: pl.DataFrame) -> set[int]:
+def _out_of_range(frames: Iterable[pl.DataFrame]) -> set[int]:
     """Rows with a value that its declared type cannot hold: the ledger would refuse the batch for ever."""
     wrong: set[int] = set()
-    for frame in (claims, lines):
+    for frame in frames:
         tests = {name: _outside(name, dtype) for name, dtype in frame.schema.items() if isinstance(dtype, pl.Decimal)}
         if "received_at" in frame.columns:
             time = pl.col("received_at").to_physical()
             tests["received_at"] = (time < _YEAR_1_US) | (time > _YEAR_9999_US)
+        if not tests:
+            continue
         bad = frame.select(test.any().alias(name) for name, test in tests.items()).row(0)
         for test in (test for test, found in zip(tests.values(), bad, strict=True) if found):
             wrong |= set(frame.filter(test).get_column("row").to_list())

@@ -218,11 +218,11 @@ class Insurer:
         with _Spent(self.cpu_s, "repeats"):
             taken = self._new(messages, decoded.claims, set(misplaced))
             dropped = decoded.claims.height - len(misplaced) - len(taken)
+            if len(taken) < decoded.claims.height:
+                decoded = decoded.only(pl.col("row").is_in(list(taken)))
             claims, lines = decoded.claims, decoded.lines
-            if len(taken) < claims.height:
-                claims, lines = (frame.filter(pl.col("row").is_in(list(taken))) for frame in (claims, lines))
         with _Spent(self.cpu_s, "rules"):
-            findings = adjudicate(claims, lines)
+            findings = adjudicate(decoded)
             decisions = decide(claims, findings, self.payer)
         with _Spent(self.cpu_s, "ledger"):
             frames = self._placed(messages, {"claims": claims, "lines": lines, "findings": findings, "decisions": decisions})

@@ -38,21 +38,25 @@ DECISIONS: Final[dict[str, pl.DataType]] = {
 
 
 def decide(claims: pl.DataFrame, findings: pl.DataFrame, payer: str) -> pl.DataFrame:
-    """One row a claim: CANCELLED, REJECTED when any finding has severity E, else ACCEPTED with all that was claimed."""
+    """One row a claim: CANCELLED, REJECTED when any finding has severity E, REDUCED when some cut anything, else ACCEPTED."""
     refused = findings.filter(pl.col("severity") == "E").get_column("row").unique().implode()
+    cut = findings.group_by("row").agg(pl.col("reduction").sum().alias("cut"))
     verdict = (
         pl.when(pl.col("action") == "CANCELLED")
         .then(pl.lit("CANCELLED"))
         .when(pl.col("row").is_in(refused))
         .then(pl.lit("REJECTED"))
+        .when(pl.col("cut") > 0)
+        .then(pl.lit("REDUCED"))
         .otherwise(pl.lit("ACCEPTED"))
     )
     nothing = pl.lit(0).cast(_AMOUNT)
     ids = [decision_id(event_id, payer) for event_id in claims.get_column("event_id").to_list()]
-    decided = claims.with_columns(
+    decided = claims.join(cut, on="row", how="left", maintain_order="left").with_columns(
         verdict.alias("verdict"), pl.lit(payer).alias("payer"), pl.Series("decision_id", ids, dtype=pl.String)
     )
-    granted = pl.when(pl.col("verdict") == "ACCEPTED").then(pl.col("t_bhtt").fill_null(nothing)).otherwise(nothing)
+    paid = (pl.col("t_bhtt").fill_null(nothing) - pl.col("cut").fill_null(nothing)).cast(_AMOUNT)
+    granted = pl.when(pl.col("verdict").is_in(["ACCEPTED", "REDUCED"])).then(paid).otherwise(nothing)
     return decided.with_columns(granted.alias("t_bhtt_gd")).select(*DECISIONS)
 
 
@@ -64,7 +68,7 @@ def decision_id(claim_event_id: str, payer: str) -> str:
 def events(decisions: pl.DataFrame, findings: pl.DataFrame) -> Iterator[Event]:
     """The events of rows of `decisions` and `findings`, which belong together by the claim's `event_id`."""
     found: dict[str, list[dict[str, Any]]] = {}
-    names = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "text_vi", "text_en")
+    names = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
     for event_id, *values in findings.sort("number").select("event_id", *names).iter_rows():
         found.setdefault(event_id, []).append(dict(zip(names, values, strict=True)))
     for row in decisions.iter_rows(named=True):

@@ -16,12 +16,13 @@ from typing import Final
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from hub.contract.errors import HubError
-from hub.insurer.columns import claim_schema, line_schema
+from hub.insurer.columns import claim_schema, row_schema
 from hub.insurer.decisions import DECISIONS
-from hub.insurer.rules import FINDINGS
+from hub.insurer.rules.model import FINDINGS
 
 SIDES: Final = ("lines", "findings", "decisions")
 TABLES: Final = (*SIDES, "claims")  # in the order of writing
@@ -34,7 +35,7 @@ _WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
 
 def schema_of(name: str) -> dict[str, pl.DataType]:
     """Columns of one table: the place, the claim's `event_id`, then the table's own."""
-    own = {"claims": claim_schema(), "lines": line_schema(), "findings": FINDINGS, "decisions": DECISIONS}[name]
+    own = {"claims": claim_schema(), "lines": row_schema("lines"), "findings": FINDINGS, "decisions": DECISIONS}[name]
     return PLACE | {"event_id": pl.String()} | {column: dtype for column, dtype in own.items() if column != "row"}
 
 
@@ -131,7 +132,7 @@ def scan(files: list[str], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """All rows of a table's files."""
     if not files:
         return pl.LazyFrame(schema=dict(columns))
-    return pl.scan_parquet(files, schema=_stored(columns))
+    return pl.scan_parquet(files, schema=_stored(columns), missing_columns="insert")
 
 
 def _stored(columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
@@ -141,7 +142,7 @@ def _stored(columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
 
 def _opened(path: Path, columns: Mapping[str, pl.DataType]) -> DeltaTable:
     try:
-        return DeltaTable(str(path))
+        return _grown(DeltaTable(str(path)), columns)
     except TableNotFoundError:
         path.mkdir(parents=True, exist_ok=True)
     configuration = {"delta.dataSkippingNumIndexedCols": str(_INDEXED)}
@@ -151,6 +152,16 @@ def _opened(path: Path, columns: Mapping[str, pl.DataType]) -> DeltaTable:
         )
     except DeltaError:  # another worker made it in this moment
         return DeltaTable(str(path))
+
+
+def _grown(table: DeltaTable, columns: Mapping[str, pl.DataType]) -> DeltaTable:
+    """A table that an older release made, with the columns it did not know."""
+    known = {field.name for field in table.schema().fields}
+    missing = {name: dtype for name, dtype in columns.items() if name not in known}
+    if missing:
+        wanted = DeltaSchema.from_arrow(pl.Schema(_stored(missing)))
+        table.alter.add_columns(wanted.fields)
+    return table
 
 
 def files_of(folder: Path, name: str) -> list[str]:

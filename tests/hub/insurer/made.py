@@ -69,7 +69,7 @@ def claim_of(drugs: Sequence[dict[str, Any]] = (), services: Sequence[dict[str, 
 def findings_of(*events: Event) -> pl.DataFrame:
     decoded = columns_of(events)
     assert not decoded.culprits
-    return adjudicate(decoded.claims, decoded.lines)
+    return adjudicate(decoded)
 
 
 def found_in(event: Event) -> set[tuple[str, str, str]]:

@@ -13,7 +13,7 @@ from tests.hub.insurer.made import claim, columns_of
 
 def decided(*made):
     decoded = columns_of(made)
-    findings = adjudicate(decoded.claims, decoded.lines)
+    findings = adjudicate(decoded)
     ids = decoded.claims.select("row", "event_id")
     return list(events(decide(decoded.claims, findings, "vss").join(ids, on="row"), findings.join(ids, on="row")))
 
@@ -89,7 +89,7 @@ def test_a_decision_with_very_many_findings_says_how_many_more_there_are(monkeyp
     wrong = with_total(
         event, **{name: Decimal("1.00") for name in ("t_thuoc", "t_vtyt", "t_tongchi_bv", "t_tongchi_bh", "t_bntt")}
     )
-    found = adjudicate(*(frame for frame in (columns_of([wrong]).claims, columns_of([wrong]).lines)))
+    found = adjudicate(columns_of([wrong]))
     (decision,) = decided(wrong)
     assert len(decision["findings"]) == 3
     assert decision["findings"][-1]["text_en"] == f"{found.height - 2} further findings stand in the ledger."

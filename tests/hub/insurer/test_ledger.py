@@ -21,7 +21,7 @@ def events():
 def batch(events, places, topic_id="topic-a"):
     """Frames of a batch whose claims stand at (partition, offset)."""
     decoded = columns_of(events)
-    findings = adjudicate(decoded.claims, decoded.lines)
+    findings = adjudicate(decoded)
     frames = {
         "claims": decoded.claims,
         "lines": decoded.lines,
@@ -150,3 +150,19 @@ def test_only_files_that_may_hold_what_is_asked_are_opened(tmp_path, events, mon
     assert ledger.rows("claims", 0, 2, 5, ("kafka_offset",)).get_column("kafka_offset").to_list() == [2, 4]
     assert ledger.event_ids_before(0, 100) == set()
     assert opened == [2, 0]
+
+
+def test_a_ledger_of_an_older_release_gets_the_columns_it_did_not_know(tmp_path, events, monkeypatch):
+    def older(name):
+        return {column: dtype for column, dtype in schema_of(name).items() if column != "reduction"}
+
+    frames = batch(events, PLACES)
+    monkeypatch.setattr(module, "schema_of", older)
+    before = Ledger(tmp_path, "topic-a")
+    before.append({name: frame.select(*older(name)) for name, frame in frames.items()}, UPTO)
+    monkeypatch.undo()
+    ledger = Ledger(tmp_path, "topic-a")
+    ledger.append(batch(events, [(row, offset + 15) for row, offset in PLACES]), {0: 30, 1: 30})
+    found = ledger.rows("findings", 0, 0, 30)
+    assert found.columns == list(schema_of("findings"))
+    assert found.height == 2 * frames["findings"].filter(pl.col("kafka_partition") == 0).height

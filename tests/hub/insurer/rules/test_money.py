@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hub.bench.row_loop import adjudicate_row
 from hub.contract.events import decode, encode
-from hub.insurer.rules import RULES, adjudicate, divided
+from hub.insurer.rules import RULES, adjudicate
+from hub.insurer.rules.model import divided
 from hub.simulate import claims_with_faults
 from tests.hub.insurer.made import claim, claim_of, columns_of, findings_of, found_in, line
 
@@ -165,7 +166,7 @@ def test_a_rule_applies_on_its_days_only():
     spans = {(None, None): 1, (day, day): 1, (date(2026, 11, 24), None): 0, (None, date(2026, 11, 22)): 0}
     for (first, last), expected in spans.items():
         dated = replace(rule, valid_from=first, valid_to=last)
-        assert adjudicate(decoded.claims, decoded.lines, [dated]).height == expected
+        assert adjudicate(decoded, [dated]).height == expected
 
 
 def test_findings_show_what_was_claimed_and_computed_and_count_within_the_claim():

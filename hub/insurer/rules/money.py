@@ -1,12 +1,8 @@
-"""The table of rules about single claims, and their evaluation over columns.
+"""The formulas of money of adjudication.md §3: X04 of lines, X05 of the totals of XML1.
 
-Money is exact: an amount is a whole number of hundredths of a đồng (Int128, the decimal column's own integers), products
-are formed first, the one division comes last and rounds half away from zero (half up, as adjudication.md §3 says, for all
-that is not negative). That is six times faster than Polars' decimals, and a test holds it against `decimal`.
-
-Each row of `RULES` is one formula: what was claimed, what it should be, how far they may differ. Money is checked relation
-by relation against the *claimed* operands, so that one wrong amount is one cause and not a chain of findings. A line may
-follow either sponsor case of §3:
+Each row is one formula: what was claimed, what it should be, how far they may differ. Money is checked relation by relation
+against the *claimed* operands, so that one wrong amount is one cause and not a chain of findings. A line may follow either
+sponsor case of §3:
 
 - case a: the sponsors' money S reduces the patient's own share, then the co-payment, then the fund's share;
 - case b: S leaves the total first and the insured base is net of it. For XML3 the base at the insured price is reduced by
@@ -16,76 +12,17 @@ A line is read as case b when its THANH_TIEN_BH is that of case b and either not
 those of case b.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
 from typing import Final
 
 import polars as pl
+
+from hub.insurer.rules.model import NOTHING, Frames, Rule, divided
 
 EXACT: Final = 0
 PORTAL: Final = 200
 """Tolerances in hundredths of a đồng: lines are exact, the totals of XML1 may differ by 2 VND as on the portal."""
 
-_SOURCE: Final = "adjudication.md §3; QĐ 3176/QĐ-BYT"
 _LARGEST_PRODUCT: Final = 10**24  # quantity times price, six decimals: 10^18 VND, far beyond any column
-_LARGEST: Final = 10**17  # hundredths: what decimal(18,3) of a finding holds
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # expressions do not compare
-class Rule:
-    """One row of the table.
-
-    id:        as in adjudication.md §4.
-    severity:  E rejects the claim, W and I are told only.
-    about:     lines, claims, or stream (found while reading; no formula).
-    field:     official element in lower case that the finding names.
-    fails:     over the columns of `_line_money` or `_claim_money`.
-    claimed, computed: hundredths; "" where there is no number to show.
-    valid_from, valid_to: first and last day (NGAY_RA, else NGAYLAP) that it applies to; None: open.
-    """
-
-    id: str
-    severity: str
-    about: str
-    field: str
-    fails: pl.Expr
-    en: str
-    vi: str
-    claimed: str = ""
-    computed: str = ""
-    source: str = _SOURCE
-    valid_from: date | None = None
-    valid_to: date | None = None
-
-
-FINDINGS: Final[dict[str, pl.DataType]] = {
-    "row": pl.UInt32(),
-    "number": pl.UInt32(),
-    "rule": pl.String(),
-    "severity": pl.String(),
-    "table": pl.String(),
-    "stt": pl.Int64(),
-    "field": pl.String(),
-    "claimed": pl.Decimal(18, 3),
-    "computed": pl.Decimal(18, 3),
-    "text_vi": pl.String(),
-    "text_en": pl.String(),
-}
-"""Columns of findings: `row` of the claim, `number` counts within the claim, `table` is XML1 for totals."""
-
-
-# --- arithmetic -------------------------------------------------------------------------------------------------------
-
-
-def hundredths(name: str) -> pl.Expr:
-    """The integers of a decimal column (scale 2 for amounts and percentages, 3 for quantities and prices)."""
-    return pl.col(name).to_physical().cast(pl.Int128)
-
-
-def divided(numerator: pl.Expr, divisor: int) -> pl.Expr:
-    """The quotient, rounded half away from zero. Exact while the numerator is below 10^38."""
-    return numerator.sign() * ((numerator.abs() + divisor // 2) // divisor)
 
 
 def _taken(part: pl.Expr, available: pl.Expr) -> pl.Expr:
@@ -94,23 +31,23 @@ def _taken(part: pl.Expr, available: pl.Expr) -> pl.Expr:
     return pl.when(available == 0).then(available).when(some).then(pl.min_horizontal(part.clip(lower_bound=0), available))
 
 
-def _line_money(lines: pl.DataFrame) -> pl.DataFrame:
-    """The claimed amounts of lines and, beside each, what the formulas give (names ending in `_`), in hundredths."""
-    zero = pl.lit(0, dtype=pl.Int128)
-    amounts = ("thanh_tien_bv", "thanh_tien_bh", "t_bntt", "t_bncct", "t_bhtt", "t_nguonkhac")
+def prepare(frames: Frames) -> Frames:
+    """lines: beside each claimed amount what the formulas give; claims: what the lines add up to (names ending in `_`)."""
+    lines = _line_money(frames["lines"])
+    return frames | {"lines": lines, "claims": _claim_money(frames["claims"], frames["lines"])}
+
+
+def _line_money(lines: pl.LazyFrame) -> pl.LazyFrame:
     parts = ("t_nguonkhac_nsnn", "t_nguonkhac_vtnn", "t_nguonkhac_vttn", "t_nguonkhac_cl")
-    read = lines.lazy().select(
-        "row",
-        "table",
-        "stt",
-        "ma_nhom",
-        "ma_pttt",
-        *(hundredths(name).alias(name) for name in (*amounts, "muc_huong", "tyle_tt_bh", "so_luong")),
-        pl.sum_horizontal(hundredths(name).fill_null(0) for name in parts).alias("t_nguonkhac_"),
-        pl.when(pl.col("table") == "XML2").then(10_000).otherwise(hundredths("tyle_tt_dv")).cast(pl.Int128).alias("tyle_tt_dv"),
-        hundredths("t_nguonkhac").fill_null(0).alias("s"),
-        pl.coalesce(hundredths("don_gia"), hundredths("don_gia_bv")).alias("don_gia_bv"),
-        pl.coalesce(hundredths("don_gia"), hundredths("don_gia_bh")).alias("don_gia_bh"),
+    read = lines.with_columns(
+        pl.sum_horizontal(pl.col(name).fill_null(0) for name in parts).alias("t_nguonkhac_"),
+        pl.when(pl.col("table") == "XML2")
+        .then(pl.lit(10_000, dtype=pl.Int128))
+        .otherwise(pl.col("tyle_tt_dv"))
+        .alias("tyle_tt_dv"),
+        pl.col("t_nguonkhac").fill_null(0).alias("s"),
+        pl.coalesce("don_gia", "don_gia_bv").alias("don_gia_bv"),
+        pl.coalesce("don_gia", "don_gia_bh").alias("don_gia_bh"),
     )
     col = pl.col
     priced = read.with_columns((col("so_luong") * col(f"don_gia_{kind}")).alias(f"product_{kind}") for kind in ("bv", "bh"))
@@ -137,50 +74,38 @@ def _line_money(lines: pl.DataFrame) -> pl.DataFrame:
     split = computed.with_columns(is_b.fill_null(False).alias("case_b")).with_columns(
         pl.when("case_b").then(col("bh_b")).otherwise(col("bh_a")).alias("thanh_tien_bh_"),
         (col("own") - pl.when("case_b").then(col("s")).otherwise(col("by_own"))).alias("t_bntt_"),
-        (col("together") - pl.when("case_b").then(zero).otherwise(col("by_together"))).alias("t_bncct_"),
-        (col("fund") - pl.when("case_b").then(zero).otherwise(col("by_fund"))).alias("t_bhtt_"),
+        (col("together") - pl.when("case_b").then(NOTHING).otherwise(col("by_together"))).alias("t_bncct_"),
+        (col("fund") - pl.when("case_b").then(NOTHING).otherwise(col("by_fund"))).alias("t_bhtt_"),
         (col("t_bntt") + col("t_bncct") + col("t_bhtt") + col("s")).alias("balance_"),
     )
-    return split.collect()
+    return split
 
 
-def _claim_money(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
-    """The totals of XML1 and, beside each, what the lines add up to (names ending in `_`), in hundredths."""
+def _claim_money(claims: pl.LazyFrame, lines: pl.LazyFrame) -> pl.LazyFrame:
     col = pl.col
     drug, supply, fee = (
         col("table") == "XML2",
         (col("table") == "XML3") & col("ma_nhom").is_in(["10", "11"]),
         col("ma_pttt") == "1",
     )
-    summed = (
-        lines.lazy()
-        .group_by("row")
-        .agg(
-            col("thanh_tien_bv").filter(drug).sum().alias("t_thuoc_"),
-            col("thanh_tien_bv").filter(supply).sum().alias("t_vtyt_"),
-            col("thanh_tien_bv").sum().alias("t_tongchi_bv_"),
-            col("thanh_tien_bh").sum().alias("t_tongchi_bh_"),
-            col("t_bntt").sum().alias("t_bntt_"),
-            col("t_bncct").sum().alias("t_bncct_"),
-            col("t_nguonkhac").sum().alias("t_nguonkhac_"),
-            col("t_bhtt").filter(fee).sum().alias("t_bhtt_gdv_"),
-            col("t_bhtt").sum().alias("of_lines"),
-        )
+    summed = lines.group_by("row").agg(
+        col("thanh_tien_bv").filter(drug).sum().alias("t_thuoc_"),
+        col("thanh_tien_bv").filter(supply).sum().alias("t_vtyt_"),
+        col("thanh_tien_bv").sum().alias("t_tongchi_bv_"),
+        col("thanh_tien_bh").sum().alias("t_tongchi_bh_"),
+        col("t_bntt").sum().alias("t_bntt_"),
+        col("t_bncct").sum().alias("t_bncct_"),
+        col("t_nguonkhac").sum().alias("t_nguonkhac_"),
+        col("t_bhtt").filter(fee).sum().alias("t_bhtt_gdv_"),
+        col("t_bhtt").sum().alias("of_lines"),
     )
-    amounts = ("t_thuoc", "t_vtyt", "t_tongchi_bv", "t_tongchi_bh", "t_bntt", "t_bncct", "t_bhtt", "t_nguonkhac", "t_bhtt_gdv")
     cards = col("ma_the_bhyt").str.to_uppercase()
-    read = claims.lazy().select(
-        "row",
-        "supersedes",
-        cards.str.contains("(^|;) *(QN|CA|CY)").alias("armed_forces"),
-        *(hundredths(name).alias(name) for name in amounts),
+    joined = (
+        claims.with_columns(cards.str.contains("(^|;) *(QN|CA|CY)").alias("armed_forces"))
+        .join(summed, on="row", how="left", maintain_order="left")
+        .with_columns(col("^(t_.*_|of_lines)$").fill_null(0))
     )
-    joined = read.join(summed, on="row", how="left", maintain_order="left").with_columns(
-        pl.lit("XML1").alias("table"),
-        pl.lit(None, dtype=pl.Int64).alias("stt"),
-        pl.col("^(t_.*_|of_lines)$").fill_null(0),
-    )
-    joined = joined.with_columns(
+    return joined.with_columns(
         (col("t_tongchi_bh") - col("t_bncct")).alias("by_copayment"),
         (col("t_tongchi_bh") - col("t_bncct") - col("t_nguonkhac").fill_null(0)).alias("by_portal"),
     ).with_columns(
@@ -188,7 +113,6 @@ def _claim_money(claims: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
         .fill_null(False)
         .alias("t_bhtt_holds")
     )
-    return joined.collect()
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
@@ -228,8 +152,6 @@ _BV, _BH = pl.col("so_luong") * pl.col("don_gia_bv"), pl.col("so_luong") * pl.co
 _HOLDS = pl.col("t_bhtt_holds")
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("T05", "I", "stream", "", pl.lit(False), "The same event was already taken; it was dropped.", "Sự kiện đã được nhận trước đó; bỏ qua.", source="adjudication.md §4.1"),
-    Rule("T06", "I", "claims", "", pl.col("supersedes") != "", "This version of the claim replaces an earlier one.", "Phiên bản hồ sơ này thay thế phiên bản trước.", source="adjudication.md §4.1"),
     # X04: every amount that a formula needs
     *(_required("lines", field) for field in ("so_luong", "tyle_tt_bh", "muc_huong", "thanh_tien_bv", "thanh_tien_bh", "t_bntt", "t_bncct", "t_bhtt")),
     _required("lines", "don_gia_bv", of="XML2"),
@@ -260,73 +182,3 @@ RULES: Final[tuple[Rule, ...]] = (
     _formula("claims", "t_bhtt", "The fund's total is not T_TONGCHI_BH less T_BNCCT less T_NGUONKHAC (the portal's rule 5); another formula holds.", "T_BHTT không bằng T_TONGCHI_BH trừ T_BNCCT trừ T_NGUONKHAC (quy tắc 5 của cổng); công thức khác đúng.", computed="by_portal", when=_HOLDS & (pl.col("t_nguonkhac") != 0), severity="W"),
     _formula("claims", "t_bhtt_gdv", "The fee-for-service total is not the sum of T_BHTT of lines with MA_PTTT = 1.", "T_BHTT_GDV không bằng tổng T_BHTT các dòng có MA_PTTT = 1.", when=~pl.col("armed_forces")),
 )  # fmt: skip
-"""Every rule. Not checked for CANCELLED claims, but for T06."""
-
-
-def adjudicate(claims: pl.DataFrame, lines: pl.DataFrame, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
-    """All findings about claims, as `FINDINGS` describes, in the order of claim, rule and line.
-
-    claims, lines: as `hub.insurer.columns.Decoded` has them, joined by `row`.
-    """
-    active = claims.filter(pl.col("action") != "CANCELLED")
-    line_money = _line_money(lines if active.height == claims.height else lines.join(active.select("row"), on="row", how="semi"))
-    cancelled = claims.filter(pl.col("action") == "CANCELLED")
-    found = [
-        *_failing(line_money, [rule for rule in rules if rule.about == "lines"], rules),
-        *_failing(_claim_money(active, line_money), [rule for rule in rules if rule.about == "claims"], rules),
-        *_failing(cancelled.with_columns(pl.lit("XML1").alias("table"), pl.lit(None, dtype=pl.Int64).alias("stt")), [rule for rule in rules if rule.id == "T06"], rules),
-    ]  # fmt: skip
-    if not found:
-        return pl.DataFrame(schema=FINDINGS)
-    findings = _dated(pl.concat(found, how="vertical"), claims, rules)
-    ordered = findings.sort("row", "place", "table", "stt", nulls_last=True, maintain_order=True)
-    return ordered.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("row").alias("number")).select(*FINDINGS)
-
-
-def _failing(money: pl.DataFrame, about: Sequence[Rule], rules: Sequence[Rule]) -> list[pl.DataFrame]:
-    if not money.height or not about:
-        return []
-    failed = money.lazy().select(rule.fails.any().alias(str(number)) for number, rule in enumerate(about)).collect().row(0)
-    return [
-        money.filter(rule.fails).select(_finding(rule, rules.index(rule)))
-        for rule, found in zip(about, failed, strict=True)
-        if found
-    ]
-
-
-def _finding(rule: Rule, place: int) -> list[pl.Expr]:
-    def amount(name: str, alias: str) -> pl.Expr:
-        if not name:
-            return pl.lit(None, dtype=pl.Decimal(18, 3)).alias(alias)
-        shown = pl.when(pl.col(name).abs() < _LARGEST).then(pl.col(name))
-        return (shown.cast(pl.Decimal(38, 3)) / 100).cast(pl.Decimal(18, 3)).alias(alias)
-
-    whole = rule.field == ""
-    return [
-        pl.col("row"),
-        pl.lit(rule.id).alias("rule"),
-        pl.lit(rule.severity).alias("severity"),
-        pl.lit("").alias("table") if whole else pl.col("table"),
-        pl.col("stt"),
-        pl.lit(rule.field).alias("field"),
-        amount(rule.claimed, "claimed"),
-        amount(rule.computed, "computed"),
-        pl.lit(rule.vi).alias("text_vi"),
-        pl.lit(rule.en).alias("text_en"),
-        pl.lit(place, dtype=pl.UInt32).alias("place"),
-    ]
-
-
-def _dated(findings: pl.DataFrame, claims: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """Without findings of rules that did not apply on the day of the claim."""
-    limited = [(place, rule) for place, rule in enumerate(rules) if rule.valid_from or rule.valid_to]
-    if not limited:
-        return findings
-    left = pl.col("ngay_ra").str.slice(0, 8)
-    day = claims.select("row", pl.when(left.str.len_chars() == 8).then(left).otherwise(pl.col("ngaylap")).alias("day"))
-    dated = findings.join(day, on="row", how="left")
-    for place, rule in limited:
-        first, last = rule.valid_from or date.min, rule.valid_to or date.max
-        applies = pl.col("day").is_between(pl.lit(f"{first:%Y%m%d}".zfill(8)), pl.lit(f"{last:%Y%m%d}"))
-        dated = dated.filter((pl.col("place") != place) | applies)
-    return dated.drop("day")

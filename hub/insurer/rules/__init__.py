@@ -1,0 +1,112 @@
+"""The table of rules about single claims, and their evaluation over columns.
+
+A family of rules is a file here: its `RULES`, and a `prepare` where it derives columns of its own. Rules across claims are in
+`hub.insurer.history`.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from hub.insurer.columns import FRAMES, Decoded
+from hub.insurer.rules import money
+from hub.insurer.rules.cuts import cut
+from hub.insurer.rules.frames import frames
+from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
+
+_STREAM: Final = (
+    Rule("T05", "I", "stream", "", pl.lit(False), "The same event was already taken; it was dropped.", "Sự kiện đã được nhận trước đó; bỏ qua.", source="adjudication.md §4.1"),
+    Rule("T06", "I", "claims", "", pl.col("supersedes") != "", "This version of the claim replaces an earlier one.", "Phiên bản hồ sơ này thay thế phiên bản trước.", source="adjudication.md §4.1"),
+)  # fmt: skip
+
+RULES: Final[tuple[Rule, ...]] = (*_STREAM, *money.RULES)
+"""Every rule, in the order of findings. Not checked for CANCELLED claims, but for T06."""
+
+_PREPARE: Final[tuple[Prepare, ...]] = (money.prepare,)
+
+
+def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
+    """All findings about claims, as `FINDINGS` describes, in the order of claim, rule and line."""
+    prepared = frames(decoded)
+    for prepare in _PREPARE:
+        prepared = prepare(prepared)
+    found = [
+        finding
+        for about in ("claims", *FRAMES)
+        for finding in _failing(prepared[about], [(place, rule) for place, rule in enumerate(rules) if rule.about == about])
+    ]
+    found += _replacing(decoded.claims, rules)
+    if not found:
+        return pl.DataFrame(schema=FINDINGS)
+    findings = _dated(pl.concat(found, how="vertical"), decoded.claims, rules)
+    ordered = findings.sort("row", "place", "table", "stt", "line", nulls_last=True, maintain_order=True)
+    numbered = cut(ordered, decoded).with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("row").alias("number"))
+    return numbered.select(*FINDINGS)
+
+
+def _replacing(claims: pl.DataFrame, rules: Sequence[Rule]) -> list[pl.DataFrame]:
+    """T06 of cancelled claims: the one rule that is checked for them."""
+    cancelled = claims.lazy().filter(pl.col("action") == "CANCELLED")
+    named = cancelled.drop("stt").with_columns(pl.lit("XML1").alias("table"), pl.lit(None, dtype=pl.Int64).alias("stt"))
+    return _failing(named, [(place, rule) for place, rule in enumerate(rules) if rule.id == "T06"])
+
+
+def _failing(frame: pl.LazyFrame, about: Sequence[tuple[int, Rule]]) -> list[pl.DataFrame]:
+    """The findings of rules about one frame. Only the columns that they read are computed, once."""
+    if not about:
+        return []
+    read = {"row", "table", "stt"} | {name for _, rule in about for name in (rule.claimed, rule.computed, rule.reduction) if name}
+    names = frame.collect_schema().names()
+    read |= {"line"} & set(names)
+    fails = [rule.fails.fill_null(False).alias(f"fails {place}") for place, rule in about]
+    computed = frame.select(*sorted(read), *fails).collect()
+    if not computed.height:
+        return []
+    failed = computed.select(pl.col(f"fails {place}").any() for place, _ in about).row(0)
+    return [
+        computed.filter(pl.col(f"fails {place}")).select(_finding(rule, place, "line" in read))
+        for (place, rule), some in zip(about, failed, strict=True)
+        if some
+    ]
+
+
+def _finding(rule: Rule, place: int, of_line: bool) -> list[pl.Expr]:
+    def amount(name: str, alias: str) -> pl.Expr:
+        if not name:
+            return pl.lit(None, dtype=pl.Decimal(18, 3)).alias(alias)
+        shown = pl.when(pl.col(name).abs() < LARGEST).then(pl.col(name))
+        return (shown.cast(pl.Decimal(38, 3)) / 100).cast(pl.Decimal(18, 3)).alias(alias)
+
+    return [
+        pl.col("row"),
+        pl.lit(rule.id).alias("rule"),
+        pl.lit(rule.severity).alias("severity"),
+        pl.lit("").alias("table") if rule.field == "" else pl.col("table"),
+        pl.col("stt"),
+        pl.lit(rule.field).alias("field"),
+        amount(rule.claimed, "claimed"),
+        amount(rule.computed, "computed"),
+        (pl.col(rule.reduction) if rule.reduction else pl.lit(None)).cast(pl.Int128).alias("reduction"),
+        pl.lit(rule.vi).alias("text_vi"),
+        pl.lit(rule.en).alias("text_en"),
+        pl.lit(place, dtype=pl.UInt32).alias("place"),
+        pl.lit(rule.about).alias("about"),
+        (pl.col("line") if of_line else pl.lit(None)).cast(pl.UInt32).alias("line"),
+    ]
+
+
+def _dated(findings: pl.DataFrame, claims: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
+    """Without findings of rules that did not apply on the day of the claim."""
+    limited = [(place, rule) for place, rule in enumerate(rules) if rule.valid_from or rule.valid_to]
+    if not limited:
+        return findings
+    left = pl.col("ngay_ra").str.slice(0, 8)
+    day = claims.select("row", pl.when(left.str.len_chars() == 8).then(left).otherwise(pl.col("ngaylap")).alias("day"))
+    dated = findings.join(day, on="row", how="left")
+    for place, rule in limited:
+        first, last = rule.valid_from or date.min, rule.valid_to or date.max
+        applies = pl.col("day").is_between(pl.lit(f"{first:%Y%m%d}".zfill(8)), pl.lit(f"{last:%Y%m%d}"))
+        dated = dated.filter((pl.col("place") != place) | applies)
+    return dated.drop("day")
