@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from hub.insurer.columns import FRAMES, Decoded
-from hub.insurer.rules import money
+from hub.insurer.rules import elements, money
 from hub.insurer.rules.cuts import cut
 from hub.insurer.rules.frames import frames
 from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
@@ -21,10 +21,10 @@ _STREAM: Final = (
     Rule("T06", "I", "claims", "", pl.col("supersedes") != "", "This version of the claim replaces an earlier one.", "Phiên bản hồ sơ này thay thế phiên bản trước.", source="adjudication.md §4.1"),
 )  # fmt: skip
 
-RULES: Final[tuple[Rule, ...]] = (*_STREAM, *money.RULES)
+RULES: Final[tuple[Rule, ...]] = (*_STREAM, *elements.RULES, *money.RULES)
 """Every rule, in the order of findings. Not checked for CANCELLED claims, but for T06."""
 
-_PREPARE: Final[tuple[Prepare, ...]] = (money.prepare,)
+_PREPARE: Final[tuple[Prepare, ...]] = (elements.prepare, money.prepare)
 
 
 def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
