@@ -42,13 +42,13 @@ def test_f01_a_year_that_is_no_number_is_missing():
 
 
 @pytest.mark.parametrize(
-    ("table", "field"), [("xml2", "ngay_yl"), ("xml3", "ngay_yl"), ("xml2", "ten_thuoc"), ("xml3", "ma_pttt")]
+    ("table", "field"), [("xml2", "ma_thuoc"), ("xml3", "ma_nhom"), ("xml2", "pham_vi"), ("xml3", "ma_pttt")]
 )
 def test_f01_the_same_of_lines_and_only_of_the_table_that_has_the_element(table, field):
     assert "E" in severities(with_line(table, **{field: ""}), "F01", field)
     other = "xml3" if table == "xml2" else "xml2"
     assert severities(claim_of(drugs=[], services=[]), "F01", field) == set()
-    if field == "ten_thuoc":
+    if field == "ma_thuoc":
         assert severities(with_line(other), "F01", field) == set()
 
 
