@@ -17,7 +17,7 @@ _SKIPPED: Final = " … "  # stands where harmless words stood, and is part of n
 _BLANK: Final = r"[^\S\r\n]+"
 _DENIALS: Final = ("không", "chưa", "phủ nhận")
 _ASKED: Final = (
-    "bao giờ", "biểu hiện", "bị", "bệnh", "các", "có", "dấu hiệu", "ghi nhận", "hành vi", "hề", "mắc", "nạo", "phát hiện", "rối loạn", "tiền căn",
+    "ai", "bao giờ", "biểu hiện", "bị", "bệnh", "các", "có", "dấu hiệu", "ghi nhận", "hành vi", "hề", "mắc", "nạo", "phát hiện", "rối loạn", "tiền căn",
     "tiền sử", "triệu chứng", "từng", "ý tưởng", "ý định",
 )  # fmt: skip
 # Behind it: `không trầm cảm nữa` tells that it was so.
@@ -26,7 +26,11 @@ _BEFORE_MAX: Final = 120  # characters before a mention in which it may be denie
 
 
 class _Text(NamedTuple):
-    """What a text tells of one label.  harmless: what looks like a mention and is none; None when there is nothing such."""
+    """What a text tells of one label.
+
+    mentions: even across lines, as words are broken into them.
+    harmless: what looks like a mention and is none, within a line, as the next one may be another field's; None when there is nothing such.
+    """
 
     label: str
     mentions: re.Pattern[str]
@@ -88,7 +92,7 @@ def compile_labels(tables: Mapping[str, Sensitive]) -> Labels:
         icd=icd,
         tests=tests,
         texts=tuple(
-            _Text(label, _any_of(words[label]), _any_of(what.harmless) if what.harmless else None, what.unless_denied)
+            _Text(label, _any_of(words[label]), _any_of(what.harmless, _BLANK) if what.harmless else None, what.unless_denied)
             for label, what in tables.items()
             if words[label]
         ),
@@ -119,8 +123,8 @@ def _one_of(words: Iterable[str]) -> str:
 _DENIED: Final = re.compile(rf"(?<!\w){_one_of(_DENIALS)}(?:{_BLANK}{_one_of(_ASKED)})*{_BLANK}$")
 
 
-def _any_of(words: Sequence[str]) -> re.Pattern[str]:
-    """Any of these in a text in lower case, whatever blanks are between: whole words, or how one begins (`methadon*`).
+def _any_of(words: Sequence[str], blanks: str = r"\s+") -> re.Pattern[str]:
+    """Any of these in a text in lower case, with such blanks between: whole words, or how one begins (`methadon*`).
 
     The alternatives are grouped by their first letter, which halves what a look costs where there is none.
     """
@@ -129,7 +133,7 @@ def _any_of(words: Sequence[str]) -> re.Pattern[str]:
         plain = unicodedata.normalize("NFC", word.strip()).lower()
         if plain.strip("*"):
             begun, *others = plain.removesuffix("*").split()
-            rest = r"\s+".join(map(re.escape, (begun[1:], *others)))
+            rest = blanks.join(map(re.escape, (begun[1:], *others)))
             grouped.setdefault(begun[0], []).append(rest + ("" if plain.endswith("*") else _WORD_ENDS))
     if not grouped:
         return _NEVER

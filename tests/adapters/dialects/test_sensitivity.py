@@ -46,6 +46,7 @@ def test_what_only_looks_like_a_mention_is_none(text: str) -> None:
         "Không có tiền sử nghiện ma túy",
         "Chưa từng có ý định tự sát",
         "Không ghi nhận dấu hiệu loạn thần",
+        "Gia đình không ai mắc bệnh tâm thần",
         "Chưa từng phá thai",
         "Chưa nạo hút thai lần nào",
     ],
@@ -67,6 +68,9 @@ def test_what_is_denied_is_no_mention(text: str) -> None:
         "Không trầm cảm, nghiện rượu 20 năm",
         "Không có con sau 3 năm, loạn thần sau sinh",
         "Rối loạn thần kinh thực vật, trầm cảm",
+        "Rối loạn tâm thần\nKinh tế khó khăn",
+        "Loạn thần, kinh nguyệt đều",
+        "Cai nghiện\nThuốc lá: không",
     ],
 )
 def test_a_denial_of_something_else_or_of_a_part_denies_nothing(text: str) -> None:
