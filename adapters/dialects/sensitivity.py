@@ -15,6 +15,7 @@ _SKIPPED: Final = " … "  # stands where harmless words stood, and is part of n
 # That what follows is denied: one of the first words, and from there to it nothing but such as only ask for it. With any word between,
 # `không ngủ được, trầm cảm` would deny; and within a line, as the line before may be the answer to something else.
 _BLANK: Final = r"[^\S\r\n]+"
+_NOT_FOR_YEARS: Final = rf"(?!{_BLANK}niên)"  # `kinh niên` is chronic: `bệnh tâm thần kinh niên` is no `tâm thần kinh`
 _DENIALS: Final = ("không", "chưa", "phủ nhận")
 _ASKED: Final = (
     "ai", "bao giờ", "biểu hiện", "bị", "bệnh", "các", "có", "dấu hiệu", "ghi nhận", "hành vi", "hề", "mắc", "nạo", "phát hiện", "rối loạn", "tiền căn",
@@ -92,7 +93,7 @@ def compile_labels(tables: Mapping[str, Sensitive]) -> Labels:
         icd=icd,
         tests=tests,
         texts=tuple(
-            _Text(label, _any_of(words[label]), _any_of(what.harmless, _BLANK) if what.harmless else None, what.unless_denied)
+            _Text(label, _any_of(words[label]), _harmless(what.harmless) if what.harmless else None, what.unless_denied)
             for label, what in tables.items()
             if words[label]
         ),
@@ -121,6 +122,10 @@ def _one_of(words: Iterable[str]) -> str:
 
 
 _DENIED: Final = re.compile(rf"(?<!\w){_one_of(_DENIALS)}(?:{_BLANK}{_one_of(_ASKED)})*{_BLANK}$")
+
+
+def _harmless(words: Sequence[str]) -> re.Pattern[str]:
+    return re.compile(_any_of(words, _BLANK).pattern + _NOT_FOR_YEARS)
 
 
 def _any_of(words: Sequence[str], blanks: str = r"\s+") -> re.Pattern[str]:

@@ -70,6 +70,7 @@ def test_what_is_denied_is_no_mention(text: str) -> None:
         "Rối loạn thần kinh thực vật, trầm cảm",
         "Rối loạn tâm thần\nKinh tế khó khăn",
         "Loạn thần, kinh nguyệt đều",
+        "Bệnh tâm thần kinh niên",
         "Cai nghiện\nThuốc lá: không",
     ],
 )
