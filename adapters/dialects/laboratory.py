@@ -352,7 +352,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     _tell_state(dialect, segment, fixed, own)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
-    form = _Form(sent, fixed, concludes, reading.dialect.gravest(own.labels))
+    form = _Form(sent, fixed, concludes, reading.dialect.labels.gravest(own.labels))
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
         notes.unparsed |= own.unparsed

@@ -21,7 +21,14 @@ CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
-_CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)(?:\.\d)?")
+_CODE_IN_WORDS: Final = (
+    re.compile(  # in capitals; not F18 the tracer, F20 the catheter, nor X60 the number of pills, which are read past
+        r"\b(?:PET|CT|SONDE|FOLEY|ỐNG THÔNG|CATHETER)[\s:(-]+F\d+"
+        r"|\bF18[\s-]*(?:FDG|PSMA|NAF|DOPA)"
+        r"|\bX\d+\s*(?:VIÊN|GÓI|ỐNG|LẦN|MM|CM|ML|MG)\b"
+        r"|\b([A-Z]\d{2}(?!\d)(?:\.\d)?)"
+    )
+)
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
@@ -297,8 +304,9 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:
     """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
-    inside = (dialect.label_of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
-    return dialect.gravest([dialect.label_of_illness(code), *inside, dialect.label_in_words(words)])
+    known = dialect.labels
+    inside = (known.of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
+    return known.gravest([known.of_illness(code), *inside, known.in_words(words)])
 
 
 def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
@@ -328,13 +336,14 @@ def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) 
 
 
 _IN_WORDS: Final = (
-    "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "pp_dieutri", "huong_dieu_tri", "ghi_chu",
+    "ly_do_vv", "ly_do_vnt", "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "ten_dich_vu", "ten_chi_so", "ten_thuoc",
+    "pp_dieutri", "pp_dieu_tri", "tinh_trang_ct", "huong_dieu_tri", "ghi_chu", "reason",
 )  # fmt: skip
-"""What slips and papers tell in free text."""
+"""What stays, slips and papers tell in free text, and the names of what was done, found and given."""
 
 
 def in_words(table: Record) -> str:
-    """The free text of a row of XML1, XML7, XML8, XML13 or XML14."""
+    """The free text of a row of an official table, of an encounter, of a slip."""
     return "\n".join(table[name] for name in _IN_WORDS if name in table)
 
 

@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from adapters.dialects.faults import among, told
 from adapters.dialects.paths import Plan, Rule
-from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send, Sensitive
+from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
 from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
+from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, facility_code
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
@@ -53,8 +54,7 @@ class Dialect:
     comma:   what a comma in a number means; rules for numbers know it already.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
-    labels_…: ICD-10 category, test code, word in the name of a test, and word in a diagnosis, in free text of slips and papers or in
-             the name of a drug (in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
+    labels:  what makes an event protected.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
@@ -76,34 +76,13 @@ class Dialect:
     codes: Mapping[str, Mapping[str, str]]
     tests: Mapping[str, LocalTest]
     conclusions: frozenset[str]
-    sensitive: Mapping[str, Sensitive]
-    labels_icd: Mapping[str, str]
-    labels_tests: Mapping[str, str]
-    labels_words: tuple[tuple[re.Pattern[str], str], ...]
-    labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
-    mentioned: re.Pattern[str]
+    labels: Labels
     foreign: frozenset[str]
     mapped: Mapping[str, frozenset[str]]
     unused: tuple[str, ...]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
-
-    def gravest(self, labels: Iterable[str]) -> str:
-        """Of several labels the one whose table stands first, HIV before all others: it is held the most. "" of none."""
-        found = set(labels)
-        return next((label for label in self.sensitive if label in found), "") or min(found - {""}, default="")
-
-    def label_of_illness(self, code: str) -> str:
-        """The sensitivity label of an ICD-10 code in its form, by its first three characters or by those and the digit behind the dot."""
-        return self.labels_icd.get(code[:3]) or self.labels_icd.get(code[:5], "")
-
-    def label_in_words(self, text: str) -> str:
-        """The label of what a free text mentions."""
-        lower = text.lower()
-        if not self.mentioned.search(lower):  # nearly every text, and one look is cheaper than one a label
-            return ""
-        return next((label for word, label in self.labels_mentions if word.search(lower)), "")
 
 
 def use_vendors(folder: Path | None) -> None:
@@ -266,26 +245,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         mapped=_mapped(plans.values()),
         unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
-        sensitive=profile.sensitive,
-        labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
-        labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},
-        labels_words=tuple(
-            (re.compile(rf"\b{re.escape(word)}", re.IGNORECASE), label)
-            for label, what in profile.sensitive.items()
-            for word in what.words
-        ),
-        labels_mentions=tuple(
-            (_begins(what.words + what.mentions), label)
-            for label, what in profile.sensitive.items()
-            if what.words or what.mentions
-        ),
-        mentioned=_begins([word for what in profile.sensitive.values() for word in (*what.words, *what.mentions)]),
+        labels=compile_labels(profile.sensitive),
     )
-
-
-def _begins(words: Sequence[str]) -> re.Pattern[str]:
-    """That a word of a text in lower case begins with one of these; of none it never does."""
-    return re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in words)})" if words else r"(?!)")
 
 
 def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:

@@ -82,12 +82,8 @@ class Reading:
         return common | own
 
     def _label(self, found: dict[str, str]) -> str:
-        labels = self.dialect.labels_tests
-        label = labels.get(found.get("code", "")) or labels.get(found.get("alt_code", ""))
-        if label:
-            return label
         names = f"{found.get('code', '')} {found.get('display', '')} {found.get('alt_display', '')}"
-        return next((label for word, label in self.dialect.labels_words if word.search(names)), "")
+        return self.dialect.labels.of_test((found.get("code", ""), found.get("alt_code", "")), names)
 
     def scope(self, segments: Iterable[Segment]) -> Scope:
         """The first of each name, with MSH."""
@@ -120,7 +116,7 @@ class Reading:
         if notes.unparsed:
             more["unparsed"] = notes.unparsed
         if notes.labels:
-            more["sensitivity"] = self.dialect.gravest(notes.labels)
+            more["sensitivity"] = self.dialect.labels.gravest(notes.labels)
         whose = context.facility if facility is None else facility
         event = stamp(record, content, facility=whose, business_key=key, origin=origin, keyring=context.keyring, **more)
         self.events.append((record, event))

@@ -35,7 +35,7 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
-    if label := reading.dialect.label_in_words(in_words(content["xml13"])):
+    if label := reading.dialect.labels.in_words(f"{said.field(10)}\n{in_words(content['xml13'])}"):
         notes.labels.add(label)
     if trigger != "I14":  # a slip is taken back by its number alone
         _tell_undiagnosed(message, content, notes)
@@ -91,6 +91,8 @@ def map_answered(reading: Reading, _trigger: str) -> None:
         content.setdefault("ma_cskcb_den", sender)
         if content["action"] == "REJECTED" and (onward := content.get("redirect_to") or _onward(message, sender)):
             content |= {"redirect_to": onward, "ma_cskcb_den": sender}
+    if label := reading.dialect.labels.in_words(in_words(content)):
+        notes.labels.add(label)
     content["xml13"] = {}
     slip = content.get("slip", "") if issuer else ""
     reading.publish("hie.Referral", content, slip, notes, key_path="RF1-6", facility=issuer or None)

@@ -70,6 +70,15 @@ def test_time_and_reason_of_admission_are_told_by_a06_alone(trigger: str) -> Non
     assert "ly_do_vnt" not in event
 
 
+@pytest.mark.parametrize(
+    ("trigger", "reason", "label"),
+    [("A01", "Uống thuốc tự tử", "MENTAL"), ("A06", "HIV", "HIV"), ("A01", "Chưa từng tự tử", None)],
+)
+def test_why_somebody_came_is_protected(trigger: str, reason: str, label: str | None) -> None:
+    [(_, event)] = read(trigger, PID, "PV1|1|I", f"PV2|||^{reason}").events
+    assert event["meta"].get("sensitivity") == label
+
+
 def test_a_swap_of_beds_tells_when_of_both() -> None:
     both = read("A17", "EVN||20261123080000", PID, "PV1|1|I|A" + "|" * 16 + "1", "PID|2||BN2^^^^MR", "PV1|1|I|B" + "|" * 16 + "2")
     assert [event["meta"]["occurred_at"] for _, event in both.events] == ["2026-11-23T08:00:00+07:00"] * 2

@@ -248,3 +248,40 @@ def test_of_two_labels_that_of_hiv_counts(rows: tuple[str, ...]) -> None:
 
 def test_another_illness_of_pregnancy_is_not_labelled() -> None:
     assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, "DG1|1||O98.1|Giang mai, suy giảm miễn dịch tiên phát"))["meta"]
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        ("PET/CT F18-FDG", None),
+        ("Chụp PET/CT với F18 FDG", None),
+        ("PET/CT (F18): tăng chuyển hóa", None),
+        ("Đặt sonde Foley F20", None),
+        ("Paracetamol x60 viên", None),
+        ("F18 - Lạm dụng dung môi", "MENTAL"),
+        ("Loạn thần do rượu (F10.5), sau PET/CT F18-FDG", "MENTAL"),
+        ("Ngộ độc, X60", "MENTAL"),
+        ("PET/CT: B20", "HIV"),
+    ],
+)
+def test_a_tracer_a_catheter_and_a_number_of_pills_are_no_codes(words: str, label: str | None) -> None:
+    assert only(mapped("REF^I12", RF1, PID, f"DG1|1||C34.1|{words}"))["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(
+    ("reason", "label"),
+    [("2^Trầm cảm nặng", "MENTAL"), ("Nhiễm HIV", "HIV"), ("2^Không trầm cảm", None), ("2^Quá khả năng", None)],
+)
+@pytest.mark.parametrize("trigger", ["I12", "I14"])
+def test_why_a_slip_was_written_or_taken_back_is_protected(trigger: str, reason: str, label: str | None) -> None:
+    assert only(mapped(f"REF^{trigger}", f"RF1||||||GCT1||||{reason}", PID, "DG1|1||J18.9"))["meta"].get("sensitivity") == label
+
+
+def test_why_a_slip_was_rejected_is_protected() -> None:
+    row = "RF1|R|||||GCT1^01021||||^Không nhận người nhiễm HIV"
+    assert only(mapped("RRI^I12", row, PID, facility="01004"))["meta"]["sensitivity"] == "HIV"
+
+
+@pytest.mark.parametrize(("reason", "label"), [("Tái khám trầm cảm", "MENTAL"), ("Tái khám huyết áp", None)])
+def test_why_somebody_is_asked_back_is_protected(reason: str, label: str | None) -> None:
+    assert only(mapped("SIU^S12", f"SCH||GHK1|||||^{reason}", PID))["meta"].get("sensitivity") == label

@@ -156,7 +156,7 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
             "sensitive",
             "HIV",
             {"icd": [], "tests": [], "words": [], "word": []},
-            "sensitive.HIV.word: there is no setting of this name; did you mean words? There are icd, mentions",
+            "sensitive.HIV.word: there is no setting of this name; did you mean words? There are harmless, icd",
         ),
         ("identifiers", "card_from", "IN1", "identifiers.card_from: not a place"),
         (
