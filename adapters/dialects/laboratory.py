@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line
-from adapters.dialects.reading import SEEN_MAX, Reading
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
@@ -22,7 +22,8 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE]
 _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
-_FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
+_EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
+_POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
@@ -407,8 +408,11 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         stated = segment.get(5).strip() or raw
         number = pointed(stated, comma)
         value = number or stated
-    elif kind in _FOREIGN:
-        value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
+    elif kind == _EMBEDDED:
+        value = "/".join(filter(None, segment.components(5)[1:3]))
+        tell_embedded(segment, notes)
+    elif kind == _POINTER:
+        value = segment.get(5)
     elif kind == "SN":
         read = [_structured(row, comma) for row in segment.rows(5)]
         value = ";".join(text for text, _clear in read if text)

@@ -141,6 +141,16 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
 
 
+def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
+    file, pointer = "OBX|2|ED|PDF^Report||LIS^application^pdf^Base64^JVBERi0=||||||F", "OBX|3|RP|IMG^Image||img/17^PACS||||||F"
+    found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", file, pointer)
+    [(_, event)] = found.events
+    assert [line["gia_tri"] for line in event["observations"]] == ["5.6", "application/pdf", "img/17"]
+    assert problems(found) == {("CONTENT_NOT_PASSED_ON", "OBX[2]-5")}
+    passed_on = file.replace("^Base64^JVBERi0=", "")
+    assert not problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", passed_on)), "as the hub hands it on: there is nothing to lose"
+
+
 def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
     sent = {
         "CE|{}||POS^Dương tính^L^10828004^Positive^SCT": [
