@@ -49,7 +49,7 @@ _ROWS: Final = (
     ErrorCode("OUTSIDE_MESSAGES", "100", "AE", False, "Text stands outside any message; it was kept but not read.", "Có văn bản nằm ngoài bản tin; được lưu nhưng không đọc."),
     ErrorCode("SEVERAL_MESSAGES", "100", "AR", False, "More than one message, or HOSO, stands where one is taken. Send each in a frame, request or file of its own.", "Có nhiều hơn một bản tin (hoặc HOSO) ở nơi chỉ nhận một. Hãy gửi từng cái trong khung, yêu cầu hoặc tệp riêng."),
     ErrorCode("MSH_UNREADABLE", "100", "AR", False, "The message does not begin with a readable MSH segment. Check its first line and delimiters.", "Bản tin không bắt đầu bằng đoạn MSH đọc được. Hãy kiểm tra dòng đầu và các ký tự phân cách."),
-    ErrorCode("MESSAGE_CUT", "100", "AE", False, "The message breaks off within its last OBX, so its value may not be whole: nothing ends that segment, and fields that the others have are missing. Send the message again, whole, with a CR behind each segment.", "Bản tin bị cắt giữa OBX cuối nên giá trị có thể không đủ: đoạn này không có ký tự kết thúc và thiếu các trường mà đoạn khác có. Hãy gửi lại trọn bản tin, mỗi đoạn kết thúc bằng CR."),
+    ErrorCode("MESSAGE_CUT", "100", "AE", False, "The message breaks off within its last segment, so what stands there may not be whole: nothing ends that segment, and what belongs behind it is missing. Send the message again, whole, with a CR behind each segment.", "Bản tin bị cắt giữa đoạn cuối nên nội dung ở đó có thể không đủ: đoạn này không có ký tự kết thúc và thiếu phần phải có phía sau. Hãy gửi lại trọn bản tin, mỗi đoạn kết thúc bằng CR."),
     ErrorCode("EMPTY_INPUT", "100", "AR", False, "There is nothing in it: no byte of a message.", "Không có nội dung: không có byte nào của bản tin."),
     ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS) nor JSON.", "Đây không phải HL7 v2 (MSH|…), phong bì XML bảo hiểm (GIAMDINHHS) hay JSON."),
     ErrorCode("JSON_MALFORMED", "100", "AR", False, "The text begins like JSON and is not: check brackets, quotes and commas, and that it is UTF-8.", "Nội dung bắt đầu như JSON nhưng không đúng: hãy kiểm tra ngoặc, dấu nháy, dấu phẩy và mã UTF-8."),
@@ -194,6 +194,7 @@ class HubError(Exception):
 
 GUESSED: Final = frozenset(
     {
+        "MESSAGE_CUT",
         "KEY_MISSING",
         "FACILITY_UNKNOWN",
         "IDENTIFIER_INFERRED",

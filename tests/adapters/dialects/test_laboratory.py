@@ -148,7 +148,9 @@ def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
     assert [line["gia_tri"] for line in event["observations"]] == ["5.6", "application/pdf", "img/17"]
     assert problems(found) == {("CONTENT_NOT_PASSED_ON", "OBX[2]-5")}
     passed_on = file.replace("^Base64^JVBERi0=", "")
-    assert not problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", passed_on)), "as the hub hands it on: there is nothing to lose"
+    assert not problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", passed_on)), (
+        "as the hub hands it on: there is nothing to lose"
+    )
 
 
 def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
