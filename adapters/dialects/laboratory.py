@@ -436,7 +436,7 @@ def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
     """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
     if not parts:
         return "", True
-    read = [(pointed(part, comma), part) for part in parts[1:4]]
+    read = [(pointed(part, comma), part) for part in map(str.strip, parts[1:4])]
     clear = all(number is not None for number, _part in read)
     comparator = "" if parts[0] == "=" else parts[0]
     return "".join([comparator, *(part if number is None else number for number, part in read)]), clear

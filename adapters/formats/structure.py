@@ -361,7 +361,9 @@ def _is_good(kind: str, value: str, seen: set[str]) -> bool:
 def _fault(kind: str, value: str) -> str:
     """The code of what is wrong with a simple value of one repetition; "" if nothing is."""
     form, longest, code = _FORMS[kind]
-    if kind == "TS":
+    if kind == "NM":
+        value = value.strip(" ")  # as it is read
+    elif kind == "TS":
         value = value.partition("^")[0]  # v2.1 to 2.5.1 have a second component: the precision
         if not value:
             return ""

@@ -274,7 +274,7 @@ def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:
     found = message.named(path)
     if found is None or found[2] > 1:  # of several in one field mapping reads the first
         return False
-    stated = found[0].get(found[1])
+    stated = found[0].get(found[1]).strip()
     number = pointed(stated, dialect.comma)
     return number is not None and number != stated and NUMBER.fullmatch(number) is not None
 

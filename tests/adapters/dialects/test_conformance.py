@@ -227,6 +227,12 @@ def test_what_only_the_standard_finds_odd_is_told_to_be_no_loss() -> None:
     assert one.do_en.startswith("Nothing is lost")
 
 
+def test_a_time_that_no_rule_reads_is_no_loss_whatever_else_of_the_message_is() -> None:
+    found = report([visit(VISIT.replace("19900102", "02/31/1990") + "DG1|1||J18.9^Viêm phổi||02/31/2026|A\r")], STANDARD)
+    remedies = {one.place: one.do_en for one in found.findings if one.code == "TIME_UNPARSABLE"}
+    assert remedies["DG1-5"].startswith("Nothing is lost") and "`as`" in remedies["PID-7"]
+
+
 def test_a_date_in_the_form_of_the_dialect_is_no_finding() -> None:
     mine = compile_text(
         "mine", 'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = { from = "PID-7", as = "day_first" }\n'

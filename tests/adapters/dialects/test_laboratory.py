@@ -127,6 +127,11 @@ def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
     assert [lines_of(comma, *sent) for comma in ("", "decimal", "thousands")] == [plain, decimal, thousands]
 
 
+def test_blanks_around_a_number_are_not_of_it() -> None:
+    assert lines_of("decimal", ("NM", " 5,0"), ("SN", "^ 5,0 ")) == [("5.0", 5.0), ("5.0", 5.0)]
+    assert lines_of("", ("NM", " 5.0")) == [("5.0", 5.0)]
+
+
 def test_a_result_that_could_be_two_numbers_stays_a_text_however_often_its_test_came() -> None:
     assert lines_of("decimal", ("NM", "5"), ("NM", "1.234"), ("NM", "6"))[1] == ("1.234", None)
 

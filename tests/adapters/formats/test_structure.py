@@ -40,6 +40,7 @@ def test_a_good_message_has_no_findings() -> None:
         ("PV1|1|O", "PV1|1|", "FIELD_MISSING", "PV1-2"),
         ("OBX|2|NM", "OBX|two|NM", "NUMBER_UNPARSABLE", "OBX[2]-1"),
         ("|6.1|", "|6,1|", "NUMBER_UNPARSABLE", "OBX[2]-5"),
+        ("|6.1|", "| 6.1 |", "", ""),
         ("|6.1|", "|12345678901234567|", "FIELD_TOO_LONG", "OBX[2]-5"),
         ("19850312", "12/03/1985", "TIME_UNPARSABLE", "PID-7"),
         ("20261015073000", "20261315073000", "TIME_UNPARSABLE", "OBR[1]-7"),

@@ -565,7 +565,7 @@ def test_what_is_remembered_of_senders_follows_the_directory(tmp_path):
     assert read(raw).message["dialect"] == "songhong_his"
 
 
-@pytest.mark.parametrize(("value", "warned"), [("52,5", False), ("52.5 kilo", True), ("nang", True)])
+@pytest.mark.parametrize(("value", "warned"), [("52,5", False), (" 52,5", False), ("52.5 kilo", True), ("nang", True)])
 def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned: bool) -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
     raw = (
