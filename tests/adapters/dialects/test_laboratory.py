@@ -112,6 +112,15 @@ def test_notes_that_a_rule_finds_stand_before_those_of_nte() -> None:
     assert [line["notes"] for line in result["observations"]] == [["seen twice", "hazy"], ["diluted", "clear"]]
 
 
+@pytest.mark.parametrize(
+    ("place", "flags"), [("OBX-8", ["C", "N&1"]), ("OBX-8.1", ["C", "N&1"]), ("OBX-8.2", ["H", "L"]), ("OBX-8.1.2", ["1"])]
+)
+def test_a_list_is_of_the_component_that_its_rule_names(place: str, flags: list[str]) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[observation]\nflags = {{ from = "{place}", as = "list" }}\n')
+    [event] = read("ORU^R01", "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5|mmol/L||C^H~N&1^L~|||F", dialect=mine)
+    assert event["observations"][0]["flags"] == flags
+
+
 def lines_of(comma: str, *values: tuple[str, str]) -> list[tuple[str, float | None]]:
     dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
     rows = [f"OBX|{number}|{kind}|GLU^G||{value}|mmol/L||||||F" for number, (kind, value) in enumerate(values, 1)]
