@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
-from adapters.dialects.profile import Dialect, Line
+from adapters.dialects.profile import Dialect, Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
@@ -32,6 +32,8 @@ _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
+_RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
+_HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
@@ -183,6 +185,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
             services.append(line["services"])
     if services:
         order["services"] = services
+    _read_performer(reading, order, notes)
     if own:
         order["ma_cskcb"] = own
         if order.get("performer") == own:
@@ -194,6 +197,20 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = order.get("notes", []) + remarks
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
+    """Who performs it where no code says so: whose alias stands in MSH-5 and MSH-6. A name there that is nobody's is told."""
+    header = reading.message.header
+    named = header.get(_RECEIVER)
+    places = (place for rule in reading.dialect.plans["order"] if rule.name == "performer" for place in rule.places)
+    reads = any((place.segment, place.field) == ("MSH", _RECEIVER) for place in places)
+    if "performer" in order or not reads or named in ("", header.get(4), *_HUB):
+        return
+    if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
+        order["performer"] = alias[0]
+    else:
+        notes.warn("PERFORMER_UNKNOWN", f"MSH-{_RECEIVER}")
 
 
 class _Form:

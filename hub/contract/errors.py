@@ -111,6 +111,7 @@ _ROWS: Final = (
     ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept; once it is mended the operator runs `hie replay`. Do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu; sửa xong, đơn vị vận hành chạy `hie replay`. Không cần gửi lại."),
     # routing
     ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory, or is closed and was merged into no other; the event waits until that changes.", "Cơ sở nhận không có trong danh bạ, hoặc đã đóng mà không sáp nhập vào cơ sở nào; sự kiện chờ đến khi thay đổi."),
+    ErrorCode("PERFORMER_UNKNOWN", "103", "AE", False, "The name of the receiver of this order (MSH-6) is no facility's, and nothing else says who performs it. It was taken as a matter of its own facility, and goes to nobody.", "Tên nơi nhận chỉ định (MSH-6) không phải của cơ sở nào, và không có chỗ nào khác cho biết nơi thực hiện. Hub coi là việc nội bộ của cơ sở gửi và không chuyển cho ai."),
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent, or its version was used for another word on that claim.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi, hoặc số version đã dùng cho quyết định khác về hồ sơ đó."),
     ErrorCode("CLAIM_GONE", "207", "", False, "The claim that a supplementary insurer should get is older than its topic keeps, so no copy was made. The facility has to send it again with a newer NGAYLAP (the same file again is a repeat, and has no effect): its payer decides on it anew, and the copy follows.", "Hồ sơ cần gửi bên bảo hiểm bổ sung đã quá hạn lưu nên không tạo được bản sao. Cơ sở cần gửi lại hồ sơ với NGAYLAP mới hơn (gửi lại đúng tệp cũ bị coi là trùng và không có tác dụng): bên chi trả quyết định lại, sau đó bản sao được gửi."),
@@ -209,7 +210,14 @@ GUESSED: Final = frozenset(
     }
 )
 """Findings of grade C of `hie vendor check`, beside whatever stands in `meta.unparsed` of an event; all other warnings are B."""
-LOST: Final = GUESSED | {"TIME_UNPARSABLE", "NUMBER_UNPARSABLE", "CODE_UNKNOWN", "CURRENCY_FOREIGN", "RECEIVER_UNKNOWN"}
+LOST: Final = GUESSED | {
+    "TIME_UNPARSABLE",
+    "NUMBER_UNPARSABLE",
+    "CODE_UNKNOWN",
+    "CURRENCY_FOREIGN",
+    "RECEIVER_UNKNOWN",
+    "PERFORMER_UNKNOWN",
+}
 """Warnings of what is lost, guessed or stays here: told before those that concern the form alone."""
 
 

@@ -72,6 +72,27 @@ def test_a_prior_result_in_an_order_is_no_order() -> None:
     assert told(read("OML^O21", *rows)) == [("1", "", ["A"])]
 
 
+@pytest.mark.parametrize(
+    ("receiver", "performer", "told"),
+    [
+        ("LIS|01940", "01940", []),
+        ("NGUYETCAT|NC-DONG", "01921", []),
+        ("LIS|NC-DONG", None, [("PERFORMER_UNKNOWN", "MSH-6")]),
+        ("LIS|BV-KHAC", None, [("PERFORMER_UNKNOWN", "MSH-6")]),
+        ("LIS|01004", None, []),
+        ("SONGHONG_HIS|CS1", None, []),
+        ("HIE|HUB", None, []),
+        ("|", None, []),
+    ],
+    ids=["a code", "an alias", "half of one", "a name", "its own code", "an alias of its own", "the hub", "nobody"],
+)
+def test_who_performs_an_order_is_named_by_code_or_alias_or_told_to_be_nobody(receiver, performer, told) -> None:
+    message = parse(f"MSH|^~\\&|HIS|01004|{receiver}|20261123080500||ORM^O01|M1|P|2.5.1\r{PID}\rORC|NW|1\rOBR|1|1||A")
+    found = map_message(message, load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01004"))
+    [(_, order)] = found.events
+    assert (order.get("performer"), sorted(problems(found))) == (performer, told)
+
+
 def test_the_class_of_an_order_is_its_own_before_that_of_the_visit_and_unknown_is_none() -> None:
     def kind(visit: str, order: str) -> str:
         [event] = read("ORM^O01", f"PV1|1|{visit}", "ORC|NW|1" + "|" * 27 + order, "OBR|1|1||A")
@@ -116,7 +137,9 @@ def test_notes_that_a_rule_finds_stand_before_those_of_nte() -> None:
     ("place", "flags"), [("OBX-8", ["C", "N&1"]), ("OBX-8.1", ["C", "N&1"]), ("OBX-8.2", ["H", "L"]), ("OBX-8.1.2", ["1"])]
 )
 def test_a_list_is_of_the_component_that_its_rule_names(place: str, flags: list[str]) -> None:
-    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[observation]\nflags = {{ from = "{place}", as = "list" }}\n')
+    mine = compile_text(
+        "mine", f'extends = "_standard"\nversion = "1"\n[observation]\nflags = {{ from = "{place}", as = "list" }}\n'
+    )
     [event] = read("ORU^R01", "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5|mmol/L||C^H~N&1^L~|||F", dialect=mine)
     assert event["observations"][0]["flags"] == flags
 
