@@ -27,6 +27,7 @@ _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
+_VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
@@ -307,6 +308,8 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at, dialect.comma)
+        if not form.fixed["code"] and not _VALUES_ALL.isdisjoint(line):
+            notes.warn("TEST_MISSING", notes.message.path(segment, 3))
         if position in remarks:
             line = {**line, "notes": line.get("notes", []) + remarks[position]}
         found.append(line)

@@ -178,6 +178,14 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
 
 
+def test_a_value_without_its_test_is_told() -> None:
+    rows = ["OBX|1|NM|||5.6||||||F", "OBX|2|NM|GLU^G||5.6||||||F", "OBX|3|TX|||pale||||||F", "OBX|4|NM|||||||||F"]
+    assert problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *rows)) == {
+        ("TEST_MISSING", "OBX[1]-3"),
+        ("TEST_MISSING", "OBX[3]-3"),
+    }
+
+
 def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
     file, pointer = "OBX|2|ED|PDF^Report||LIS^application^pdf^Base64^JVBERi0=||||||F", "OBX|3|RP|IMG^Image||img/17^PACS||||||F"
     found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", file, pointer)
@@ -219,6 +227,15 @@ def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
         [result] = read("ORU^R01", "OBR|1|P1|F1|X^Y", *rows)
         assert [line.get("value_codes") for line in result["observations"]] == list(sent.values())
         assert [line["gia_tri"] for line in result["observations"]] == texts
+
+
+@pytest.mark.parametrize(
+    ("number", "licensed"),
+    [("000123/HNO-CCHN", True), ("012345", True), ("000123/HNO-CCHN.HD.01004", True), ("BS012", False), ("bs.tam", False)],
+)
+def test_a_reader_is_said_to_be_licensed_only_by_what_looks_like_a_licence(number: str, licensed: bool) -> None:
+    [row] = [row for row in result_segments({"observations": [{"ma_bs_doc_kq": number}]}, "2.5.1") if row[0] == "OBX"]
+    assert row[16] == ((number, *[""] * 11, "LN") if licensed else number)
 
 
 def test_the_code_of_a_coded_result_goes_out_as_it_came() -> None:

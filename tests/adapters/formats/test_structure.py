@@ -62,6 +62,22 @@ def test_findings(old: str, new: str, code: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "names", "expected"),
+    [
+        ("SIU^S12", "SCH PID RGS AIL AIS", [("SEGMENT_UNEXPECTED", "AIS")]),
+        ("SIU^S12", "SCH PID RGS AIP AIL AIS", [("SEGMENT_UNEXPECTED", "AIL"), ("SEGMENT_UNEXPECTED", "AIS")]),
+        ("SIU^S12", "SCH PID AIL", [("SEGMENT_MISSING", "RGS")]),
+        ("SIU^S12", "SCH PID RGS AIS AIS RGS AIL AIS", [("SEGMENT_UNEXPECTED", "AIS[3]")]),
+        ("RDE^O11", "PID ORC TQ1 RXE RXR", [("SEGMENT_MISSING", "TQ1")]),
+        ("ORM^O01", "PID ORC OBR OBR", [("SEGMENT_MISSING", "ORC")]),
+    ],
+)
+def test_a_segment_out_of_order_begins_no_group_of_its_own(kind, names, expected) -> None:
+    text = f"MSH|^~\\&|A|B|C|D|20261123||{kind}|1|P|2.5.1\r" + "".join(f"{name}|\r" for name in names.split())
+    assert [one for one in findings(text) if one[0].startswith("SEGMENT")] == expected
+
+
+@pytest.mark.parametrize(
     ("old", "new", "path"),
     [
         ("ORC|RE|", "ORC|??|", "ORC-1"),
