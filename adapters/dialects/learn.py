@@ -217,7 +217,7 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
 
 
 def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> None:
-    lists: list[tuple[int, ...]] = [(read_place(text).field,) for text in standard["lists"]]
+    lists: list[tuple[int, ...]] = [tuple(read_place(one).field for one in text.split("+")) for text in standard["lists"]]
     if together := _read_together(draft, seen, lists):
         lists = [together]
     numbers = list(seen.numbers(lists))
@@ -254,11 +254,12 @@ def _read_together(draft: Draft, seen: Evidence, lists: Sequence[Sequence[int]])
     accounts_are_citizens = seen.citizens_in_accounts()
     for message in seen.messages:
         for pid in message.segments("PID"):
-            first = next((fields for fields in lists if any(pid.get(number) for number in fields)), ())
+            groups = ([number for number in fields if pid.get(number)] for fields in lists)
+            first: list[int] = next(filter(None, groups), [])
             account = {ACCOUNT} if accounts_are_citizens and is_a_citizens(pid, message) else set()
             where.update({*first, *numbers_of_a_person(pid), *account})
     together = tuple(sorted(number for number, count in where.items() if count >= _SOME * len(seen.messages)))
-    if len(together) < 2:
+    if len(together) < 2 or any(set(together) <= set(fields) for fields in lists):  # which are read together anyway
         return ()
     fields = {f"PID-{number}": where[number] for number in together}
     draft.add("identifiers", f'lists = ["{"+".join(fields)}"] # read together; numbers stand in {_counts(Counter(fields))}')
@@ -279,12 +280,13 @@ def _visits(draft: Draft, raw: Mapping[str, Any]) -> None:
 def _cards(draft: Draft, seen: Evidence, standard: Mapping[str, Any], together: Collection[int]) -> None:
     """Where numbers of the shape of a card stand, and who is named as their payer."""
     known = [read_place(text).field for text in standard["cards"]]
+    listed = {place for text in standard["lists"] for place in text.split("+")}
     where: Counter[str] = Counter()
     payers: Counter[str] = Counter()
     for message in seen.messages:
         for segment in message.segments_in_order[1:]:
             for number in cards_of(segment):
-                if f"{segment.name}-{number}" not in standard["lists"]:
+                if f"{segment.name}-{number}" not in listed:
                     where[f"{segment.name}-{number}"] += 1
                     if segment.name == "IN1" and not {segment.get(each) for each in (2, 3, 4)} & set(standard["payers"]):
                         payers.update([segment.get(3) or segment.get(4) or segment.get(2)])

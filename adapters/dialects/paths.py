@@ -171,7 +171,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                     notes.unreadable(wrong, segment, field, at + name, segment.text(field))
                 break
             elif kind == "list":
-                value = transform.function(_texts(segment, field))  # type: ignore[union-attr]
+                value = transform.function(_texts(segment, field, component, subcomponent))  # type: ignore[union-attr]
             elif kind == "rows":
                 value = transform.function(segment.rows(field))  # type: ignore[union-attr]
             else:
@@ -265,7 +265,11 @@ def _pick(segment: Segment, field: int, pick: str) -> int:
     return 0
 
 
-def _texts(segment: Segment, field: int) -> list[str]:
+def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> list[str]:
+    """Of each repetition that component; `&` cuts it only where a subcomponent is asked for."""
+    if component > 1 or subcomponent > 1:
+        numbers = range(1, len(segment.repetitions(field)) + 1)
+        return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
     delimiters = segment.delimiters
     firsts = (value.split(delimiters.component, 1)[0] for value in segment.repetitions(field))
     return [unescape(value, delimiters) for value in firsts if value and value != NULL]

@@ -130,6 +130,8 @@ class _Collected:
         comparable = normalise(value)
         if not comparable:
             return  # `-` or `?`: no number at all
+        if not stated and any(each["normalised"] == comparable for each, _ in self.found):
+            return  # said before, often with its type: many repeat the number of PID-3 in PID-2
         known = table.types.get(stated)
         kind = known or ""
         identifier: Record = {"value": value, "normalised": comparable}

@@ -369,6 +369,13 @@ def clashing(clashes: Iterable[Clash]) -> HubError:
     return HubError("SETTING_WRONG", " · ".join(map(str, clashes)))
 
 
+def aliased(application: str, facility: Iterable[str]) -> tuple[str, str] | None:
+    """MA_CSKCB and dialect of the first of these names that, with the application, is an alias of any profile."""
+    if not _ALIASES:
+        read_aliases()
+    return next((alias for name in facility if (alias := _ALIASES[0].get((application, name)))), None)
+
+
 def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Dialect]:
     """Whose message it is, and how to read it.
 
@@ -379,12 +386,8 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
                  MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
-    if not _ALIASES:
-        read_aliases()
-    aliases = _ALIASES[0]
-    for name in names:
-        if alias := aliases.get((application, name)):
-            return alias[0], load_dialect(alias[1])
+    if alias := aliased(application, names):
+        return alias[0], load_dialect(alias[1])
     codes = [code for code in map(facility_code, names) if code]
     for code in codes:
         if code in directory.facilities():

@@ -14,6 +14,12 @@ from hub.contract.events import Event, stamp
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
 
 
+def tell_embedded(row: Segment, notes: Notes) -> None:
+    """That an OBX of type ED brings a document: results and slips have no place for its content, so nobody gets it."""
+    if row.get(5, 5).strip():
+        notes.warn("CONTENT_NOT_PASSED_ON", notes.message.path(row, 5))
+
+
 class Reading:
     """The message, its dialect and context, and what has come of it so far."""
 

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
-from adapters.dialects.reading import Reading
+from adapters.dialects.reading import Reading, tell_embedded
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
@@ -148,7 +148,7 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
         ("ma_cskcb", content.get("ma_cskcb")),
         ("ma_cskcb_den", content.get("ma_cskcb_den")),
         ("ma_lk", content.get("ma_lk")),
-        ("tomtat_kq", _results_in_words(message)),
+        ("tomtat_kq", _results_in_words(message, notes)),
     ):
         if value:
             table.setdefault(name, value)
@@ -183,10 +183,14 @@ def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any
             table[name] = ";".join([*each, table.get(name, "")])
 
 
-def _results_in_words(message: Message) -> str:
+def _results_in_words(message: Message, notes: Notes) -> str:
     """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip."""
     phrases = []
     for row in message.segments("OBX"):
+        if row.get(3).startswith("VN-"):
+            continue
+        if row.get(2) == "ED":
+            tell_embedded(row, notes)
         name = row.get(3, 2) or row.get(3)
         value = (
             row.text(5)
@@ -195,6 +199,6 @@ def _results_in_words(message: Message) -> str:
             if row.get(2) in ("CE", "CWE")
             else "".join(row.components(5))
         )
-        if value and not row.get(3).startswith("VN-") and row.get(2) not in ("ED", "RP"):
+        if value and row.get(2) not in ("ED", "RP"):
             phrases.append(f"{name}: {value} {row.get(6)}".strip())
     return "; ".join(phrases)

@@ -113,7 +113,9 @@ def send(
             else:
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
                 known_as = row.get("control_id") or row.get("message_id") or ""  # the sender's own word; `hie trace` takes either
-                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
+                unnamed = row["ack"] and not known_as  # an acknowledgement by MLLP has no other id
+                name = "no id: MSH-10 is empty; --http tells the hub's own" if unnamed else known_as
+                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {name}")
                 _show_problems(row["problems"])
                 if row.get("more"):
                     out.print(f"    … and {row['more']} more: hie trace {known_as}", markup=False)

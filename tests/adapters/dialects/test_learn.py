@@ -146,6 +146,15 @@ def as_vendor(raw: bytes) -> bytes:
     return encode(text.replace("UNICODE UTF-8", "").replace("\r", "\n"), "tcvn3", exact=False)
 
 
+def test_numbers_that_are_read_together_anyway_need_no_row() -> None:
+    raws = [
+        f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"
+        f"PID|1|H{n}^^^01021^MR|7{n}^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
+        for n in range(4)
+    ]
+    assert "identifiers" not in learned(raws)[1]
+
+
 def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     raws = [
         f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"

@@ -40,6 +40,12 @@ def test_earlier_facilities_and_their_stays_are_lists(rows, codes, came):
     assert (table.get("ma_cskcb_di"), table.get("ngay_vao")) == (codes, came)
 
 
+def test_a_document_embedded_in_a_slip_is_told_but_its_signature_is_not():
+    rows = ["OBX|1|ED|PDF^Report||^application^pdf^Base64^JVBERi0=", "OBX|2|ED|VN-CKDV||^application^xml^Base64^PFNpZ25hdHVyZS8+"]
+    assert {path for code, path in told(mapped("REF^I12", RF1, *rows, PID)) if code == "CONTENT_NOT_PASSED_ON"} == {"OBX[1]-5"}
+    assert slip(*rows)["du_phong"] == "PFNpZ25hdHVyZS8+"
+
+
 def test_a_time_of_an_earlier_stay_that_is_none_is_kept_beside_the_event():
     found = mapped("REF^I12", RF1, "PRD|PP||||||01731^FI|yesterday", "PRD|RP||||||01021^FI", PID)
     assert ("TIME_UNPARSABLE", "PRD[1]-8") in told(found)

@@ -189,6 +189,24 @@ def test_an_event_that_the_gate_could_not_write_is_a_finding(own: Path, monkeypa
     assert json.loads(hie("check", "minhtam_his", folder, "--json").stdout)["grade"] == "E"
 
 
+def test_every_kind_of_finding_is_shown_whatever_is_more_frequent(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from adapters.dialects.conformance import Finding
+    from hub.cli.vendor_report import _findings
+
+    def finding(code: str, place: str, count: int) -> Finding:
+        return Finding(code, "W", place, count, count, "a.hl7#1", "", f"what {code} is.", "", "", "")
+
+    often = [finding("FIELD_TOO_LONG", f"OBX-{number}", 90 - number) for number in range(1, 31)]
+    _findings(Console(highlight=False, soft_wrap=True, width=80), "Wrong", [*often, finding("NAME_ODD", "PID-5", 1)])
+    told = capsys.readouterr().out
+    assert "what NAME_ODD is." in told and told.count("what FIELD_TOO_LONG is.") == 11
+    assert {f"OBX-{number}" for number in range(1, 31)} <= set(told.split()), "the others in short"
+
+
 def test_the_report_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
