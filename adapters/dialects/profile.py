@@ -53,6 +53,7 @@ class Dialect:
     comma:   what a comma in a number means; rules for numbers know it already.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
+    names:   facilities that its aliases know by one name only, with it; two names of one (`CS1`, `CS2`) may count patients apart.
     labels_…: ICD-10 category, test code, word in the name of a test, and word in a diagnosis, in free text of slips and papers or in
              the name of a drug (in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
@@ -71,6 +72,7 @@ class Dialect:
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
+    names: Mapping[str, str]
     identifiers: Identifiers
     plans: Mapping[str, Plan]
     codes: Mapping[str, Mapping[str, str]]
@@ -257,6 +259,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
+        names=_only_names(profile.facility.aliases),
         identifiers=identifiers,
         plans=plans,
         codes=profile.codes,
@@ -281,6 +284,13 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         ),
         mentioned=_begins([word for what in profile.sensitive.values() for word in (*what.words, *what.mentions)]),
     )
+
+
+def _only_names(aliases: Iterable[Alias]) -> dict[str, str]:
+    names: dict[str, set[str]] = {}
+    for alias in aliases:
+        names.setdefault(alias.code, set()).add(alias.name)
+    return {code: min(known) for code, known in names.items() if len(known) == 1}
 
 
 def _begins(words: Sequence[str]) -> re.Pattern[str]:
