@@ -103,12 +103,13 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
 class _Collected:
     """The identifiers of one person while they are read."""
 
-    __slots__ = ("at", "facility", "found", "notes", "table")
+    __slots__ = ("at", "facility", "found", "known_as", "notes", "table")
 
     def __init__(self, reading: Reading, notes: Notes, at: str) -> None:
         self.at = at  # where they stand in the event
         self.table: Identifiers = reading.dialect.identifiers
         self.facility = reading.context.facility
+        self.known_as = reading.dialect.names.get(self.facility, "")
         self.notes = notes
         self.found: list[tuple[Record, str]] = []  # identifier, and its place for a problem
 
@@ -149,7 +150,7 @@ class _Collected:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
             identifier["type"] = kind
-        if issuer := _issuer(kind, authority, self.facility):
+        if issuer := _issuer(kind, authority, self.facility, self.known_as):
             identifier["issuer"] = issuer
         if reach > 6:
             for end, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
@@ -255,14 +256,17 @@ def derived_number(card: str, kinds: set[str]) -> Record:
 
 
 @lru_cache(maxsize=4096)
-def _issuer(kind: str, authority: str, facility: str) -> str:
-    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's."""
+def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
+    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's.
+
+    known_as: another name of the sender's facility; "" for none.
+    """
     if kind not in _FACILITYS_OWN:
         return authority or _ISSUERS.get(kind, "")
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"
-    return f"{own}/{authority}" if authority and authority not in (facility, own) else own
+    return f"{own}/{authority}" if authority and authority not in (facility, own, known_as) else own
 
 
 def _list_place(name: str, field: int, number: int) -> str:

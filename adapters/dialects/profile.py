@@ -55,6 +55,7 @@ class Dialect:
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels:  what makes an event protected.
+    names:   facilities that its aliases know by one name only, with it; two names of one (`CS1`, `CS2`) may count patients apart.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
@@ -71,6 +72,7 @@ class Dialect:
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
+    names: Mapping[str, str]
     identifiers: Identifiers
     plans: Mapping[str, Plan]
     codes: Mapping[str, Mapping[str, str]]
@@ -236,6 +238,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
+        names=_only_names(profile.facility.aliases),
         identifiers=identifiers,
         plans=plans,
         codes=profile.codes,
@@ -247,6 +250,13 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         line=_line(plans["line"]),
         labels=compile_labels(profile.sensitive),
     )
+
+
+def _only_names(aliases: Iterable[Alias]) -> dict[str, str]:
+    names: dict[str, set[str]] = {}
+    for alias in aliases:
+        names.setdefault(alias.code, set()).add(alias.name)
+    return {code: min(known) for code, known in names.items() if len(known) == 1}
 
 
 def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
