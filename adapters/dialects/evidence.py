@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.conformance import Sample
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.paths import ACCOUNT, Place, choose, is_a_citizens
+from adapters.dialects.paths import Place, choose
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
@@ -73,7 +74,9 @@ class Evidence:
     def citizens_in_accounts(self) -> bool:
         """Whether PID-18, elsewhere the number of a visit, holds citizen numbers: at least half do, as a few visits may look like one."""
         accounts = [(pid, message) for message in self.messages for pid in message.segments("PID") if pid.get(ACCOUNT)]
-        return bool(accounts) and 2 * sum(is_a_citizens(pid, message) for pid, message in accounts) >= len(accounts)
+        return bool(accounts) and 2 * sum(is_a_citizens(pid, message, facility_of(message)) for pid, message in accounts) >= len(
+            accounts
+        )
 
     def facilities_of(self, sender: tuple[str, str]) -> Counter[str]:
         """Facility codes that the messages of a sender name as authorities of patient numbers, or as VN-CSKCB-…"""
@@ -135,6 +138,11 @@ def sender_of(message: Message) -> tuple[str, str]:
     return message.header.get(3), message.header.get(4)
 
 
+def facility_of(message: Message) -> str:
+    """MA_CSKCB in MSH-4; "" where another name of the facility stands there."""
+    return facility_code(message.header.get(4)) or facility_code(message.header.get(4, 2))
+
+
 def _values(message: Message, place: Place) -> Iterator[str]:
     name = place.segment[:3]
     scope = choose(name, message.segments(name)) if name in _CHOOSING else {}
@@ -158,7 +166,7 @@ def _numbers(pid: Segment, number: int) -> Iterator[Numbers]:
 
 def _sample(message: Message, dialect: Dialect) -> Sample:
     kind = message_type(message)
-    code = facility_code(message.header.get(4)) or facility_code(message.header.get(4, 2))
+    code = facility_of(message)
     origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "learn", "dialect": dialect.name})
     mapped = map_message(message, dialect, Context(origin, Keyring(b"evidence, no secret"), code))
     verdict = "translated" if mapped.events else "refused"

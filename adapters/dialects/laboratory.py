@@ -347,7 +347,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
     """
     dialect, fields = reading.dialect, segment.fields
-    own = Notes(notes.message, {}, notes.read_code)
+    own = Notes(notes.message, {}, notes.read_code, notes.facility)
     fixed: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     _tell_state(dialect, segment, fixed, own)

@@ -12,10 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.conformance import Report, place_text, report
-from adapters.dialects.evidence import Evidence
+from adapters.dialects.evidence import Evidence, facility_of
 from adapters.dialects.laboratory import STATES
-from adapters.dialects.paths import ACCOUNT, Place, is_a_citizens, read_place
+from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import FLAGS, SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
@@ -255,7 +256,7 @@ def _read_together(draft: Draft, seen: Evidence, lists: Sequence[Sequence[int]])
     for message in seen.messages:
         for pid in message.segments("PID"):
             first = next((fields for fields in lists if any(pid.get(number) for number in fields)), ())
-            account = {ACCOUNT} if accounts_are_citizens and is_a_citizens(pid, message) else set()
+            account = {ACCOUNT} if accounts_are_citizens and is_a_citizens(pid, message, facility_of(message)) else set()
             where.update({*first, *numbers_of_a_person(pid), *account})
     together = tuple(sorted(number for number, count in where.items() if count >= _SOME * len(seen.messages)))
     if len(together) < 2:

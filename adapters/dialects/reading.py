@@ -40,7 +40,7 @@ class Reading:
         return found
 
     def notes(self) -> Notes:
-        return Notes(self.message, self.problems, self.read_code)
+        return Notes(self.message, self.problems, self.read_code, self.context.facility)
 
     def refuse(self, code: str, path: str = "") -> None:
         self.problems[Problem(code, Severity.ERROR, path)] = None

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.faults import among, check_segment
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
@@ -143,7 +144,9 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
         _check_kind(known[name], rule, transform)
     if transform is not None:
         transform = with_comma(transform_of(section, name, transform), comma)
-    kind = transform.kind if transform else "value"
+    kind: str = transform.kind if transform else "value"
+    if kind == "value" and name == "ma_lk" and any((place.segment, place.field) == ("PID", ACCOUNT) for place in places):
+        kind = "visit"
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
 
 

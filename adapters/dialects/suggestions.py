@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.conformance import Report, Sample, place_text
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.paths import ACCOUNT, Place
+from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
 from adapters.dialects.shapes import is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
