@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line
-from adapters.dialects.reading import SEEN_MAX, Reading
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
@@ -171,6 +171,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
             if name[0] == _LOCAL:
                 scope.setdefault(name, segment)
     fill(dialect.plans["order"], scope, order, notes)
+    tell_priority(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]

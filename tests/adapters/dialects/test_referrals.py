@@ -248,3 +248,9 @@ def test_of_two_labels_that_of_hiv_counts(rows: tuple[str, ...]) -> None:
 
 def test_another_illness_of_pregnancy_is_not_labelled() -> None:
     assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, "DG1|1||O98.1|Giang mai, suy giảm miễn dịch tiên phát"))["meta"]
+
+
+@pytest.mark.parametrize(("stated", "known"), [("CC", False), ("S", True), ("R", True), ("", True)])
+def test_a_priority_of_a_slip_that_is_none_of_hl7_is_told(stated, known):
+    found = mapped("REF^I12", f"RF1|P|{stated}||||GCT1^01021|20261123", "PRD|RP||||||01021^FI", PID)
+    assert (("PRIORITY_UNKNOWN", "RF1-2") in told(found)) is not known
