@@ -11,7 +11,7 @@ from hub.contract.directory import facilities
 ACCOUNT: Final = 18  # of PID
 _BORN: Final = re.compile(r"(?:19|20)\d\d")  # the year of a birthday, in whatever form
 _SENT: Final = re.compile(r"20\d\d")  # likewise of MSH-7
-_LAST_YEAR: Final = 2399  # that a citizen number can tell
+LAST_YEAR: Final = 2399  # that a citizen number can tell
 _VISITS_SINCE: Final = 10  # years that a message may come behind its visit
 
 
@@ -27,7 +27,7 @@ def is_a_citizens(pid: Segment, message: Message, facility: str) -> bool:
     """
     value = normalise(pid.get(ACCOUNT))
     sent = _SENT.search(message.header.get(7))
-    this_year = int(sent[0]) if sent else _LAST_YEAR
+    this_year = int(sent[0]) if sent else LAST_YEAR
     year = citizen_number(value, this_year)
     if not year:
         return False

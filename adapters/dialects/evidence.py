@@ -5,7 +5,7 @@ Values stay in here; what leaves is counts, shapes, and codes that `learn.py` fi
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -25,6 +25,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
 
 _FACILITY: Final = re.compile(r"VN-CSKCB-(\d{5})")
+_OF_RESULTS: Final = ("ORU", "OUL")
 _CHOOSING: Final = ("OBX", "PRD")  # segments that rules tell apart by a code
 
 
@@ -62,6 +63,15 @@ class Evidence:
                 if values := list(_values(message, place)):
                     yield from values
                     break
+
+    def of_types(self, types: Collection[str]) -> "Evidence":
+        """The messages of these types (MSH-9.1) alone."""
+        return Evidence([message for message in self.messages if message.type in types])
+
+    def result_lines(self) -> Iterator[Segment]:
+        """OBX that are lines of results; in slips, appointments and documents they are something else."""
+        for message in self.of_types(_OF_RESULTS).messages:
+            yield from message.segments("OBX")
 
     def numbers(self, lists: Sequence[Sequence[int]]) -> Iterator[Numbers]:
         """The identifiers of each PID: of the first of these groups of fields that holds any."""
