@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT
-from adapters.dialects.faults import among, check_segment
+from adapters.dialects.faults import among
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
@@ -103,7 +103,6 @@ def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers |
 def _place(text: str, segments: Collection[str] = ()) -> Place:
     """segments: those that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
     place = read_place(text)
-    check_segment(text)
     name = place.segment[:3]
     if segments and name not in segments and not (name[0] == _LOCAL and _LOCAL in segments):
         known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(segments))

@@ -6,6 +6,7 @@ Each is one commented row of a proposal; a person decides.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT
@@ -17,7 +18,7 @@ from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
-from adapters.formats.names import field_name
+from adapters.formats.names import NEWEST_FIRST, field_name
 from hub.contract.directory import facilities
 
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
@@ -113,7 +114,7 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
                     continue
                 if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
                     continue
-                if distinct and (segment.name in of_cards or field_name(message.version, segment.name, number).kind in _NO_KEYS):
+                if distinct and (segment.name in of_cards or _kind(message.version, segment.name, number) in _NO_KEYS):
                     continue
                 for component, value in enumerate(segment.components(number), 1):
                     if value:
@@ -130,6 +131,12 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
             looks = Counter(map(shape, here)).most_common(1)[0][0]
             found.append(_Candidate(place, having[place] / len(messages), different, len(here), looks))
     return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
+
+
+@cache
+def _kind(version: str, segment: str, number: int) -> str:
+    """The datatype of a field, in that version or the newest that has it."""
+    return next((kind for each in (version, *NEWEST_FIRST) if (kind := field_name(each, segment, number).kind)), "")
 
 
 def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
