@@ -134,6 +134,7 @@ def tell_priority(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: N
     stated = content.get("priority", "")
     if not stated or PRIORITIES.fullmatch(stated):
         return
-    found = place_of(stated, next(rule for rule in plan if rule.name == "priority"), scope)
-    if found is not None:
-        notes.warn("PRIORITY_UNKNOWN", notes.message.path(*found))
+    rule = next(rule for rule in plan if rule.name == "priority")
+    found = place_of(stated, rule, scope)
+    first = rule.places[0]  # where a table of the profile gives a word that is none either
+    notes.warn("PRIORITY_UNKNOWN", notes.message.path(*found) if found else f"{first.segment}-{first.field}")

@@ -205,6 +205,11 @@ def test_a_priority_that_the_profile_maps_is_told_no_more() -> None:
     assert event["priority"] == "S" and "PRIORITY_UNKNOWN" not in {code for code, _ in problems(found)}
 
 
+def test_a_priority_that_the_profile_maps_to_a_word_of_its_own_is_told_too() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n' + _PRIORITY.replace('"S"', '"URGENT"'))
+    assert ("PRIORITY_UNKNOWN", "TQ1-9") in problems(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||A|CC", dialect=mine))
+
+
 @pytest.mark.parametrize("stated", ["", "S", "STAT", "A", "R", "P", "C", "TS30", "PRN", "ROUTINE"])
 def test_every_priority_of_hl7_is_one_and_so_is_none(stated: str) -> None:
     assert "PRIORITY_UNKNOWN" not in {code for code, _ in problems(mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}"))}
