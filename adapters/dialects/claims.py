@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from adapters.dialects.claim_segments import Row, Rows, ehc_cleared, ehc_day, ehc_rows
 from adapters.dialects.mapped import Context, Mapped
-from adapters.dialects.persons import derived_number, in_words, normalise
+from adapters.dialects.persons import derived_number, in_words
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect
-from adapters.dialects.transforms import NUMBER, exact, moment
+from adapters.dialects.transforms import NUMBER, exact, moment, normalise
 from adapters.formats.claim_xml import Hoso
 from adapters.formats.hl7v2 import Message
 from hub.contract.claim_tables import RENAMED, tables

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.claims import map_ehc
 from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
-from adapters.dialects.paths import ACCOUNT, Place, Plan, is_a_citizens
-from adapters.dialects.persons import normalise
+from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
 from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -242,7 +243,7 @@ def _unread_numbers(sample: Sample) -> Iterator[Problem]:
             if value not in read:
                 yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
         told = any(one.code == "VISIT_IS_CITIZEN_NUMBER" for one in sample.problems)  # where PV1-19 is empty the gate tells it
-        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message):
+        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message, sample.facility):
             yield Problem("VISIT_IS_CITIZEN_NUMBER", Severity.WARNING, f"PID-{ACCOUNT}")
 
 

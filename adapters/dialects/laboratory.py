@@ -10,7 +10,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line, aliased
-from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded, tell_priority
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
@@ -175,6 +175,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
             if name[0] == _LOCAL:
                 scope.setdefault(name, segment)
     fill(dialect.plans["order"], scope, order, notes)
+    tell_priority(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
@@ -368,7 +369,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
     """
     dialect, fields = reading.dialect, segment.fields
-    own = Notes(notes.message, {}, notes.read_code)
+    own = Notes(notes.message, {}, notes.read_code, notes.facility)
     fixed: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     _tell_state(dialect, segment, fixed, own)

@@ -9,14 +9,13 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words
+from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, normalise
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
 
-_SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
@@ -32,11 +31,6 @@ _CODE_IN_WORDS: Final = (
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
-
-
-def normalise(value: str) -> str:
-    """An identifier as it is compared: capitals, without blanks and separators."""
-    return value if value.isdigit() or (value.isalnum() and value.isupper()) else _SEPARATORS.sub("", value).upper()
 
 
 def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], notes: Notes) -> Record:

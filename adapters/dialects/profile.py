@@ -132,12 +132,17 @@ def read_profile(name: str) -> tuple[dict[str, Any], str]:
 
 def dialect_names() -> list[str]:
     """Every dialect there is, in order."""
-    return sorted({path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml")})
+    return sorted({path.stem for path in _files()})
 
 
 def edited_since(moment: float) -> list[str]:
     """The dialects whose own file was written after a moment, in seconds since 1970, in order."""
-    return sorted(path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml") if path.stat().st_mtime > moment)
+    return sorted(path.stem for path in _files() if path.stat().st_mtime > moment)
+
+
+def _files() -> list[Path]:
+    """Every profile there is; a link that leads nowhere is none."""
+    return [path for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml") if path.is_file()]
 
 
 def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:

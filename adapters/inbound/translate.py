@@ -128,7 +128,9 @@ def _concluded(walk: Walk, read: Callable[[], Mapped]) -> Translation:
         if stop.retriable:
             raise
         if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
-            return stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
+            return stopped(
+                walk, Problem("TRANSLATION_FAILED", Severity.ERROR, f"{stop.code} {stop.where.partition(';')[0]}".rstrip())
+            )
         return stopped(walk, Problem(stop.code, Severity.ERROR, stop.where))
     except (OSError, MemoryError) as passing:  # the machine's trouble, not the message's: it may pass, so nobody is answered
         raise HubError("OVERLOADED", "translate") from passing

@@ -451,3 +451,14 @@ def test_messages_written_by_others_have_a_report() -> None:
 
 def test_the_sections_of_profiles_are_known_by_their_record() -> None:
     assert set(conformance._WITH) <= set(conformance.sections())
+
+
+def test_what_is_to_be_done_about_a_code_that_no_table_has_can_be_done() -> None:
+    """The remedy of CODE_UNKNOWN names a rule with a table of one's own: it loads, and reads the word."""
+    rule, row = 'ma_dantoc = { from = "PID-22", codes = "dan_toc" }', 'KINH = "01"'
+    assert all(rule in told and row in told for told in REMEDIES["CODE_UNKNOWN"])
+    body = VISIT.replace("NOBODY-READS", "||||||||KINH")
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[person]\n{rule}\n[codes.dan_toc]\n{row}\n')
+    for dialect, told in ((STANDARD, True), (mine, False)):
+        found = report([visit(body, dialect=dialect)], dialect)
+        assert ("PID-22" in {one.place for one in found.findings if one.code == "CODE_UNKNOWN"}) is told

@@ -200,28 +200,3 @@ def test_a_number_of_a_type_that_the_profile_does_not_know_is_told_with_that_typ
     assert {(p.code, p.path) for p in found.problems} >= {("CODE_UNKNOWN", "PID-3[2]"), ("TIME_UNPARSABLE", "PID-3[4]")}
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nXYZ = ""\n')
     assert "CODE_UNKNOWN" not in {p.code for p in read("A04", f"PID|1||{numbers}", "PV1|1|O", dialect=mine).problems}
-
-
-@pytest.mark.parametrize(
-    ("number", "born", "taken"),
-    [
-        ("001190012345", "19900102", False),
-        ("001190012345", "02/01/1990", False),
-        ("001190012345", "", False),
-        ("001190012345", "19850102", False),  # the birthday may have been corrected: better told than a key
-        ("000190012345", "19900102", True),  # no such province
-        ("202611230001", "19900102", True),
-        ("001690012345", "19900102", True),  # born in 2290
-        ("010212611001", "19900102", True),  # facility 01021, 2026, 11: its year is another than that of the birth
-        ("011126000001", "19900102", True),  # 01/11/26
-        ("0011900123", "19900102", True),
-    ],
-)
-def test_a_citizen_number_in_pid_18_is_no_visit(number: str, born: str, taken: bool) -> None:
-    pid = f"PID|1||BN1^^^^MR||Lê^Hoa||{born}|F" + "|" * 10 + number
-    found = read("A04", pid, "PV1|1|O")
-    [(_, event)] = found.events
-    assert event.get("ma_lk", "") == (number if taken else "")
-    assert number not in str(event["meta"]), "nor is it kept beside the event"
-    told = {(one.code, one.path) for one in found.problems if one.severity is Severity.WARNING}
-    assert (("VISIT_IS_CITIZEN_NUMBER", "PID-18") in told, ("KEY_MISSING", "PV1-19") in told) == (not taken, not taken)

@@ -251,6 +251,36 @@ def parse_value(line: list[Any]) -> str:
     return "~".join("^".join(row).rstrip("^") for row in rows)
 
 
+_PRIORITY = (
+    '[order]\npriority = { from = ["TQ1-9", "OBR-5"], codes = "priority", unknown = "keep" }\n[codes.priority]\nCC = "S"\n'
+)
+
+
+@pytest.mark.parametrize("stated", ["CC", "Khan", "s"])
+def test_a_priority_that_is_none_of_hl7_is_told_and_kept(stated: str) -> None:
+    found = mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}")
+    assert ("PRIORITY_UNKNOWN", "OBR-5") in problems(found)
+    [(_, event)] = found.events
+    assert event["priority"] == stated
+
+
+def test_a_priority_that_the_profile_maps_is_told_no_more() -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{_PRIORITY}')
+    found = mapped("OML^O21", PID, "ORC|NW|1", "TQ1|1||||||||CC", "OBR|1|1||A", dialect=mine)
+    [(_, event)] = found.events
+    assert event["priority"] == "S" and "PRIORITY_UNKNOWN" not in {code for code, _ in problems(found)}
+
+
+def test_a_priority_that_the_profile_maps_to_a_word_of_its_own_is_told_too() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n' + _PRIORITY.replace('"S"', '"URGENT"'))
+    assert ("PRIORITY_UNKNOWN", "TQ1-9") in problems(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||A|CC", dialect=mine))
+
+
+@pytest.mark.parametrize("stated", ["", "S", "STAT", "A", "R", "P", "C", "TS30", "PRN", "ROUTINE"])
+def test_every_priority_of_hl7_is_one_and_so_is_none(stated: str) -> None:
+    assert "PRIORITY_UNKNOWN" not in {code for code, _ in problems(mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}"))}
+
+
 @pytest.mark.parametrize("state", ["T", "f", "Final"])
 def test_the_state_of_a_line_that_is_none_of_hl7_is_told_and_kept(state: str) -> None:
     rows = ["OBR|1|1||A", *(f"OBX|{n}|NM|a||{n}||||||{of}" for n, of in enumerate(["F", state, state], 1))]

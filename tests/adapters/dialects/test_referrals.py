@@ -291,3 +291,9 @@ def test_why_a_slip_was_rejected_is_protected() -> None:
 @pytest.mark.parametrize(("reason", "label"), [("Tái khám trầm cảm", "MENTAL"), ("Tái khám huyết áp", None)])
 def test_why_somebody_is_asked_back_is_protected(reason: str, label: str | None) -> None:
     assert only(mapped("SIU^S12", f"SCH||GHK1|||||^{reason}", PID))["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(("stated", "known"), [("CC", False), ("S", True), ("R", True), ("", True)])
+def test_a_priority_of_a_slip_that_is_none_of_hl7_is_told(stated, known):
+    found = mapped("REF^I12", f"RF1|P|{stated}||||GCT1^01021|20261123", "PRD|RP||||||01021^FI", PID)
+    assert (("PRIORITY_UNKNOWN", "RF1-2") in told(found)) is not known
