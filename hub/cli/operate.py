@@ -22,6 +22,7 @@ from hub.contract.kafka import client
 from hub.contract.settings import Settings, read_settings
 from hub.journal.equations import By
 from hub.journal.reconcile import Books
+from hub.routing.rules import in_words
 
 if TYPE_CHECKING:
     from hub.cli.compare import Comparison
@@ -74,7 +75,12 @@ def trace(
     if as_json:
         print(to_json(story.as_dict()).decode())
     else:
-        out.print(story.text(out.width), markup=False)
+        out.print(story.text(out.width, _sentence), markup=False)
+
+
+def _sentence(rule: str) -> str:
+    words = in_words(rule)
+    return f"{words.vi} · {words.en}" if words.en else ""
 
 
 def where(
