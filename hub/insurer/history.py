@@ -47,6 +47,7 @@ in the patient's favour, or taken back); `reverses`: the adjustment that this ro
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
+_NO_DRUG: Final = "00.0000"  # MA_THUOC of what is in no list
 _TEXTS: Final = {rule.id: rule for rule in RULES}
 
 
@@ -146,7 +147,7 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     name = _text("ten_dich_vu").str.to_lowercase()
     lines = scan(files_of(folder, "lines"), schema_of("lines")).select(
         "event_id", "table", "stt", group.alias("group"),
-        pl.when(drug & (_text("ma_thuoc") != "")).then(_text("ma_thuoc") + "|" + _text("duong_dung"))
+        pl.when(drug & ~_text("ma_thuoc").is_in(["", _NO_DRUG])).then(_text("ma_thuoc") + "|" + _text("duong_dung"))
         .when(service & (_text("ma_vat_tu") == "")).then(_text("ma_dich_vu")).otherwise(pl.lit("")).alias("code"),
         pl.coalesce(_minute("ngay_th_yl"), _minute("ngay_yl")).alias("at"),
         pl.when(service).then(_minute("ngay_kq")).alias("until"),
@@ -160,8 +161,17 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     recent = claims.lazy().filter("recent").select("event_id", "claim")
     found = lines.join(recent, on="event_id").join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
-    ordered = found.sort("claim", "table", "stt", "granted", "code", "at", descending=[False, False, False, True, False, False])
-    return ordered.unique(["claim", "table", "stt"], keep="first", maintain_order=True).with_row_index("line").collect()
+    # Streamed, so that the event ids of all lines are never in memory together; of lines with one number the dearest counts.
+    ordered = (
+        found.collect(engine="streaming").lazy().sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
+    )
+    lines_once = ordered.unique(["claim", "table", "stt"], keep="first", maintain_order=True).with_row_index("line")
+    return lines_once.with_columns(_number("code"), _number("doctor")).collect()
+
+
+def _number(name: str) -> pl.Expr:
+    """A number for each text, null for none: equal ones are all that matters, and numbers sort and group faster."""
+    return pl.when(pl.col(name) != "").then(name).cast(pl.Categorical).to_physical().alias(name)
 
 
 def _cut_before(folder: Path) -> pl.LazyFrame:
@@ -195,7 +205,7 @@ def _person() -> pl.Expr:
 def _days_of_supply() -> pl.Expr:
     """Days from LIEU_DUNG, "1 viên * 2 lần * 14 ngày [2 viên/ngày]": those written, or the quantity over the daily dose
     where that is less; 1 when neither can be read, 90 at most."""
-    dose = _text("lieu_dung").str.to_lowercase()
+    dose = pl.col("lieu_dung").str.to_lowercase()  # null but for drugs, and so costs nothing there
     written = dose.str.extract(r"\*\s*(\d{1,3})\s*ngày").cast(pl.Int64)
     daily = dose.str.extract(r"\[\s*(\d{1,6}(?:[.,]\d{1,3})?)\s").str.replace(",", ".", literal=True)
     daily = daily.cast(pl.Decimal(12, 3), strict=False).to_physical().cast(pl.Int64)
@@ -217,8 +227,8 @@ def _date(text: pl.Expr) -> pl.Expr:
 
 def _minute(name: str) -> pl.Expr:
     """A time of 12 digits, or a day of 8 as its midnight, as a number; null where it is neither."""
-    text = pl.col(name).str.extract(r"^(\d{8}(?:\d{4})?)$")
-    return text.str.pad_end(12, "0").cast(pl.Int64)
+    length, number = pl.col(name).str.len_bytes(), pl.col(name).cast(pl.Int64, strict=False)
+    return pl.when(length == 12).then(number).when(length == 8).then(number * 10_000)
 
 
 def _hundredths(name: str) -> pl.Expr:

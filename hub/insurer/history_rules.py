@@ -27,7 +27,6 @@ _ON_REFERRAL, _ON_FOLLOW_UP, _EMERGENCY, _UNINSURED = "1.3", "1.5", "2", "9"  # 
 _OFF_ROUTE: Final = "3."
 _OPERATIONS, _HANDS_ON, _EXAMINATION = ("8",), ("8", "18"), "13"  # MA_NHOM
 _ONCE_A_DAY: Final = ("1", "2", "3", "8", "9", "18", "19")
-_NO_DRUG: Final = "00.0000"
 
 CUTS: Final[dict[str, pl.DataType]] = {"claim": pl.UInt32(), "line": pl.UInt32(), "wanted": pl.Int64(), "other": pl.UInt32()}
 """What a rule finds: `claim` and `other` are places in `History.claims`, `line` one in `History.lines` (null: the whole
@@ -46,8 +45,8 @@ class History:
             facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died, born,
             five_years (date), t_bncct, granted.
     lines:  by claim, table, STT; `line` is the place.
-            claim, table, group, code, at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ), days (of supply, XML2), doctor,
-            performers, outside (sub-contracted), dialysis, granted.
+            claim, table, group, code and doctor (numbers that stand for them), at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ),
+            days (of supply, XML2), performers, outside (sub-contracted), dialysis, granted.
     """
 
     year: date
@@ -132,6 +131,12 @@ def _beside_open(rows: pl.LazyFrame, by: tuple[str, ...], start: str, end: str) 
     return ordered.with_columns(ends.over(by).alias("open_until")).with_columns(leads.over(by).alias("other"))
 
 
+def _of_several(rows: pl.LazyFrame, *by: str) -> pl.LazyFrame:
+    """Rows of the groups in which more than one claim stands, which are few and so cheap to sort."""
+    claim = pl.col("claim")
+    return rows.filter(claim.min().over(by) != claim.max().over(by))
+
+
 def _of_other(history: History, column: str) -> pl.Expr:
     values = history.claims.get_column(column)
     return pl.col("other").map_batches(values.gather, return_dtype=values.dtype)
@@ -186,13 +191,17 @@ def visits_inside_stays(history: History) -> pl.LazyFrame:
 def given_again(history: History) -> pl.LazyFrame:
     """H03: the later line is cut: the same service on one day, or the same drug to take home before a supply has ended."""
     col = pl.col
-    rows = _rows(history, "person", "form").filter(col("code") != "", col("at").is_not_null())
+    rows = _rows(history, "person", "form").drop_nulls(["code", "at"])
     services = rows.filter(col("table") == "XML3", col("group").is_in(_ONCE_A_DAY)).with_columns(day=_day("at"))
-    same_day = services.sort("person", "code", "at", maintain_order=True).with_columns(
-        other=col("claim").first().over("person", "code", "day")
+    same_day = (
+        _of_several(services, "person", "code", "day")
+        .sort("person", "code", "at", maintain_order=True)
+        .with_columns(other=col("claim").first().over("person", "code", "day"))
     )
-    drugs = rows.filter(col("table") == "XML2", ~col("form").is_in(INPATIENT), col("code") != _NO_DRUG)
-    drugs = drugs.with_columns(start=_day("at").cast(pl.String).str.to_date("%Y%m%d", strict=False).to_physical().cast(pl.Int64))
+    drugs = rows.filter(col("table") == "XML2", ~col("form").is_in(INPATIENT))
+    drugs = _of_several(drugs, "person", "code").with_columns(
+        start=_day("at").cast(pl.String).str.to_date("%Y%m%d", strict=False).to_physical().cast(pl.Int64)
+    )
     drugs = drugs.drop_nulls("start").with_columns(end=col("start") + col("days") - 1)
     supplies = drugs.group_by("person", "code", "claim").agg(col("start").min(), col("end").max()).sort("claim")
     early = _beside_open(supplies, ("person", "code"), "start", "end").filter(col("start") <= col("open_until"))
@@ -208,7 +217,8 @@ def _examinations(history: History, *columns: str) -> pl.LazyFrame:
 def examined_twice(history: History) -> pl.LazyFrame:
     """H04: the later examination is cut, unless a slip or an emergency sent the patient on."""
     col = pl.col
-    rows = _examinations(history, "person", "facility", "category").sort("person", "at", maintain_order=True)
+    rows = _examinations(history, "person", "facility", "category")
+    rows = _of_several(rows, "person", "day").sort("person", "at", maintain_order=True)
     rows = rows.with_columns(other=col("claim").first().over("person", "day"))
     sent_on = col("category").is_in([_ON_REFERRAL, _EMERGENCY])
     return _found(rows.filter(col("facility") != _of_other(history, "facility"), ~sent_on), line=True)
@@ -249,7 +259,7 @@ def _ends(first: int, *diagnoses: str) -> int:
 def crowded_desks(history: History) -> pl.LazyFrame:
     """H06: half of each examination after the 65th of a doctor at a facility on a day; earlier months' come first."""
     col = pl.col
-    rows = _examinations(history, "facility", "now").filter(col("doctor") != "").sort("now", "at", maintain_order=True)
+    rows = _examinations(history, "facility", "now").drop_nulls("doctor").sort("now", "at", maintain_order=True)
     number = col("line").cum_count().over("facility", "doctor", "day")
     late = rows.filter((number > EXAMINATIONS_A_DAY) & col("now"))
     return _found(late.with_columns(other=pl.lit(None, dtype=pl.UInt32)), line=True, wanted=(col("granted") + 1) // 2)
