@@ -22,6 +22,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import RULES, History, adjust
 from hub.insurer.ledger import files_of, opened, scan, schema_of
+from hub.insurer.settlement import LATE, claims_of, late, settled
 
 TABLE: Final = "adjustments"
 ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
@@ -48,7 +49,15 @@ _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
 _NO_DRUG: Final = "00.0000"  # MA_THUOC of what is in no list
-_TEXTS: Final = {rule.id: rule for rule in RULES}
+_TEXTS: Final = {rule.id: (rule.severity, rule.vi, rule.en) for rule in RULES} | {
+    LATE: (
+        "C",
+        "Hồ sơ được sửa, thu hồi hoặc gửi sau khi quyết toán.",
+        "The claim was corrected, withdrawn or sent after the settlement.",
+    )
+}
+AGAIN: Final = "R01"
+"""Rule of what a promoted branch (`branches.py`) changes; it is kept as long as its claim is in force."""
 
 
 def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
@@ -65,8 +74,16 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     closings = table.transaction_version(mark) or 0
     known = scan(table.file_uris(), ADJUSTMENTS).collect()
     history, places = read_history(folder, month)
-    found = _found(history, places, _in_force(known.filter(pl.col("period") < period)))
     before = known.filter(pl.col("period") == period)
+    earlier = known.filter((pl.col("period") < period) | (pl.col("rule") == AGAIN))
+    claims = claims_of(folder, period)
+    found = pl.concat(
+        [
+            _found(history, places, _in_force(earlier)),
+            _late(settled(folder, period, claims, closed_at), claims),
+            _still(_in_force(before), claims),
+        ]
+    )
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
     rows = rows.with_columns(closed_at=pl.lit(closed_at).cast(ADJUSTMENTS["closed_at"])).select(*ADJUSTMENTS)
     if rows.height or not closings:
@@ -176,10 +193,7 @@ def _number(name: str) -> pl.Expr:
 
 def _cut_before(folder: Path) -> pl.LazyFrame:
     """What the decision took of each line already."""
-    columns = schema_of("findings")
-    findings = scan(files_of(folder, "findings"), columns)
-    if "reduction" not in columns:
-        findings = findings.with_columns(reduction=pl.lit(None, dtype=pl.Decimal(18, 2)))
+    findings = scan(files_of(folder, "findings"), schema_of("findings"))
     cut = findings.filter(pl.col("reduction").is_not_null()).unique(["event_id", "number"], keep="any")
     return cut.group_by("event_id", "table", "stt").agg(_hundredths("reduction").sum().alias("cut"))
 
@@ -257,6 +271,20 @@ def _found(history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.
     )  # fmt: skip
 
 
+def _late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """S01: what came after the month was settled, with the columns of `_found`."""
+    return late(settled, claims).select(
+        pl.lit(LATE).alias("rule"), "event_id", pl.lit("XML1").alias("table"), pl.lit(None, dtype=pl.Int64).alias("stt"),
+        "reduction", "other_event_id", "key", "facility",
+    )  # fmt: skip
+
+
+def _still(held: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """R01: what a promoted branch said of claims that are still in force."""
+    said = held.filter(pl.col("rule") == AGAIN).join(claims, on="event_id", how="semi", maintain_order="left")
+    return said.select("rule", "event_id", "table", "stt", "reduction", "other_event_id", "key", "facility")
+
+
 def _in_force(rows: pl.DataFrame) -> pl.DataFrame:
     """Adjustments that no later row takes back."""
     return rows.filter(pl.col("reverses") == "", ~pl.col("adjustment_id").is_in(rows.get_column("reverses").implode()))
@@ -272,9 +300,9 @@ def _new(found: pl.DataFrame, before: pl.DataFrame, period: str) -> pl.DataFrame
     rules = fresh.get_column("rule").to_list()
     return fresh.with_columns(
         pl.Series("adjustment_id", ids, dtype=pl.String),
-        pl.Series("severity", [_TEXTS[rule].severity for rule in rules], dtype=pl.String),
-        pl.Series("text_vi", [_TEXTS[rule].vi for rule in rules], dtype=pl.String),
-        pl.Series("text_en", [_TEXTS[rule].en for rule in rules], dtype=pl.String),
+        pl.Series("severity", [_TEXTS[rule][0] for rule in rules], dtype=pl.String),
+        pl.Series("text_vi", [_TEXTS[rule][1] for rule in rules], dtype=pl.String),
+        pl.Series("text_en", [_TEXTS[rule][2] for rule in rules], dtype=pl.String),
         period=pl.lit(period),
         reverses=pl.lit(""),
     ).select(name for name in ADJUSTMENTS if name != "closed_at")
