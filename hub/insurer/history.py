@@ -47,6 +47,7 @@ in the patient's favour, or taken back); `reverses`: the adjustment that this ro
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
+_TABLES: Final = pl.Enum(["XML2", "XML3"])
 _NO_DRUG: Final = "00.0000"  # MA_THUOC of what is in no list
 _TEXTS: Final = {rule.id: rule for rule in RULES}
 
@@ -142,7 +143,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
 def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     """All lines of the recent claims, once each."""
     col = pl.col
-    drug, group = col("table") == "XML2", _text("ma_nhom")
+    drug, group = col("table") == "XML2", _text("ma_nhom").cast(pl.Int16, strict=False)
     service = col("table") == "XML3"
     name = _text("ten_dich_vu").str.to_lowercase()
     lines = scan(files_of(folder, "lines"), schema_of("lines")).select(
@@ -152,8 +153,8 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
         pl.coalesce(_minute("ngay_th_yl"), _minute("ngay_yl")).alias("at"),
         pl.when(service).then(_minute("ngay_kq")).alias("until"),
         pl.when(drug).then(_days_of_supply()).alias("days"),
-        pl.when(group == "13").then(_text("ma_bac_si")).otherwise(pl.lit("")).alias("doctor"),
-        pl.when(group.is_in(["8", "18"])).then(_text("nguoi_thuc_hien")).otherwise(pl.lit("")).alias("performers"),
+        pl.when(group == 13).then(_text("ma_bac_si")).otherwise(pl.lit("")).alias("doctor"),
+        pl.when(group.is_in([8, 18])).then(_text("nguoi_thuc_hien")).otherwise(pl.lit("")).alias("performers"),
         (_text("ma_cskcb_thuoc").str.starts_with("K.") | _text("ma_dich_vu").str.contains(r"\.K\.\w{5}$")).alias("outside"),
         name.str.contains("thận nhân tạo|lọc máu|lọc màng bụng").alias("dialysis"),
         _hundredths("t_bhtt").alias("granted"),
@@ -161,12 +162,13 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     recent = claims.lazy().filter("recent").select("event_id", "claim")
     found = lines.join(recent, on="event_id").join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
-    # Streamed, so that the event ids of all lines are never in memory together; of lines with one number the dearest counts.
-    ordered = (
-        found.collect(engine="streaming").lazy().sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
-    )
-    lines_once = ordered.unique(["claim", "table", "stt"], keep="first", maintain_order=True).with_row_index("line")
-    return lines_once.with_columns(_number("code"), _number("doctor")).collect()
+    # Streamed, so that the event ids and texts of all lines are never in memory together.
+    narrow = found.with_columns(col("table").cast(_TABLES)).collect(engine="streaming").lazy()
+    numbered = narrow.with_columns(_number("code"), _number("doctor"))
+    # Of lines with one number the dearest counts.
+    ordered = numbered.sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
+    again = pl.all_horizontal(col(name).eq_missing(col(name).shift(1)) for name in ("claim", "table", "stt"))
+    return ordered.filter(~again).with_row_index("line").collect()
 
 
 def _number(name: str) -> pl.Expr:
@@ -241,7 +243,7 @@ def _hundredths(name: str) -> pl.Expr:
 def _found(history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
     """What the rules find, by `_CONTENT`, and the claims' key and facility."""
     col = pl.col
-    ids, lines = places.with_row_index("claim"), history.lines.select("line", "claim", "table", "stt")
+    ids, lines = places.with_row_index("claim"), history.lines.select("line", "claim", pl.col("table").cast(pl.String), "stt")
     at = ids.select("claim", "event_id")
     taken = earlier.select("event_id", "table", "stt", "reduction").join(at, on="event_id")
     taken = taken.join(lines, on=["claim", "table", "stt"], how="left", nulls_equal=True)

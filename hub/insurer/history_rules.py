@@ -25,8 +25,8 @@ BASE_SALARIES: Final = ((date(2019, 7, 1), 1_490_000), (date(2023, 7, 1), 1_800_
 
 _ON_REFERRAL, _ON_FOLLOW_UP, _EMERGENCY, _UNINSURED = "1.3", "1.5", "2", "9"  # MA_DOITUONG_KCB
 _OFF_ROUTE: Final = "3."
-_OPERATIONS, _HANDS_ON, _EXAMINATION = ("8",), ("8", "18"), "13"  # MA_NHOM
-_ONCE_A_DAY: Final = ("1", "2", "3", "8", "9", "18", "19")
+_OPERATION, _HANDS_ON, _EXAMINATION = 8, (8, 18), 13  # MA_NHOM
+_ONCE_A_DAY: Final = (1, 2, 3, 8, 9, 18, 19)
 
 CUTS: Final[dict[str, pl.DataType]] = {"claim": pl.UInt32(), "line": pl.UInt32(), "wanted": pl.Int64(), "other": pl.UInt32()}
 """What a rule finds: `claim` and `other` are places in `History.claims`, `line` one in `History.lines` (null: the whole
@@ -278,7 +278,7 @@ def two_places(history: History) -> pl.LazyFrame:
     places = _beside_open(rows, ("performers",), "at", "until").filter(
         col("at") < col("open_until"), col("facility") != _of_other(history, "facility")
     )
-    operations = _beside_open(rows.filter(col("group").is_in(_OPERATIONS)), ("performers",), "at", "until").filter(
+    operations = _beside_open(rows.filter(col("group") == _OPERATION), ("performers",), "at", "until").filter(
         col("at") < col("open_until"), col("claim") != col("other")
     )
     return pl.concat([_found(places, line=True), _found(operations, line=True)])
