@@ -116,7 +116,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     newest = scan(files_of(folder, "claims"), schema_of("claims")).select(
         "event_id", "key", *revision, "kafka_offset", "action",
         col("facility").alias("meta_facility"), col("ma_cskcb").alias("facility"),
-        _person().alias("person"),
+        (_person() + "/" + _text("ngay_sinh").str.head(4)).alias("person"),
         _date(pl.coalesce(_readable("ngay_ra"), "ngaylap")).alias("day"),
         pl.coalesce(_readable("ngay_ra"), "ngaylap").alias("out"),
         _minute("ngay_vao").alias("arrived"),
@@ -125,7 +125,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
         _text("ma_loai_kcb").alias("form"), _text("ma_doituong_kcb").alias("category"),
         _text("ma_noi_di").alias("referred_from"), _text("giay_chuyen_tuyen").alias("slip"),
         _text("ma_benh_chinh").alias("icd"), _text("ket_qua_dtri").is_in(["5", "8"]).alias("died"),
-        _text("ngay_sinh").str.head(4).alias("born"), _date(col("nam_nam_lien_tuc")).alias("five_years"),
+        _date(col("nam_nam_lien_tuc")).alias("five_years"),
         _hundredths("t_bncct").alias("t_bncct"),
     ).sort("key", *revision, "kafka_offset", descending=[False, *newest_first]).unique("key", keep="first", maintain_order=True)  # fmt: skip
     decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).select(
@@ -189,7 +189,8 @@ def _cut_before(folder: Path) -> pl.LazyFrame:
 def _person() -> pl.Expr:
     """Whose claim it is: SO_CCCD of 12 digits, else the last ten digits of the card, else the facility's patient number.
 
-    A number of zeros is no number. Source: identifiers.md §1, §2.
+    A number of zeros is no number. The year of birth stands beside it: a child under its mother's number, and a placeholder
+    that many share, would else be one person whose claims cut each other. Source: identifiers.md §1, §2.
     """
     number, card = _text("so_cccd"), _text("ma_the_bhyt").str.to_uppercase().str.extract(r"^([^;]*)").str.strip_chars()
     ten = card.str.extract(r"^(?:[A-Z]{2}[1-5]\d{2})?(\d{10})$")

@@ -42,7 +42,7 @@ class History:
     year:   first of January of the month's year.
     claims: in the fixed order (NGAY_RA, received_at, event_id); `claim` is the place in it.
             now: the claim's day lies in the month.  recent: its lines are there.
-            facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died, born,
+            facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died,
             five_years (date), t_bncct, granted.
     lines:  by claim, table, STT; `line` is the place.
             claim, table, group, code and doctor (numbers that stand for them), at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ),
@@ -306,12 +306,12 @@ def co_payments(history: History) -> pl.LazyFrame:
 
 
 def after_death(history: History) -> pl.LazyFrame:
-    """H09: a claim that begins after the person died (KET_QUA_DTRI 5, 8) is cut; a child under the mother's number is not she."""
+    """H09: a claim that begins after the person died (KET_QUA_DTRI 5, 8) is cut."""
     col = pl.col
     deaths = history.claims.lazy().filter("died", col("ended").is_not_null()).sort("ended", maintain_order=True)
     first = deaths.unique("person", keep="first", maintain_order=True)
-    first = first.select("person", col("claim").alias("other"), col("ended").alias("death"), col("born").alias("born_dead"))
-    rows = history.claims.lazy().join(first, on="person").filter(col("arrived") > col("death"), col("born") == col("born_dead"))
+    first = first.select("person", col("claim").alias("other"), col("ended").alias("death"))
+    rows = history.claims.lazy().join(first, on="person").filter(col("arrived") > col("death"))
     return _found(rows)
 
 
