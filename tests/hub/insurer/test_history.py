@@ -179,6 +179,7 @@ def test_a_claim_without_a_readable_end_counts_by_the_day_it_was_made_out(tmp_pa
         ({"ma_bn": "7"}, {"ma_bn": "7"}, True),
         ({"ma_bn": "7"}, {"ma_bn": "7", "facility": "01021"}, False),
         ({"so_cccd": "000000000000", "ma_bn": "1"}, {"so_cccd": "000000000000", "ma_bn": "2"}, False),
+        ({"so_cccd": "001085012345"}, {"so_cccd": "001085012345", "ngay_sinh": "202611010000"}, False),
         ({"so_cccd": "012345678", "ma_bn": "1"}, {"so_cccd": "012345678", "ma_bn": "2"}, False),
     ],
 )
