@@ -10,8 +10,8 @@ from typing import Final
 
 import polars as pl
 
-from hub.insurer.columns import FRAMES, Decoded
-from hub.insurer.rules import money
+from hub.insurer.columns import Decoded
+from hub.insurer.rules import between, between_lines, money
 from hub.insurer.rules.cuts import cut
 from hub.insurer.rules.frames import frames
 from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
@@ -21,10 +21,10 @@ _STREAM: Final = (
     Rule("T06", "I", "claims", "", pl.col("supersedes") != "", "This version of the claim replaces an earlier one.", "Phiên bản hồ sơ này thay thế phiên bản trước.", source="adjudication.md §4.1"),
 )  # fmt: skip
 
-RULES: Final[tuple[Rule, ...]] = (*_STREAM, *money.RULES)
+RULES: Final[tuple[Rule, ...]] = (*_STREAM, *between.RULES, *between_lines.RULES, *money.RULES)
 """Every rule, in the order of findings. Not checked for CANCELLED claims, but for T06."""
 
-_PREPARE: Final[tuple[Prepare, ...]] = (money.prepare,)
+_PREPARE: Final[tuple[Prepare, ...]] = (between_lines.prepare, between.prepare, money.prepare)
 
 
 def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
@@ -34,7 +34,7 @@ def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
         prepared = prepare(prepared)
     found = [
         finding
-        for about in ("claims", *FRAMES)
+        for about in prepared
         for finding in _failing(prepared[about], [(place, rule) for place, rule in enumerate(rules) if rule.about == about])
     ]
     found += _replacing(decoded.claims, rules)
