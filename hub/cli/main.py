@@ -13,6 +13,7 @@ from rich.markup import escape
 from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
+from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, started, terminal
 from hub.cli.simulate import simulate_app
@@ -221,6 +222,7 @@ def bench(
 messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
+app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")

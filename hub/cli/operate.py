@@ -34,7 +34,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel="An insurer")(ledger)
     app.command(rich_help_panel=_OPERATOR)(trace)
     app.command(rich_help_panel=_OPERATOR)(where)
     app.command(rich_help_panel=_OPERATOR)(reconcile)
@@ -172,28 +171,6 @@ def facility_rows(settings: Settings) -> list[dict[str, Any]]:
     with connect(settings.database_url.get_secret_value()) as database:
         rows = database.execute(query).fetchall()
     return [dict(zip(("facility", "taken", "refused", "events", "delivered", "acknowledged"), row, strict=True)) for row in rows]
-
-
-def ledger_totals(settings: Settings) -> dict[str, Any]:
-    """The ledger's totals over the newest revision of each claim."""
-    from hub.insurer.totals import totals
-
-    return totals(settings)
-
-
-def ledger(as_json: AsJson = False) -> None:
-    """What the default payer's ledger adds up to, in VND, over the newest revision of each claim; cancelled ones left out.
-
-    Example: hie ledger
-    """
-    settings = read_settings()
-    found = ledger_totals(settings)
-    if as_json:
-        print(to_json(found).decode())
-        return
-    counts = ", ".join(f"{name} {found[name]}" for name in ("claims", "accepted", "rejected", "lines", "findings"))
-    out.print(f"{counts}\nclaimed (t_bhtt) {found['t_bhtt']:,.2f} VND, granted (t_bhtt_gd) {found['t_bhtt_gd']:,.2f} VND")
-    out.print(f"tables: {settings.ledger}")
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------
