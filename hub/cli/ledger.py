@@ -21,7 +21,7 @@ from hub.contract.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from hub.insurer.questions import Answer
-    from hub.insurer.statement import Statement
+    from hub.insurer.statement import Sheet, Statement
 
 ledger_app = typer.Typer(invoke_without_command=True)
 out, err = terminal(), terminal(stderr=True)
@@ -180,25 +180,33 @@ def statement_command(
 
 
 def _print_statement(found: "Statement") -> None:
-    from hub.insurer.statement import TITLES, amount
+    from hub.insurer.statement import TITLES
+
+    out.print(f"{found.facility} {found.name} · {found.name_en} · {found.month}, VND", style="bold")
+    for form in found.forms:
+        out.print(f"\n{' · '.join(TITLES[form.code])}", style="bold")
+        for sheet in form.sheets:
+            _print_sheet(sheet)
+        if not form.sheets:
+            out.print("không có hồ sơ · no claims")
+    out.print()
+    _print_sheet(found.adjustments)
+
+
+def _print_sheet(sheet: "Sheet") -> None:
+    from hub.insurer.statement import amount
 
     def told(value: Any) -> str:
         if isinstance(value, tuple):
             return " · ".join(part for part in value if part)
         return amount(value) if isinstance(value, Decimal) else str(value)
 
-    out.print(f"{found.facility} {found.name} · {found.name_en} · {found.month}, VND", style="bold")
-    for form in found.forms:
-        out.print(f"\n{' · '.join(TITLES[form.code])}", style="bold")
-        if not form.sheets:
-            out.print("không có hồ sơ · no claims")
-        for sheet in form.sheets:
-            title = " · ".join(sheet.title)
-            if sheet.rows:
-                heads = [f"{vi}\n[dim]{en}[/]" for vi, en in sheet.heads]
-                _print(title, heads, [tuple(map(told, row)) for row in sheet.rows], sheet.rows[0])
-            else:
-                out.print(f"{title}: không có · none")
+    title = " · ".join(sheet.title)
+    if sheet.rows:
+        heads = [f"{vi}\n[dim]{en}[/]" for vi, en in sheet.heads]
+        _print(title, heads, [tuple(map(told, row)) for row in sheet.rows], sheet.rows[0])
+    else:
+        out.print(f"{title}: không có · none")
 
 
 # --- export -----------------------------------------------------------------------------------------------------------

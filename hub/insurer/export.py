@@ -63,9 +63,11 @@ def export(
     """
     with opened(folder) as database:
         paid = database.execute(_PAID, {"month": month, "facility": facility}).fetchall()
-    places: dict[int, dict[int, tuple[str, ...]]] = {}
-    for partition, offset, *row in paid:
-        places.setdefault(partition, {})[offset] = tuple(row)
+    places: dict[
+        int, dict[int, dict[str, list[str]]]
+    ] = {}  # several at one offset: of a topic that was made anew, and of the old one
+    for partition, offset, event_id, *row in paid:
+        places.setdefault(partition, {}).setdefault(offset, {})[event_id] = row
     out.mkdir(parents=True, exist_ok=True)
     gone = {row[2] for row in paid}
     with (out / INDEX).open("w", encoding="utf-8", newline="") as file:
@@ -73,10 +75,11 @@ def export(
         index.writerow(_COLUMNS)
         for partition, rows in places.items():
             for offset, value in read(partition, list(rows)):
-                event_id, ma_cskcb, *rest = rows[offset]
                 event = unpack(value)
-                if event["meta"]["event_id"] != event_id:  # the topic was made anew, and has another claim at this place
+                event_id = event["meta"]["event_id"]
+                if event_id not in rows[offset]:
                     continue
+                ma_cskcb, *rest = rows[offset][event_id]
                 path = Path(ma_cskcb if is_code(ma_cskcb) else "other") / f"{event_id}.xml"
                 (out / path).parent.mkdir(exist_ok=True)
                 (out / path).write_bytes(write(event))

@@ -49,13 +49,17 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What one facility claimed for one month (YYYY-MM), and what became of it."""
+    """What one facility claimed for one month (YYYY-MM), and what became of it.
+
+    adjustments: what was found after the decisions and settled with this month, by rule; below zero in the facility's favour.
+    """
 
     facility: str
     name: str
     name_en: str
     month: str
     forms: list[Form]
+    adjustments: Sheet
 
 
 def statement(folder: Path, facility: str, month: str) -> Statement:
@@ -65,9 +69,13 @@ def statement(folder: Path, facility: str, month: str) -> Statement:
     """
     known = facilities().get(facility)
     with opened(folder) as database:
-        database.execute(_ASKED, {"facility": facility, "month": month})
+        asked = {"facility": facility, "month": month}
+        database.execute(_ASKED, asked)
         forms = [_form(database, code) for code in TITLES]
-    return Statement(facility, known.name if known else "", known.name_en if known else "", month, forms)
+        adjusted = database.execute(_ADJUSTED, asked).fetchall()
+    return Statement(
+        facility, known.name if known else "", known.name_en if known else "", month, forms, _by_rule(_AFTERWARDS, adjusted)
+    )
 
 
 def amount(value: Decimal) -> str:
@@ -123,6 +131,11 @@ select asked.ma_lk, asked.day, rule, text_vi, text_en, amount
 from reductions join (from asked where form = $form) as asked using ({PLACE}) where severity = 'E' order by asked.ma_lk
 """
 
+_ADJUSTED: Final = """
+select rule, any_value(text_vi), any_value(text_en), count(distinct event_id), sum(reduction)
+from adjustments where facility = $facility and period = $month group by rule order by sum(reduction) desc, rule
+"""
+
 _TOTAL: Final = ("Cộng", "total")
 _OF_SECTIONS: Final[dict[str | None, Both]] = {
     "A": ("A. Đăng ký tại cơ sở", "registered here"),
@@ -133,6 +146,7 @@ _OF_SECTIONS: Final[dict[str | None, Both]] = {
 _COUNTS: Final[tuple[Both, ...]] = (("Số hồ sơ", "claims"), ("Hồ sơ bị từ chối", "rejected"), ("Ngày điều trị", "days"))
 _RULE: Final = ("Quy tắc", "rule")
 _REASON: Final = ("Lý do", "reason")
+_AFTERWARDS: Final = ("Điều chỉnh sau quyết định", "Adjustments after the decisions")
 
 
 def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
@@ -146,11 +160,7 @@ def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
     sheets = [
         _totals(sections),
         _costs(groups),
-        Sheet(
-            ("Giảm trừ theo quy tắc", "Cuts by rule"),
-            (_RULE, _REASON, ("Số hồ sơ", "claims"), ("Số tiền", "amount")),
-            [(rule, (vi, en), count, cut) for rule, vi, en, count, cut in rules],
-        ),
+        _by_rule(("Giảm trừ theo quy tắc", "Cuts by rule"), rules),
         Sheet(
             ("Hồ sơ bị từ chối", "Rejected claims"),
             (("MA_LK", "encounter"), ("Ngày", "day"), _RULE, _REASON, ("T_BHTT", "claimed")),
@@ -177,6 +187,11 @@ def _costs(groups: Sequence[tuple[Any, ...]]) -> Sheet:
     if rows:
         rows[-1] = ("", _TOTAL, *rows[-1][2:])
     return Sheet(("Chi phí theo nhóm (MA_NHOM)", "Costs by group"), heads, rows, total=bool(rows))
+
+
+def _by_rule(title: Both, rules: Sequence[tuple[Any, ...]]) -> Sheet:
+    heads = (_RULE, _REASON, ("Số hồ sơ", "claims"), ("Số tiền", "amount"))
+    return Sheet(title, heads, [(rule, (vi, en), count, taken) for rule, vi, en, count, taken in rules])
 
 
 def _day(text: str) -> str:

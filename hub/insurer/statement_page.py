@@ -11,7 +11,7 @@ _STYLE: Final = """
 *{box-sizing:border-box}
 body{margin:0 auto;max-width:182mm;padding:8mm 0;color:#111;background:#fff;font:11px/1.35 "Times New Roman","Liberation Serif",serif}
 h1{font-size:18px;text-align:center;margin:10px 0 2px}h2{font-size:14px;margin:18px 0 4px}h3{font-size:11.5px;margin:10px 0 3px}
-p{margin:2px 0}.head p{text-align:center}i{color:#555}td i,th i{display:block;font-weight:400}
+p{margin:2px 0}.head p{text-align:center}i{color:#555}td i,th i{display:block;font-weight:400}td{overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}th,td{border:1px solid #777;padding:2px 4px;vertical-align:top;text-align:left}
 th{background:#f0f0f0;text-align:center;vertical-align:middle}td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 tr.total td{font-weight:700}.signed{display:flex;justify-content:space-around;text-align:center;margin-top:16px;break-inside:avoid}
@@ -40,7 +40,7 @@ def page(found: Statement, made_at: str) -> str:
         f"<h1>Bảng tổng hợp chi phí khám chữa bệnh BHYT tháng {escape(month)}</h1>"
         f"<p><i>Monthly statement of insured care, {escape(found.month)}</i></p>"
         f"<p>Lập lúc {escape(made_at)} · đơn vị: đồng <i>(amounts in VND)</i></p></div>\n"
-        f'{forms}<div class="signed">{signed}</div>\n</body></html>\n'
+        f'{forms}{_sheet(found.adjustments)}<div class="signed">{signed}</div>\n</body></html>\n'
     )
 
 

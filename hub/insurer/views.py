@@ -8,13 +8,14 @@
 | `decisions_in_force`, `findings_in_force` | a decision, a finding about them |
 | `lines_in_force` | a line of them, with `reduction`, VND that cuts took of its fund's share |
 | `reductions` | a rule that took money of a claim: `amount` VND, and its texts |
+| `adjustments` | what was found after the decisions, by `period`; empty while no month was closed |
 | `codes` | a code of the standard: `list`, `code`, `meaning_en`, `meaning_vi` |
 
 The day of a claim is NGAY_RA, else NGAYLAP, as rules and catalogues have it. Of a rejected claim all that it claimed is lost by
 the first finding that rejects it; of a reduced one, each cut by its rule. So `reductions` add up to claimed less granted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -59,6 +60,12 @@ _VIEWS: Final = {
         where severity = 'E' group by {PLACE}, event_id""",
 }  # fmt: skip
 
+_ADJUSTMENTS: Final = {
+    **dict.fromkeys(("period", "facility", "event_id", "rule", "text_vi", "text_en"), pl.String()),
+    "reduction": pl.Decimal(18, 2),
+}
+"""What questions read of the table; it has more."""
+
 _TYPES: Final = {
     pl.String: "varchar", pl.Boolean: "boolean", pl.Int32: "integer", pl.UInt32: "integer", pl.Int64: "bigint",
     pl.Datetime: "timestamptz",
@@ -73,7 +80,8 @@ def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     with duckdb.connect() as database:
         for name in TABLES:
-            _table(database, name, files_of(folder, name))
+            _table(database, name, schema_of(name), files_of(folder, name))
+        _table(database, "adjustments", _ADJUSTMENTS, files_of(folder, "adjustments"))
         codes = str(shipped("seeds/standards/codes.csv"))
         database.read_csv(codes, header=True, all_varchar=True).create_view("codes")
         database.execute(_IN_FORCE)
@@ -82,9 +90,9 @@ def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield database
 
 
-def _table(database: duckdb.DuckDBPyConnection, name: str, files: list[str]) -> None:
+def _table(database: duckdb.DuckDBPyConnection, name: str, schema: Mapping[str, pl.DataType], files: list[str]) -> None:
     """A table of the ledger with all columns of this release, whatever release wrote its files."""
-    columns = ", ".join(f'null::{_type(dtype)} as "{column}"' for column, dtype in schema_of(name).items())
+    columns = ", ".join(f'null::{_type(dtype)} as "{column}"' for column, dtype in schema.items())
     known = database.sql(f"select {columns} where false")
     if files:
         written = database.read_parquet(files, union_by_name=True)
