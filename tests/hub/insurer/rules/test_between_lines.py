@@ -1,14 +1,20 @@
 """Rules between a line and what stands beside it: each with a claim that passes and one that fails; what is cut, to the đồng."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pytest
 
 from hub.contract.events import Event
+from hub.insurer.rules import RULES
 from hub.simulate import claims
-from tests.hub.insurer.made import claim_of, findings_of, found_in, line
+from tests.hub.insurer import made
+from tests.hub.insurer.made import claim_of, line
+
+OURS = [rule for rule in RULES if rule.id[0] == "X"]
+found_in, findings_of = partial(made.found_in, rules=OURS), partial(made.findings_of, rules=OURS)
 
 VND = Decimal("1.00")
 STAY = {"ngay_vao": "202611230805", "ngay_ra": "202611231030"}
