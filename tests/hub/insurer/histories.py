@@ -36,12 +36,19 @@ def drug(stt=1, **given):
         "duong_dung": "1.01",
         "lieu_dung": "1 viên * 2 lần * 5 ngày [2 viên/ngày]",
         "ngay_yl": "202611100800",
+        "ngay_th_yl": "",
     }
     return line("xml2", stt=stt, **usual | given)
 
 
 def service(stt=1, **given):
-    usual = {"ma_dich_vu": "23.0075.1494", "ten_dich_vu": "Glucose", "ngay_yl": "202611100800", "ngay_kq": "202611100900"}
+    usual = {
+        "ma_dich_vu": "23.0075.1494",
+        "ten_dich_vu": "Glucose",
+        "ngay_yl": "202611100800",
+        "ngay_th_yl": "",
+        "ngay_kq": "202611100900",
+    }
     return line("xml3", stt=stt, **usual | given)
 
 
