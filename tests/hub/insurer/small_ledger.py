@@ -8,7 +8,8 @@ import polars as pl
 
 from hub.contract.events import Event, Origin, stamp
 from hub.insurer.ledger import Ledger
-from hub.insurer.rules import RULES, Rule
+from hub.insurer.rules import money
+from hub.insurer.rules.model import Rule
 from hub.simulate import KEYRING, RECEIVED_AT
 from tests.hub.insurer.made import batch, claim_of, line
 
@@ -16,6 +17,7 @@ TOPIC_ID = "topic-a"
 CUTS = Rule(
     "C99", "C", "lines", "thanh_tien_bh", pl.col("ma_thuoc") == "CUT", "Not paid.", "Không thanh toán.", reduction="t_bhtt"
 )
+RULES = (*money.RULES, CUTS)
 
 # A drug line of 10,000 VND at 80 %: fund 8,000, co-payment 2,000. A service line of 20,000: fund 16,000, co-payment 4,000.
 DRUG = line("xml2", ma_thuoc="40.1", ten_thuoc="Thuốc A", don_vi_tinh="viên")
@@ -56,6 +58,6 @@ def events() -> list[Event]:
 def small_ledger(folder: Path) -> list[Event]:
     """Write the ledger; one partition, in the order of the events, which are returned."""
     made = events()
-    rows = batch(made, [(0, offset) for offset in range(len(made))], TOPIC_ID, (*RULES, CUTS))
+    rows = batch(made, [(0, offset) for offset in range(len(made))], TOPIC_ID, RULES)
     Ledger(folder, TOPIC_ID).append(rows, {0: len(made)})
     return made

@@ -22,7 +22,7 @@ from hub.insurer.export import INDEX, export, from_topic
 from hub.insurer.ledger import Ledger
 from hub.routing.projections import project
 from tests.hub.insurer.made import PREFIX, batch, values_of
-from tests.hub.insurer.small_ledger import DRUG, TOPIC_ID, small_ledger, stated
+from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, small_ledger, stated
 
 KEYRING = Keyring(b"a secret of tests only")
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -112,7 +112,7 @@ def test_our_own_door_takes_an_exported_file_again_as_an_equal_event(tmp_path, n
 def test_of_two_topics_one_after_the_other_the_claim_that_stands_there_now_is_exported(tmp_path):
     old, new = stated("old", [DRUG]), stated("new", [DRUG])
     for topic_id, claim in (("topic-a", old), ("topic-b", new)):
-        Ledger(tmp_path / "ledger", topic_id).append(batch([claim], [(0, 0)], topic_id), {0: 1})
+        Ledger(tmp_path / "ledger", topic_id).append(batch([claim], [(0, 0)], topic_id, RULES), {0: 1})
     found, [row] = exported(tmp_path / "ledger", tmp_path / "out", [new])
     assert (row["ma_lk"], found.gone) == ("new", (old["meta"]["event_id"],))
 
