@@ -24,8 +24,11 @@ _INPATIENT: Final = ["03", "04", "09"]
 _HALF_SINCE: Final = "20260701"
 
 _LEVELS: Final = r"^[A-Z]{2}[1-5]\d{12}(;[A-Z]{2}[1-5]\d{12})*$"
-_ON_ROUTE: Final = "1.1 1.2 1.3 1.4 1.5 1.6 1.7 1.8 1.9 1.10 1.11 1.12 1.15 1.16 1.17 2 3.2 3.3 3.6 7 7.1 7.2 7.3 7.4 10".split()
-_HALVED: Final = "1.13 1.14 1.18".split()
+_ON_ROUTE: Final = (
+    *(f"1.{number}" for number in (*range(1, 13), 15, 16, 17)),
+    *("2", "3.2", "3.3", "3.6", "7", "7.1", "7.2", "7.3", "7.4", "10"),
+)
+_HALVED: Final = ["1.13", "1.14", "1.18"]
 """Self-referred outpatients: nothing, half of the card's rate since 01/07/2026."""
 
 _POSSIBLE: Final = [0, 3_200, 3_800, 4_000, 4_750, 5_000, 8_000, 9_500, 10_000]
