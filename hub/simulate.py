@@ -5,6 +5,7 @@ Sizes: one visit has on the mean 6.5 drugs, 9.5 services and supplies, 9.1 resul
 """
 
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -181,6 +182,7 @@ class _Pool:
 
 def _drug(chance: random.Random, benefit: Decimal) -> Event:
     code, name, unit, strength, route, form, dose, registration, price = chance.choice(_DRUGS)
+    days, daily = (int(re.findall(pattern, dose)[0]) for pattern in (r"(\d+) ngày ", r"\[(\d+)"))
     ratio = Decimal(chance.choice((100, 100, 100, 50)))
     return {
         "ma_thuoc": code,
@@ -195,7 +197,9 @@ def _drug(chance: random.Random, benefit: Decimal) -> Event:
         "so_dang_ky": registration,
         "tt_thau": "1234/QĐ-SYT;G1;N2;2026",
         "pham_vi": "1",
-        **drug_amounts(Decimal(chance.randint(1, 60)), Decimal(price + chance.randint(0, 40) * 5), ratio, benefit),
+        **drug_amounts(
+            Decimal(min(chance.randint(1, 60), days * daily)), Decimal(price + chance.randint(0, 40) * 5), ratio, benefit
+        ),
         "ma_khoa": "K01",
         "ma_bac_si": "000123/HNO-CCHN",
         "ma_dich_vu": "02.1896",

@@ -90,7 +90,15 @@ def test_what_lacks_a_field_is_listed_mended_and_taken_and_the_books_close(hub, 
     assert (rates["slips"], rates["without_list"], rates["with_list"]) == (SLIPS, 0.4, 1.0)
     held = hub.sql("select count(*) from journal_delivery where recipient = '' and rule = 'nobody-held-sensitive'")
     assert held == [(1,)]
-    assert hie(hub, "worklist", "list").returncode == 0
+    done = hie(hub, "worklist", "list")
+    assert done.returncode == 0 and "1 more held by rule" in done.stdout  # it is nobody's turn
+    done = hie(hub, "worklist", "held", DISTRICT)
+    [row] = json.loads(hie(hub, "worklist", "held", "--json").stdout)["held"]
+    assert done.returncode == 0 and f"Referral of {DISTRICT}" in done.stdout and "Thông tin được bảo vệ" in done.stdout
+    assert f"hie trace {row['event_id']}" in done.stdout and "GCT-P-HIV" not in done.stdout
+    assert "0 held by rule" in hie(hub, "worklist", "held", PROVINCE).stdout
+    story = " ".join(hie(hub, "trace", row["event_id"]).stdout.split())
+    assert "nobody-held-sensitive" in story and "Thông tin được bảo vệ" in story
 
 
 def test_what_a_person_decides_is_kept_in_the_audit_topic(hub, portal):

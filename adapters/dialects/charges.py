@@ -7,7 +7,7 @@ together, and a claim is assembled from as many records as there were messages.
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill
-from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.formats.hl7v2 import Segment
@@ -51,9 +51,9 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
     said = run[0]
     _place(reading, line, said, notes)
-    for illness in line.get("ma_benh", "").split(";"):
-        if label := reading.dialect.label_of_illness(illness):
-            notes.labels.add(label)
+    known = reading.dialect.labels
+    labels = [known.of_illness(illness) for illness in line.get("ma_benh", "").split(";")]
+    notes.labels.update(label for label in (*labels, known.in_words(in_words(line))) if label)
     if line.get("kind") == "CREDIT" and "cancels" not in line:
         notes.warn("FIELD_MISSING", reading.message.path(said, 31))
     if remarks := notes_of(run):

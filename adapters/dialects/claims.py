@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from adapters.dialects.claim_segments import Row, Rows, ehc_cleared, ehc_day, ehc_rows
 from adapters.dialects.mapped import Context, Mapped
-from adapters.dialects.persons import derived_number, in_words, normalise
+from adapters.dialects.persons import derived_number, in_words
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect
-from adapters.dialects.transforms import NUMBER, exact, moment
+from adapters.dialects.transforms import NUMBER, exact, moment, normalise
 from adapters.formats.claim_xml import Hoso
 from adapters.formats.hl7v2 import Message
 from hub.contract.claim_tables import RENAMED, tables
@@ -25,6 +25,9 @@ from hub.contract.events import Event, stamp
 Convert = Callable[[str], Any]  # a number, or None when the text is none that fits
 
 WITHDRAWN: Final = "8"  # MA_DOITUONG_KCB: the facility takes the claim back
+_REPRODUCTIVE: Final = (
+    "REPRODUCTIVE"  # label of a paper by which a pregnancy was ended (MA_DINH_CHI_THAI), as HIV is that of table XML6
+)
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event
 
 
@@ -294,24 +297,24 @@ def _identifier(value: str, kind: str, issuer: str, **validity: str) -> Event:
 
 
 def _label(content: Event, dialect: Dialect) -> str:
-    """The label of protected content: by table XML6, by diagnosis, by code or name of a test, by drug, by words of XML1, of discharge papers and of slips."""
+    """The label of protected content: by table XML6, by diagnosis, by code of a test, by an ended pregnancy; by words of XML1, of services,
+    tests and drugs, of papers and of slips."""
     if "xml6" in content:
         return "HIV"
+    known = dialect.labels
     slips = (*content.get("xml13", ()), *content.get("xml14", ()))
-    rows = (content["xml1"], *content.get("xml3", ()), *content.get("xml4", ()), *slips)
+    papers = (content["xml1"], *slips, *(row for table in ("xml7", "xml8", "xml11") for row in content.get(table, ())))
+    rows = (*papers, *(row for table in ("xml2", "xml3", "xml4") for row in content.get(table, ())))
     listed = {row[name] for row in rows for name in ("ma_benh_chinh", "ma_benh_kt", "ma_benh") if name in row}
     tests = {row["ma_chi_so"] for row in content.get("xml4", ()) if "ma_chi_so" in row}
-    names = "\n".join({row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so") if name in row})
-    papers = (content["xml1"], *slips, *(row for table in ("xml7", "xml8") for row in content.get(table, ())))
-    drugs = {row["ten_thuoc"] for row in content.get("xml2", ()) if "ten_thuoc" in row}
-    told = "\n".join([*drugs, *map(in_words, papers)])
+    names = {row[name] for row in rows for name in ("ten_dich_vu", "ten_chi_so", "ten_thuoc") if name in row}
+    told = "\n".join([*names, *map(in_words, papers)])
     labels = (
-        *(dialect.label_of_illness(code.strip().upper()) for codes in listed for code in codes.split(";")),
-        *(dialect.labels_tests.get(code) for code in tests),
-        *(label for word, label in dialect.labels_words if word.search(names)),
-        dialect.label_in_words(told),
+        *(known.of_illness(code) for codes in listed for code in codes.split(";")),
+        known.of_test(tests, told),
+        _REPRODUCTIVE if any(row.get("ma_dinh_chi_thai") == "1" for row in papers) else "",
     )
-    return dialect.gravest(label for label in labels if label)
+    return known.gravest(labels)
 
 
 def _known(**values: Any) -> Event:

@@ -27,6 +27,9 @@ _IDENTIFIER_TYPES: Final = {
 }
 _UNSPECIFIED: Final = "U"  # CX-5, table 0203: a kind that the hub has no name for, and that must not be guessed
 _NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
+_LICENCE: Final = re.compile(
+    r"\d{1,7}(?:/[A-ZĐ]+-[A-ZĐ]+)?(?:\.[A-Z]{2}\.\d+)?$"
+)  # 000123/HNO-CCHN, with what QĐ 3176 puts behind it
 _ORDER_CONTROL: Final = {"PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD"}
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "dau_hieu_ls": "VN-DHLS",
@@ -154,8 +157,8 @@ def visit_segment(event: Event, more: dict[int, Value] | None = None) -> list[Va
 
 
 def licence(number: str) -> Value:
-    """XCN of a practitioner by licence."""
-    return (number, *[""] * 11, "LN") if number else ""
+    """XCN of a practitioner by licence, said to be one (LN) where it looks like one; a code of the facility's own is just a code."""
+    return (number, *[""] * 11, "LN") if _LICENCE.match(number) else number
 
 
 # --- results and orders -----------------------------------------------------------------------------------------------

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.claims import map_ehc
 from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
-from adapters.dialects.paths import ACCOUNT, Place, Plan, is_a_citizens
-from adapters.dialects.persons import normalise
+from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
 from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
+from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -34,6 +35,7 @@ _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as
 _WITH: Final = {"order": ("services",), "encounter": ("admission",), "observation": ("line",)}
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
+_Seen = defaultdict[str, set[tuple[str, int]]]  # type of message to (segment, field)
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
 
@@ -187,7 +189,8 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
-    findings = _findings(samples, lambda sample: sample.unaccepted)
+    seen = _seen(samples, dialect)
+    findings = _findings(samples, seen, lambda sample: sample.unaccepted)
     return Report(
         dialect=dialect.name,
         version=dialect.version,
@@ -201,8 +204,8 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
         senders=_counts(" · ".join(map(shown_name, (one.header.get(3), one.header.field(4)))) for one in read),
         read_by=_counts(event["meta"]["source"]["dialect"] for sample in samples for _, event in sample.events[:1]),
         findings=findings,
-        accepted=_findings(samples, lambda sample: sample.as_accepted),
-        fields=_fields(samples, dialect, findings),
+        accepted=_findings(samples, seen, lambda sample: sample.as_accepted),
+        fields=_fields(samples, seen, findings),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
         refused=tuple(
@@ -240,7 +243,7 @@ def _unread_numbers(sample: Sample) -> Iterator[Problem]:
             if value not in read:
                 yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
         told = any(one.code == "VISIT_IS_CITIZEN_NUMBER" for one in sample.problems)  # where PV1-19 is empty the gate tells it
-        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message):
+        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message, sample.facility):
             yield Problem("VISIT_IS_CITIZEN_NUMBER", Severity.WARNING, f"PID-{ACCOUNT}")
 
 
@@ -295,7 +298,7 @@ def _grade(counted: Sequence[Sample], wrong: Sequence[Sample]) -> str:
 # --- what was found ---------------------------------------------------------------------------------------------------
 
 
-def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Problem]]) -> tuple[Finding, ...]:
+def _findings(samples: Sequence[Sample], seen: _Seen, told: Callable[[Sample], Iterable[Problem]]) -> tuple[Finding, ...]:
     """Gravest first, then the most frequent."""
     met: dict[tuple[str, str, str], list[tuple[Sample, Problem]]] = defaultdict(list)
     for sample in samples:
@@ -308,9 +311,10 @@ def _findings(samples: Sequence[Sample], told: Callable[[Sample], Iterable[Probl
         first, problem = where[0]
         charset = Counter(sample.charset for sample, _ in where).most_common(1)[0][0]
         row, (do_en, do_vi) = ERRORS[code], remedy(code, charset)
-        if code in READ_ALL_THE_SAME and not any(
-            event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events
-        ):
+        unparsed = any(event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events)
+        name, _, number = place.partition("-")
+        looks_there = not number.isdecimal() or any((name, int(number)) in seen[sample.kind] for sample, _ in where)
+        if code in READ_ALL_THE_SAME and not (unparsed and looks_there):
             do_en, do_vi = READ_ALL_THE_SAME[code]
         looks = shape(_value_at(first.message, problem.path))
         messages = len({sample.name for sample, _ in where})
@@ -385,16 +389,23 @@ class _Sent:
     codes: Counter[str] = field(default_factory=Counter)
 
 
-def _fields(samples: Sequence[Sample], dialect: Dialect, findings: Sequence[Finding]) -> tuple[FieldRow, ...]:
+def _seen(samples: Sequence[Sample], dialect: Dialect) -> _Seen:
+    """Of each type of message the fields that are looked at; of what was refused none."""
+    seen: _Seen = defaultdict(set)
+    for sample in samples:
+        if sample.message is not None and not sample.refused:
+            seen[sample.kind] |= looked_at(sample.message, dialect, sample.kind, sample.facility)
+    return seen
+
+
+def _fields(samples: Sequence[Sample], read: _Seen, findings: Sequence[Finding]) -> tuple[FieldRow, ...]:
     sent: dict[tuple[str, int], _Sent] = defaultdict(_Sent)
-    read: dict[str, set[tuple[str, int]]] = defaultdict(set)
     for sample in samples:
         message = sample.message
         if message is None or sample.refused:
             continue
         for one in {one for segment in message for one in _note(segment, sample.kind, message.version, sent)}:
             sent[one].messages += 1
-        read[sample.kind] |= looked_at(message, dialect, sample.kind, sample.facility)
     wrong = {one.place.partition(".")[0] for one in findings if one.severity != Severity.INFORMATION and not one.missing}
     rows = []
     for (name, number), what in sorted(sent.items()):

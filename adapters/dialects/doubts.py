@@ -1,12 +1,13 @@
 """What a profile says that loads and can hardly be meant: told by `hie vendor check`, and refused by nobody."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from typing import Final
 
 from adapters.dialects.conformance import place_text
 from adapters.dialects.profile import Dialect
-from adapters.formats.names import NEWEST_FIRST, field_name
+from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
@@ -18,11 +19,13 @@ def doubts(dialect: Dialect) -> list[str]:
 
 
 def _unknown_fields(dialect: Dialect) -> Iterator[str]:
-    """Fields that HL7 does not have: a vendor may have added one, and a number may be mistyped."""
+    """Segments and fields that HL7 does not have: a vendor may have added one, and a name or a number may be mistyped."""
     for name, plan in dialect.plans.items():
         for rule in plan:
             for place in rule.places:
-                if not _known(place.segment[:3], place.field):
+                if not is_segment(place.segment[:3]):
+                    yield _no_segment(f"{_SECTIONS.get(name, name)}.{rule.name}", place_text(place))
+                elif not _known(place.segment[:3], place.field):
                     yield _no_field(f"{_SECTIONS.get(name, name)}.{rule.name}", place_text(place))
     for number in (number for together in dialect.identifiers.lists for number in together):
         if not _known("PID", number):
@@ -32,13 +35,25 @@ def _unknown_fields(dialect: Dialect) -> Iterator[str]:
             yield _no_field("identifiers.cards", f"IN1-{number}")
 
 
+def _no_segment(entry: str, place: str) -> str:
+    name = place[:3]
+    near = get_close_matches(name, sorted(segment_names()), n=10)
+    near.sort(key=lambda one: (sorted(one) != sorted(name), one[0] != name[0]))  # PDI is PID rather than QPD
+    meant = f"did you mean {near[0]}{place[3:]}? If it is" if near else "if it is"
+    return f"{entry}: {place}: HL7 has no segment {name}; {meant} one of the sender's own, all is well"
+
+
 def _no_field(entry: str, place: str) -> str:
     return f"{entry}: no version of HL7 has {place}; if it is a field that the sender adds, all is well"
 
 
 @cache
 def _known(segment: str, field: int) -> bool:
-    return segment[0] == _LOCAL or any(field_name(version, segment, field).kind for version in NEWEST_FIRST)
+    return (
+        segment[0] == _LOCAL
+        or not has_fields(segment)
+        or any(field_name(version, segment, field).kind for version in NEWEST_FIRST)
+    )
 
 
 def _unused_tables(dialect: Dialect) -> Iterator[str]:

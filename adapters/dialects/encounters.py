@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, choose, fill, tell_unread
-from adapters.dialects.persons import is_social, read_allergies, read_diagnoses, read_guardians, read_person, read_procedures
+from adapters.dialects.persons import (
+    in_words,
+    is_social,
+    read_allergies,
+    read_diagnoses,
+    read_guardians,
+    read_person,
+    read_procedures,
+)
 from adapters.dialects.reading import Reading
 from adapters.dialects.transforms import percent
 from adapters.formats.hl7v2 import Segment
@@ -70,6 +78,8 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
         fill(dialect.plans["admission"], scope, content, notes)
         if reason := content.pop("ly_do_vv", None):
             content["ly_do_vnt"] = reason
+    if label := dialect.labels.in_words(in_words(content)):
+        notes.labels.add(label)
     if "NK1" in scope and (guardians := read_guardians(reading, segments, notes)):
         person["guardians"] = guardians
     if diagnoses := read_diagnoses(dialect, segments, notes):

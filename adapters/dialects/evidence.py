@@ -5,15 +5,16 @@ Values stay in here; what leaves is counts, shapes, and codes that `learn.py` fi
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.conformance import Sample
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
-from adapters.dialects.paths import ACCOUNT, Place, choose, is_a_citizens
+from adapters.dialects.paths import Place, choose
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
@@ -24,6 +25,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
 
 _FACILITY: Final = re.compile(r"VN-CSKCB-(\d{5})")
+_OF_RESULTS: Final = ("ORU", "OUL")
 _CHOOSING: Final = ("OBX", "PRD")  # segments that rules tell apart by a code
 
 
@@ -62,6 +64,15 @@ class Evidence:
                     yield from values
                     break
 
+    def of_types(self, types: Collection[str]) -> "Evidence":
+        """The messages of these types (MSH-9.1) alone."""
+        return Evidence([message for message in self.messages if message.type in types])
+
+    def result_lines(self) -> Iterator[Segment]:
+        """OBX that are lines of results; in slips, appointments and documents they are something else."""
+        for message in self.of_types(_OF_RESULTS).messages:
+            yield from message.segments("OBX")
+
     def numbers(self, lists: Sequence[Sequence[int]]) -> Iterator[Numbers]:
         """The identifiers of each PID: of the first of these groups of fields that holds any."""
         for message in self.messages:
@@ -73,7 +84,9 @@ class Evidence:
     def citizens_in_accounts(self) -> bool:
         """Whether PID-18, elsewhere the number of a visit, holds citizen numbers: at least half do, as a few visits may look like one."""
         accounts = [(pid, message) for message in self.messages for pid in message.segments("PID") if pid.get(ACCOUNT)]
-        return bool(accounts) and 2 * sum(is_a_citizens(pid, message) for pid, message in accounts) >= len(accounts)
+        return bool(accounts) and 2 * sum(is_a_citizens(pid, message, facility_of(message)) for pid, message in accounts) >= len(
+            accounts
+        )
 
     def facilities_of(self, sender: tuple[str, str]) -> Counter[str]:
         """Facility codes that the messages of a sender name as authorities of patient numbers, or as VN-CSKCB-…"""
@@ -135,6 +148,11 @@ def sender_of(message: Message) -> tuple[str, str]:
     return message.header.get(3), message.header.get(4)
 
 
+def facility_of(message: Message) -> str:
+    """MA_CSKCB in MSH-4; "" where another name of the facility stands there."""
+    return facility_code(message.header.get(4)) or facility_code(message.header.get(4, 2))
+
+
 def _values(message: Message, place: Place) -> Iterator[str]:
     name = place.segment[:3]
     scope = choose(name, message.segments(name)) if name in _CHOOSING else {}
@@ -158,7 +176,7 @@ def _numbers(pid: Segment, number: int) -> Iterator[Numbers]:
 
 def _sample(message: Message, dialect: Dialect) -> Sample:
     kind = message_type(message)
-    code = facility_code(message.header.get(4)) or facility_code(message.header.get(4, 2))
+    code = facility_of(message)
     origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "learn", "dialect": dialect.name})
     mapped = map_message(message, dialect, Context(origin, Keyring(b"evidence, no secret"), code))
     verdict = "translated" if mapped.events else "refused"

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from pydantic_core import ErrorDetails
 
 from adapters.dialects.profile_model import Profile
-from adapters.formats.names import is_segment, segment_names
 
 _LIST: Final = 'a list is wanted, in brackets: ["…", "…"]'
 _TABLE: Final = "a table is wanted: lines behind [its name], or { … }"
@@ -36,16 +35,6 @@ def among(wrong: str, known: Iterable[str]) -> str:
     there_are = f"here are {', '.join(names)}"
     near = get_close_matches(wrong, names, n=1)
     return f"did you mean {near[0]}? T{there_are}" if near else f"t{there_are}"
-
-
-def check_segment(place: str) -> None:
-    """That a place names a segment of HL7, or one of somebody's own. Raises: ValueError that says which was probably meant."""
-    name = place[:3]
-    if not is_segment(name):
-        near = get_close_matches(name, sorted(segment_names()), n=10)
-        near.sort(key=lambda one: (sorted(one) != sorted(name), one[0] != name[0]))  # PDI is PID rather than QPD
-        meant = f"did you mean {near[0]}{place[3:]}? Segments" if near else "segments"
-        raise ValueError(f"{place}: HL7 has no segment {name}; {meant} of a sender's own begin with Z")
 
 
 def told(one: ErrorDetails) -> str:

@@ -54,6 +54,6 @@ def map_follow_up(reading: Reading, trigger: str) -> None:
         if value:
             table.setdefault(name, value)
     content["xml14"] = table
-    if label := dialect.label_in_words(in_words(table)):
+    if label := dialect.labels.in_words(f"{in_words(content)}\n{in_words(table)}"):
         notes.labels.add(label)
     reading.publish("hie.FollowUp", content, content.get("slip", ""), notes, key_path="SCH-2")

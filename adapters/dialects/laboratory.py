@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
-from adapters.dialects.profile import Dialect, Line
-from adapters.dialects.reading import SEEN_MAX, Reading
+from adapters.dialects.profile import Dialect, Line, aliased
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded, tell_priority
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
@@ -22,15 +22,19 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE]
 _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
-_FOREIGN: Final = frozenset({"ED", "RP"})  # documents and pointers to them: the raw message keeps them
+_EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
+_POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
+_VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
+_RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
+_HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
@@ -171,6 +175,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
             if name[0] == _LOCAL:
                 scope.setdefault(name, segment)
     fill(dialect.plans["order"], scope, order, notes)
+    tell_priority(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
@@ -182,6 +187,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
             services.append(line["services"])
     if services:
         order["services"] = services
+    _read_performer(reading, order, notes)
     if own:
         order["ma_cskcb"] = own
         if order.get("performer") == own:
@@ -193,6 +199,20 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = order.get("notes", []) + remarks
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
+    """Who performs it where no code says so: whose alias stands in MSH-5 and MSH-6. A name there that is nobody's is told."""
+    header = reading.message.header
+    named = header.get(_RECEIVER)
+    places = (place for rule in reading.dialect.plans["order"] if rule.name == "performer" for place in rule.places)
+    reads = any((place.segment, place.field) == ("MSH", _RECEIVER) for place in places)
+    if "performer" in order or not reads or named in ("", header.get(4), *_HUB):
+        return
+    if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
+        order["performer"] = alias[0]
+    else:
+        notes.warn("PERFORMER_UNKNOWN", f"MSH-{_RECEIVER}")
 
 
 class _Form:
@@ -289,6 +309,8 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             _read_value(segment, kind, line, notes, at, dialect.comma)
+        if not form.fixed["code"] and not _VALUES_ALL.isdisjoint(line):
+            notes.warn("TEST_MISSING", notes.message.path(segment, 3))
         if position in remarks:
             line = {**line, "notes": line.get("notes", []) + remarks[position]}
         found.append(line)
@@ -347,12 +369,12 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     Laboratories repeat themselves: the last few forms of a test are remembered, and compared as they were sent.
     """
     dialect, fields = reading.dialect, segment.fields
-    own = Notes(notes.message, {}, notes.read_code)
+    own = Notes(notes.message, {}, notes.read_code, notes.facility)
     fixed: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
     _tell_state(dialect, segment, fixed, own)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
-    form = _Form(sent, fixed, concludes, reading.dialect.gravest(own.labels))
+    form = _Form(sent, fixed, concludes, reading.dialect.labels.gravest(own.labels))
     if own.problems or own.cleared or own.unparsed:
         notes.cleared += own.cleared
         notes.unparsed |= own.unparsed
@@ -407,8 +429,11 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         stated = segment.get(5).strip() or raw
         number = pointed(stated, comma)
         value = number or stated
-    elif kind in _FOREIGN:
-        value = "/".join(filter(None, segment.components(5)[1:3])) if kind == "ED" else segment.get(5)
+    elif kind == _EMBEDDED:
+        value = "/".join(filter(None, segment.components(5)[1:3]))
+        tell_embedded(segment, notes)
+    elif kind == _POINTER:
+        value = segment.get(5)
     elif kind == "SN":
         read = [_structured(row, comma) for row in segment.rows(5)]
         value = ";".join(text for text, _clear in read if text)
@@ -432,7 +457,7 @@ def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
     """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
     if not parts:
         return "", True
-    read = [(pointed(part, comma), part) for part in parts[1:4]]
+    read = [(pointed(part, comma), part) for part in map(str.strip, parts[1:4])]
     clear = all(number is not None for number, _part in read)
     comparator = "" if parts[0] == "=" else parts[0]
     return "".join([comparator, *(part if number is None else number for number, part in read)]), clear

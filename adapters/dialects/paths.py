@@ -9,18 +9,16 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
-from adapters.dialects.transforms import Transform, citizen_number
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
+from adapters.dialects.transforms import Transform
 from adapters.formats.er7 import NULL, split_components, unescape
 from adapters.formats.hl7v2 import Message, Segment
-from hub.contract.directory import facilities
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
 _CHOSEN_BY: Final = {"OBX": 3, "LCH": 4, "LRL": 4}  # field that tells segments of one name apart; of the others the first
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
-ACCOUNT: Final = 18  # of PID
-_YEAR: Final = re.compile(r"(?:19|20)\d\d")  # of a birthday, in whatever form
-_LAST_YEAR: Final = 2399  # that a citizen number can tell
+_REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
 
@@ -45,7 +43,8 @@ def read_place(text: str) -> Place:
 
 
 class Rule(NamedTuple):
-    """How one field of a record is filled. The kind of its transform is `value` when it has none."""
+    """How one field of a record is filled. The kind of its transform is `value` when it has none; `visit` is such a value that may
+    stand in PID-18, where a citizen's number is none."""
 
     name: str
     places: tuple[Place, ...]
@@ -63,16 +62,17 @@ Scope = dict[str, Segment]
 class Notes:
     """What is noticed while one event is made; it ends up in its `meta` and among the problems of the message.
 
-    message:   the one that is read.
+    message:   the one that is read; facility: whose it is.
     problems:  those of the message so far, each once, in order.
     labels:    sensitivity of what the event tells of; the gravest one becomes the event's.
     read_code: reads one field as a `Code`, with the vendor's local tests.
     """
 
-    __slots__ = ("cleared", "labels", "message", "problems", "read_code", "unparsed")
+    __slots__ = ("cleared", "facility", "labels", "message", "problems", "read_code", "unparsed")
 
-    def __init__(self, message: Message, problems: dict[Problem, None], read_code: "ReadCode") -> None:
+    def __init__(self, message: Message, problems: dict[Problem, None], read_code: "ReadCode", facility: str) -> None:
         self.message = message
+        self.facility = facility
         self.problems = problems
         self.read_code = read_code
         self.cleared: list[str] = []
@@ -81,7 +81,7 @@ class Notes:
 
     def also(self) -> "Notes":
         """Notes of another event of the same message, which begin with these."""
-        other = Notes(self.message, self.problems, self.read_code)
+        other = Notes(self.message, self.problems, self.read_code, self.facility)
         other.cleared = self.cleared.copy()
         other.unparsed = self.unparsed.copy()
         other.labels = self.labels.copy()
@@ -124,12 +124,9 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
     for name, places, kind, transform, codes, keep in plan:
         for key, field, component, subcomponent, pick in places:
             segment = scope.get(key)
-            if segment is None:
+            if segment is None or field >= len(segment.fields):
                 continue
-            fields = segment.fields
-            if field >= len(fields):
-                continue
-            raw = fields[field]
+            raw = segment.fields[field]
             if not raw:
                 continue
             if raw == NULL:
@@ -145,9 +142,6 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 else:
                     value = segment.get(field, component, subcomponent, repetition).strip()
                 if not value:
-                    continue
-                if field == ACCOUNT and name == "ma_lk" and key == "PID" and is_a_citizens(segment, notes.message):
-                    notes.warn("VISIT_IS_CITIZEN_NUMBER", notes.message.path(segment, field))
                     continue
                 if transform is not None:
                     value = transform.function(value)
@@ -170,8 +164,12 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                     wrong = "CURRENCY_FOREIGN" if foreign else "NUMBER_UNPARSABLE"
                     notes.unreadable(wrong, segment, field, at + name, segment.text(field))
                 break
+            elif kind == "visit":
+                value = _visit(segment, Place(key, field, component, subcomponent, pick), repetition, transform, notes)
+                if value is _REFUSED:  # what stands at the next place is the number of something else, such as the receipt
+                    break
             elif kind == "list":
-                value = transform.function(_texts(segment, field))  # type: ignore[union-attr]
+                value = transform.function(_texts(segment, field, component, subcomponent))  # type: ignore[union-attr]
             elif kind == "rows":
                 value = transform.function(segment.rows(field))  # type: ignore[union-attr]
             else:
@@ -187,25 +185,13 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 break
 
 
-def is_a_citizens(pid: Segment, message: Message) -> bool:
-    """Whether PID-18, the account of a visit, holds a citizen number, which must be no key: by its form (`citizen_number`).
-
-    Of other numbers of twelve digits with a leading zero about one in six has that form too (63 provinces of 100, one century and
-    year in four), and far more of those that begin with the code of a facility (01021 26 11 001) or a date (01 12 26 …). So
-    of these two kinds, where the birthday is known, its year has to agree. All others are taken for
-    citizens' whatever the birthday says, since it may have been corrected, and a key that is lost is told, one that tells a citizen is not.
-    """
-    value = pid.get(ACCOUNT).strip()
-    sent = message.header.get(7)[:4]
-    this_year = int(sent) if sent.isdecimal() and sent.isascii() else _LAST_YEAR
-    born = citizen_number(value, this_year)
-    if not born:
-        return False
-    by_hand = _YEAR.search(pid.get(7))
-    if by_hand is None or int(by_hand[0]) == born:
-        return True
-    dated = value[4:6] in (f"{this_year % 100:02}", f"{(this_year - 1) % 100:02}")
-    return not dated and value[:5] not in facilities()
+def _visit(segment: Segment, place: Place, repetition: int, transform: Transform | None, notes: Notes) -> Any:
+    """The number of a visit; _REFUSED for a citizen number in PID-18, which is told and not kept."""
+    value = segment.get(place.field, place.component, place.subcomponent, repetition).strip()
+    if value and place.segment == "PID" and place.field == ACCOUNT and is_a_citizens(segment, notes.message, notes.facility):
+        notes.warn("VISIT_IS_CITIZEN_NUMBER", notes.message.path(segment, ACCOUNT))
+        return _REFUSED
+    return transform.function(value) if value and transform is not None else value
 
 
 def tell_unread(
@@ -265,7 +251,11 @@ def _pick(segment: Segment, field: int, pick: str) -> int:
     return 0
 
 
-def _texts(segment: Segment, field: int) -> list[str]:
+def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> list[str]:
+    """Of each repetition that component; `&` cuts it only where a subcomponent is asked for."""
+    if component > 1 or subcomponent > 1:
+        numbers = range(1, len(segment.repetitions(field)) + 1)
+        return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
     delimiters = segment.delimiters
     firsts = (value.split(delimiters.component, 1)[0] for value in segment.repetitions(field))
     return [unescape(value, delimiters) for value in firsts if value and value != NULL]

@@ -9,27 +9,28 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words
+from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, normalise
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
 
-_SEPARATORS: Final = re.compile(r"[\W_]+")
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
-_CODE_IN_WORDS: Final = re.compile(r"\b[A-Z]\d{2}(?!\d)(?:\.\d)?")
+_CODE_IN_WORDS: Final = (
+    re.compile(  # in capitals; not F18 the tracer, F20 the catheter, nor X60 the number of pills, which are read past
+        r"\b(?:PET|CT|SONDE|FOLEY|ỐNG THÔNG|CATHETER)[\s:(-]+F\d+"
+        r"|\bF18[\s-]*(?:FDG|PSMA|NAF|DOPA)"
+        r"|\bX\d+\s*(?:VIÊN|GÓI|ỐNG|LẦN|MM|CM|ML|MG)\b"
+        r"|\b([A-Z]\d{2}(?!\d)(?:\.\d)?)"
+    )
+)
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
-
-
-def normalise(value: str) -> str:
-    """An identifier as it is compared: capitals, without blanks and separators."""
-    return value if value.isdigit() or (value.isalnum() and value.isupper()) else _SEPARATORS.sub("", value).upper()
 
 
 def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], notes: Notes) -> Record:
@@ -96,12 +97,13 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
 class _Collected:
     """The identifiers of one person while they are read."""
 
-    __slots__ = ("at", "facility", "found", "notes", "table")
+    __slots__ = ("at", "facility", "found", "known_as", "notes", "table")
 
     def __init__(self, reading: Reading, notes: Notes, at: str) -> None:
         self.at = at  # where they stand in the event
         self.table: Identifiers = reading.dialect.identifiers
         self.facility = reading.context.facility
+        self.known_as = reading.dialect.names.get(self.facility, "")
         self.notes = notes
         self.found: list[tuple[Record, str]] = []  # identifier, and its place for a problem
 
@@ -123,6 +125,8 @@ class _Collected:
         comparable = normalise(value)
         if not comparable:
             return  # `-` or `?`: no number at all
+        if not stated and any(each["normalised"] == comparable for each, _ in self.found):
+            return  # said before, often with its type: many repeat the number of PID-3 in PID-2
         known = table.types.get(stated)
         kind = known or ""
         identifier: Record = {"value": value, "normalised": comparable}
@@ -140,7 +144,7 @@ class _Collected:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
             identifier["type"] = kind
-        if issuer := _issuer(kind, authority, self.facility):
+        if issuer := _issuer(kind, authority, self.facility, self.known_as):
             identifier["issuer"] = issuer
         if reach > 6:
             for end, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
@@ -246,14 +250,17 @@ def derived_number(card: str, kinds: set[str]) -> Record:
 
 
 @lru_cache(maxsize=4096)
-def _issuer(kind: str, authority: str, facility: str) -> str:
-    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's."""
+def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
+    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's.
+
+    known_as: another name of the sender's facility; "" for none.
+    """
     if kind not in _FACILITYS_OWN:
         return authority or _ISSUERS.get(kind, "")
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"
-    return f"{own}/{authority}" if authority and authority not in (facility, own) else own
+    return f"{own}/{authority}" if authority and authority not in (facility, own, known_as) else own
 
 
 def _list_place(name: str, field: int, number: int) -> str:
@@ -297,8 +304,9 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:
     """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
-    inside = (dialect.label_of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
-    return dialect.gravest([dialect.label_of_illness(code), *inside, dialect.label_in_words(words)])
+    known = dialect.labels
+    inside = (known.of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))
+    return known.gravest([known.of_illness(code), *inside, known.in_words(words)])
 
 
 def read_procedures(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
@@ -328,13 +336,14 @@ def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) 
 
 
 _IN_WORDS: Final = (
-    "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "pp_dieutri", "huong_dieu_tri", "ghi_chu",
+    "ly_do_vv", "ly_do_vnt", "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "ten_dich_vu", "ten_chi_so", "ten_thuoc",
+    "pp_dieutri", "pp_dieu_tri", "tinh_trang_ct", "huong_dieu_tri", "ghi_chu", "reason",
 )  # fmt: skip
-"""What slips and papers tell in free text."""
+"""What stays, slips and papers tell in free text, and the names of what was done, found and given."""
 
 
 def in_words(table: Record) -> str:
-    """The free text of a row of XML1, XML7, XML8, XML13 or XML14."""
+    """The free text of a row of an official table, of an encounter, of a slip."""
     return "\n".join(table[name] for name in _IN_WORDS if name in table)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill
-from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import TRANSFORMS, pointed
@@ -101,6 +101,8 @@ def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
     line: Record = {"code": {}}
     fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
+    if label := reading.dialect.labels.in_words(in_words(line)):
+        notes.labels.add(label)
     code = line["code"]
     if code.get("system", "VN-THUOC") in reading.dialect.codes["item_system"] and code.get("code"):
         line["ma_thuoc"] = code["code"]

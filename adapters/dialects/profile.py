@@ -17,9 +17,10 @@ from pydantic import ValidationError
 
 from adapters.dialects.faults import among, told
 from adapters.dialects.paths import Plan, Rule
-from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send, Sensitive
+from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
 from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
+from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, facility_code
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
@@ -53,8 +54,8 @@ class Dialect:
     comma:   what a comma in a number means; rules for numbers know it already.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
-    labels_…: ICD-10 category, test code, word in the name of a test, and word in a diagnosis, in free text of slips and papers or in
-             the name of a drug (in lower case: that is three times as fast), each to its sensitivity label; mentioned: any of the last kind.
+    labels:  what makes an event protected.
+    names:   facilities that its aliases know by one name only, with it; two names of one (`CS1`, `CS2`) may count patients apart.
     foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
@@ -71,39 +72,19 @@ class Dialect:
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
+    names: Mapping[str, str]
     identifiers: Identifiers
     plans: Mapping[str, Plan]
     codes: Mapping[str, Mapping[str, str]]
     tests: Mapping[str, LocalTest]
     conclusions: frozenset[str]
-    sensitive: Mapping[str, Sensitive]
-    labels_icd: Mapping[str, str]
-    labels_tests: Mapping[str, str]
-    labels_words: tuple[tuple[re.Pattern[str], str], ...]
-    labels_mentions: tuple[tuple[re.Pattern[str], str], ...]
-    mentioned: re.Pattern[str]
+    labels: Labels
     foreign: frozenset[str]
     mapped: Mapping[str, frozenset[str]]
     unused: tuple[str, ...]
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
-
-    def gravest(self, labels: Iterable[str]) -> str:
-        """Of several labels the one whose table stands first, HIV before all others: it is held the most. "" of none."""
-        found = set(labels)
-        return next((label for label in self.sensitive if label in found), "") or min(found - {""}, default="")
-
-    def label_of_illness(self, code: str) -> str:
-        """The sensitivity label of an ICD-10 code in its form, by its first three characters or by those and the digit behind the dot."""
-        return self.labels_icd.get(code[:3]) or self.labels_icd.get(code[:5], "")
-
-    def label_in_words(self, text: str) -> str:
-        """The label of what a free text mentions."""
-        lower = text.lower()
-        if not self.mentioned.search(lower):  # nearly every text, and one look is cheaper than one a label
-            return ""
-        return next((label for word, label in self.labels_mentions if word.search(lower)), "")
 
 
 def use_vendors(folder: Path | None) -> None:
@@ -151,12 +132,17 @@ def read_profile(name: str) -> tuple[dict[str, Any], str]:
 
 def dialect_names() -> list[str]:
     """Every dialect there is, in order."""
-    return sorted({path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml")})
+    return sorted({path.stem for path in _files()})
 
 
 def edited_since(moment: float) -> list[str]:
     """The dialects whose own file was written after a moment, in seconds since 1970, in order."""
-    return sorted(path.stem for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml") if path.stat().st_mtime > moment)
+    return sorted(path.stem for path in _files() if path.stat().st_mtime > moment)
+
+
+def _files() -> list[Path]:
+    """Every profile there is; a link that leads nowhere is none."""
+    return [path for folder in (_VENDORS, *_OWN) for path in folder.glob("*.toml") if path.is_file()]
 
 
 def _read(name: str, below: tuple[str, ...]) -> tuple[dict[str, Any], str]:
@@ -257,6 +243,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),
+        names=_only_names(profile.facility.aliases),
         identifiers=identifiers,
         plans=plans,
         codes=profile.codes,
@@ -266,26 +253,15 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         mapped=_mapped(plans.values()),
         unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
-        sensitive=profile.sensitive,
-        labels_icd={code: label for label, what in profile.sensitive.items() for code in what.icd},
-        labels_tests={code: label for label, what in profile.sensitive.items() for code in what.tests},
-        labels_words=tuple(
-            (re.compile(rf"\b{re.escape(word)}", re.IGNORECASE), label)
-            for label, what in profile.sensitive.items()
-            for word in what.words
-        ),
-        labels_mentions=tuple(
-            (_begins(what.words + what.mentions), label)
-            for label, what in profile.sensitive.items()
-            if what.words or what.mentions
-        ),
-        mentioned=_begins([word for what in profile.sensitive.values() for word in (*what.words, *what.mentions)]),
+        labels=compile_labels(profile.sensitive),
     )
 
 
-def _begins(words: Sequence[str]) -> re.Pattern[str]:
-    """That a word of a text in lower case begins with one of these; of none it never does."""
-    return re.compile(rf"\b(?:{'|'.join(re.escape(word.lower()) for word in words)})" if words else r"(?!)")
+def _only_names(aliases: Iterable[Alias]) -> dict[str, str]:
+    names: dict[str, set[str]] = {}
+    for alias in aliases:
+        names.setdefault(alias.code, set()).add(alias.name)
+    return {code: min(known) for code, known in names.items() if len(known) == 1}
 
 
 def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
@@ -408,6 +384,13 @@ def clashing(clashes: Iterable[Clash]) -> HubError:
     return HubError("SETTING_WRONG", " · ".join(map(str, clashes)))
 
 
+def aliased(application: str, facility: Iterable[str]) -> tuple[str, str] | None:
+    """MA_CSKCB and dialect of the first of these names that, with the application, is an alias of any profile."""
+    if not _ALIASES:
+        read_aliases()
+    return next((alias for name in facility if (alias := _ALIASES[0].get((application, name)))), None)
+
+
 def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Dialect]:
     """Whose message it is, and how to read it.
 
@@ -418,12 +401,8 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
                  MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
     """
     names = list(facility[:2])
-    if not _ALIASES:
-        read_aliases()
-    aliases = _ALIASES[0]
-    for name in names:
-        if alias := aliases.get((application, name)):
-            return alias[0], load_dialect(alias[1])
+    if alias := aliased(application, names):
+        return alias[0], load_dialect(alias[1])
     codes = [code for code in map(facility_code, names) if code]
     for code in codes:
         if code in directory.facilities():

@@ -115,13 +115,16 @@ class Conclusions(_Table):
 
 
 class Sensitive(_Table):
-    """What makes an event of this label: ICD-10 by its first three characters, test codes, words in a test's name; in diagnoses
-    also mentions, in claims in drugs' names, discharge papers and slips too."""
+    """What makes an event of this label: ICD-10 by its first three characters or those and the digit behind the dot, test codes; in
+    names, diagnoses and free text words, which may begin longer ones, and mentions, which are whole but for those that end in `*`. harmless:
+    words that are read first and are no mention. unless_denied: a mention that the text denies (`không trầm cảm`) is none."""
 
     icd: frozenset[str]
     tests: frozenset[str]
     words: tuple[str, ...]
     mentions: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
+    unless_denied: bool = False
 
 
 class Profile(_Table):

@@ -1,17 +1,26 @@
 """One message while it is being mapped: what its parts share, and how an event comes out of it."""
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
-from adapters.dialects.paths import Notes, Scope
+from adapters.dialects.paths import Notes, Plan, Scope, place_of
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import code, day_first, moment
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, stamp
 
+PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
+"""How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
+
+
+def tell_embedded(row: Segment, notes: Notes) -> None:
+    """That an OBX of type ED brings a document: results and slips have no place for its content, so nobody gets it."""
+    if row.get(5, 5).strip():
+        notes.warn("CONTENT_NOT_PASSED_ON", notes.message.path(row, 5))
 
 
 class Reading:
@@ -40,7 +49,7 @@ class Reading:
         return found
 
     def notes(self) -> Notes:
-        return Notes(self.message, self.problems, self.read_code)
+        return Notes(self.message, self.problems, self.read_code, self.context.facility)
 
     def refuse(self, code: str, path: str = "") -> None:
         self.problems[Problem(code, Severity.ERROR, path)] = None
@@ -82,12 +91,8 @@ class Reading:
         return common | own
 
     def _label(self, found: dict[str, str]) -> str:
-        labels = self.dialect.labels_tests
-        label = labels.get(found.get("code", "")) or labels.get(found.get("alt_code", ""))
-        if label:
-            return label
         names = f"{found.get('code', '')} {found.get('display', '')} {found.get('alt_display', '')}"
-        return next((label for word, label in self.dialect.labels_words if word.search(names)), "")
+        return self.dialect.labels.of_test((found.get("code", ""), found.get("alt_code", "")), names)
 
     def scope(self, segments: Iterable[Segment]) -> Scope:
         """The first of each name, with MSH."""
@@ -120,7 +125,18 @@ class Reading:
         if notes.unparsed:
             more["unparsed"] = notes.unparsed
         if notes.labels:
-            more["sensitivity"] = self.dialect.gravest(notes.labels)
+            more["sensitivity"] = self.dialect.labels.gravest(notes.labels)
         whose = context.facility if facility is None else facility
         event = stamp(record, content, facility=whose, business_key=key, origin=origin, keyring=context.keyring, **more)
         self.events.append((record, event))
+
+
+def tell_priority(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
+    """That the priority of an order or a slip is a word that nobody else knows: it is kept, and goes as routine."""
+    stated = content.get("priority", "")
+    if not stated or PRIORITIES.fullmatch(stated):
+        return
+    rule = next(rule for rule in plan if rule.name == "priority")
+    found = place_of(stated, rule, scope)
+    first = rule.places[0]  # where a table of the profile gives a word that is none either
+    notes.warn("PRIORITY_UNKNOWN", notes.message.path(*found) if found else f"{first.segment}-{first.field}")

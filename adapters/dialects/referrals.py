@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
-from adapters.dialects.reading import Reading
+from adapters.dialects.reading import Reading, tell_embedded, tell_priority
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
@@ -35,7 +35,7 @@ def map_issued(reading: Reading, trigger: str) -> None:
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
-    if label := reading.dialect.label_in_words(in_words(content["xml13"])):
+    if label := reading.dialect.labels.in_words(f"{said.field(10)}\n{in_words(content['xml13'])}"):
         notes.labels.add(label)
     if trigger != "I14":  # a slip is taken back by its number alone
         _tell_undiagnosed(message, content, notes)
@@ -91,6 +91,8 @@ def map_answered(reading: Reading, _trigger: str) -> None:
         content.setdefault("ma_cskcb_den", sender)
         if content["action"] == "REJECTED" and (onward := content.get("redirect_to") or _onward(message, sender)):
             content |= {"redirect_to": onward, "ma_cskcb_den": sender}
+    if label := reading.dialect.labels.in_words(in_words(content)):
+        notes.labels.add(label)
     content["xml13"] = {}
     slip = content.get("slip", "") if issuer else ""
     reading.publish("hie.Referral", content, slip, notes, key_path="RF1-6", facility=issuer or None)
@@ -130,6 +132,7 @@ def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> d
     content: dict[str, Any] = {"person": read_person(reading, scope, message.segments("IN1"), notes)}
     plan = dialect.plans["referral"]
     fill(tuple(rule for rule in plan if rule.name not in _OF_THE_ANSWER) if issued else plan, scope, content, notes)
+    tell_priority(plan, scope, content, notes)
     if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
         content["diagnoses"] = diagnoses
     return content
@@ -146,7 +149,7 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
         ("ma_cskcb", content.get("ma_cskcb")),
         ("ma_cskcb_den", content.get("ma_cskcb_den")),
         ("ma_lk", content.get("ma_lk")),
-        ("tomtat_kq", _results_in_words(message)),
+        ("tomtat_kq", _results_in_words(message, notes)),
     ):
         if value:
             table.setdefault(name, value)
@@ -181,10 +184,14 @@ def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any
             table[name] = ";".join([*each, table.get(name, "")])
 
 
-def _results_in_words(message: Message) -> str:
+def _results_in_words(message: Message, notes: Notes) -> str:
     """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip."""
     phrases = []
     for row in message.segments("OBX"):
+        if row.get(3).startswith("VN-"):
+            continue
+        if row.get(2) == "ED":
+            tell_embedded(row, notes)
         name = row.get(3, 2) or row.get(3)
         value = (
             row.text(5)
@@ -193,6 +200,6 @@ def _results_in_words(message: Message) -> str:
             if row.get(2) in ("CE", "CWE")
             else "".join(row.components(5))
         )
-        if value and not row.get(3).startswith("VN-") and row.get(2) not in ("ED", "RP"):
+        if value and row.get(2) not in ("ED", "RP"):
             phrases.append(f"{name}: {value} {row.get(6)}".strip())
     return "; ".join(phrases)

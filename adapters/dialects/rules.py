@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.dialects.faults import among, check_segment
+from adapters.dialects.accounts import ACCOUNT
+from adapters.dialects.faults import among
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
@@ -102,7 +103,6 @@ def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers |
 def _place(text: str, segments: Collection[str] = ()) -> Place:
     """segments: those that can be read there, `Z` for those of one's own; any when omitted. Raises: ValueError."""
     place = read_place(text)
-    check_segment(text)
     name = place.segment[:3]
     if segments and name not in segments and not (name[0] == _LOCAL and _LOCAL in segments):
         known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(segments))
@@ -143,7 +143,9 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
         _check_kind(known[name], rule, transform)
     if transform is not None:
         transform = with_comma(transform_of(section, name, transform), comma)
-    kind = transform.kind if transform else "value"
+    kind: str = transform.kind if transform else "value"
+    if kind == "value" and name == "ma_lk" and any((place.segment, place.field) == ("PID", ACCOUNT) for place in places):
+        kind = "visit"
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
 
 

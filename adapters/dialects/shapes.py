@@ -3,8 +3,9 @@
 import re
 from typing import Final
 
-from adapters.dialects.paths import ACCOUNT
-from adapters.dialects.persons import CARD, normalise
+from adapters.dialects.accounts import ACCOUNT
+from adapters.dialects.persons import CARD
+from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import Segment
 from adapters.formats.names import field_name
 

@@ -6,17 +6,19 @@ Each is one commented row of a proposal; a person decides.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
+from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.conformance import Report, Sample, place_text
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.paths import ACCOUNT, Place
+from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
-from adapters.dialects.shapes import is_code, is_local_test, shape
+from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
-from adapters.formats.names import field_name
+from adapters.formats.names import NEWEST_FIRST, field_name
 from hub.contract.directory import facilities
 
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
@@ -32,6 +34,9 @@ _FAMILIES: Final = frozenset(
     {"nguyen", "tran", "le", "pham", "hoang", "huynh", "phan", "vu", "vo", "dang", "bui", "do", "ho", "ngo", "duong", "ly"}
 )
 _OF_PERSONS: Final = frozenset({"PID", "NK1", "IN1"})  # their numbers, but PID-18, are a person's, and no key
+_NO_KEYS: Final = frozenset(
+    {"XCN", "CN", "XON", "XPN", "XAD", "XTN", "PL", "CE", "CWE", "CNE", "ID", "IS", "TS", "DTM", "DT", "TM"}
+)  # types of people, places, codes and times
 _NOT_OF_THE_VISIT: Final = _OF_PERSONS | frozenset(
     {"DG1", "PR1", "AL1", "IAM", "ACC", "PD1", "GT1", "IN2", "MRG"}
 )  # nor are their times
@@ -98,6 +103,7 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
     """Places, of the fields that nothing reads, where most values fit; a key differs from message to message."""
     values: dict[str, list[str]] = defaultdict(list)
     having: Counter[str] = Counter()
+    of_cards = {one.name for message in messages for one in message.segments_in_order if one.name[0] == "Z" and cards_of(one)}
     for message in messages:
         met = set()
         for segment in message.segments_in_order[1:]:
@@ -107,6 +113,8 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
                 if not distinct and segment.name in _NOT_OF_THE_VISIT:
                     continue
                 if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
+                    continue
+                if distinct and (segment.name in of_cards or _kind(message.version, segment.name, number) in _NO_KEYS):
                     continue
                 for component, value in enumerate(segment.components(number), 1):
                     if value:
@@ -125,6 +133,12 @@ def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool
     return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
 
 
+@cache
+def _kind(version: str, segment: str, number: int) -> str:
+    """The datatype of a field, in that version or the newest that has it."""
+    return next((kind for each in (version, *NEWEST_FIRST) if (kind := field_name(each, segment, number).kind)), "")
+
+
 def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
     """A commented row where the second component of names begins as families are called, and the first does not."""
     first, second = seen.values(place._replace(component=1)), seen.values(place._replace(component=2))
@@ -139,13 +153,12 @@ def local_tests(seen: Evidence) -> Iterator[str]:
     counts: Counter[str] = Counter()
     names: dict[str, Counter[str]] = defaultdict(Counter)
     units: dict[str, Counter[str]] = defaultdict(Counter)
-    for message in seen.messages:
-        for line in message.segments("OBX"):
-            code = line.get(3)
-            if is_code(code) and is_local_test(code, line.get(3, 3), line.get(3, 6)):
-                counts[code] += 1
-                names[code][line.get(3, 2)] += 1
-                units[code][line.get(6)] += 1
+    for line in seen.result_lines():
+        code = line.get(3)
+        if is_code(code) and is_local_test(code, line.get(3, 3), line.get(3, 6)):
+            counts[code] += 1
+            names[code][line.get(3, 2)] += 1
+            units[code][line.get(6)] += 1
     if counts:
         yield f"# Local codes in OBX-3 ({len(counts)}), with their lines: give each test what the country calls it, and take its # away"
     for code, count in counts.most_common(_TESTS_MAX):

@@ -26,6 +26,7 @@ _BIRTH: Final = re.compile(r"\d{4}(?:(?:0\d|1[0-2])(?:(?:[0-2]\d|3[01])(?:(?:[01
 _WITHOUT_DAY: Final = re.compile(r"(?:(?:00?[/.-])?(\d{1,2})[/.-])?([12]\d{3})")  # or without its month too
 _DAY_FIRST: Final = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]([12]\d{3})(?:[ T](\d{1,2}):(\d{2})(?::\d{2})?)?")
 _BLANKS: Final = re.compile(r"\s+")
+_SEPARATORS: Final = re.compile(r"[\W_]+")
 _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?(\d{5})")
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
@@ -126,6 +127,11 @@ def province(value: str) -> str | None:
 def commune(value: str) -> str | None:
     """Five digits."""
     return value if value.isdigit() and len(value) == 5 else None
+
+
+def normalise(value: str) -> str:
+    """An identifier as it is compared: capitals, without blanks and separators."""
+    return value if value.isdigit() or (value.isalnum() and value.isupper()) else _SEPARATORS.sub("", value).upper()
 
 
 def citizen_number(value: str, this_year: int) -> int:

@@ -78,7 +78,7 @@ class Grammar:
         """
         found = self._verdicts.get(names)
         if found is None:
-            found = [] if self._is_legal(names) else self._least_findings(names[:_READ_MAX])
+            found = [] if self._is_legal(names) else self._settled(self._least_findings(names[:_READ_MAX]), names)
             if len(names) <= _NAMES_MAX:
                 if len(self._verdicts) >= _VERDICTS_MAX:
                     self._verdicts.clear()
@@ -131,6 +131,27 @@ class Grammar:
             findings.append((last.index, last.name))
             last = last.before
         return findings[::-1]
+
+    def _settled(self, findings: list[tuple[int, str]], names: tuple[str, ...]) -> list[tuple[int, str]]:
+        """Without groups that only a segment out of order would begin anew: where the group that is under way holds none of its
+        name yet, it is that segment that does not belong where it stands."""
+        settled: dict[tuple[int, str], None] = {}
+        for index, missing in findings:
+            before = names[:index][::-1]
+            if missing in before and index < len(names) and names[index] not in before[: before.index(missing)]:
+                missing = "" if self._begins_group_with(missing, names[index]) else missing
+            settled[index, missing] = None
+        return list(settled)
+
+    def _begins_group_with(self, first: str, name: str) -> bool:
+        """Whether a group that may repeat begins with `first` and has `name` in it."""
+        groups = [
+            group
+            for at, place in enumerate(self.places)
+            for group in place.groups
+            if place.name == first and group.start == at and group.repeats
+        ]
+        return any(group.holds(at) for group in groups for at, place in enumerate(self.places) if place.name == name)
 
     def _ways_from(self, at: int, name: str) -> list[_Way]:
         """Where a segment of that name may stand after a place: the nearest first."""

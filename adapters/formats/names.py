@@ -9,6 +9,9 @@ from adapters.formats.structure import VERSIONS
 
 # The newest has nearly all segments and fields, and each library of hl7apy costs a process some 8 ms and a megabyte.
 NEWEST_FIRST: Final = tuple(sorted(VERSIONS, reverse=True))
+_OF_2_9: Final = frozenset(
+    {"GSC", "GSP", "GSR", "OH1", "OH2", "OH3", "OH4"}
+)  # of persons, v2.9 and 2.9.1, which hl7apy does not have
 
 
 class FieldName(NamedTuple):
@@ -38,13 +41,18 @@ def field_name(version: str, segment: str, field: int) -> FieldName:
 def is_segment(name: str) -> bool:
     """Whether a segment of that name is in any version of HL7, or is one of somebody's own.
 
-    >>> is_segment("PID"), is_segment("ZBH"), is_segment("PDI")
-    (True, True, False)
+    >>> is_segment("PID"), is_segment("ZBH"), is_segment("GSP"), is_segment("PDI")
+    (True, True, True, False)
     """
-    return name[:1] == "Z" or any(name in hl7apy.load_library(version).SEGMENTS for version in NEWEST_FIRST)
+    return name[:1] == "Z" or name in _OF_2_9 or has_fields(name)
+
+
+def has_fields(name: str) -> bool:
+    """Whether the names of its fields are known: those of a segment that is newer than v2.8.2 are not."""
+    return any(name in hl7apy.load_library(version).SEGMENTS for version in NEWEST_FIRST)
 
 
 @cache
 def segment_names() -> frozenset[str]:
     """The segments of all versions, in capitals."""
-    return frozenset(name for version in VERSIONS for name in hl7apy.load_library(version).SEGMENTS)
+    return _OF_2_9 | {name for version in VERSIONS for name in hl7apy.load_library(version).SEGMENTS}

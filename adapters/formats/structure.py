@@ -71,6 +71,10 @@ _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up
 _WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
 _VALUE = 5  # of OBX
 _SEGMENT_ENDS: Final = ("\r", "\n")
+_FRAME_BEGINS, _FRAME_ENDS, _HEADER = "\x0b", "\x1c", "MSH"
+_ESCAPE_BEGINS: Final = re.compile(
+    r"[FSTREHNPX]|X[0-9A-F]+|\.[a-z]{0,2}(?: ?[+-]?\d+)?"
+)  # behind the character that opens it, which alone is text
 _BEHIND: Final = "\x0b\x1c\x00\t "  # framing and blanks left behind the last segment
 _COLUMNS_FROM: Final = 4  # segments of one name from which looking at columns is cheaper than at segments
 _SEEN_MAX: Final = 20_000
@@ -141,14 +145,47 @@ def cut_within_value(message: Message, text: str) -> str:
     """
     if text[-1:] in _SEGMENT_ENDS or message.type not in _WITH_VALUES:
         return ""
-    text = text.rstrip(_BEHIND)
-    line = text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()  # a segment, or what was left of one in the midst of a name
-    if line[:4].upper() != f"OBX{message.delimiters.field}" or message.names[-1] != "OBX":
+    if _last_line(text)[:4].upper() != f"OBX{message.delimiters.field}" or message.names[-1] != "OBX":
         return ""
-    *others, last = message.segments("OBX")
+    last = message.segments("OBX")[-1]
     reach = len(last.fields) - 1
-    goes_on = bool(others) and all(len(other.fields) - 1 > reach for other in others)
-    return message.path(last, reach) if reach <= _VALUE and goes_on else ""
+    return message.path(last, reach) if reach <= _VALUE and _others_go_on(message, last) else ""
+
+
+def broken_off(message: Message, text: str) -> str:
+    """Where a message of any type breaks off, `DG1[2]-3`; "" where nothing proves it.
+
+    Besides the missing segment end one of these has to be seen: an MLLP frame that begins and does not end, an escape sequence that is
+    not closed, a name of one or two letters, or fields missing that are required and that every other segment of that name has.
+
+    text: what the message was read from.
+    """
+    if text[-1:] in _SEGMENT_ENDS:
+        return ""
+    line, last = _last_line(text), message.segments_in_order[-1]
+    if line.isalpha() and line.isupper() and len(line) < len(last.name):
+        return f"after {message.path(last)}"
+    if not line.upper().startswith(last.name):
+        return ""  # no segment, and told as that
+    reach = len(last.fields) - 1
+    rule = segment_rule(message.version, last.name) if message.version in VERSIONS else None
+    lacks = rule is not None and any(number > reach for number in rule.required) and _others_go_on(message, last)
+    opened = _FRAME_BEGINS in text[: text.find(_HEADER)] and _FRAME_ENDS not in text
+    value, mark = last.field(reach), message.delimiters.escape
+    escaped = last is not message.header and value.count(mark) % 2 > 0 and _ESCAPE_BEGINS.fullmatch(value.rpartition(mark)[2])
+    return message.path(last, reach) if lacks or opened or escaped else ""
+
+
+def _last_line(text: str) -> str:
+    """A segment, or what was left of one in the midst of a name."""
+    text = text.rstrip(_BEHIND)
+    return text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()
+
+
+def _others_go_on(message: Message, last: Segment) -> bool:
+    """Whether there are more segments of that name, and each of them has more fields than the last."""
+    *others, _ = message.segments(last.name)
+    return bool(others) and all(len(other.fields) > len(last.fields) for other in others)
 
 
 def structure_of(version: str, type_: str, trigger: str, structure: str = "") -> str:
@@ -324,7 +361,9 @@ def _is_good(kind: str, value: str, seen: set[str]) -> bool:
 def _fault(kind: str, value: str) -> str:
     """The code of what is wrong with a simple value of one repetition; "" if nothing is."""
     form, longest, code = _FORMS[kind]
-    if kind == "TS":
+    if kind == "NM":
+        value = value.strip(" ")  # as it is read
+    elif kind == "TS":
         value = value.partition("^")[0]  # v2.1 to 2.5.1 have a second component: the precision
         if not value:
             return ""

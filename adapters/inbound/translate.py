@@ -34,7 +34,7 @@ from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.spans import message_spans
-from adapters.formats.structure import VERSIONS, check, cut_within_value
+from adapters.formats.structure import VERSIONS, broken_off, check, cut_within_value
 from adapters.formats.xml_signature import State
 from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
 from adapters.inbound.outcome import PROBLEMS_MAX, Walk, fault_of, finished, origin_of, stated_at_of, stopped
@@ -128,7 +128,9 @@ def _concluded(walk: Walk, read: Callable[[], Mapped]) -> Translation:
         if stop.retriable:
             raise
         if not stop.row.ack:  # not about the message: a dialect that cannot be loaded, say
-            return stopped(walk, Problem("TRANSLATION_FAILED", Severity.ERROR, stop.code))
+            return stopped(
+                walk, Problem("TRANSLATION_FAILED", Severity.ERROR, f"{stop.code} {stop.where.partition(';')[0]}".rstrip())
+            )
         return stopped(walk, Problem(stop.code, Severity.ERROR, stop.where))
     except (OSError, MemoryError) as passing:  # the machine's trouble, not the message's: it may pass, so nobody is answered
         raise HubError("OVERLOADED", "translate") from passing
@@ -239,6 +241,8 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     _check_facility(walk, "MSH-4")
     if place := cut_within_value(message, decoded.text):
         raise HubError("MESSAGE_CUT", place)
+    if place := broken_off(message, decoded.text):
+        walk.problems.append(Problem("MESSAGE_CUT", Severity.WARNING, place))
     assert walk.dialect is not None
     walk.problems += _of_form(check(message), message, walk.dialect)
     context = Context(origin_of(walk, message), keyring, note["facility"])
@@ -272,7 +276,7 @@ def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:
     found = message.named(path)
     if found is None or found[2] > 1:  # of several in one field mapping reads the first
         return False
-    stated = found[0].get(found[1])
+    stated = found[0].get(found[1]).strip()
     number = pointed(stated, dialect.comma)
     return number is not None and number != stated and NUMBER.fullmatch(number) is not None
 

@@ -51,7 +51,6 @@ _ICD: Final = re.compile(r"[A-Z]\d{2}(?:\.\d{1,2})?[+*]?")
 _CITIZEN: Final = re.compile(r"\d{9}|\d{12}|[A-Z]\d{7}")
 _CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}|TE1\d{12}|(?!0{10})\d{10}|\d{12}")
 _DATE: Final = re.compile(r"\d{8}(?:\d{4})?")
-_TREATED: Final = re.compile(r"\b(?:ARV|AIDS|SIDA)\b", re.IGNORECASE)  # beside the words of the dialect
 _OF_THE_OPERATOR: Final = frozenset(
     {"PORTAL_ACCOUNT_MISSING", "PORTAL_LOGIN_REFUSED", "RECIPIENT_UNREACHABLE", "TRANSLATION_FAILED", "TYPE_UNSUPPORTED"}
 )
@@ -109,14 +108,14 @@ def is_sensitive(event: Event, *rows: Row) -> bool:
     """Whether a document tells of what is protected: by the label that the gate gave it, and, as a second look, by codes and words."""
     if event["meta"].get("sensitivity") or any(row.get("MA_DINH_CHI_THAI") == "1" for row in rows):
         return True
-    known = load_dialect(STANDARD)
+    known = load_dialect(STANDARD).labels
     listed = (code for row in rows for code in _listed(row, "MA_BENH_CHINH", "MA_BENH_KT"))
     codes = (*(each.get("ma_benh", "") for each in event.get("diagnoses") or ()), *listed)
-    if any(known.label_of_illness(code.strip().upper()) for code in codes):
+    if any(known.of_illness(code) for code in codes):
         return True
     told = (value for row in rows for name, value in row.items() if name != "DU_PHONG")
     text = "\n".join([*told, event.get("reason", "")])
-    return bool(_TREATED.search(text)) or known.label_in_words(text) != ""
+    return known.in_words(text) != ""
 
 
 def _required(table: str) -> Iterable[str]:

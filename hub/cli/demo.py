@@ -256,7 +256,8 @@ def _tell(town: Town) -> bool:
 
 
 def _summary(settings: Settings) -> bool:
-    from hub.cli.operate import books_of, facility_rows, ledger_totals
+    from hub.cli.ledger import ledger_totals
+    from hub.cli.operate import books_of, facility_rows
 
     books = books_of(settings, wait_s=60)
     table = Table(

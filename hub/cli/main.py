@@ -14,6 +14,7 @@ from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.directory import directory_app
 from hub.cli.payer import payer_app
+from hub.cli.quarantine import quarantine_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, started, terminal
 from hub.cli.simulate import simulate_app
 from hub.cli.vendor import vendor_app
@@ -222,6 +223,7 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 operate.add_to(app)
 dead.add_to(app)
+app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from hub.cli.running import OFFLINE, connected, dialect_of, paragraph, terminal, use_profiles
 from hub.contract.directory import facilities, use_directory
-from hub.contract.errors import ERRORS, HubError
+from hub.contract.errors import ERRORS, HubError, Problem
 from hub.contract.events import VIETNAM, Keyring, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 out = terminal()
 _SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
 _NAMED = re.compile(r"([A-Z_]+)(?: ([^ (]+))?")  # each finding of MSA-3 before v2.5, as adapters.formats.ack writes it
+_NO_PROFILE = re.compile(r"NOT_FOUND dialect (\w+)")  # where translation failed for want of one
 _NOT_NAMED = re.compile(r" \(\+(\d+)\)$")  # how many more there are
 
 
@@ -113,7 +114,9 @@ def send(
             else:
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
                 known_as = row.get("control_id") or row.get("message_id") or ""  # the sender's own word; `hie trace` takes either
-                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
+                unnamed = row["ack"] and not known_as  # an acknowledgement by MLLP has no other id
+                name = "no id: MSH-10 is empty; --http tells the hub's own" if unnamed else known_as
+                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {name}")
                 _show_problems(row["problems"])
                 if row.get("more"):
                     out.print(f"    … and {row['more']} more: hie trace {known_as}", markup=False)
@@ -277,9 +280,23 @@ def translations(
             "type": done.message.get("message_type", ""),
             "verdict": done.verdict,
             "ack": done.message.get("ack", ""),
-            "problems": [{"code": p.code, "severity": p.severity.value, "path": p.path, "text": p.text} for p in done.problems],
+            "problems": [
+                {"code": p.code, "severity": p.severity.value, "path": p.path, "text": _sentence(p)} for p in done.problems
+            ],
             "events": [{"record": record, **event} for record, event in done.events],
         }
+
+
+def _sentence(problem: Problem) -> str:
+    """What the problem is; of a profile that is not there, which one and what to do, as no hub would start without it."""
+    missing = _NO_PROFILE.fullmatch(problem.path) if problem.code == "TRANSLATION_FAILED" else None
+    if missing is None:
+        return problem.text
+    name = missing[1]
+    return (
+        f"There is no profile {name}.toml, which the directory names for this facility (or the profile that it names extends). Nothing is wrong with "
+        f"the message: write the profile (`hie vendor new {name}`), or name another dialect in facilities.csv."
+    )
 
 
 def translate(

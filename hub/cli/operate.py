@@ -11,6 +11,8 @@ import psutil
 import typer
 from rich.table import Table
 
+from hub.cli import what_if  # noqa: F401  # its commands join the group
+from hub.cli.ledger import ledger_app
 from hub.cli.parked import parked_app
 from hub.cli.recipient import recipient_app
 from hub.cli.running import check_dialects, connected, keyring, older, paragraph, terminal
@@ -22,6 +24,7 @@ from hub.contract.kafka import client
 from hub.contract.settings import Settings, read_settings
 from hub.journal.equations import By
 from hub.journal.reconcile import Books
+from hub.routing.rules import in_words
 
 if TYPE_CHECKING:
     from hub.cli.compare import Comparison
@@ -34,7 +37,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command(rich_help_panel="An insurer")(ledger)
+    app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
     app.command(rich_help_panel=_OPERATOR)(trace)
     app.command(rich_help_panel=_OPERATOR)(where)
     app.command(rich_help_panel=_OPERATOR)(reconcile)
@@ -74,7 +77,12 @@ def trace(
     if as_json:
         print(to_json(story.as_dict()).decode())
     else:
-        out.print(story.text(out.width), markup=False)
+        out.print(story.text(out.width, _sentence), markup=False)
+
+
+def _sentence(rule: str) -> str:
+    words = in_words(rule)
+    return f"{words.vi} · {words.en}" if words.en else ""
 
 
 def where(
@@ -172,28 +180,6 @@ def facility_rows(settings: Settings) -> list[dict[str, Any]]:
     with connect(settings.database_url.get_secret_value()) as database:
         rows = database.execute(query).fetchall()
     return [dict(zip(("facility", "taken", "refused", "events", "delivered", "acknowledged"), row, strict=True)) for row in rows]
-
-
-def ledger_totals(settings: Settings) -> dict[str, Any]:
-    """The ledger's totals over the newest revision of each claim."""
-    from hub.insurer.totals import totals
-
-    return totals(settings)
-
-
-def ledger(as_json: AsJson = False) -> None:
-    """What the default payer's ledger adds up to, in VND, over the newest revision of each claim; cancelled ones left out.
-
-    Example: hie ledger
-    """
-    settings = read_settings()
-    found = ledger_totals(settings)
-    if as_json:
-        print(to_json(found).decode())
-        return
-    counts = ", ".join(f"{name} {found[name]}" for name in ("claims", "accepted", "rejected", "lines", "findings"))
-    out.print(f"{counts}\nclaimed (t_bhtt) {found['t_bhtt']:,.2f} VND, granted (t_bhtt_gd) {found['t_bhtt_gd']:,.2f} VND")
-    out.print(f"tables: {settings.ledger}")
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------

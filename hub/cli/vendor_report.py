@@ -58,7 +58,11 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
     out.print(f"\n[bold]{title}[/]" + ("" if findings else "  nothing / không có"))
-    for one in findings[:_SHOWN]:
+    first_of = {one.code: one for one in reversed(findings)}
+    kept = sorted(findings, key=lambda one: one is not first_of[one.code])[
+        : max(_SHOWN, len(first_of))
+    ]  # of each code the gravest
+    for one in (one for one in findings if one in kept):
         colour = "red" if one.severity == "E" else "yellow"
         looks = f", looks like {one.shape}" if one.shape else ""
         out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}")
@@ -67,14 +71,18 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
         if one.do_en:
             paragraph(out, f"→ {one.do_en}", 4)
         paragraph(out, f"{one.vi} → {one.do_vi}" if one.do_vi else one.vi, 4, "dim")
-    if len(findings) > _SHOWN:
-        out.print(f"  … and {len(findings) - _SHOWN} more", style="dim")
+    if rest := [one for one in findings if one not in kept]:
+        paragraph(out, f"… and at other places: {_in_short(rest)}", 2, "dim")
 
 
 def _listed(out: Console, title: str, findings: Sequence[Finding]) -> None:
     if findings:
         out.print(f"\n[bold]{title}[/]")
-        paragraph(out, ", ".join(f"{one.code} {one.place} × {one.count}" for one in findings), 2)
+        paragraph(out, _in_short(findings), 2)
+
+
+def _in_short(findings: Sequence[Finding]) -> str:
+    return ", ".join(f"{one.code} {one.place} × {one.count}" for one in findings)
 
 
 def _ignored(out: Console, found: Report) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from hub.cli.running import connected, paragraph, terminal
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import Settings, read_settings
-from hub.store.database import available
+from hub.store.database import available, connect
 
 worklist_app = typer.Typer(help="Slips and discharge papers that do not reach the citizen's app, and why.", no_args_is_help=True)
 
@@ -56,18 +57,22 @@ def show(
 
 
 def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[str, Any]:
-    """`slips` as `worklist.Waiting.shown` tells them, `counts` by first reason, `arrival` rates with and without the list.
+    """`slips` as `worklist.Waiting.shown` tells them, `counts` by first reason, `held` (how many stand beside it, held by rule),
+    `arrival` rates with and without the list.
 
     Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE).
     """
     from adapters.outbound import worklist as lists
     from hub.bus import Wire
+    from hub.journal.views import held as held_by_rule
 
     async def read(connection: Connection) -> tuple[list[lists.Waiting], dict[str, int], lists.Arrival]:
         rows = await lists.listed(connection, facility, limit=limit)
         return rows, await lists.counts(connection, facility), await lists.arrival(connection)
 
     rows, counts, arrived = _ask(settings, read)
+    with connect(settings.database_url.get_secret_value()) as database:
+        held, _ = held_by_rule(database, facility, 0)
     wire = Wire(settings.registry_url)
     rates = {
         "slips": arrived.slips,
@@ -76,7 +81,7 @@ def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[s
         "without_list": arrived.without_list,
         "with_list": arrived.with_list,
     }
-    return {"slips": [row.shown(wire) for row in rows], "counts": counts, "arrival": rates}
+    return {"slips": [row.shown(wire) for row in rows], "counts": counts, "held": held, "arrival": rates}
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -102,6 +107,8 @@ def _print(found: dict[str, Any]) -> None:
         out.print(table)
     else:
         out.print("nothing stands on the work list")
+    if found["held"]:
+        out.print(f"{found['held']} more held by rule, whoever wants them sent: hie worklist held")
     rates = found["arrival"]
     if rates["slips"]:
         out.print(
@@ -115,6 +122,38 @@ def _name(slip: dict[str, Any]) -> str:
     if slip["record"] == "hie.Claim":
         return f"XML7, XML8 of {slip['ma_lk']}"
     return slip["slip"] or "(no number)"
+
+
+@worklist_app.command("held")
+def held(
+    facility: Annotated[str, typer.Argument(help="Only what this facility issued; all of them when omitted.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Most of them shown, the oldest; the count is of all.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """What routing holds from the citizen's app because of what it tells: nobody needs to act, and nobody can send it.
+
+    Numbers of slips are not shown, as that they are held says something of a person; `hie trace` tells of the event.
+
+    Example: hie worklist held 01021
+    """
+    from hub.journal.views import held as held_by_rule
+    from hub.routing.rules import in_words
+
+    with connect(connected(read_settings()).database_url.get_secret_value()) as database:
+        count, rows = held_by_rule(database, facility, limit)
+    if as_json:
+        print(to_json({"count": count, "held": [asdict(row) for row in rows]}).decode())
+        return
+    out.print(f"{count} held by rule" + (f", the oldest {limit} shown" if count > len(rows) else ""))
+    if rows:
+        why = in_words("nobody-held-sensitive")
+        paragraph(out, f"{why.en} · {why.vi}", 4, "dim")
+    for row in rows:
+        since = row.since.astimezone(VIETNAM)
+        out.print(
+            f"{row.record.removeprefix('hie.')} of {row.facility} since {since:%d/%m/%Y %H:%M}\n    hie trace {row.event_id}",
+            markup=False,
+        )
 
 
 @worklist_app.command("send")

@@ -49,7 +49,7 @@ _ROWS: Final = (
     ErrorCode("OUTSIDE_MESSAGES", "100", "AE", False, "Text stands outside any message; it was kept but not read.", "Có văn bản nằm ngoài bản tin; được lưu nhưng không đọc."),
     ErrorCode("SEVERAL_MESSAGES", "100", "AR", False, "More than one message, or HOSO, stands where one is taken. Send each in a frame, request or file of its own.", "Có nhiều hơn một bản tin (hoặc HOSO) ở nơi chỉ nhận một. Hãy gửi từng cái trong khung, yêu cầu hoặc tệp riêng."),
     ErrorCode("MSH_UNREADABLE", "100", "AR", False, "The message does not begin with a readable MSH segment. Check its first line and delimiters.", "Bản tin không bắt đầu bằng đoạn MSH đọc được. Hãy kiểm tra dòng đầu và các ký tự phân cách."),
-    ErrorCode("MESSAGE_CUT", "100", "AE", False, "The message breaks off within its last OBX, so its value may not be whole: nothing ends that segment, and fields that the others have are missing. Send the message again, whole, with a CR behind each segment.", "Bản tin bị cắt giữa OBX cuối nên giá trị có thể không đủ: đoạn này không có ký tự kết thúc và thiếu các trường mà đoạn khác có. Hãy gửi lại trọn bản tin, mỗi đoạn kết thúc bằng CR."),
+    ErrorCode("MESSAGE_CUT", "100", "AE", False, "The message breaks off within its last segment, so what stands there may not be whole: nothing ends that segment, and what belongs behind it is missing. Send the message again, whole, with a CR behind each segment.", "Bản tin bị cắt giữa đoạn cuối nên nội dung ở đó có thể không đủ: đoạn này không có ký tự kết thúc và thiếu phần phải có phía sau. Hãy gửi lại trọn bản tin, mỗi đoạn kết thúc bằng CR."),
     ErrorCode("EMPTY_INPUT", "100", "AR", False, "There is nothing in it: no byte of a message.", "Không có nội dung: không có byte nào của bản tin."),
     ErrorCode("FORMAT_UNKNOWN", "100", "AR", False, "This is neither HL7 v2 (MSH|…) nor the insurance XML envelope (GIAMDINHHS) nor JSON.", "Đây không phải HL7 v2 (MSH|…), phong bì XML bảo hiểm (GIAMDINHHS) hay JSON."),
     ErrorCode("JSON_MALFORMED", "100", "AR", False, "The text begins like JSON and is not: check brackets, quotes and commas, and that it is UTF-8.", "Nội dung bắt đầu như JSON nhưng không đúng: hãy kiểm tra ngoặc, dấu nháy, dấu phẩy và mã UTF-8."),
@@ -82,16 +82,19 @@ _ROWS: Final = (
     ErrorCode("FIELD_REPEATS", "102", "AE", False, "The field repeats more often than its standard allows.", "Trường lặp nhiều hơn mức chuẩn cho phép."),
     ErrorCode("CURRENCY_FOREIGN", "103", "AE", False, "The amount is in another currency than VND; it was kept as it came.", "Số tiền không phải VND; hub giữ nguyên văn."),
     ErrorCode("CONTENT_UNREADABLE", "102", "AE", False, "The embedded document (OBX-5) cannot be decoded as declared; the raw message keeps it.", "Không giải mã được tài liệu nhúng (OBX-5) theo cách đã khai; bản tin gốc vẫn được lưu."),
+    ErrorCode("CONTENT_NOT_PASSED_ON", "102", "AE", False, "A document is embedded in a result or a slip (OBX-2 ED); recipients get its type, not its content. The raw message keeps it.", "Có tài liệu nhúng trong kết quả hoặc phiếu (OBX-2 ED); bên nhận chỉ biết loại tệp, không nhận được nội dung. Bản tin gốc vẫn lưu."),
     ErrorCode("FIELD_UNKNOWN", "102", "AE", False, "The JSON has a field here that its form does not know. Check its spelling.", "JSON có trường mà biểu mẫu không có. Hãy kiểm tra tên trường."),
-    ErrorCode("NUMBER_UNPARSABLE", "102", "AE", False, "This should be a number and is not; it was kept as it came.", "Giá trị phải là số nhưng không phải; hub giữ nguyên văn."),
-    ErrorCode("TIME_UNPARSABLE", "102", "AE", False, "This should be a date or time (yyyymmdd[HHMM[SS]]) and is not; it was kept as it came.", "Giá trị phải là ngày giờ (yyyymmdd[HHMM[SS]]) nhưng không phải; hub giữ nguyên văn."),
+    ErrorCode("NUMBER_UNPARSABLE", "102", "AE", False, "This should be a number and is not, so it counts as none; what was sent is kept.", "Giá trị phải là số nhưng không phải nên không được tính là số; hub vẫn lưu nội dung đã gửi."),
+    ErrorCode("TIME_UNPARSABLE", "102", "AE", False, "This should be a date or time (yyyymmdd[HHMM[SS]]) and is not, so it counts as none; what was sent is kept.", "Giá trị phải là ngày giờ (yyyymmdd[HHMM[SS]]) nhưng không phải nên không được tính là ngày giờ; hub vẫn lưu nội dung đã gửi."),
     ErrorCode("CODE_UNKNOWN", "103", "AE", False, "The code is not in the list that applies here.", "Mã không có trong danh mục áp dụng."),
     ErrorCode("DIAGNOSIS_MISSING", "101", "AE", False, "The slip has no code of its main diagnosis (MA_BENH_CHINH). It was taken; it does not go to the citizen's app without one.", "Giấy không có mã bệnh chính (MA_BENH_CHINH). Hub vẫn nhận; giấy thiếu mã này không được gửi lên ứng dụng của người dân."),
     ErrorCode("NAME_ODD", "102", "AE", False, "The name of the patient holds a digit, a bracket or a sign such as ª: an age or a number seems to stand with it, or its charset was told wrongly. It was kept as it came.", "Tên người bệnh có chữ số, dấu ngoặc hoặc ký hiệu như ª: có vẻ kèm tuổi hoặc số, hoặc sai bảng mã. Hub giữ nguyên văn."),
     ErrorCode("CARD_IS_PATIENT_NUMBER", "102", "AE", False, "The insurance card field holds the patient number; it was not taken as a card.", "Trường thẻ BHYT chứa mã người bệnh; hub không coi là thẻ."),
     ErrorCode("VISIT_IS_CITIZEN_NUMBER", "102", "AE", False, "The account of the patient (PID-18) holds a citizen number; it was not taken as the number of the visit.", "PID-18 chứa số định danh cá nhân (CCCD); hub không coi là mã lượt khám."),
     ErrorCode("RESULT_STATE_UNKNOWN", "103", "AE", False, "The state of the result line is none of HL7 table 0085, so the line does not count as final; it was kept as it came.", "Trạng thái của dòng kết quả không có trong bảng HL7 0085 nên dòng chưa được coi là kết quả cuối; hub giữ nguyên văn."),
+    ErrorCode("PRIORITY_UNKNOWN", "103", "AE", False, "The priority of the order or slip is none of HL7's, so it goes as routine; it was kept as it came.", "Mức ưu tiên của chỉ định hoặc phiếu chuyển không phải mã HL7 nên được xử lý như thông thường; hub giữ nguyên văn."),
     ErrorCode("IDENTIFIER_UNREAD", "102", "AE", False, "A number of the patient stands where the profile does not read it.", "Có mã số của người bệnh ở chỗ hồ sơ ánh xạ không đọc."),
+    ErrorCode("TEST_MISSING", "101", "AE", False, "A result has a value and no test (OBX-3): nobody can tell what was measured. It goes out all the same.", "Kết quả có giá trị nhưng không ghi xét nghiệm (OBX-3): không ai biết đã đo gì. Hub vẫn chuyển."),
     ErrorCode("TEST_LOCAL", "103", "AE", False, "The test has only the laboratory's own code: nobody else can compare its results.", "Xét nghiệm chỉ có mã riêng của phòng xét nghiệm: nơi khác không so sánh được kết quả."),
     ErrorCode("IDENTIFIER_INFERRED", "102", "AE", False, "The identifier has no type; one was inferred from its shape.", "Định danh không ghi loại; hub suy ra từ hình dạng."),
     ErrorCode("ESCAPE_UNKNOWN", "102", "AE", False, "An escape sequence is not known; it was kept as it came.", "Chuỗi thoát không rõ; hub giữ nguyên văn."),
@@ -110,6 +113,7 @@ _ROWS: Final = (
     ErrorCode("TRANSLATION_FAILED", "207", "AR", False, "A fault of the hub kept this message from being read. Its bytes are kept; once it is mended the operator runs `hie replay`. Do not send it again.", "Lỗi của hub khiến bản tin chưa đọc được. Nội dung đã được lưu; sửa xong, đơn vị vận hành chạy `hie replay`. Không cần gửi lại."),
     # routing
     ErrorCode("RECEIVER_UNKNOWN", "103", "", False, "The receiving facility is not in the directory, or is closed and was merged into no other; the event waits until that changes.", "Cơ sở nhận không có trong danh bạ, hoặc đã đóng mà không sáp nhập vào cơ sở nào; sự kiện chờ đến khi thay đổi."),
+    ErrorCode("PERFORMER_UNKNOWN", "103", "AE", False, "The name of the receiver of this order (MSH-6) is no facility's, and nothing else says who performs it. It was taken as a matter of its own facility, and goes to nobody.", "Tên nơi nhận chỉ định (MSH-6) không phải của cơ sở nào, và không có chỗ nào khác cho biết nơi thực hiện. Hub coi là việc nội bộ của cơ sở gửi và không chuyển cho ai."),
     ErrorCode("PAYER_UNKNOWN", "103", "", False, "No payer could be found for this claim; it waits until one is.", "Không xác định được bên chi trả; hồ sơ chờ đến khi xác định được."),
     ErrorCode("DECISION_MISMATCH", "207", "", False, "The decision does not match the payer, key or revision of a claim the hub has sent, or its version was used for another word on that claim.", "Quyết định không khớp bên chi trả, khóa hoặc phiên bản hồ sơ đã gửi, hoặc số version đã dùng cho quyết định khác về hồ sơ đó."),
     ErrorCode("CLAIM_GONE", "207", "", False, "The claim that a supplementary insurer should get is older than its topic keeps, so no copy was made. The facility has to send it again with a newer NGAYLAP (the same file again is a repeat, and has no effect): its payer decides on it anew, and the copy follows.", "Hồ sơ cần gửi bên bảo hiểm bổ sung đã quá hạn lưu nên không tạo được bản sao. Cơ sở cần gửi lại hồ sơ với NGAYLAP mới hơn (gửi lại đúng tệp cũ bị coi là trùng và không có tác dụng): bên chi trả quyết định lại, sau đó bản sao được gửi."),
@@ -193,20 +197,31 @@ class HubError(Exception):
 
 GUESSED: Final = frozenset(
     {
+        "MESSAGE_CUT",
         "KEY_MISSING",
         "FACILITY_UNKNOWN",
         "IDENTIFIER_INFERRED",
         "IDENTIFIER_UNREAD",
         "VISIT_IS_CITIZEN_NUMBER",
         "RESULT_STATE_UNKNOWN",
+        "PRIORITY_UNKNOWN",
         "NAME_ODD",
+        "TEST_MISSING",
+        "CONTENT_NOT_PASSED_ON",
         "CHARSET_DECLARED_WRONG",
         "SEGMENT_UNREADABLE",
         "DELIMITERS_ODD",
     }
 )
 """Findings of grade C of `hie vendor check`, beside whatever stands in `meta.unparsed` of an event; all other warnings are B."""
-LOST: Final = GUESSED | {"TIME_UNPARSABLE", "NUMBER_UNPARSABLE", "CODE_UNKNOWN", "CURRENCY_FOREIGN", "RECEIVER_UNKNOWN"}
+LOST: Final = GUESSED | {
+    "TIME_UNPARSABLE",
+    "NUMBER_UNPARSABLE",
+    "CODE_UNKNOWN",
+    "CURRENCY_FOREIGN",
+    "RECEIVER_UNKNOWN",
+    "PERFORMER_UNKNOWN",
+}
 """Warnings of what is lost, guessed or stays here: told before those that concern the form alone."""
 
 

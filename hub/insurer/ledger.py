@@ -50,7 +50,7 @@ class Ledger:
 
     def __init__(self, folder: Path, topic_id: str) -> None:
         self.folder, self.topic_id = folder, topic_id
-        self._tables = {name: _opened(folder / name, schema_of(name)) for name in TABLES}
+        self._tables = {name: opened(folder / name, schema_of(name)) for name in TABLES}
 
     def reopen(self) -> None:
         """Look at the tables anew, after a failed write or when others have written."""
@@ -140,7 +140,8 @@ def _stored(columns: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
     return {name: pl.Int32() if dtype == pl.UInt32() else dtype for name, dtype in columns.items()}
 
 
-def _opened(path: Path, columns: Mapping[str, pl.DataType]) -> DeltaTable:
+def opened(path: Path, columns: Mapping[str, pl.DataType]) -> DeltaTable:
+    """A table of the ledger, made where it is not there yet."""
     try:
         return _grown(DeltaTable(str(path)), columns)
     except TableNotFoundError:

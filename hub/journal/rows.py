@@ -111,6 +111,7 @@ def _message(_record: str, event: Event, _recorded_at: datetime) -> tuple[Any, .
         Jsonb([problem | {"path": _text(problem["path"])} for problem in event["problems"]]),
         [UUID(one["event_id"]) for one in event["events"]],
         event["test"],
+        event["raw_size"],
     )
 
 
@@ -299,8 +300,8 @@ _UNDECODABLE_TYPES: Final = ["text", "int4", "int8", "text"]
 _MESSAGE: Final = _merged(
     "journal_message",
     "message_id, received_at, day, sender, facility, transport, format, message_type, control_id, verdict, ack, problems,"
-    " events, test",
-    "uuid timestamptz date text text text text text text text text jsonb uuid[] bool",
+    " events, test, raw_size",
+    "uuid timestamptz date text text text text text text text text jsonb uuid[] bool int8",
     placed=True,
     conflict="update set verdict = excluded.verdict, ack = excluded.ack, problems = excluded.problems, events = excluded.events,"
     " message_type = excluded.message_type, control_id = excluded.control_id, partition = excluded.partition,"

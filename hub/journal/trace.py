@@ -55,14 +55,19 @@ class Story:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def text(self, width: int | None = None) -> str:
-        """For people. width: of the page; that of the terminal when omitted."""
+    def text(self, width: int | None = None, why: Callable[[str], str] = lambda _rule: "") -> str:
+        """For people.
+
+        width: of the page; that of the terminal when omitted.
+        why:   a rule in words, told where nobody gets an event.
+        """
         table = Table(title=f"{len(self.steps)} bước · steps{_CUT if self.cut else ''}", title_justify="left", box=None)
         for name in ("giờ · time", "bước · step", "nội dung, mã · what, id"):
             table.add_column(name, overflow="fold", header_style="bold")
         for step in self.steps:  # an id has a line of its own: whole, to be copied, in a window of 80 columns too
             at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y\n%H:%M:%S.%f")[:-3]
-            table.add_row(at, _LABELS[step.kind], f"{step.what}\n{step.id}")
+            words = why(step.facts["rule"]) if step.kind == "nobody" else ""
+            table.add_row(at, _LABELS[step.kind], "\n".join(filter(None, (step.what, words, step.id))))
         page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
         with page.capture() as captured:
             page.print(table)

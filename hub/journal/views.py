@@ -1,11 +1,11 @@
-"""Where everything stands for one facility: what became of what it sent, and of what is addressed to it."""
+"""Where everything stands for one facility: what became of what it sent, and of what is addressed to it; and what a rule holds."""
 
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
 from psycopg import Connection
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, class_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,49 @@ def view(database: Connection[TupleRow], facility: str, since: date) -> View:
     return View(facility, tuple(sent), tuple(addressed))
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A slip, or a claim with its papers, that a rule holds from the citizen's app. Its number is in no index.
+
+    event_id: the newest statement of it, for `trace`.
+    since:    when that was routed.
+    """
+
+    facility: str
+    record: str
+    event_id: str
+    since: datetime
+
+
+def held(database: Connection[TupleRow], facility: str = "", most: int = 500) -> tuple[int, list[Held]]:
+    """How many a rule holds, and the oldest of them; each once, without what was cancelled and test traffic.
+
+    facility: that issued them; all when omitted.
+    Raises:   psycopg's errors.
+    """
+    values = {"facility": facility, "most": most}
+    with database.cursor(row_factory=class_row(Held)) as cursor:
+        rows = cursor.execute(_HELD_ROWS, values).fetchall()
+    counted = database.execute(_HELD_COUNT, values).fetchone()
+    return (counted[0] if counted else 0), rows
+
+
+_HELD: Final = """
+with word as (
+    select distinct on (event.record, event.key) event.*, delivery.recorded_at as since
+    from journal_delivery as delivery join journal_event as event on event.event_id = delivery.subject_event_id
+    where delivery.rule = 'nobody-held-sensitive' and event.record in ('hie.Referral', 'hie.FollowUp', 'hie.Claim')
+        and not delivery.test and (%(facility)s = '' or event.facility = %(facility)s)
+    order by event.record, event.key, event.revision desc, delivery.recorded_at
+), held as (
+    select facility, record, event_id::text, since from word
+    where action not in ('CANCELLED', 'DELETED') and not exists (
+        select from journal_event as newer join journal_delivery as sent on sent.subject_event_id = newer.event_id
+        where newer.key = word.key and newer.record = word.record and newer.revision > word.revision and sent.recipient = 'portal')
+)
+"""
+_HELD_ROWS: Final = _HELD + "select * from held order by since, event_id limit %(most)s"  # noqa: S608  # constants only
+_HELD_COUNT: Final = _HELD + "select count(*) from held"  # noqa: S608  # constants only
 _MESSAGES: Final = """
 select message_type, '', verdict, coalesce((select one ->> 'code' from jsonb_array_elements(problems) as one
            where one ->> 'severity' = 'E' limit 1), '') as why, count(*), min(received_at), max(received_at)

@@ -45,6 +45,7 @@ _KINDS: Final = frozenset({_STAY, _PART, _ORDER, _OF_ORDER, _RESULT, _OWN, _GIVE
 _OPEN: Final = "OPEN"
 _STATES: Final = {"REOPENED": _OPEN, "CLOSED": "CLOSED", "CANCELLED": "CANCELLED"}
 _SLIPS: Final = frozenset({"ISSUED", "MODIFIED", "CANCELLED"})  # of a referral: what its issuer says
+_HIV: Final = "HIV"
 _HELD: Final = frozenset({"hie.LabResult", "hie.Document", "hie.Referral", "hie.FollowUp"})
 
 
@@ -116,7 +117,7 @@ def _is_part(record: str, event: Event) -> bool:
         return False
     if record == "hie.Document" and event["code"].get("code") not in claim_rows.NOTES:
         return False  # such as a scan, which is large and no row of any table
-    return record not in _HELD or meta.get("sensitivity") != "HIV"  # to nobody else, until consent is known to the hub
+    return record not in _HELD or meta.get("sensitivity") != _HIV  # to nobody else, until consent is known to the hub
 
 
 def _is_settled(event: Event) -> bool:
@@ -308,5 +309,10 @@ def claim_of(parts: Iterable[claim_rows.Part], key: str, *, cancelled: bool = Fa
     content = {"action": "CANCELLED" if cancelled else "SUBMITTED"} | content
     causes = [*events, *({"meta": {"event_id": one}} for one in without)]
     claim = derive("hie.Claim", content, parents=causes, rule=RULE, facility=facility, key=key, revision=revision)
-    claim["meta"]["sensitivity"] = min((label for event in events if (label := event["meta"].get("sensitivity"))), default="")
+    claim["meta"]["sensitivity"] = _gravest(event["meta"].get("sensitivity") for event in events)
     return claim
+
+
+def _gravest(labels: Iterable[str | None]) -> str:
+    """HIV, which is held the most; of other labels the same one for the same parts, as a profile may have any. "" of none."""
+    return min(filter(None, labels), key=lambda label: (label != _HIV, label), default="")

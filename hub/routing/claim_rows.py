@@ -154,6 +154,7 @@ def _summary(stay: Event) -> Row:
             "ma_benh_kt": ";".join(others),
             "ma_pttt_qt": ";".join(procedures),
             "so_ngay_dtri": _days(stay),
+            **_settled_in(stay.get("ngay_ra", "")),
         }
     )
 
@@ -186,6 +187,11 @@ def _days(stay: Event) -> int | None:
         return 0
     came, left = day_of(stay.get("ngay_vao", ""), date.min), day_of(stay.get("ngay_ra", ""), date.min)
     return (left - came).days + 1 if form in _WHOLE_DAYS and date.min < came <= left else None
+
+
+def _settled_in(left: str) -> Row:
+    """NAM_QT and THANG_QT: a stay is settled in the year (portal 103) and month of its end."""
+    return {"nam_qt": int(left[:4]), "thang_qt": int(left[4:6])} if left[:6].isdecimal() and len(left) >= 8 else {}
 
 
 def _totals(drugs: list[Row], services: list[Row]) -> Row:

@@ -157,7 +157,7 @@ def _both(slip: Slip, rule: str, rule_of_receiver: str, lane: str, moment: Momen
 
 
 def _lane(event: Event) -> str:
-    return "urgent" if event.get("priority", "") in ("S", "A") else "routine"
+    return "urgent" if event.get("priority", "")[:1] in ("S", "A") else "routine"
 
 
 # --- whom a word concerns besides those it speaks to ---------------------------------------------------------------------

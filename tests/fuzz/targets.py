@@ -3,6 +3,7 @@
 Pure and without a fuzzer: `__main__` feeds them what coverage leads to, `test_targets` what was found before.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -119,11 +120,16 @@ def translated(raw: bytes) -> Translation:
 
 
 def _wishes(raw: bytes) -> bool:
-    """Whether MSH-15 or MSH-16 hold anything, roughly: in any charset that keeps ASCII."""
+    """Whether MSH-15 or MSH-16 hold anything, roughly: in any charset that keeps ASCII.
+
+    Where CR ends the segments, a LF ends MSH only before a segment's name or a blank line; else it stands inside a field.
+    """
     flat = raw.replace(b"\0", b"")
-    start = flat.find(b"MSH")
-    line = flat[start:].replace(b"\n", b"\r").split(b"\r", 1)[0]
-    return start >= 0 and any(line.split(line[3:4])[14:16])
+    flat = flat[max(0, flat.find(b"MSH")) :]
+    separator = flat[3:4]
+    ends = rb"\r|\n(?=[^\S\r\n]*(?:(?:[A-Z][A-Z0-9]{2})?(?:[\r\n]|\Z)|[A-Z][A-Z0-9]{2}" + re.escape(separator) + rb"))"
+    line = re.split(ends if b"\r" in flat else rb"\n", flat, maxsplit=1)[0]
+    return line.startswith(b"MSH") and any(line.split(separator)[14:16])
 
 
 def charsets(data: bytes) -> None:

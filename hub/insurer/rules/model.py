@@ -82,4 +82,4 @@ def divided(numerator: pl.Expr, divisor: int | pl.Expr) -> pl.Expr:
 
 def blank(name: str) -> pl.Expr:
     """Nothing is there: absent text is "" in claims, and null where the table has no such element."""
-    return pl.col(name).fill_null("").str.strip_chars() == ""
+    return (pl.col(name) == "").fill_null(True)

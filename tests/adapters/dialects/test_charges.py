@@ -70,6 +70,12 @@ def test_an_illness_of_a_line_that_is_protected_labels_the_event():
     assert event["meta"]["sensitivity"] == "HIV"
 
 
+def test_a_service_that_is_protected_labels_the_event():
+    for coded, label in (("X^Phá thai bằng thuốc", "REPRODUCTIVE"), ("X^Khâu vết thương", None)):
+        event = only(mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|{coded}"))
+        assert event["meta"].get("sensitivity") == label
+
+
 def test_charges_of_two_patients_in_one_message_are_two_events():
     found = mapped("DFT^P03", PID, PV1, "FT1|1|L1", "PID|2||N2^^^^MR", "PV1|1|O|||||||||||||||||LK2", "FT1|1|L2")
     assert [(event["ma_lk"], event["lines"][0]["line_id"]) for _, event in found.events] == [("LK1", "L1"), ("LK2", "L2")]

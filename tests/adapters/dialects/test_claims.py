@@ -263,12 +263,33 @@ def test_protected_content_is_labelled(more: dict[str, list[dict[str, str]]]) ->
         ({"MA_BENH_CHINH": "F20.0", "MA_BENH_KT": "B20"}, "", "HIV"),
         ({"MA_BENH_CHINH": "F20.0"}, "Phác đồ ARV", "HIV"),
         ({"MA_BENH_CHINH": "O80"}, "Mẹ tròn con vuông", None),
+        ({"MA_BENH_CHINH": "F329"}, "", "MENTAL"),
+        ({"MA_BENH_CHINH": "F024"}, "", "HIV"),
+        ({"MA_BENH_CHINH": "T42", "LY_DO_VV": "Uống thuốc tự tử"}, "", "MENTAL"),
+        ({"MA_BENH_CHINH": "I10"}, "Không trầm cảm, không nghiện rượu, rối loạn thần kinh thực vật", None),
     ],
 )
 def test_each_label_has_its_codes_and_words_and_of_several_the_first_counts(
     summary: dict[str, str], paper: str, label: str | None
 ) -> None:
     more = {"XML1": [SUMMARY | summary], "XML8": [{"MA_LK": "LK1", "QT_BENHLY": paper or "Khỏe"}]}
+    assert only(map_hoso(hoso(**more), CONTEXT))["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(
+    ("more", "label"),
+    [
+        ({"XML7": [{"MA_LK": "LK1", "MA_DINH_CHI_THAI": "1"}]}, "REPRODUCTIVE"),
+        ({"XML7": [{"MA_LK": "LK1", "MA_DINH_CHI_THAI": "0"}]}, None),
+        ({"XML11": [{"MA_LK": "LK1", "MA_DINH_CHI_THAI": "1"}]}, "REPRODUCTIVE"),
+        ({"XML11": [{"MA_LK": "LK1", "CHAN_DOAN_RV": "Trầm cảm nặng"}]}, "MENTAL"),
+        ({"XML3": [{"MA_LK": "LK1", "TEN_DICH_VU": "Phá thai bằng thuốc cho tuổi thai đến hết 7 tuần"}]}, "REPRODUCTIVE"),
+        ({"XML3": [{"MA_LK": "LK1", "TEN_DICH_VU": "Bơm tinh trùng vào buồng tử cung (IUI)"}]}, "REPRODUCTIVE"),
+        ({"XML3": [{"MA_LK": "LK1", "TEN_DICH_VU": "Khâu vết thương, tự sát khuẩn"}]}, None),
+        ({"XML3": [{"MA_LK": "LK1", "TEN_DICH_VU": "Phá thai bằng thuốc", "MA_BENH": "F200"}]}, "MENTAL"),
+    ],
+)
+def test_papers_and_services_tell_of_it_too(more: dict[str, list[dict[str, str]]], label: str | None) -> None:
     assert only(map_hoso(hoso(**more), CONTEXT))["meta"].get("sensitivity") == label
 
 

@@ -25,3 +25,23 @@ def test_what_can_hardly_be_meant_is_told_and_loads() -> None:
         "order.services: no version of HL7 has OBR-98",
         "person.dien_thoai: no version of HL7 has PID-99",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (
+            "PDI-7",
+            "person.ngay_sinh: PDI-7: HL7 has no segment PDI; did you mean PID-7? If it is one of the sender's own, all is well",
+        ),
+        ("QXX-1", "person.ngay_sinh: QXX-1: HL7 has no segment QXX; "),
+        ("OH1-3", ""),  # of v2.9
+        ("GSP-5", ""),
+        ("ZBN-1", ""),
+    ],
+)
+def test_a_segment_that_hl7_does_not_have_is_told_and_read_all_the_same(place: str, told: str) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[person]\nngay_sinh = "{place}"\n')
+    assert any(rule.places[0].segment == place[:3] for rule in mine.plans["person"])
+    found = doubts(mine)
+    assert len(found) == bool(told) and "".join(found).startswith(told)

@@ -70,6 +70,15 @@ def test_time_and_reason_of_admission_are_told_by_a06_alone(trigger: str) -> Non
     assert "ly_do_vnt" not in event
 
 
+@pytest.mark.parametrize(
+    ("trigger", "reason", "label"),
+    [("A01", "Uống thuốc tự tử", "MENTAL"), ("A06", "HIV", "HIV"), ("A01", "Chưa từng tự tử", None)],
+)
+def test_why_somebody_came_is_protected(trigger: str, reason: str, label: str | None) -> None:
+    [(_, event)] = read(trigger, PID, "PV1|1|I", f"PV2|||^{reason}").events
+    assert event["meta"].get("sensitivity") == label
+
+
 def test_a_swap_of_beds_tells_when_of_both() -> None:
     both = read("A17", "EVN||20261123080000", PID, "PV1|1|I|A" + "|" * 16 + "1", "PID|2||BN2^^^^MR", "PV1|1|I|B" + "|" * 16 + "2")
     assert [event["meta"]["occurred_at"] for _, event in both.events] == ["2026-11-23T08:00:00+07:00"] * 2
@@ -191,28 +200,3 @@ def test_a_number_of_a_type_that_the_profile_does_not_know_is_told_with_that_typ
     assert {(p.code, p.path) for p in found.problems} >= {("CODE_UNKNOWN", "PID-3[2]"), ("TIME_UNPARSABLE", "PID-3[4]")}
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nXYZ = ""\n')
     assert "CODE_UNKNOWN" not in {p.code for p in read("A04", f"PID|1||{numbers}", "PV1|1|O", dialect=mine).problems}
-
-
-@pytest.mark.parametrize(
-    ("number", "born", "taken"),
-    [
-        ("001190012345", "19900102", False),
-        ("001190012345", "02/01/1990", False),
-        ("001190012345", "", False),
-        ("001190012345", "19850102", False),  # the birthday may have been corrected: better told than a key
-        ("000190012345", "19900102", True),  # no such province
-        ("202611230001", "19900102", True),
-        ("001690012345", "19900102", True),  # born in 2290
-        ("010212611001", "19900102", True),  # facility 01021, 2026, 11: its year is another than that of the birth
-        ("011126000001", "19900102", True),  # 01/11/26
-        ("0011900123", "19900102", True),
-    ],
-)
-def test_a_citizen_number_in_pid_18_is_no_visit(number: str, born: str, taken: bool) -> None:
-    pid = f"PID|1||BN1^^^^MR||Lê^Hoa||{born}|F" + "|" * 10 + number
-    found = read("A04", pid, "PV1|1|O")
-    [(_, event)] = found.events
-    assert event.get("ma_lk", "") == (number if taken else "")
-    assert number not in str(event["meta"]), "nor is it kept beside the event"
-    told = {(one.code, one.path) for one in found.problems if one.severity is Severity.WARNING}
-    assert (("VISIT_IS_CITIZEN_NUMBER", "PID-18") in told, ("KEY_MISSING", "PV1-19") in told) == (not taken, not taken)

@@ -72,6 +72,27 @@ def test_a_prior_result_in_an_order_is_no_order() -> None:
     assert told(read("OML^O21", *rows)) == [("1", "", ["A"])]
 
 
+@pytest.mark.parametrize(
+    ("receiver", "performer", "told"),
+    [
+        ("LIS|01940", "01940", []),
+        ("NGUYETCAT|NC-DONG", "01921", []),
+        ("LIS|NC-DONG", None, [("PERFORMER_UNKNOWN", "MSH-6")]),
+        ("LIS|BV-KHAC", None, [("PERFORMER_UNKNOWN", "MSH-6")]),
+        ("LIS|01004", None, []),
+        ("SONGHONG_HIS|CS1", None, []),
+        ("HIE|HUB", None, []),
+        ("|", None, []),
+    ],
+    ids=["a code", "an alias", "half of one", "a name", "its own code", "an alias of its own", "the hub", "nobody"],
+)
+def test_who_performs_an_order_is_named_by_code_or_alias_or_told_to_be_nobody(receiver, performer, told) -> None:
+    message = parse(f"MSH|^~\\&|HIS|01004|{receiver}|20261123080500||ORM^O01|M1|P|2.5.1\r{PID}\rORC|NW|1\rOBR|1|1||A")
+    found = map_message(message, load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01004"))
+    [(_, order)] = found.events
+    assert (order.get("performer"), sorted(problems(found))) == (performer, told)
+
+
 def test_the_class_of_an_order_is_its_own_before_that_of_the_visit_and_unknown_is_none() -> None:
     def kind(visit: str, order: str) -> str:
         [event] = read("ORM^O01", f"PV1|1|{visit}", "ORC|NW|1" + "|" * 27 + order, "OBR|1|1||A")
@@ -112,6 +133,17 @@ def test_notes_that_a_rule_finds_stand_before_those_of_nte() -> None:
     assert [line["notes"] for line in result["observations"]] == [["seen twice", "hazy"], ["diluted", "clear"]]
 
 
+@pytest.mark.parametrize(
+    ("place", "flags"), [("OBX-8", ["C", "N&1"]), ("OBX-8.1", ["C", "N&1"]), ("OBX-8.2", ["H", "L"]), ("OBX-8.1.2", ["1"])]
+)
+def test_a_list_is_of_the_component_that_its_rule_names(place: str, flags: list[str]) -> None:
+    mine = compile_text(
+        "mine", f'extends = "_standard"\nversion = "1"\n[observation]\nflags = {{ from = "{place}", as = "list" }}\n'
+    )
+    [event] = read("ORU^R01", "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5|mmol/L||C^H~N&1^L~|||F", dialect=mine)
+    assert event["observations"][0]["flags"] == flags
+
+
 def lines_of(comma: str, *values: tuple[str, str]) -> list[tuple[str, float | None]]:
     dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
     rows = [f"OBX|{number}|{kind}|GLU^G||{value}|mmol/L||||||F" for number, (kind, value) in enumerate(values, 1)]
@@ -127,6 +159,11 @@ def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
     assert [lines_of(comma, *sent) for comma in ("", "decimal", "thousands")] == [plain, decimal, thousands]
 
 
+def test_blanks_around_a_number_are_not_of_it() -> None:
+    assert lines_of("decimal", ("NM", " 5,0"), ("SN", "^ 5,0 ")) == [("5.0", 5.0), ("5.0", 5.0)]
+    assert lines_of("", ("NM", " 5.0")) == [("5.0", 5.0)]
+
+
 def test_a_result_that_could_be_two_numbers_stays_a_text_however_often_its_test_came() -> None:
     assert lines_of("decimal", ("NM", "5"), ("NM", "1.234"), ("NM", "6"))[1] == ("1.234", None)
 
@@ -139,6 +176,26 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     values = [(line["gia_tri"], line.get("number")) for line in event["observations"]]
     assert values == [("1.234", None), ("100-1.234", None), ("9.8", 9.8)]
     assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
+
+
+def test_a_value_without_its_test_is_told() -> None:
+    rows = ["OBX|1|NM|||5.6||||||F", "OBX|2|NM|GLU^G||5.6||||||F", "OBX|3|TX|||pale||||||F", "OBX|4|NM|||||||||F"]
+    assert problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *rows)) == {
+        ("TEST_MISSING", "OBX[1]-3"),
+        ("TEST_MISSING", "OBX[3]-3"),
+    }
+
+
+def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
+    file, pointer = "OBX|2|ED|PDF^Report||LIS^application^pdf^Base64^JVBERi0=||||||F", "OBX|3|RP|IMG^Image||img/17^PACS||||||F"
+    found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", file, pointer)
+    [(_, event)] = found.events
+    assert [line["gia_tri"] for line in event["observations"]] == ["5.6", "application/pdf", "img/17"]
+    assert problems(found) == {("CONTENT_NOT_PASSED_ON", "OBX[2]-5")}
+    passed_on = file.replace("^Base64^JVBERi0=", "")
+    assert not problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", passed_on)), (
+        "as the hub hands it on: there is nothing to lose"
+    )
 
 
 def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
@@ -172,6 +229,15 @@ def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
         assert [line["gia_tri"] for line in result["observations"]] == texts
 
 
+@pytest.mark.parametrize(
+    ("number", "licensed"),
+    [("000123/HNO-CCHN", True), ("012345", True), ("000123/HNO-CCHN.HD.01004", True), ("BS012", False), ("bs.tam", False)],
+)
+def test_a_reader_is_said_to_be_licensed_only_by_what_looks_like_a_licence(number: str, licensed: bool) -> None:
+    [row] = [row for row in result_segments({"observations": [{"ma_bs_doc_kq": number}]}, "2.5.1") if row[0] == "OBX"]
+    assert row[16] == ((number, *[""] * 11, "LN") if licensed else number)
+
+
 def test_the_code_of_a_coded_result_goes_out_as_it_came() -> None:
     for value in ("POS^Dương tính^L", "ECO^E. coli^L~^chưa định danh", "^Âm tính"):
         [result] = read("ORU^R01", "OBR|1|P1|F1|X^Y", f"OBX|1|CE|T^T||{value}||||||F")
@@ -183,6 +249,36 @@ def parse_value(line: list[Any]) -> str:
     """OBX-5 of a built segment as it will be written."""
     rows = line[5] if isinstance(line[5], list) else [line[5]]
     return "~".join("^".join(row).rstrip("^") for row in rows)
+
+
+_PRIORITY = (
+    '[order]\npriority = { from = ["TQ1-9", "OBR-5"], codes = "priority", unknown = "keep" }\n[codes.priority]\nCC = "S"\n'
+)
+
+
+@pytest.mark.parametrize("stated", ["CC", "Khan", "s"])
+def test_a_priority_that_is_none_of_hl7_is_told_and_kept(stated: str) -> None:
+    found = mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}")
+    assert ("PRIORITY_UNKNOWN", "OBR-5") in problems(found)
+    [(_, event)] = found.events
+    assert event["priority"] == stated
+
+
+def test_a_priority_that_the_profile_maps_is_told_no_more() -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{_PRIORITY}')
+    found = mapped("OML^O21", PID, "ORC|NW|1", "TQ1|1||||||||CC", "OBR|1|1||A", dialect=mine)
+    [(_, event)] = found.events
+    assert event["priority"] == "S" and "PRIORITY_UNKNOWN" not in {code for code, _ in problems(found)}
+
+
+def test_a_priority_that_the_profile_maps_to_a_word_of_its_own_is_told_too() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n' + _PRIORITY.replace('"S"', '"URGENT"'))
+    assert ("PRIORITY_UNKNOWN", "TQ1-9") in problems(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||A|CC", dialect=mine))
+
+
+@pytest.mark.parametrize("stated", ["", "S", "STAT", "A", "R", "P", "C", "TS30", "PRN", "ROUTINE"])
+def test_every_priority_of_hl7_is_one_and_so_is_none(stated: str) -> None:
+    assert "PRIORITY_UNKNOWN" not in {code for code, _ in problems(mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}"))}
 
 
 @pytest.mark.parametrize("state", ["T", "f", "Final"])

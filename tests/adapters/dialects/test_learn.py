@@ -1,18 +1,15 @@
 """A profile learned from messages: it loads whatever was seen, finds the habits of a vendor, and shows no patient."""
 
 import re
-import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.dialects.evidence import gather
-from adapters.dialects.learn import learn
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.render import as_hl7
 from adapters.dialects.skeleton import skeleton
@@ -22,22 +19,11 @@ from adapters.inbound.received import Received
 from adapters.inbound.translate import translate
 from hub import simulate
 from hub.contract.errors import HubError
-from hub.contract.events import Event
 from tests.adapters.dialects.goldens import FOLDER, cases, translated
+from tests.adapters.dialects.learned import HEAD, events, learned
 from tests.adapters.formats.samples import CORPUS, NO_CORPUS, corpus
 
 STANDARD = load_dialect("_standard")
-HEAD = "MSH|^~\\&|%s|%s|HUB|HUB|20261123080000||%s|C-%d|P|2.5.1\r"
-
-
-def learned(raws: Iterable[bytes], name: str = "mine") -> tuple[Dialect, dict[str, Any], str]:
-    """The dialect that is learned, what its file says, and its text."""
-    text = learn(gather(raws), name)
-    return compile_text(name, text), tomllib.loads(text), text
-
-
-def events(raw: bytes, dialect: Dialect) -> list[tuple[str, Event]]:
-    return list(translate(Received(raw, RECEIVED_AT, "mllp"), KEYRING, dialect).events)
 
 
 def differences(raws: Iterable[bytes], one: Dialect, other: Dialect) -> set[str]:
@@ -116,17 +102,6 @@ def test_ages_behind_names_are_learned_and_leave_the_name_alone(name: str) -> No
     )
 
 
-def test_words_for_high_and_low_are_told_and_learned() -> None:
-    lines = "".join(f"OBX|{n}|NM|2345^X^LN||9|mmol/L||{flag}|||F\r" for n, flag in enumerate(["CAO", "Thấp", "H~CAO", "ZQ"], 1))
-    raw = (HEAD % ("HIS", "01021", "ORU^R01", 1) + f"PID|1||7^^^^MR||LÊ^AN||19920101|M\rOBR|1|5||X|||20261123\r{lines}").encode()
-    mine, stated, text = learned([raw])
-    assert stated["observation"]["flags"] == {"from": "OBX-8", "as": "list", "codes": "flags", "unknown": "keep"}
-    assert stated["codes"]["flags"] == {"CAO": "H", "Thấp": "L"}
-    assert '# ZQ = "?"' in text
-    [(_, event)] = events(raw, mine)
-    assert [line["flags"] for line in event["observations"]] == [["H"], ["L"], ["H", "H"], ["ZQ"]]
-
-
 def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:
     raws = [path.read_bytes() for path in cases(FOLDER / "anhduong_lis")]
     mine, stated, text = learned(raws)
@@ -146,6 +121,15 @@ def as_vendor(raw: bytes) -> bytes:
     return encode(text.replace("UNICODE UTF-8", "").replace("\r", "\n"), "tcvn3", exact=False)
 
 
+def test_numbers_that_are_read_together_anyway_need_no_row() -> None:
+    raws = [
+        f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"
+        f"PID|1|H{n}^^^01021^MR|7{n}^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
+        for n in range(4)
+    ]
+    assert "identifiers" not in learned(raws)[1]
+
+
 def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     raws = [
         f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"
@@ -157,6 +141,36 @@ def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     assert stated["identifiers"] == {"lists": ["PID-3+PID-4+PID-19"], "untyped": True}
     kinds = [each["type"] for each in events(raws[1], mine)[0][1]["person"]["identifiers"]]
     assert kinds == ["MRN", "SDDCN", "BHYT_CARD", "BHXH_NUMBER"]
+
+
+def test_fields_that_are_never_filled_side_by_side_are_not_read_together() -> None:
+    bodies = ["PID|1||7^^^01021^MR||Lê^Hoa\r", "PID|1|8^^^01021^MR|||Lê^Hoa\r", "PID|1|001190012345|001190012345||Lê^Hoa\r"]
+    _, stated, _ = learned((HEAD % ("HIS", "01021", "ADT^A04", n) + body).encode() for n, body in enumerate(bodies))
+    assert "lists" not in stated.get("identifiers", {})
+
+
+@pytest.mark.parametrize(
+    ("number", "sure"),
+    [
+        ("BN{}~001190012{:03}", True),  # a patient number, and a citizen's
+        ("261123{0:06}", False),  # twelve digits of the sender's own
+        ("0012345{:03}", False),  # ten digits alone are the sender's own, rather
+        ("BN{}~0012345{:03}", True),
+    ],
+)
+def test_numbers_without_types_get_one_by_shape_where_their_shapes_can_be_trusted(number: str, sure: bool) -> None:
+    body = "PID|1||%s||Lê^Hoa||19900102|F\r"
+    _, stated, text = learned((HEAD % ("HIS", "01021", "ADT^A04", n) + body % number.format(n, n)).encode() for n in range(9))
+    assert stated.get("identifiers", {}).get("untyped", False) is sure and "untyped = true" in text
+
+
+@pytest.mark.parametrize(("others", "row"), [(1, 'charset = "tcvn3"'), (5, '# charset = "tcvn3"')])
+def test_of_several_charsets_all_are_told(others: int, row: str) -> None:
+    body = "PID|1||{}^^^01021^MR||Nguyễn^Thị Hạnh Phước||19900102|F|||Số 5 đường Trần Hưng Đạo, phường Hàng Bài\r"
+    texts = [(HEAD % ("HIS", "01021", "ADT^A04", n) + body.format(n)) for n in range(20)]
+    raws = [text.encode() if n < others else encode(text, "tcvn3") for n, text in enumerate(texts)]
+    [line] = [line for line in learned(raws)[2].splitlines() if "charset =" in line and "#" in line]
+    assert line.startswith(row) and f"utf-8 × {others}" in line
 
 
 @pytest.mark.parametrize("visit", ["", "LK"])
@@ -174,36 +188,6 @@ def test_citizen_numbers_in_the_account_are_to_be_read_as_numbers_of_the_patient
     assert event.get("ma_lk", "") == (visit and "LK1")
     told = translate(Received(raws[1], RECEIVED_AT, "mllp"), KEYRING, mine).problems
     assert "VISIT_IS_CITIZEN_NUMBER" not in {one.code for one in told}
-
-
-def test_letters_for_the_state_of_a_line_are_asked_for() -> None:
-    body = "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||N|||%s\r"
-    raws = [(HEAD % ("LIS", "01021", "ORU^R01", n) + body % state).encode() for n, state in enumerate(["K", "K", "T", "F"])]
-    _, stated, text = learned(raws)
-    assert stated["observation"]["status"] == {"from": "OBX-11", "codes": "line_status", "unknown": "keep"}
-    assert '# K = "?" # × 2' in text and '# T = "?" # × 1' in text and "# F =" not in text
-    completed = compile_text("mine", text.replace('# K = "?"', 'K = "F"'))
-    states = [events(raw, completed)[0][1]["observations"][0]["status"] for raw in raws]
-    assert states == ["F", "F", "T", "F"]
-
-
-def test_a_pending_answer_is_no_question_and_the_day_of_a_diagnosis_no_discharge() -> None:
-    slip = "RF1|P|R|||||20261123\rPRD|RP|||01004\rPID|1||7^^^01021^MR||Lê^Hoa\rDG1|1||E11.9\r"
-    stay = "PID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|I|||||||||||||||||LK%d\rDG1|1||E11.9||20261123080000\r"
-    raws = [(HEAD % ("HIS", "01021", "REF^I12", 1) + slip).encode()]
-    raws += [(HEAD % ("HIS", "01021", "ADT^A03", n) + stay % n).encode() for n in range(2, 6)]
-    _, stated, text = learned(raws)
-    assert "referral_answer" not in stated.get("codes", {}) and "RF1-1:" not in text
-    assert "DG1-5" not in "".join(line for line in text.splitlines() if "ngay_" in line)
-
-
-@pytest.mark.parametrize(("other", "row"), [("Nu", 'Nu = "2" # × 2'), ("N?", '# "N?" = "2" # × 2, the other of two words')])
-def test_of_two_words_for_a_sex_both_are_proposed(other: str, row: str) -> None:
-    raws = [
-        (HEAD % ("HIS", "01021", "ADT^A04", n) + f"PID|1||{n}^^^^MR||A^B||1990|{sex}\r").encode()
-        for n, sex in enumerate(["Nam", other, "Nam", other])
-    ]
-    assert {'Nam = "1" # × 2', row} <= set(learned(raws)[2].splitlines())
 
 
 def test_beginnings_that_tell_numbers_apart_are_no_prefixes_but_a_question() -> None:
@@ -247,30 +231,6 @@ def test_no_value_of_a_patient_is_in_a_proposal() -> None:
             assert pid.get(5) + "^" not in text
 
 
-def test_codes_that_are_the_official_ones_stand_and_others_are_asked_for() -> None:
-    raws = [
-        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|{sex}\r").encode()
-        for number, sex in enumerate(["1", "2", "1", "2", "Nữ", "Nam", "X9", "X9"])
-    ]
-    _, stated, text = learned(raws)
-    assert stated["codes"]["sex"] == {"1": "1", "2": "2", "Nữ": "2", "Nam": "1"}
-    assert '# X9 = "?" # × 2' in text
-
-
-def test_local_words_for_the_class_of_a_visit_are_asked_for_where_recipients_read_it() -> None:
-    raws = [
-        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|M\rPV1|1|{kind}\r").encode()
-        for number, kind in enumerate(["NGT", "NGT", "NT", "E"])
-    ]
-    _, stated, text = learned(raws)
-    assert stated["encounter"]["patient_class"] == {"from": "PV1-2", "codes": "patient_class", "unknown": "keep"}
-    assert "order" not in stated
-    assert '# NGT = "?" # × 2' in text and "# E =" not in text
-    completed = text.replace('# NGT = "?"', 'NGT = "O"')
-    _, event = events(raws[0], compile_text("mine", completed))[0]
-    assert (event["patient_class"], event["ma_loai_kcb"]) == ("O", "01")
-
-
 def test_given_names_before_family_names_are_seen_by_the_families() -> None:
     people = ["Hòa^Nguyễn Thị", "Bình^Trần Văn", "Lan^Lê", "Dũng^Phạm Đức", "Mai^Vũ Thị"]
     for names, seen in ((people, True), (["^".join(reversed(name.split("^"))) for name in people], False), (people[:4], False)):
@@ -293,6 +253,15 @@ def test_the_key_of_a_visit_is_not_proposed_as_the_number_of_an_order() -> None:
     text = learned(raws)[2]
     assert text.count('# ma_lk = "ZBA-2"') == 2
     assert "filler" not in text
+
+
+def test_a_person_a_code_or_a_field_beside_a_card_is_no_number_of_an_order_or_slip() -> None:
+    rows = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW||||||||20261123|BS{0}\rOBR|1|||A\r"
+    _, _, text = learned((HEAD % ("HIS", "01021", "ORM^O01", n) + rows.format(1000 + n)).encode() for n in range(9))
+    assert "ORC-10" not in "".join(line for line in text.splitlines() if "filler" in line or "placer" in line)
+    rows = "RF1|P|R|||||20261123\rPRD|RT||||||01004^FI\rPID|1||7^^^^MR||A^B\rZBH|DN401101234{0}||||{0}77\rZRF|GCT{0}\r"
+    _, _, text = learned((HEAD % ("HIS", "01021", "REF^I12", n) + rows.format(1000 + n)).encode() for n in range(9))
+    assert '# slip = "ZRF-1"' in text and '# slip = "ZBH-5"' not in text
 
 
 def test_a_field_that_holds_names_where_codes_belong_gives_no_codes() -> None:

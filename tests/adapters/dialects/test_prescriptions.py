@@ -28,6 +28,12 @@ def test_drugs_of_one_code_are_one_prescription_however_the_code_is_written():
     assert other["meta"]["key"] == one["meta"]["key"]
 
 
+def test_a_drug_that_tells_of_it_labels_the_prescription():
+    for name, label in (("Acriptega (DOLUTEGRAVIR)", "HIV"), ("Methadone 10 mg", "MENTAL"), ("Tenofovir", None)):
+        [one] = prescriptions("ORC|NW|1", f"RXE|^^^20261123|X^{name}|1||viên")
+        assert one["meta"].get("sensitivity") == label
+
+
 def test_without_code_the_group_of_orders_decides_and_else_each_number_by_itself():
     assert [len(each["lines"]) for each in prescriptions(*drug("1", group="G1"), *drug("2", group="G1"))] == [2]
     assert [len(each["lines"]) for each in prescriptions(*drug("1"), *drug("2"))] == [1, 1]

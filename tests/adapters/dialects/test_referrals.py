@@ -40,6 +40,12 @@ def test_earlier_facilities_and_their_stays_are_lists(rows, codes, came):
     assert (table.get("ma_cskcb_di"), table.get("ngay_vao")) == (codes, came)
 
 
+def test_a_document_embedded_in_a_slip_is_told_but_its_signature_is_not():
+    rows = ["OBX|1|ED|PDF^Report||^application^pdf^Base64^JVBERi0=", "OBX|2|ED|VN-CKDV||^application^xml^Base64^PFNpZ25hdHVyZS8+"]
+    assert {path for code, path in told(mapped("REF^I12", RF1, *rows, PID)) if code == "CONTENT_NOT_PASSED_ON"} == {"OBX[1]-5"}
+    assert slip(*rows)["du_phong"] == "PFNpZ25hdHVyZS8+"
+
+
 def test_a_time_of_an_earlier_stay_that_is_none_is_kept_beside_the_event():
     found = mapped("REF^I12", RF1, "PRD|PP||||||01731^FI|yesterday", "PRD|RP||||||01021^FI", PID)
     assert ("TIME_UNPARSABLE", "PRD[1]-8") in told(found)
@@ -248,3 +254,46 @@ def test_of_two_labels_that_of_hiv_counts(rows: tuple[str, ...]) -> None:
 
 def test_another_illness_of_pregnancy_is_not_labelled() -> None:
     assert "sensitivity" not in only(mapped("REF^I12", RF1, PID, "DG1|1||O98.1|Giang mai, suy giảm miễn dịch tiên phát"))["meta"]
+
+
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        ("PET/CT F18-FDG", None),
+        ("Chụp PET/CT với F18 FDG", None),
+        ("PET/CT (F18): tăng chuyển hóa", None),
+        ("Đặt sonde Foley F20", None),
+        ("Paracetamol x60 viên", None),
+        ("F18 - Lạm dụng dung môi", "MENTAL"),
+        ("Loạn thần do rượu (F10.5), sau PET/CT F18-FDG", "MENTAL"),
+        ("Ngộ độc, X60", "MENTAL"),
+        ("PET/CT: B20", "HIV"),
+    ],
+)
+def test_a_tracer_a_catheter_and_a_number_of_pills_are_no_codes(words: str, label: str | None) -> None:
+    assert only(mapped("REF^I12", RF1, PID, f"DG1|1||C34.1|{words}"))["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(
+    ("reason", "label"),
+    [("2^Trầm cảm nặng", "MENTAL"), ("Nhiễm HIV", "HIV"), ("2^Không trầm cảm", None), ("2^Quá khả năng", None)],
+)
+@pytest.mark.parametrize("trigger", ["I12", "I14"])
+def test_why_a_slip_was_written_or_taken_back_is_protected(trigger: str, reason: str, label: str | None) -> None:
+    assert only(mapped(f"REF^{trigger}", f"RF1||||||GCT1||||{reason}", PID, "DG1|1||J18.9"))["meta"].get("sensitivity") == label
+
+
+def test_why_a_slip_was_rejected_is_protected() -> None:
+    row = "RF1|R|||||GCT1^01021||||^Không nhận người nhiễm HIV"
+    assert only(mapped("RRI^I12", row, PID, facility="01004"))["meta"]["sensitivity"] == "HIV"
+
+
+@pytest.mark.parametrize(("reason", "label"), [("Tái khám trầm cảm", "MENTAL"), ("Tái khám huyết áp", None)])
+def test_why_somebody_is_asked_back_is_protected(reason: str, label: str | None) -> None:
+    assert only(mapped("SIU^S12", f"SCH||GHK1|||||^{reason}", PID))["meta"].get("sensitivity") == label
+
+
+@pytest.mark.parametrize(("stated", "known"), [("CC", False), ("S", True), ("R", True), ("", True)])
+def test_a_priority_of_a_slip_that_is_none_of_hl7_is_told(stated, known):
+    found = mapped("REF^I12", f"RF1|P|{stated}||||GCT1^01021|20261123", "PRD|RP||||||01021^FI", PID)
+    assert (("PRIORITY_UNKNOWN", "RF1-2") in told(found)) is not known

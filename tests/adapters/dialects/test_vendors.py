@@ -63,6 +63,26 @@ def test_a_name_of_a_file_means_nothing() -> None:
     assert placed["meta"]["revision"]["stated_at"] < withdrawn["meta"]["revision"]["stated_at"]
 
 
+@pytest.mark.parametrize(
+    ("application", "name", "authority", "issuer"),
+    [
+        ("TRUCXANH", "BVTX", "", "VN-CSKCB-01914"),
+        ("TRUCXANH", "BVTX", "BVTX", "VN-CSKCB-01914"),  # its own alias is no other origin
+        ("TRUCXANH", "BVTX", "LAB2", "VN-CSKCB-01914/LAB2"),
+        ("TRUCXANH", "BVTX", "01004", "VN-CSKCB-01004"),
+        ("SONGHONG_HIS", "CS1", "CS1", "VN-CSKCB-01004/CS1"),  # of two branches each may count from 1
+        ("TAMDAO_HIS", "CS1", "CS2", "VN-CSKCB-01912/CS2"),  # the alias of another facility
+    ],
+)
+def test_whose_a_patient_number_is(application: str, name: str, authority: str, issuer: str) -> None:
+    raw = (
+        f"MSH|^~\\&|{application}|{name}|HIS|HUB|20261123142000||ADT^A04|N1|P|2.5.1\r"
+        f"PID|1||TX00871^^^{authority}^MR||NGUYEN^HIEN||19920305|F\rPV1|1|O|||||||||||||||||TX.2611.31\r"
+    )
+    [(_, only)] = translate(Received(raw.encode(), RECEIVED_AT, "mllp"), KEYRING).events
+    assert [each["issuer"] for each in only["person"]["identifiers"] if each["value"] == "TX00871"] == [issuer]
+
+
 def test_an_http_body_of_frames_is_its_messages() -> None:
     names = ("adt-a04-framed", "oru-r01-from-its-laboratory")
     framed = [(FOLDER / "mocmien_his" / f"{name}.hl7").read_bytes() for name in names]

@@ -40,6 +40,7 @@ def test_a_good_message_has_no_findings() -> None:
         ("PV1|1|O", "PV1|1|", "FIELD_MISSING", "PV1-2"),
         ("OBX|2|NM", "OBX|two|NM", "NUMBER_UNPARSABLE", "OBX[2]-1"),
         ("|6.1|", "|6,1|", "NUMBER_UNPARSABLE", "OBX[2]-5"),
+        ("|6.1|", "| 6.1 |", "", ""),
         ("|6.1|", "|12345678901234567|", "FIELD_TOO_LONG", "OBX[2]-5"),
         ("19850312", "12/03/1985", "TIME_UNPARSABLE", "PID-7"),
         ("20261015073000", "20261315073000", "TIME_UNPARSABLE", "OBR[1]-7"),
@@ -58,6 +59,22 @@ def test_findings(old: str, new: str, code: str, path: str) -> None:
     else:
         found = findings(changed((old, new)))
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "expected"),
+    [
+        ("SIU^S12", "SCH PID RGS AIL AIS", [("SEGMENT_UNEXPECTED", "AIS")]),
+        ("SIU^S12", "SCH PID RGS AIP AIL AIS", [("SEGMENT_UNEXPECTED", "AIL"), ("SEGMENT_UNEXPECTED", "AIS")]),
+        ("SIU^S12", "SCH PID AIL", [("SEGMENT_MISSING", "RGS")]),
+        ("SIU^S12", "SCH PID RGS AIS AIS RGS AIL AIS", [("SEGMENT_UNEXPECTED", "AIS[3]")]),
+        ("RDE^O11", "PID ORC TQ1 RXE RXR", [("SEGMENT_MISSING", "TQ1")]),
+        ("ORM^O01", "PID ORC OBR OBR", [("SEGMENT_MISSING", "ORC")]),
+    ],
+)
+def test_a_segment_out_of_order_begins_no_group_of_its_own(kind, names, expected) -> None:
+    text = f"MSH|^~\\&|A|B|C|D|20261123||{kind}|1|P|2.5.1\r" + "".join(f"{name}|\r" for name in names.split())
+    assert [one for one in findings(text) if one[0].startswith("SEGMENT")] == expected
 
 
 @pytest.mark.parametrize(

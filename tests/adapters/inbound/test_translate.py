@@ -81,6 +81,37 @@ def test_a_message_cut_within_its_last_result_is_refused(observations, place, en
     assert read(lines(*observations, end="\r")).verdict == "translated", "ended, it is the sender's own way"
 
 
+VISIT = "EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O|||||||||||||||||LK1\r"
+
+
+@pytest.mark.parametrize(
+    ("start", "rows", "place"),
+    [
+        ("", "DG1|1||J18.9^Viêm phổi||20261015|A\rDG1|2||J1", "DG1[2]-3"),
+        ("", "DG1|1||J18.9^Viêm phổi^I10||20261015|A\rNTE|1||ho \\.b", "NTE-3"),
+        ("", "DG1|1||J18.9^Viêm phổi^I10||20261015|A\rIN", "after DG1"),
+        ("\x0b", "DG1|1||J18.9^Viêm", "DG1-3"),
+    ],
+    ids=["the others go on", "an escape is open", "within a name", "the frame is open"],
+)
+def test_a_message_cut_elsewhere_is_taken_and_told(start, rows, place):
+    def told(text):
+        done = read((f"{start}MSH|^~\\&|HIS|01004|HIE|HUB|20261015081530||ADT^A04|C1|P|2.5.1\r{VISIT}{text}").encode())
+        assert done.verdict == "translated"
+        return [(code, severity, at) for code, severity, at in found(done) if code == "MESSAGE_CUT"]
+
+    assert told(rows) == [("MESSAGE_CUT", "W", place)]
+    assert told(rows + "\r") == [], "ended, it is the sender's own way"
+
+
+@pytest.mark.parametrize(
+    "rows", ["DG1|1||J18.9^Viêm phổi", "DG1|1||J18.9\rDG1|2||J45.9", "NTE|1||C:\\dicom", "NTE|1||ho \\", "AL1"]
+)
+def test_a_message_that_merely_ends_early_is_not_told_to_be_cut(rows):
+    done = read((f"MSH|^~\\&|HIS|01004|HIE|HUB|20261015081530||ADT^A04|C1|P|2.5.1\r{VISIT}{rows}").encode())
+    assert "MESSAGE_CUT" not in {code for code, _, _ in found(done)}
+
+
 @pytest.mark.parametrize(
     "observations",
     [
@@ -534,7 +565,7 @@ def test_what_is_remembered_of_senders_follows_the_directory(tmp_path):
     assert read(raw).message["dialect"] == "songhong_his"
 
 
-@pytest.mark.parametrize(("value", "warned"), [("52,5", False), ("52.5 kilo", True), ("nang", True)])
+@pytest.mark.parametrize(("value", "warned"), [("52,5", False), (" 52,5", False), ("52.5 kilo", True), ("nang", True)])
 def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned: bool) -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
     raw = (

@@ -235,7 +235,9 @@ def test_a_message_is_named_by_its_control_id_however_it_went(tmp_path, monkeypa
     }
     monkeypatch.setattr("hub.cli.messages.connected", lambda settings: settings)
     shown = []
-    for answer in (by_mllp, by_http, by_http | {"control_id": ""}):
+    for answer in (by_mllp, by_http, by_http | {"control_id": ""}, by_mllp | {"control_id": ""}):
         monkeypatch.setattr("hub.cli.messages._sent", lambda *_, answer=answer: [answer])
-        shown.append(CliRunner().invoke(app, ["send", str(tmp_path / "a.hl7")]).stdout.split())
-    assert shown == [["AA", "a.hl7#1", "M1"], ["AA", "a.hl7#1", "M1"], ["AA", "a.hl7#1", by_http["message_id"]]]
+        shown.append(CliRunner().invoke(app, ["send", str(tmp_path / "a.hl7")]).stdout.split(maxsplit=2))
+    *named, unnamed = [(ack, file, told.strip()) for ack, file, told in shown]
+    assert named == [("AA", "a.hl7#1", "M1"), ("AA", "a.hl7#1", "M1"), ("AA", "a.hl7#1", by_http["message_id"])]
+    assert "MSH-10 is empty" in unnamed[2] and "--http" in unnamed[2]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
+from adapters.dialects.profile import dialect_names, edited_since, load_dialect, use_vendors
 from adapters.inbound import translate
 from hub.cli.main import app
 from hub.cli.running import check_dialects
@@ -189,6 +189,24 @@ def test_an_event_that_the_gate_could_not_write_is_a_finding(own: Path, monkeypa
     assert json.loads(hie("check", "minhtam_his", folder, "--json").stdout)["grade"] == "E"
 
 
+def test_every_kind_of_finding_is_shown_whatever_is_more_frequent(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from adapters.dialects.conformance import Finding
+    from hub.cli.vendor_report import _findings
+
+    def finding(code: str, place: str, count: int) -> Finding:
+        return Finding(code, "W", place, count, count, "a.hl7#1", "", f"what {code} is.", "", "", "")
+
+    often = [finding("FIELD_TOO_LONG", f"OBX-{number}", 90 - number) for number in range(1, 31)]
+    _findings(Console(highlight=False, soft_wrap=True, width=80), "Wrong", [*often, finding("NAME_ODD", "PID-5", 1)])
+    told = capsys.readouterr().out
+    assert "what NAME_ODD is." in told and told.count("what FIELD_TOO_LONG is.") == 11
+    assert {f"OBX-{number}" for number in range(1, 31)} <= set(told.split()), "the others in short"
+
+
 def test_the_report_fits_eighty_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
@@ -293,6 +311,27 @@ def test_a_facility_whose_profile_is_still_to_be_written_stops_nobody_who_writes
     assert begun.exit_code == 0 and told in begun.stderr
     assert told not in hie("check", "minhtam_his", folder).stderr
     check_dialects(read_settings())
+
+
+@pytest.mark.parametrize("command", [["translate"], ["why", "--offline"]])
+def test_a_message_of_a_facility_whose_profile_is_missing_says_which_one(
+    command: list[str], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,minhtam_his,2019-01-01\n"
+    (tmp_path / "facilities.csv").write_text(row, "utf-8")
+    monkeypatch.setenv("HIE_DIRECTORY_DIR", str(tmp_path))
+    (tmp_path / "a.hl7").write_bytes(b"MSH|^~\\&|HIS|26001|HUB|HUB|20261123080000||ADT^A04|1|P|2.5.1\rEVN|A04\rPID|1||7\r")
+    done = CliRunner().invoke(app, [*command, str(tmp_path / "a.hl7")])
+    said = " ".join(done.stdout.split())
+    assert done.exit_code == 1 and "There is no profile minhtam_his.toml, which the directory names for this facility" in said
+    assert "`hie vendor new minhtam_his`" in said and "fault of the hub" not in said
+
+
+def test_a_link_that_leads_nowhere_is_no_profile(own: Path, tmp_path: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    (own / "gone_his.toml").symlink_to(tmp_path / "nowhere.toml")
+    check_dialects(read_settings())
+    assert "gone_his" not in dialect_names() and edited_since(0.0).count("minhtam_his") == 1
 
 
 def test_an_alias_that_two_profiles_claim_stops_those_two(own: Path, tmp_path: Path) -> None:

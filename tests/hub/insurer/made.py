@@ -8,7 +8,8 @@ import polars as pl
 
 from hub.contract.events import Event, encode
 from hub.insurer.columns import Decoded, decode_claims
-from hub.insurer.rules import adjudicate
+from hub.insurer.rules import RULES, adjudicate
+from hub.insurer.rules.model import Rule
 from hub.simulate import cents, claims, shares, totals
 
 SCHEMA_ID = 7
@@ -37,6 +38,20 @@ def claim(seed: int = 1, rows: int = 26) -> Event:
     return next(event for event in claims(seed, 50, rows) if event.get("xml2") and event.get("xml3"))
 
 
+COMMON = {
+    "pham_vi": "1",
+    "don_vi_tinh": "lần",
+    "ma_khoa": "K01",
+    "ma_bac_si": "000123/HNO-CCHN",
+    "ngay_yl": "202611230815",
+    "ngay_th_yl": "202611230830",
+}
+OF_TABLE = {
+    "xml2": {"ma_thuoc": "40.154", "ten_thuoc": "Amoxicilin 500mg", "ham_luong": "500mg", "duong_dung": "1.01", "lieu_dung": "1 viên * 3 lần * 5 ngày [3 viên/ngày]", "so_dang_ky": "VD-28268-17", "nguon_ctra": "1"},
+    "xml3": {"ma_dich_vu": "23.0075.1494", "ten_dich_vu": "Định lượng Glucose [Máu]", "nguoi_thuc_hien": "000456/HNO-CCHN", "ma_benh": "E11.9", "ngay_kq": "202611230915", "ma_may": "XN.1.AU480"},
+}  # fmt: skip
+
+
 def line(table: str, **given: Any) -> dict[str, Any]:
     """A right line without sponsors; what is given comes instead, and `sponsors` is spread over the four sources."""
     prices = {"don_gia": Decimal("1000.000")} if table == "xml2" else {"don_gia_bv": Decimal("1000.000"), "don_gia_bh": Decimal("1000.000"), "tyle_tt_dv": Decimal("100.00")}  # fmt: skip
@@ -44,6 +59,8 @@ def line(table: str, **given: Any) -> dict[str, Any]:
         "stt": 1,
         "ma_nhom": "4" if table == "xml2" else "1",
         "ma_pttt": "1",
+        **COMMON,
+        **OF_TABLE[table],
         "so_luong": Decimal("10.000"),
         "tyle_tt_bh": Decimal("100.00"),
         "muc_huong": Decimal("80.00"),
@@ -70,12 +87,12 @@ def claim_of(drugs: Sequence[dict[str, Any]] = (), services: Sequence[dict[str, 
     return made | {"xml1": made["xml1"] | totals(xml2, xml3) | summary, "xml2": xml2, "xml3": xml3, "xml4": []}
 
 
-def findings_of(*events: Event) -> pl.DataFrame:
+def findings_of(*events: Event, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
     decoded = columns_of(events)
     assert not decoded.culprits
-    return adjudicate(decoded)
+    return adjudicate(decoded, rules)
 
 
-def found_in(event: Event) -> set[tuple[str, str, str]]:
+def found_in(event: Event, rules: Sequence[Rule] = RULES) -> set[tuple[str, str, str]]:
     """Rule, severity and field of every finding about one claim."""
-    return set(findings_of(event).select("rule", "severity", "field").iter_rows())
+    return set(findings_of(event, rules=rules).select("rule", "severity", "field").iter_rows())

@@ -71,6 +71,16 @@ def test_people_read_it_in_both_languages(database, told_story):
         assert word in text, word
 
 
+def test_why_nobody_got_an_event_is_said_in_words(database, log):
+    message = received(control_id="CT-3")
+    event = referral(message, "S-2026-3")
+    told_to = [delivery(log.wire, "hie.Referral", event, one, rule=rule) for one, rule in (("01021", "sent"), ("", "held"))]
+    records = [log.event("message-received.v1", message), log.event("referral.v1", event)]
+    index(database, log.wire, [*records, *(log.event("delivery.v1", one) for one in told_to)], {})
+    text = trace(database, "CT-3", KEYRING).text(220, lambda rule: f"why {rule}")
+    assert "why held" in text and "why sent" not in text
+
+
 def test_programs_read_it_as_a_dictionary_without_bodies(database, told_story):
     story = trace(database, "CT-1", KEYRING).as_dict()
     assert {step["facts"].get("state") for step in story["steps"]} >= {"QUEUED", "SENT", "ACKNOWLEDGED"}

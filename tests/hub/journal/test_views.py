@@ -1,9 +1,11 @@
 """A facility's two views: what became of what it sent, and what is addressed to it."""
 
-from datetime import date
+from datetime import date, timedelta
 
-from hub.journal.views import view
+from hub.journal.consumer import index
+from hub.journal.views import held, view
 from tests.hub.journal.test_reconcile import day
+from tests.made import AT, delivery, received, referral
 
 __all__ = ["day"]  # the fixture: a day of two senders
 FIRST = date(2026, 3, 1)
@@ -40,3 +42,28 @@ def test_what_is_parked_shows_in_the_view_of_whose_key_it_is(database, day):
 def test_older_days_and_other_facilities_stay_out(database, day):
     assert view(database, "01731", date(2026, 3, 4)).sent == ()
     assert view(database, "79001", FIRST).as_dict() == {"facility": "79001", "sent": (), "addressed": ()}
+
+
+def test_a_slip_that_a_rule_holds_is_listed_once_until_it_is_cancelled_or_goes_after_all(database, log):
+    def stated(slip, minutes, *, facility="01731", to="", **more):
+        """A word of a slip, and whether the app gets it."""
+        message = received(facility, at=AT + timedelta(minutes=minutes))
+        event = referral(message, slip, **more)
+        rule = "referral-to-portal" if to else "nobody-held-sensitive"
+        sent = delivery(log.wire, "hie.Referral", event, to, rule=rule)
+        at = message["received_at"]
+        index(database, log.wire, [log.event("referral.v1", event, at), log.event("delivery.v1", sent, at)], {})
+        return event["meta"]["event_id"]
+
+    def found(facility=""):
+        return [one.event_id for one in held(database, facility)[1]]
+
+    first = stated("S-1", 1)
+    other = stated("S-2", 2, facility="01021")
+    assert found() == [first, other] and found("01021") == [other] and held(database, most=1)[0] == 2
+    changed = stated("S-1", 3, action="CHANGED")
+    assert sorted(found()) == sorted([changed, other])
+    stated("S-1", 4, action="CANCELLED")
+    assert found() == [other]
+    stated("S-2", 5, facility="01021", action="CHANGED", to="portal")
+    assert found() == [] and held(database) == (0, [])

@@ -94,9 +94,14 @@ def test_facts_name_places_and_nobody():
 
 @pytest.mark.parametrize("record", ["hie.LabResult", "hie.Document", "hie.FollowUp"])
 def test_what_is_held_until_consent_goes_into_no_claim(record):
-    [event] = [event for one, event in STAY if one == record]
-    event = event | {"meta": event["meta"] | {"sensitivity": "HIV"}}
+    [event] = [event | {"meta": event["meta"] | {"sensitivity": "HIV"}} for one, event in STAY if one == record]
     assert [fact for fact in STREAMS[TOPICS[record]].facts(event, KEYRING) if fact.kind in assembly._KINDS] == []
+
+
+def test_of_the_labels_of_parts_that_of_hiv_counts():
+    labelled = [event["meta"] | {"sensitivity": label} for (_, event), label in zip(STAY, ("ADDICTION", "HIV"), strict=False)]
+    parts = [(record, event | {"meta": meta}) for (record, event), meta in zip(STAY, labelled, strict=False)]
+    assert claim_of(parts, KEY)["meta"]["sensitivity"] == "HIV"
 
 
 def test_documents_that_are_no_rows_are_not_read_again():

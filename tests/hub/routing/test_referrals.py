@@ -19,8 +19,9 @@ def test_what_the_issuer_says_goes_to_the_receiver(action):
     assert Deliver(DISTRICT, "referral-to-receiver") in decided(TOPIC, referral(action))
 
 
-def test_a_stat_referral_takes_the_urgent_lane():
-    assert decided(TOPIC, referral(priority="S"))[0] == Deliver(DISTRICT, "referral-to-receiver", "urgent")
+@pytest.mark.parametrize("priority", ["S", "STAT", "A", "ASAP"])
+def test_a_stat_referral_takes_the_urgent_lane(priority):
+    assert decided(TOPIC, referral(priority=priority))[0] == Deliver(DISTRICT, "referral-to-receiver", "urgent")
 
 
 @pytest.mark.parametrize("action", ["ISSUED", "MODIFIED", "CANCELLED"])

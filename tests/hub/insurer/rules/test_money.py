@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, localcontext
+from functools import partial
 
 import polars as pl
 import pytest
@@ -14,16 +15,19 @@ from hub.contract.events import decode, encode
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import divided
 from hub.simulate import claims_with_faults
-from tests.hub.insurer.made import claim, claim_of, columns_of, findings_of, found_in, line
+from tests.hub.insurer import made as makes
+from tests.hub.insurer.made import claim, claim_of, columns_of, line
 
 VND = Decimal("1.00")
+OURS = tuple(rule for rule in RULES if rule.id in ("T06", "X04", "X05"))
+found_in, findings_of = partial(makes.found_in, rules=OURS), partial(makes.findings_of, rules=OURS)
 AMOUNTS = ["so_luong", "tyle_tt_bh", "muc_huong", "thanh_tien_bv", "thanh_tien_bh", "t_bntt", "t_bncct", "t_bhtt"]
 
 
 def test_right_claims_have_no_findings():
-    assert found_in(claim()) == set()
-    assert found_in(claim_of([line("xml2")], [line("xml3")])) == set()
-    assert found_in(claim_of()) == set()
+    assert makes.found_in(claim()) == set()
+    assert makes.found_in(claim_of([line("xml2")], [line("xml3")])) == set()
+    assert makes.found_in(claim_of()) == set()
 
 
 @pytest.mark.parametrize("table", ["xml2", "xml3"])
@@ -179,9 +183,8 @@ def test_findings_show_what_was_claimed_and_computed_and_count_within_the_claim(
 
 
 def test_the_table_of_rules_is_whole():
-    assert {rule.id for rule in RULES} >= {"T05", "T06", "X04", "X05"}
     assert all(rule.en and rule.vi and rule.source and rule.severity in "ECWI" for rule in RULES)
-    assert all(bool(rule.reduction) is (rule.severity == "C") for rule in RULES)
+    assert all((rule.severity == "C") == bool(rule.reduction) for rule in RULES)
 
 
 @given(st.integers(-(10**30), 10**30), st.sampled_from([100, 10**4, 10**8, 10**12]))
@@ -242,6 +245,6 @@ def test_the_findings_are_those_of_a_naive_calculation(drugs, services, card):
 def test_every_injected_fault_is_found_by_its_rule_and_nothing_else():
     made = list(claims_with_faults(5, 400, 26, {"X04": 0.1, "X05": 0.1}))
     found: dict[int, set[str]] = {}
-    for row, rule in findings_of(*(event for event, _ in made)).select("row", "rule").iter_rows():
+    for row, rule in makes.findings_of(*(event for event, _ in made)).select("row", "rule").iter_rows():
         found.setdefault(row, set()).add(rule)
     assert found == {row: {rule} for row, (_, rule) in enumerate(made) if rule}

@@ -1,0 +1,55 @@
+"""PID-18, the account of the patient: the number of a visit (MA_LK), unless a citizen number stands there, which must be no key."""
+
+import re
+from datetime import date
+from typing import Final
+
+from adapters.dialects.transforms import citizen_number, normalise
+from adapters.formats.hl7v2 import Message, Segment
+from hub.contract.directory import facilities
+
+ACCOUNT: Final = 18  # of PID
+_BORN: Final = re.compile(r"(?:19|20)\d\d")  # the year of a birthday, in whatever form
+_SENT: Final = re.compile(r"20\d\d")  # likewise of MSH-7
+LAST_YEAR: Final = 2399  # that a citizen number can tell
+_VISITS_SINCE: Final = 10  # years that a message may come behind its visit
+
+
+def is_a_citizens(pid: Segment, message: Message, facility: str) -> bool:
+    """Whether the account is a citizen number, by its form (`citizen_number`), however it is separated.
+
+    Of other numbers of twelve digits with a leading zero about one in six has that form too (63 provinces of 100, one century and
+    year in four), and far more of those that begin with the code of the facility (01021 26 11 001) or a day (01 12 26 …,
+    01 12 2026 …). Of these two kinds it is one only if its year is that of the birthday. All others are taken for citizens'
+    whatever the birthday says, since it may have been corrected, and a key that is lost is told, one that tells a citizen is not.
+
+    facility: whose message it is; "" where that is not known, and any facility may be the one.
+    """
+    value = normalise(pid.get(ACCOUNT))
+    sent = _SENT.search(message.header.get(7))
+    this_year = int(sent[0]) if sent else LAST_YEAR
+    year = citizen_number(value, this_year)
+    if not year:
+        return False
+    born = _BORN.search(pid.get(7))
+    if born is not None and int(born[0]) == year:
+        return True
+    named = value[:5] == facility if facility else value[:5] in facilities()
+    return not named and not _begins_with_a_day(value, this_year)
+
+
+def _begins_with_a_day(value: str, this_year: int) -> bool:
+    """ddmmyyyy or ddmmyy, of the last years."""
+    last = range(this_year - _VISITS_SINCE, this_year + 1)
+    return any(
+        year in last and _is_day(year, value[2:4], value[:2])
+        for year in (int(value[4:8]), this_year // 100 * 100 + int(value[4:6]))
+    )
+
+
+def _is_day(year: int, month: str, day: str) -> bool:
+    try:
+        date(year, int(month), int(day))
+    except ValueError:
+        return False
+    return True
