@@ -37,7 +37,9 @@ class Record:
 
 
 def of_someone(key, **more):
-    return visit(key, so_cccd=f"00108500{ord(key):04d}", **more)
+    """A visit with one service that nothing is wrong with."""
+    lines = [service(ngay_th_yl="202611100830")]
+    return visit(key, services=lines, so_cccd=f"00108500{ord(key):04d}", **more)
 
 
 EVENTS = [
