@@ -12,7 +12,7 @@ from hub.insurer.branches import Branch, branches, changed, compare, drop, promo
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.rules import RULES
-from tests.hub.insurer.histories import TOPIC, visit
+from tests.hub.insurer.histories import TOPIC, service, visit
 from tests.hub.insurer.made import values_of, writers
 from tests.hub.insurer.test_ledger import batch
 
