@@ -15,7 +15,7 @@ from tests.hub.insurer.made import columns_of
 
 @pytest.fixture(scope="module")
 def events():
-    return [event for event, _ in claims_with_faults(21, 30, 26, {"X05": 0.3})]
+    return [made.event for made in claims_with_faults(21, 30, 26, {"X05 xml1.t_tongchi_bv off": 0.3})]
 
 
 def batch(events, places, topic_id="topic-a"):
