@@ -236,5 +236,6 @@ def odd_lines(draw, table):
 def test_the_findings_are_those_of_a_naive_calculation(drugs, services, card):
     event = claim_of(ma_the_bhyt=card) | {"xml2": drugs, "xml3": services}
     body = decode("hie.Claim", encode("hie.Claim", event))
+    found = adjudicate(columns_of([event]), [rule for rule in RULES if rule.id in ("T06", "X04", "X05")])
     with localcontext(prec=60):  # amounts of 40 digits are among them
-        assert either(findings_of(event)) == sorted(adjudicate_row(body), key=str)
+        assert either(found) == sorted(adjudicate_row(body), key=str)
