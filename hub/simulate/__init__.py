@@ -1,7 +1,8 @@
 """Synthetic facilities sending synthetic patients: claims, results and referral slips for load, benches and proofs."""
 
 from hub.simulate.claim import KEYRING, MEAN_ROWS, Simulated, claims, claims_with_faults, nation
-from hub.simulate.faults import FAULTS, Expected, Fault
+from hub.simulate.fault import Expected, Fault
+from hub.simulate.faults import FAULTS
 from hub.simulate.hl7 import referrals, results
 from hub.simulate.money import cents, drug_amounts, service_amounts, shares, totals
 

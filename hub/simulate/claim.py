@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
-from hub.simulate.faults import SENT_AGAIN, Expected, Fault, faults_of
+from hub.simulate.fault import SENT_AGAIN, Expected, Fault
+from hub.simulate.faults import faults_of
 from hub.simulate.money import service_amounts, totals
 from hub.simulate.people import summary
 from hub.simulate.rows import Pool, pool

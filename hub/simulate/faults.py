@@ -5,94 +5,16 @@ without another one say which (`also`).
 """
 
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from hub.contract.claim_tables import tables
 from hub.contract.events import Event
+from hub.simulate.fault import Change, Fault, given, gone, more, of_field, plain
+from hub.simulate.faults_between import between
 from hub.simulate.money import drug_amounts, shares, totals
-
-
-class Expected(NamedTuple):
-    """A finding that must come. table: as findings have it; stt: of the row, None of XML1."""
-
-    rule: str
-    severity: str
-    table: str
-    stt: int | None
-    field: str
-
-
-SENT_AGAIN: Final = Expected("T06", "I", "", None, "")
-
-Change = Callable[[random.Random, Event, Event], None]
-"""What is done to a row; the second is the row, the third the claim."""
-
-
-def _any(_: Event) -> bool:
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One way to break one rule.
-
-    severity, table, field: of the finding that names it.
-    among:     rows of the table that can have it.
-    fits:      claims that can have it.
-    also:      rule, severity, table and field of what is found besides, of the same row or of XML1.
-    catalogue: found only where the insurer has catalogues.
-    """
-
-    rule: str
-    severity: str
-    table: str
-    field: str
-    change: Change
-    kind: str = ""
-    among: Callable[[Event], bool] = _any
-    fits: Callable[[Event], bool] = _any
-    also: tuple[tuple[str, str, str, str], ...] = ()
-    catalogue: bool = False
-
-    @property
-    def name(self) -> str:
-        """Such as `X04 xml3.t_bhtt off`."""
-        return f"{self.rule} {self.table.lower()}.{self.field} {self.kind}".strip()
-
-    def inject(self, chance: random.Random, claim: Event) -> frozenset[Expected]:
-        """Break the claim. Returns: what must be found; nothing when it has no such row, and then is as it was."""
-        rows = [claim["xml1"]] if self.table == "XML1" else [row for row in claim.get(self.table.lower(), ()) if self.among(row)]
-        if not rows or not self.fits(claim):
-            return frozenset()
-        row = chance.choice(rows)
-        self.change(chance, row, claim)
-        if self.table in ("XML2", "XML3"):
-            claim["xml1"] |= totals(claim.get("xml2", ()), claim.get("xml3", ()))
-        named = ((self.rule, self.severity, self.table, self.field), *self.also)
-        return frozenset(
-            Expected(rule, severity, table, None if table == "XML1" else row.get("stt"), field)
-            for rule, severity, table, field in named
-        )
-
-
-# --- which rows -------------------------------------------------------------------------------------------------------
-
-
-def _supply(row: Event) -> bool:
-    return bool(row.get("ma_vat_tu"))
-
-
-def _plain(row: Event) -> bool:
-    """A service to which neither results nor supplies belong."""
-    return row["ma_nhom"] in ("3", "13")
-
-
-def _measured(row: Event) -> bool:
-    return bool(row.get("gia_tri"))
 
 
 def _paid(row: Event) -> bool:
@@ -104,42 +26,6 @@ def _shared(claim: Event) -> list[Event]:
     """Lines that patient and fund share, so that sponsors take from the co-payment first."""
     lines = [*claim.get("xml2", ()), *claim.get("xml3", ())]
     return [row for row in lines if row["thanh_tien_bv"] == row["thanh_tien_bh"] and row["t_bncct"] > 100]
-
-
-_OF_SUPPLIES: Final = ("ma_vat_tu", "ten_vat_tu", "ma_hieu_sp", "goi_vtyt", "tt_thau")
-
-
-def _among(table: str, field: str) -> Callable[[Event], bool]:
-    if table == "XML4":
-        return _measured
-    if table != "XML3":
-        return _any
-    return _supply if field in _OF_SUPPLIES else _plain
-
-
-# --- what is done -----------------------------------------------------------------------------------------------------
-
-
-def _given(**values: object) -> Change:
-    def change(_chance: random.Random, row: Event, _claim: Event) -> None:
-        row.update(values)
-
-    return change
-
-
-def _gone(field: str) -> Change:
-    def change(_chance: random.Random, row: Event, _claim: Event) -> None:
-        row.pop(field, None)
-
-    return change
-
-
-def _more(*fields: str, by: int = 10_000) -> Change:
-    def change(_chance: random.Random, row: Event, _claim: Event) -> None:
-        for field in fields:
-            row[field] += by
-
-    return change
 
 
 def _divided_again(row: Event, sponsors: Decimal = Decimal(0)) -> None:
@@ -212,19 +98,25 @@ def _missing() -> Iterator[Fault]:
         for table, fields in asked.items():
             for field in fields.split():
                 also = _WITHOUT.get(field, ()) if table == "XML1" else ()
-                yield Fault("F01", severity, table, field, _gone(field), "missing", _among(table, field), also=also)
+                yield Fault("F01", severity, table, field, gone(field), "missing", of_field(table, field), also=also)
 
 
 def _wrong_codes() -> Iterator[Fault]:
     for table, fields in _CODED.items():
         for field in fields.split():
-            yield Fault("F02", "E", table, field, _given(**{field: "ZZ"}), "code", _among(table, field))
+            yield Fault("F02", "E", table, field, given(**{field: "ZZ"}), "code", of_field(table, field))
 
 
 _NO_LIMIT: Final = ("ma_lk", "ma_cskcb", "mahuyen_cu_tru", "ma_khoa", "ma_may")
 """What the envelope holds, what there is no more, and what is a code."""
 _LONG: Final = {"can_nang": "0000060", "can_nang_con": ";".join(["3000"] * 25)}
 """Too long, and right otherwise."""
+_LONG_ALSO: Final = {
+    ("XML1", "ma_benh_chinh"): (("F02", "E", "XML1", "ma_benh_chinh"),),
+    ("XML1", "ma_noi_den"): (("X09", "W", "XML1", "ma_noi_den"),),
+    ("XML4", "ma_dich_vu"): (("X15", "W", "XML4", "ma_dich_vu"),),
+}
+"""No code is as long, nobody was referred, and no service is so named."""
 
 
 def _too_long() -> Iterator[Fault]:
@@ -235,13 +127,13 @@ def _too_long() -> Iterator[Fault]:
             if not limited or field in _NO_LIMIT or (table, field) in coded or element.format.startswith("yyyymmdd"):
                 continue
             value = _LONG.get(field, "x" * (element.max_length + 1))
-            also = (("F02", "E", "XML1", field),) if field == "ma_benh_chinh" else ()
-            yield Fault("F02", "W", table, field, _given(**{field: value}), "too long", _among(table, field), also=also)
+            also = _LONG_ALSO.get((table, field), ())
+            yield Fault("F02", "W", table, field, given(**{field: value}), "too long", of_field(table, field), also=also)
 
 
 def _elements() -> Iterator[Fault]:
-    def summary(rule: str, severity: str, field: str, kind: str = "", **given: object) -> Fault:
-        return Fault(rule, severity, "XML1", field, _given(**(given or {field: kind})), kind)
+    def summary(rule: str, severity: str, field: str, kind: str = "", **values: object) -> Fault:
+        return Fault(rule, severity, "XML1", field, given(**values), kind)
 
     yield summary("F02", "E", "ngay_vao", "time", ngay_vao="2026112308")
     yield summary("F02", "E", "ngay_vao_noi_tru", "time", ngay_vao_noi_tru="23/11/2026")
@@ -250,7 +142,7 @@ def _elements() -> Iterator[Fault]:
     for table, fields in {"XML2": "ngay_yl ngay_th_yl", "XML3": "ngay_yl ngay_th_yl ngay_kq", "XML4": "ngay_kq", "XML5": "thoi_diem_dbls"}.items():  # fmt: skip
         for field in fields.split():
             severity = "E" if field == "ngay_yl" else "W"
-            yield Fault("F02", severity, table, field, _given(**{field: "2026112308"}), "time", _among(table, field))
+            yield Fault("F02", severity, table, field, given(**{field: "2026112308"}), "time", of_field(table, field))
     yield summary("F02", "E", "ngay_sinh", "shape", ngay_sinh="19701301")
     yield summary("F02", "W", "so_cccd", "shape", so_cccd="0010123")
     yield summary("F02", "E", "ma_benh_chinh", "shape", ma_benh_chinh="E11;I10")
@@ -283,19 +175,19 @@ def _money() -> Iterator[Fault]:
     for table, fields in _AMOUNTS.items():
         balance = (("X04", "E", table, "thanh_tien_bv"),)
         for field in fields.split():
-            yield Fault("X04", "E", table, field, _given(**{field: None}), "missing")
-        yield Fault("X04", "W", table, "t_nguonkhac", _given(t_nguonkhac=None), "missing")
+            yield Fault("X04", "E", table, field, given(**{field: None}), "missing")
+        yield Fault("X04", "W", table, "t_nguonkhac", given(t_nguonkhac=None), "missing")
         for field in ("t_bntt", "t_bncct", "t_bhtt"):
-            yield Fault("X04", "E", table, field, _more(field), "off", also=balance)
-        yield Fault("X04", "E", table, "thanh_tien_bv", _more("thanh_tien_bv", "t_bntt"), "off")
+            yield Fault("X04", "E", table, field, more(field), "off", also=balance)
+        yield Fault("X04", "E", table, "thanh_tien_bv", more("thanh_tien_bv", "t_bntt"), "off")
         yield Fault("X04", "E", table, "thanh_tien_bh", _less_insured, "off", _paid)
         yield Fault("X04", "E", table, "t_nguonkhac", _unfounded_sponsors, "off", _paid)
-    yield Fault("X04", "E", "XML3", "so_luong", _beyond_money, "beyond")
+    yield Fault("X04", "E", "XML3", "so_luong", _beyond_money, "beyond", plain)
     shown = {"t_tongchi_bh", "t_bncct", "t_nguonkhac"}  # a formula of T_BHTT reads it; another one still holds
     for field in (*_TOTALS, "t_nguonkhac"):
         also = (("X05", "W", "XML1", "t_bhtt"),) if field in shown else ()
-        yield Fault("X05", "E", "XML1", field, _more(field), "off", also=also)
-        yield Fault("X05", "W" if field == "t_nguonkhac" else "E", "XML1", field, _given(**{field: None}), "missing")
+        yield Fault("X05", "E", "XML1", field, more(field), "off", also=also)
+        yield Fault("X05", "W" if field == "t_nguonkhac" else "E", "XML1", field, given(**{field: None}), "missing")
     for kind, severity, change in (
         ("off with sponsors", "E", _sponsored(of_lines=False, by=10_000)),
         ("co-payment's formula", "W", _sponsored(of_lines=False)),
@@ -304,7 +196,7 @@ def _money() -> Iterator[Fault]:
         yield Fault("X05", severity, "XML1", "t_bhtt", change, kind, fits=lambda claim: bool(_shared(claim)))
 
 
-FAULTS: Final = {fault.name: fault for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *_money())}
+FAULTS: Final = {fault.name: fault for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *between(), *_money())}
 """By name."""
 
 
