@@ -6,10 +6,11 @@ Written from adjudication.md §3, §4.3 and the words of the rules; shares no co
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from hub.contract.directory import facilities
 from hub.contract.events import Event
 
 Row = Mapping[str, Any]
@@ -45,6 +46,11 @@ def reduced(claim: Event) -> Decimal:
     for table, place, line in lines:
         whole = sum(1 for why in _unpaid(claim, table, line) if why)
         wanted[table, place] += whole * _share(line)
+    rate = granted_rate(claim)
+    for table, place, line in lines:
+        if rate is not None and (line["muc_huong"] or _NONE) > rate:
+            right = ((line["thanh_tien_bh"] or _NONE) * rate / 100).quantize(_CENT, ROUND_HALF_UP)
+            wanted[table, place] += max(_NONE, _share(line) - right)
     for place, amount in (*_beds(claim), *_stents(claim["xml3"])):
         wanted["xml3", place] += amount
     return sum((min(max(_share(line), _NONE), wanted[table, place]) for table, place, line in lines), _NONE)
@@ -137,3 +143,67 @@ def _stents(lines: Sequence[Row]) -> Iterator[tuple[int, Decimal]]:
         further = min(quantity, max(_NONE, before[of] + quantity - _ONE))
         before[of] += quantity
         yield place, _part(line, further, 2 * quantity)
+
+
+# --- the benefit rate -------------------------------------------------------------------------------------------------
+
+_LEVELS: Final = {"1": Decimal(100), "2": Decimal(100), "5": Decimal(100), "3": Decimal(95), "4": Decimal(80)}
+_ON_ROUTE: Final = (
+    "1.1",
+    "1.2",
+    "1.3",
+    "1.4",
+    "1.5",
+    "1.6",
+    "1.7",
+    "1.8",
+    "1.9",
+    "1.10",
+    "1.11",
+    "1.12",
+    "1.15",
+    "1.16",
+    "1.17",
+    "2",
+    "3.2",
+    "3.3",
+    "3.6",
+    "7",
+    "7.1",
+    "7.2",
+    "7.3",
+    "7.4",
+    "10",
+)
+_SELF_REFERRED: Final = {"1.13": 50, "1.14": 50, "1.18": 50, "3.1": 0, "3.5": 0, "9": 0}
+_SALARY, _SALARY_BEFORE = Decimal(2_530_000), Decimal(2_340_000)
+_SALARY_SINCE: Final = "20260701"
+
+
+def granted_rate(claim: Event) -> Decimal | None:
+    """MUC_HUONG that X07 allows since 2024, in percent; None where it cannot be known. Source: identifiers.md §2."""
+    summary = claim["xml1"]
+    category, stay = summary["ma_doituong_kcb"], summary["ma_loai_kcb"] in ("03", "04", "09")
+    day = summary["ngay_ra"][:8] if len(summary["ngay_ra"]) >= 8 else claim["ngaylap"]
+    if category not in (*_ON_ROUTE, *_SELF_REFERRED):
+        return None
+    part = _SELF_REFERRED.get(category, 100)
+    if category == "3.1" and stay:
+        part = 100 if summary["ma_khuvuc"] else 40
+    if part == 50 and day < _SALARY_SINCE:
+        part = 0
+    if part == 0:
+        return _NONE
+    cards = [card.strip().upper() for card in summary["ma_the_bhyt"].split(";")]
+    if not all(len(card) == 15 and card[:2].isalpha() and card[2] in _LEVELS for card in cards):
+        return None
+    level = max(_LEVELS[card[2]] for card in cards)
+    if part < 100:
+        return level * part / 100
+    place = facilities().get(claim["ma_cskcb"])
+    on = place.level_on(date(int(day[:4]), int(day[4:6]), int(day[6:]))) if place else ""
+    free = not on or on in ("commune", "initial") or (place is not None and place.kind == "commune station")
+    salary = _SALARY if day >= _SALARY_SINCE else _SALARY_BEFORE
+    cost, exempt = summary["t_tongchi_bh"], summary["ngay_mien_cct"]
+    free = free or cost is None or cost < salary * 15 / 100 or bool(exempt and exempt[:8] <= day)
+    return Decimal(100) if free else level

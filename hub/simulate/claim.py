@@ -12,7 +12,7 @@ from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
 from hub.simulate.fault import SENT_AGAIN, Expected, Fault
 from hub.simulate.faults import faults_of
-from hub.simulate.money import service_amounts, totals
+from hub.simulate.money import in_full, pay_in_full, service_amounts, totals
 from hub.simulate.people import summary
 from hub.simulate.rows import Pool, pool
 
@@ -31,7 +31,8 @@ _DAYS: Final = 21  # of November, until the 23rd
 _AGAIN, _THIRD = 0.25, 0.05
 _OPEN: Final = 500  # about as many wait to be sent again
 _TIMES: Final = ("ngay_yl", "ngay_th_yl", "ngay_kq", "thoi_diem_dbls")
-_BENEFITS: Final = {"GD4": 80, "HN1": 100, "CN3": 95}
+_BENEFITS: Final = {"GD4": 80, "HN2": 100, "HT3": 95}
+_DAY: Final = RECEIVED_AT.date()
 _TRIES: Final = 1_000
 Means = Mapping[str, float]
 
@@ -127,6 +128,7 @@ class _Maker:
     def __init__(self, seed: int, facility_codes: Sequence[str] = ()) -> None:
         self._seed, self._chance = seed, random.Random(seed)  # noqa: S311  # repeatable, nothing secret
         self._pools = {group: pool(self._chance, benefit) for group, benefit in _BENEFITS.items()}
+        self._of_communes: dict[str, bool] = {}
         self._groups, self._codes = tuple(self._pools), tuple(facility_codes) or tuple(facilities())
 
     def faulty(
@@ -167,6 +169,9 @@ class _Maker:
             for row in (*xml2, *xml3, *xml4, *xml5):
                 row |= _on(row, 23 - self._chance.randrange(days))
             xml3.append(_in_bed(source.bed, days))
+        if in_full(totals(xml2, xml3)["t_tongchi_bh"]) or self._free(facility):
+            for line in (*xml2, *xml3):
+                pay_in_full(line)
         tables = {"xml2": xml2, "xml3": xml3, "xml4": xml4, "xml5": xml5}
         placed = {
             table: [{"ma_lk": key, "stt": stt, **row} for stt, row in enumerate(rows, 1)]
@@ -175,6 +180,15 @@ class _Maker:
         }
         envelope = {"action": "SUBMITTED", "ma_cskcb": facility, "ma_lk": key, "ngaylap": "20261123"}
         return envelope | {"xml1": {"ma_lk": key, **xml1, **totals(xml2, xml3)}} | placed
+
+    def _free(self, code: str) -> bool:
+        """Whether the facility takes no co-payment on the day, as communes do (and whoever has no level)."""
+        if code not in self._of_communes:
+            place = facilities().get(code)
+            level = place.level_on(_DAY) if place else ""
+            commune = place is not None and place.kind == "commune station"
+            self._of_communes[code] = commune or level in ("", "commune", "initial")
+        return self._of_communes[code]
 
     def _count(self, mean: float) -> int:
         return int(mean) + (self._chance.random() < mean % 1)

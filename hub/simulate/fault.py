@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hub.contract.events import Event
-from hub.simulate.money import totals
+from hub.simulate.money import in_full, totals
 
 
 class Expected(NamedTuple):
@@ -39,7 +39,6 @@ class Fault:
     fits:      claims that can have it.
     picks:     the table of the row that is changed, when it is not that of the finding.
     also:      rule, severity, table and field of what is found besides, of the same row or of XML1.
-    catalogue: found only where the insurer has catalogues.
     """
 
     rule: str
@@ -52,7 +51,6 @@ class Fault:
     fits: Callable[[Event], bool] = any_row
     picks: str = ""
     also: tuple[tuple[str, str, str, str], ...] = ()
-    catalogue: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +58,8 @@ class Fault:
         return f"{self.rule} {self.table.lower()}.{self.field} {self.kind}".strip()
 
     def inject(self, chance: random.Random, claim: Event) -> frozenset[Expected]:
-        """Break the claim. Returns: what must be found; nothing when it has no such row, and then is as it was."""
+        """Break the claim. Returns: what must be found; nothing when it cannot have this fault, and is of no use any more."""
+        full = in_full(claim["xml1"]["t_tongchi_bh"])
         table = (self.picks or self.table).lower()
         rows = [row for row in ([claim["xml1"]] if table == "xml1" else claim.get(table, ())) if self.among(row)]
         if not rows or not self.fits(claim):
@@ -69,6 +68,8 @@ class Fault:
         row = self.change(chance, row, claim) or row
         if self.table in ("XML2", "XML3"):
             claim["xml1"] |= totals(claim.get("xml2", ()), claim.get("xml3", ()))
+        if in_full(claim["xml1"]["t_tongchi_bh"]) != full:
+            return frozenset()  # another cost is another benefit rate: a second fault
         named = ((self.rule, self.severity, self.table, self.field), *self.also)
         return frozenset(
             Expected(rule, severity, table, None if table == "XML1" else row.get("stt"), field)

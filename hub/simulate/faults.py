@@ -13,6 +13,7 @@ from typing import Final
 from hub.contract.claim_tables import tables
 from hub.contract.events import Event
 from hub.simulate.fault import Change, Fault, given, gone, more, of_field, plain
+from hub.simulate.faults_benefit import benefit
 from hub.simulate.faults_between import between
 from hub.simulate.money import drug_amounts, shares, totals
 
@@ -153,7 +154,7 @@ def _elements() -> Iterator[Fault]:
     yield summary("F03", "E", "ma_the_bhyt", "missing", ma_the_bhyt="")
     for field in ("ma_dkbd", "gt_the_tu", "gt_the_den"):
         yield Fault("F04", "E", "XML1", field, _twice(field))
-    yield summary("F05", "E", "ngay_mien_cct", "year", ngay_mien_cct="20250101")
+    yield summary("F05", "E", "ngay_mien_cct", "year", ngay_mien_cct="20270101")
     yield summary("F06", "E", "nam_qt", "year", nam_qt=2025)
     yield summary("F07", "W", "can_nang", "heavy", can_nang="250")
     yield summary("F07", "W", "can_nang_con", "heavy", can_nang_con="9000")
@@ -196,7 +197,9 @@ def _money() -> Iterator[Fault]:
         yield Fault("X05", severity, "XML1", "t_bhtt", change, kind, fits=lambda claim: bool(_shared(claim)))
 
 
-FAULTS: Final = {fault.name: fault for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *between(), *_money())}
+FAULTS: Final = {
+    fault.name: fault for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *between(), *benefit(), *_money())
+}
 """By name."""
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from hub.contract.events import Event
 
 _CENT: Final = Decimal("0.01")
+_SHORT: Final = Decimal(379_500)  # 15 % of the base salary of 2026
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -50,6 +51,16 @@ def totals(drugs: Sequence[Mapping[str, Any]], services: Sequence[Mapping[str, A
         "t_nguonkhac": total("t_nguonkhac"),
         "t_bhtt_gdv": total("t_bhtt", [line for line in lines if line.get("ma_pttt") == "1"]),
     }
+
+
+def in_full(insured: Decimal | None) -> bool:
+    """Whether a visit costs so little (T_TONGCHI_BH) that the fund pays all of it. Source: identifiers.md §2."""
+    return insured is None or insured < _SHORT
+
+
+def pay_in_full(line: Event) -> None:
+    """Nothing of the line, which has no sponsors, is left to the patient but what is not insured."""
+    line |= {"muc_huong": Decimal("100.00"), "t_bncct": Decimal("0.00"), "t_bhtt": line["thanh_tien_bh"]}
 
 
 def drug_amounts(quantity: Decimal, price: Decimal, item_ratio: Decimal, benefit: Decimal) -> Event:

@@ -10,10 +10,13 @@ from hub.insurer.rules import RULES
 from tests.hub.insurer.made import findings_of
 
 NOT_OF_ONE_CLAIM = {
+    **dict.fromkeys(
+        ("C01", "C10", "C11", "C12", "C13", "C20", "C21", "C22", "C23", "C24", "C30", "C31", "C32", "C40", "C50", "C51", "C52"),
+        "needs catalogues (tests of catalogues)",
+    ),
     "T05": "found while reading: the same event twice (tests of the consumer)",
     "T06": "a claim that is sent again (`nation`)",
 }
-ABOUT = {"claims": "XML1", "results": "XML4", "notes": "XML5"}
 
 
 @pytest.fixture(scope="module")
