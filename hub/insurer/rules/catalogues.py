@@ -142,8 +142,19 @@ def _diagnosed(claims: pl.LazyFrame, icd: pl.DataFrame) -> pl.LazyFrame:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _rule(rule: str, severity: str, about: str, field: str, fails: pl.Expr, en: str, vi: str, *money: str) -> Rule:
-    return Rule(rule, severity, about, field, fails, en, vi, *money, source=_SOURCE)
+def _rule(
+    rule: str,
+    severity: str,
+    about: str,
+    field: str,
+    fails: pl.Expr,
+    en: str,
+    vi: str,
+    claimed: str = "",
+    computed: str = "",
+    cut: str = "",
+) -> Rule:
+    return Rule(rule, severity, about, field, fails, en, vi, claimed, computed, cut, _SOURCE)
 
 
 def _line(kind: str, tens: int, fields: tuple[str, str, str], en: str, vi: str) -> tuple[Rule, ...]:
