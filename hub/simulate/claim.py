@@ -68,11 +68,12 @@ def claims_with_faults(
         yield Simulated(_stamped(content, seed, number), fault, expected)
 
 
-def nation(seed: int, n: int, faults: Mapping[str, float] | None = None) -> Iterator[Simulated]:
+def nation(seed: int, n: int, faults: Mapping[str, float] | None = None, *, test: bool = False) -> Iterator[Simulated]:
     """`n` events in the shape of the nation's claims: short visits, stays with a long tail, and claims sent again.
 
     A quarter of the claims come a second time, a twentieth a third, each time as a higher version that says which it
     supersedes; what was wrong is mended then.
+    test:   as traffic of the payer for tests.
     Source: load.md §2, §3.
     """
     maker, chance = _Maker(seed), random.Random(seed)  # noqa: S311  # repeatable, nothing secret
@@ -86,12 +87,12 @@ def nation(seed: int, n: int, faults: Mapping[str, float] | None = None) -> Iter
         again = 2 if drawn < _THIRD else 1 if drawn < _AGAIN else 0
         make = lambda: maker.claim(number, *_size(chance))  # noqa: B023, E731  # called at once
         right, content, fault, expected = maker.faulty(faults or {}, make, keep=again > 0)
-        made = Simulated(_stamped(content, seed, number), fault, expected)
+        made = Simulated(_stamped(content, seed, number, test=test), fault, expected)
         yield made
         before = made.event
         for version in range(2, 2 + again):
             summary_ = right["xml1"] | {"ghi_chu": f"Gửi lại lần {version}"}
-            before = _stamped(right | {"xml1": summary_}, seed, number, version, before["meta"]["event_id"])
+            before = _stamped(right | {"xml1": summary_}, seed, number, version, before["meta"]["event_id"], test=test)
             to_come.append(Simulated(before, "", frozenset({SENT_AGAIN})))
         number += 1
 
@@ -105,11 +106,9 @@ def _size(chance: random.Random) -> tuple[Means, int]:
     return {table: mean * longer for table, mean in _INPATIENT.items()}, min(_DAYS, 2 + int(5 * longer))
 
 
-def _stamped(content: Event, seed: int, number: int, version: int = 1, supersedes: str = "") -> Event:
+def _stamped(content: Event, seed: int, number: int, version: int = 1, supersedes: str = "", *, test: bool = False) -> Event:
     again = f".{version}" if version > 1 else ""
-    origin = Origin(
-        f"sim-{seed}-{number}{again}", RECEIVED_AT, {"sender": "simulation"}, stated_at="20261123", version=version - 1
-    )
+    origin = Origin(f"sim-{seed}-{number}{again}", RECEIVED_AT, {"sender": "simulation"}, test, "20261123", version - 1)
     return stamp(
         "hie.Claim",
         content,

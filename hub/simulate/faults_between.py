@@ -55,8 +55,8 @@ def _sponsors() -> Iterator[Fault]:
     for table in ("XML2", "XML3"):
         for field, other in zip(sources, (*sources[1:], sources[0]), strict=True):
             yield Fault("X06", "E", table, field, given(**{field: Decimal("-1.00"), other: Decimal("1.00")}), "negative")
-        besides = (("X06", "E", table, "t_nguonkhac_cl"),)
-        yield Fault("X06", "E", table, "t_nguonkhac", _paid_by_sponsors(lambda _: Decimal("-1.00")), "negative", also=besides)
+        negative = (("X06", "E", table, "t_nguonkhac_cl"),)
+        yield Fault("X06", "E", table, "t_nguonkhac", _paid_by_sponsors(lambda _: Decimal("-1.00")), "negative", also=negative)
         besides = (("X04", "E", table, "thanh_tien_bv"), ("X05", "W", "XML1", "t_bhtt"))
         yield Fault(
             "X06", "E", table, "t_nguonkhac", _paid_by_sponsors(lambda row: row["thanh_tien_bv"] + 1), "too much", also=besides
@@ -187,6 +187,7 @@ def _in_bed(days: int, *beds: tuple[str, str, str], came: str = "") -> Change:
             begun = summary["ngay_vao"] if days == 1 and not came else f"{since}0730"
             summary |= {"ma_loai_kcb": "03", "ngay_vao": begun, "ngay_vao_noi_tru": begun, "so_ngay_dtri": days}
         like = claim["xml3"][0]
+        bed: Event = {}
         for first, last, quantity in beds:
             price = Decimal(226_501)
             bed = like | {

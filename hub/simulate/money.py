@@ -37,7 +37,7 @@ def totals(drugs: Sequence[Mapping[str, Any]], services: Sequence[Mapping[str, A
     lines = [*drugs, *services]
 
     def total(name: str, among: Sequence[Mapping[str, Any]] = lines) -> Decimal:
-        return sum((line[name] or 0 for line in among), Decimal("0.00"))
+        return sum((line[name] or Decimal(0) for line in among), Decimal("0.00"))
 
     insured, together = total("thanh_tien_bh"), total("t_bncct")
     return {

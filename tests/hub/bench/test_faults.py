@@ -1,8 +1,8 @@
 """Claims with known faults: all are found, nothing else is, and the money is that of the second calculation."""
 
-from decimal import Decimal
-
+from hub.bench import faults
 from hub.bench.faults import batch, check, main
+from hub.bench.row_cuts import granted
 from hub.simulate import SENT_AGAIN, Simulated, nation
 
 
@@ -24,11 +24,12 @@ def test_what_is_missed_uncaused_or_off_is_told():
     assert len(tally.odd) == (1 if right.expected else 2)
 
 
-def test_cuts_beyond_the_second_calculation_are_told_in_dong():
-    made = [one for one in nation(13, 200, {"X02 xml3.ngay_yl outside": 1.0}) if one.fault]
-    mended = [one.event | {"xml3": [row | {"ngay_yl": "202611230815"} for row in one.event["xml3"]]} for one in made]
-    assert check(made).off == Decimal(0)
-    assert check([Simulated(event, "", frozenset()) for event in mended]).cut == 0
+def test_money_that_is_not_that_of_the_second_calculation_is_told_to_the_dong(monkeypatch):
+    monkeypatch.setattr(faults, "granted", lambda claim, rejected: granted(claim, rejected) + 1)
+    tally = batch(13, 200)
+    assert not tally.good
+    assert tally.off == 200
+    assert "off 1" in tally.odd[0]
 
 
 def test_the_command_prints_one_line(capsys):
