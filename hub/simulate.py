@@ -388,6 +388,17 @@ def _claim(
         return [{"ma_lk": key, "stt": stt, **row} for stt, row in enumerate(chance.choices(source, k=count), 1)]
 
     xml2, xml3 = some(pool.drugs, means["xml2"]), some(pool.services, means["xml3"])
+    done = {row["ma_dich_vu"]: row["ma_nhom"] for row in xml3 if "ma_vat_tu" not in row}
+    xml4 = some(tuple(row for row in pool.results if row["ma_dich_vu"] in done) or pool.results, means["xml4"])
+    for row in (*xml3, *xml4):  # supplies and results are of a service of the claim
+        if done and row["ma_dich_vu"] not in done:
+            row["ma_dich_vu"] = chance.choice(list(done))
+        elif not done:
+            del row["ma_dich_vu"]
+            row.pop("goi_vtyt", None)
+    for image, row in zip((code for code in done if done[code] == "2"), xml4, strict=False):
+        del row["ma_chi_so"], row["gia_tri"], row["don_vi_do"]
+        row |= {"ma_dich_vu": image, "ten_chi_so": "Kết luận", "ket_luan": "Không thấy bất thường"}
     content: Event = {
         "action": "SUBMITTED",
         "ma_cskcb": facility,
@@ -396,7 +407,7 @@ def _claim(
         "xml1": {"ma_lk": key, **_summary(chance, number, facility, group), **totals(xml2, xml3)},
         "xml2": xml2,
         "xml3": xml3,
-        "xml4": some(pool.results, means["xml4"]),
+        "xml4": xml4,
         "xml5": some(pool.notes, means["xml5"]),
     }
     return {name: value for name, value in content.items() if value != []}

@@ -53,9 +53,9 @@ SERVICES: Final = {
     "ecg": ("02.0085.1778", "Điện tim thường", "3", 45_000, 39_900, 100, "TD.1.ECG12"),
     "xray": ("18.0119.0028", "Chụp X-quang ngực thẳng", "2", 68_300, 68_300, 100, "XQ.1.DR100"),
 }
-# ma_vat_tu, ten_vat_tu, don_vi_tinh, số lượng, đơn giá; used in the glucose test
+# ma_vat_tu, ten_vat_tu, don_vi_tinh, số lượng, đơn giá
 SUPPLIES: Final = {"syringe": ("N03.05.010.1", "Bơm tiêm nhựa 5 ml", "cái", 2, 915)}
-# ma_chi_so, ten_chi_so, gia_tri, don_vi_do, of which service
+# ma_chi_so, ten_chi_so, gia_tri (ket_luan where there is no unit), don_vi_do, of which service
 INDICES: Final = {
     "glucose": ("1000101", "Glucose", "15.2", "mmol/L", "glucose"),
     "glucose-strip": ("1000101", "Glucose", "14.8", "mmol/L", "glucose-strip"),
@@ -63,6 +63,7 @@ INDICES: Final = {
     "creatinin": ("1000103", "Creatinin", "96", "µmol/L", "creatinin"),
     "cholesterol": ("1000104", "Cholesterol toàn phần", "5.8", "mmol/L", "cholesterol"),
     "triglycerid": ("1000105", "Triglycerid", "2.4", "mmol/L", "triglycerid"),
+    "xray": ("", "X-quang ngực thẳng", "Tim phổi bình thường", "", "xray"),
 }
 TEMPERATURE: Final = ("", "Nhiệt độ", "36.8", "°C", "exam-commune")
 
@@ -123,11 +124,11 @@ def service(name: str, benefit: int, at: Times) -> Event:
     }
 
 
-def supply(name: str, benefit: int, at: Times) -> Event:
+def supply(name: str, of: str, benefit: int, at: Times) -> Event:
     code, label, unit, quantity, price = SUPPLIES[name]
     one, all_of = Decimal(price), Decimal(100)
     return {
-        "ma_dich_vu": SERVICES["glucose"][0],
+        "ma_dich_vu": SERVICES[of][0],
         "ma_vat_tu": code,
         "ma_nhom": "10",
         "goi_vtyt": "G1",
@@ -174,15 +175,14 @@ def claim(
     performed = {"nguoi_thuc_hien": doctor, "ma_benh": code}
     xml2 = [drug(name, benefit, at) | row for name in drugs]
     xml3 = [service(name, benefit, at) | row | performed for name in services]
-    xml3 += [supply(name, benefit, at) | row | performed for name in supplies]
+    xml3 += [supply(name, services[1], benefit, at) | row | performed for name in supplies]  # of what follows the examination
     found = [INDICES.get(name, TEMPERATURE) for name in indices]
     xml4 = [
         {
             "ma_dich_vu": SERVICES[of][0],
             **({"ma_chi_so": index} if index else {}),
             "ten_chi_so": label,
-            "gia_tri": value,
-            "don_vi_do": unit,
+            **({"gia_tri": value, "don_vi_do": unit} if unit else {"ket_luan": value}),
             "ngay_kq": at.resulted,
             "ma_bs_doc_kq": doctor,
         }
@@ -312,7 +312,7 @@ def province() -> Event:
         80,
         drugs=("metformin", "amlodipin", "atorvastatin", "glucosamin"),
         services=("exam", "exam-second", "glucose", "cholesterol", "xray", "ecg"),
-        indices=("glucose", "cholesterol"),
+        indices=("glucose", "cholesterol", "xray"),
         note="Người bệnh được chuyển tuyến, đường máu chưa kiểm soát. CSST<M80_T37_HA140/85_NT18>",
         doctor="000451/HNO-CCHN",
         department="K03",
@@ -342,6 +342,8 @@ def laboratory() -> Event:
         doctor="000777/HNO-CCHN",
         department="K28",
         hours="0800 0805 0830 1010 1010 1015",
+        ma_doituong_kcb="1.3",
+        ma_noi_di="01021",
     )
 
 

@@ -1,6 +1,6 @@
 """`hie ledger`: what an insurer's ledger adds up to, and the closing of a month."""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,14 +58,10 @@ def close_month(
     """
     from hub.insurer.history import close, closed_months, month_after, summary
 
-    today = now().astimezone(VIETNAM).date()
-    try:
-        first = datetime.strptime(month, "%Y-%m").replace(tzinfo=VIETNAM).date()
-    except ValueError:
-        raise HubError("REQUEST_WRONG", "a month is written YYYY-MM, such as 2026-11") from None
+    today, first = now().astimezone(VIETNAM).date(), month_of(month)
     if month_after(first) > today:
         raise HubError("REQUEST_WRONG", f"{month} is not over")
-    folder = _folder(read_settings(), payer)
+    folder = folder_of(read_settings(), payer)
     rows = close(folder, first, now())
     found, again = summary(rows), closed_months(folder, month_after(first), today)
     if as_json:
@@ -79,11 +75,24 @@ def close_month(
         out.print(f"These months were closed on what {month} said before; close them again, in this order: {', '.join(again)}")
 
 
-def _folder(settings: Settings, payer: str) -> Path:
+def default_payer() -> str:
+    """The payer that takes every claim that no other does."""
+    return next(code for code, one in payers().items() if one.default)
+
+
+def month_of(text: str) -> date:
+    """The first day of a month written YYYY-MM.  Raises: HubError(REQUEST_WRONG)."""
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=VIETNAM).date()
+    except ValueError:
+        raise HubError("REQUEST_WRONG", "a month is written YYYY-MM, such as 2026-11") from None
+
+
+def folder_of(settings: Settings, payer: str) -> Path:
     """Where the ledger of a payer is.  Raises: HubError(NOT_FOUND) when there is none."""
     from hub.insurer.consumer import ledger_folder
 
-    known = payer or next(code for code, one in payers().items() if one.default)
+    known = payer or default_payer()
     if known not in payers():
         raise HubError("NOT_FOUND", f"payer {payer}; see hie payer list")
     folder = ledger_folder(settings, known)

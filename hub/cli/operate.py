@@ -11,6 +11,7 @@ import psutil
 import typer
 from rich.table import Table
 
+from hub.cli import what_if  # noqa: F401  # its commands join the group
 from hub.cli.ledger import ledger_app
 from hub.cli.parked import parked_app
 from hub.cli.recipient import recipient_app

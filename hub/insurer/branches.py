@@ -1,14 +1,14 @@
 """What-if: a month adjudicated again under other rules, beside the ledger; compared with it; then promoted or dropped.
 
 A branch is a folder `branches/NAME` of the ledger with tables `findings` and `decisions` like the ledger's, and a file
-`branch.json` that says what it is; that file comes last, so a run that was killed left no branch. Promoting appends what
-changed to the ledger's own tables as a later `run` of those claims; the earlier rows stay, and what a month that was settled
-owes or gets back becomes adjustments when it is closed again.
+`branch.json` that says what it is; that file comes last, so a run that was killed left no branch. Decisions are never edited:
+promoting a branch appends an adjustment (R01) of the difference for each claim whose amount it changes.
 """
 
 import json
+import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,19 +16,22 @@ from typing import Any, Final
 
 import polars as pl
 from confluent_kafka import Message
-from deltalake import write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 
 from hub.contract.errors import HubError
-from hub.contract.settings import Settings
+from hub.contract.events import new_id
 from hub.insurer.columns import Writers, decode_claims
 from hub.insurer.decisions import decide
-from hub.insurer.ledger import files_of, scan, schema_of
-from hub.insurer.rereading import reread
+from hub.insurer.history import ADJUSTMENTS, AGAIN
+from hub.insurer.history import TABLE as ADJUSTED
+from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import Rule
+from hub.insurer.settlement import claims_of
 
 FOLDER: Final = "branches"
 _ABOUT: Final = "branch.json"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _TABLES: Final = ("findings", "decisions")
 
 
@@ -50,7 +53,9 @@ class Branch:
     promoted: str = ""
 
 
-def changed(without: Iterable[str] = (), severities: Mapping[str, str] | None = None, rules: Sequence[Rule] = RULES) -> tuple[Rule, ...]:
+def changed(
+    without: Iterable[str] = (), severities: Mapping[str, str] | None = None, rules: Sequence[Rule] = RULES
+) -> tuple[Rule, ...]:
     """The table of rules without some, or with other severities.
 
     Raises: HubError(REQUEST_WRONG) for a rule or severity that there is not, and for cuts of what has no amount.
@@ -70,13 +75,21 @@ def _as(rule: Rule, severity: str) -> Rule:
 
 
 def readjudicate(
-    settings: Settings, ledger: Path, topic: str, writer: Writers, branch: Branch, rules: Sequence[Rule], payer: str
+    ledger: Path,
+    branch: Branch,
+    read: Callable[[pl.DataFrame], Iterable[Sequence[Message]]],
+    writers: Writers,
+    payer: str,
+    rules: Sequence[Rule],
 ) -> Branch:
     """Adjudicate the claims in force of a month again, as the stream has them, into a branch.
 
+    read: the records at the places that it is given, as `rereading.reread`.
     Raises: HubError(REQUEST_WRONG) when there is a branch of that name; HubError(NOT_FOUND) when the ledger has no claims of
             the month or the topic has them no more.
     """
+    if not _NAME.fullmatch(branch.name):
+        raise HubError("REQUEST_WRONG", "a branch is named by small letters, digits and hyphens, 41 at most")
     home = ledger / FOLDER / branch.name
     if (home / _ABOUT).exists():
         raise HubError("REQUEST_WRONG", f"there is a branch {branch.name} already; drop it first")
@@ -85,8 +98,8 @@ def readjudicate(
     places = claims_of(ledger, branch.period)
     if not places.height:
         raise HubError("NOT_FOUND", f"no claims of {branch.period} in the ledger")
-    for messages in reread(settings, topic, places, settings.insurer_batch):
-        frames = _adjudicated(messages, places, writer, rules, payer)
+    for messages in read(places):
+        frames = _adjudicated(messages, places, writers, rules, payer)
         for name in _TABLES:
             write_deltalake(str(home / name), frames[name], mode="append")
     made = replace(branch, claims=places.height)
@@ -94,30 +107,22 @@ def readjudicate(
     return made
 
 
-def claims_of(ledger: Path, period: str) -> pl.DataFrame:
-    """Place and event id of the claims in force whose visit ended in a month (NGAY_RA, else NGAYLAP), by partition and offset."""
-    col = pl.col
-    revision = ["version", "stated_at", "received_at"]
-    rows = scan(files_of(ledger, "claims"), schema_of("claims")).select(
-        "event_id", "key", "action", *revision, "kafka_topic_id", "kafka_partition", "kafka_offset",
-        pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
-    )  # fmt: skip
-    newest = rows.sort("key", *revision, descending=[False, True, True, True]).unique("key", keep="first", maintain_order=True)
-    found = newest.filter(col("action") != "CANCELLED", col("month") == period.replace("-", ""))
-    return found.select("event_id", "kafka_topic_id", "kafka_partition", "kafka_offset").sort("kafka_partition", "kafka_offset").collect()
-
-
-def _adjudicated(messages: Sequence[Message], places: pl.DataFrame, writer: Writers, rules: Sequence[Rule], payer: str) -> dict[str, pl.DataFrame]:
+def _adjudicated(
+    messages: Sequence[Message], places: pl.DataFrame, writers: Writers, rules: Sequence[Rule], payer: str
+) -> dict[str, pl.DataFrame]:
     """Findings and decisions of a batch, with the columns of the ledger's tables."""
-    decoded = decode_claims([message.value() for message in messages], writer)
+    decoded = decode_claims([message.value() for message in messages], writers)
     findings = adjudicate(decoded, rules)
     at = pl.DataFrame(
         [(row, message.partition(), message.offset()) for row, message in enumerate(messages)],
         schema={"row": pl.UInt32, "kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
         orient="row",
-    ).join(places, on=["kafka_partition", "kafka_offset"], how="left", maintain_order="left")
+    ).join(places.select("event_id", *PLACE), on=["kafka_partition", "kafka_offset"], how="left", maintain_order="left")
     frames = {"findings": findings, "decisions": decide(decoded.claims, findings, payer).drop("event_id", strict=False)}
-    return {name: frame.join(at, on="row", how="left", maintain_order="left").select(*schema_of(name)) for name, frame in frames.items()}
+    return {
+        name: frame.join(at, on="row", how="left", maintain_order="left").select(*schema_of(name))
+        for name, frame in frames.items()
+    }
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------
@@ -163,16 +168,89 @@ def _by_rule(ledger: Path, name: str) -> pl.DataFrame:
     sides = []
     for side, folder in (("before", ledger), ("after", ledger / FOLDER / name)):
         found = _findings(folder).join(claims, on="event_id", how="semi")
-        sides.append(found.group_by("rule").agg(pl.len().alias(f"findings_{side}"), pl.col("reduction").sum().alias(f"cut_{side}")))
+        sides.append(
+            found.group_by("rule").agg(pl.len().alias(f"findings_{side}"), pl.col("reduction").sum().alias(f"cut_{side}"))
+        )
     joined = sides[0].join(sides[1], on="rule", how="full", coalesce=True).fill_null(0)
     moved = (pl.col("findings_before") != pl.col("findings_after")) | (pl.col("cut_before") != pl.col("cut_after"))
     return joined.filter(moved).sort("rule").collect()
 
 
 def _decisions(folder: Path) -> pl.LazyFrame:
-    return in_force(scan(files_of(folder, "decisions"), schema_of("decisions")))
+    return scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
 
 
 def _findings(folder: Path) -> pl.LazyFrame:
-    found = in_force(scan(files_of(folder, "findings"), schema_of("findings")), "event_id")
-    return found.unique(["event_id", "number"], keep="any")
+    return scan(files_of(folder, "findings"), schema_of("findings")).unique(["event_id", "number"], keep="any")
+
+
+# --- what becomes of it -----------------------------------------------------------------------------------------------
+
+
+def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
+    """Make what a branch changes count: one adjustment a claim, in one commit; a second call finds it done.
+
+    at:      aware.
+    Returns: the rows that were appended, as `ADJUSTMENTS`.
+    Raises:  HubError(NOT_FOUND).
+    """
+    branch = read_branch(ledger, name)
+    table, mark = opened(ledger / ADJUSTED, ADJUSTMENTS), f"promote/{name}/{branch.made_at}"
+    rows = pl.DataFrame(schema=ADJUSTMENTS)
+    if not table.transaction_version(mark):
+        rows = _differences(ledger, branch, at)
+        commit = CommitProperties(app_transactions=[Transaction(mark, 1)])
+        write_deltalake(table, rows, mode="append", commit_properties=commit)
+    _write(ledger / FOLDER / name, replace(branch, promoted=branch.promoted or at.isoformat()))
+    return rows
+
+
+def _differences(ledger: Path, branch: Branch, at: datetime) -> pl.DataFrame:
+    col = pl.col
+    rows = scan(files_of(ledger, ADJUSTED), ADJUSTMENTS).filter(col("rule") == AGAIN)
+    earlier = rows.group_by("event_id").agg(col("reduction").sum().alias("earlier")).collect()
+    keys = _decisions(ledger).select("event_id", "key").collect()
+    both = _side_by_side(ledger, branch.name).join(keys, on="event_id").join(earlier, on="event_id", how="left")
+    owed = both.with_columns((col("before") - col("earlier").fill_null(0) - col("after")).alias("reduction"))
+    moved = owed.filter(col("reduction") != 0).sort("event_id")
+    ids = [new_id(ADJUSTED, AGAIN, branch.name, branch.made_at, one) for one in moved.get_column("event_id")]
+    made: dict[str, pl.Expr] = {
+        "adjustment_id": pl.lit(pl.Series("adjustment_id", ids, dtype=pl.String)),
+        "period": pl.lit(branch.period),
+        "rule": pl.lit(AGAIN),
+        "severity": pl.lit("C"),
+        "table": pl.lit("XML1"),
+        "stt": pl.lit(None),
+        "other_event_id": pl.lit(""),
+        "reverses": pl.lit(""),
+        "text_vi": pl.lit(f"Giám định lại ({branch.name}): {branch.changes}"),
+        "text_en": pl.lit(f"Adjudicated again ({branch.name}): {branch.changes}"),
+        "closed_at": pl.lit(at),
+    }
+    return moved.select(made.get(name, col(name)).cast(dtype).alias(name) for name, dtype in ADJUSTMENTS.items())
+
+
+def drop(ledger: Path, name: str) -> None:
+    """Remove a branch; what was promoted of it stays.  Raises: HubError(NOT_FOUND)."""
+    read_branch(ledger, name)
+    shutil.rmtree(ledger / FOLDER / name)
+
+
+def branches(ledger: Path) -> list[Branch]:
+    """Those that there are, by name."""
+    return [read_branch(ledger, file.parent.name) for file in sorted((ledger / FOLDER).glob(f"*/{_ABOUT}"))]
+
+
+def read_branch(ledger: Path, name: str) -> Branch:
+    """Raises: HubError(NOT_FOUND)."""
+    file = ledger / FOLDER / name / _ABOUT
+    if not _NAME.fullmatch(name) or not file.exists():
+        raise HubError("NOT_FOUND", f"branch {name}; see hie ledger branches")
+    return Branch(**json.loads(file.read_text("utf-8")))
+
+
+def _write(home: Path, branch: Branch) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    fresh = home / f"{_ABOUT}.new"
+    fresh.write_text(json.dumps(asdict(branch)), "utf-8")
+    fresh.replace(home / _ABOUT)

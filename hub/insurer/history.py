@@ -22,6 +22,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import RULES, History, adjust
 from hub.insurer.ledger import files_of, opened, scan, schema_of
+from hub.insurer.settlement import LATE, claims_of, late, settled
 
 TABLE: Final = "adjustments"
 ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
@@ -47,8 +48,17 @@ in the patient's favour, or taken back); `reverses`: the adjustment that this ro
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
+_TABLES: Final = pl.Enum(["XML2", "XML3"])
 _NO_DRUG: Final = "00.0000"  # MA_THUOC of what is in no list
-_TEXTS: Final = {rule.id: rule for rule in RULES}
+_TEXTS: Final = {rule.id: (rule.severity, rule.vi, rule.en) for rule in RULES} | {
+    LATE: (
+        "C",
+        "Hồ sơ được sửa, thu hồi hoặc gửi sau khi quyết toán.",
+        "The claim was corrected, withdrawn or sent after the settlement.",
+    )
+}
+AGAIN: Final = "R01"
+"""Rule of what a promoted branch (`branches.py`) changes; it is kept as long as its claim is in force."""
 
 
 def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
@@ -65,8 +75,16 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     closings = table.transaction_version(mark) or 0
     known = scan(table.file_uris(), ADJUSTMENTS).collect()
     history, places = read_history(folder, month)
-    found = _found(history, places, _in_force(known.filter(pl.col("period") < period)))
     before = known.filter(pl.col("period") == period)
+    earlier = known.filter((pl.col("period") < period) | (pl.col("rule") == AGAIN))
+    claims = claims_of(folder, period)
+    found = pl.concat(
+        [
+            _found(history, places, _in_force(earlier)),
+            _late(settled(folder, period, claims, closed_at), claims),
+            _still(_in_force(before), claims),
+        ]
+    )
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
     rows = rows.with_columns(closed_at=pl.lit(closed_at).cast(ADJUSTMENTS["closed_at"])).select(*ADJUSTMENTS)
     if rows.height or not closings:
@@ -115,7 +133,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     newest = scan(files_of(folder, "claims"), schema_of("claims")).select(
         "event_id", "key", *revision, "kafka_offset", "action",
         col("facility").alias("meta_facility"), col("ma_cskcb").alias("facility"),
-        _person().alias("person"),
+        (_person() + "/" + _text("ngay_sinh").str.head(4)).alias("person"),
         _date(pl.coalesce(_readable("ngay_ra"), "ngaylap")).alias("day"),
         pl.coalesce(_readable("ngay_ra"), "ngaylap").alias("out"),
         _minute("ngay_vao").alias("arrived"),
@@ -124,7 +142,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
         _text("ma_loai_kcb").alias("form"), _text("ma_doituong_kcb").alias("category"),
         _text("ma_noi_di").alias("referred_from"), _text("giay_chuyen_tuyen").alias("slip"),
         _text("ma_benh_chinh").alias("icd"), _text("ket_qua_dtri").is_in(["5", "8"]).alias("died"),
-        _text("ngay_sinh").str.head(4).alias("born"), _date(col("nam_nam_lien_tuc")).alias("five_years"),
+        _date(col("nam_nam_lien_tuc")).alias("five_years"),
         _hundredths("t_bncct").alias("t_bncct"),
     ).sort("key", *revision, "kafka_offset", descending=[False, *newest_first]).unique("key", keep="first", maintain_order=True)  # fmt: skip
     decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).select(
@@ -142,7 +160,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
 def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     """All lines of the recent claims, once each."""
     col = pl.col
-    drug, group = col("table") == "XML2", _text("ma_nhom")
+    drug, group = col("table") == "XML2", _text("ma_nhom").cast(pl.Int16, strict=False)
     service = col("table") == "XML3"
     name = _text("ten_dich_vu").str.to_lowercase()
     lines = scan(files_of(folder, "lines"), schema_of("lines")).select(
@@ -152,8 +170,8 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
         pl.coalesce(_minute("ngay_th_yl"), _minute("ngay_yl")).alias("at"),
         pl.when(service).then(_minute("ngay_kq")).alias("until"),
         pl.when(drug).then(_days_of_supply()).alias("days"),
-        pl.when(group == "13").then(_text("ma_bac_si")).otherwise(pl.lit("")).alias("doctor"),
-        pl.when(group.is_in(["8", "18"])).then(_text("nguoi_thuc_hien")).otherwise(pl.lit("")).alias("performers"),
+        pl.when(group == 13).then(_text("ma_bac_si")).otherwise(pl.lit("")).alias("doctor"),
+        pl.when(group.is_in([8, 18])).then(_text("nguoi_thuc_hien")).otherwise(pl.lit("")).alias("performers"),
         (_text("ma_cskcb_thuoc").str.starts_with("K.") | _text("ma_dich_vu").str.contains(r"\.K\.\w{5}$")).alias("outside"),
         name.str.contains("thận nhân tạo|lọc máu|lọc màng bụng").alias("dialysis"),
         _hundredths("t_bhtt").alias("granted"),
@@ -161,12 +179,13 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     recent = claims.lazy().filter("recent").select("event_id", "claim")
     found = lines.join(recent, on="event_id").join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
-    # Streamed, so that the event ids of all lines are never in memory together; of lines with one number the dearest counts.
-    ordered = (
-        found.collect(engine="streaming").lazy().sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
-    )
-    lines_once = ordered.unique(["claim", "table", "stt"], keep="first", maintain_order=True).with_row_index("line")
-    return lines_once.with_columns(_number("code"), _number("doctor")).collect()
+    # Streamed, so that the event ids and texts of all lines are never in memory together.
+    narrow = found.with_columns(col("table").cast(_TABLES)).collect(engine="streaming").lazy()
+    numbered = narrow.with_columns(_number("code"), _number("doctor"))
+    # Of lines with one number the dearest counts.
+    ordered = numbered.sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
+    again = pl.all_horizontal(col(name).eq_missing(col(name).shift(1)) for name in ("claim", "table", "stt"))
+    return ordered.filter(~again).with_row_index("line").collect()
 
 
 def _number(name: str) -> pl.Expr:
@@ -176,10 +195,7 @@ def _number(name: str) -> pl.Expr:
 
 def _cut_before(folder: Path) -> pl.LazyFrame:
     """What the decision took of each line already."""
-    columns = schema_of("findings")
-    findings = scan(files_of(folder, "findings"), columns)
-    if "reduction" not in columns:
-        findings = findings.with_columns(reduction=pl.lit(None, dtype=pl.Decimal(18, 2)))
+    findings = scan(files_of(folder, "findings"), schema_of("findings"))
     cut = findings.filter(pl.col("reduction").is_not_null()).unique(["event_id", "number"], keep="any")
     return cut.group_by("event_id", "table", "stt").agg(_hundredths("reduction").sum().alias("cut"))
 
@@ -187,7 +203,8 @@ def _cut_before(folder: Path) -> pl.LazyFrame:
 def _person() -> pl.Expr:
     """Whose claim it is: SO_CCCD of 12 digits, else the last ten digits of the card, else the facility's patient number.
 
-    A number of zeros is no number. Source: identifiers.md §1, §2.
+    A number of zeros is no number. The year of birth stands beside it: a child under its mother's number, and a placeholder
+    that many share, would else be one person whose claims cut each other. Source: identifiers.md §1, §2.
     """
     number, card = _text("so_cccd"), _text("ma_the_bhyt").str.to_uppercase().str.extract(r"^([^;]*)").str.strip_chars()
     ten = card.str.extract(r"^(?:[A-Z]{2}[1-5]\d{2})?(\d{10})$")
@@ -241,7 +258,7 @@ def _hundredths(name: str) -> pl.Expr:
 def _found(history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
     """What the rules find, by `_CONTENT`, and the claims' key and facility."""
     col = pl.col
-    ids, lines = places.with_row_index("claim"), history.lines.select("line", "claim", "table", "stt")
+    ids, lines = places.with_row_index("claim"), history.lines.select("line", "claim", pl.col("table").cast(pl.String), "stt")
     at = ids.select("claim", "event_id")
     taken = earlier.select("event_id", "table", "stt", "reduction").join(at, on="event_id")
     taken = taken.join(lines, on=["claim", "table", "stt"], how="left", nulls_equal=True)
@@ -255,6 +272,20 @@ def _found(history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.
         (col("reduction").cast(pl.Decimal(20, 2)) / 100).cast(ADJUSTMENTS["reduction"]).alias("reduction"),
         "other_event_id", "key", col("meta_facility").alias("facility"),
     )  # fmt: skip
+
+
+def _late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """S01: what came after the month was settled, with the columns of `_found`."""
+    return late(settled, claims).select(
+        pl.lit(LATE).alias("rule"), "event_id", pl.lit("XML1").alias("table"), pl.lit(None, dtype=pl.Int64).alias("stt"),
+        "reduction", "other_event_id", "key", "facility",
+    )  # fmt: skip
+
+
+def _still(held: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """R01: what a promoted branch said of claims that are still in force."""
+    said = held.filter(pl.col("rule") == AGAIN).join(claims, on="event_id", how="semi", maintain_order="left")
+    return said.select("rule", "event_id", "table", "stt", "reduction", "other_event_id", "key", "facility")
 
 
 def _in_force(rows: pl.DataFrame) -> pl.DataFrame:
@@ -272,9 +303,9 @@ def _new(found: pl.DataFrame, before: pl.DataFrame, period: str) -> pl.DataFrame
     rules = fresh.get_column("rule").to_list()
     return fresh.with_columns(
         pl.Series("adjustment_id", ids, dtype=pl.String),
-        pl.Series("severity", [_TEXTS[rule].severity for rule in rules], dtype=pl.String),
-        pl.Series("text_vi", [_TEXTS[rule].vi for rule in rules], dtype=pl.String),
-        pl.Series("text_en", [_TEXTS[rule].en for rule in rules], dtype=pl.String),
+        pl.Series("severity", [_TEXTS[rule][0] for rule in rules], dtype=pl.String),
+        pl.Series("text_vi", [_TEXTS[rule][1] for rule in rules], dtype=pl.String),
+        pl.Series("text_en", [_TEXTS[rule][2] for rule in rules], dtype=pl.String),
         period=pl.lit(period),
         reverses=pl.lit(""),
     ).select(name for name in ADJUSTMENTS if name != "closed_at")

@@ -25,8 +25,8 @@ BASE_SALARIES: Final = ((date(2019, 7, 1), 1_490_000), (date(2023, 7, 1), 1_800_
 
 _ON_REFERRAL, _ON_FOLLOW_UP, _EMERGENCY, _UNINSURED = "1.3", "1.5", "2", "9"  # MA_DOITUONG_KCB
 _OFF_ROUTE: Final = "3."
-_OPERATIONS, _HANDS_ON, _EXAMINATION = ("8",), ("8", "18"), "13"  # MA_NHOM
-_ONCE_A_DAY: Final = ("1", "2", "3", "8", "9", "18", "19")
+_OPERATION, _HANDS_ON, _EXAMINATION = 8, (8, 18), 13  # MA_NHOM
+_ONCE_A_DAY: Final = (1, 2, 3, 8, 9, 18, 19)
 
 CUTS: Final[dict[str, pl.DataType]] = {"claim": pl.UInt32(), "line": pl.UInt32(), "wanted": pl.Int64(), "other": pl.UInt32()}
 """What a rule finds: `claim` and `other` are places in `History.claims`, `line` one in `History.lines` (null: the whole
@@ -42,7 +42,7 @@ class History:
     year:   first of January of the month's year.
     claims: in the fixed order (NGAY_RA, received_at, event_id); `claim` is the place in it.
             now: the claim's day lies in the month.  recent: its lines are there.
-            facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died, born,
+            facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died,
             five_years (date), t_bncct, granted.
     lines:  by claim, table, STT; `line` is the place.
             claim, table, group, code and doctor (numbers that stand for them), at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ),
@@ -115,8 +115,13 @@ def _taken(history: History, found: pl.DataFrame, done: pl.DataFrame) -> pl.Data
 
 def _rows(history: History, *columns: str) -> pl.LazyFrame:
     """Lines with these columns of their claims beside them."""
-    place = history.lines.get_column("claim")
-    return history.lines.lazy().with_columns(history.claims.get_column(name).gather(place).alias(name) for name in columns)
+    return history.lines.lazy().with_columns(_of(history, "claim", column).alias(column) for column in columns)
+
+
+def _of(history: History, place: str, column: str) -> pl.Expr:
+    """A column of the claims that stand at these places."""
+    values = history.claims.get_column(column)
+    return pl.col(place).map_batches(values.gather, return_dtype=values.dtype, is_elementwise=True)
 
 
 def _beside_open(rows: pl.LazyFrame, by: tuple[str, ...], start: str, end: str) -> pl.LazyFrame:
@@ -137,11 +142,6 @@ def _of_several(rows: pl.LazyFrame, *by: str) -> pl.LazyFrame:
     return rows.filter(claim.min().over(by) != claim.max().over(by))
 
 
-def _of_other(history: History, column: str) -> pl.Expr:
-    values = history.claims.get_column(column)
-    return pl.col("other").map_batches(values.gather, return_dtype=values.dtype)
-
-
 def _found(rows: pl.LazyFrame, *, line: bool = False, wanted: pl.Expr | None = None, other: str = "other") -> pl.LazyFrame:
     place = pl.col("line") if line else pl.lit(None, dtype=pl.UInt32).alias("line")
     amount = pl.lit(None, dtype=pl.Int64) if wanted is None else wanted
@@ -160,7 +160,7 @@ def overlapping_stays(history: History) -> pl.LazyFrame:
     col = pl.col
     stays = history.claims.lazy().filter(col("form").is_in(INPATIENT), col("admitted") < col("ended"))
     rows = _beside_open(stays, ("person",), "admitted", "ended")
-    elsewhere = _of_other(history, "facility")
+    elsewhere = _of(history, "other", "facility")
     transfer = (col("referred_from") == elsewhere) & (_day("admitted") == _day("open_until"))
     return _found(rows.filter(col("admitted") < col("open_until"), col("facility") != elsewhere, ~transfer))
 
@@ -176,8 +176,8 @@ def visits_inside_stays(history: History) -> pl.LazyFrame:
     rows = _beside_open(rows.drop_nulls("start"), ("person",), "start", "end").filter(
         ~inside,
         col("start") < col("open_until"),
-        col("start") > _of_other(history, "admitted"),
-        col("facility") != _of_other(history, "facility"),
+        col("start") > _of(history, "other", "admitted"),
+        col("facility") != _of(history, "other", "facility"),
     )
     visits = rows.select("claim", "other").collect()
     lines = history.lines.lazy().join(visits.lazy(), on="claim")
@@ -221,7 +221,7 @@ def examined_twice(history: History) -> pl.LazyFrame:
     rows = _of_several(rows, "person", "day").sort("person", "at", maintain_order=True)
     rows = rows.with_columns(other=col("claim").first().over("person", "day"))
     sent_on = col("category").is_in([_ON_REFERRAL, _EMERGENCY])
-    return _found(rows.filter(col("facility") != _of_other(history, "facility"), ~sent_on), line=True)
+    return _found(rows.filter(col("facility") != _of(history, "other", "facility"), ~sent_on), line=True)
 
 
 def slips_again(history: History) -> pl.LazyFrame:
@@ -243,7 +243,7 @@ def slips_again(history: History) -> pl.LazyFrame:
         [_ends(first, *icds) for first, *icds in later.select("first", "first_icd", "icd").iter_rows()],
         dtype=pl.Int64,
     )
-    elsewhere = col("facility") != _of_other(history, "facility")
+    elsewhere = col("facility") != _of(history, "other", "facility")
     wrong = (col("category") == _ON_FOLLOW_UP) | elsewhere | (_day("arrived") > ends)
     return _found(later.lazy().filter(wrong))
 
@@ -276,9 +276,9 @@ def two_places(history: History) -> pl.LazyFrame:
     rows = rows.filter(~col("performers").str.contains(r"\.TX\.")).with_columns(licence.alias("performers"))
     rows = rows.filter(col("performers") != "")
     places = _beside_open(rows, ("performers",), "at", "until").filter(
-        col("at") < col("open_until"), col("facility") != _of_other(history, "facility")
+        col("at") < col("open_until"), col("facility") != _of(history, "other", "facility")
     )
-    operations = _beside_open(rows.filter(col("group").is_in(_OPERATIONS)), ("performers",), "at", "until").filter(
+    operations = _beside_open(rows.filter(col("group") == _OPERATION), ("performers",), "at", "until").filter(
         col("at") < col("open_until"), col("claim") != col("other")
     )
     return pl.concat([_found(places, line=True), _found(operations, line=True)])
@@ -306,12 +306,12 @@ def co_payments(history: History) -> pl.LazyFrame:
 
 
 def after_death(history: History) -> pl.LazyFrame:
-    """H09: a claim that begins after the person died (KET_QUA_DTRI 5, 8) is cut; a child under the mother's number is not she."""
+    """H09: a claim that begins after the person died (KET_QUA_DTRI 5, 8) is cut."""
     col = pl.col
     deaths = history.claims.lazy().filter("died", col("ended").is_not_null()).sort("ended", maintain_order=True)
     first = deaths.unique("person", keep="first", maintain_order=True)
-    first = first.select("person", col("claim").alias("other"), col("ended").alias("death"), col("born").alias("born_dead"))
-    rows = history.claims.lazy().join(first, on="person").filter(col("arrived") > col("death"), col("born") == col("born_dead"))
+    first = first.select("person", col("claim").alias("other"), col("ended").alias("death"))
+    rows = history.claims.lazy().join(first, on="person").filter(col("arrived") > col("death"))
     return _found(rows)
 
 

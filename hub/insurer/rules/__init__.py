@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from hub.insurer.columns import Decoded
-from hub.insurer.rules import elements, money, plausible
+from hub.insurer.rules import between, between_lines, elements, money, plausible
 from hub.insurer.rules.cuts import cut
 from hub.insurer.rules.frames import frames
 from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
@@ -21,10 +21,23 @@ _STREAM: Final = (
     Rule("T06", "I", "claims", "", pl.col("supersedes") != "", "This version of the claim replaces an earlier one.", "Phiên bản hồ sơ này thay thế phiên bản trước.", source="adjudication.md §4.1"),
 )  # fmt: skip
 
-RULES: Final[tuple[Rule, ...]] = (*_STREAM, *elements.RULES, *money.RULES, *plausible.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *_STREAM,
+    *elements.RULES,
+    *between.RULES,
+    *between_lines.RULES,
+    *money.RULES,
+    *plausible.RULES,
+)
 """Every rule, in the order of findings. Not checked for CANCELLED claims, but for T06."""
 
-_PREPARE: Final[tuple[Prepare, ...]] = (elements.prepare, money.prepare, plausible.prepare)
+_PREPARE: Final[tuple[Prepare, ...]] = (
+    elements.prepare,
+    between_lines.prepare,
+    between.prepare,
+    money.prepare,
+    plausible.prepare,
+)
 
 
 def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:

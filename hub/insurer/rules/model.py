@@ -75,8 +75,8 @@ def hundredths(name: str) -> pl.Expr:
     return pl.col(name).to_physical().cast(pl.Int128)
 
 
-def divided(numerator: pl.Expr, divisor: int) -> pl.Expr:
-    """The quotient, rounded half away from zero. Exact while the numerator is below 10^38."""
+def divided(numerator: pl.Expr, divisor: int | pl.Expr) -> pl.Expr:
+    """The quotient, rounded half away from zero. Exact while the numerator is below 10^38; null by zero."""
     return numerator.sign() * ((numerator.abs() + divisor // 2) // divisor)
 
 

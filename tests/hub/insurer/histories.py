@@ -36,12 +36,19 @@ def drug(stt=1, **given):
         "duong_dung": "1.01",
         "lieu_dung": "1 viên * 2 lần * 5 ngày [2 viên/ngày]",
         "ngay_yl": "202611100800",
+        "ngay_th_yl": "",
     }
     return line("xml2", stt=stt, **usual | given)
 
 
 def service(stt=1, **given):
-    usual = {"ma_dich_vu": "23.0075.1494", "ten_dich_vu": "Glucose", "ngay_yl": "202611100800", "ngay_kq": "202611100900"}
+    usual = {
+        "ma_dich_vu": "23.0075.1494",
+        "ten_dich_vu": "Glucose",
+        "ngay_yl": "202611100800",
+        "ngay_th_yl": "",
+        "ngay_kq": "202611100900",
+    }
     return line("xml3", stt=stt, **usual | given)
 
 
@@ -55,7 +62,7 @@ def visit(key, drugs=(), services=(), *, facility="01004", minutes=0, version=0,
     """A visit of one person on 10 November 2026, from 8 to 10, unless told otherwise."""
     usual = {
         "so_cccd": "001085012345", "ngay_sinh": "198501010000", "ngay_vao": "202611100800", "ngay_ra": "202611101000", "ma_loai_kcb": "01",
-        "nam_nam_lien_tuc": "20300101", "ma_doituong_kcb": "1.1",
+        "nam_nam_lien_tuc": "20300101", "ma_doituong_kcb": "1.1", "ma_cskcb": facility,
     }  # fmt: skip
     lines = services if drugs or services else (service(),)
     content = claim_of(drugs, lines, **usual | summary) | {"ma_cskcb": facility, "ngaylap": "20261123"}

@@ -65,6 +65,10 @@ def line(table: str, **given: Any) -> dict[str, Any]:
         "tyle_tt_bh": Decimal("100.00"),
         "muc_huong": Decimal("80.00"),
         **prices,
+        "ngay_yl": "202611230815",
+        "ngay_th_yl": "202611230830",
+        "tt_thau": "1234/QĐ-SYT;G5;N1;2026",
+        **({} if table == "xml2" else {"ma_may": "HS.1.AU480", "nguoi_thuc_hien": "000456/HNO-CCHN"}),
         **{f"t_nguonkhac_{name}": Decimal("0.00") for name in ("nsnn", "vtnn", "vttn", "cl")},
         "t_nguonkhac": Decimal("0.00"),
     } | given
@@ -80,7 +84,7 @@ def claim_of(drugs: Sequence[dict[str, Any]] = (), services: Sequence[dict[str, 
     """A claim of these lines whose totals are theirs, unless given otherwise."""
     made = claim()
     xml2, xml3 = list(drugs), list(services)
-    return made | {"xml1": made["xml1"] | totals(xml2, xml3) | summary, "xml2": xml2, "xml3": xml3}
+    return made | {"xml1": made["xml1"] | totals(xml2, xml3) | summary, "xml2": xml2, "xml3": xml3, "xml4": []}
 
 
 def findings_of(*events: Event, rules: Sequence[Rule] = RULES) -> pl.DataFrame:

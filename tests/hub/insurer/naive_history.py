@@ -21,7 +21,7 @@ class Claim:
         self.arrived, self.ended = minute(self.get("ngay_vao")), minute(self.get("ngay_ra"))
         self.admitted = minute(self.get("ngay_vao_noi_tru")) or self.arrived
         self.form, self.category = self.get("ma_loai_kcb"), self.get("ma_doituong_kcb")
-        self.person = person(event)
+        self.person = person(event), self.get("ngay_sinh")[:4]
         self.granted, self.copaid = one["t_bhtt"], one["t_bncct"]
         self.order = (self.out, event["meta"]["revision"]["received_at"], self.id)
         self.lines = [Line(self, "XML2", row) for row in event.get("xml2", [])]
@@ -218,7 +218,7 @@ def after_death(claims):
             (claim for claim in group if claim.get("ket_qua_dtri") in ("5", "8")), key=lambda one: (one.ended, one.order)
         )
         for claim in group:
-            if deaths and claim.arrived > deaths[0].ended and claim.get("ngay_sinh")[:4] == deaths[0].get("ngay_sinh")[:4]:
+            if deaths and claim.arrived > deaths[0].ended:
                 yield claim, None, None, deaths[0]
 
 

@@ -237,8 +237,9 @@ def odd_lines(draw, table):
 def test_the_findings_are_those_of_a_naive_calculation(drugs, services, card):
     event = claim_of(ma_the_bhyt=card) | {"xml2": drugs, "xml3": services}
     body = decode("hie.Claim", encode("hie.Claim", event))
+    found = adjudicate(columns_of([event]), [rule for rule in RULES if rule.id in ("T06", "X04", "X05")])
     with localcontext(prec=60):  # amounts of 40 digits are among them
-        assert either(findings_of(event)) == sorted(adjudicate_row(body), key=str)
+        assert either(found) == sorted(adjudicate_row(body), key=str)
 
 
 def test_every_injected_fault_is_found_by_its_rule_and_nothing_else():

@@ -1,0 +1,157 @@
+"""`hie ledger readjudicate`, `branches`, `compare`, `promote`, `drop`: what another table of rules would have said."""
+
+import getpass
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hub.cli.ledger import AsJson, default_payer, folder_of, ledger_app, month_of, out
+from hub.cli.running import connected
+from hub.contract.errors import HubError
+from hub.contract.events import now, to_json
+from hub.contract.settings import Settings, read_settings
+
+Name = Annotated[str, typer.Argument(help="Of the branch: small letters, digits, hyphens.")]
+Payer = Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
+
+
+@ledger_app.command("readjudicate")
+def readjudicate(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM.")],
+    name: Annotated[str, typer.Option(help="Of the branch: small letters, digits, hyphens.")],
+    without: Annotated[list[str] | None, typer.Option(help="A rule to leave out, such as X07; may be given again.")] = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="Another severity of a rule, such as F01=W; may be given again.")
+    ] = None,
+    payer: Payer = "",
+    as_json: AsJson = False,
+) -> None:
+    """Adjudicate a month again from the stream, with this release's rules and what you change of them, beside the ledger.
+
+    Nothing of the ledger changes. Then: hie ledger compare NAME, and promote or drop.
+
+    Example: hie ledger readjudicate 2026-11 --name without-f01 --without F01
+    """
+    from hub.bus import Wire
+    from hub.insurer import branches
+    from hub.insurer.rereading import reread
+
+    settings, whose = connected(read_settings()), payer or default_payer()
+    other = dict(_pair(one) for one in severity or ())
+    rules = branches.changed(without or (), other)
+    words = [f"without {rule}" for rule in without or ()] + [f"{rule} as {as_what}" for rule, as_what in other.items()]
+    month_of(month)
+    branch = branches.Branch(name, month, ", ".join(words) or "the rules of this release", 0, datetime.now(UTC).isoformat())
+    read = partial(reread, settings, f"payer.{whose}.claim.v1", batch=settings.insurer_batch)
+    made = branches.readjudicate(folder_of(settings, whose), branch, read, Wire(settings.registry_url).writer, whose, rules)
+    if as_json:
+        print(to_json(asdict(made)).decode())
+    else:
+        out.print(f"{made.claims} claims of {month} adjudicated again: {made.changes}. Now: hie ledger compare {name}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    rule, equals, severity = text.partition("=")
+    if not equals:
+        raise HubError("REQUEST_WRONG", f"{text}: a rule and its severity, such as F01=W")
+    return rule, severity
+
+
+@ledger_app.command("branches")
+def list_branches(payer: Payer = "", as_json: AsJson = False) -> None:
+    """The what-ifs that there are.
+
+    Example: hie ledger branches
+    """
+    from hub.insurer.branches import branches
+
+    found = branches(folder_of(read_settings(), payer))
+    if as_json:
+        print(to_json([asdict(one) for one in found]).decode())
+        return
+    table = Table("name", "month", "claims", "changes", "promoted", box=None)
+    for one in found:
+        table.add_row(one.name, one.period, str(one.claims), one.changes, one.promoted or "no")
+    out.print(table if found else "no branches")
+
+
+@ledger_app.command("compare")
+def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
+    """What a branch would change: claims and VND, by facility and by rule.
+
+    Example: hie ledger compare without-f01
+    """
+    from hub.insurer.branches import compare as compared
+
+    found = compared(folder_of(read_settings(), payer), name)
+    if as_json:
+        print(to_json(found).decode())
+        return
+    out.print(
+        f"{found['changed']} of {found['claims']} claims change: granted {found['before']:,.2f} → {found['after']:,.2f} VND"
+    )
+    if found["rules"]:
+        out.print(_rules(found["rules"]))
+    if found["facilities"]:
+        table = Table("facility", "claims", "before", "after", "difference", box=None)
+        for one in found["facilities"]:
+            amounts = (one["before"], one["after"], one["after"] - one["before"])
+            table.add_row(one["facility"], str(one["changed"]), *(f"{amount:,.2f}" for amount in amounts))
+        out.print(table)
+
+
+def _rules(rules: list[dict[str, Any]]) -> Table:
+    table = Table("rule", "findings", "→", "cut (VND)", "→", box=None)
+    for one in rules:
+        counts = (str(one["findings_before"]), str(one["findings_after"]))
+        table.add_row(one["rule"], *counts, f"{one['cut_before']:,.2f}", f"{one['cut_after']:,.2f}")
+    return table
+
+
+@ledger_app.command("promote")
+def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
+    """Make a branch count: an adjustment (R01) of the difference for every claim whose amount it changes.
+
+    Decisions stay as they were said; statements show the adjustments. A second call finds it done.
+
+    Example: hie ledger promote without-f01 --reason "circular 12, article 4"
+    """
+    from hub.insurer.branches import promote as promoted
+
+    settings = connected(read_settings())
+    folder = folder_of(settings, payer)
+    _audit(settings, "ledger-promote", f"{folder.name}/{name}", reason)
+    rows = promoted(folder, name, now())
+    out.print(f"{rows.height} adjustments, {-(rows.get_column('reduction').sum() or 0):,.2f} VND more granted")
+
+
+@ledger_app.command("drop")
+def drop(name: Name, reason: Reason, payer: Payer = "") -> None:
+    """Remove a branch. What was promoted of it stays.
+
+    Example: hie ledger drop without-f01 --reason "only asked"
+    """
+    from hub.insurer.branches import drop as dropped
+
+    settings = connected(read_settings())
+    folder = folder_of(settings, payer)
+    _audit(settings, "ledger-drop", f"{folder.name}/{name}", reason)
+    dropped(folder, name)
+    out.print(f"{name} is gone")
+
+
+def _audit(settings: Settings, action: str, target: str, reason: str) -> None:
+    """Before the change, so that none goes unrecorded."""
+    from hub.audit import audit
+    from hub.bus import Producer, Wire
+
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        producer.publish_blocking([audit(Wire(settings.registry_url), action, target, getpass.getuser(), reason, "asked")])
+    finally:
+        producer.close()

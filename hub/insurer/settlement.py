@@ -1,0 +1,84 @@
+"""What a month was settled at when it was closed, and what later revisions of its claims change.
+
+The amounts at the first closing are kept in the Delta table `settled` and never touched. A claim of that month that is corrected,
+withdrawn or sent for the first time afterwards is an adjustment (S01) of the difference when the month is closed again, so
+that settled amounts less adjustments are what is owed at any time.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from deltalake import CommitProperties, Transaction, write_deltalake
+
+from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
+
+TABLE: Final = "settled"
+SETTLED: Final[dict[str, pl.DataType]] = {
+    "period": pl.String(),
+    "key": pl.String(),
+    "event_id": pl.String(),
+    "facility": pl.String(),
+    "granted": pl.Decimal(18, 2),
+    "settled_at": pl.Datetime("us", "UTC"),
+}
+"""Columns: `granted` is what the decision granted for the claim in force when the month was closed first."""
+
+LATE: Final = "S01"
+
+
+def claims_of(folder: Path, period: str) -> pl.DataFrame:
+    """The claims in force whose visit ended in a month (NGAY_RA, else NGAYLAP), by their place in the stream.
+
+    Returns: event_id, key, facility, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
+    """
+    col = pl.col
+    revision = ["version", "stated_at", "received_at"]
+    rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
+        "event_id", "key", "facility", "action", *revision, *PLACE,
+        pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
+    )  # fmt: skip
+    newest = rows.sort("key", *revision, "kafka_offset", descending=[False, True, True, True, False]).unique(
+        "key", keep="first", maintain_order=True
+    )
+    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
+    granted = decisions.select("event_id", col("t_bhtt_gd").alias("granted"))
+    found = newest.filter(col("action") != "CANCELLED", col("month") == period.replace("-", "")).join(granted, on="event_id")
+    return found.select("event_id", "key", "facility", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
+
+
+def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl.DataFrame:
+    """The amounts at which a month was settled: those of `claims` if it is closed for the first time.
+
+    folder: of the ledger.  period: YYYY-MM.  at: aware.
+    claims: event_id, key, facility, granted (VND) of the claims in force whose visit ended in the month.
+    """
+    table, mark = opened(folder / TABLE, SETTLED), f"settle/{period}"
+    if not table.transaction_version(mark):
+        rows = claims.with_columns(period=pl.lit(period), settled_at=pl.lit(at)).select(
+            pl.col(name).cast(dtype) for name, dtype in SETTLED.items()
+        )
+        write_deltalake(table, rows, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(mark, 1)]))
+    return scan(table.file_uris(), SETTLED).filter(pl.col("period") == period).collect()
+
+
+def late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """What came after the settlement, as adjustments: reduction is what the fund no longer owes (below zero: owes besides).
+
+    Returns: event_id (of the claim in force, else of what was settled), other_event_id (what was settled before it), key,
+             facility, reduction; by key.
+    """
+    col, none = pl.col, pl.lit(0).cast(SETTLED["granted"])
+    both = settled.select("key", "event_id", "facility", "granted").join(
+        claims.select("key", "event_id", "facility", "granted"), on="key", how="full", coalesce=True, suffix="_now"
+    )
+    moved = both.filter(col("event_id").ne_missing(col("event_id_now")))
+    differences = moved.select(
+        pl.coalesce("event_id_now", "event_id").alias("event_id"),
+        pl.when(col("event_id_now").is_not_null()).then("event_id").fill_null("").alias("other_event_id"),
+        "key",
+        pl.coalesce("facility_now", "facility").alias("facility"),
+        (col("granted").fill_null(none) - col("granted_now").fill_null(none)).cast(SETTLED["granted"]).alias("reduction"),
+    )
+    return differences.filter(col("reduction") != 0).sort("key")

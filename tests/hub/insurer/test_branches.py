@@ -1,0 +1,171 @@
+"""What-if: the same stream under other rules, compared to the đồng, promoted as adjustments."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from hub.contract.errors import HubError
+from hub.insurer import branches as module
+from hub.insurer.branches import Branch, branches, changed, compare, drop, promote, read_branch, readjudicate
+from hub.insurer.history import TABLE, close
+from hub.insurer.ledger import Ledger, files_of, scan, schema_of
+from hub.insurer.rules import RULES
+from tests.hub.insurer.histories import TOPIC, visit
+from tests.hub.insurer.made import values_of, writers
+from tests.hub.insurer.test_ledger import batch
+
+AT = datetime(2026, 12, 20, 9, tzinfo=UTC)
+FUND = Decimal("8000.00")
+
+
+class Record:
+    """A record of the topic as the Kafka client has it."""
+
+    def __init__(self, offset, value):
+        self._offset, self._value = offset, value
+
+    def partition(self):
+        return 0
+
+    def offset(self):
+        return self._offset
+
+    def value(self):
+        return self._value
+
+
+def of_someone(key, **more):
+    return visit(key, so_cccd=f"00108500{ord(key):04d}", **more)
+
+
+EVENTS = [
+    of_someone("A"),
+    of_someone("B", nam_qt=2025),  # F06: rejected
+    of_someone("C", facility="01021", ho_ten=""),  # F01: rejected
+    of_someone("D", ngay_ra="202612011000"),  # of December
+    of_someone("E"),
+    of_someone("E", version=1, action="CANCELLED"),
+]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    Ledger(tmp_path, TOPIC).append(batch(EVENTS, [(0, row) for row in range(len(EVENTS))], TOPIC), {0: len(EVENTS)})
+    return tmp_path
+
+
+def stream(places):
+    """The topic, two records at a time."""
+    values = values_of(EVENTS)
+    wanted = places.get_column("kafka_offset").to_list()
+    return [[Record(offset, values[offset]) for offset in wanted[at : at + 2]] for at in range(0, len(wanted), 2)]
+
+
+def made(ledger, name="lenient", **change):
+    branch = Branch(name, "2026-11", "some change", 0, AT.isoformat())
+    return readjudicate(ledger, branch, stream, writers, "vss", changed(**change))
+
+
+def test_the_same_rules_say_the_same(ledger):
+    assert made(ledger).claims == 3
+    found = compare(ledger, "lenient")
+    assert (found["claims"], found["changed"], found["rules"], found["facilities"]) == (3, 0, [], [])
+    assert promote(ledger, "lenient", AT).is_empty()
+
+
+def test_a_changed_rule_is_compared_by_facility_and_rule(ledger):
+    made(ledger, without=["F06"], severities={"F01": "W"})
+    found = compare(ledger, "lenient")
+    assert (found["changed"], found["before"], found["after"]) == (2, FUND, 3 * FUND)
+    assert found["facilities"] == [
+        {"facility": "01004", "changed": 1, "before": 0, "after": FUND},
+        {"facility": "01021", "changed": 1, "before": 0, "after": FUND},
+    ]
+    assert [(one["rule"], one["findings_before"], one["findings_after"]) for one in found["rules"]] == [("F06", 1, 0)]
+    assert {(one["before"], one["after"], one["claims"]) for one in found["verdicts"]} == {
+        ("ACCEPTED", "ACCEPTED", 1),
+        ("REJECTED", "ACCEPTED", 2),
+    }
+
+
+def test_the_ledger_itself_does_not_change(ledger):
+    def rows():
+        return {
+            name: scan(files_of(ledger, name), schema_of(name)).collect().sort("kafka_offset")
+            for name in ("findings", "decisions")
+        }
+
+    before = rows()
+    made(ledger, without=["F06"])
+    promote(ledger, "lenient", AT)
+    assert all(frame.equals(before[name]) for name, frame in rows().items())
+
+
+def test_promoting_is_one_adjustment_a_claim_and_is_done_once(ledger):
+    made(ledger, without=["F06", "F01"])
+    rows = promote(ledger, "lenient", AT)
+    assert rows.get_column("reduction").to_list() == [-FUND, -FUND]
+    assert set(rows.get_column("rule")) == {"R01"}
+    assert promote(ledger, "lenient", AT).is_empty()
+    assert scan(files_of(ledger, TABLE), module.ADJUSTMENTS).collect().height == 2
+    assert read_branch(ledger, "lenient").promoted == AT.isoformat()
+
+
+def test_a_second_branch_is_promoted_by_what_the_first_left(ledger):
+    made(ledger, "first", without=["F06", "F01"])
+    promote(ledger, "first", AT)
+    made(ledger, "second", without=["F06"])
+    assert promote(ledger, "second", AT).get_column("reduction").to_list() == [FUND]  # C is rejected again
+
+
+def test_closing_a_month_again_keeps_what_was_promoted(ledger):
+    made(ledger, without=["F06"])
+    promote(ledger, "lenient", AT)
+    rows = close(ledger, date(2026, 11, 1), AT)
+    assert rows.filter(pl.col("rule") == "R01").is_empty()
+
+
+def test_a_branch_is_dropped_and_its_name_is_free(ledger):
+    made(ledger)
+    with pytest.raises(HubError, match="drop it first"):
+        made(ledger)
+    assert [one.name for one in branches(ledger)] == ["lenient"]
+    drop(ledger, "lenient")
+    assert branches(ledger) == []
+    with pytest.raises(HubError) as gone:
+        compare(ledger, "lenient")
+    assert gone.value.code == "NOT_FOUND"
+    assert made(ledger).claims == 3
+
+
+def test_a_run_that_was_cut_off_left_no_branch(ledger, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(module, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            made(ledger)
+    assert branches(ledger) == []
+    made(ledger)
+    assert compare(ledger, "lenient")["claims"] == 3
+
+
+@pytest.mark.parametrize("wrong", [{"without": ["X99"]}, {"severities": {"F01": "C"}}, {"severities": {"F01": "Z"}}])
+def test_what_cannot_be_changed_is_told(wrong):
+    with pytest.raises(HubError) as told:
+        changed(**wrong)
+    assert told.value.code == "REQUEST_WRONG"
+
+
+@pytest.mark.parametrize("name", ["", "../other", "A", "a/b", "x" * 42])
+def test_a_name_is_no_path(ledger, name):
+    with pytest.raises(HubError) as told:
+        made(ledger, name)
+    assert told.value.code == "REQUEST_WRONG"
+
+
+def test_a_rule_that_only_warns_cuts_nothing():
+    assert not [
+        rule for rule in changed(severities={"F01": "W"}) if rule.id == "F01" and (rule.severity != "W" or rule.reduction)
+    ]
+    assert len(changed()) == len(RULES)
