@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from hub.cli import dead, messages, operate, why
 from hub.cli.archive import archive_app, journal_app
+from hub.cli.claim import claim_app
 from hub.cli.directory import directory_app
 from hub.cli.payer import payer_app
 from hub.cli.quarantine import quarantine_app
@@ -221,6 +222,7 @@ def bench(
 
 messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
+app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
 dead.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
