@@ -10,10 +10,17 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from hub.cli import dead, messages, operate, why
+from hub.cli import (
+    dead,
+    messages,
+    operate,
+    settling,  # noqa: F401  # its commands join the ledger's
+    why,
+)
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.claim import claim_app
 from hub.cli.directory import directory_app
+from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
 from hub.cli.quarantine import quarantine_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, started, terminal
@@ -224,6 +231,7 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
+app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")

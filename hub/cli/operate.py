@@ -11,8 +11,6 @@ import psutil
 import typer
 from rich.table import Table
 
-from hub.cli import what_if  # noqa: F401  # its commands join the group
-from hub.cli.ledger import ledger_app
 from hub.cli.parked import parked_app
 from hub.cli.recipient import recipient_app
 from hub.cli.running import check_dialects, connected, keyring, older, paragraph, terminal
@@ -37,7 +35,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
     app.command(rich_help_panel=_OPERATOR)(trace)
     app.command(rich_help_panel=_OPERATOR)(where)
     app.command(rich_help_panel=_OPERATOR)(reconcile)

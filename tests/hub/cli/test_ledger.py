@@ -1,60 +1,121 @@
-"""An insurer's commands over a ledger that is there; no server is asked."""
+"""`hie ledger` on a terminal and for programs: exact sums, no name and no card."""
 
+import csv
+import io
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from hub.cli import ledger as module
 from hub.cli.main import app
 from hub.contract.errors import HubError
-from tests.hub.insurer.histories import service, visit, write
-from tests.hub.insurer.test_history import THEN
+from hub.insurer.questions import QUESTIONS
+from tests.hub.insurer.small_ledger import small_ledger
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    small_ledger(folder / "ledger")
+    return folder
 
 
 @pytest.fixture
-def hie(tmp_path, monkeypatch):
-    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "ledger"))
-    monkeypatch.setattr(module, "now", lambda: THEN)
-    write(tmp_path / "ledger", [visit("A"), visit("B", minutes=1)])
+def hie(folder, monkeypatch):
+    monkeypatch.setenv("HIE_DATA_DIR", str(folder))
+    monkeypatch.delenv("HIE_LEDGER_DIR", raising=False)
 
-    def run(*words):
-        result = CliRunner().invoke(app, ["ledger", *words], catch_exceptions=False)
-        assert result.exit_code == 0
-        return result.output
+    def run(*arguments):
+        done = CliRunner().invoke(app, ["ledger", *map(str, arguments)], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.stdout
 
     return run
 
 
-def test_the_bare_command_says_the_totals(hie):
-    assert hie().startswith("claims 2, accepted 2, rejected 0, lines 2, findings 0\nclaimed (t_bhtt) 16,000.00 VND")
-    assert json.loads(hie("--json"))["claims"] == 2
+def test_alone_it_says_what_the_ledger_adds_up_to(hie):
+    assert "claims 7, accepted 5, reduced 1, rejected 1, lines 14, findings 2" in hie()
+    assert "claimed (t_bhtt) 168,000.00 VND, granted (t_bhtt_gd) 136,000.00 VND" in hie()
+    assert json.loads(hie("--json"))["t_bhtt"] == "168000.00"
 
 
-def test_closing_says_what_is_new_by_rule_and_nothing_the_second_time(hie):
-    assert hie("close", "2026-11").split() == ["rule", "rows", "taken", "back", "VND", "H03", "1", "0", "8,000.00"]
-    assert hie("close", "2026-11") == "2026-11: nothing new\n"
-    assert json.loads(hie("close", "2026-11", "--json")) == {"month": "2026-11", "rules": [], "close_again": []}
+def test_ask_without_a_name_lists_the_questions_in_both_languages(hie):
+    told = hie("ask")
+    assert "copayments" in told
+    assert "Claims and money by month." in told
+    assert "Hồ sơ và số tiền theo tháng." in told
 
 
-def test_months_closed_before_an_earlier_one_changed_are_to_be_closed_again(hie, tmp_path):
-    hie("close", "2026-11")
-    lines = [service(ngay_yl="202610100800")]
-    october = [visit(key, services=lines, ngay_vao="202610100800", ngay_ra="202610101000", minutes=2) for key in "CD"]
-    write(tmp_path / "ledger", october, first=2)
-    assert "close them again, in this order: 2026-11" in hie("close", "2026-10")
+def test_an_answer_is_a_table_csv_or_json(hie):
+    month = ("ask", "month", "--month", "2026-11", "--facility", "01021", "--format")
+    table = hie(*month, "table")
+    assert "2026-11" in table
+    assert "120,000.00" in table
+    [row] = csv.DictReader(io.StringIO(hie(*month, "csv")))
+    assert (row["month"], row["t_bhtt"]) == ("2026-11", "120000.00")
+    [row] = json.loads(hie(*month, "json"))
+    assert (row["claims"], row["t_bhtt_gd"]) == (5, "88000.00")
+    assert "không có" in hie("ask", "month", "--facility", "99999")
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["2026-12"], "REQUEST_WRONG"),
-        (["November"], "REQUEST_WRONG"),
-        (["2026-11", "--payer", "nobody"], "NOT_FOUND"),
-        (["2026-11", "--payer", "test"], "NOT_FOUND"),
-    ],
-    ids=["a month that is not over", "no month", "no payer", "no ledger yet"],
-)
-def test_it_refuses(hie, words, code):
-    with pytest.raises(HubError, match=code):
-        hie("close", *words)
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_table_is_as_wide_as_its_amounts_and_never_cuts_one_off(hie, name):
+    assert "…" not in hie("ask", name)
+
+
+def test_control_totals_are_by_facility_and_month_or_by_month(hie):
+    of_facilities = list(csv.DictReader(io.StringIO(hie("totals", "--format", "csv"))))
+    assert [(row["ma_cskcb"], row["month"], row["claims"], row["t_bhtt"]) for row in of_facilities] == [
+        ("01004", "2026-11", "1", "24000.00"),
+        ("01021", "2026-11", "5", "120000.00"),
+        ("01021", "2026-12", "1", "24000.00"),
+    ]
+    of_months = list(csv.DictReader(io.StringIO(hie("totals", "--by", "month", "--format", "csv"))))
+    assert [(row["month"], row["claims"]) for row in of_months] == [("2026-11", "6"), ("2026-12", "1")]
+
+
+def test_a_person_is_a_hash_that_stays_the_same(hie):
+    told = hie("ask", "copayments", "--format", "csv")
+    assert told == hie("ask", "copayments", "--format", "csv")
+    persons = [row["person"] for row in csv.DictReader(io.StringIO(told))]
+    assert all(len(person) == 32 for person in persons)
+    assert "001085000001" not in told
+    assert "0000000002" not in told
+
+
+def test_a_statement_is_told_or_written_as_a_page(hie, tmp_path):
+    told = hie("statement", "01021", "2026-11")
+    assert all(part in told for part in ("Bệnh viện Đa khoa huyện Đông Lĩnh", "(79a)", "(80a)", "104.000,00", "rejected", "C99"))
+    assert hie("statement", "01021", "2026-11", "--html", tmp_path / "page.html") == ""
+    assert "104.000,00" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_what_is_no_month_is_refused(hie):
+    with pytest.raises(HubError, match="REQUEST_WRONG"):
+        hie("ask", "month", "--month", "11/2026")
+
+
+def test_an_export_writes_files_for_their_owner_alone(hie, tmp_path, monkeypatch, folder):
+    from hub.contract.settings import read_settings
+    from hub.insurer import export as module
+    from tests.hub.insurer.made import PREFIX, values_of
+    from tests.hub.insurer.small_ledger import events
+
+    class Registry:
+        def __init__(self, _url):
+            pass
+
+        def unpack(self, value):
+            from hub.contract.events import decode
+
+            return "hie.Claim", decode("hie.Claim", value[len(PREFIX) :])
+
+    values = values_of(events())
+    monkeypatch.setattr("hub.bus.Wire", Registry)
+    monkeypatch.setattr("hub.cli.ledger.connected", lambda _settings: read_settings(kafka_bootstrap="x:9", registry_url="x"))
+    monkeypatch.setattr(module, "from_topic", lambda *_: lambda _partition, offsets: ((one, values[one]) for one in offsets))
+    assert hie("export", "--month", "2026-12", "--out", tmp_path / "december") == ""
+    [path] = (tmp_path / "december").rglob("*.xml")
+    assert path.stat().st_mode & 0o077 == 0
+    assert Path(tmp_path / "december" / "index.csv").read_text("utf-8").count("december") == 1

@@ -8,6 +8,8 @@ import polars as pl
 
 from hub.contract.events import Event, encode
 from hub.insurer.columns import Decoded, decode_claims
+from hub.insurer.decisions import decide
+from hub.insurer.ledger import PLACE, schema_of
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import Rule
 from hub.simulate import cents, claims, shares, totals
@@ -96,3 +98,29 @@ def findings_of(*events: Event, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
 def found_in(event: Event, rules: Sequence[Rule] = RULES) -> set[tuple[str, str, str]]:
     """Rule, severity and field of every finding about one claim."""
     return set(findings_of(event, rules=rules).select("rule", "severity", "field").iter_rows())
+
+
+def batch(
+    events: Iterable[Event], places: Iterable[tuple[int, int]], topic_id: str = "topic-a", rules: Sequence[Rule] = RULES
+) -> dict[str, pl.DataFrame]:
+    """Frames of the ledger's tables for a batch whose claims stand at (partition, offset)."""
+    decoded = columns_of(events)
+    findings = adjudicate(decoded, rules)
+    frames = {
+        "claims": decoded.claims,
+        "lines": decoded.lines,
+        "findings": findings,
+        "decisions": decide(decoded.claims, findings, "vss"),
+    }
+    where = pl.DataFrame(
+        [
+            {"row": row, "kafka_topic_id": topic_id, "kafka_partition": partition, "kafka_offset": offset}
+            for row, (partition, offset) in enumerate(places)
+        ],
+        schema={"row": pl.UInt32(), **PLACE},
+    )
+    ids = decoded.claims.select("row", "event_id")
+    return {
+        name: (frame if name == "claims" else frame.join(ids, on="row")).join(where, on="row").select(*schema_of(name))
+        for name, frame in frames.items()
+    }

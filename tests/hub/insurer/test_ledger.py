@@ -6,40 +6,14 @@ from deltalake import DeltaTable
 
 from hub.contract.errors import HubError
 from hub.insurer import ledger as module
-from hub.insurer.decisions import decide
 from hub.insurer.ledger import TABLES, Ledger, schema_of
-from hub.insurer.rules import adjudicate
 from hub.simulate import claims_with_faults
-from tests.hub.insurer.made import columns_of
+from tests.hub.insurer.made import batch
 
 
 @pytest.fixture(scope="module")
 def events():
     return [event for event, _ in claims_with_faults(21, 30, 26, {"X05": 0.3})]
-
-
-def batch(events, places, topic_id="topic-a"):
-    """Frames of a batch whose claims stand at (partition, offset)."""
-    decoded = columns_of(events)
-    findings = adjudicate(decoded)
-    frames = {
-        "claims": decoded.claims,
-        "lines": decoded.lines,
-        "findings": findings,
-        "decisions": decide(decoded.claims, findings, "vss"),
-    }
-    where = pl.DataFrame(
-        [
-            {"row": row, "kafka_topic_id": topic_id, "kafka_partition": partition, "kafka_offset": offset}
-            for row, (partition, offset) in enumerate(places)
-        ],
-        schema={"row": pl.UInt32, "kafka_topic_id": pl.String, "kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
-    )
-    ids = decoded.claims.select("row", "event_id")
-    return {
-        name: (frame if name == "claims" else frame.join(ids, on="row")).join(where, on="row").select(*schema_of(name))
-        for name, frame in frames.items()
-    }
 
 
 def table_rows(folder):

@@ -1,4 +1,4 @@
-"""`hie ledger readjudicate`, `branches`, `compare`, `promote`, `drop`: what another table of rules would have said."""
+"""`hie ledger close`: a month is settled; `readjudicate`, `branches`, `compare`, `promote`, `drop`: what other rules would have said of it."""
 
 import getpass
 from dataclasses import asdict
@@ -9,15 +9,47 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.cli.ledger import AsJson, default_payer, folder_of, ledger_app, month_of, out
+from hub.cli.ledger import default_payer, folder_of, ledger_app, month_of, out
 from hub.cli.running import connected
 from hub.contract.errors import HubError
-from hub.contract.events import now, to_json
+from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Name = Annotated[str, typer.Argument(help="Of the branch: small letters, digits, hyphens.")]
 Payer = Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
+
+
+@ledger_app.command("close")
+def close_month(
+    month: Annotated[str, typer.Argument(help="The month, YYYY-MM; it must be over.")],
+    payer: Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Look at a month's claims side by side (rules H01 to H09); what changes is kept as adjustments, never as an edit.
+
+    Again after late corrections: only what is new is added, and what no longer holds is taken back.
+
+    Example: hie ledger close 2026-11
+    """
+    from hub.insurer.history import close, closed_months, month_after, summary
+
+    today, first = now().astimezone(VIETNAM).date(), month_of(month)
+    if month_after(first) > today:
+        raise HubError("REQUEST_WRONG", f"{month} is not over")
+    folder = folder_of(read_settings(), payer)
+    rows = close(folder, first, now())
+    found, again = summary(rows), closed_months(folder, month_after(first), today)
+    if as_json:
+        print(to_json({"month": month, "rules": found, "close_again": again}).decode())
+        return
+    table = Table("rule", "rows", "taken back", "VND", box=None)
+    for rule in found:
+        table.add_row(rule["rule"], str(rule["rows"]), str(rule["taken_back"]), f"{rule['reduction']:,.2f}")
+    out.print(table if found else f"{month}: nothing new")
+    if found and again:
+        out.print(f"These months were closed on what {month} said before; close them again, in this order: {', '.join(again)}")
 
 
 @ledger_app.command("readjudicate")

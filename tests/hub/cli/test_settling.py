@@ -1,0 +1,55 @@
+"""An insurer's commands over a ledger that is there; no server is asked."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hub.cli import settling as module
+from hub.cli.main import app
+from hub.contract.errors import HubError
+from tests.hub.insurer.histories import service, visit, write
+from tests.hub.insurer.test_history import THEN
+
+
+@pytest.fixture
+def hie(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "ledger"))
+    monkeypatch.setattr(module, "now", lambda: THEN)
+    write(tmp_path / "ledger", [visit("A"), visit("B", minutes=1)])
+
+    def run(*words):
+        result = CliRunner().invoke(app, ["ledger", *words], catch_exceptions=False)
+        assert result.exit_code == 0
+        return result.output
+
+    return run
+
+
+def test_closing_says_what_is_new_by_rule_and_nothing_the_second_time(hie):
+    assert hie("close", "2026-11").split() == ["rule", "rows", "taken", "back", "VND", "H03", "1", "0", "8,000.00"]
+    assert hie("close", "2026-11") == "2026-11: nothing new\n"
+    assert json.loads(hie("close", "2026-11", "--json")) == {"month": "2026-11", "rules": [], "close_again": []}
+
+
+def test_months_closed_before_an_earlier_one_changed_are_to_be_closed_again(hie, tmp_path):
+    hie("close", "2026-11")
+    lines = [service(ngay_yl="202610100800")]
+    october = [visit(key, services=lines, ngay_vao="202610100800", ngay_ra="202610101000", minutes=2) for key in "CD"]
+    write(tmp_path / "ledger", october, first=2)
+    assert "close them again, in this order: 2026-11" in hie("close", "2026-10")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["2026-12"], "REQUEST_WRONG"),
+        (["November"], "REQUEST_WRONG"),
+        (["2026-11", "--payer", "nobody"], "NOT_FOUND"),
+        (["2026-11", "--payer", "test"], "NOT_FOUND"),
+    ],
+    ids=["a month that is not over", "no month", "no payer", "no ledger yet"],
+)
+def test_it_refuses(hie, words, code):
+    with pytest.raises(HubError, match=code):
+        hie("close", *words)
