@@ -34,7 +34,7 @@ SEVERITIES: Final = {
     "I": ("ghi nhận", "noted"),
 }
 
-_NAMES: Final = ("ten_thuoc", "ten_dich_vu", "ten_vat_tu")
+_NAMES: Final = ("ten_thuoc", "ten_vat_tu", "ten_dich_vu")  # a supply may name the service that it was used in
 _NOTHING: Final = Decimal("0.00")
 _NEWEST: Final = ("version", "stated_at", "received_at")
 _STATUS: Final = {"ACCEPTED": "Đạt", "REDUCED": "Đạt", "REJECTED": "Không đạt"}
@@ -231,7 +231,7 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
     lines, findings, decisions = (
         _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
     )
-    later = scan(files_of(folder, ADJUSTED), ADJUSTMENTS).filter(wanted).collect().sort("closed_at")
+    later = scan(files_of(folder, ADJUSTED), ADJUSTMENTS).filter(wanted).collect().sort("closed_at", "rule", "adjustment_id")
     return explained(claims, lines, findings, decisions, later)
 
 
