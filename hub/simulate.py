@@ -354,7 +354,7 @@ def claims_with_faults(
     faults: rule to the share of claims that shall break it (0 to 1); their sum is at most 1.
     """
     chance = random.Random(seed)  # noqa: S311  # repeatable, nothing secret
-    benefits = {"GD4": 80, "HN1": 100, "CN3": 95}
+    benefits = {"GD4": 80, "HN2": 100, "HT3": 95}
     pools = {group: _pool(chance, benefit) for group, benefit in benefits.items()}
     groups, codes = tuple(pools), tuple(facility_codes) or tuple(facilities())
     means = {table: mean * rows / 26 for table, mean in MEAN_ROWS.items()}

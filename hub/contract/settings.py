@@ -133,6 +133,10 @@ class Settings(BaseSettings):
     routing_batch: int = Field(1_000, ge=1, le=100_000, description="Most events routed in one batch.")
     insurer_batch: int = Field(4_000, ge=1, le=100_000, description="Most claims adjudicated in one batch.")
     ledger_dir: Path | None = Field(None, description="Folder of the insurer's ledger; empty: `ledger` in the data folder.")
+    catalogue_dir: Path | None = Field(
+        None,
+        description="Folder of dated catalogues that claims are checked against (CSV: drugs, services, supplies, staff, icd), read at the start; empty: not checked.",
+    )
     claim_days: int = Field(
         365, ge=1, description="Days a routing fact is kept in the case index, unless its rule says how long."
     )

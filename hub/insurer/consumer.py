@@ -27,6 +27,7 @@ from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.kafka import client
 from hub.contract.settings import Settings
+from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
 from hub.insurer.decisions import decide
 from hub.insurer.ledger import PLACE, TABLES, Ledger, schema_of
@@ -93,6 +94,7 @@ class Insurer:
         self.worker, self.workers = worker, workers
         self.topic = topic or f"payer.{payer}.claim.v1"
         self.cpu_s: Counter[str] = Counter()
+        self._catalogues = read_catalogues(settings.catalogue_dir) if settings.catalogue_dir else None
         self._wire = Wire(settings.registry_url)
         self._producer = Producer(settings.kafka, wait_s=settings.ack_wait_s, linger_ms=5, client_id=f"hie-insurer-{payer}")
         self._consumer: Consumer = consumer(
@@ -222,7 +224,7 @@ class Insurer:
                 decoded = decoded.only(pl.col("row").is_in(list(taken)))
             claims, lines = decoded.claims, decoded.lines
         with _Spent(self.cpu_s, "rules"):
-            findings = adjudicate(decoded)
+            findings = adjudicate(decoded, against=self._catalogues)
             decisions = decide(claims, findings, self.payer)
         with _Spent(self.cpu_s, "ledger"):
             frames = self._placed(messages, {"claims": claims, "lines": lines, "findings": findings, "decisions": decisions})

@@ -10,8 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded
-from hub.insurer.rules import between, between_lines, elements, money, plausible
+from hub.insurer.rules import benefit, between, between_lines, catalogues, elements, money, plausible
 from hub.insurer.rules.cuts import cut
 from hub.insurer.rules.frames import frames
 from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
@@ -26,7 +27,9 @@ RULES: Final[tuple[Rule, ...]] = (
     *elements.RULES,
     *between.RULES,
     *between_lines.RULES,
+    *benefit.RULES,
     *money.RULES,
+    *catalogues.RULES,
     *plausible.RULES,
 )
 """Every rule, in the order of findings. Not checked for CANCELLED claims, but for T06."""
@@ -35,16 +38,22 @@ _PREPARE: Final[tuple[Prepare, ...]] = (
     elements.prepare,
     between_lines.prepare,
     between.prepare,
+    benefit.prepare,
     money.prepare,
     plausible.prepare,
 )
 
 
-def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
-    """All findings about claims, as `FINDINGS` describes, in the order of claim, rule and line."""
+def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES, against: Catalogues | None = None) -> pl.DataFrame:
+    """All findings about claims, as `FINDINGS` describes, in the order of claim, rule and line.
+
+    against: without catalogues, nothing of C01 to C52 is checked.
+    """
     prepared = frames(decoded)
     for prepare in _PREPARE:
         prepared = prepare(prepared)
+    if against is not None:
+        prepared = catalogues.prepare(prepared, against, decoded.claims.get_column("ma_cskcb").unique().to_list())
     found = [
         finding
         for about, frame in prepared.items()

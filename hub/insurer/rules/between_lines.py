@@ -33,7 +33,8 @@ _ONE: Final = 1000  # SO_LUONG is in thousandths
 
 
 def prepare(frames: Frames) -> Frames:
-    """The lines that few rules are about, as frames of their own: `lines.beds`, `lines.supplies`, `lines.images`.
+    """The lines that few rules are about, as frames of their own: `lines.beds`, `lines.packed`, `lines.stents`,
+    `lines.images`.
 
     results: `joined`, whether the claim has their service. What other rows tell is read here, once a batch: as joins of the
     whole frames it would take four times as long.
@@ -41,11 +42,13 @@ def prepare(frames: Frames) -> Frames:
     lines, results = frames["lines"].filter(pl.col("table") == "XML3"), frames["results"]
     services = lines.filter(blank("ma_vat_tu")).select(_KEY, "goi_vtyt").collect()
     few = lines.filter(_GROUP.is_in((*_BEDS, *_SUPPLIES, "2"))).select(*_READ).collect()
+    supplies = few.filter(_GROUP.is_in(_SUPPLIES))
     done = services.get_column("key").implode()
     return frames | {
         "results": results.with_columns(_KEY.is_in(done).alias("joined")),
-        "lines.beds": _beds(few.lazy().filter(_GROUP.is_in(_BEDS)), frames["claims"]),
-        "lines.supplies": _supplies(few.lazy().filter(_GROUP.is_in(_SUPPLIES)), services),
+        "lines.beds": _beds(few.filter(_GROUP.is_in(_BEDS)).lazy(), frames["claims"]),
+        "lines.packed": _packed(supplies.filter(~blank("goi_vtyt")).lazy(), services),
+        "lines.stents": _stents(supplies.filter(pl.col("ten_vat_tu").str.head(5).str.to_lowercase() == "stent").lazy()),
         "lines.images": _images(few.filter(_GROUP == "2"), results),
     }
 
@@ -97,20 +100,22 @@ def _crowded(quantity: pl.Expr) -> pl.Expr:
 # --- supplies and imaging ---------------------------------------------------------------------------------------------
 
 
-def _supplies(supplies: pl.LazyFrame, services: pl.DataFrame) -> pl.LazyFrame:
-    """Whether a supply of a package has no service there; half of what the fund pays for a further stent of one service."""
-    col = pl.col
-    package = col("key") ^ col("goi_vtyt").hash()
+def _packed(packed: pl.LazyFrame, services: pl.DataFrame) -> pl.LazyFrame:
+    """`opened`: whether the claim has the service of the package; one without a number of its own opens all of its packages."""
+    package = pl.col("key") ^ pl.col("goi_vtyt").hash()
     numbered = services.filter(~blank("goi_vtyt")).select(package).to_series().implode()
-    opened = services.filter(blank("goi_vtyt")).get_column("key").implode()  # without a number: of every package of the service
-    ratio = col("tyle_tt_bh") * col("tyle_tt_dv").fill_null(100_00)  # a stent is halved in a ratio, or is 0.5 of one
-    full = col("ten_vat_tu").str.contains("(?i)^stent") & (ratio > 50_00 * 100_00) & (col("so_luong") >= _ONE)
-    stents = pl.when(full.fill_null(False)).then(col("so_luong")).otherwise(NOTHING)
-    further = _beyond(stents, _ONE, ["row", "ma_dich_vu", "goi_vtyt"])
-    return supplies.with_columns(_KEY).with_columns(
-        (~blank("goi_vtyt") & ~col("key").is_in(opened) & ~package.is_in(numbered)).alias("loose"),
-        _part("t_bhtt", further, 2 * col("so_luong")).alias("half_stent"),
-    )
+    unnumbered = services.filter(blank("goi_vtyt")).get_column("key").implode()
+    opened = pl.col("key").is_in(unnumbered) | package.is_in(numbered)
+    return packed.with_columns(_KEY).with_columns(opened.alias("opened"))
+
+
+def _stents(stents: pl.LazyFrame) -> pl.LazyFrame:
+    """`half`: of what the fund pays for all but the first of one service, unless they are claimed at a half, or as 0.5 of one."""
+    quantity = pl.col("so_luong")
+    ratio = pl.col("tyle_tt_bh") * pl.col("tyle_tt_dv").fill_null(100_00)
+    in_full = stents.filter((ratio > 50_00 * 100_00) & (quantity >= _ONE))
+    further = _beyond(quantity, _ONE, ["row", "ma_dich_vu", "goi_vtyt"])
+    return in_full.with_columns(_part("t_bhtt", further, 2 * quantity).alias("half"))
 
 
 def _images(images: pl.DataFrame, results: pl.LazyFrame) -> pl.LazyFrame:
@@ -163,8 +168,8 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("X12", "so_luong", pl.col("crowded") > 0, "More than one bed a day.", "Quá một ngày giường trong một ngày.", by="crowded", about="lines.beds"),
     _rule("X12", "ngay_th_yl", pl.col("overlaps"), "The bed was taken before the one before it was left.", "Thời gian nằm giường chồng lên giường trước đó.", severity="W", about="lines.beds"),
     _rule("X12", "so_luong", pl.col("too_long") > 0, "More days in bed than days of treatment.", "Số ngày giường vượt số ngày điều trị.", by="too_long", about="lines.beds"),
-    _rule("X13", "goi_vtyt", pl.col("loose"), "The claim has no service to which the package of this supply belongs.", "Vật tư trong gói nhưng hồ sơ không có dịch vụ của gói.", about="lines.supplies"),
-    _rule("X14", "tyle_tt_bh", pl.col("half_stent") > 0, "From the second stent on the fund pays half.", "Từ stent thứ hai quỹ chỉ thanh toán một nửa.", by="half_stent", about="lines.supplies"),
+    _rule("X13", "goi_vtyt", ~pl.col("opened"), "The claim has no service to which the package of this supply belongs.", "Vật tư trong gói nhưng hồ sơ không có dịch vụ của gói.", about="lines.packed"),
+    _rule("X14", "tyle_tt_bh", pl.col("half") > 0, "From the second stent on the fund pays half.", "Từ stent thứ hai quỹ chỉ thanh toán một nửa.", by="half", about="lines.stents"),
     _rule("X15", "ma_dich_vu", ~pl.col("read"), "XML4 tells neither conclusion nor value of this image.", "XML4 không có kết luận hoặc giá trị của dịch vụ chẩn đoán hình ảnh này.", severity="W", about="lines.images"),
     _rule("X15", "ma_dich_vu", ~blank("ma_dich_vu") & ~pl.col("joined"), "The claim has no service of this result.", "Hồ sơ không có dịch vụ của kết quả này.", severity="W", about="results"),
 )  # fmt: skip

@@ -15,9 +15,7 @@ def cut(findings: pl.DataFrame, decoded: Decoded) -> pl.DataFrame:
     shares = decoded.lines.lazy().with_row_index("line").select("line", hundredths("t_bhtt").fill_null(0).alias("of_line"))
     claimed = decoded.claims.lazy().select("row", hundredths("t_bhtt").fill_null(0).alias("of_claim"))
     of_lines = (
-        pl.when(col("about").str.starts_with("lines"))
-        .then(_taken(col("reduction"), col("of_line"), ["row", "line"]))
-        .otherwise(NOTHING)
+        pl.when(col("about") != "claims").then(_taken(col("reduction"), col("of_line"), ["row", "line"])).otherwise(NOTHING)
     )
     left = col("of_claim") - col("of_lines").sum().over("row")
     of_claims = pl.when(col("about") == "claims").then(_taken(col("reduction"), left, ["row", "about"])).otherwise(NOTHING)

@@ -42,17 +42,20 @@ _ASKED_WHEN: Final = {
 }
 """Elements that are required on a condition of their row; those of service groups are X11. Oxygen has no registration."""
 
+_ODD: Final = ".odd"
 _CARD: Final = r"^(TE1\d{12}|[A-Z]{2}[1-5]\d{12}|\d{12}|\d{10})$"
 _YEAR: Final = pl.col("ngay_ra").str.slice(0, 4)
 
 
 def prepare(frames: Frames) -> Frames:
-    """claims: how many items the lists of cards have, and each card by itself."""
+    """claims: how many items the lists of cards have, and each card by itself; lines, results, notes: the few rows of which
+    any of these rules may have something to say, as `….odd` (one look at a row, and not one for each rule)."""
+    odd = {f"{name}{_ODD}": frames[name].filter(pl.any_horizontal(looks)) for name, looks in _LOOKS.items()}
     cards = pl.col("ma_the_bhyt").str.to_uppercase().str.split(";").list.eval(pl.element().str.strip_chars())
     claims = frames["claims"].with_columns(
         cards.alias("cards"), (pl.col("ma_the_bhyt").str.count_matches(";", literal=True) + 1).alias("cards_n")
     )
-    return frames | {"claims": claims}
+    return frames | odd | {"claims": claims}
 
 
 @cache
@@ -63,6 +66,10 @@ def codes() -> dict[str, frozenset[str]]:
         for row in csv.DictReader(file):
             found.setdefault(row["list"], set()).add(row["code"])
     return {name: frozenset(members) for name, members in found.items()}
+
+
+def _about(frame: str) -> str:
+    return frame if frame == "claims" else f"{frame}{_ODD}"
 
 
 def _elements() -> Iterator[tuple[Element, str, pl.Expr]]:
@@ -90,7 +97,7 @@ def _required() -> Iterator[Rule]:
         settled = element.name in _SETTLED_BY[element.table].split()
         fails = of_table & _missing(element)
         vi, en = f"Thiếu {element.name} ở {element.table}.", f"{element.name} of {element.table} is missing."
-        yield Rule("F01", "E" if settled else "W", frame, element.field, fails if when is None else fails & when, en, vi, source=f"{_TABLES}, required; {_CHECKS}")  # fmt: skip
+        yield Rule("F01", "E" if settled else "W", _about(frame), element.field, fails if when is None else fails & when, en, vi, source=f"{_TABLES}, required; {_CHECKS}")  # fmt: skip
 
 
 def _listed() -> Iterator[Rule]:
@@ -103,10 +110,10 @@ def _listed() -> Iterator[Rule]:
         if element.name in ("MA_KHOA", "MATINH_CU_TRU"):
             continue
         en = f"{element.name} is not a code of the list {element.code_list}."
-        yield Rule("F02", "E", frame, element.field, fails, en, f"{element.name} không có trong danh mục {element.code_list}.", source=f"codes.csv, {element.code_list}; {_CHECKS}")  # fmt: skip
+        yield Rule("F02", "E", _about(frame), element.field, fails, en, f"{element.name} không có trong danh mục {element.code_list}.", source=f"codes.csv, {element.code_list}; {_CHECKS}")  # fmt: skip
 
 
-def _lengths() -> Iterator[Rule]:
+def _lengths() -> Iterator[tuple[Rule, pl.Expr]]:
     for element, frame, of_table in _elements():
         if (
             element.kind != "string"
@@ -115,11 +122,11 @@ def _lengths() -> Iterator[Rule]:
             or element.format.startswith("yyyymmdd")
         ):
             continue
-        # Bytes never are fewer than characters, and are read without decoding.
-        long = (pl.col(element.field).str.len_bytes() > element.max_length) & (
-            pl.col(element.field).str.len_chars() > element.max_length
-        )
-        yield Rule("F02", "W", frame, element.field, of_table & long, f"{element.name} is longer than {element.max_length} characters.", f"{element.name} dài hơn {element.max_length} ký tự.", source=f"{_TABLES}, max_length; {_CHECKS}")  # fmt: skip
+        text, vi = pl.col(element.field).str, f"{element.name} dài hơn {element.max_length} ký tự."
+        en = f"{element.name} is longer than {element.max_length} characters."
+        long, bytes_long = (of_table & (length > element.max_length) for length in (text.len_chars(), text.len_bytes()))
+        rule = Rule("F02", "W", _about(frame), element.field, long, en, vi, source=f"{_TABLES}, max_length; {_CHECKS}")
+        yield rule, bytes_long  # never fewer than characters, and there without a look at the text
 
 
 def _minute(name: str) -> pl.Expr:
@@ -143,7 +150,7 @@ def _time(frame: str, field: str, severity: str, right: pl.Expr) -> Rule:
     return Rule(
         "F02",
         severity,
-        frame,
+        _about(frame),
         field,
         fails,
         en,
@@ -165,10 +172,12 @@ _WEIGHT = pl.col("can_nang").str.strip_chars().cast(pl.Float64, strict=False)
 _NEWBORN = pl.col("can_nang_con").str.split(";").list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
 _LISTS: Final = ("ma_dkbd", "gt_the_tu", "gt_the_den")
 
+_LENGTHS: Final = tuple(_lengths())
+
 RULES: Final[tuple[Rule, ...]] = (
     *_required(),
     *_listed(),
-    *_lengths(),
+    *(rule for rule, _ in _LENGTHS),
     *(_time("claims", name, "E", _minute(name)) for name in ("ngay_vao", "ngay_vao_noi_tru", "ngay_ra")),
     _time("claims", "ngay_ttoan", "W", _minute("ngay_ttoan")),
     *(_time("lines", name, "E", _digits_of_a_time(name)) for name in ("ngay_yl",)),
@@ -189,3 +198,10 @@ RULES: Final[tuple[Rule, ...]] = (
     _claims("F07", "W", "can_nang", _WEIGHT > 200, "CAN_NANG is over 200 kg.", "CAN_NANG trên 200 kg."),
     _claims("F07", "W", "can_nang_con", ~blank("can_nang_con") & ~_NEWBORN.list.eval(pl.element().is_between(300, 7000)).list.all(), "CAN_NANG_CON is not between 300 and 7,000 g.", "CAN_NANG_CON không trong khoảng 300 đến 7.000 g."),
 )  # fmt: skip
+
+_ROUGHLY: Final = dict(_LENGTHS)
+_LOOKS: Final = {
+    name: [_ROUGHLY.get(rule, rule.fails).fill_null(False) for rule in RULES if rule.about == f"{name}{_ODD}"]
+    for name in ("lines", "results", "notes")
+}
+"""By frame what makes a row odd: what each rule finds, or what that cannot be without."""
