@@ -307,18 +307,22 @@ def _decision(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
 
 
 def _reasons(event: Event, table: str, stt: int | None) -> Segments:
-    """One ADJ a finding: the element, the rule with its sentence, the amount as claimed and as computed."""
+    """One ADJ a finding: the element, the rule with its sentence, the amount as claimed and as computed.
+
+    ADJ-5 is what the finding changes: less by what it cuts, else the difference of the two.
+    """
     found = [each for each in event.get("findings") or [] if (each.get("table") or "XML1") == table and each.get("stt") == stt]
     built = []
     for number, each in enumerate(found, 1):
         claimed, computed = each.get("claimed"), each.get("computed")
         difference = None if claimed is None or computed is None else computed - claimed
+        cut = each.get("reduction")
         text = each.get("text_vi") or each.get("text_en", "")
         row = {
             1: each.get("rule", ""),
             3: str(number),
             4: each.get("field", "").upper(),
-            5: money(difference),
+            5: money(difference if cut is None else -cut),
             7: (each.get("rule", ""), text),
             8: text,
             9: plain(claimed),

@@ -18,6 +18,7 @@ from hub.cli import (
     why,
 )
 from hub.cli.archive import archive_app, journal_app
+from hub.cli.claim import claim_app
 from hub.cli.directory import directory_app
 from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
@@ -228,6 +229,7 @@ def bench(
 
 messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
+app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)

@@ -253,11 +253,17 @@ def show_inbox(facility: str, page: dict[str, Any], *, body: bool) -> None:
 
 
 def translations(
-    file: Path, bytes_max: int, envelope_bytes_max: int = 0, keyring: Keyring = OFFLINE, dialect: "Dialect | None" = None
+    file: Path,
+    bytes_max: int,
+    envelope_bytes_max: int = 0,
+    keyring: Keyring = OFFLINE,
+    dialect: "Dialect | None" = None,
+    facility: str = "",
 ) -> Iterator[dict[str, Any]]:
     """One row a message of a file: what the hub would say to it, offline, with an open directory.
 
     dialect:   how to read it, whoever sent it; the facility's own when omitted.
+    facility:  the only one that its sender may speak for; "" for any.
     bytes_max, envelope_bytes_max: largest message and envelope taken, as at the door.
     """
     from adapters.formats.claim_xml import looks_like_envelope
@@ -270,9 +276,9 @@ def translations(
             return refused(received, "FRAME_TOO_LARGE")
         return tried(received, keyring, dialect)
 
-    received_at = now()
+    received_at, may = now(), frozenset({facility}) if facility else None
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
-        done = judged(Received(raw, received_at, "folder"))
+        done = judged(Received(raw, received_at, "folder", facilities=may))
         yield {
             "file": str(file),
             "message": number,

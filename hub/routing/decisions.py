@@ -1,6 +1,6 @@
 """Payers' decisions: checked against what the payer was sent, then back to the facility.
 
-A payer says ACCEPTED, REJECTED or CANCELLED; INFORMATION_REQUESTED while it cannot decide; PAID when it has paid. All are one
+A payer says ACCEPTED, REDUCED, REJECTED or CANCELLED; INFORMATION_REQUESTED while it cannot decide; PAID when it has paid. All are one
 record, checked in one way; each has a rule of its own on its way to the facility.
 """
 
@@ -10,12 +10,12 @@ from hub.contract.directory import payers
 from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
 from hub.contract.payers import TEST, Payer
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.secondary import KIND, ORDER_MOST, SHARED, copied, decided_facts, sent_to, word_on
+from hub.routing.secondary import DECIDED, KIND, ORDER_MOST, SHARED, copied, decided_facts, sent_to, word_on
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, Refuse, own_facts, receiver
 
 TOPIC: Final = "claim-decision.v1"
 _TO_FACILITY: Final = {"INFORMATION_REQUESTED": "request-to-facility", "PAID": "payment-to-facility"}
-_STATES: Final = frozenset({"ACCEPTED", "REJECTED", "CANCELLED", *_TO_FACILITY})
+_STATES: Final = frozenset({*DECIDED, "CANCELLED", *_TO_FACILITY})
 _WORD: Final = "payer-word"  # kind of the fact that a payer has used a version of one claim event
 
 

@@ -28,7 +28,7 @@ COPY: Final = "claim-to-supplementary"
 WITHDRAWN: Final = "claim-withdrawn"
 SHARED: Final = "decision-checked-shared"
 """Rule of a decision on a claim that names a supplementary insurer: all others need no second look."""
-DECIDED: Final = frozenset({"ACCEPTED", "REJECTED"})
+DECIDED: Final = frozenset({"ACCEPTED", "REDUCED", "REJECTED"})
 _CLAIMS: Final = "claim.v1"
 ORDER_MOST: Final = 999
 

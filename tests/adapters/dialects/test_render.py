@@ -200,6 +200,15 @@ def test_a_decision_tells_the_grant_and_each_reason() -> None:
     assert [(row.get(1), row.get(4), row.get(8)) for row in groups["XML3.2"]] == [("X04", "T_BHTT", "does not balance")]
 
 
+def test_a_reduction_is_told_at_its_line_with_what_it_takes() -> None:
+    cut = {"rule": "C05", "severity": "C", "table": "XML2", "stt": 1, "field": "don_gia", "claimed": Decimal("1200.000"), "computed": Decimal("1000.000"), "reduction": Decimal("1600.00")}  # fmt: skip
+    content = {"payer": "vss", "ma_lk": "1", "verdict": "REDUCED", "t_bhtt_gd": Decimal("6400.00"), "findings": [cut]}
+    message = rendered("hie.ClaimDecision", stamped("hie.ClaimDecision", content))
+    assert (message.get("IPR", 4), message.get("IPR", 6)) == ("ADJ", "6400.00")
+    [line] = [group[1:] for group in message.groups("PSL") if group[0].get(1) == "XML2.1"]
+    assert [(row.get(1), row.get(4), row.get(5)) for row in line] == [("C05", "DON_GIA", "-1600.00")]
+
+
 def test_what_a_payer_asks_is_told_with_its_last_day() -> None:
     asked = {"severity": "Q", "table": "XML3", "stt": 2, "field": "ma_bac_si", "text_vi": "Gửi chứng chỉ hành nghề"}
     content = {
@@ -228,6 +237,7 @@ def test_a_payment_is_told_with_amount_day_and_reference() -> None:
     [
         ("ACCEPTED", "800.00", "ADJSUB"),
         ("ACCEPTED", "700.00", "ADJ"),
+        ("REDUCED", "700.00", "ADJ"),
         ("REJECTED", "0.00", "REJ"),
         ("CANCELLED", "0.00", "ADJZER"),
     ],

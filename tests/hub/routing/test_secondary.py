@@ -77,14 +77,15 @@ def test_a_changed_decision_and_a_newer_claim_give_copies_that_stand_over_the_ol
     hub = told(
         ("claim.v1", EVENT),
         ("payer.vss.decision.v1", accepted(EVENT)),
-        ("payer.vss.decision.v1", accepted(EVENT, 2, verdict="REJECTED", granted="0")),
+        ("payer.vss.decision.v1", accepted(EVENT, 2, verdict="REDUCED", granted="500.00")),
+        ("payer.vss.decision.v1", accepted(EVENT, 3, verdict="REJECTED", granted="0")),
         ("claim.v1", newer),
         ("payer.vss.decision.v1", accepted(newer)),
     )
     copies = sent(hub, "luavang")
-    assert [copy["prior"][0]["verdict"] for copy in copies] == ["ACCEPTED", "REJECTED", "ACCEPTED"]
+    assert [copy["prior"][0]["verdict"] for copy in copies] == ["ACCEPTED", "REDUCED", "REJECTED", "ACCEPTED"]
     assert [copy["meta"]["supersedes"] for copy in copies] == ["", *(copy["meta"]["event_id"] for copy in copies[:-1])]
-    assert len({revision_rank(copy["meta"]["revision"]) for copy in copies}) == 3
+    assert len({revision_rank(copy["meta"]["revision"]) for copy in copies}) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""Claims and what is decided on them as one HTML page: no other file, no script, in Vietnamese and English, made to be printed too.
+
+It shows codes, numbers of claims and money; no names, cards or numbers of people.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from html import escape
+from typing import Any, Final
+
+from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place
+
+_STYLE: Final = """
+:root{--ink:#1b2733;--dim:#5b6b7a;--line:#dfe5ea;--soft:#f5f7f9;--good:#1d7a46;--warn:#96650a;--bad:#b3261e;--info:#2b5f9e}
+*{box-sizing:border-box}
+body{margin:0;color:var(--ink);background:#fff;font:14px/1.45 system-ui,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+main{max-width:1080px;margin:0 auto;padding:20px 28px 48px}
+h1{font-size:24px;margin:0}h2{font-size:17px;margin:30px 0 6px;padding-bottom:4px;border-bottom:2px solid var(--line)}
+p{margin:4px 0}.dim{color:var(--dim)}code{font:12.5px/1.4 ui-monospace,"Cascadia Mono",Consolas,"DejaVu Sans Mono",monospace}
+.lang{float:right;font-size:13px}.lang label{margin-left:10px;cursor:pointer}
+body:has(#lang-vi:checked) .en{display:none}body:has(#lang-en:checked) .vi{display:none}
+.tiles{display:flex;gap:12px;flex-wrap:wrap;margin:14px 0}
+.tile{flex:1 1 130px;border:1px solid var(--line);border-radius:8px;padding:10px 14px}.tile b{display:block;font-size:20px;white-space:nowrap}
+.limits{background:var(--soft);border-radius:8px;padding:10px 14px;margin:14px 0}
+table{border-collapse:collapse;width:100%;margin:6px 0}
+th,td{text-align:left;vertical-align:top;padding:5px 12px 5px 0;border-bottom:1px solid var(--line)}
+th{font-size:12px;color:var(--dim);font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}td.place{white-space:nowrap}
+.tag{font-size:12px;font-weight:600;white-space:nowrap}.tag.E,.REJECTED{color:var(--bad)}.tag.C,.tag.W,.REDUCED{color:var(--warn)}
+.tag.I{color:var(--info)}.ACCEPTED{color:var(--good)}.CANCELLED{color:var(--dim)}
+@media print{.lang{display:none}main{max-width:none;padding:0}body{font-size:10.5px}h2{break-after:avoid}tr{break-inside:avoid}
+thead{display:table-header-group}}
+"""
+LIMITS: Final = (
+    "Đã kiểm tra những gì bản thân hồ sơ cho thấy. Quy tắc so sánh nhiều hồ sơ (H01–H09: chồng ngày điều trị, trùng thuốc, trùng dịch "
+    "vụ …) và danh mục riêng của cơ quan bảo hiểm không có khi kiểm tra ngoại tuyến.",
+    "Checked by what a claim itself shows. Rules across claims (H01–H09: overlapping stays, the same drug or service twice …) and "
+    "the insurer's own catalogues are not known offline.",
+)
+"""What a check before sending cannot see, in Vietnamese and English."""
+
+
+def vnd(amount: Decimal) -> str:
+    """An amount as people read it: 1,234.50 VND."""
+    return f"{amount:,.2f} VND"
+
+
+def page(title: tuple[str, str], about: str, claims: Sequence[Explained], unread: int = 0, limits: bool = False) -> str:
+    """The whole page.
+
+    title:  Vietnamese and English.  about: what stands under it, such as file and time.
+    unread: messages or parts that the door would not take.
+    limits: say what a check before sending cannot see.
+    """
+    known = f'<div class="limits">{_both(*LIMITS)}</div>\n' if limits else ""
+    told = "".join(map(_claim, claims)) or f"<p>{_both('Không có hồ sơ nào.', 'There is no claim.')}</p>"
+    return (
+        f'<!doctype html>\n<html lang="vi">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(title[0])}</title>\n<style>{_STYLE}</style>\n<body><main>\n"
+        '<div class="lang"><label><input type="radio" name="lang" id="lang-vi" checked> Tiếng Việt</label>'
+        '<label><input type="radio" name="lang" id="lang-en"> English</label></div>\n'
+        f'<h1>{_both(*title)}</h1>\n<p class="dim">{escape(about)}</p>\n{_tiles(claims, unread)}{known}{told}</main></body></html>\n'
+    )
+
+
+def _both(vi: str, en: str) -> str:
+    return f'<span class="vi" lang="vi">{escape(vi)}</span> <span class="en" lang="en">{escape(en)}</span>'
+
+
+def _tiles(claims: Sequence[Explained], unread: int) -> str:
+    counts = {verdict: sum(one.verdict == verdict for one in claims) for verdict in VERDICTS}
+    tiles = [(str(count), *VERDICTS[verdict]) for verdict, count in counts.items() if count]
+    tiles += [(str(unread), "không tiếp nhận được", "not taken at the door")] if unread else []
+    zero = Decimal(0)
+    tiles.append((f"{sum((one.claimed for one in claims), zero):,.0f}", "VND đề nghị", "VND claimed"))
+    tiles.append((f"{sum((one.paid for one in claims), zero):,.0f}", "VND được thanh toán", "VND paid"))
+    shown = "".join(f'<div class="tile"><b>{escape(value)}</b>{_both(vi, en)}</div>' for value, vi, en in tiles)
+    return f'<div class="tiles">{shown}</div>\n'
+
+
+def _claim(claim: Explained) -> str:
+    own = claim.claim
+    word = _both(*VERDICTS.get(claim.verdict, ("chưa giám định", "not decided yet")))
+    head = f"{escape(own['ma_cskcb'])} · {escape(own['ma_lk'])} · <span class={claim.verdict or 'none'}>{word}</span>"
+    sums = (
+        f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('theo quyết định', 'by the decision')} "
+        f"<b>{vnd(claim.granted)}</b>"
+        + (f" · {_both('sau điều chỉnh', 'after adjustments')} <b>{vnd(claim.paid)}</b>" if claim.adjustments else "")
+        + "</p>\n"
+    )
+    rows = [row for place in claim.places for row in _rows(place)]
+    rows += [_adjustment(one) for one in claim.adjustments]
+    heads = [
+        ("", "vị trí", "place"),
+        ("", "nội dung", "what"),
+        ("n", "khai", "claimed"),
+        ("n", "tính", "computed"),
+        ("n", "giảm", "cut"),
+    ]
+    return f"<h2>{head}</h2>\n{sums}{_table(heads, rows) if rows else ''}"
+
+
+def _rows(place: Place) -> Iterable[str]:
+    where = f"{place.table}/{place.stt}" if place.stt is not None else place.table
+    for one in place.findings:
+        name = f'<span class="dim">{escape(place.name)}</span> ' if place.name else ""
+        yield _row(where, one["field"], one, name, one["claimed"], one["computed"])
+
+
+def _adjustment(one: Mapping[str, Any]) -> str:
+    where = f"{one['table']}/{one['stt']}" if one["stt"] is not None else one["table"]
+    return _row(where, "", one, f'<span class="dim">{escape(one["period"])}</span> ', None, None)
+
+
+def _row(where: str, field: str, one: Mapping[str, Any], lead: str, claimed: Decimal | None, computed: Decimal | None) -> str:
+    cells = "".join(
+        f'<td class="n">{"" if value is None else f"{value:,.2f}"}</td>' for value in (claimed, computed, one["reduction"])
+    )
+    severity = SEVERITIES.get(one["severity"], (one["severity"], one["severity"]))
+    return (
+        f'<tr><td class="place"><code>{escape(where)}</code><br><code>{escape(field.upper())}</code></td>'
+        f'<td><code>{escape(one["rule"])}</code> <span class="tag {escape(one["severity"])}">{_both(*severity)}</span> {lead}'
+        f"<p>{_both(one['text_vi'], one['text_en'])}</p></td>{cells}</tr>"
+    )
+
+
+def _table(heads: Iterable[tuple[str, str, str]], rows: Iterable[str]) -> str:
+    head = "".join(f'<th class="{kind}">{_both(vi, en)}</th>' for kind, vi, en in heads)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>\n"

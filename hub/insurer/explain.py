@@ -1,0 +1,282 @@
+"""A decided claim as a person would tell it: what was claimed, what is paid, and of each cut the line, the rule and the reason.
+
+The same shape for a claim of the ledger and for one that is checked before it is sent. Pure, but for `read_claim` and `read_month`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from hub.insurer.columns import Decoded
+from hub.insurer.decisions import decide
+from hub.insurer.history import ADJUSTMENTS
+from hub.insurer.history import TABLE as ADJUSTED
+from hub.insurer.ledger import PLACE, SIDES, files_of, scan, schema_of
+from hub.insurer.rules import adjudicate
+from hub.insurer.settlement import LATE
+
+VERDICTS: Final = {
+    "ACCEPTED": ("chấp nhận", "accepted"),
+    "REDUCED": ("giảm trừ", "reduced"),
+    "REJECTED": ("từ chối", "rejected"),
+    "CANCELLED": ("đã hủy", "cancelled"),
+}
+"""Verdict to its word in Vietnamese and in English."""
+
+SEVERITIES: Final = {
+    "E": ("từ chối", "rejects"),
+    "C": ("giảm trừ", "cuts"),
+    "W": ("cảnh báo", "warning"),
+    "I": ("ghi nhận", "noted"),
+}
+
+_NAMES: Final = ("ten_thuoc", "ten_vat_tu", "ten_dich_vu")  # a supply may name the service that it was used in
+_NOTHING: Final = Decimal("0.00")
+_NEWEST: Final = ("version", "stated_at", "received_at")
+_STATUS: Final = {"ACCEPTED": "Đạt", "REDUCED": "Đạt", "REJECTED": "Không đạt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is said of one line, or (XML1, no `stt`) of the claim as a whole.
+
+    name:     of the drug, service or supply; "" for the claim.
+    claimed:  its T_BHTT, VND; None where the line has none, or cannot be told from another of the same number.
+    findings: as columns of `FINDINGS`.
+    """
+
+    table: str
+    stt: int | None
+    name: str
+    claimed: Decimal | None
+    findings: tuple[Mapping[str, Any], ...]
+
+    @property
+    def cut(self) -> Decimal:
+        """VND that the findings take."""
+        return sum((one["reduction"] or _NOTHING for one in self.findings), _NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One revision of one claim and what was decided on it.
+
+    claim:       columns of the ledger's `claims` that tell which it is, and its amounts; no names or numbers of people.
+    verdict:     of `VERDICTS`.
+    granted:     VND, by the decision.
+    places:      what there is to say, the claim as a whole first, then the lines in their order.
+    adjustments: what was found after the decision, as columns of `ADJUSTMENTS`, oldest first.
+    """
+
+    claim: Mapping[str, Any]
+    verdict: str
+    granted: Decimal
+    places: tuple[Place, ...]
+    adjustments: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def claimed(self) -> Decimal:
+        """T_BHTT, VND."""
+        return self.claim["t_bhtt"] or _NOTHING
+
+    @property
+    def paid(self) -> Decimal:
+        """What the fund owes for it, VND: granted, less what was found afterwards.
+
+        The difference to what its month was settled at (S01) is no cut of its own: it only tells when it is paid.
+        """
+        later = (one["reduction"] or _NOTHING for one in self.adjustments if one["rule"] != LATE)
+        return self.granted - sum(later, _NOTHING)
+
+    @property
+    def refused(self) -> bool:
+        """Whether it must be corrected before anything is paid."""
+        return self.verdict == "REJECTED"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: the claim's own columns, verdict, amounts, then places and adjustments."""
+        return {
+            **self.claim,
+            "verdict": self.verdict,
+            "t_bhtt_gd": self.granted,
+            "paid": self.paid,
+            "places": [
+                {
+                    "table": one.table,
+                    "stt": one.stt,
+                    "name": one.name,
+                    "t_bhtt": one.claimed,
+                    "cut": one.cut,
+                    "findings": one.findings,
+                }
+                for one in self.places
+            ],
+            "adjustments": self.adjustments,
+        }
+
+
+_CLAIM: Final = (
+    *("event_id", "key", "payer", "ma_cskcb", "ma_lk", "action", *_NEWEST, "ngaylap", "ngay_vao", "ngay_ra"),
+    *("t_tongchi_bv", "t_tongchi_bh", "t_bhtt"),
+)
+_FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
+
+
+def checked(decoded: Decoded, payer: str) -> list[Explained]:
+    """What the insurer would decide on claims, in their order."""
+    findings = adjudicate(decoded)
+    ids = decoded.claims.select("row", "event_id")
+
+    def of_claims(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.join(ids, on="row", how="left", maintain_order="left")
+
+    decisions = decide(decoded.claims, findings, payer)
+    return explained(decoded.claims, of_claims(decoded.lines), of_claims(findings), of_claims(decisions))
+
+
+def explained(
+    claims: pl.DataFrame,
+    lines: pl.DataFrame,
+    findings: pl.DataFrame,
+    decisions: pl.DataFrame,
+    adjustments: pl.DataFrame | None = None,
+) -> list[Explained]:
+    """Claims in their order. All frames have the claim's `event_id`, and otherwise the columns of the ledger's tables."""
+    found = _by_event(findings.sort("number"), _FINDING)
+    rows = _by_event(lines, ("table", "stt", "t_bhtt", *_NAMES))
+    decided = {one["event_id"]: one for one in decisions.select("event_id", "verdict", "t_bhtt_gd").to_dicts()}
+    later = _by_event(adjustments, tuple(ADJUSTMENTS)) if adjustments is not None else {}
+    made = []
+    for claim in claims.select(_CLAIM).to_dicts():
+        event_id = claim["event_id"]
+        said = decided.get(event_id, {"verdict": "", "t_bhtt_gd": _NOTHING})
+        places = _places(found.get(event_id, []), rows.get(event_id, []), claim["t_bhtt"])
+        adjusted = tuple(later.get(event_id, ()))
+        made.append(Explained(claim, said["verdict"], said["t_bhtt_gd"] or _NOTHING, places, adjusted))
+    return made
+
+
+def _by_event(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    of_event: dict[str, list[dict[str, Any]]] = {}
+    wanted = dict.fromkeys(("event_id", *columns))
+    for row in frame.select(*wanted).to_dicts():
+        of_event.setdefault(row["event_id"], []).append({name: row[name] for name in columns})
+    return of_event
+
+
+def _places(findings: list[dict[str, Any]], lines: list[dict[str, Any]], claimed: Decimal | None) -> tuple[Place, ...]:
+    at: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
+    for one in findings:
+        at.setdefault((one["table"] or "XML1", one["stt"]), []).append(one)
+    of_line: dict[tuple[str, int | None], list[dict[str, Any]]] = {}
+    for line in lines:
+        of_line.setdefault((line["table"], line["stt"]), []).append(line)
+    made = []
+    for table, stt in sorted(at, key=lambda place: (int(place[0][3:]), place[1] or 0)):
+        own = of_line.get((table, stt), [])
+        line = own[0] if len(own) == 1 else {}
+        name = next((line[name] for name in _NAMES if line.get(name)), "")
+        amount = claimed if table == "XML1" else line.get("t_bhtt")
+        made.append(Place(table, stt, name, amount, tuple(at[table, stt])))
+    return tuple(made)
+
+
+def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Explained]]:
+    """What a ledger has of a claim.
+
+    wanted:   its MA_LK, the key of its events, or the id of one of them.
+    facility: MA_CSKCB; "" for any.
+    Returns:  claims of that name (those of several facilities may have one MA_LK), each with its revisions, newest first.
+    """
+    col = pl.col
+    claims = _scan(folder, "claims")
+    named = (col("ma_lk") == wanted) | (col("key") == wanted) | (col("event_id") == wanted)
+    if facility:
+        named &= col("ma_cskcb") == facility
+    keys = claims.filter(named).select("key").unique().collect().get_column("key")
+    own = claims.filter(col("key").is_in(keys.implode())).select(*PLACE, *_CLAIM).collect()
+    own = own.sort("kafka_offset").unique("event_id", keep="first")
+    order = ["ma_cskcb", "key", *_NEWEST]
+    own = own.sort(*order, descending=[False, False, True, True, True])
+    grouped: dict[str, list[Explained]] = {}
+    for one in _with_sides(folder, own):
+        grouped.setdefault(one.claim["key"], []).append(one)
+    return list(grouped.values())
+
+
+def read_month(folder: Path, facility: str, month: str) -> list[Explained]:
+    """A facility's claims in force whose visits ended in a month (NGAY_RA, else NGAYLAP), as they stand in the ledger.
+
+    month: YYYY-MM.
+    """
+    col = pl.col
+    left, wanted = col("ngay_ra"), month.replace("-", "")
+    ended = pl.when(left.str.len_chars() >= 8).then(left).otherwise("ngaylap").str.slice(0, 6)
+    own = _scan(folder, "claims").filter(col("ma_cskcb") == facility).select(*PLACE, *_CLAIM, ended.alias("month")).collect()
+    newest = own.sort(*_NEWEST, "kafka_offset", descending=[True, True, True, False]).unique(
+        "key", keep="first", maintain_order=True
+    )
+    claims = newest.filter(col("action") != "CANCELLED", col("month") == wanted).sort("kafka_partition", "kafka_offset")
+    return _with_sides(folder, claims)
+
+
+def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
+    """Claims with all that hangs on them. A repeat that came late stands twice: the place in Kafka tells the rows apart."""
+    ids = claims.select("event_id", *PLACE)
+    wanted = pl.col("event_id").is_in(ids.get_column("event_id").implode())
+    lines, findings, decisions = (
+        _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
+    )
+    later = scan(files_of(folder, ADJUSTED), ADJUSTMENTS).filter(wanted).collect().sort("closed_at", "rule", "adjustment_id")
+    return explained(claims, lines, findings, decisions, later)
+
+
+def _scan(folder: Path, name: str) -> pl.LazyFrame:
+    return scan(files_of(folder, name), schema_of(name))
+
+
+# --- the gateway's form -----------------------------------------------------------------------------------------------
+
+
+def gateway_results(claims: Sequence[Explained]) -> dict[str, Any]:
+    """The answer of the insurance gateway's `KQGiamDinhHoSo`: of each claim status, amount and reason.
+
+    Cancelled claims are left out. Source: adjudication.md §5 (one source; the call's own client documentation names the members).
+    """
+    return {
+        "maKetQua": "200",
+        "dsKetQuaGiamDinh": [
+            {
+                "maLK": one.claim["ma_lk"],
+                "trangThai": _STATUS.get(one.verdict, "Cần bổ sung"),
+                "soTienDuyet": one.paid,
+                "lyDo": "; ".join(_reasons(one)),
+            }
+            for one in claims
+            if one.verdict != "CANCELLED"
+        ],
+    }
+
+
+def _reasons(claim: Explained) -> list[str]:
+    """Why less is paid than was claimed; of a rejected claim why it is rejected."""
+    counts = "E" if claim.refused else "C"
+    told = [
+        f"{_where(place.table, place.stt)} {one['field'].upper()} [{one['rule']}]: {one['text_vi']}"
+        + (f" (giảm {one['reduction']})" if one["reduction"] else "")
+        for place in claim.places
+        for one in place.findings
+        if one["severity"] == counts
+    ]
+    for one in claim.adjustments:
+        if one["rule"] != LATE and one["reduction"]:
+            told.append(f"{_where(one['table'], one['stt'])} [{one['rule']}]: {one['text_vi']} (giảm {one['reduction']})")
+    return told
+
+
+def _where(table: str, stt: int | None) -> str:
+    return table if stt is None else f"{table}/{stt}"

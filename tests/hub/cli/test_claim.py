@@ -1,0 +1,108 @@
+"""`hie claim`: offline at the sender, and over a ledger; no server is asked."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hub.cli.main import app
+from hub.contract.errors import HubError
+from hub.contract.places import shipped
+from hub.insurer.ledger import Ledger
+from tests.hub.insurer.histories import TOPIC
+from tests.hub.insurer.test_explain import HOME, MONTH, WRONG, sent, stents
+from tests.hub.insurer.test_ledger import batch
+
+RIGHT, WRONG_TOTAL, HL7 = (
+    shipped(f"seeds/demo/{name}")
+    for name in ("11-claim-district.xml", "14-claim-district-wrong-total.xml", "12-claim-province.hl7")
+)
+
+
+def hie(*words):
+    done = CliRunner().invoke(app, ["claim", *map(str, words)], catch_exceptions=False)
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(("file", "paid"), [(RIGHT, "150,952.00"), (HL7, "229,136.00")], ids=["envelope", "EHC"])
+def test_a_right_claim_ends_with_0_and_says_what_is_paid_and_what_is_not_known(file, paid):
+    code, text = hie("check", file)
+    assert code == 0
+    assert "CHẤP NHẬN accepted" in text
+    assert f"đề nghị {paid} VND · thanh toán {paid} VND" in text
+    assert "(H01–H09" in text and "not known offline" in " ".join(text.split())
+
+
+def test_a_claim_that_would_be_rejected_ends_with_1_and_says_why_in_both_languages():
+    code, text = hie("check", WRONG_TOTAL)
+    assert code == 1
+    assert "X05 từ chối / rejects  T_TONGCHI_BV  (khai 261,740.00 · tính 161,740.00)" in text
+    assert "The total cost is not the sum" in text
+    assert "Tổng chi phí BV không bằng" in text
+
+
+def test_all_hosos_of_an_envelope_and_all_messages_of_a_file_are_checked(tmp_path):
+    parts = [file.read_text("utf-8") for file in (RIGHT, WRONG_TOTAL)]
+    hosos = ["<HOSO>" + part.split("<HOSO>")[1].split("</HOSO>")[0] + "</HOSO>" for part in parts]
+    whole = parts[0].replace(hosos[0], "".join(hosos)).replace("<SOLUONGHOSO>1<", "<SOLUONGHOSO>2<")
+    (tmp_path / "two.xml").write_text(whole, "utf-8")
+    code, text = hie("check", "--json", tmp_path / "two.xml")
+    [row] = map(json.loads, text.splitlines())
+    assert code == 1
+    assert [claim["verdict"] for claim in row["claims"]] == ["ACCEPTED", "REJECTED"]
+    (tmp_path / "two.hl7").write_bytes(2 * HL7.read_bytes())
+    code, text = hie("check", "--json", tmp_path / "two.hl7")
+    assert [[claim["verdict"] for claim in row["claims"]] for row in map(json.loads, text.splitlines())] == [["ACCEPTED"]] * 2
+
+
+def test_what_the_door_refuses_and_a_file_without_claims_end_with_1(tmp_path):
+    assert hie("check", RIGHT, "--facility", "01004")[0] == 1
+    assert hie("check", RIGHT, "--facility", "01021")[0] == 0
+    code, text = hie("check", shipped("seeds/demo/04-referral-to-province.hl7"))
+    assert (code, "there is no claim" in text) == (1, True)
+    (tmp_path / "broken.xml").write_text("<GIAMDINHHS><THONG")
+    code, text = hie("check", tmp_path / "broken.xml")
+    assert code == 1 and text.startswith("quarantined")
+
+
+def test_the_page_is_written_beside(tmp_path):
+    hie("check", WRONG_TOTAL, "--html", tmp_path / "claims.html")
+    assert "T_TONGCHI_BV" in (tmp_path / "claims.html").read_text("utf-8")
+
+
+# --- over a ledger ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "ledger"))
+    events = [sent("A", **WRONG), stents("A", version=1, minutes=5), sent("B")]
+    Ledger(tmp_path / "ledger", TOPIC).append(batch(events, [(0, row) for row in range(3)], TOPIC), {0: 3})
+    return tmp_path
+
+
+def test_explain_tells_the_claim_in_force_line_by_line_and_then_the_revisions_before_it(ledger):
+    code, text = hie("explain", "A", "--html", ledger / "a.html")
+    assert code == 0
+    first, second = text.index("Phiên bản 1"), text.index("Phiên bản 0")
+    newest = text[first:second]
+    assert "đang có hiệu lực" in newest and "GIẢM TRỪ" in newest
+    assert "XML3/2 STENT phủ thuốc: đề nghị 16,000,000.00 VND, giảm 8,000,000.00 VND" in newest
+    assert "X14 giảm trừ / cuts" in newest
+    assert "đã được thay thế" in text[second:] and "TỪ CHỐI" in text[second:]
+    assert "X14" in (ledger / "a.html").read_text("utf-8")
+    rows = [json.loads(line) for line in hie("explain", "A", "--json")[1].splitlines()]
+    assert [(row["version"], row["verdict"]) for row in rows] == [(1, "REDUCED"), (0, "REJECTED")]
+
+
+def test_explain_refuses_what_it_does_not_know(ledger):
+    for words in (["explain", "nothing"], ["explain", "A", "--facility", "99999"], ["explain", "A", "--payer", "nobody"]):
+        with pytest.raises(HubError, match="NOT_FOUND"):
+            hie(*words)
+
+
+def test_results_are_in_the_gateways_form(ledger):
+    answer = json.loads(hie("results", HOME, MONTH)[1])
+    assert [(row["maLK"], row["trangThai"]) for row in answer["dsKetQuaGiamDinh"]] == [("A", "Đạt"), ("B", "Đạt")]
+    with pytest.raises(HubError, match="REQUEST_WRONG"):
+        hie("results", HOME, "November")

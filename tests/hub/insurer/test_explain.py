@@ -1,0 +1,184 @@
+"""A claim as a person would tell it: before it is sent, and from the ledger, with what came later."""
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from deltalake import write_deltalake
+
+from hub.contract.events import encode, to_json
+from hub.insurer.explain import checked, explained, gateway_results, read_claim, read_month
+from hub.insurer.history import ADJUSTMENTS
+from hub.insurer.ledger import Ledger, opened
+from tests.hub.insurer.histories import TOPIC, stamped
+from tests.hub.insurer.made import claim_of, columns_of, line
+from tests.hub.insurer.rules.test_between_lines import stent
+from tests.hub.insurer.test_ledger import batch
+
+VND = Decimal("1.00")
+HALF = 8_000_000 * VND
+WRONG = {"t_tongchi_bv": Decimal("1.00")}
+
+
+def sent(key, services=(), *, facility="", version=0, minutes=0, action="SUBMITTED", **summary):
+    """A right claim of one line, unless told otherwise."""
+    content = claim_of([], services or [line("xml3")], **summary)
+    content |= {"ma_cskcb": facility or content["ma_cskcb"]}
+    return stamped(content, key, version=version, minutes=minutes, action=action)
+
+
+OTHER = "01021"
+HOME = sent("A")["ma_cskcb"]
+MONTH = f"{sent('A')['xml1']['ngay_ra'][:4]}-{sent('A')['xml1']['ngay_ra'][4:6]}"
+
+
+def stents(key="A", **more):
+    """A claim of two stents, the second of which the fund pays by half (X14)."""
+    return sent(key, [stent(), stent(stt=2)], **more)
+
+
+def told(*events):
+    return checked(columns_of(events), "vss")
+
+
+def named(one):
+    return {
+        (finding["rule"], place.table, place.stt)
+        for place in one.places
+        for finding in place.findings
+        if finding["severity"] in "EC"
+    }
+
+
+def test_a_right_claim_is_paid_as_claimed_and_nothing_is_said_of_it():
+    [one] = told(sent("A"))
+    assert (one.verdict, one.claimed, one.granted, one.paid, one.refused) == (
+        "ACCEPTED",
+        8_000 * VND,
+        8_000 * VND,
+        8_000 * VND,
+        False,
+    )
+    assert named(one) == set()
+
+
+def test_a_cut_stands_at_its_line_with_name_amount_and_reason():
+    [one] = told(stents())
+    assert (one.verdict, one.claimed - one.granted) == ("REDUCED", HALF)
+    [place] = [place for place in one.places if place.cut]
+    assert (place.table, place.stt, place.name, place.claimed, place.cut) == ("XML3", 2, "STENT phủ thuốc", 2 * HALF, HALF)
+    [finding] = [finding for finding in place.findings if finding["severity"] == "C"]
+    assert finding["rule"] == "X14"
+    assert finding["text_vi"] and finding["text_en"]
+
+
+def test_what_rejects_stands_at_the_claim_as_a_whole_and_each_claim_is_told_alone():
+    first, second, third = told(sent("A"), sent("B", **WRONG), sent("C"))
+    assert [one.claim["ma_lk"] for one in (first, second, third)] == ["A", "B", "C"]
+    assert (second.verdict, second.granted, second.refused) == ("REJECTED", Decimal(0), True)
+    assert ("X05", "XML1", None) in named(second)
+    assert named(first) == named(third) == set()
+
+
+def test_a_line_that_shares_its_number_with_another_has_no_name_and_no_amount_of_its_own():
+    [one] = told(sent("A", [stent(stt=1, ma_vat_tu="N1"), stent(stt=1)]))
+    assert {(place.name, place.claimed) for place in one.places if place.table == "XML3"} <= {("", None)}
+
+
+def test_nothing_told_for_programs_names_a_person():
+    event = stents()
+    encode("hie.Claim", event)
+    text = to_json(told(event)[0].as_dict()).decode()
+    for secret in ("ho_ten", "so_cccd", "ma_the_bhyt", "dia_chi", "dien_thoai", "ma_bn"):
+        value = event["xml1"].get(secret)
+        assert not value or value not in text
+    assert '"paid":"24000000.00"' in text
+
+
+# --- from the ledger --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    """Two revisions of A, of which the first is rejected; B of two facilities; C is cancelled."""
+    events = [
+        sent("A", [stent(), stent(stt=2)], **WRONG),
+        sent("B"),
+        sent("B", facility=OTHER),
+        stents("A", version=1, minutes=5),
+        sent("C", action="CANCELLED"),
+    ]
+    ledger = Ledger(tmp_path, TOPIC)
+    ledger.append(batch(events, [(0, row) for row in range(5)], TOPIC), {0: 5})
+    ledger.append(batch([events[1]], [(0, 7)], TOPIC), {0: 8})  # a repeat that came late
+    return tmp_path
+
+
+def adjust(folder, event_id, key, rule, reduction):
+    row = dict.fromkeys((name for name, kind in ADJUSTMENTS.items() if kind == pl.String), "")
+    row |= {
+        "event_id": event_id,
+        "key": key,
+        "rule": rule,
+        "severity": "C",
+        "table": "XML1",
+        "period": "2026-11",
+        "text_vi": "Vì thế",
+    }
+    write_deltalake(
+        opened(folder / "adjustments", ADJUSTMENTS),
+        pl.DataFrame([row | {"stt": None, "reduction": Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
+        mode="append",
+    )
+
+
+def test_the_revision_in_force_comes_first_and_each_has_its_own_decision(ledger):
+    [[newest, older]] = read_claim(ledger, "A")
+    assert [(one.claim["version"], one.verdict) for one in (newest, older)] == [(1, "REDUCED"), (0, "REJECTED")]
+    assert named(newest) == {("X14", "XML3", 2)}
+    assert newest.paid == newest.claimed - HALF
+
+
+@pytest.mark.parametrize("name", ["event_id", "key"])
+def test_a_claim_is_found_by_the_names_of_its_events_too(ledger, name):
+    [[newest, older]] = read_claim(ledger, "A")
+    assert read_claim(ledger, older.claim[name]) == [[newest, older]]
+
+
+def test_one_number_at_two_facilities_is_two_claims_unless_told_which(ledger):
+    assert [[one.claim["ma_cskcb"] for one in each] for each in read_claim(ledger, "B")] == sorted([[HOME], [OTHER]])
+    [[one]] = read_claim(ledger, "B", OTHER)
+    assert one.claim["ma_cskcb"] == OTHER
+    assert read_claim(ledger, "B", "99999") == read_claim(ledger, "nothing") == []
+
+
+def test_what_was_found_later_is_taken_off_what_was_granted_but_what_settles_a_correction_only_tells(ledger):
+    [[newest, _older]] = read_claim(ledger, "A")
+    ids = (newest.claim["event_id"], newest.claim["key"])
+    adjust(ledger, *ids, "H03", "1000.00")
+    adjust(ledger, *ids, "S01", "500.00")
+    [[again, older]] = read_claim(ledger, "A")
+    assert [one["rule"] for one in again.adjustments] == ["H03", "S01"]
+    assert (again.granted, again.paid) == (newest.granted, newest.granted - 1000)
+    assert older.adjustments == ()
+
+
+def test_the_gateways_form_has_status_amount_and_reason_of_each_claim_in_force(ledger):
+    adjust(ledger, *(read_claim(ledger, "A")[0][0].claim[name] for name in ("event_id", "key")), "H03", "1000.00")
+    answer = gateway_results(read_month(ledger, HOME, MONTH))
+    assert answer["maKetQua"] == "200"
+    right, cut = sorted(answer["dsKetQuaGiamDinh"], key=lambda row: row["soTienDuyet"])
+    assert right == {"maLK": "B", "trangThai": "Đạt", "soTienDuyet": 8_000 * VND, "lyDo": ""}
+    assert (cut["maLK"], cut["trangThai"], cut["soTienDuyet"]) == ("A", "Đạt", 2 * 2 * HALF - HALF - 1000)
+    assert cut["lyDo"].startswith("XML3/2 TYLE_TT_BH [X14]: ")
+    assert cut["lyDo"].endswith("(giảm 8000000.00); XML1 [H03]: Vì thế (giảm 1000.00)")
+    assert read_month(ledger, HOME, "2025-12") == []
+
+
+def test_a_rejected_claim_says_why_and_one_that_is_not_decided_needs_more():
+    [rejected] = gateway_results(told(sent("A", **WRONG)))["dsKetQuaGiamDinh"]
+    assert (rejected["trangThai"], rejected["soTienDuyet"]) == ("Không đạt", Decimal(0))
+    assert "T_TONGCHI_BV [X05]" in rejected["lyDo"]
+    frames = batch([sent("A")], [(0, 0)])
+    open_one = explained(frames["claims"], frames["lines"], frames["findings"], frames["decisions"].clear())
+    assert gateway_results(open_one)["dsKetQuaGiamDinh"][0]["trangThai"] == "Cần bổ sung"
