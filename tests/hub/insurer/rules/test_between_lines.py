@@ -13,7 +13,7 @@ from hub.simulate import claims
 from tests.hub.insurer import made
 from tests.hub.insurer.made import claim_of, line
 
-OURS = [rule for rule in RULES if rule.id[0] == "X"]
+OURS = [rule for rule in RULES if rule.id[0] == "X" and rule.id != "X07"]
 found_in, findings_of = partial(made.found_in, rules=OURS), partial(made.findings_of, rules=OURS)
 
 VND = Decimal("1.00")
