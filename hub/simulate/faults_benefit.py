@@ -39,7 +39,7 @@ def _off_route(_chance: random.Random, row: Event, claim: Event) -> None:
     """Half of the card's rate for who came of their own accord; one line at all of it."""
     summary = claim["xml1"]
     card = {"2": Decimal(100), "3": Decimal(95), "4": Decimal(80)}[summary["ma_the_bhyt"][2]]
-    summary |= {"ma_doituong_kcb": "1.13", "ma_loai_kcb": "01"}
+    summary["ma_doituong_kcb"] = "1.13"
     for line in (*claim.get("xml2", ()), *claim.get("xml3", ())):
         _rated(line, (card if line is row else card / 2).quantize(Decimal("0.01")))
 
