@@ -134,10 +134,12 @@ def results(
 
     Example: hie claim results 01021 2026-11 > ket-qua.json
     """
-    from hub.insurer.explain import gateway_results, read_month
+    from adapters.formats.gateway_calls import decided_row, success
+    from hub.insurer.explain import read_month
 
     month_of(month)
-    print(to_json(gateway_results(read_month(folder_of(read_settings(), payer), facility, month))).decode())
+    claims = read_month(folder_of(read_settings(), payer), facility, month)
+    print(success(dsKetQuaGiamDinh=[decided_row(one.as_decision()) for one in claims]).decode())
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
