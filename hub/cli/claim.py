@@ -166,9 +166,8 @@ def show_claim(one: "Explained") -> None:
         _show_place(place)
     for later in one.adjustments:
         where = later["table"] if later["stt"] is None else f"{later['table']}/{later['stt']}"
-        out.print(
-            f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}: −{vnd(later['reduction'])}", markup=False
-        )
+        took = f": {-later['reduction']:+,.2f} VND" if later["reduction"] else ""
+        out.print(f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}{took}", markup=False)
         paragraph(out, later["text_vi"], 6)
         paragraph(out, later["text_en"], 6, "dim")
 

@@ -127,7 +127,7 @@ def adjust(folder, event_id, key, rule, reduction):
     }
     write_deltalake(
         opened(folder / "adjustments", ADJUSTMENTS),
-        pl.DataFrame([row | {"stt": None, "reduction": Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
+        pl.DataFrame([row | {"stt": None, "reduction": reduction and Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
         mode="append",
     )
 
