@@ -71,6 +71,7 @@ def readjudicate(
     """
     from hub.bus import Wire
     from hub.insurer import branches
+    from hub.insurer.catalogues import read_catalogues
     from hub.insurer.rereading import reread
 
     settings, whose = connected(read_settings()), payer or default_payer()
@@ -80,7 +81,9 @@ def readjudicate(
     month_of(month)
     branch = branches.Branch(name, month, ", ".join(words) or "the rules of this release", 0, datetime.now(UTC).isoformat())
     read = partial(reread, settings, f"payer.{whose}.claim.v1", batch=settings.insurer_batch)
-    made = branches.readjudicate(folder_of(settings, whose), branch, read, Wire(settings.registry_url).writer, whose, rules)
+    against = read_catalogues(settings.catalogue_dir) if settings.catalogue_dir else None
+    ledger, writers = folder_of(settings, whose), Wire(settings.registry_url).writer
+    made = branches.readjudicate(ledger, branch, read, writers, whose, rules, against)
     if as_json:
         print(to_json(asdict(made)).decode())
     else:

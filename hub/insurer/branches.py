@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,8 @@ from deltalake import CommitProperties, Transaction, write_deltalake
 
 from hub.contract.errors import HubError
 from hub.contract.events import new_id
-from hub.insurer.columns import Writers, decode_claims
+from hub.insurer.catalogues import Catalogues
+from hub.insurer.columns import Decoded, Writers, decode_claims
 from hub.insurer.decisions import decide
 from hub.insurer.history import ADJUSTMENTS, AGAIN
 from hub.insurer.history import TABLE as ADJUSTED
@@ -81,10 +83,12 @@ def readjudicate(
     writers: Writers,
     payer: str,
     rules: Sequence[Rule],
+    against: Catalogues | None = None,
 ) -> Branch:
     """Adjudicate the claims in force of a month again, as the stream has them, into a branch.
 
-    read: the records at the places that it is given, as `rereading.reread`.
+    read:    the records at the places that it is given, as `rereading.reread`.
+    against: catalogues, where the payer has them.
     Raises: HubError(REQUEST_WRONG) when there is a branch of that name; HubError(NOT_FOUND) when the ledger has no claims of
             the month or the topic has them no more.
     """
@@ -99,7 +103,7 @@ def readjudicate(
     if not places.height:
         raise HubError("NOT_FOUND", f"no claims of {branch.period} in the ledger")
     for messages in read(places):
-        frames = _adjudicated(messages, places, writers, rules, payer)
+        frames = _adjudicated(messages, places, writers, partial(adjudicate, rules=rules, against=against), payer)
         for name in _TABLES:
             write_deltalake(str(home / name), frames[name], mode="append")
     made = replace(branch, claims=places.height)
@@ -108,11 +112,15 @@ def readjudicate(
 
 
 def _adjudicated(
-    messages: Sequence[Message], places: pl.DataFrame, writers: Writers, rules: Sequence[Rule], payer: str
+    messages: Sequence[Message],
+    places: pl.DataFrame,
+    writers: Writers,
+    adjudicated: Callable[[Decoded], pl.DataFrame],
+    payer: str,
 ) -> dict[str, pl.DataFrame]:
     """Findings and decisions of a batch, with the columns of the ledger's tables."""
     decoded = decode_claims([message.value() for message in messages], writers)
-    findings = adjudicate(decoded, rules)
+    findings = adjudicated(decoded)
     at = pl.DataFrame(
         [(row, message.partition(), message.offset()) for row, message in enumerate(messages)],
         schema={"row": pl.UInt32, "kafka_partition": pl.Int32, "kafka_offset": pl.Int64},

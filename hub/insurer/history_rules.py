@@ -15,13 +15,12 @@ from typing import Final
 import polars as pl
 
 from hub.contract.slip_life import last_day
+from hub.insurer.rules.benefit import base_salaries
 
 INPATIENT: Final = ("03", "04", "09")
 """MA_LOAI_KCB of stays; who is treated by day (04) sleeps at home and may be seen elsewhere."""
 
 EXAMINATIONS_A_DAY: Final = 65
-BASE_SALARIES: Final = ((date(2019, 7, 1), 1_490_000), (date(2023, 7, 1), 1_800_000), (date(2024, 7, 1), 2_340_000), (date(2026, 7, 1), 2_530_000))  # fmt: skip
-"""VND a month, from that day on. Source: identifiers.md §2."""
 
 _ON_REFERRAL, _ON_FOLLOW_UP, _EMERGENCY, _UNINSURED = "1.3", "1.5", "2", "9"  # MA_DOITUONG_KCB
 _OFF_ROUTE: Final = "3."
@@ -295,7 +294,7 @@ def co_payments(history: History) -> pl.LazyFrame:
         col("category") != _UNINSURED,
     )
     limit = pl.lit(0, dtype=pl.Int64)
-    for since, salary in BASE_SALARIES:
+    for since, salary in base_salaries():
         limit = pl.when(col("day") >= since).then(pl.lit(6 * salary * 100, dtype=pl.Int64)).otherwise(limit)
     rows = counted.with_columns(over=col("t_bncct").cum_sum().over("person") - limit)
     passed = (col("over") > 0).cum_max().shift(1, fill_value=False).over("person")

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hub.contract.errors import HubError
+from hub.insurer.rules.benefit import base_salaries
 from hub.insurer.views import PLACE, opened
-
-BASE_SALARIES: Final = (("20190701", 1_490_000), ("20230701", 1_800_000), ("20240701", 2_340_000), ("20260701", 2_530_000))
-"""First day and VND a month. Source: identifiers.md §2."""
 
 PERSON: Final = "person"
 """Column that names a person; it leaves `ask` as a hash."""
@@ -68,7 +66,7 @@ _SHARES: Final = ",\n    ".join(
     f"coalesce(sum({name}), 0) as {name}, {_percent(f'sum({name})', 'sum(t_tongchi_bv)')} as {name}_percent"
     for name in ("t_bhtt", "t_bncct", "t_bntt", "t_nguonkhac")
 )
-_SALARIES: Final = ", ".join(f"('{day}', {amount}::decimal(18, 2))" for day, amount in BASE_SALARIES)
+_SALARIES: Final = ", ".join(f"('{day:%Y%m%d}', {amount}::decimal(18, 2))" for day, amount in base_salaries())
 
 QUESTIONS: Final[dict[str, Question]] = {
     question.name: question

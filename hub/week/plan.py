@@ -72,7 +72,7 @@ def plan(
     share = sum(DAYS[day % 7] for day in range(days)) / 100
     visits = max(1, round(VISITS_A_WEEK * scale * share))
     midnight = datetime(monday.year, monday.month, monday.day, tzinfo=VIETNAM)
-    claims = claims_with_faults(seed, visits, 26, {"X05": rates.wrong_total}, facility_codes=["01004"])
+    claims = claims_with_faults(seed, visits, 26, {"X05 xml1.t_tongchi_bv off": rates.wrong_total}, facility_codes=["01004"])
     tales = _tales(chance)
     out = _Disorder(chance, rates, encode)
     expected: Counter[Expect] = Counter()
@@ -81,8 +81,8 @@ def plan(
     slips: list[SlipPlan] = []
     for number in range(1, visits + 1):
         story = _story(chance, number, midnight, days, rates, tales)
-        claim, rule = next(claims)
-        _bill(chance, story, claim, rule, write_claim)
+        claim, fault, _ = next(claims)
+        _bill(chance, story, claim, bool(fault), write_claim)
         out.add(number, story)
         expected += story.expected
         mended += story.mended
@@ -124,7 +124,7 @@ def _story(chance: random.Random, number: int, midnight: datetime, days: int, ra
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
-def _bill(chance: random.Random, story: Story, claim: dict[str, Any], rule: str, write_claim: WriteClaim) -> None:
+def _bill(chance: random.Random, story: Story, claim: dict[str, Any], wrong: bool, write_claim: WriteClaim) -> None:
     """The claim of the visit, some hours after it; a wrong one is rejected, and comes again a day later, mended."""
     first = story.messages[0].draft
     visit_key = next(line for line in first.body if line.startswith("PV1")).split("|")[19]
@@ -134,8 +134,8 @@ def _bill(chance: random.Random, story: Story, claim: dict[str, Any], rule: str,
     about = f"{code}/{visit_key}"
     claim["ngaylap"] = f"{at:%Y%m%d}"
     story.claims.append((code, at, write_claim(claim)))
-    story.expect(code, "ClaimDecision", "REJECTED" if rule else "ACCEPTED", about)
-    if rule:
+    story.expect(code, "ClaimDecision", "REJECTED" if wrong else "ACCEPTED", about)
+    if wrong:
         after = at + timedelta(days=1)
         summary = claim["xml1"] | {"t_tongchi_bv": claim["xml1"]["t_tongchi_bv"] - Decimal(10_000)}
         story.claims.append((code, after, write_claim(claim | {"xml1": summary, "ngaylap": f"{after:%Y%m%d}"})))

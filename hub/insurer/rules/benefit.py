@@ -37,7 +37,7 @@ _POSSIBLE: Final = [0, 3_200, 3_800, 4_000, 4_750, 5_000, 8_000, 9_500, 10_000]
 
 @cache
 def base_salaries() -> tuple[tuple[date, int], ...]:
-    """First day and VND a month, oldest first: `seeds/base_salaries.csv`."""
+    """First day and VND a month, oldest first: `seeds/base_salaries.csv`. Source: identifiers.md §2."""
     with shipped("seeds/base_salaries.csv").open(encoding="utf-8", newline="") as file:
         return tuple(sorted((date.fromisoformat(row["valid_from"]), int(row["vnd"])) for row in csv.DictReader(file)))
 

@@ -62,7 +62,7 @@ def visit(key, drugs=(), services=(), *, facility="01004", minutes=0, version=0,
     """A visit of one person on 10 November 2026, from 8 to 10, unless told otherwise."""
     usual = {
         "so_cccd": "001085012345", "ngay_sinh": "198501010000", "ngay_vao": "202611100800", "ngay_ra": "202611101000", "ma_loai_kcb": "01",
-        "nam_nam_lien_tuc": "20300101", "ma_doituong_kcb": "1.1", "ma_cskcb": facility,
+        "nam_nam_lien_tuc": "20300101", "ma_doituong_kcb": "1.1", "ma_cskcb": facility, "ma_dkbd": facility,
     }  # fmt: skip
     lines = services if drugs or services else (service(),)
     content = claim_of(drugs, lines, **usual | summary) | {"ma_cskcb": facility, "ngaylap": "20261123"}

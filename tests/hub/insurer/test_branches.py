@@ -12,7 +12,7 @@ from hub.insurer.branches import Branch, branches, changed, compare, drop, promo
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.rules import RULES
-from tests.hub.insurer.histories import TOPIC, visit
+from tests.hub.insurer.histories import TOPIC, service, visit
 from tests.hub.insurer.made import values_of, writers
 from tests.hub.insurer.test_ledger import batch
 
@@ -37,7 +37,9 @@ class Record:
 
 
 def of_someone(key, **more):
-    return visit(key, so_cccd=f"00108500{ord(key):04d}", **more)
+    """A visit with one service that nothing is wrong with."""
+    lines = [service(ngay_th_yl="202611100830")]
+    return visit(key, services=lines, so_cccd=f"00108500{ord(key):04d}", **more)
 
 
 EVENTS = [

@@ -148,7 +148,9 @@ def bench(settings, tmp_path):
 @pytest.fixture(scope="module")
 def stream():
     """180 claims, some wrong, and repeats of earlier ones."""
-    events = [event for event, _ in claims_with_faults(31, 180, 26, {"X04": 0.05, "X05": 0.05})]
+    events = [
+        made.event for made in claims_with_faults(31, 180, 26, {"X04 xml3.t_bhtt off": 0.05, "X05 xml1.t_tongchi_bv off": 0.05})
+    ]
     for place in REPEATED:
         events[place] = events[place - PARTITIONS * 2]
     return events
@@ -216,7 +218,7 @@ def test_killed_between_any_two_commits_the_ledger_is_that_of_an_unbroken_run(be
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_random_the_ledger_is_that_of_an_unbroken_run(bench, seed):
     chance = random.Random(seed)
-    stream = [event for event, _ in claims_with_faults(41 + seed, 2400, 26, {"X04": 0.02})]
+    stream = [made.event for made in claims_with_faults(41 + seed, 2400, 26, {"X04 xml3.t_bhtt off": 0.02})]
     bench.put(stream)
     whole = table_rows(bench.run("whole", len(stream)))
     kills = 0

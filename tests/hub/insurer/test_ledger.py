@@ -13,7 +13,7 @@ from tests.hub.insurer.made import batch
 
 @pytest.fixture(scope="module")
 def events():
-    return [event for event, _ in claims_with_faults(21, 30, 26, {"X05": 0.3})]
+    return [made.event for made in claims_with_faults(21, 30, 26, {"X05 xml1.t_tongchi_bv off": 0.3})]
 
 
 def table_rows(folder):

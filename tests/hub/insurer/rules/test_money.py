@@ -14,7 +14,6 @@ from hub.bench.row_loop import adjudicate_row
 from hub.contract.events import decode, encode
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import divided
-from hub.simulate import claims_with_faults
 from tests.hub.insurer import made as makes
 from tests.hub.insurer.made import claim, claim_of, columns_of, line
 
@@ -241,12 +240,3 @@ def test_the_findings_are_those_of_a_naive_calculation(drugs, services, card):
     found = adjudicate(columns_of([event]), [rule for rule in RULES if rule.id in ("T06", "X04", "X05")])
     with localcontext(prec=60):  # amounts of 40 digits are among them
         assert either(found) == sorted(adjudicate_row(body), key=str)
-
-
-def test_every_injected_fault_is_found_by_its_rule_and_nothing_else():
-    made = list(claims_with_faults(5, 400, 26, {"X04": 0.1, "X05": 0.1}))
-    found: dict[int, set[str]] = {}
-    findings = makes.findings_of(*(event for event, _ in made)).filter(pl.col("severity").is_in(["E", "C"]))
-    for row, rule in findings.select("row", "rule").iter_rows():
-        found.setdefault(row, set()).add(rule)
-    assert found == {row: {rule} for row, (_, rule) in enumerate(made) if rule}

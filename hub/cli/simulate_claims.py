@@ -1,0 +1,74 @@
+"""`hie simulate claims`: a payer's topic of a running hub filled with claims, as many as one likes."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import typer
+
+from hub.cli.running import connected, terminal
+from hub.contract.directory import payers
+from hub.contract.errors import HubError
+from hub.contract.events import encode
+from hub.contract.settings import read_settings
+
+out = terminal()
+BATCH: Final = 2_000
+Encoded = list[tuple[str, bytes]]
+"""Key and body of claims."""
+
+
+def claims(
+    count: Annotated[int, typer.Argument(min=1, help="How many, with those that are sent again.")] = 10_000,
+    payer_code: Annotated[str, typer.Option("--payer", help="Whose topic; that of `test` when omitted.")] = "test",
+    seed: Annotated[int, typer.Option(help="The same seed sends the same claims.")] = 1,
+    faults: Annotated[float, typer.Option(min=0, max=1, help="Share of claims with a fault of one of the rules.")] = 0.0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that make claims; one a core when omitted.")] = os.cpu_count()
+    or 1,
+) -> None:
+    """Fill the topic of a payer with claims in the shape of the nation's: short visits, long stays, a quarter sent again.
+
+    They come from nowhere: no hospital is answered. For a payer other than `test` they are real traffic.
+
+    Example: hie simulate claims 100000
+    """
+    from hub.bus import Out, Producer, Wire
+
+    if payer_code not in payers():
+        raise HubError("NOT_FOUND", f"payer {payer_code}")
+    here, topic = connected(read_settings()), f"payer.{payer_code}.claim.v1"
+    producer = Producer(here.kafka, wait_s=60, linger_ms=20)
+    prefix = Wire(here.registry_url).prefix(topic)
+    began, size = time.monotonic(), 0
+    try:
+        for batch in batches(count, seed, faults, test=payer_code == "test", workers=workers):
+            producer.publish_blocking([Out(topic, key, prefix + body) for key, body in batch])
+            size += sum(len(body) for _, body in batch)
+    finally:
+        producer.close()
+    seconds = max(time.monotonic() - began, 0.001)
+    out.print(
+        f"{count:,} claims ({size / count:,.0f} bytes on the mean) in {topic} after {seconds:,.0f} s: {count / seconds:,.0f} a second"
+    )
+
+
+def batches(count: int, seed: int, faults: float, *, test: bool, workers: int) -> Iterator[Encoded]:
+    """So many claims, made and encoded by several processes; the same whatever their number, in the same order."""
+    asked = [
+        (seed * 1_000_000 + place, min(BATCH, count - start), faults, test) for place, start in enumerate(range(0, count, BATCH))
+    ]
+    if workers == 1 or len(asked) == 1:
+        yield from map(_encoded, asked)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(asked))) as pool:
+        yield from pool.imap(_encoded, asked)
+
+
+def _encoded(asked: tuple[int, int, float, bool]) -> Encoded:
+    from hub.simulate import FAULTS, nation
+
+    seed, count, faults, test = asked
+    made = nation(seed, count, dict.fromkeys(FAULTS, faults / len(FAULTS)) if faults else None, test=test)
+    return [(one.event["meta"]["key"], encode("hie.Claim", one.event)) for one in made]

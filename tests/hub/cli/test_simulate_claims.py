@@ -1,0 +1,19 @@
+"""Claims for a payer's topic: as many as asked, the same whoever makes them."""
+
+from hub.cli.simulate_claims import BATCH, batches
+from hub.contract.events import decode
+
+
+def test_claims_are_as_many_as_asked_and_each_is_another_one():
+    made = [one for batch in batches(BATCH + 10, 1, 0.0, test=True, workers=1) for one in batch]
+    assert len(made) == BATCH + 10
+    events = [decode("hie.Claim", body) for _, body in made]
+    assert len({event["meta"]["event_id"] for event in events}) == len(events)
+    assert all(event["meta"]["key"] == key for event, (key, _) in zip(events, made, strict=True))
+    assert all(event["meta"]["test"] for event in events)
+
+
+def test_claims_are_the_same_whoever_makes_them():
+    alone, together = (list(batches(BATCH + 20, 2, 0.1, test=False, workers=workers)) for workers in (1, 2))
+    assert alone == together
+    assert not decode("hie.Claim", alone[0][0][1])["meta"]["test"]

@@ -1,0 +1,62 @@
+"""Every fault is found by its rule and by no other, and every rule has a fault."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from hub import simulate
+from hub.insurer.rules import RULES
+from tests.hub.insurer.made import findings_of
+
+NOT_OF_ONE_CLAIM = {
+    **dict.fromkeys(
+        ("C01", "C10", "C11", "C12", "C13", "C20", "C21", "C22", "C23", "C24", "C30", "C31", "C32", "C40", "C50", "C51", "C52"),
+        "needs catalogues (tests of catalogues)",
+    ),
+    "T05": "found while reading: the same event twice (tests of the consumer)",
+    "T06": "a claim that is sent again (`nation`)",
+}
+
+
+@pytest.fixture(scope="module")
+def made() -> list[simulate.Simulated]:
+    """A claim for each fault."""
+    return [next(simulate.claims_with_faults(1 + place, 1, 26, {name: 1.0})) for place, name in enumerate(simulate.FAULTS)]
+
+
+@pytest.fixture(scope="module")
+def found(made: list[simulate.Simulated]) -> list[dict[str, Any]]:
+    return findings_of(*(one.event for one in made)).to_dicts()
+
+
+def test_a_fault_gives_its_findings_and_none_besides(made: list[simulate.Simulated], found: list[dict[str, Any]]) -> None:
+    told: dict[int, set[simulate.Expected]] = {row: set() for row in range(len(made))}
+    for one in found:
+        told[one["row"]].add(simulate.Expected(*(one[name] for name in simulate.Expected._fields)))
+    wrong = {name: (one.expected - told[row], told[row] - one.expected) for row, (name, one) in enumerate(zip(simulate.FAULTS, made, strict=True)) if told[row] != one.expected}  # fmt: skip
+    assert wrong == {}
+
+
+def test_every_rule_has_a_fault(found: list[dict[str, Any]]) -> None:
+    fired = {(one["rule"], one["severity"], one["table"], one["field"], one["text_en"]) for one in found}
+    seen = Counter((rule, severity, field, text) for rule, severity, _, field, text in fired)
+    rules = Counter((rule.id, rule.severity, rule.field, rule.en) for rule in RULES if rule.id not in NOT_OF_ONE_CLAIM)
+    assert rules - seen == Counter()
+
+
+def test_faults_come_at_their_rates() -> None:
+    seen = Counter(made.fault for made in simulate.claims_with_faults(8, 600, 26, {"X04 xml2.t_bhtt off": 0.2, "F06": 0.1}))
+    assert 80 < seen["X04 xml2.t_bhtt off"] < 160
+    assert 30 < seen["F06 xml1.nam_qt year"] < 90
+    assert seen[""] > 300
+
+
+def test_an_unknown_fault_is_refused() -> None:
+    with pytest.raises(ValueError, match="X99"):
+        list(simulate.claims_with_faults(1, 1, 26, {"X99": 1.0}))
+
+
+def test_a_fault_that_no_claim_can_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="no claim has such a row"):
+        list(simulate.claims_with_faults(1, 1, 0, {"X04 xml2.t_bhtt off": 1.0}))
