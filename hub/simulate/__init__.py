@@ -1,6 +1,6 @@
 """Synthetic facilities sending synthetic patients: claims, results and referral slips for load, benches and proofs."""
 
-from hub.simulate.claim import KEYRING, MEAN_ROWS, Simulated, claims, claims_with_faults, nation
+from hub.simulate.claim import KEYRING, MEAN_ROWS, RECEIVED_AT, Simulated, claims, claims_with_faults, nation
 from hub.simulate.fault import SENT_AGAIN, Expected, Fault
 from hub.simulate.faults import FAULTS
 from hub.simulate.hl7 import referrals, results
@@ -10,6 +10,7 @@ __all__ = [
     "FAULTS",
     "KEYRING",
     "MEAN_ROWS",
+    "RECEIVED_AT",
     "SENT_AGAIN",
     "Expected",
     "Fault",
