@@ -10,7 +10,7 @@ import binascii
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import orjson
@@ -198,6 +198,34 @@ def result_of(verdict: str, problems: Iterable[Problem]) -> tuple[str, str]:
         return ACCEPTED, f"Đã tiếp nhận · accepted.{told}"
     worst = next((problem for problem in found if problem.severity is Severity.ERROR), Problem("NOTHING_REPRESENTABLE"))
     return RESULTS.get(worst.code, _CONTENT_WRONG), sentence(worst.code, worst.path)
+
+
+_DECIDED: Final = {"ACCEPTED": "Đạt", "REDUCED": "Đạt", "REJECTED": "Không đạt"}
+
+
+def decided_row(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """One row of dsKetQuaGiamDinh (`KQGiamDinhHoSo`): status, amount, reason.
+
+    decision: as `hie.ClaimDecision`: `ma_lk`, `verdict`, `t_bhtt_gd` and `findings`. What is not decided needs more ("Cần bổ sung").
+    """
+    told = ("E", "") if decision["verdict"] == "REJECTED" else ("E", "C", "Q", "")  # "" of payers that name no severity
+    reasons = [_reason(one) for one in decision.get("findings") or () if one.get("severity", "") in told]
+    amount = decision.get("t_bhtt_gd")
+    return {
+        "maLK": decision["ma_lk"],
+        "trangThai": _DECIDED.get(decision["verdict"], "Cần bổ sung"),
+        "soTienDuyet": "" if amount is None else str(amount),
+        "lyDo": "; ".join(reasons),
+    }
+
+
+def _reason(finding: Mapping[str, Any]) -> str:
+    """XML3/2 DON_GIA [C05]: its sentence (giảm 1600.00)."""
+    stt, rule, cut = finding.get("stt"), finding.get("rule"), finding.get("reduction")
+    table = finding.get("table") or "XML1"
+    where = f"{table if stt is None else f'{table}/{stt}'} {finding.get('field', '').upper()}".rstrip()
+    text = finding.get("text_vi") or finding.get("text_en", "")
+    return f"{where}{f' [{rule}]' if rule else ''}: {text}{f' (giảm {cut})' if cut else ''}"
 
 
 def error_row(problem: Mapping[str, str]) -> dict[str, str]:

@@ -1,24 +1,26 @@
 """What became of files sent by the gateway's calls, as the journal knows it: counts by day, transactions of a day, errors.
 
 The journal runs a moment behind the gate, keeps no amounts (so no `tongTien` is answered), and may be away without any file
-waiting for it.
+waiting for it. What was decided on claims comes out of the facility's mailbox, which stays as it is: a round is a day on which
+decisions came.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 
-from adapters.formats.gateway_calls import error_row, sentence
+from adapters.formats.gateway_calls import decided_row, error_row, sentence
 from hub.access.credentials import Credential
+from hub.bus import Wire
 from hub.contract.directory import facilities
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM
+from hub.contract.events import VIETNAM, Event, revision_rank
 from hub.store.database import available
 
 CLAIM: Final = "gateway"
@@ -61,11 +63,23 @@ select problems from journal_message where message_id = %(id)s and sender = %(se
 """
 
 
-class Receipts:
-    """Look-ups in the journal. One for each process; used from its event loop."""
+_DECISIONS: Final = (
+    "facility = %(facility)s and recipient in (%(facility)s, %(facility)s || '!test') and test = %(test)s"
+    " and record = 'hie.ClaimDecision' and state not in ('HELD', 'DISCARDED')"
+)
+_ROUNDS: Final = f"""
+select day from mailbox where day >= %(since)s and day < %(until)s and {_DECISIONS} group by day order by day
+"""  # noqa: S608
+_DECIDED: Final = f"""
+select body from mailbox where day = %(day)s and {_DECISIONS} order by recipient, seq limit {_ROWS_MAX}
+"""  # noqa: S608
 
-    def __init__(self, database_url: str) -> None:
-        self._url = database_url
+
+class Receipts:
+    """Look-ups in the journal and in the mailbox. One for each process; used from its event loop."""
+
+    def __init__(self, database_url: str, wire: Wire | None = None) -> None:
+        self._url, self._wire = database_url, wire
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._waiting = 0
 
@@ -109,6 +123,29 @@ class Receipts:
             raise HubError("NOT_FOUND", "maGiaoDich")
         return [error_row(problem) for problem in rows[0][0] if problem["severity"] == "E"]
 
+    async def rounds(self, asked: Asked, month: date) -> list[dict[str, str]]:
+        """dsDotGiamDinh: the days of a month on which decisions on the facility's claims came. month: its first day."""
+        until = (month + timedelta(days=31)).replace(day=1)
+        rows = await self._rows(_ROUNDS, {**asked.values(), "test": asked.sender.test, "since": month, "until": until})
+        return [_round(day) for (day,) in rows]
+
+    async def decided(self, asked: Asked, day: date) -> list[dict[str, Any]]:
+        """dsKetQuaGiamDinh: one row a claim, by the newest decision of that day; payments are none."""
+        rows = await self._rows(_DECIDED, {**asked.values(), "test": asked.sender.test, "day": day})
+        return await asyncio.to_thread(self._newest, [bytes(body) for (body,) in rows])
+
+    def _newest(self, bodies: Sequence[bytes]) -> list[dict[str, Any]]:
+        if self._wire is None:
+            raise HubError("REGISTRY_UNAVAILABLE", "decisions")
+        newest: dict[tuple[str, str], Event] = {}
+        for body in bodies:
+            _, event = self._wire.unpack(body)
+            about = (event["payer"], event["meta"]["key"])
+            if event["verdict"] == "PAID" or (about in newest and _rank(newest[about]) > _rank(event)):
+                continue
+            newest[about] = event
+        return [decided_row(event) for event in newest.values() if event["verdict"] != "CANCELLED"]
+
     async def _rows(self, query: str, values: Mapping[str, Any]) -> list[TupleRow]:
         if self._waiting >= _WAITING_MAX:
             raise HubError("OVERLOADED", "look-ups")
@@ -130,3 +167,18 @@ def _described(verdict: str, problems: Sequence[Mapping[str, str]]) -> str:
         return f"Đã tiếp nhận · accepted; {len(problems)} cảnh báo · warnings" if problems else "Đã tiếp nhận · accepted"
     worst = next((problem for problem in problems if problem["severity"] == "E"), None)
     return sentence(worst["code"], worst["path"]) if worst else verdict
+
+
+def _rank(decision: Event) -> str:
+    return revision_rank(decision["meta"]["revision"])
+
+
+def _round(day: date) -> dict[str, str]:
+    told = f"{day:%d/%m/%Y}"
+    return {
+        "maDot": f"{day:%Y%m%d}",
+        "tenDot": f"Kết quả giám định ngày {told}",
+        "tuNgay": told,
+        "denNgay": told,
+        "trangThai": "Đã giám định",
+    }

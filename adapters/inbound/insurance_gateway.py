@@ -39,6 +39,7 @@ from hub.access.credentials import Account, Credentials, is_loopback
 from hub.access.passwords import Login
 from hub.access.quota import Quotas
 from hub.access.sessions import Sessions
+from hub.bus import Wire
 from hub.contract import telemetry
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import VIETNAM, Keyring, is_code, now
@@ -102,6 +103,7 @@ class Gateway:
 
     room:   what `/v1/messages` holds its bodies in, so that both together keep one limit.
     quotas: those of all ways in.
+    wire:   reads what was decided on claims; without it nothing is told of that.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Gateway:
         keyring: Keyring,
         room: Room,
         quotas: Quotas | None = None,
+        wire: Wire | None = None,
     ) -> None:
         self._settings = settings
         self._gate = gate
@@ -119,7 +122,7 @@ class Gateway:
         self._quotas = quotas or Quotas()
         self._login = Login(credentials)
         self._sessions = Sessions(keyring, settings.gateway_token_s, credentials.of_user)
-        self._receipts = Receipts(settings.database_url.get_secret_value())
+        self._receipts = Receipts(settings.database_url.get_secret_value(), wire)
         self._cards = CardCheck(settings.card_check_url, keyring)
 
     def mount(self, api: FastAPI) -> None:
@@ -141,6 +144,8 @@ class Gateway:
         add("/api/egw/nhanKQTiepNhanHS4210", self._days, "Files of a span of days, counted", {"dsKQGuiHosoNgay": []})
         add("/api/egw/nhanChiTietHSNgay4210", self._transactions, "Files of one day", {"dsHoSo": []})
         add("/api/egw/nhanChiTietLoiHS4210", self._errors, "Errors of one file", {"dsLoi": []})
+        add("/api/his/KQDanhSachDotGiamDinh", self._rounds, "Days of a month on which claims were decided", {"dsDotGiamDinh": []})
+        add("/api/his/KQGiamDinhHoSo", self._decided, "What was decided on claims on one of them", {"dsKetQuaGiamDinh": []})
         add("/api/egw/KQNhanLichSuKCB2024", self._check_card, "Check a card, at the gateway that is configured", {}, "ghiChu")
         api.add_middleware(_AnyCase, paths=paths)
 
@@ -183,8 +188,8 @@ class Gateway:
     def _account(self, request: Request, stated: Mapping[str, str]) -> tuple[Account, str]:
         """Whose call it is, and the password that came with it: in headers, or by the names of the older calls."""
         headers = request.headers
-        access = headers.get("accesstoken") or stated.get("token") or stated.get("accesstoken", "")
-        ident = headers.get("tokenid") or stated.get("id_token") or stated.get("tokenid", "")
+        access = headers.get("accesstoken") or headers.get("token") or stated.get("token") or stated.get("accesstoken", "")
+        ident = headers.get("tokenid") or headers.get("id_token") or stated.get("id_token") or stated.get("tokenid", "")
         sent = headers.get("passwordhash") or stated.get("password") or stated.get("passwordhash", "")
         account = self._sessions.account(access, ident, sent, _address(request), now())
         _check_user(account, stated.get("username", ""))
@@ -250,6 +255,17 @@ class Gateway:
         stated = parameters(await self._read(body, _SMALL_BYTES), request.url.query)
         account, _ = self._account(request, stated)
         return _json(success(dsLoi=await self._receipts.errors(account.credential, stated.get("magiaodich", ""))))
+
+    async def _rounds(self, request: Request, body: _Body) -> Response:
+        stated, asked = await self._asked(request, body)
+        month = day_of(f"01/{stated.get('thang', '').zfill(2)}/{stated.get('nam', '')}", "thang, nam")
+        return _json(success(dsDotGiamDinh=await self._receipts.rounds(asked, month)))
+
+    async def _decided(self, request: Request, body: _Body) -> Response:
+        stated, asked = await self._asked(request, body)
+        code = stated.get("madot", "")
+        day = day_of(f"{code[6:]}/{code[4:6]}/{code[:4]}", "maDot")
+        return _json(success(dsKetQuaGiamDinh=await self._receipts.decided(asked, day)))
 
     async def _asked(self, request: Request, body: _Body) -> tuple[dict[str, str], Asked]:
         stated = parameters(await self._read(body, _SMALL_BYTES), request.url.query)

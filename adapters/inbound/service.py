@@ -55,7 +55,7 @@ async def run(
     gate = Gate(producer, wire, keyring, raw_store, signers)
     quotas = Quotas()
     api = build_api(settings, gate, credentials, producer, quotas)
-    gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas)
+    gateway = Gateway(settings, gate, credentials, keyring, api.state.room, quotas, wire)
     gateway.mount(api)
     listener = MllpListener(settings, gate, credentials, quotas, certificate)
     servers = {"http_port": HttpServer(api, settings.listen, settings.http_port)}

@@ -134,10 +134,12 @@ def results(
 
     Example: hie claim results 01021 2026-11 > ket-qua.json
     """
-    from hub.insurer.explain import gateway_results, read_month
+    from adapters.formats.gateway_calls import decided_row, success
+    from hub.insurer.explain import read_month
 
     month_of(month)
-    print(to_json(gateway_results(read_month(folder_of(read_settings(), payer), facility, month))).decode())
+    claims = read_month(folder_of(read_settings(), payer), facility, month)
+    print(success(dsKetQuaGiamDinh=[decided_row(one.as_decision()) for one in claims]).decode())
 
 
 # --- for people -------------------------------------------------------------------------------------------------------
@@ -164,9 +166,8 @@ def show_claim(one: "Explained") -> None:
         _show_place(place)
     for later in one.adjustments:
         where = later["table"] if later["stt"] is None else f"{later['table']}/{later['stt']}"
-        out.print(
-            f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}: −{vnd(later['reduction'])}", markup=False
-        )
+        took = f": {-later['reduction']:+,.2f} VND" if later["reduction"] else ""
+        out.print(f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}{took}", markup=False)
         paragraph(out, later["text_vi"], 6)
         paragraph(out, later["text_en"], 6, "dim")
 

@@ -80,7 +80,8 @@ def _tiles(claims: Sequence[Explained], unread: int) -> str:
 def _claim(claim: Explained) -> str:
     own = claim.claim
     word = _both(*VERDICTS.get(claim.verdict, ("chưa giám định", "not decided yet")))
-    head = f"{escape(own['ma_cskcb'])} · {escape(own['ma_lk'])} · <span class={claim.verdict or 'none'}>{word}</span>"
+    which, kind = f"{own['ma_cskcb']} · {own['ma_lk']}", claim.verdict or "none"
+    head = f'{escape(which)} · <span class="{kind}">{word}</span>'
     sums = (
         f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('theo quyết định', 'by the decision')} "
         f"<b>{vnd(claim.granted)}</b>"

@@ -37,7 +37,6 @@ SEVERITIES: Final = {
 _NAMES: Final = ("ten_thuoc", "ten_vat_tu", "ten_dich_vu")  # a supply may name the service that it was used in
 _NOTHING: Final = Decimal("0.00")
 _NEWEST: Final = ("version", "stated_at", "received_at")
-_STATUS: Final = {"ACCEPTED": "Đạt", "REDUCED": "Đạt", "REJECTED": "Không đạt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,12 @@ class Explained:
     def refused(self) -> bool:
         """Whether it must be corrected before anything is paid."""
         return self.verdict == "REJECTED"
+
+    def as_decision(self) -> dict[str, Any]:
+        """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
+        findings = [one for place in self.places for one in place.findings]
+        later = [{**one, "field": ""} for one in self.adjustments if one["rule"] != LATE]
+        return {"ma_lk": self.claim["ma_lk"], "verdict": self.verdict, "t_bhtt_gd": self.paid, "findings": [*findings, *later]}
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the claim's own columns, verdict, amounts, then places and adjustments."""
@@ -237,46 +242,3 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
 
 def _scan(folder: Path, name: str) -> pl.LazyFrame:
     return scan(files_of(folder, name), schema_of(name))
-
-
-# --- the gateway's form -----------------------------------------------------------------------------------------------
-
-
-def gateway_results(claims: Sequence[Explained]) -> dict[str, Any]:
-    """The answer of the insurance gateway's `KQGiamDinhHoSo`: of each claim status, amount and reason.
-
-    Cancelled claims are left out. Source: adjudication.md §5 (one source; the call's own client documentation names the members).
-    """
-    return {
-        "maKetQua": "200",
-        "dsKetQuaGiamDinh": [
-            {
-                "maLK": one.claim["ma_lk"],
-                "trangThai": _STATUS.get(one.verdict, "Cần bổ sung"),
-                "soTienDuyet": one.paid,
-                "lyDo": "; ".join(_reasons(one)),
-            }
-            for one in claims
-            if one.verdict != "CANCELLED"
-        ],
-    }
-
-
-def _reasons(claim: Explained) -> list[str]:
-    """Why less is paid than was claimed; of a rejected claim why it is rejected."""
-    counts = "E" if claim.refused else "C"
-    told = [
-        f"{_where(place.table, place.stt)} {one['field'].upper()} [{one['rule']}]: {one['text_vi']}"
-        + (f" (giảm {one['reduction']})" if one["reduction"] else "")
-        for place in claim.places
-        for one in place.findings
-        if one["severity"] == counts
-    ]
-    for one in claim.adjustments:
-        if one["rule"] != LATE and one["reduction"]:
-            told.append(f"{_where(one['table'], one['stt'])} [{one['rule']}]: {one['text_vi']} (giảm {one['reduction']})")
-    return told
-
-
-def _where(table: str, stt: int | None) -> str:
-    return table if stt is None else f"{table}/{stt}"

@@ -4,6 +4,7 @@ import base64
 import json
 import tracemalloc
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from urllib.parse import quote_plus, urlencode
 
 import pytest
@@ -12,6 +13,7 @@ from adapters.formats.claim_xml import Reader
 from adapters.formats.gateway_calls import (
     RESULTS,
     day_of,
+    decided_row,
     enveloped,
     error_row,
     file_of,
@@ -180,3 +182,26 @@ def test_a_large_form_takes_little_more_memory_than_its_bytes_however_it_is_esca
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 8 * len(form)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status"),
+    [("ACCEPTED", "Đạt"), ("REDUCED", "Đạt"), ("REJECTED", "Không đạt"), ("INFORMATION_REQUESTED", "Cần bổ sung")],
+)
+def test_a_decision_is_a_row_with_status_and_amount(verdict, status):
+    decision = {"ma_lk": "LK1", "verdict": verdict, "t_bhtt_gd": Decimal("6400.00"), "findings": []}
+    assert decided_row(decision) == {"maLK": "LK1", "trangThai": status, "soTienDuyet": "6400.00", "lyDo": ""}
+    assert decided_row({"ma_lk": "LK1", "verdict": verdict})["soTienDuyet"] == ""
+
+
+def test_a_decisions_reasons_are_those_of_its_verdict_with_place_rule_and_what_they_take():
+    cut = {"rule": "C05", "severity": "C", "table": "XML3", "stt": 2, "field": "don_gia_bh", "reduction": Decimal("1600.00"), "text_vi": "Giá cao"}  # fmt: skip
+    wrong = {"rule": "X05", "severity": "E", "table": "XML1", "stt": None, "field": "t_bhtt", "text_vi": "Sai tổng"}
+    warned = {"rule": "F07", "severity": "W", "field": "can_nang", "text_vi": "Nặng"}
+    plain = {"text_en": "By contract"}
+
+    def why(verdict, *findings):
+        return decided_row({"ma_lk": "1", "verdict": verdict, "findings": findings})["lyDo"]
+
+    assert why("REDUCED", cut, warned) == "XML3/2 DON_GIA_BH [C05]: Giá cao (giảm 1600.00)"
+    assert why("REJECTED", cut, wrong, plain) == "XML1 T_BHTT [X05]: Sai tổng; XML1: By contract"

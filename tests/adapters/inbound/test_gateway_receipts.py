@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -108,3 +109,72 @@ def test_anothers_transaction_and_one_that_is_not_there_are_not_found(journal):
 def test_a_database_that_is_away_is_told_as_such():
     with pytest.raises(HubError, match="DATABASE_UNAVAILABLE"):
         asyncio.run(Receipts("postgresql://nobody@127.0.0.1:1/none").errors(SENDER, str(uuid.uuid4())))
+
+
+# --- what was decided -------------------------------------------------------------------------------------------------
+
+
+class OneWire:
+    """Bodies are numbers of decisions."""
+
+    def __init__(self):
+        self.events = []
+
+    def unpack(self, body):
+        return "hie.ClaimDecision", self.events[int(body)]
+
+
+@pytest.fixture(scope="module")
+def mailbox(journal):
+    with connect(journal.url) as database:
+        for day in (DAY - timedelta(days=1), DAY):
+            name = f"mailbox_of_{day:%Y%m%d}"
+            database.execute(
+                f"create table {name} partition of mailbox for values from ('{day}') to ('{day + timedelta(days=1)}')"
+            )
+    return Mailbox(journal)
+
+
+class Mailbox:
+    def __init__(self, journal):
+        self.url, self.wire = journal.url, OneWire()
+
+    def put(self, ma_lk, verdict, version=0, *, day=DAY, facility="01021", granted="800.00", test=False, state="QUEUED"):
+        revision = {"version": version, "stated_at": "", "received_at": AT}
+        meta = {"key": f"{facility}:{ma_lk}", "revision": revision}
+        event = {"meta": meta, "payer": "vss", "ma_lk": ma_lk, "verdict": verdict, "t_bhtt_gd": Decimal(granted), "findings": []}
+        self.wire.events.append(event)
+        number = len(self.wire.events)
+        with connect(self.url) as database:
+            database.execute(
+                "insert into mailbox (day, recipient, seq, delivery_id, event_id, record, subject_key, lane, rule, facility, message_id,"
+                " test, state, queued_at, changed_at, body) values (%s, %s, %s, %s, %s, 'hie.ClaimDecision', '', 'routine',"
+                " 'decision-to-facility', %s, '', %s, %s, %s, %s, %s)",
+                (day, facility + ("!test" if test else ""), number, uuid.uuid4(), uuid.uuid4(), facility, test, state, AT, AT, str(number - 1).encode()),
+            )  # fmt: skip
+
+    def ask(self, call):
+        return asyncio.run(call(Receipts(self.url, self.wire)))
+
+
+def test_a_round_is_a_day_on_which_decisions_came_and_tells_the_newest_of_each_claim(mailbox):
+    mailbox.put("A", "REDUCED", 2, granted="500.00")
+    mailbox.put("A", "ACCEPTED", 1)
+    mailbox.put("A", "PAID", 3)
+    mailbox.put("B", "REJECTED", granted="0.00")
+    mailbox.put("C", "CANCELLED", granted="0.00")
+    mailbox.put("D", "ACCEPTED", facility="01731")
+    mailbox.put("E", "ACCEPTED", test=True)
+    mailbox.put("F", "ACCEPTED", state="DISCARDED")
+    mailbox.put("G", "ACCEPTED", day=DAY - timedelta(days=1))
+    asked = Asked(SENDER, "01021", CLAIM)
+    rounds = mailbox.ask(lambda receipts: receipts.rounds(asked, DAY.replace(day=1)))
+    assert [(row["maDot"], row["tuNgay"]) for row in rounds] == [("20261126", "26/11/2026"), ("20261127", "27/11/2026")]
+    rows = mailbox.ask(lambda receipts: receipts.decided(asked, DAY))
+    assert {row["maLK"]: (row["trangThai"], row["soTienDuyet"]) for row in rows} == {
+        "A": ("Đạt", "500.00"),
+        "B": ("Không đạt", "0.00"),
+    }
+    tester = Asked(Credential("tester", frozenset({"01021"}), test=True), "01021", CLAIM)
+    assert [row["maLK"] for row in mailbox.ask(lambda receipts: receipts.decided(tester, DAY))] == ["E"]
+    assert mailbox.ask(lambda receipts: receipts.rounds(asked, date(2026, 12, 1))) == []

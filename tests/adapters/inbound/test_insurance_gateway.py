@@ -356,6 +356,10 @@ def test_without_the_database_look_ups_may_be_asked_again_and_claims_go_on(hospi
         ("nhanChiTietHSNgay4210", {"ngayGui": "01/01/2020", "maCSKCB": "01004"}, "403"),
         ("nhanChiTietHSNgay4210", {"ngayGui": "01/01/2020", "token": "x"}, "401"),
         ("nhanChiTietLoiHS4210", {"maGiaoDich": "none"}, "205"),
+        ("../his/KQDanhSachDotGiamDinh", {"thang": "13", "nam": "2026"}, "205"),
+        ("../his/KQDanhSachDotGiamDinh", {"thang": "11", "nam": "2026", "maCSKCB": "01004"}, "403"),
+        ("../his/KQGiamDinhHoSo", {"maDot": "27/11/2026"}, "205"),
+        ("../his/KQGiamDinhHoSo", {"maDot": "20261127"}, "500"),
     ],
 )
 def test_a_look_up_that_asks_too_much_or_wrongly_is_told(hospital, call, fields, result):

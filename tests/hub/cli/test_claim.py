@@ -10,7 +10,7 @@ from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.insurer.ledger import Ledger
 from tests.hub.insurer.histories import TOPIC
-from tests.hub.insurer.test_explain import HOME, MONTH, WRONG, sent, stents
+from tests.hub.insurer.test_explain import HOME, MONTH, WRONG, adjust, sent, stents
 from tests.hub.insurer.test_ledger import batch
 
 RIGHT, WRONG_TOTAL, HL7 = (
@@ -93,6 +93,16 @@ def test_explain_tells_the_claim_in_force_line_by_line_and_then_the_revisions_be
     assert "X14" in (ledger / "a.html").read_text("utf-8")
     rows = [json.loads(line) for line in hie("explain", "A", "--json")[1].splitlines()]
     assert [(row["version"], row["verdict"]) for row in rows] == [(1, "REDUCED"), (0, "REJECTED")]
+
+
+def test_what_was_found_later_is_told_with_its_sign_and_a_warning_without_an_amount(ledger):
+    [row] = [json.loads(line) for line in hie("explain", "B", "--json")[1].splitlines()]
+    for rule, reduction in (("H03", "1000.00"), ("H08", "-250.00"), ("H05", None)):
+        adjust(ledger / "ledger", row["event_id"], row["key"], rule, reduction)
+    text = hie("explain", "B")[1]
+    assert "thanh toán 7,250.00 VND" in text
+    told = [line.partition("XML1  ")[2] for line in text.splitlines() if "điều chỉnh" in line]
+    assert told == ["H03: -1,000.00 VND", "H05", "H08: +250.00 VND"]
 
 
 def test_explain_refuses_what_it_does_not_know(ledger):

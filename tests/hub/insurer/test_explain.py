@@ -7,7 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from hub.contract.events import encode, to_json
-from hub.insurer.explain import checked, explained, gateway_results, read_claim, read_month
+from hub.insurer.explain import checked, read_claim, read_month
 from hub.insurer.history import ADJUSTMENTS
 from hub.insurer.ledger import Ledger, opened
 from tests.hub.insurer.histories import TOPIC, stamped
@@ -127,7 +127,7 @@ def adjust(folder, event_id, key, rule, reduction):
     }
     write_deltalake(
         opened(folder / "adjustments", ADJUSTMENTS),
-        pl.DataFrame([row | {"stt": None, "reduction": Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
+        pl.DataFrame([row | {"stt": None, "reduction": reduction and Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
         mode="append",
     )
 
@@ -163,22 +163,13 @@ def test_what_was_found_later_is_taken_off_what_was_granted_but_what_settles_a_c
     assert older.adjustments == ()
 
 
-def test_the_gateways_form_has_status_amount_and_reason_of_each_claim_in_force(ledger):
+def test_a_month_is_told_as_decisions_of_today_with_what_was_found_later(ledger):
     adjust(ledger, *(read_claim(ledger, "A")[0][0].claim[name] for name in ("event_id", "key")), "H03", "1000.00")
-    answer = gateway_results(read_month(ledger, HOME, MONTH))
-    assert answer["maKetQua"] == "200"
-    right, cut = sorted(answer["dsKetQuaGiamDinh"], key=lambda row: row["soTienDuyet"])
-    assert right == {"maLK": "B", "trangThai": "Đạt", "soTienDuyet": 8_000 * VND, "lyDo": ""}
-    assert (cut["maLK"], cut["trangThai"], cut["soTienDuyet"]) == ("A", "Đạt", 2 * 2 * HALF - HALF - 1000)
-    assert cut["lyDo"].startswith("XML3/2 TYLE_TT_BH [X14]: ")
-    assert cut["lyDo"].endswith("(giảm 8000000.00); XML1 [H03]: Vì thế (giảm 1000.00)")
+    right, cut = (one.as_decision() for one in read_month(ledger, HOME, MONTH))
+    assert (right["ma_lk"], right["verdict"], right["t_bhtt_gd"]) == ("B", "ACCEPTED", 8_000 * VND)
+    assert (cut["ma_lk"], cut["verdict"], cut["t_bhtt_gd"]) == ("A", "REDUCED", 2 * 2 * HALF - HALF - 1000)
+    assert [(one["rule"], one["reduction"]) for one in cut["findings"] if one["severity"] == "C"] == [
+        ("X14", HALF),
+        ("H03", 1000 * VND),
+    ]
     assert read_month(ledger, HOME, "2025-12") == []
-
-
-def test_a_rejected_claim_says_why_and_one_that_is_not_decided_needs_more():
-    [rejected] = gateway_results(told(sent("A", **WRONG)))["dsKetQuaGiamDinh"]
-    assert (rejected["trangThai"], rejected["soTienDuyet"]) == ("Không đạt", Decimal(0))
-    assert "T_TONGCHI_BV [X05]" in rejected["lyDo"]
-    frames = batch([sent("A")], [(0, 0)])
-    open_one = explained(frames["claims"], frames["lines"], frames["findings"], frames["decisions"].clear())
-    assert gateway_results(open_one)["dsKetQuaGiamDinh"][0]["trangThai"] == "Cần bổ sung"
