@@ -11,7 +11,7 @@ from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.errors import Severity
 from hub.contract.events import Event, Keyring, Origin
-from tests.adapters.dialects.said import PID, PV1, mapped, told
+from tests.adapters.dialects.said import PV1, mapped, told
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
 PID = "PID|1||BN1^^^^MR||Lê^Bình"
