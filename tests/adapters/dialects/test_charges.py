@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.dialects.profile import compile_text
+from hub.contract.errors import HubError
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -122,3 +123,8 @@ def test_points_between_thousands_of_dong_are_read_where_the_profile_says_so():
     assert (line["thanh_tien_bv"], line["don_gia_bv"]) == (Decimal("150340.63"), Decimal("14848.457"))
     assert line["so_luong"] == Decimal("10.125"), "a quantity is no amount"
     assert "AMOUNT_DOUBTFUL" not in {code for code, _ in told(found)}
+
+
+def test_a_comma_and_a_point_cannot_both_stand_between_thousands():
+    with pytest.raises(HubError, match="a comma cannot stand between thousands too"):
+        compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "thousands"\npoint = "thousands"\n')
