@@ -4,17 +4,21 @@ One event a message and encounter, with a line for each FT1: what a message take
 together, and a claim is assembled from as many records as there were messages.
 """
 
+from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
+from adapters.dialects.transforms import POINT_DOUBTFUL
 from adapters.formats.hl7v2 import Segment
 
 Record = dict[str, Any]
 
 NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
+_DONG: Final = Decimal(1)  # what rounding may leave out
+_THOUSAND: Final = Decimal(1000)  # an amount below it may be one whose point was misread
 _ORDERS: Final = frozenset({"ORC", "OBR"})
 
 
@@ -51,6 +55,8 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
     said = run[0]
     _place(reading, line, said, notes)
+    if amount := line.get("thanh_tien_bv"):
+        _tell_doubtful(reading, line, abs(amount), scope, notes)
     known = reading.dialect.labels
     labels = [known.of_illness(illness) for illness in line.get("ma_benh", "").split(";")]
     notes.labels.update(label for label in (*labels, known.in_words(in_words(line))) if label)
@@ -59,6 +65,20 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if remarks := notes_of(run):
         line["notes"] = remarks
     return line
+
+
+def _tell_doubtful(reading: Reading, line: Record, amount: Decimal, scope: Scope, notes: Notes) -> None:
+    """That an amount is not quantity times price, or, where none is stated, so written that its point may stand between thousands."""
+    quantity, price = abs(line.get("so_luong", 0)), abs(line.get("don_gia_bv", 0))
+    product = quantity * price
+    shares = (1, line.get("tyle_tt_dv", 100) / Decimal(100))  # of a service that is paid in part
+    differs = product and all(abs(product * share - amount) > max(_DONG, quantity / 2) for share in shares)
+    if not differs and amount >= _THOUSAND:
+        return
+    rule = next(one for one in reading.dialect.plans["charge_line"] if one.name == "thanh_tien_bv")
+    found = place_of(line["thanh_tien_bv"], rule, scope)
+    if differs or (found and POINT_DOUBTFUL.fullmatch(found[0].get(found[1]).strip())):
+        notes.warn("AMOUNT_DOUBTFUL", reading.message.path(*found) if found else "FT1-11")
 
 
 def _place(reading: Reading, line: Record, said: Segment, notes: Notes) -> None:

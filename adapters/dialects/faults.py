@@ -66,7 +66,7 @@ def _unknown(place: tuple[int | str, ...]) -> str:
     wrong = str(place[-1])
     if len(place) > 1:
         return f"there is no setting of this name; {among(wrong, _settings_beside(place))}"
-    alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name == "comma"]
+    alone = [name for name, of in Profile.model_fields.items() if of.annotation is str or name in ("comma", "point")]
     others = sorted(Profile.model_fields.keys() - set(alone))
     near = get_close_matches(wrong, sorted({*Profile.model_fields, "extends"}), n=1)
     meant = f"did you mean {near[0]}? There are" if near else "there are"

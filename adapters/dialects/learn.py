@@ -20,7 +20,7 @@ from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
-from adapters.dialects.suggestions import candidates, comma_rows, local_tests, name_orders, times_read
+from adapters.dialects.suggestions import candidates, local_tests, name_orders, sign_rows, times_read
 from adapters.dialects.transforms import TRANSFORMS, citizen_number, facility_code, full_name, full_name_without_age, normalise
 from adapters.formats.charset import fold
 from adapters.formats.structure import VERSIONS
@@ -39,7 +39,7 @@ def learn(seen: Evidence, name: str) -> str:
     found = report(samples, base)
     draft.add("", f"about = {quoted(_about(seen, name))}")
     _charset(draft, seen)
-    for row in comma_rows(seen):
+    for row in sign_rows(seen):
         draft.add("", row)
     _send(draft, seen)
     _aliases(draft, seen)

@@ -215,7 +215,7 @@ def tell_unread(
 
 def place_of(value: str, rule: Rule, scope: Scope) -> tuple[Segment, int] | None:
     """Segment and field where a rule of one component found a value; None for other rules."""
-    for key, field, component, subcomponent, pick in rule.places if rule.kind == "value" else ():
+    for key, field, component, subcomponent, pick in rule.places if rule.kind in ("value", "number", "money") else ():
         segment = scope.get(key)
         repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
         if segment is None or not repetition:

@@ -9,7 +9,7 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, normalise
+from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, moment, normalise
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
@@ -42,6 +42,9 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
     if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
         notes.warn("NAME_ODD", notes.message.path(pid, 5))
+    sent = reading.message.header.get(7)
+    if person.get("ngay_sinh", "")[:8] > sent[:8] and (day := moment(sent)) and _day(person["ngay_sinh"]) > day[:10]:
+        notes.warn("DATES_CONTRADICT", notes.message.path(pid, 7))
     collected = _Collected(reading, notes, "person.identifiers")
     table = reading.dialect.identifiers
     for fields in table.lists:
@@ -55,6 +58,10 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     if found := collected.finished():
         person["identifiers"] = found
     return person
+
+
+def _day(value: str) -> str:
+    return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
 
 
 def _of_person(message: Message, pid: Segment, name: str) -> list[Segment]:

@@ -224,7 +224,10 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         if (code := facility_code(alias.name)) and code != alias.code:
             faults.append(f"facility.aliases: {alias.name} is a code itself, and not that of {alias.code}")
     used = {rule.codes for section in RECORDS for rule in getattr(profile, section).values()} | CODED_AS.keys() | READ_BY_NAME
-    plans = {section: read_plan(section, getattr(profile, section), profile.codes, profile.comma, faults) for section in RECORDS}
+    if profile.comma == profile.point == "thousands":
+        faults.append("point: a comma cannot stand between thousands too; leave one of both lines out")
+    signs = profile.comma, profile.point
+    plans = {section: read_plan(section, getattr(profile, section), profile.codes, signs, faults) for section in RECORDS}
     identifiers = read_identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
         raise _wrong(name, faults)

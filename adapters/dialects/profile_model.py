@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic_core import PydanticCustomError
 
-from adapters.dialects.transforms import Comma
+from adapters.dialects.transforms import Comma, Point
 from adapters.formats.charset import CHARSETS, charset_name
 from adapters.formats.structure import VERSIONS
 
@@ -134,6 +134,7 @@ class Profile(_Table):
     about: str
     charset: Annotated[str, AfterValidator(_charset)]
     comma: Comma = ""
+    point: Point = ""
     ack: AckChoices
     send: Send
     facility: FacilityTable

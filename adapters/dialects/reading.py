@@ -14,6 +14,7 @@ from hub.contract.events import Event, stamp
 
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
+_NO_HOUR: Final = "0000"
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
 
 
@@ -140,3 +141,11 @@ def tell_priority(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: N
     found = place_of(stated, rule, scope)
     first = rule.places[0]  # where a table of the profile gives a word that is none either
     notes.warn("PRIORITY_UNKNOWN", notes.message.path(*found) if found else f"{first.segment}-{first.field}")
+
+
+def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
+    """That NGAY_RA is before NGAY_VAO; of a day alone nobody knows the hour."""
+    came, left = content.get("ngay_vao", ""), content.get("ngay_ra", "")
+    if left and left < came and (left[:8] < came[:8] or left[8:] != _NO_HOUR):
+        found = place_of(left, next(rule for rule in plan if rule.name == "ngay_ra"), scope)
+        notes.warn("DATES_CONTRADICT", notes.message.path(*found) if found else "PV1-45")

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
-from adapters.dialects.reading import Reading, tell_embedded, tell_priority
+from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, tell_priority
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
@@ -14,6 +14,7 @@ _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "ma_quoctich", "ma_dantoc", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv",
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
+_OF_THE_SLIP: Final = ("person", "referral", "xml13")
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
 _OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
@@ -45,6 +46,8 @@ def map_issued(reading: Reading, trigger: str) -> None:
     tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes, "RECEIVER_UNKNOWN")
     if "ma_cskcb_den" in content:
         _tell_nobody(reading, scope, content["ma_cskcb_den"], notes)
+        if trigger != "I14" and content["ma_cskcb_den"] == content.get("ma_cskcb"):
+            notes.warn("FACILITY_SAME", _receiver_place(reading, scope, content["ma_cskcb_den"]))
     elif trigger != "I14" and "ma_cskcb_den" not in notes.unparsed:
         notes.warn("RECEIVER_UNKNOWN", "PRD")  # nothing stands where the profile looks for one
     reading.publish("hie.Referral", content, content.get("slip", ""), notes, key_path="RF1-6")
@@ -64,9 +67,13 @@ def _tell_nobody(reading: Reading, scope: Scope, code: str, notes: Notes) -> Non
     """That nobody in the directory stands for the receiver: the slip is taken, and waits until that changes."""
     if heir(code, reading.context.origin.received_at.astimezone(VIETNAM).date()):
         return
+    notes.warn("RECEIVER_UNKNOWN", _receiver_place(reading, scope, code))
+
+
+def _receiver_place(reading: Reading, scope: Scope, code: str) -> str:
     rule = next(one for one in reading.dialect.plans["referral"] if one.name == "ma_cskcb_den")
     found = place_of(code, rule, scope)
-    notes.warn("RECEIVER_UNKNOWN", reading.message.path(*found) if found else "PRD")
+    return reading.message.path(*found) if found else "PRD"
 
 
 def map_answered(reading: Reading, _trigger: str) -> None:
@@ -143,13 +150,14 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
     message = reading.message
     table: dict[str, Any] = {}
     fill(reading.dialect.plans["xml13"], scope, table, notes, "xml13.")
+    tell_left_early(reading.dialect.plans["xml13"], scope, table, notes)
     insured_and_diagnosed(table, content["person"], content.get("diagnoses", []), _OF_THE_PERSON)
     for name, value in (
         ("giay_chuyen_tuyen", content.get("slip")),
         ("ma_cskcb", content.get("ma_cskcb")),
         ("ma_cskcb_den", content.get("ma_cskcb_den")),
         ("ma_lk", content.get("ma_lk")),
-        ("tomtat_kq", _results_in_words(message, notes)),
+        ("tomtat_kq", _results_in_words(reading, scope, notes)),
     ):
         if value:
             table.setdefault(name, value)
@@ -184,11 +192,12 @@ def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any
             table[name] = ";".join([*each, table.get(name, "")])
 
 
-def _results_in_words(message: Message, notes: Notes) -> str:
-    """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip."""
-    phrases = []
-    for row in message.segments("OBX"):
-        if row.get(3).startswith("VN-"):
+def _results_in_words(reading: Reading, scope: Scope, notes: Notes) -> str:
+    """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip, and so is what a rule reads."""
+    phrases, rows, plans = [], reading.message.segments("OBX"), reading.dialect.plans
+    chosen = {place.segment for name in _OF_THE_SLIP for rule in plans[name] for place in rule.places} if rows else ()
+    for row in rows:
+        if row.get(3).startswith("VN-") or any(scope.get(name) is row for name in chosen if name.startswith("OBX[")):
             continue
         if row.get(2) == "ED":
             tell_embedded(row, notes)

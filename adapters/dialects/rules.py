@@ -9,14 +9,20 @@ from adapters.dialects.faults import among
 from adapters.dialects.paths import Place, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
-from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Transform, fitting, with_comma
+from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Point, Transform, fitting, with_comma
 from adapters.formats.charset import CHARSETS
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
-_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma"})  # lines before the first section
+_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma", "point"})  # lines before the first section
 _SURELY_HEAD: Final = frozenset(
-    {("comma", "decimal"), ("comma", "thousands"), *(("charset", name) for name in CHARSETS), ("extends", "_standard")}
+    {
+        ("comma", "decimal"),
+        ("comma", "thousands"),
+        ("point", "thousands"),
+        *(("charset", name) for name in CHARSETS),
+        ("extends", "_standard"),
+    }
 )
 _OF_TABLES: Final = frozenset({"codes", "identifiers"})  # sections of tables with names and codes of the file's own
 _OF_SEND: Final = frozenset({"version", "charset"})  # which has lines of these names, too
@@ -112,12 +118,16 @@ def _place(text: str, segments: Collection[str] = ()) -> Place:
 
 
 def read_plan(
-    section: str, rules: Mapping[str, RuleTable], codes: Mapping[str, Mapping[str, str]], comma: Comma, faults: list[str]
+    section: str,
+    rules: Mapping[str, RuleTable],
+    codes: Mapping[str, Mapping[str, str]],
+    signs: tuple[Comma, Point],
+    faults: list[str],
 ) -> tuple[Rule, ...]:
     plan = []
     for name, table in rules.items():
         try:
-            rule = _rule_of(section, name, table, codes, comma)
+            rule = _rule_of(section, name, table, codes, signs)
         except ValueError as wrong:
             faults.append(f"{section}.{name}: {wrong}")
             continue
@@ -126,7 +136,9 @@ def read_plan(
     return tuple(plan)
 
 
-def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], comma: Comma) -> Rule:
+def _rule_of(
+    section: str, name: str, rule: RuleTable, codes: Mapping[str, Mapping[str, str]], signs: tuple[Comma, Point]
+) -> Rule:
     """Raises: ValueError that says what is wrong with it."""
     known = fields_of(section)
     if (section, name) in NOT_BY_RULE:
@@ -142,7 +154,7 @@ def _rule_of(section: str, name: str, rule: RuleTable, codes: Mapping[str, Mappi
     if places:
         _check_kind(known[name], rule, transform)
     if transform is not None:
-        transform = with_comma(transform_of(section, name, transform), comma)
+        transform = with_comma(transform_of(section, name, transform), *signs)
     kind: str = transform.kind if transform else "value"
     if kind == "value" and name == "ma_lk" and any((place.segment, place.field) == ("PID", ACCOUNT) for place in places):
         kind = "visit"

@@ -5,7 +5,7 @@ Each is one commented row of a proposal; a person decides.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
 from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
-from adapters.dialects.transforms import Comma, day_first, facility_code, moment, pointed, time
+from adapters.dialects.transforms import Comma, day_first, facility_code, in_dong, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message
 from adapters.formats.names import NEWEST_FIRST, field_name
@@ -24,6 +24,7 @@ from hub.contract.directory import facilities
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
 _NEARLY: Final = 0.9  # of the numbers agree
 _OF_NUMBERS: Final = frozenset({"NM", "CP", "MO", "CQ"})
+_OF_AMOUNTS: Final = frozenset({"CP", "MO"})
 _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
 _DAY_FIRST: Final = re.compile(r"\d{1,2}([/.-])\d{1,2}\1[12]\d{3}")
 _YEAR_FIRST: Final = re.compile(r"[12]\d{3}([/.-])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
@@ -174,9 +175,25 @@ def _plain(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in shown)
 
 
-def comma_rows(seen: Evidence) -> Iterator[str]:
-    """What a comma in numbers means, a row where the numbers themselves tell, a commented one where they could mean either."""
-    numbers = list(_numbers(seen))
+def sign_rows(seen: Evidence) -> Iterator[str]:
+    """What a point in amounts and a comma in numbers mean: rows where the numbers themselves tell, commented ones where they
+    could mean either."""
+    rows = list(_point_rows(list(_numbers(seen, _OF_AMOUNTS))))
+    yield from rows
+    yield from _comma_rows(list(_numbers(seen, _OF_NUMBERS - _OF_AMOUNTS if rows else _OF_NUMBERS)))
+
+
+def _point_rows(amounts: Sequence[str]) -> Iterator[str]:
+    """Points are between thousands where amounts in VND have three digits behind each: a dong has no thousandths."""
+    having = [value for value in amounts if "." in value]
+    read = [value for value in having if in_dong(value) != value]
+    if read:
+        agreed = len(read) >= _NEARLY * len(having)
+        told = f"{len(read)} of {len(having)} amounts with a point are read so: {_looks(having)}"
+        yield f'{"" if agreed else "# "}point = "thousands" # {told}'
+
+
+def _comma_rows(numbers: Sequence[str]) -> Iterator[str]:
     having = [value for value in numbers if "," in value]
     read: dict[Comma, int] = {each: sum("," not in (pointed(one, each) or one) for one in having) for each in _COMMAS}
     if not any(read.values()):
@@ -197,14 +214,14 @@ def _looks(values: Sequence[str]) -> str:
     return ", ".join(f"{looks} × {count}" for looks, count in Counter(map(shape, values)).most_common(_SHOWN))
 
 
-def _numbers(seen: Evidence) -> Iterator[str]:
-    """What stands where numbers do: OBX-5 of NM, and fields that are numbers or amounts."""
+def _numbers(seen: Evidence, kinds: Set[str]) -> Iterator[str]:
+    """What stands where numbers of these types do: OBX-5 of NM, and fields that are numbers or amounts."""
     for message in seen.messages:
         for segment in message.segments_in_order:
             for number in range(1, len(segment.fields)):
                 of_result = segment.name == "OBX" and number == 5
                 kind = segment.get(2) if of_result else field_name(message.version, segment.name, number).kind
-                if kind in _OF_NUMBERS and (value := segment.get(number)):
+                if kind in kinds and (value := segment.get(number)):
                     yield value
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple
 
 from adapters.formats.charset import AGE
+from adapters.formats.structure import day_exists
 from hub.contract.events import VIETNAM
 from hub.contract.facilities import provinces
 
@@ -40,14 +41,14 @@ _ICD_BEFORE_WORDS: Final = re.compile(r"([A-Z]\d{2}(?:\.?\d{1,2})?[*+†]?)(?:\s
 @lru_cache(maxsize=4096)
 def time(value: str) -> str | None:
     """A date or time of 4 to 14 digits, with fraction and offset or without, as it was sent."""
-    return value if _TIME.fullmatch(value) else None
+    return value if _TIME.fullmatch(value) and day_exists(value) else None
 
 
 @lru_cache(maxsize=4096)
 def minute(value: str) -> str | None:
     """yyyymmddHHMM in Vietnam, unknown hours and minutes as 00: the form of the insurance tables."""
     found = _TIME.fullmatch(value)
-    if found is None or found[3] is None:
+    if found is None or found[3] is None or not day_exists(value):
         return None
     if found[8]:
         local = moment(value)
@@ -80,10 +81,10 @@ def day_first(value: str) -> str | None:
 
 def birth(value: str) -> str | None:
     """yyyymmddHHMM with 00 for what is unknown: `1985` is 198500000000."""
-    if len(value) == 8 and value.isdecimal() and "0101" <= value[4:] <= "1231" and "01" <= value[6:] <= "31":
+    if len(value) == 8 and value.isdecimal() and "0101" <= value[4:] <= "1231" and "01" <= value[6:] <= "28":
         return value + "0000"  # the usual form, the short way
     digits = value[:12] if value[:14].isdigit() else value
-    return digits.ljust(12, "0") if _BIRTH.fullmatch(digits) else None
+    return digits.ljust(12, "0") if _BIRTH.fullmatch(digits) and day_exists(digits) else None
 
 
 def moment(value: str) -> str | None:
@@ -313,6 +314,25 @@ def pointed(value: str, comma: Comma) -> str | None:
     return value
 
 
+Point = Literal["", "thousands"]
+_IN_DONG: Final = re.compile(r"([+-]?(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+))(?:,(\d+))?")
+POINT_DOUBTFUL: Final = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+"""An amount such as 148.480: in Vietnam 148480, in HL7 148.48, and a dong has no thousandths."""
+
+
+def in_dong(value: str) -> str:
+    """An amount as HL7 has it, of a sender who writes points between thousands and a comma before decimals; what cannot be
+    of that form is left as it is.
+
+    >>> in_dong("148.480"), in_dong("14.848,5"), in_dong("148480.00"), in_dong("148.5")
+    ('148480', '14848.5', '148480.00', '148.5')
+    """
+    found = _IN_DONG.fullmatch(value)
+    if found is None:
+        return value
+    return found[1].replace(".", "") + (f".{found[2]}" if found[2] else "")
+
+
 Kind = Literal["value", "number", "money", "components", "field", "list", "rows", "code"]
 
 
@@ -403,8 +423,11 @@ def fitting(field: Gives) -> list[str]:
     return sorted(found, key=lambda name: TRANSFORMS[name].gives != field)
 
 
-def with_comma(transform: Transform, comma: Comma) -> Transform:
-    """The same of a sender to whom a comma in numbers means that; other transforms stay as they are."""
+def with_comma(transform: Transform, comma: Comma, point: Point = "") -> Transform:
+    """The same of a sender to whom a comma in numbers, and a point in amounts, means that; other transforms stay as they are."""
+    if point and transform.kind == "money":
+        amount = transform.function
+        return replace(transform, function=lambda text: amount(in_dong(text)))
     if not comma or transform.kind not in ("number", "money"):
         return transform
     convert = transform.function

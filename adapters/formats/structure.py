@@ -9,6 +9,7 @@ only where the quick look saw something. The full check alone decides what is re
 """
 
 import re
+from calendar import isleap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -70,6 +71,7 @@ _FORMS: Final = {
 _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
 _WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
 _VALUE = 5  # of OBX
+_SHORT_MONTHS: Final = frozenset({"04", "06", "09", "11"})
 _SEGMENT_ENDS: Final = ("\r", "\n")
 _FRAME_BEGINS, _FRAME_ENDS, _HEADER = "\x0b", "\x1c", "MSH"
 _ESCAPE_BEGINS: Final = re.compile(
@@ -156,7 +158,8 @@ def broken_off(message: Message, text: str) -> str:
     """Where a message of any type breaks off, `DG1[2]-3`; "" where nothing proves it.
 
     Besides the missing segment end one of these has to be seen: an MLLP frame that begins and does not end, an escape sequence that is
-    not closed, a name of one or two letters, or fields missing that are required and that every other segment of that name has.
+    not closed, a name of one or two letters, fields missing that are required and that every other segment of that name has, or
+    segments missing behind it that the structure requires, where it goes no further than the last field that it must have.
 
     text: what the message was read from.
     """
@@ -170,10 +173,17 @@ def broken_off(message: Message, text: str) -> str:
     reach = len(last.fields) - 1
     rule = segment_rule(message.version, last.name) if message.version in VERSIONS else None
     lacks = rule is not None and any(number > reach for number in rule.required) and _others_go_on(message, last)
+    ends_early = rule is not None and reach < rule.asks_up_to and last is not message.header and _lacks_segments(message)
     opened = _FRAME_BEGINS in text[: text.find(_HEADER)] and _FRAME_ENDS not in text
     value, mark = last.field(reach), message.delimiters.escape
     escaped = last is not message.header and value.count(mark) % 2 > 0 and _ESCAPE_BEGINS.fullmatch(value.rpartition(mark)[2])
-    return message.path(last, reach) if lacks or opened or escaped else ""
+    return message.path(last, reach) if lacks or ends_early or opened or escaped else ""
+
+
+def _lacks_segments(message: Message) -> bool:
+    """Whether segments that the structure requires are missing at the end."""
+    rules = _grammar_of(message.version, message.header.field(9), message.delimiters.component)
+    return rules is not None and any(index == len(message.names) for index, _ in rules.findings(message.names))
 
 
 def _last_line(text: str) -> str:
@@ -358,6 +368,16 @@ def _is_good(kind: str, value: str, seen: set[str]) -> bool:
     return True
 
 
+def day_exists(value: str) -> bool:
+    """Whether the month has such a day: False of 30 February. value: yyyymmdd…, or less, of which the form is known to be good."""
+    day, month = value[6:8], value[4:6]
+    if day <= "28":
+        return True  # nearly all
+    if month == "02":
+        return day == "29" and isleap(int(value[:4]))
+    return day <= "30" or month not in _SHORT_MONTHS
+
+
 def _fault(kind: str, value: str) -> str:
     """The code of what is wrong with a simple value of one repetition; "" if nothing is."""
     form, longest, code = _FORMS[kind]
@@ -367,7 +387,7 @@ def _fault(kind: str, value: str) -> str:
         value = value.partition("^")[0]  # v2.1 to 2.5.1 have a second component: the precision
         if not value:
             return ""
-    if not form.fullmatch(value):
+    if not form.fullmatch(value) or (kind in ("DT", "TS") and not day_exists(value)):
         return code
     return "FIELD_TOO_LONG" if len(value) > longest else ""
 

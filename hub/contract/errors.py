@@ -81,6 +81,7 @@ _ROWS: Final = (
     ErrorCode("FIELD_TOO_LONG", "102", "AE", False, "The field is longer than its standard allows.", "Trường dài hơn mức chuẩn cho phép."),
     ErrorCode("FIELD_REPEATS", "102", "AE", False, "The field repeats more often than its standard allows.", "Trường lặp nhiều hơn mức chuẩn cho phép."),
     ErrorCode("CURRENCY_FOREIGN", "103", "AE", False, "The amount is in another currency than VND; it was kept as it came.", "Số tiền không phải VND; hub giữ nguyên văn."),
+    ErrorCode("AMOUNT_DOUBTFUL", "102", "AE", False, "The amount is not quantity times unit price, or is written so that its point may stand between thousands (148.480); it was taken as HL7 reads it.", "Số tiền không bằng số lượng nhân đơn giá, hoặc dấu chấm có thể là dấu ngăn hàng nghìn (148.480); hub đọc theo HL7."),
     ErrorCode("CONTENT_UNREADABLE", "102", "AE", False, "The embedded document (OBX-5) cannot be decoded as declared; the raw message keeps it.", "Không giải mã được tài liệu nhúng (OBX-5) theo cách đã khai; bản tin gốc vẫn được lưu."),
     ErrorCode("CONTENT_NOT_PASSED_ON", "102", "AE", False, "A document is embedded in a result or a slip (OBX-2 ED); recipients get its type, not its content. The raw message keeps it.", "Có tài liệu nhúng trong kết quả hoặc phiếu (OBX-2 ED); bên nhận chỉ biết loại tệp, không nhận được nội dung. Bản tin gốc vẫn lưu."),
     ErrorCode("FIELD_UNKNOWN", "102", "AE", False, "The JSON has a field here that its form does not know. Check its spelling.", "JSON có trường mà biểu mẫu không có. Hãy kiểm tra tên trường."),
@@ -198,6 +199,7 @@ class HubError(Exception):
 GUESSED: Final = frozenset(
     {
         "MESSAGE_CUT",
+        "AMOUNT_DOUBTFUL",
         "KEY_MISSING",
         "FACILITY_UNKNOWN",
         "IDENTIFIER_INFERRED",
@@ -219,6 +221,7 @@ LOST: Final = GUESSED | {
     "NUMBER_UNPARSABLE",
     "CODE_UNKNOWN",
     "CURRENCY_FOREIGN",
+    "FACILITY_SAME",
     "RECEIVER_UNKNOWN",
     "PERFORMER_UNKNOWN",
 }

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.dialects.profile import compile_text
+from hub.contract.errors import HubError
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -85,3 +87,44 @@ def test_without_ft1_nothing_was_charged():
     found = mapped("DFT^P03", PID, PV1)
     assert not found.events
     assert ("NOTHING_REPRESENTABLE", "FT1") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount", "price", "share", "doubtful"),
+    [
+        ("10", "148480", "14848", "", False),
+        ("10", "148.480", "14848", "", True),
+        ("10", "148.480", "14.848", "", True),
+        ("1", "421000", "42100", "", True),
+        ("3", "10000", "3333", "", False),
+        ("3", "9999.99", "3333.33", "", False),
+        ("-1", "-42100", "42100", "", False),
+        ("1", "0", "42100", "", False),
+        ("1", "21050", "42100", "50", False),
+        ("", "148.480", "", "", True),
+        ("", "500", "", "", False),
+        ("10", "950.13", "95.013", "", False),
+    ],
+    ids=[
+        "agree", "thousand times too small", "both with points", "ten times too much", "rounded to a dong", "to a hundredth",
+        "taken back", "free", "paid by half", "alone, with a point", "alone", "thousandths in a price",
+    ],
+)  # fmt: skip
+def test_an_amount_that_is_not_quantity_times_price_or_may_be_another_is_told(quantity, amount, price, share, doubtful):
+    found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|X|||{quantity}|{amount}|{price}", f"ZFT|||{share}")
+    assert (("AMOUNT_DOUBTFUL", "FT1-11") in told(found)) is doubtful
+    assert only(found)["lines"][0]["thanh_tien_bv"] == Decimal(amount), "as HL7 has it"
+
+
+def test_points_between_thousands_of_dong_are_read_where_the_profile_says_so():
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\npoint = "thousands"\n')
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X|||10.125|150.340,63|14.848,457", dialect=mine)
+    [line] = only(found)["lines"]
+    assert (line["thanh_tien_bv"], line["don_gia_bv"]) == (Decimal("150340.63"), Decimal("14848.457"))
+    assert line["so_luong"] == Decimal("10.125"), "a quantity is no amount"
+    assert "AMOUNT_DOUBTFUL" not in {code for code, _ in told(found)}
+
+
+def test_a_comma_and_a_point_cannot_both_stand_between_thousands():
+    with pytest.raises(HubError, match="a comma cannot stand between thousands too"):
+        compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "thousands"\npoint = "thousands"\n')

@@ -11,6 +11,7 @@ from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.errors import Severity
 from hub.contract.events import Event, Keyring, Origin
+from tests.adapters.dialects.said import PV1, mapped, told
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
 PID = "PID|1||BN1^^^^MR||Lê^Bình"
@@ -200,3 +201,24 @@ def test_a_number_of_a_type_that_the_profile_does_not_know_is_told_with_that_typ
     assert {(p.code, p.path) for p in found.problems} >= {("CODE_UNKNOWN", "PID-3[2]"), ("TIME_UNPARSABLE", "PID-3[4]")}
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nXYZ = ""\n')
     assert "CODE_UNKNOWN" not in {p.code for p in read("A04", f"PID|1||{numbers}", "PV1|1|O", dialect=mine).problems}
+
+
+@pytest.mark.parametrize(
+    ("came", "left", "is_told"),
+    [
+        ("202611230800", "202611230700", True),
+        ("202611230800", "20261122", True),
+        ("202611230800", "20261123", False),
+        ("202611230800", "202611230800", False),
+        ("202611230800", "", False),
+    ],
+)
+def test_who_left_before_coming_is_told(came, left, is_told):
+    visit = PV1 + "|" * 25 + f"{came}|{left}"
+    assert (("DATES_CONTRADICT", "PV1-45") in told(mapped("ADT^A03", PID, visit))) is is_told
+
+
+@pytest.mark.parametrize(("born", "is_told"), [("20261124", True), ("20261123", False), ("2027", True), ("2026", False)])
+def test_who_is_born_after_the_message_is_told(born, is_told):
+    person = f"PID|1||N1^^^^MR||Phạm^Hà^Thị||{born}|F"
+    assert (("DATES_CONTRADICT", "PID-7") in told(mapped("ADT^A04", person, PV1))) is is_told

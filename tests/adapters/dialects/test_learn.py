@@ -348,6 +348,21 @@ def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str],
     assert mine.comma == stated.get("comma", "")
 
 
+@pytest.mark.parametrize(
+    ("amounts", "row"),
+    [
+        (["148.480", "42.100", "500"], 'point = "thousands" # 2 of 2 amounts with a point are read so: 999.999 × 1, 99.999 × 1'),
+        (["1.234.567,5"], 'point = "thousands" # 1 of 1 amounts with a point are read so: 9.999.999,9 × 1'),
+        (["148.480", "42.50"], '# point = "thousands" # 1 of 2 amounts with a point are read so: 999.999 × 1, 99.99 × 1'),
+        (["148480.00", "42100"], None),
+    ],
+)
+def test_points_between_thousands_of_dong_are_learned(amounts: list[str], row: str | None) -> None:
+    lines = "".join(f"FT1|{number}|||20261123||CG|X|||1|{amount}\r" for number, amount in enumerate(amounts, 1))
+    _, _, text = learned([(HEAD % ("HIS", "01021", "DFT^P03", 1) + "PID|1||7^^^01021^MR||Lê^Hoa\r" + lines).encode()])
+    assert [line for line in text.splitlines() if "point =" in line] == ([row] if row else [])
+
+
 def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
     card = "|".join(["IN1", "1", "X", "QUYBH", *[""] * 12, "DN40101161490%02d"])
     raws = [

@@ -297,3 +297,40 @@ def test_why_somebody_is_asked_back_is_protected(reason: str, label: str | None)
 def test_a_priority_of_a_slip_that_is_none_of_hl7_is_told(stated, known):
     found = mapped("REF^I12", f"RF1|P|{stated}||||GCT1^01021|20261123", "PRD|RP||||||01021^FI", PID)
     assert (("PRIORITY_UNKNOWN", "RF1-2") in told(found)) is not known
+
+
+@pytest.mark.parametrize(("kind", "told_of"), [("REF^I12", True), ("REF^I13", True), ("REF^I14", False)])
+def test_a_slip_to_its_own_facility_is_told(kind, told_of):
+    def codes(receiver):
+        return told(mapped(kind, RF1, "PRD|RP||||||01021^FI", f"PRD|RT||||||{receiver}^FI", PID))
+
+    assert (("FACILITY_SAME", "PRD[2]-7") in codes("01021")) is told_of
+    assert "FACILITY_SAME" not in {code for code, _ in codes("01004")}
+
+
+def test_what_a_rule_of_the_profile_reads_is_not_repeated_among_the_results():
+    mine = compile_text(
+        "mine", 'extends = "_standard"\nversion = "1"\n[xml13]\ndau_hieu_ls = { from = "OBX[TTLS]-5", as = "text" }\n'
+    )
+    rows = ["OBX|1|TX|TTLS^Tóm tắt||Mạch 110", "OBX|2|NM|GLU^Glucose||5.6|mmol/L", "OBX|3|TX|TTLS^Tóm tắt||HA 130/80"]
+    table = only(mapped("REF^I12", RF1, *rows, PID, dialect=mine))["xml13"]
+    assert table["dau_hieu_ls"] == "Mạch 110"
+    assert table["tomtat_kq"] == "Glucose: 5.6 mmol/L; Tóm tắt: HA 130/80", "of two OBX of a code a rule reads the first"
+
+
+@pytest.mark.parametrize(
+    ("kind", "sch", "more", "is_told"),
+    [
+        ("SIU^S12", "SCH||GHK1", "", True),
+        ("SIU^S13", "SCH||GHK1", "", True),
+        ("SIU^S15", "SCH||GHK1", "", False),
+        ("SIU^S12", "SCH||GHK1|||||||||^^^202612010800", "", False),
+        ("SIU^S12", "SCH||GHK1", "AIS|1||X|202612010800", False),
+        ("SIU^S12", "SCH||GHK1|||||||||^^^20261131", "", False),
+    ],
+    ids=["booked", "moved", "cancelled", "in SCH", "in AIS", "told as a time that is none"],
+)
+def test_an_appointment_without_a_day_is_told(kind, sch, more, is_told):
+    found = mapped(kind, sch, PID, *filter(None, [more]))
+    assert (("FIELD_MISSING", "SCH-11") in told(found)) is is_told
+    assert ("TIME_UNPARSABLE" in {code for code, _ in told(found)}) is ("20261131" in sch)

@@ -231,6 +231,44 @@ def test_every_transform_for_numbers_reads_the_comma_of_its_sender() -> None:
     assert transforms.with_comma(TRANSFORMS["time"], "decimal") is TRANSFORMS["time"]
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("148.480", "148480"),
+        ("1.234.567", "1234567"),
+        ("14.848,5", "14848.5"),
+        ("148480", "148480"),
+        ("148480.00", "148480.00"),
+        ("148.5", "148.5"),
+        ("0.500", "0.500"),
+        ("1,234,567", "1,234,567"),
+        ("âm", "âm"),
+    ],
+)
+def test_a_point_between_thousands_of_dong_is_the_senders_to_say(value: str, read: str) -> None:
+    assert transforms.in_dong(value) == read
+    assert transforms.with_comma(TRANSFORMS["amount"], "decimal", "thousands").function("148.480") == Decimal(148480)
+    assert transforms.with_comma(TRANSFORMS["quantity"], "", "thousands") is TRANSFORMS["quantity"]
+
+
+@pytest.mark.parametrize("name", ["time", "minute", "day", "birth", "day_first"])
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        ("20260228", True),
+        ("20260229", False),
+        ("20240229", True),
+        ("20260230", False),
+        ("20260430", True),
+        ("20260431", False),
+        ("20260331", True),
+        ("202604310830", False),
+    ],
+)
+def test_a_day_that_its_month_does_not_have_is_no_day(name: str, value: str, is_one: bool) -> None:
+    assert (TRANSFORMS[name].function(value) is not None) is is_one
+
+
 def test_the_readme_lists_the_transforms_and_no_others() -> None:
     readme = Path(transforms.__file__).with_name("README.md").read_text("utf-8")
     section = readme.split("\n## Transforms\n")[1].split("\n## ")[0]

@@ -105,6 +105,22 @@ def test_a_message_cut_elsewhere_is_taken_and_told(start, rows, place):
 
 
 @pytest.mark.parametrize(
+    ("rows", "places"),
+    [
+        ("EVN|A04|20261015\rPID|1||MR1^^^01004^MR||NGUY", ["PID-5"]),
+        ("EVN|A04|2026", ["EVN-2"]),
+        ("EVN|A04|20261015\rPID|1||MR1^^^01004^MR||NGUY\r", []),
+        ("EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN||19900102|M", []),
+        ("EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O", []),
+    ],
+    ids=["within the name", "before the patient", "ended", "further than it must", "nothing is missing"],
+)
+def test_a_message_that_ends_before_what_its_structure_requires_is_told_to_be_cut(rows, places):
+    done = read((f"MSH|^~\\&|HIS|01004|HIE|HUB|20261015081530||ADT^A04|C1|P|2.5.1\r{rows}").encode())
+    assert [at for code, severity, at in found(done) if (code, severity) == ("MESSAGE_CUT", "W")] == places
+
+
+@pytest.mark.parametrize(
     "rows", ["DG1|1||J18.9^Viêm phổi", "DG1|1||J18.9\rDG1|2||J45.9", "NTE|1||C:\\dicom", "NTE|1||ho \\", "AL1"]
 )
 def test_a_message_that_merely_ends_early_is_not_told_to_be_cut(rows):

@@ -70,7 +70,6 @@ def line(table: str, **given: Any) -> dict[str, Any]:
         "ngay_yl": "202611230815",
         "ngay_th_yl": "202611230830",
         "tt_thau": "1234/QĐ-SYT;G5;N1;2026",
-        **({} if table == "xml2" else {"ma_may": "HS.1.AU480", "nguoi_thuc_hien": "000456/HNO-CCHN"}),
         **{f"t_nguonkhac_{name}": Decimal("0.00") for name in ("nsnn", "vtnn", "vttn", "cl")},
         "t_nguonkhac": Decimal("0.00"),
     } | given
