@@ -44,6 +44,19 @@ def contradict(one: PersonRefs, other: PersonRefs) -> bool:
     return bool(shared) and not any(one[kind] == other[kind] for kind in shared)
 
 
+def may_be_two(one: PersonRefs, other: PersonRefs) -> bool:
+    """Whether they contradict, or none of their numbers of national issue agrees, though a patient number does.
+
+    That may be the word which some system writes where there is no number. It is asked before what is known of a person goes to
+    somebody whom nobody named: kept back is better than given to the wrong one.
+    """
+
+    def national(refs: PersonRefs) -> PersonRefs:
+        return {kind: ref for kind, ref in refs.items() if kind in _NATIONAL}
+
+    return contradict(one, other) or contradict(national(one), national(other))
+
+
 def lab_refs(
     keyring: Keyring, person: Iterable[str], *, test: bool, performers: Iterable[str], placer: str, filler: str, open_order: bool
 ) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from hub.contract.directory import known_as, same_facility
 from hub.contract.events import VIETNAM, Event, derive, new_id, revision_rank
 from hub.contract.records import Revision
-from hub.routing.persons import PersonRefs, contradict
+from hub.routing.persons import PersonRefs, may_be_two
 from hub.routing.stream import Found
 
 TOPIC: Final = "referral.v1"
@@ -150,7 +150,7 @@ class Slip:
             self.open
             and not same_facility(self.receiver, result["lab"], today)
             and worth_until(result) >= self.issued
-            and not contradict(self.persons, result["persons"])
+            and not may_be_two(self.persons, result["persons"])
         )
 
     def withdrawals(self) -> dict[tuple[str, str], Revision]:

@@ -95,6 +95,16 @@ def test_a_result_follows_its_person_to_the_receiver_of_an_open_referral(extra):
     assert decided(RESULTS, result(), slips(referral(), *extra)) == [Deliver(DISTRICT, "result-to-receiver")]
 
 
+def test_but_not_to_that_of_somebody_else_who_has_the_same_word_for_a_patient_number():
+    def of(citizen):
+        no_number = {"type": "MRN", "value": "KHONG CO", "normalised": "KHONG CO", "issuer": LAB}
+        return person(citizen) | {"identifiers": [*person(citizen)["identifiers"], no_number]}
+
+    theirs = slips(referral(person=of("001090000001")))
+    assert decided(RESULTS, result(person=of("001090000001")), theirs) == [Deliver(DISTRICT, "result-to-receiver")]
+    assert decided(RESULTS, result(person=of("001090000002")), theirs) == [Nobody("nobody-result-unordered")]
+
+
 @pytest.mark.parametrize("action", ["REJECTED", "EXPIRED"])
 def test_but_not_when_the_referral_has_ended(action):
     assert decided(RESULTS, result(), slips(referral(), referral(action, minute=1))) == [Nobody("nobody-result-unordered")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.routing.persons import contradict, person_refs
+from hub.routing.persons import contradict, may_be_two, person_refs
 from tests.hub.routing.story import KEYRING
 
 
@@ -42,3 +42,13 @@ def test_people_contradict_only_where_both_have_a_number_of_one_kind():
     assert not contradict(one, refs(("CMND9", "1", "")))
     assert not contradict(one, {})
     assert not contradict(one | refs(("CMND9", "5", "")), other | refs(("CMND9", "5", "")))
+
+
+def test_a_patient_number_alone_does_not_make_one_of_two_whose_national_numbers_differ():
+    nobody = ("MRN", "KHONG CO", "17023")  # as a system may write it for everybody who has no number
+    one, other = refs(nobody, ("BHYT_CARD", "DN4172500000011", "")), refs(nobody, ("BHYT_CARD", "DN4172500000099", ""))
+    assert not contradict(one, other)
+    assert may_be_two(one, other)
+    assert not may_be_two(one, one)
+    assert not may_be_two(one, refs(nobody))
+    assert not may_be_two(one | refs(("SDDCN", "1", "")), one | refs(("SDDCN", "2", "")))  # the card is the same
