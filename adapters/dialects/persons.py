@@ -19,6 +19,7 @@ Record = dict[str, Any]
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
+_NUMBERS: Final = 3  # of PID
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = (
     re.compile(  # in capitals; not F18 the tracer, F20 the catheter, nor X60 the number of pills, which are read past
@@ -132,6 +133,9 @@ class _Collected:
         comparable = normalise(value)
         if not comparable:
             return  # `-` or `?`: no number at all
+        if not stated and field != _NUMBERS and (len(set(comparable)) == 1 or not any(map(str.isdigit, comparable))):
+            self._unread("IDENTIFIER_UNREAD", _list_place(name, field, number), "value", value)
+            return  # `0` or `KHONG CO`: what stands where there is none would make one of many people
         if not stated and any(each["normalised"] == comparable for each, _ in self.found):
             return  # said before, often with its type: many repeat the number of PID-3 in PID-2
         known = table.types.get(stated)

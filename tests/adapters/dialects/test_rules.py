@@ -227,6 +227,16 @@ def test_numbers_may_stand_in_several_fields_of_pid() -> None:
     assert kinds == {"MR7": "MRN", "001085012345": "SDDCN", "DN4010112345678": "BHYT_CARD", "0112345678": "BHXH_NUMBER"}
 
 
+@pytest.mark.parametrize("word", ["KHONG CO", "không có", "0", "000000000", "N/A"])
+def test_what_stands_where_there_is_no_number_is_none(word: str) -> None:
+    raw = read_profile("_standard")[0]
+    raw["identifiers"] |= {"lists": ["PID-3+PID-18"], "untyped": True}
+    pid = f"PID|1||MR7||Phạm^Hà||19850612|F||||||||||{word}"
+    found = mapped("ADT^A01", "EVN|A01|20261123", pid, PV1, dialect=compile_dialect("mine", "1", raw))
+    assert [each["value"] for each in only(found)["person"]["identifiers"]] == ["MR7"]
+    assert ("IDENTIFIER_UNREAD", "PID-18") in told(found)
+
+
 @pytest.mark.parametrize(
     ("kind", "rows"),
     [
