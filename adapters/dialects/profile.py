@@ -6,10 +6,12 @@ outside the list, places that are none, code tables that do not exist.
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +24,7 @@ from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, re
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
 from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, facility_code
+from adapters.formats.charset import CHARSETS, encode
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
 from hub.contract.errors import HubError
@@ -376,10 +379,34 @@ def read_aliases(without: Collection[str] = (), *, strictly: bool = True) -> lis
             at = entries.setdefault(pair, entry)
             if (code, first) != (alias.code, name):
                 clashes.append(Clash(*pair, first, at, name, entry))
+            for written in _written(*pair):
+                found.setdefault(written, (code, first))
     if clashes and strictly:
         raise clashing(clashes)
     _ALIASES[:] = [found]
     return clashes
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+@cache
+def _written(application: str, name: str) -> frozenset[tuple[str, str]]:
+    """An alias with letters beyond ASCII as a header has it that is read byte by byte, before its charset is known."""
+    if (application + name).isascii():
+        return frozenset()
+    composed, apart = ([normalize(text) for text in (application, name)] for normalize in (_nfc, _nfd))
+    ways = set()
+    for charset, texts in product(CHARSETS, (composed, apart)):
+        with suppress(HubError):  # a charset that lacks a letter is not the one it came in; TCVN3 has capitals without tones only
+            first, second = (encode(text, charset, exact=charset != "tcvn3").decode("latin-1") for text in texts)
+            ways.add((first, second))
+    return frozenset(ways)
 
 
 def clashing(clashes: Iterable[Clash]) -> HubError:
@@ -420,7 +447,11 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
 
 def resolve_as(application: str, facility: Sequence[str], dialect: Dialect) -> str:
     """MA_CSKCB as `resolve_facility` finds it, when the dialect is given and only its own aliases count."""
-    own = {(alias.application, alias.name): alias.code for alias in dialect.aliases}
+    own = {
+        pair: alias.code
+        for alias in dialect.aliases
+        for pair in {(alias.application, alias.name), *_written(alias.application, alias.name)}
+    }
     found = next((own[application, name] for name in facility[:2] if (application, name) in own), "")
     return found or resolve_facility(application, facility)[0]
 

@@ -10,9 +10,10 @@ import orjson
 import pytest
 
 from adapters.dialects import mapping
-from adapters.dialects.profile import compile_text
+from adapters.dialects.profile import compile_text, use_vendors
 from adapters.formats.ack import acknowledge
 from adapters.formats.batch import cut
+from adapters.formats.charset import encode as written
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
 from adapters.formats.mllp import Junk
@@ -601,3 +602,18 @@ def test_a_code_that_the_profile_maps_is_no_unknown_one():
         done = translate(Received((raw % code).encode(), AT, "mllp"), KEYRING, mine)
         told[code] = [each[1] for each in found(done) if each[0] == "CODE_UNKNOWN" and each[2] == "ORC-1"]
     assert told == {"MOI": [], "moi": [], "HET": ["W"]}
+
+
+@pytest.mark.parametrize("charset", ["tcvn3", "utf-8", "vni", "windows-1258"])
+def test_an_alias_has_the_letters_of_its_language_in_any_charset(charset: str, tmp_path: Path) -> None:
+    text = 'extends = "_standard"\nversion = "1"\nabout = "Invented."\n[facility]\naliases = [{ application = "HOANGLAN", name = "CN Đống Đa", code = "01951" }]\n'
+    (tmp_path / "hoanglan_lis.toml").write_text(text, "utf-8")
+    message = "MSH|^~\\&|HOANGLAN|CN Đống Đa|||20261123080000||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN|A01|20261123080000\rPID|1||N1^^^^MR||A^B\rPV1|1|I|||||||||||||||||V1\r"
+    raw = written(message, charset)
+    try:
+        use_vendors(tmp_path)
+        assert (read(raw).message["facility"], read(raw).message["dialect"]) == ("01951", "hoanglan_lis")
+        given = translate(Received(raw, AT, "mllp"), KEYRING, compile_text("hoanglan_lis", text))
+        assert given.message["facility"] == "01951"
+    finally:
+        use_vendors(None)
