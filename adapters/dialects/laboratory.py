@@ -26,6 +26,7 @@ _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells 
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
+_PLAIN: Final = ("ST", "")
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
 _VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
@@ -426,7 +427,7 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         return
     number: str | None = None
     if kind == "NM":
-        stated = segment.get(5).strip() or raw
+        stated = _whole(segment) or raw
         number = pointed(stated, comma)
         value = number or stated
     elif kind == _EMBEDDED:
@@ -438,6 +439,8 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
         read = [_structured(row, comma) for row in segment.rows(5)]
         value = ";".join(text for text, _clear in read if text)
         number = value if all(clear for _text, clear in read) else None
+    elif kind in _PLAIN and segment.delimiters.subcomponent in raw:
+        value = _whole(segment)
     else:
         rows = segment.rows(5)
         value = ";".join(filter(None, (_one_value(segment, kind, row) for row in rows)))
@@ -451,6 +454,13 @@ def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str
             line["number"] = float(number)
         elif kind == "NM" or number is None:
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
+
+
+def _whole(segment: Segment) -> str:
+    """OBX-5 of a type that has no parts, with the delimiters that nobody escaped: `10^5` is not 10, nor `A & B` A."""
+    delimiters = segment.delimiters
+    text = segment.text(5).strip(f" {delimiters.component}{delimiters.subcomponent}\n")
+    return text.replace("\n", ";")
 
 
 def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
@@ -479,6 +489,6 @@ def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
         return ""
     if kind in _CODED:
         return next((parts[at] for at in _IN_WORDS if at < len(parts) and parts[at]), "")
-    if kind in ("ST", ""):
+    if kind in _PLAIN:
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))

@@ -145,10 +145,17 @@ def test_a_list_is_of_the_component_that_its_rule_names(place: str, flags: list[
 
 
 def lines_of(comma: str, *values: tuple[str, str]) -> list[tuple[str, float | None]]:
-    dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
+    dialect = compile_text("mine", 'extends = "_standard"\nversion = "1"\n' + (f'comma = "{comma}"\n' if comma else ""))
     rows = [f"OBX|{number}|{kind}|GLU^G||{value}|mmol/L||||||F" for number, (kind, value) in enumerate(values, 1)]
     [event] = read("ORU^R01", "OBR|1|P1|F1|GLU^G", *rows, dialect=dialect)
     return [(line["gia_tri"], line.get("number")) for line in event["observations"]]
+
+
+def test_a_delimiter_that_nobody_escaped_cuts_no_value_short() -> None:
+    sent = ("NM", "10^5"), ("NM", "1.2x10^6"), ("NM", "5.4~5.6"), ("NM", "5.4^"), ("ST", "A & B"), ("ST", "x^y"), ("ST", "1~2")
+    assert lines_of("", *sent) == [
+        ("10^5", None), ("1.2x10^6", None), ("5.4;5.6", None), ("5.4", 5.4), ("A & B", None), ("x^y", None), ("1;2", None),
+    ]  # fmt: skip
 
 
 def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
