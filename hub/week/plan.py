@@ -145,7 +145,7 @@ def _bill(chance: random.Random, story: Story, claim: dict[str, Any], wrong: boo
 def _of(claim: dict[str, Any], code: str, key: str) -> dict[str, Any]:
     """The claim as one of that facility and encounter."""
     tables = {name: [row | {"ma_lk": key} for row in rows] for name, rows in claim.items() if isinstance(rows, list)}
-    summary = claim["xml1"] | {"ma_lk": key, "ma_cskcb": code}
+    summary = claim["xml1"] | {"ma_lk": key, "ma_cskcb": code, "ma_dkbd": code}
     return claim | tables | {"ma_lk": key, "ma_cskcb": code, "xml1": summary}
 
 
