@@ -387,20 +387,13 @@ def read_aliases(without: Collection[str] = (), *, strictly: bool = True) -> lis
     return clashes
 
 
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)
-
-
-def _nfd(text: str) -> str:
-    return unicodedata.normalize("NFD", text)
-
-
 @cache
 def _written(application: str, name: str) -> frozenset[tuple[str, str]]:
     """An alias with letters beyond ASCII as a header has it that is read byte by byte, before its charset is known."""
     if (application + name).isascii():
         return frozenset()
-    composed, apart = ([normalize(text) for text in (application, name)] for normalize in (_nfc, _nfd))
+    composed = [unicodedata.normalize("NFC", text) for text in (application, name)]
+    apart = [unicodedata.normalize("NFD", text) for text in (application, name)]
     ways = set()
     for charset, texts in product(CHARSETS, (composed, apart)):
         with suppress(HubError):  # a charset that lacks a letter is not the one it came in; TCVN3 has capitals without tones only

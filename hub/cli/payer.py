@@ -1,16 +1,15 @@
 """`hie payer`: who pays, and the login with which a payer reads its claims and slips and writes its decisions."""
 
-import getpass
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from hub.cli.running import connected, terminal
+from hub.cli.running import audit_before, connected, terminal
 from hub.contract.directory import payers
 from hub.contract.kafka import read_address
-from hub.contract.settings import Settings, read_settings
+from hub.contract.settings import read_settings
 
 payer_app = typer.Typer(help="Payers and their logins at Kafka.", no_args_is_help=True)
 out, err = terminal(), terminal(stderr=True)
@@ -51,7 +50,7 @@ def credential(code: Code, reason: Reason) -> None:
     from hub.access.rights import give_login, user_of
 
     settings = connected(read_settings())
-    _audit(settings, "payer-credential", code, reason)
+    audit_before(settings, "payer-credential", code, reason)
     password = give_login(settings.kafka, code)
     login = replace(read_address(settings.kafka), user=user_of(code), password=password, mechanism="SCRAM-SHA-512")
     err.print("shown once; the payer's Kafka client wants these lines (client.properties):")
@@ -69,17 +68,5 @@ def revoke(code: Code, reason: Reason) -> None:
     from hub.access.rights import take_login
 
     settings = connected(read_settings())
-    _audit(settings, "payer-revoke", code, reason)
+    audit_before(settings, "payer-revoke", code, reason)
     out.print(f"{code} can no longer log in" if take_login(settings.kafka, code) else f"{code} had no login")
-
-
-def _audit(settings: Settings, action: str, code: str, reason: str) -> None:
-    """Before the change, so that none goes unrecorded."""
-    from hub.audit import audit
-    from hub.bus import Producer, Wire
-
-    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
-    try:
-        producer.publish_blocking([audit(Wire(settings.registry_url), action, code, getpass.getuser(), reason, "asked")])
-    finally:
-        producer.close()

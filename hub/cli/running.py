@@ -1,5 +1,6 @@
 """The running hub, as every command finds it: settings with addresses and secret filled in."""
 
+import getpass
 import os
 import secrets
 import sys
@@ -245,3 +246,19 @@ def hand_down(settings: Settings) -> None:
     local = settings.model_copy(update={"key_secret": SecretStr("")})
     os.environ.update(to_environment(local))
     Path(settings.data_dir).mkdir(parents=True, exist_ok=True)
+
+
+def audit_before(settings: Settings, action: str, target: str, reason: str) -> None:
+    """Tell of a change before it is made, so that none goes unrecorded.
+
+    target: ids and codes, never a person's data.
+    Raises: HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE).
+    """
+    from hub.audit import audit
+    from hub.bus import Producer, Wire
+
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        producer.publish_blocking([audit(Wire(settings.registry_url), action, target, getpass.getuser(), reason, "asked")])
+    finally:
+        producer.close()

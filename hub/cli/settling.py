@@ -1,6 +1,5 @@
 """`hie ledger close`: a month is settled; `readjudicate`, `branches`, `compare`, `promote`, `drop`: what other rules would have said of it."""
 
-import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -10,10 +9,10 @@ import typer
 from rich.table import Table
 
 from hub.cli.ledger import default_payer, folder_of, ledger_app, month_of, out
-from hub.cli.running import connected
+from hub.cli.running import audit_before, connected
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
-from hub.contract.settings import Settings, read_settings
+from hub.contract.settings import read_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Name = Annotated[str, typer.Argument(help="Of the branch: small letters, digits, hyphens.")]
@@ -160,7 +159,7 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
 
     settings = connected(read_settings())
     folder = folder_of(settings, payer)
-    _audit(settings, "ledger-promote", f"{folder.name}/{name}", reason)
+    audit_before(settings, "ledger-promote", f"{folder.name}/{name}", reason)
     rows = promoted(folder, name, now())
     out.print(f"{rows.height} adjustments, {-(rows.get_column('reduction').sum() or 0):,.2f} VND more granted")
 
@@ -175,18 +174,6 @@ def drop(name: Name, reason: Reason, payer: Payer = "") -> None:
 
     settings = connected(read_settings())
     folder = folder_of(settings, payer)
-    _audit(settings, "ledger-drop", f"{folder.name}/{name}", reason)
+    audit_before(settings, "ledger-drop", f"{folder.name}/{name}", reason)
     dropped(folder, name)
     out.print(f"{name} is gone")
-
-
-def _audit(settings: Settings, action: str, target: str, reason: str) -> None:
-    """Before the change, so that none goes unrecorded."""
-    from hub.audit import audit
-    from hub.bus import Producer, Wire
-
-    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
-    try:
-        producer.publish_blocking([audit(Wire(settings.registry_url), action, target, getpass.getuser(), reason, "asked")])
-    finally:
-        producer.close()
