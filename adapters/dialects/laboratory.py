@@ -3,30 +3,20 @@
 Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.1 chapters 4 and 7.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from adapters.dialects.observed import TEXT, read_value
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line, aliased
-from adapters.dialects.reading import SEEN_MAX, Reading, tell_embedded, tell_priority
-from adapters.dialects.transforms import Comma, code, pointed
-from adapters.formats.hl7v2 import NULL, STANDARD, Message, Segment
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
+from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
 
 Record = dict[str, Any]
 
-VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
-_TEXT: Final = frozenset({"TX", "FT"})
-_CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
-_WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
-_EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
-_POINTER: Final = "RP"
-_IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
-_PLAIN: Final = ("ST", "")
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
 _VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
@@ -177,6 +167,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
                 scope.setdefault(name, segment)
     fill(dialect.plans["order"], scope, order, notes)
     tell_priority(dialect.plans["order"], scope, order, notes)
+    for group in groups[1:]:
+        _hurry(reading, group.scope, order)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
@@ -200,6 +192,21 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = order.get("notes", []) + remarks
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+def _hurry(reading: Reading, scope: Scope, order: Record) -> None:
+    """The most urgent service says how soon an order is wanted: one of them in the night, and all of it goes in the urgent lane."""
+    plan, notes = reading.dialect.plans["order"], reading.notes()
+    other: Record = {}
+    fill(tuple(rule for rule in plan if rule.name == "priority"), scope, other, notes)
+    tell_priority(plan, scope, other, notes)
+    if "priority" in other and ("priority" not in order or _urgency(other["priority"]) > _urgency(order["priority"])):
+        order["priority"] = other["priority"]
+
+
+def _urgency(priority: str) -> int:
+    """Of what begins with S or A, the greater one first; of anything else nobody can say."""
+    return "AS".find(priority[:1])
 
 
 def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
@@ -288,7 +295,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
         if len(fields) < 6:  # no value: room for all that is looked at by number
             fields = segment.fields = fields + [""] * (6 - len(fields))
         kind, test = fields[2], fields[3]
-        if text_of and text_of == test and kind in _TEXT:
+        if text_of and text_of == test and kind in TEXT:
             _go_on(found[-1], segment, remarks.get(position))
             continue
         sent = _without_values(fields)
@@ -301,7 +308,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             notes.labels.add(form.label)
         if form.concludes:
             text_of = ""
-            if text := segment.text(5).strip() if kind in _TEXT else " ".join(filter(None, segment.components(5))):
+            if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, segment.components(5))):
                 conclusions.append(text)
             continue
         line = _read_plain(fields, form) if form.steady is not None else None
@@ -309,13 +316,13 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             line = form.fixed.copy()
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
-            _read_value(segment, kind, line, notes, at, dialect.comma)
+            read_value(segment, kind, line, notes, at, dialect.comma)
         if not form.fixed["code"] and not _VALUES_ALL.isdisjoint(line):
             notes.warn("TEST_MISSING", notes.message.path(segment, 3))
         if position in remarks:
             line = {**line, "notes": line.get("notes", []) + remarks[position]}
         found.append(line)
-        text_of = test if kind in _TEXT else ""
+        text_of = test if kind in TEXT else ""
     return found
 
 
@@ -410,85 +417,3 @@ def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:
         if field:
             found.append((name, field, convert))
     return tuple(found)
-
-
-def _read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
-    """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one. Of a sender with commas in its
-    numbers GIA_TRI has the point of the standard too, for whoever gets it."""
-    raw = segment.field(5)
-    if not raw:
-        return
-    if raw == NULL:
-        notes.cleared.append(at + "gia_tri")
-        return
-    if kind in _TEXT:
-        if text := segment.text(5):  # highlighting alone leaves nothing
-            line["mo_ta"] = text
-        return
-    number: str | None = None
-    if kind == "NM":
-        stated = _whole(segment) or raw
-        number = pointed(stated, comma)
-        value = number or stated
-    elif kind == _EMBEDDED:
-        value = "/".join(filter(None, segment.components(5)[1:3]))
-        tell_embedded(segment, notes)
-    elif kind == _POINTER:
-        value = segment.get(5)
-    elif kind == "SN":
-        read = [_structured(row, comma) for row in segment.rows(5)]
-        value = ";".join(text for text, _clear in read if text)
-        number = value if all(clear for _text, clear in read) else None
-    elif kind in _PLAIN and segment.delimiters.subcomponent in raw:
-        value = _whole(segment)
-    else:
-        rows = segment.rows(5)
-        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in rows)))
-        if kind in _WITH_TEXT and (codes := _codes(rows)):
-            line["value_codes"] = codes
-    if not value:
-        return
-    line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
-    if kind == "NM" or kind == "SN":
-        if number is not None and _NUMBER.fullmatch(number):
-            line["number"] = float(number)
-        elif kind == "NM" or number is None:
-            notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
-
-
-def _whole(segment: Segment) -> str:
-    """OBX-5 of a type that has no parts, with the delimiters that nobody escaped: `10^5` is not 10, nor `A & B` A."""
-    delimiters = segment.delimiters
-    text = segment.text(5).strip(f" {delimiters.component}{delimiters.subcomponent}\n")
-    return text.replace("\n", ";")
-
-
-def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
-    """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
-    if not parts:
-        return "", True
-    read = [(pointed(part, comma), part) for part in map(str.strip, parts[1:4])]
-    clear = all(number is not None for number, _part in read)
-    comparator = "" if parts[0] == "=" else parts[0]
-    return "".join([comparator, *(part if number is None else number for number, part in read)]), clear
-
-
-def _codes(rows: list[list[str]]) -> list[Record]:
-    """Of a coded value each repetition that holds anything; [] where none has a code, as the text says it all then."""
-    if not any(row[at] for row in rows for at in (0, 3) if at < len(row)):
-        return []
-    found = [code(row) for row in rows]
-    for one, row in zip(found, rows, strict=True):
-        if "display" not in one and len(row) > 8 and row[8]:
-            one["display"] = row[8]  # the original text of CWE
-    return [one for one in found if one]
-
-
-def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
-    if not parts:
-        return ""
-    if kind in _CODED:
-        return next((parts[at] for at in _IN_WORDS if at < len(parts) and parts[at]), "")
-    if kind in _PLAIN:
-        return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
-    return " ".join(filter(None, parts))

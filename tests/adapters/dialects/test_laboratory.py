@@ -12,7 +12,7 @@ from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.errors import Severity
 from hub.contract.events import Event, Keyring, Origin
-from tests.adapters.dialects.said import PID, mapped
+from tests.adapters.dialects.said import PID, mapped, only
 from tests.adapters.dialects.said import told as problems
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
@@ -286,6 +286,31 @@ def test_a_priority_that_the_profile_maps_to_a_word_of_its_own_is_told_too() -> 
 @pytest.mark.parametrize("stated", ["", "S", "STAT", "A", "R", "P", "C", "TS30", "PRN", "ROUTINE"])
 def test_every_priority_of_hl7_is_one_and_so_is_none(stated: str) -> None:
     assert "PRIORITY_UNKNOWN" not in {code for code, _ in problems(mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||A|{stated}"))}
+
+
+@pytest.mark.parametrize(
+    ("stated", "counts"),
+    [
+        (["R", "S"], "S"),
+        (["S", "R"], "S"),
+        (["A", "S", "R"], "S"),
+        (["R", "A"], "A"),
+        (["", "S"], "S"),
+        (["T", "R"], "T"),
+        (["", ""], None),
+        (['""', "STAT"], "STAT"),
+    ],
+)
+def test_an_order_is_as_urgent_as_its_most_urgent_service(stated: list[str], counts: str | None) -> None:
+    rows = [row for n, one in enumerate(stated, 1) for row in ("ORC|NW|1", f"OBR|{n}|1||T{n}|{one}")]
+    assert only(mapped("ORM^O01", PID, *rows)).get("priority") == counts
+    behind = [row for n, one in enumerate(stated, 1) for row in ("ORC|NW|1", f"TQ1|1||||||||{one}", f"OBR|{n}|1||T{n}")]
+    assert only(mapped("OML^O21", PID, *behind)).get("priority") == counts
+
+
+def test_the_priority_of_a_further_service_that_is_none_of_hl7_is_told_where_it_stands() -> None:
+    found = mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||A|S", "OBR|2|1||B|CC")
+    assert only(found)["priority"] == "S" and ("PRIORITY_UNKNOWN", "OBR[2]-5") in problems(found)
 
 
 @pytest.mark.parametrize("state", ["T", "f", "Final"])

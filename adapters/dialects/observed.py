@@ -1,0 +1,106 @@
+"""OBX-5 by OBX-2: what a line of a result says. Source: `seeds/standards/hl7-mapping.md` §4.3; HL7 v2.5.1 §7.4.2.
+
+A delimiter that nobody escaped is kept as it stands in a value whose type has no parts.
+"""
+
+import re
+from typing import Any, Final
+
+from adapters.dialects.paths import Notes
+from adapters.dialects.reading import tell_embedded
+from adapters.dialects.transforms import Comma, code, pointed
+from adapters.formats.hl7v2 import NULL, Segment
+
+Record = dict[str, Any]
+
+VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
+TEXT: Final = frozenset({"TX", "FT"})
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
+_CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
+_WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
+_EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
+_POINTER: Final = "RP"
+_IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
+_PLAIN: Final = ("ST", "")
+
+
+def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
+    """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one. Of a sender with commas in its
+    numbers GIA_TRI has the point of the standard too, for whoever gets it."""
+    raw = segment.field(5)
+    if not raw:
+        return
+    if raw == NULL:
+        notes.cleared.append(at + "gia_tri")
+        return
+    if kind in TEXT:
+        if text := segment.text(5):  # highlighting alone leaves nothing
+            line["mo_ta"] = text
+        return
+    number: str | None = None
+    if kind == "NM":
+        stated = _whole(segment) or raw
+        number = pointed(stated, comma)
+        value = number or stated
+    elif kind == _EMBEDDED:
+        value = "/".join(filter(None, segment.components(5)[1:3]))
+        tell_embedded(segment, notes)
+    elif kind == _POINTER:
+        value = segment.get(5)
+    elif kind == "SN":
+        read = [_structured(row, comma) for row in segment.rows(5)]
+        value = ";".join(text for text, _clear in read if text)
+        number = value if all(clear for _text, clear in read) else None
+    elif kind in _PLAIN and segment.delimiters.subcomponent in raw:
+        value = _whole(segment)
+    else:
+        rows = segment.rows(5)
+        value = ";".join(filter(None, (_one_value(segment, kind, row) for row in rows)))
+        if kind in _WITH_TEXT and (codes := _codes(rows)):
+            line["value_codes"] = codes
+    if not value:
+        return
+    line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
+    if kind == "NM" or kind == "SN":
+        if number is not None and _NUMBER.fullmatch(number):
+            line["number"] = float(number)
+        elif kind == "NM" or number is None:
+            notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
+
+
+def _whole(segment: Segment) -> str:
+    """OBX-5 of a type that has no parts, with the delimiters that nobody escaped: `10^5` is not 10, nor `A & B` A."""
+    delimiters = segment.delimiters
+    text = segment.text(5).strip(f" {delimiters.component}{delimiters.subcomponent}\n")
+    return text.replace("\n", ";")
+
+
+def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
+    """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
+    if not parts:
+        return "", True
+    read = [(pointed(part, comma), part) for part in map(str.strip, parts[1:4])]
+    clear = all(number is not None for number, _part in read)
+    comparator = "" if parts[0] == "=" else parts[0]
+    return "".join([comparator, *(part if number is None else number for number, part in read)]), clear
+
+
+def _codes(rows: list[list[str]]) -> list[Record]:
+    """Of a coded value each repetition that holds anything; [] where none has a code, as the text says it all then."""
+    if not any(row[at] for row in rows for at in (0, 3) if at < len(row)):
+        return []
+    found = [code(row) for row in rows]
+    for one, row in zip(found, rows, strict=True):
+        if "display" not in one and len(row) > 8 and row[8]:
+            one["display"] = row[8]  # the original text of CWE
+    return [one for one in found if one]
+
+
+def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
+    if not parts:
+        return ""
+    if kind in _CODED:
+        return next((parts[at] for at in _IN_WORDS if at < len(parts) and parts[at]), "")
+    if kind in _PLAIN:
+        return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
+    return " ".join(filter(None, parts))
