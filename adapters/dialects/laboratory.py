@@ -252,6 +252,8 @@ def map_results(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = _person(reading, patient)
+        if not person.get("identifiers") and not person.get("ho_ten"):
+            noted.warn("PERSON_MISSING", "PID" if (pid := patient.head.get("PID")) is None else reading.message.path(pid, 3))
         last = len(groups) - 1
         for position, group in enumerate(groups):
             _publish_result(reading, group, person, noted if position == last else noted.also())

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from itertools import groupby
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
@@ -130,7 +131,8 @@ def held(
     limit: Annotated[int, typer.Option(min=1, max=500, help="Most of them shown, the oldest; the count is of all.")] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """What routing holds from the citizen's app because of what it tells: nobody needs to act, and nobody can send it.
+    """What routing holds: from the citizen's app, because of what it tells, where nobody needs to act and nobody can send it; and
+    results that say of no person whose they are, until their sender sends them again with the patient.
 
     Numbers of slips are not shown, as that they are held says something of a person; `hie trace` tells of the event.
 
@@ -145,15 +147,15 @@ def held(
         print(to_json({"count": count, "held": [asdict(row) for row in rows]}).decode())
         return
     out.print(f"{count} held by rule" + (f", the oldest {limit} shown" if count > len(rows) else ""))
-    if rows:
-        why = in_words("nobody-held-sensitive")
+    for rule, held in groupby(sorted(rows, key=lambda row: row.rule), lambda row: row.rule):
+        why = in_words(rule)
         paragraph(out, f"{why.en} · {why.vi}", 4, "dim")
-    for row in rows:
-        since = row.since.astimezone(VIETNAM)
-        out.print(
-            f"{row.record.removeprefix('hie.')} of {row.facility} since {since:%d/%m/%Y %H:%M}\n    hie trace {row.event_id}",
-            markup=False,
-        )
+        for row in held:
+            since = row.since.astimezone(VIETNAM)
+            out.print(
+                f"{row.record.removeprefix('hie.')} of {row.facility} since {since:%d/%m/%Y %H:%M}\n    hie trace {row.event_id}",
+                markup=False,
+            )
 
 
 @worklist_app.command("send")

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hub.contract.directory import facilities, names_of, same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.contract.result_life import ABNORMAL, worth_until
-from hub.routing.persons import contradict, lab_refs, person_refs
+from hub.routing.persons import contradict, is_nobody, lab_refs, person_refs
 from hub.routing.slips import day_of, day_of_word, slip_of
 from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nobody, Output, is_open, receiver
 
@@ -25,7 +25,12 @@ def side(event: Event) -> str:
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
-    """That a result is there: under what its order will be found by, and under the person. The place says where it is."""
+    """That a result is there: under what its order will be found by, and under the person. The place says where it is.
+
+    A result of nobody leaves none: nobody can be given it before its sender says whose it is, in a result of its own.
+    """
+    if is_nobody(event["person"]):
+        return []
     meta = event["meta"]
     event_id, rank = meta["event_id"], revision_rank(meta["revision"])
     persons = person_refs(event["person"], keyring, test=meta["test"])
@@ -46,6 +51,8 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     """Its order, and the person's referrals."""
+    if is_nobody(event["person"]):
+        return []
     found = [CaseRef("order", ref) for ref in _refs(event, keyring)]
     if event.get("status") in _SETTLED and not _held(event):
         persons = person_refs(event["person"], keyring, test=event["meta"]["test"])
@@ -54,7 +61,9 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
-    """Each recipient once, and never the sender. Raises: HubError(RECEIVER_UNKNOWN)."""
+    """Each recipient once, and never the sender; nobody gets a result of nobody. Raises: HubError(RECEIVER_UNKNOWN)."""
+    if is_nobody(event["person"]):
+        return [Nobody("nobody-unnamed")]
     lab, lane = event.get("ma_cskcb", ""), _lane(event)
     rules: dict[str, str] = {}
     if event.get("orderer"):

@@ -62,6 +62,7 @@ RULES: Final[Mapping[str, Words]] = {
     "nobody-encounter": Words("The visit concerns no other facility.", "Lượt khám không liên quan cơ sở khác."),
     "nobody-order": Words("The order concerns no other facility.", "Chỉ định không liên quan cơ sở khác."),
     "nobody-result-unordered": Words("No order and no slip asks for this result of a laboratory yet; it is given later when one comes within 30 days.", "Chưa có chỉ định hay giấy chuyển nào cho kết quả này của phòng xét nghiệm; sẽ được gửi khi có trong vòng 30 ngày."),
+    "nobody-unnamed": Words("The result says of no person whose it is: neither a number (PID-3) nor a name (PID-5). Nobody gets it, not even who ordered it, until its sender sends it again with the patient.", "Kết quả không ghi của ai: không có số định danh (PID-3) lẫn họ tên (PID-5). Không ai nhận được, kể cả nơi chỉ định, cho đến khi bên gửi gửi lại kèm người bệnh."),
     "nobody-result": Words("The result concerns nobody else yet; it is given later when its order or slip comes.", "Kết quả chưa liên quan nơi khác; sẽ được gửi khi có chỉ định hoặc giấy chuyển."),
     "nobody-action": Words("No rule knows this action.", "Không có quy tắc cho hành động này."),
     "nobody-cannot-receive": Words("The facility cannot receive such a thing, by the directory, so its sender has to reach it otherwise.", "Theo danh bạ, cơ sở không nhận được loại thông tin này; bên gửi cần chuyển bằng cách khác."),

@@ -193,6 +193,26 @@ def test_a_value_without_its_test_is_told() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("pid", "place"),
+    [
+        ([], "PID"),
+        (["PlD|1||N1^^^^MR||Lê^Hoa"], "PID"),
+        (["PID|1"], "PID-3"),
+        (["PID|1||-||~|19900102|F"], "PID-3"),
+        (["PID|1||N1^^^^MR"], ""),
+        (["PID|1||||Lê^Hoa"], ""),
+    ],
+    ids=["no PID", "none by its spelling", "an empty one", "one that says nothing", "a number", "a name"],
+)
+def test_a_result_that_says_of_nobody_whose_it_is_is_taken_and_told(pid: list[str], place: str) -> None:
+    found = mapped(
+        "ORU^R01", *pid, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", "OBR|2|P2|F2|NA^N", "OBX|1|NM|NA^N||139||||||F"
+    )
+    assert len(found.events) == 2
+    assert [path for code, path in problems(found) if code == "PERSON_MISSING"] == ([place] if place else [])
+
+
 def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
     file, pointer = "OBX|2|ED|PDF^Report||LIS^application^pdf^Base64^JVBERi0=||||||F", "OBX|3|RP|IMG^Image||img/17^PACS||||||F"
     found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", file, pointer)

@@ -2,10 +2,11 @@
 
 from datetime import date, timedelta
 
+from hub.contract.events import sparse, stamp
 from hub.journal.consumer import index
 from hub.journal.views import held, view
 from tests.hub.journal.test_reconcile import day
-from tests.made import AT, delivery, received, referral
+from tests.made import AT, KEYRING, delivery, origin_of, received, referral
 
 __all__ = ["day"]  # the fixture: a day of two senders
 FIRST = date(2026, 3, 1)
@@ -67,3 +68,27 @@ def test_a_slip_that_a_rule_holds_is_listed_once_until_it_is_cancelled_or_goes_a
     assert found() == [other]
     stated("S-2", 5, facility="01021", action="CHANGED", to="portal")
     assert found() == [] and held(database) == (0, [])
+
+
+def test_a_result_of_nobody_is_listed_until_it_comes_with_its_patient(database, log):
+    def told(minutes, rule, to=""):
+        message = received("01021", at=AT + timedelta(minutes=minutes))
+        content = sparse({"placer": "O-1", "ma_cskcb": "01021", "status": "F", "ket_luan": f"{minutes}"})
+        event = stamp(
+            "hie.LabResult", content, facility="01021", business_key="O-1", origin=origin_of(message), keyring=KEYRING
+        ) | {"person": {}, "service": {}}
+        sent, at = delivery(log.wire, "hie.LabResult", event, to, rule=rule), message["received_at"]
+        index(database, log.wire, [log.event("lab-result.v1", event, at), log.event("delivery.v1", sent, at)], {})
+        return event["meta"]["event_id"]
+
+    def found(facility=""):
+        return [(one.record, one.event_id, one.rule) for one in held(database, facility)[1]]
+
+    first = told(1, "nobody-unnamed")
+    assert found() == found("01021") == [("hie.LabResult", first, "nobody-unnamed")] and found("01731") == []
+    told(2, "repeat")
+    assert len(found()) == 1
+    again = told(3, "nobody-unnamed")
+    assert found() == [("hie.LabResult", again, "nobody-unnamed")]
+    told(4, "result-to-orderer", "01731")
+    assert found() == []

@@ -160,7 +160,7 @@ def merged_laboratory(tmp_path):
 def test_a_laboratory_answers_the_orders_of_one_that_was_merged_into_it(days, rule):
     hub = MemoryHub()
     hub.route(ORDERS, [order()])
-    answer = result(lab=OTHER_LAB, minute=days * 24 * 60, person={})
+    answer = result(lab=OTHER_LAB, minute=days * 24 * 60, person={"ho_ten": "LÊ HOA"})
     (told,) = decided(RESULTS, answer, hub.find(STREAMS[RESULTS].lookups(answer, KEYRING)))
     assert told.rule == rule
 
@@ -207,6 +207,32 @@ def test_an_hiv_result_goes_to_its_orderer_only():
     assert "result-of-person" not in stream_refs
     assert decided(RESULTS, held) == [Nobody("nobody-held-sensitive")]
     assert decided(RESULTS, held, orders(order())) == [TO_ORDERER]
+
+
+# --- results of nobody
+
+
+def test_a_result_of_nobody_goes_to_nobody_even_if_its_orderer_is_known():
+    for nobody in ({}, {"ngay_sinh": "19800304", "gioi_tinh": "2"}, {"identifiers": [], "ho_ten": ""}):
+        unnamed = result(orderer=PROVINCE, person=nobody)
+        assert decided(RESULTS, unnamed, orders(order())) == [Nobody("nobody-unnamed")]
+        assert decided(RESULTS, result(person=nobody, sensitivity="HIV")) == [Nobody("nobody-unnamed")]
+        assert STREAMS[RESULTS].lookups(unnamed, KEYRING) == []
+
+
+@pytest.mark.parametrize("somebody", [{"ho_ten": "LÊ HOA"}, {"identifiers": [{"type": "MRN", "value": "7", "issuer": LAB}]}])
+def test_a_name_or_a_number_alone_is_somebody(somebody):
+    assert decided(RESULTS, result(orderer=PROVINCE, person=somebody)) == [TO_ORDERER]
+
+
+def test_no_order_fetches_a_result_of_nobody_but_the_same_with_its_patient_goes_out(new_hub):
+    unnamed = result(person={}, ket_luan="5.4")
+    assert known_of(RESULTS, unnamed) == []
+    hub = new_hub()
+    hub.send(("hie.LabResult", unnamed), ("hie.LabOrder", order(by=DISTRICT, minute=1)))
+    assert delivered(hub) == []
+    hub.send(("hie.LabResult", result(minute=2, ket_luan="5.4")))
+    assert delivered(hub) == ["5.4"]
 
 
 # --- several results under one number
