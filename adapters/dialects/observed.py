@@ -21,7 +21,13 @@ _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; th
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
-_PLAIN: Final = ("ST", "")
+_DATATYPES: Final = (
+    "AD AUI CCD CCP CD CK CM CN CNN CP CQ CSU CX DDI DIN DLD DLN DLT DR DT DTM DTN ED EI EIP ERL FC FN GTS HD ICD JCC LA1 LA2 MA MO MOC"
+    " MOP MSG NA NDL NM NR OCD OSD OSP PIP PL PLN PN PPN PRL PT PTA QIP QSC RCD RFR RI RMC RP RPT SAD SCV SI SN SPD SPS SRT ST TM TN TQ TS"
+    " UVC VH VID VR WVI WVS XAD XCN XON XPN XTN"
+)
+_OF_HL7: Final = TEXT | _CODED | frozenset(_DATATYPES.split())
+"""What OBX-2 may be: the datatypes of HL7 v2.1 to v2.8.2, as table 0125 lags behind them in some versions."""
 
 
 def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
@@ -37,6 +43,8 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
         if text := segment.text(5):  # highlighting alone leaves nothing
             line["mo_ta"] = text
         return
+    if kind not in _OF_HL7:
+        notes.warn("VALUE_TYPE_UNKNOWN", notes.message.path(segment, 2))
     number: str | None = None
     if kind == "NM":
         stated = _whole(segment) or raw
@@ -51,7 +59,7 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
         read = [_structured(row, comma) for row in segment.rows(5)]
         value = ";".join(text for text, _clear in read if text)
         number = value if all(clear for _text, clear in read) else None
-    elif kind in _PLAIN and segment.delimiters.subcomponent in raw:
+    elif (kind == "ST" or kind not in _OF_HL7) and segment.delimiters.subcomponent in raw:
         value = _whole(segment)
     else:
         rows = segment.rows(5)
@@ -101,6 +109,6 @@ def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
         return ""
     if kind in _CODED:
         return next((parts[at] for at in _IN_WORDS if at < len(parts) and parts[at]), "")
-    if kind in _PLAIN:
+    if kind == "ST" or kind not in _OF_HL7:
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))

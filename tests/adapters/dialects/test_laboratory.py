@@ -185,6 +185,18 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
 
 
+def test_a_value_of_a_type_that_hl7_does_not_have_is_told_and_goes_out_as_text_every_time_it_comes() -> None:
+    sent = {"NUM": "9,8", "nm": "9.8", "XX": "a^b", "": "7", "NM": "7", "DTM": "20261123", "CNE": "A^B"}
+    for _ in range(2):
+        rows = [f"OBX|{number}|{kind}|GLU^G||{value}||||||F" for number, (kind, value) in enumerate(sent.items(), 1)]
+        found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *rows, "OBX|9|Y|GLU^G||||||||F")
+        lines = [(line.get("gia_tri"), line.get("number")) for line in only(found)["observations"]]
+        assert lines == [
+            ("9,8", None), ("9.8", None), ("a^b", None), ("7", None), ("7", 7.0), ("20261123", None), ("B", None), (None, None),
+        ]  # fmt: skip
+        assert {path for code, path in problems(found) if code == "VALUE_TYPE_UNKNOWN"} == {f"OBX[{n}]-2" for n in (1, 2, 3, 4)}
+
+
 def test_a_value_without_its_test_is_told() -> None:
     rows = ["OBX|1|NM|||5.6||||||F", "OBX|2|NM|GLU^G||5.6||||||F", "OBX|3|TX|||pale||||||F", "OBX|4|NM|||||||||F"]
     assert problems(mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", *rows)) == {
