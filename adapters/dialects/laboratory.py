@@ -310,7 +310,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             notes.labels.add(form.label)
         if form.concludes:
             text_of = ""
-            if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, segment.components(5))):
+            if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
                 conclusions.append(text)
             continue
         line = _read_plain(fields, form) if form.steady is not None else None

@@ -62,7 +62,7 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
     elif (kind == "ST" or kind not in _OF_HL7) and segment.delimiters.subcomponent in raw:
         value = _whole(segment)
     else:
-        rows = segment.rows(5)
+        rows = segment.coded(5) if kind in _CODED else segment.rows(5)
         value = ";".join(filter(None, (_one_value(segment, kind, row) for row in rows)))
         if kind in _WITH_TEXT and (codes := _codes(rows)):
             line["value_codes"] = codes

@@ -11,12 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.transforms import Transform
-from adapters.formats.er7 import NULL, split_components, unescape
+from adapters.formats.er7 import NULL, split_coded, split_components, unescape
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
 _CHOSEN_BY: Final = {"OBX": 3, "LCH": 4, "LRL": 4}  # field that tells segments of one name apart; of the others the first
+_SPLIT: Final = {"components": split_components, "coded": split_coded}  # by kind of transform
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message
@@ -43,8 +44,8 @@ def read_place(text: str) -> Place:
 
 
 class Rule(NamedTuple):
-    """How one field of a record is filled. The kind of its transform is `value` when it has none; `visit` is such a value that may
-    stand in PID-18, where a citizen's number is none."""
+    """How one field of a record is filled. The kind of its transform is `value` when it has none. Such values are `visit`, which may
+    stand in PID-18, where a citizen's number is none, and `words`: free text, that no `&` cuts."""
 
     name: str
     places: tuple[Place, ...]
@@ -145,11 +146,13 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                     continue
                 if transform is not None:
                     value = transform.function(value)
-            elif kind == "components":
+            elif kind == "words":
+                value = segment.words(field, component, repetition).strip()
+            elif kind in _SPLIT:
                 delimiters = segment.delimiters
                 if delimiters.repetition in raw:
                     raw = raw.split(delimiters.repetition)[repetition - 1]
-                value = transform.function(split_components(raw, delimiters))  # type: ignore[union-attr]  # its kind says there is one
+                value = transform.function(_SPLIT[kind](raw, delimiters))  # type: ignore[union-attr]  # its kind says there is one
             elif kind == "code":
                 value = notes.read_code(segment, field, notes)
             elif kind == "number" or kind == "money":

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
-from adapters.dialects.rules import Identifiers
+from adapters.dialects.rules import IN_WORDS, Identifiers
 from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, moment, normalise
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
@@ -346,16 +346,9 @@ def read_allergies(reading: Reading, segments: Iterable[Segment], notes: Notes) 
     return found
 
 
-_IN_WORDS: Final = (
-    "ly_do_vv", "ly_do_vnt", "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "ten_dich_vu", "ten_chi_so", "ten_thuoc",
-    "pp_dieutri", "pp_dieu_tri", "tinh_trang_ct", "huong_dieu_tri", "ghi_chu", "reason",
-)  # fmt: skip
-"""What stays, slips and papers tell in free text, and the names of what was done, found and given."""
-
-
 def in_words(table: Record) -> str:
     """The free text of a row of an official table, of an encounter, of a slip."""
-    return "\n".join(table[name] for name in _IN_WORDS if name in table)
+    return "\n".join(table[name] for name in IN_WORDS if name in table)
 
 
 def insured_and_diagnosed(table: Record, person: Record, diagnoses: list[Record], names: Iterable[str]) -> None:

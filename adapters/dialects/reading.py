@@ -65,7 +65,7 @@ class Reading:
         seen = self.dialect.seen
         known = seen.get(raw) if usual else None
         if known is None:
-            found = self._common(code(segment.components(field)))
+            found = self._common(code(next(iter(segment.coded(field)), [])))
             known = found, self._label(found)
             if usual:
                 if len(seen) >= SEEN_MAX:

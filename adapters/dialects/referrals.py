@@ -30,7 +30,7 @@ def map_issued(reading: Reading, trigger: str) -> None:
     content = _content(reading, scope, notes, issued=True)
     content["action"] = REFERRAL_ACTIONS[trigger]
     said = message.segments("RF1")[0]
-    reason = said.get(10, 2).strip()
+    reason = said.words(10, 2).strip()
     if trigger == "I14" and reason:
         content["reason"] = reason  # in words; RF1-10.1 says why the slip was written
     if reading.context.facility:
@@ -201,11 +201,11 @@ def _results_in_words(reading: Reading, scope: Scope, notes: Notes) -> str:
             continue
         if row.get(2) == "ED":
             tell_embedded(row, notes)
-        name = row.get(3, 2) or row.get(3)
+        name = row.words(3, 2) or row.get(3)
         value = (
             row.text(5)
-            if row.get(2) in ("TX", "FT")
-            else row.get(5, 2) or row.get(5)
+            if row.get(2) in ("TX", "FT", "ST")
+            else row.words(5, 2) or row.get(5)
             if row.get(2) in ("CE", "CWE")
             else "".join(row.components(5))
         )

@@ -28,6 +28,15 @@ _OF_TABLES: Final = frozenset({"codes", "identifiers"})  # sections of tables wi
 _OF_SEND: Final = frozenset({"version", "charset"})  # which has lines of these names, too
 _DATES_OF_IN1: Final = {"valid_from": "IN1-12", "valid_to": "IN1-13"}
 
+IN_WORDS: Final = (
+    "ly_do_vv", "ly_do_vnt", "chan_doan_vao", "chan_doan_rv", "dau_hieu_ls", "qt_benhly", "tomtat_kq", "ten_dich_vu", "ten_chi_so", "ten_thuoc",
+    "pp_dieutri", "pp_dieu_tri", "tinh_trang_ct", "huong_dieu_tri", "ghi_chu", "reason",
+)  # fmt: skip
+"""What stays, slips and papers tell in free text, and the names of what was done, found and given."""
+_FREE: Final = frozenset(
+    {*IN_WORDS, "chan_doan", "change_reason", "display", "job"}
+)  # text, in which `&` is a sign like any other
+
 
 @dataclass(frozen=True, slots=True)
 class Identifiers:
@@ -158,6 +167,8 @@ def _rule_of(
     kind: str = transform.kind if transform else "value"
     if kind == "value" and name == "ma_lk" and any((place.segment, place.field) == ("PID", ACCOUNT) for place in places):
         kind = "visit"
+    elif transform is None and name in _FREE and not rule.codes and all(place.subcomponent == 1 for place in places):
+        kind = "words"
     return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
 
 

@@ -333,7 +333,7 @@ def in_dong(value: str) -> str:
     return found[1].replace(".", "") + (f".{found[2]}" if found[2] else "")
 
 
-Kind = Literal["value", "number", "money", "components", "field", "list", "rows", "code"]
+Kind = Literal["value", "number", "money", "components", "coded", "field", "list", "rows", "code"]
 
 
 class Gives(NamedTuple):
@@ -365,7 +365,7 @@ DECIMAL: Final = "a number"
 class Transform:
     """One row of the list.
 
-    kind:    what it is given: one decoded component, the decoded components of a repetition, the whole field as text, the
+    kind:    what it is given: one decoded component, the decoded components of a repetition (coded: of CE or CWE), the whole field as text, the
              first components of all repetitions, or all components of each; a code is its components, looked up among the
              vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
@@ -402,7 +402,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "full_name_without_age": Transform(full_name_without_age, "components"),
     "full_name_given_first": Transform(full_name_given_first, "components"),
     "address": Transform(address, "components"),
-    "display": Transform(display, "components"),
+    "display": Transform(display, "coded"),
     "text": Transform(text, "field"),
     "list": Transform(list, "list", gives=LIST),
     "code": Transform(code, "code", gives=CODE),

@@ -143,3 +143,22 @@ def split_components(repetition: str, delimiters: Delimiters) -> list[str]:
     if delimiters.escape in repetition:
         parts = [unescape(part, delimiters) for part in parts]
     return parts
+
+
+_TEXTS: Final = (1, 4, 8)  # of CE and CWE, from 0: text, alternate text, original text
+
+
+def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
+    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped."""
+    parts = split_components(repetition, delimiters)
+    if delimiters.subcomponent in repetition:
+        sent = repetition.split(delimiters.component)
+        for at in _TEXTS:
+            if at < len(parts) and sent[at] != NULL:
+                parts[at] = whole(sent[at], delimiters)
+    return parts
+
+
+def whole(component: str, delimiters: Delimiters) -> str:
+    """One component that has no parts, as it was sent but for its escapes and the `&` that only pad it."""
+    return unescape(component.strip(delimiters.subcomponent), delimiters)

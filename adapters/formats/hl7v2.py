@@ -18,7 +18,7 @@ from adapters.formats.er7 import NULL as NULL
 from adapters.formats.er7 import STANDARD as STANDARD
 from adapters.formats.er7 import Delimiters as Delimiters
 from adapters.formats.er7 import escape as escape
-from adapters.formats.er7 import escape_pattern, escaping, read_delimiters, split_components
+from adapters.formats.er7 import escape_pattern, escaping, read_delimiters, split_coded, split_components, whole
 from adapters.formats.er7 import unescape as unescape
 from adapters.formats.spans import message_spans
 from hub.contract.errors import HubError, Problem, Severity
@@ -66,6 +66,19 @@ class Segment:
     def rows(self, field: int) -> list[list[str]]:
         """`components` of every repetition, in one go however many there are."""
         return [split_components(value, self.delimiters) if value else [] for value in self.repetitions(field)]
+
+    def words(self, field: int, component: int = 1, repetition: int = 1) -> str:
+        """One decoded component of free text, which has no subcomponents: `&` in it is text that nobody escaped."""
+        if self.delimiters.subcomponent not in self.field(field):
+            return self.get(field, component, 1, repetition)
+        value = _part(_part(self.field(field), self.delimiters.repetition, repetition), self.delimiters.component, component)
+        return "" if value == NULL else whole(value, self.delimiters)
+
+    def coded(self, field: int) -> list[list[str]]:
+        """`rows` of CE or CWE: their texts are whole, as of `words`."""
+        if self.delimiters.subcomponent not in self.field(field):
+            return self.rows(field)
+        return [split_coded(value, self.delimiters) if value else [] for value in self.repetitions(field)]
 
     def repetitions(self, field: int) -> list[str]:
         """The repetitions as they were sent; an empty field has none."""

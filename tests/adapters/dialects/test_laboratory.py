@@ -367,3 +367,23 @@ def test_a_state_that_the_profile_maps_is_looked_for_where_it_stands() -> None:
     rows = [f"OBX|{n}|NM|a||5||||||F|||||||||{of}" for n, of in enumerate("TQ", 1)]
     assert ("RESULT_STATE_UNKNOWN", "OBX[2]-20") in problems(mapped("ORU^R01", PID, "OBR|1|1||A", *rows, dialect=mine))
     assert ("CODE_UNKNOWN", "OBX[1]-20") not in problems(mapped("ORU^R01", PID, "OBR|1|1||A", *rows, dialect=mine))
+
+
+def test_text_behind_an_ampersand_that_nobody_escaped_stays_in_names() -> None:
+    rows = ["OBR|1|P1|F1|XN1&A^Nước tiểu & máu^L^ALT^Urine & blood^LN", "OBX|1|NM|T&1^Na & K&^L||5||||||F"]
+    event = only(mapped("ORU^R01", PID, *rows, 'OBX|2|CE|T^T||POS&1^Dương & tính~^""||||||F', "OBX|3|ST|T^T&||A||||||F"))
+    service = {"code": "XN1", "display": "Nước tiểu & máu", "system": "L", "alt_code": "ALT", "alt_display": "Urine & blood"}
+    assert event["service"] == service | {"alt_system": "LN"}
+    assert [line["code"].get("display") for line in event["observations"]] == ["Na & K", "T", "T"]
+    assert [line["code"]["code"] for line in event["observations"]] == ["T", "T", "T"], "of a code what stands before it, as ever"
+    assert event["observations"][1]["gia_tri"] == "Dương & tính"
+    [order] = [only(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||X^Tim & phổi"))]
+    assert order["services"] == [{"code": "X", "display": "Tim & phổi"}]
+
+
+def test_so_does_it_in_what_is_said_in_words() -> None:
+    rows = ["RF1|||||S1|||||1^Đau & sốt", "PRD|RT|||||01004^^^^FI", "OBX|1|ST|GLU^Đường & mỡ||5 & 6"]
+    slip = only(mapped("REF^I12", *rows, PID, "DG1|1||I10^Tim & mạch||||F"))
+    assert slip["diagnoses"][0]["chan_doan"] == "Tim & mạch"
+    assert slip["xml13"]["tomtat_kq"] == "Đường & mỡ: 5 & 6"
+    assert only(mapped("REF^I14", *rows, PID))["reason"] == "Đau & sốt"
