@@ -30,6 +30,8 @@ from hub.contract import directory
 from hub.contract.errors import HubError
 
 STANDARD: Final = "_standard"
+_SIGNS: Final = re.compile(r"[^\w .-]")
+_TOKEN_MAX: Final = 32  # characters of the name of a facility that nobody knows
 _VENDORS: Final = Path(__file__).resolve().parent / "vendors"
 _OWN: Final[list[Path]] = []  # a folder of the user's beside it, if the settings name one
 _ALIASES: Final[list[dict[tuple[str, str], tuple[str, str]]]] = []  # (MSH-3, MSH-4) to facility and dialect, once they are read
@@ -420,8 +422,8 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
     application: MSH-3.1.
     facility:    the components of MSH-4.
     Returns:     MA_CSKCB and the facility's dialect. The aliases of all dialects count first, which name both MSH-3 and
-                 MSH-4; then a code (`01004`, `CS01004`; in either component). What is neither comes back as a short token of
-                 MSH-4.1 without blanks or signs, or as "" if that would look like a code, with `_standard`.
+                 MSH-4; then a code (`01004`, `CS01004`; in either component). What is neither comes back as MSH-4.1 says it, its
+                 letters, digits and blanks, at most 32; or as "" if that would look like a code; with `_standard`.
     """
     names = list(facility[:2])
     if alias := aliased(application, names):
@@ -430,10 +432,10 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
     for code in codes:
         if code in directory.facilities():
             return code, dialect_for(code)
-    token = re.sub(r"[^A-Za-z0-9._-]", "", names[0] if names else "")[:32]
+    token = " ".join(_SIGNS.sub("", names[0] if names else "").split())[:_TOKEN_MAX].strip()
     if codes:
         token = codes[0]
-    elif facility_code(token):
+    elif facility_code(token.replace(" ", "")):
         token = ""  # `01 004` is no way to write 01004, and must not become it
     return token, load_dialect(STANDARD)
 

@@ -43,7 +43,7 @@ from adapters.inbound.received import Received, Translation
 from adapters.inbound.signers import Signers
 from hub.contract.directory import edition
 from hub.contract.errors import HubError, Problem, Severity
-from hub.contract.events import Event, Keyring, encode, message_id
+from hub.contract.events import Event, Keyring, encode, is_code, message_id
 from hub.contract.topics import check_size, topic_of
 
 _AROUND: Final = b"\xef\xbb\xbf\x0b\x1c\x00\r\n\t "
@@ -223,10 +223,10 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
         walk.header = header = _read_header(raw)
-        decoded = decode(raw, _identify(walk, header).charset, received.charset or None)
+        decoded = decode(raw, _identify_undecoded(walk, header).charset, received.charset or None)
         message = walk.header = parse(decoded.text)
-        if len(message.header.fields) > len(header.header.fields):
-            _identify(walk, message)  # a line break stands in MSH
+        if len(message.header.fields) > len(header.header.fields) or not is_code(note["facility"]):
+            _identify(walk, message)  # a line break stands in MSH, or a name that no alias has and that is shown as it is sent
     note["charset"] = decoded.charset
     walk.problems += decoded.problems
     walk.problems += message.problems
@@ -298,7 +298,7 @@ def _with_header(received: Received) -> Walk:
             header = _read_header(alone(received.raw))
             if sum(map(len, header.header.fields)) <= _HEADER_MAX:
                 walk.header = header
-                _identify(walk, header)
+                _identify_undecoded(walk, header)
         else:
             walk.note["message_type"] = ENVELOPE if kind == "xml" else JSON_TYPE
     return walk
@@ -317,6 +317,13 @@ def _identify(walk: Walk, message: Message) -> Dialect:
     note["message_type"] = message_type(message)
     note["dialect"], note["dialect_version"] = dialect.name, dialect.version
     note["test"] = walk.received.test or header.get(11) in ("T", "D")
+    return dialect
+
+
+def _identify_undecoded(walk: Walk, header: Message) -> Dialect:
+    """The same of a header whose charset is not known yet: `?` stands for other letters than ASCII in a name that nobody knows."""
+    dialect = _identify(walk, header)
+    walk.note["facility"] = walk.note["facility"].encode("ascii", "replace").decode()
     return dialect
 
 

@@ -208,7 +208,7 @@ def test_a_dialect_that_is_not_there(name: str) -> None:
         ("SONGHONG_HIS", ["CS2"], "01004", "songhong_his"),
         ("OTHER_HIS", ["CS1"], "CS1", "_standard"),
         ("HIS", ["79999"], "79999", "_standard"),
-        ("HIS", ["Good Health Hospital"], "GoodHealthHospital", "_standard"),
+        ("HIS", ["Good Health Hospital"], "Good Health Hospital", "_standard"),
         ("HIS", ["  "], "", "_standard"),
         ("", [], "", "_standard"),
     ],

@@ -264,6 +264,19 @@ def test_a_facility_that_nobody_knows_is_a_warning():
     assert "FACILITY_UNKNOWN" in codes(done.ack.decode())
 
 
+@pytest.mark.parametrize("charset", ["utf-8", "tcvn3", "windows-1258"])
+def test_a_facility_that_nobody_knows_is_shown_as_it_is_sent(charset):
+    sent = header(oru("A5"), 4, written("BV Đa khoa  (Sông Hồng)", charset))
+    done = read(header(sent, 5, written("Bệnh viện", charset)))
+    assert done.message["facility"] == done.events[0][1]["ma_cskcb"] == "BV Đa khoa Sông Hồng"
+    assert read(header(sent, 9, b"")).message["facility"] == "BV Đa khoa Sông Hồng", "nor does a refusal garble it"
+
+
+def test_of_one_in_no_charset_that_the_hub_reads_the_rest_is_shown():
+    done = read(header(oru("A5"), 4, b"BV \x81\xff\x00") + b"\xfe\xff\x81")
+    assert done.verdict == "quarantined" and done.message["facility"].startswith("BV ?")
+
+
 def test_a_missing_control_id_and_version_are_warnings():
     done = read(header(header(oru(""), 10, b""), 12, b""))
     assert done.verdict == "translated"
