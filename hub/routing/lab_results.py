@@ -89,8 +89,10 @@ def _why_nobody(event: Event, *, ordered: bool) -> str:
     if _held(event):
         return "nobody-held-sensitive"
     lab = facilities().get(event.get("ma_cskcb", ""))
+    if lab is None:  # an order that names its laboratory by code is never found to be that of a name
+        return "nobody-result-stranger"
     # A laboratory works for others alone: what nobody is found to have ordered there is told apart, and the books count it.
-    return "nobody-result-unordered" if not ordered and lab is not None and lab.kind == "laboratory" else "nobody-result"
+    return "nobody-result-unordered" if not ordered and lab.kind == "laboratory" else "nobody-result"
 
 
 def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:

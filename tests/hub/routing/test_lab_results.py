@@ -46,6 +46,12 @@ def test_what_nobody_is_found_to_have_ordered_is_told_apart_only_where_work_is_f
     assert decided(RESULTS, result(lab=PROVINCE)) == [Nobody("nobody-result")]
 
 
+@pytest.mark.parametrize("lab", ["99999", "Phòng xét nghiệm Hòa Bình", ""])
+def test_that_the_directory_does_not_know_the_sender_is_told_where_nobody_is_found(lab):
+    assert decided(RESULTS, result(lab=lab)) == [Nobody("nobody-result-stranger")]
+    assert decided(RESULTS, result(lab=lab, orderer=PROVINCE)) == [TO_ORDERER]
+
+
 def test_an_order_fetches_the_results_that_came_before_it():
     assert decided(ORDERS, order(), waiting(result())) == [
         Deliver(LAB, "order-to-laboratory"),
