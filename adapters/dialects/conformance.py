@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
-from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.claims import map_ehc
 from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.mapped import Context
@@ -19,8 +18,8 @@ from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
-from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person, shape, shown_code, shown_name
-from adapters.dialects.transforms import normalise
+from adapters.dialects.sampled import Sample, looked_over
+from adapters.dialects.shapes import shape, shown_code, shown_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -37,49 +36,6 @@ _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
 _NUMBERS: Final = re.compile(r"\[\d+\]")
 _Seen = defaultdict[str, set[tuple[str, int]]]  # type of message to (segment, field)
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One message, and what the hub made of it.
-
-    name:     where it stands, such as `a04.hl7#1`.
-    message:  as it was read; None for the insurance XML and what could not be read.
-    expected: a golden beside it expects that it has no events.
-    accepted: the problems that this golden has, as code, severity and place; unsaid: its `about` is empty.
-    """
-
-    name: str
-    kind: str
-    message: Message | None
-    facility: str
-    charset: str
-    verdict: str
-    problems: tuple[Problem, ...]
-    events: tuple[tuple[str, Event], ...]
-    expected: bool = False
-    accepted: frozenset[tuple[str, str, str]] = frozenset()
-    unsaid: bool = False
-
-    @property
-    def unaccepted(self) -> tuple[Problem, ...]:
-        return tuple(one for one in self.problems if not self._accepts(one))
-
-    @property
-    def warned(self) -> tuple[Problem, ...]:
-        return tuple(one for one in self.unaccepted if one.severity is not Severity.INFORMATION)
-
-    @property
-    def as_accepted(self) -> tuple[Problem, ...]:
-        return tuple(one for one in self.problems if self._accepts(one))
-
-    def _accepts(self, problem: Problem) -> bool:
-        """A warning that stands in the golden: somebody has looked at it."""
-        return problem.severity is Severity.WARNING and (problem.code, "W", problem.path) in self.accepted
-
-    @property
-    def refused(self) -> bool:
-        return self.verdict != "translated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +139,7 @@ class Report:
 
 def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
     """The conformance report of samples that were read by a dialect."""
-    samples = [
-        replace(one, problems=(*one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one))) for one in samples
-    ]
+    samples = looked_over(samples)
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
@@ -227,52 +181,6 @@ def _remarks(samples: Sequence[Sample], dialect: Dialect) -> Iterator[tuple[str,
     if lost := sum(len(event["meta"].get("unparsed", ())) for sample in silent for _, event in sample.events):
         en, vi = "values that a golden accepts are lost", "giá trị bị mất đã được mẫu chuẩn chấp nhận"
         yield f"{lost} {en}", f"{lost} {vi}"
-
-
-def _unread_numbers(sample: Sample) -> Iterator[Problem]:
-    """A patient's number that stands in PID, or a card in a Z-segment, and in none of the events: nobody would notice."""
-    if sample.message is None or not sample.events:
-        return
-    read = set(_normalised([event for _, event in sample.events]))
-    for segment in sample.message if any("person" in event for _, event in sample.events) else ():
-        for number, value in cards_of(segment).items() if segment.name[0] == "Z" else ():
-            if value not in read:
-                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"{segment.name}-{number}")
-    for pid in sample.message.segments("PID"):
-        for number, value in numbers_of_a_person(pid).items():
-            if value not in read:
-                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
-        told = any(one.code == "VISIT_IS_CITIZEN_NUMBER" for one in sample.problems)  # where PV1-19 is empty the gate tells it
-        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message, sample.facility):
-            yield Problem("VISIT_IS_CITIZEN_NUMBER", Severity.WARNING, f"PID-{ACCOUNT}")
-
-
-def _local_tests(sample: Sample) -> Iterator[Problem]:
-    """Results under a code that only the laboratory knows: the hub keeps and delivers them, so this lowers no grade."""
-    for record, event in sample.events:
-        for line in event.get("observations", ()) if record == "hie.LabResult" else ():
-            test = line.get("code", {})
-            if is_local_test(test.get("code", ""), test.get("system", ""), test.get("alt_system", "")):
-                yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
-
-
-def _local_flags(sample: Sample) -> Iterator[Problem]:
-    """Results with a flag that nobody else knows: it does not make them urgent, and recipients cannot show it."""
-    for record, event in sample.events:
-        for line in event.get("observations", ()) if record == "hie.LabResult" else ():
-            if not FLAGS.issuperset(line.get("flags", ())):
-                yield Problem("CODE_UNKNOWN", Severity.WARNING, "OBX-8")
-
-
-def _normalised(part: object) -> Iterator[str]:
-    """Of all identifiers in events."""
-    if isinstance(part, dict):
-        if "normalised" in part:
-            yield part["normalised"]
-        part = list(part.values())
-    if isinstance(part, list):
-        for one in part:
-            yield from _normalised(one)
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
-from adapters.dialects.conformance import Sample
 from adapters.dialects.mapped import Context
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.paths import Place, choose
 from adapters.dialects.profile import Dialect
+from adapters.dialects.sampled import Sample
 from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
 from adapters.formats.er7 import split_components

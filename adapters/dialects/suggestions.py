@@ -10,10 +10,11 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT
-from adapters.dialects.conformance import Report, Sample, place_text
+from adapters.dialects.conformance import Report, place_text
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place
 from adapters.dialects.profile import sections
+from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, in_dong, moment, pointed, time
 from adapters.formats.charset import fold

@@ -11,10 +11,11 @@ from typing import Annotated, Final
 
 import typer
 
-from adapters.dialects.conformance import Report, Sample, report
+from adapters.dialects.conformance import Report, report
 from adapters.dialects.doubts import doubts
 from adapters.dialects.evidence import Evidence, gather
 from adapters.dialects.profile import STANDARD, Dialect, compile_text, dialect_names, load_dialect, resolve_message
+from adapters.dialects.sampled import Sample
 from hub.cli.running import OFFLINE, dialect_of, terminal, use_profiles
 from hub.cli.vendor_report import show_begun, show_changes, show_doubts, show_report
 from hub.contract.errors import HubError

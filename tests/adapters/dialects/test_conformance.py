@@ -9,11 +9,12 @@ import pytest
 from lxml import html
 
 from adapters.dialects import conformance
-from adapters.dialects.conformance import Report, Sample, looked_at, place_text, report
+from adapters.dialects.conformance import Report, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
 from adapters.dialects.paths import read_place
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
 from adapters.dialects.remedies import REMEDIES
+from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import is_code, shape, shown_code
 from adapters.formats.charset import decode, encode
 from adapters.formats.hl7v2 import parse
@@ -291,6 +292,30 @@ def test_a_test_that_only_its_laboratory_knows_is_told_and_lowers_no_grade(test:
     found = report([visit(body, "ORU^R01^ORU_R01")], STANDARD)
     assert [(one.severity, one.place) for one in found.findings if one.code == "TEST_LOCAL"] == [("I", "OBX-3")] * told
     assert found.grade == "A"
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [("D", 1), ("XX", 2), ("DNF", 2), ("DF", 0), ("DFF", 0), ("F", 0), ("CC", 0), ("P", 0), ("D-", 1), ("T", 0)],
+)
+def test_states_that_say_there_is_no_result_are_doubted_where_most_lines_with_a_value_have_one(states: str, told: int) -> None:
+    def line(state: str, value: str, number: int) -> str:
+        return f"OBX|{number}|NM|2345-7^X^LN||{value}||||||{state.replace('-', '')}\r"
+
+    head = "PID|1||777^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\r"
+    lines = "".join(line(state, "9", number) for number, state in enumerate(states, 1))
+    found = report([visit(head + lines + line("X", "", 9), "ORU^R01^ORU_R01")], STANDARD)
+    doubts = [(one.severity, one.place, one.count) for one in found.findings if one.code == "RESULT_STATE_DOUBTFUL"]
+    assert doubts == ([("W", "OBX-11", told)] if told else []) and (not told or found.grade == "C")
+
+
+def test_a_state_that_the_profile_maps_is_doubted_no_more() -> None:
+    rules = '[observation]\nstatus = { from = "OBX-11", codes = "line_status", unknown = "keep" }\n[codes.line_status]\nD = "F"\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rules}')
+    body = "PID|1||777^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345-7^X^LN||9||||||D\r"
+    raw = (HEAD % "ORU^R01^ORU_R01" + body).encode()
+    codes = [{one.code for one in report([sample(raw, dialect)], dialect).findings} for dialect in (STANDARD, mine)]
+    assert ["RESULT_STATE_DOUBTFUL" in each for each in codes] == [True, False]
 
 
 @pytest.mark.parametrize(("flags", "told"), [("H", 0), ("", 0), ("N~A", 0), ("CAO", 1), ("H~CAO", 1)])

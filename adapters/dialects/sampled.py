@@ -1,0 +1,141 @@
+"""One message of a folder of samples, and what nobody notices before the whole folder is looked over."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from adapters.dialects.accounts import ACCOUNT, is_a_citizens
+from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person
+from adapters.dialects.transforms import normalise
+from adapters.formats.hl7v2 import Message
+from hub.contract.errors import Problem, Severity
+from hub.contract.events import Event
+
+_WITHOUT_VALUE: Final = frozenset(
+    "DINOWX"
+)  # of table 0085: deleted, pending, not asked, order only, wrong patient, none obtained
+_VALUES: Final = ("gia_tri", "mo_ta")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One message, and what the hub made of it.
+
+    name:     where it stands, such as `a04.hl7#1`.
+    message:  as it was read; None for the insurance XML and what could not be read.
+    expected: a golden beside it expects that it has no events.
+    accepted: the problems that this golden has, as code, severity and place; unsaid: its `about` is empty.
+    """
+
+    name: str
+    kind: str
+    message: Message | None
+    facility: str
+    charset: str
+    verdict: str
+    problems: tuple[Problem, ...]
+    events: tuple[tuple[str, Event], ...]
+    expected: bool = False
+    accepted: frozenset[tuple[str, str, str]] = frozenset()
+    unsaid: bool = False
+
+    @property
+    def unaccepted(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.problems if not self._accepts(one))
+
+    @property
+    def warned(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.unaccepted if one.severity is not Severity.INFORMATION)
+
+    @property
+    def as_accepted(self) -> tuple[Problem, ...]:
+        return tuple(one for one in self.problems if self._accepts(one))
+
+    def _accepts(self, problem: Problem) -> bool:
+        """A warning that stands in the golden: somebody has looked at it."""
+        return problem.severity is Severity.WARNING and (problem.code, "W", problem.path) in self.accepted
+
+    @property
+    def refused(self) -> bool:
+        return self.verdict != "translated"
+
+
+def looked_over(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples, each with what the gate does not tell: numbers that nothing reads, local tests and flags, states that can hardly be meant."""
+    doubtful = _doubtful_states(samples)
+    return [
+        replace(
+            one,
+            problems=(*one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one), *_states_of(one, doubtful)),
+        )
+        for one in samples
+    ]
+
+
+def _doubtful_states(samples: Sequence[Sample]) -> frozenset[str]:
+    """The states by which HL7 says that there is no result, where most lines with a value have one: they mean something else here."""
+    states = Counter(state for sample in samples for state in _states(sample))
+    doubtful = _WITHOUT_VALUE & states.keys()
+    return doubtful if sum(states[state] for state in doubtful) * 2 > states.total() else frozenset()
+
+
+def _states_of(sample: Sample, doubtful: frozenset[str]) -> Iterator[Problem]:
+    for state in _states(sample):
+        if state in doubtful:
+            yield Problem("RESULT_STATE_DOUBTFUL", Severity.WARNING, "OBX-11")
+
+
+def _states(sample: Sample) -> Iterator[str]:
+    """Of the lines with a value that state one."""
+    return (line["status"] for line in _lines(sample) if line.get("status") and any(line.get(name) for name in _VALUES))
+
+
+def _lines(sample: Sample) -> Iterator[dict[str, Any]]:
+    for record, event in sample.events:
+        if record == "hie.LabResult":
+            yield from event.get("observations", ())
+
+
+def _unread_numbers(sample: Sample) -> Iterator[Problem]:
+    """A patient's number that stands in PID, or a card in a Z-segment, and in none of the events: nobody would notice."""
+    if sample.message is None or not sample.events:
+        return
+    read = set(_normalised([event for _, event in sample.events]))
+    for segment in sample.message if any("person" in event for _, event in sample.events) else ():
+        for number, value in cards_of(segment).items() if segment.name[0] == "Z" else ():
+            if value not in read:
+                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"{segment.name}-{number}")
+    for pid in sample.message.segments("PID"):
+        for number, value in numbers_of_a_person(pid).items():
+            if value not in read:
+                yield Problem("IDENTIFIER_UNREAD", Severity.WARNING, f"PID-{number}")
+        told = any(one.code == "VISIT_IS_CITIZEN_NUMBER" for one in sample.problems)  # where PV1-19 is empty the gate tells it
+        if not told and normalise(pid.get(ACCOUNT)) not in read and is_a_citizens(pid, sample.message, sample.facility):
+            yield Problem("VISIT_IS_CITIZEN_NUMBER", Severity.WARNING, f"PID-{ACCOUNT}")
+
+
+def _local_tests(sample: Sample) -> Iterator[Problem]:
+    """Results under a code that only the laboratory knows: the hub keeps and delivers them, so this lowers no grade."""
+    for line in _lines(sample):
+        test = line.get("code", {})
+        if is_local_test(test.get("code", ""), test.get("system", ""), test.get("alt_system", "")):
+            yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
+
+
+def _local_flags(sample: Sample) -> Iterator[Problem]:
+    """Results with a flag that nobody else knows: it does not make them urgent, and recipients cannot show it."""
+    for line in _lines(sample):
+        if not FLAGS.issuperset(line.get("flags", ())):
+            yield Problem("CODE_UNKNOWN", Severity.WARNING, "OBX-8")
+
+
+def _normalised(part: object) -> Iterator[str]:
+    """Of all identifiers in events."""
+    if isinstance(part, dict):
+        if "normalised" in part:
+            yield part["normalised"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from _normalised(one)
