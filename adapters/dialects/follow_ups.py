@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Plan, choose, fill
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
-from adapters.dialects.reading import Reading, tell_left_early
+from adapters.dialects.reading import Reading, tell_left_early, tell_notes
 
 FOLLOW_UP_ACTIONS: Final = {
     "S12": "BOOKED",
@@ -47,6 +47,7 @@ def map_follow_up(reading: Reading, trigger: str) -> None:
     table: dict[str, Any] = {}
     fill(dialect.plans["xml14"], scope, table, notes, "xml14.")
     tell_left_early(dialect.plans["xml14"], scope, table, notes)
+    tell_notes((dialect.plans[name] for name in ("person", "follow_up", "xml14")), scope, notes)
     insured_and_diagnosed(table, person, diagnoses, _OF_THE_PERSON)
     for name, value in (
         ("so_giayhen_kl", content.get("slip")),

@@ -129,10 +129,19 @@ def map_orders(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = _person(reading, patient)
-        for together in _by_number(reading, groups):
+        orders = _by_number(reading, groups)
+        _tell_diagnosed_last(reading, patient, orders)
+        for together in orders:
             _publish_order(reading, patient, together, person, noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "ORC")
+
+
+def _tell_diagnosed_last(reading: Reading, patient: _Patient, orders: list[list[_Group]]) -> None:
+    """That of several orders the last alone has a diagnosis, which its sender may have meant for all: by HL7 it is of that one."""
+    *before, last = ([segment for group in order for segment in group.others] for order in orders)
+    if before and last and not patient.others and not any(before):
+        reading.notes().warn("DIAGNOSIS_OF_LAST", reading.message.path(last[0]))
 
 
 def _is_order(group: _Group) -> bool:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
-from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, tell_priority
+from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, tell_notes, tell_priority
 from adapters.dialects.transforms import facility_code, minute
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
@@ -140,6 +140,7 @@ def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> d
     plan = dialect.plans["referral"]
     fill(tuple(rule for rule in plan if rule.name not in _OF_THE_ANSWER) if issued else plan, scope, content, notes)
     tell_priority(plan, scope, content, notes)
+    tell_notes((dialect.plans[name] for name in _OF_THE_SLIP), scope, notes)
     if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
         content["diagnoses"] = diagnoses
     return content

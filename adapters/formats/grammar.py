@@ -6,7 +6,7 @@ segment. Where no place is left, the message is read once more for the fewest fi
 names, since senders repeat themselves.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -199,8 +199,11 @@ class Grammar:
         return tuple(names)
 
 
-def read_grammar(reference: Any) -> Grammar:
-    """Compile one entry of hl7apy's `MESSAGES`: (kind, ((name, reference, (least, most), "SEG" | "GRP"), …))."""
+def read_grammar(reference: Any, optional: Collection[str] = ()) -> Grammar:
+    """Compile one entry of hl7apy's `MESSAGES`: (kind, ((name, reference, (least, most), "SEG" | "GRP"), …)).
+
+    optional: segments that may be missing wherever they stand, whatever the reference says.
+    """
     places: list[_Place] = []
 
     def walk(kind: str, children: Any, groups: tuple[_Group, ...]) -> None:
@@ -210,7 +213,7 @@ def read_grammar(reference: Any) -> Grammar:
                 walk(child[0], child[1], (*groups, group))
                 group.stop = len(places)
             elif name != "ANYHL7SEGMENT":
-                places.append(_Place(name, least > 0, most != 1, groups))
+                places.append(_Place(name, least > 0 and name not in optional, most != 1, groups))
 
     message = _Group(True, False, reference[0] == "choice", 0)
     walk(reference[0], reference[1], (message,))

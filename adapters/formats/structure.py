@@ -223,7 +223,11 @@ def _structure_of(version: str, type_: str, trigger: str, structure: str) -> str
 @cache
 def grammar(version: str, structure: str) -> Grammar:
     """The compiled order of segments of one structure."""
-    return read_grammar(hl7apy.load_library(version).MESSAGES[structure])
+    return read_grammar(hl7apy.load_library(version).MESSAGES[structure], _OPTIONAL.get(structure[:3], ()))
+
+
+_OPTIONAL: Final = {"REF": ("OBR",), "RRI": ("OBR",)}
+"""Segments that are required by the tables and not in use: what a slip says in OBX (VN-DHLS) answers no request."""
 
 
 _CONDITIONAL: Final = frozenset({"OBX_4"})  # required in hl7apy's tables of 2.3.1, where HL7 (§7.3.2) says conditional

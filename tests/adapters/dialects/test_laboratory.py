@@ -387,3 +387,20 @@ def test_so_does_it_in_what_is_said_in_words() -> None:
     assert slip["diagnoses"][0]["chan_doan"] == "Tim & mạch"
     assert slip["xml13"]["tomtat_kq"] == "Đường & mỡ: 5 & 6"
     assert only(mapped("REF^I14", *rows, PID))["reason"] == "Đau & sốt"
+
+
+@pytest.mark.parametrize(
+    ("rows", "place"),
+    [
+        (["ORC|NW|1", "OBR|1|1||A", "ORC|NW|2", "OBR|2|2||B", "DG1|1||I10", "DG1|2||E11"], "DG1[1]"),
+        (["DG1|1||I10", "ORC|NW|1", "OBR|1|1||A", "ORC|NW|2", "OBR|2|2||B", "DG1|2||E11"], ""),
+        (["ORC|NW|1", "OBR|1|1||A", "DG1|1||I10", "ORC|NW|2", "OBR|2|2||B", "DG1|2||E11"], ""),
+        (["ORC|NW|1", "OBR|1|1||A", "OBR|2|1||B", "DG1|1||I10"], ""),
+        (["ORC|NW|1", "OBR|1|1||A", "DG1|1||I10"], ""),
+        (["ORC|NW|1", "OBR|1|1||A", "DG1|1||I10", "ORC|NW|2", "OBR|2|2||B"], ""),
+    ],
+    ids=["behind the last", "before all too", "behind each", "two services of one order", "one order", "behind the first"],
+)
+def test_that_the_last_of_several_orders_alone_has_a_diagnosis_is_told(rows: list[str], place: str) -> None:
+    found = mapped("OML^O21", PID, *rows)
+    assert [path for code, path in problems(found) if code == "DIAGNOSIS_OF_LAST"] == ([place] if place else [])

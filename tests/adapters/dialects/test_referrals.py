@@ -334,3 +334,18 @@ def test_an_appointment_without_a_day_is_told(kind, sch, more, is_told):
     found = mapped(kind, sch, PID, *filter(None, [more]))
     assert (("FIELD_MISSING", "SCH-11") in told(found)) is is_told
     assert ("TIME_UNPARSABLE" in {code for code, _ in told(found)}) is ("20261131" in sch)
+
+
+def test_a_note_in_a_slip_or_an_answer_is_told_as_nobody_gets_it_unless_a_rule_reads_it() -> None:
+    rows = ["RF1|A|||||S1", "PRD|RT|||||01004^^^^FI", PID, "OBX|1|ST|GLU^G||5", "NTE|1||theo dõi", "NTE|2", "NTE|3||tái khám"]
+    for kind in ("REF^I12", "RRI^I12"):
+        assert {path for code, path in told(mapped(kind, *rows)) if code == "NOTE_NOT_PASSED_ON"} == {"NTE[1]-3", "NTE[3]-3"}
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[xml13]\nhuong_dieu_tri = "NTE-3"\n')
+    found = mapped("REF^I12", *rows, dialect=mine)
+    assert only(found)["xml13"]["huong_dieu_tri"] == "theo dõi"
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"NTE[3]-3"}
+
+
+def test_so_is_a_note_in_an_appointment() -> None:
+    found = mapped("SIU^S12", "SCH|A1|A1|||||K^Tái khám||||^^^20261201", "NTE|1||nhịn ăn", PID)
+    assert ("NOTE_NOT_PASSED_ON", "NTE-3") in told(found)

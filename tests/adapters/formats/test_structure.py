@@ -112,6 +112,19 @@ def test_codes_are_those_of_the_version() -> None:
     assert ("CODE_UNKNOWN", "OBX[1]-11") not in findings(text.replace("|2.5.1\r", "|2.3\r")), "it has no tables"
 
 
+@pytest.mark.parametrize("version", ["2.3.1", "2.4", "2.5.1", "2.8"])
+def test_what_a_slip_observes_needs_no_request_but_what_a_result_does_needs_one(version: str) -> None:
+    def missing(kind: str, *rows: str) -> set[str]:
+        head = f"MSH|^~\\&|A|B|C|D|20261123080000||{kind}|1|P|{version}"
+        return {one.path for one in check(parse("\r".join([head, *rows]))) if one.code == "SEGMENT_MISSING"}
+
+    slip = ["RF1|A", "PRD|RT", "PID|1||1||A^B", "DG1|1"]
+    assert missing("REF^I12^REF_I12", *slip, "OBX|1|ST|VN-DHLS^X||y||||||F", "NTE|1||z", "OBX|2|ST|VN-QTBL^X||y||||||F") == set()
+    assert missing("REF^I12^REF_I12", *slip, "OBR|1||1|X", "OBX|1|ST|X^X||y||||||F") == set()
+    assert "PRD" in missing("REF^I12^REF_I12", "RF1|A", "PID|1||1||A^B", "OBX|1|ST|X^X||y||||||F")
+    assert "OBR" in missing("ORU^R01^ORU_R01", "PID|1||1||A^B", "OBX|1|ST|X^X||y||||||F")
+
+
 def test_a_missing_segment_is_named() -> None:
     assert findings(changed(("OBR|1|ORD1|LAB1|CMP^Panel^L|||20261015073000+0700\r", ""))) == [("SEGMENT_MISSING", "OBR")]
     header = ORU.split("\r")[0]
