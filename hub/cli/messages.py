@@ -314,18 +314,23 @@ def translate(
 ) -> None:
     """Translate without sending, offline: what would the hub understand, warn about, refuse?
 
-    Ends with 1 if any message was not translated.
+    Of a folder, what `hie vendor accept` wrote beside the messages is left out. Ends with 1 if any message was not translated.
 
     Example: hie translate --json my-samples/ | jq .problems
     """
+    from adapters.inbound.goldens import is_golden
     from hub.contract.events import to_json
 
     counts: dict[str, int] = {}
+    goldens = 0
     settings = read_settings()
     use_profiles(settings, dialect)
     chosen = dialect_of(dialect) if dialect else None
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
+            if file != path and is_golden(file):
+                goldens += 1
+                continue
             for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen):
                 counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
                 if as_json:
@@ -335,6 +340,8 @@ def translate(
     if not counts:
         raise typer.BadParameter("there is no file in it", param_hint="files")
     if not as_json:
+        if goldens:
+            out.print(f"left out {goldens} .json with what is expected of the message beside it")
         out.print(" · ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
     raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
 

@@ -43,6 +43,18 @@ def test_a_message_is_one_json_line_with_its_events():
     assert row["events"][0]["record"] == "hie.Referral"
 
 
+def test_what_is_expected_of_a_message_is_no_message(tmp_path):
+    raw = shipped("seeds/demo/04-referral-to-province.hl7").read_bytes()
+    (tmp_path / "slip.hl7").write_bytes(raw)
+    (tmp_path / "slip.json").write_text('{"about": "a slip", "ack": "AA", "events": []}', "utf-8")
+    code, text = translate(tmp_path)
+    assert (code, text.splitlines()[-1]) == (0, "translated 1")
+    assert "left out 1 .json with what is expected of the message beside it" in text
+    (tmp_path / "slip.hl7").rename(tmp_path / "other.hl7")
+    assert translate(tmp_path)[1].splitlines()[-1] == "refused 1 · translated 1", "beside no message it may be one"
+    assert translate(tmp_path / "slip.json")[1].splitlines()[-1] == "refused 1", "and so when it is named itself"
+
+
 def test_it_ends_with_1_when_any_message_was_not_translated():
     code, text = translate(shipped("seeds/demo"))
     assert code == 1
