@@ -258,10 +258,12 @@ class _Watched(list[str]):
         return super().__getitem__(index)
 
 
-class _Plans(dict[str, Plan]):
+class Plans(dict[str, Plan]):
     """The plans of a dialect, which note which of them are asked for."""
 
-    asked: set[str]
+    def __init__(self, plans: Mapping[str, Plan]) -> None:
+        super().__init__(plans)
+        self.asked: set[str] = set()
 
     def __getitem__(self, name: str) -> Plan:
         self.asked.add(name)
@@ -274,8 +276,7 @@ def looked_at(message: Message, dialect: Dialect, kind: str, facility: str = "")
     The message is spent by it: its fields are watched from now on.
     """
     seen: set[tuple[str, int]] = {("MSH", number) for number in _BY_THE_GATE}
-    plans = _Plans(dialect.plans)
-    plans.asked = set()
+    plans = Plans(dialect.plans)
     for segment in message:
         segment.fields = _Watched(segment.fields, segment.name, seen)
     origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "check"})

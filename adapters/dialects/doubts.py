@@ -1,5 +1,6 @@
 """What a profile says that loads and can hardly be meant: told by `hie vendor check`, and refused by nobody."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -10,12 +11,14 @@ from adapters.dialects.profile import Dialect
 from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
 
 _LOCAL: Final = "Z"  # how names of local segments begin
+_FIELD: Final = re.compile(r"[A-Z][A-Z0-9]{2}-\d+")  # what no CX-5 looks like
+_READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33"})
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
 
 
 def doubts(dialect: Dialect) -> list[str]:
     """Each as a sentence that begins with the entry of the file."""
-    return list(dict.fromkeys([*_unknown_fields(dialect), *_unused_tables(dialect)]))
+    return list(dict.fromkeys([*_unknown_fields(dialect), *_unread_types(dialect), *_unused_tables(dialect)]))
 
 
 def _unknown_fields(dialect: Dialect) -> Iterator[str]:
@@ -33,6 +36,14 @@ def _unknown_fields(dialect: Dialect) -> Iterator[str]:
     for number in dialect.identifiers.cards:
         if not _known("IN1", number):
             yield _no_field("identifiers.cards", f"IN1-{number}")
+
+
+def _unread_types(dialect: Dialect) -> Iterator[str]:
+    """Fields with a type from which no number is read."""
+    read = {f"PID-{number}" for together in dialect.identifiers.lists for number in together} | _READ_ANYHOW
+    for name in dialect.identifiers.types:
+        if _FIELD.fullmatch(name) and name not in read:
+            yield f'identifiers.types.{name}: no number is read from there; name the field in `lists`, as in lists = ["PID-3+PID-19"]'
 
 
 def _no_segment(entry: str, place: str) -> str:

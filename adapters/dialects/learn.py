@@ -9,10 +9,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT, LAST_YEAR, is_a_citizens
-from adapters.dialects.conformance import Report, place_text, report
+from adapters.dialects.conformance import Plans, Report, place_text, report
 from adapters.dialects.draft import Draft, as_table, counted, key_text, places_of, quoted, rule_text
 from adapters.dialects.evidence import Evidence, Numbers, facility_of
 from adapters.dialects.local_codes import local_classes, local_codes, local_flags, local_priorities, local_states
@@ -35,7 +36,8 @@ def learn(seen: Evidence, name: str) -> str:
     """The text of `<name>.toml`. It loads, whatever was seen. Without a message it is a skeleton."""
     draft, raw = Draft(), read_profile(STANDARD)[0]
     base = load_dialect(STANDARD)
-    samples = seen.samples(base)
+    plans = Plans(base.plans)
+    samples = seen.samples(replace(base, plans=plans, seen={}, forms={}))
     found = report(samples, base)
     draft.add("", f"about = {quoted(_about(seen, name))}")
     _charset(draft, seen)
@@ -47,7 +49,8 @@ def learn(seen: Evidence, name: str) -> str:
     if seen.citizens_in_accounts():
         _visits(draft, raw)
     for section in sections():
-        _rules(draft, seen, raw, section)
+        if section in plans.asked or section == "person":  # claims are mapped elsewhere
+            _rules(draft, seen, raw, section)
     for table, row in candidates(samples, found):
         draft.add(table, row)
     _conclusions(draft, seen, raw["conclusions"]["codes"])

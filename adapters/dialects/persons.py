@@ -20,6 +20,7 @@ CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
 _NUMBERS: Final = 3  # of PID
+_NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = (
     re.compile(  # in capitals; not F18 the tracer, F20 the catheter, nor X60 the number of pills, which are read past
@@ -31,6 +32,13 @@ _CODE_IN_WORDS: Final = (
 )
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
+_ANY: Final = re.compile(".+")
+_FORMS: Final = {  # of the kinds that have one: in a field that the profile gives such a kind, anything else is none
+    "BHYT_CARD": re.compile(rf"{CARD.pattern}|\d{{10}}|\d{{12}}"),
+    "SDDCN": re.compile(r"\d{12}|\d{9}"),
+    "CMND9": re.compile(r"\d{9}"),
+    "BHXH_NUMBER": re.compile(r"\d{10}"),
+}
 _ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
 
 
@@ -138,18 +146,18 @@ class _Collected:
             return  # `0` or `KHONG CO`: what stands where there is none would make one of many people
         if not stated and any(each["normalised"] == comparable for each, _ in self.found):
             return  # said before, often with its type: many repeat the number of PID-3 in PID-2
-        known = table.types.get(stated)
-        kind = known or ""
         identifier: Record = {"value": value, "normalised": comparable}
-        if known is None and stated:
+        kind = table.types.get(stated, "") if stated else self._kind_at(name, field, comparable)
+        if kind is None:
+            self._unread("IDENTIFIER_UNREAD", _list_place(name, field, number), "value", value)
+            return
+        if stated and stated not in table.types:
             self._unread("CODE_UNKNOWN", _list_place(name, field, number), "type", parts[4])
         if kind == "SDDCN":
             kind = self._citizen_or_social(comparable, authority, stated)
-        elif not stated:
-            expected = table.untyped
-            kind = _by_shape(comparable) if expected else "MRN"
+        if not stated and f"{name}-{field}" not in table.types:
             identifier["inferred"] = True
-            severity = Severity.INFORMATION if expected else Severity.WARNING
+            severity = Severity.INFORMATION if table.untyped else Severity.WARNING
             self.notes.warn("IDENTIFIER_INFERRED", _list_place(name, field, number), severity)
         if kind == "MRN" and table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
@@ -164,6 +172,16 @@ class _Collected:
                 elif part and part != NULL:
                     self._unread("TIME_UNPARSABLE", _list_place(name, field, number), end, part)
         self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
+
+    def _kind_at(self, name: str, field: int, comparable: str) -> str | None:
+        """What a number without a type is: by the type of its field, else by its shape; None for what that field cannot mean."""
+        stated = self.table.types.get(f"{name}-{field}")
+        if stated is not None:
+            return stated if _FORMS.get(stated, _ANY).fullmatch(comparable) else None
+        if name != "PID" or field in _NUMBERS_OF_PATIENTS:
+            return _by_shape(comparable) if self.table.untyped else "MRN"
+        kind = _by_shape(comparable)  # no field behind those has a type in any version, and none is for a patient number
+        return kind if kind != "MRN" else None
 
     def _unread(self, code: str, place: str, name: str, value: str) -> None:
         """A part of the next number that says nothing: told, and kept beside the event."""
@@ -279,9 +297,7 @@ def _list_place(name: str, field: int, number: int) -> str:
 
 
 def _is_card(comparable: str) -> bool:
-    return bool(CARD.fullmatch(comparable)) or (
-        comparable.isdigit() and len(comparable) in (10, 12) and comparable.strip("0") != ""
-    )
+    return _FORMS["BHYT_CARD"].fullmatch(comparable) is not None and comparable.strip("0") != ""
 
 
 def _by_shape(comparable: str) -> str:

@@ -122,6 +122,8 @@ def _place(text: str, segments: Collection[str] = ()) -> Place:
     if segments and name not in segments and not (name[0] == _LOCAL and _LOCAL in segments):
         known = " and ".join("Z-segments" if one == _LOCAL else one for one in sorted(segments))
         hint = "; a card in a Z-segment goes into `cards`" if name[0] == _LOCAL and "PID" in segments else ""
+        if name == "PID" and segments is _OF_CARDS:
+            hint = f'; a card in PID goes into `lists`, and {text} = "BHYT_CARD" into [identifiers.types]'
         raise ValueError(f"{text} cannot be read there, only fields of {known}{hint}")
     return place
 

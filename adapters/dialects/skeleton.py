@@ -28,6 +28,7 @@ about = "{name}: whose system this is, which version of HL7, over what."
 
 # [identifiers.types] # your CX-5, and what it is: SDDCN, CMND9, BHYT_CARD, BHXH_NUMBER, MRN, PASSPORT, TEMP
 # BN = "MRN"
+# PID-19 = "BHYT_CARD" # or a field of `lists`: what its numbers are, where CX-5 is empty
 
 # [person] # a field of the record, and the place of its value
 # ho_ten = {{ from = "PID-5", as = "full_name_without_age" }}

@@ -12,13 +12,13 @@ from typing import Final, NamedTuple
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.conformance import Report, place_text
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.paths import Place
+from adapters.dialects.paths import Place, choose, read_place
 from adapters.dialects.profile import sections
 from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, in_dong, moment, pointed, time
 from adapters.formats.charset import fold
-from adapters.formats.hl7v2 import NULL, Message
+from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import NEWEST_FIRST, field_name
 from hub.contract.directory import facilities
 
@@ -29,6 +29,8 @@ _OF_AMOUNTS: Final = frozenset({"CP", "MO"})
 _KEY: Final = re.compile(r"(?=.*\d)[\w./-]{4,30}")
 _DAY_FIRST: Final = re.compile(r"\d{1,2}([/.-])\d{1,2}\1[12]\d{3}")
 _YEAR_FIRST: Final = re.compile(r"[12]\d{3}([/.-])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])")
+_AMOUNT: Final = re.compile(r"[1-9]\d{0,6}00|\d+[.,]\d\d|\d{1,3}(?:[.,]\d{3})+")  # a price mostly ends in hundreds of VND
+_ADDRESSEE: Final = 6  # of MSH
 _KEYS: Final = ("ma_lk", "placer", "filler", "slip")
 _TIMES: Final = ("ngay_vao", "ngay_ra", "ngay_hen_kl", "ordered_at", "sampled_at", "reported_at")
 _FACILITIES: Final = ("ma_cskcb_den", "orderer", "performer")
@@ -67,7 +69,7 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
         if section is None:
             continue
         having = [one for one in samples if one.message and any(record == row.record for record, _ in one.events)]
-        messages, kinds = [one.message for one in having if one.message], {one.kind for one in having}
+        kinds = {one.kind for one in having}
         ignored = {one.place for one in found.fields if one.passed_over and not kinds.isdisjoint(one.ignored)}
         taken: set[str] = set()  # by a key before it
         for name, places in row.never.items():
@@ -75,12 +77,15 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
             if not places or fits is None:
                 continue
             others = taken | {place for place, key in meant.items() if key != name and key in row.never}
-            likely = [one for one in _ranked(messages, ignored, fits, distinct=name in _KEYS) if one.place not in others][:_SHOWN]
+            likely = [one for one in _ranked(having, ignored, fits, name, places) if one.place not in others][:_SHOWN]
             taken |= {one.place for one in likely}
             meant |= {one.place: name for one in likely if name in _KEYS and one.place not in meant}
             for one in likely:
                 told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
                 yield section, f'# {name} = "{one.place}" # {", ".join(places)} hold nothing; here {told}'
+            if not likely and name in _FACILITIES:
+                told = "nor does another field hold a facility of the directory; which one is it, and where does it stand?"
+                yield section, f"# {name}: {', '.join(places)} hold nothing, {told}"
 
 
 def _fitting(name: str) -> Callable[[str], bool] | None:
@@ -101,38 +106,64 @@ def _is_day(value: str) -> bool:
     return bool(stated)
 
 
-def _ranked(messages: list[Message], among: set[str], fits: Callable[[str], bool], *, distinct: bool) -> list[_Candidate]:
-    """Places, of the fields that nothing reads, where most values fit; a key differs from message to message."""
+def _ranked(
+    having: Sequence[Sample], among: set[str], fits: Callable[[str], bool], name: str, rule: Sequence[str]
+) -> list[_Candidate]:
+    """Places, of the fields that nothing reads, where most values fit; a key differs from message to message, and no price is one.
+
+    name, rule: what is looked for, and the places that hold none of it."""
+    distinct, facility = name in _KEYS, name in _FACILITIES
     values: dict[str, list[str]] = defaultdict(list)
-    having: Counter[str] = Counter()
-    of_cards = {one.name for message in messages for one in message.segments_in_order if one.name[0] == "Z" and cards_of(one)}
-    for message in messages:
-        met = set()
-        for segment in message.segments_in_order[1:]:
-            for number in range(1, len(segment.fields)):
-                if f"{segment.name}-{number}" not in among or segment.fields[number] == NULL:
-                    continue
-                if not distinct and segment.name in _NOT_OF_THE_VISIT:
-                    continue
-                if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
-                    continue
-                if distinct and (segment.name in of_cards or _kind(message.version, segment.name, number) in _NO_KEYS):
-                    continue
-                for component, value in enumerate(segment.components(number), 1):
-                    if value:
-                        place = f"{segment.name}-{number}" + (f".{component}" if component > 1 else "")
-                        values[place].append(value)
-                        met.add(place)
-        having.update(met)
+    met: dict[str, set[int]] = defaultdict(set)
+    of_others: set[str] = set()  # places that name another facility than the sender's at least once
+    messages = [(number, one, one.message) for number, one in enumerate(having) if one.message is not None]
+    of_cards = {
+        one.name for _, _, message in messages for one in message.segments_in_order if one.name[0] == "Z" and cards_of(one)
+    }
+    for position, sample, message in messages:
+        for called, segment, number in _fields(message, rule, among, facility=facility):
+            if segment.fields[number] == NULL or (not distinct and segment.name in _NOT_OF_THE_VISIT):
+                continue
+            if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
+                continue
+            if distinct and (segment.name in of_cards or _kind(message.version, segment.name, number) in _NO_KEYS):
+                continue
+            for component, value in enumerate(segment.components(number), 1):
+                if value:
+                    place = f"{called}-{number}" + (f".{component}" if component > 1 else "")
+                    values[place].append(value)
+                    met[place].add(position)
+                    if facility and facility_code(value) != sample.facility:
+                        of_others.add(place)
     found = []
     for place, here in values.items():
-        different = len(set(here))
-        if distinct and (different < _VARIED * len(here) or having[place] < _VARIED * len(messages)):
+        different, share = len(set(here)), len(met[place]) / len(messages)
+        if distinct and (different < _VARIED * len(here) or share < _VARIED or _are_amounts(here)):
             continue
-        if sum(map(fits, here)) >= _MOST * len(here):
+        if sum(map(fits, here)) >= _MOST * len(here) and (not facility or place in of_others):
             looks = Counter(map(shape, here)).most_common(1)[0][0]
-            found.append(_Candidate(place, having[place] / len(messages), different, len(here), looks))
+            found.append(_Candidate(place, share, different, len(here), looks))
     return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
+
+
+def _fields(message: Message, rule: Sequence[str], among: set[str], *, facility: bool) -> Iterator[tuple[str, Segment, int]]:
+    """The fields of a message that nothing reads, with how a rule names their segments: of those that it tells apart by a code
+    (`PRD[RT]`) only the one that it means. For a facility MSH-6 too, which names the one at the other end."""
+    meant = {place.segment for place in map(read_place, rule) if "[" in place.segment}
+    apart = {called[:3] for called in meant}
+    segments = [(one.name, one) for one in message.segments_in_order[1:] if one.name not in apart]
+    for name in sorted(apart):
+        segments += [(called, one) for called, one in choose(name, message.segments(name)).items() if called in meant]
+    if facility and message.header.field(_ADDRESSEE):
+        yield "MSH", message.header, _ADDRESSEE
+    for called, segment in segments:
+        for number in range(1, len(segment.fields)):
+            if f"{segment.name}-{number}" in among:
+                yield called, segment, number
+
+
+def _are_amounts(values: Sequence[str]) -> bool:
+    return sum(_AMOUNT.fullmatch(value) is not None for value in values) >= _VARIED * len(values)
 
 
 @cache

@@ -318,6 +318,17 @@ AGE: Final = re.compile(
 """An age behind a name: years (T, tuổi), months (TH, tháng) or days (N, NT, ngày)."""
 
 
+def without_marks(text: str) -> str:
+    """A text as it is typed without Vietnamese letters.
+
+    >>> without_marks("Trầm cảm, đã điều trị")
+    'Tram cam, da dieu tri'
+    """
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").translate(_LOOKALIKES)
+
+
 def fold(text: str) -> str:
     """A name in the form in which two spellings of it are equal: no case, tones, marks, look-alike letters or points.
 
@@ -327,6 +338,4 @@ def fold(text: str) -> str:
     >>> fold("Nguyễn  Thị-Đào"), fold("NGUYEN THIDAO 12NT")
     ('nguyen thidao', 'nguyen thidao')
     """
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn").translate(_LOOKALIKES)
-    return " ".join(AGE.sub("", text.strip()).casefold().translate(_DROPPED).split())
+    return " ".join(AGE.sub("", without_marks(text).strip()).casefold().translate(_DROPPED).split())

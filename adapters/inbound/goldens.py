@@ -29,6 +29,11 @@ def cases(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in MESSAGES)
 
 
+def is_golden(path: Path) -> bool:
+    """Whether a file is what is expected of the message beside it, and no message."""
+    return path.suffix == ".json" and any(path.with_suffix(each).exists() for each in MESSAGES)
+
+
 def translated(path: Path) -> Translation:
     """What the hub makes of the message, received at the fixed time, its events written as the gate writes them."""
     return tried(Received(path.read_bytes(), RECEIVED_AT, "mllp"), KEYRING)

@@ -113,10 +113,11 @@ def send(
                 print(json.dumps(row, ensure_ascii=False))
             else:
                 colour = "green" if row["ack"] in ("AA", "CA") else "red"
-                known_as = row.get("control_id") or row.get("message_id") or ""  # the sender's own word; `hie trace` takes either
-                unnamed = row["ack"] and not known_as  # an acknowledgement by MLLP has no other id
-                name = "no id: MSH-10 is empty; --http tells the hub's own" if unnamed else known_as
-                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {name}")
+                ids = (
+                    row.get(name) for name in ("control_id", "message_id", "answer_id")
+                )  # the sender's own word before the hub's
+                known_as = next(filter(None, ids), "")
+                out.print(f"[{colour}]{row['ack'] or 'no answer'}[/]  {file.name}#{number}  {known_as}")
                 _show_problems(row["problems"])
                 if row.get("more"):
                     out.print(f"    … and {row['more']} more: hie trace {known_as}", markup=False)
@@ -154,12 +155,12 @@ def _sent(settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLCo
 
 
 def read_ack(body: bytes) -> dict[str, Any]:
-    """MSA-1, MSA-2 and what is told of an acknowledgement: ERR, before v2.5 ERR-1 or what MSA-3 names, and how many more it counts."""
+    """MSA-1, MSA-2, MSH-10 (`hie trace` takes both ids) and what is told of an acknowledgement: ERR, before v2.5 ERR-1 or what MSA-3 names, and how many more it counts."""
     from adapters.formats.ack import BETWEEN
     from adapters.formats.hl7v2 import parse
 
     if not body:
-        return {"ack": "", "control_id": "", "problems": [], "more": 0}
+        return {"ack": "", "control_id": "", "answer_id": "", "problems": [], "more": 0}
     answer = parse(body.decode("utf-8", "replace"))
     msa, errors = answer.first("MSA"), answer.segments("ERR")
     ack = msa.get(1) if msa else ""
@@ -177,7 +178,8 @@ def read_ack(body: bytes) -> dict[str, Any]:
         if named := [one for one in found if one is not None and one[1] in ERRORS]:
             problems = [{"code": one[1], "severity": severity, "path": one[2] or "", "text": ERRORS[one[1]].en} for one in named]
             more = int(counted[1]) if counted else 0
-    return {"ack": ack, "control_id": msa.get(2) if msa else "", "problems": problems, "more": more}
+    told = {"control_id": msa.get(2) if msa else "", "answer_id": answer.control_id}
+    return {"ack": ack, **told, "problems": problems, "more": more}
 
 
 def _told(code: str, severity: str, segment: str, field: str, text: str) -> dict[str, str]:
@@ -314,18 +316,23 @@ def translate(
 ) -> None:
     """Translate without sending, offline: what would the hub understand, warn about, refuse?
 
-    Ends with 1 if any message was not translated.
+    Of a folder, what `hie vendor accept` wrote beside the messages is left out. Ends with 1 if any message was not translated.
 
     Example: hie translate --json my-samples/ | jq .problems
     """
+    from adapters.inbound.goldens import is_golden
     from hub.contract.events import to_json
 
     counts: dict[str, int] = {}
+    goldens = 0
     settings = read_settings()
     use_profiles(settings, dialect)
     chosen = dialect_of(dialect) if dialect else None
     for path in files:
         for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
+            if file != path and is_golden(file):
+                goldens += 1
+                continue
             for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen):
                 counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
                 if as_json:
@@ -335,6 +342,8 @@ def translate(
     if not counts:
         raise typer.BadParameter("there is no file in it", param_hint="files")
     if not as_json:
+        if goldens:
+            out.print(f"left out {goldens} .json with what is expected of the message beside it")
         out.print(" · ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
     raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
 

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import reduce
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,11 @@ from hub.contract.events import VIETNAM, Keyring
 
 _MOST: Final = 1_000  # events or messages of one story; one that is longer is cut there and says so
 _SAME: Final = 10  # messages of one control id that are told; where there are more, the facility has to be said
+_UUID, _MSH_10 = 128, 20  # bits, characters
+_BEGINNINGS: Final = {
+    "message": "0123456789abcdef",
+    "delivery": "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
+}  # digits of MSH-10 of what answers or delivers
 _CUT: Final = " (there is more: say FACILITY/ID · còn nữa: ghi MÃ CƠ SỞ/MÃ)"
 _LABELS: Final[Mapping[str, str]] = {
     "received": "nhận · received",
@@ -75,7 +81,8 @@ class Story:
 
 
 def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = None, viewer: str = "") -> Story:
-    """The story of a control id (MSH-10), message id, event id, delivery id, or business key.
+    """The story of a control id (MSH-10), message id, event id, delivery id, or business key; also of MSH-10 of the hub's own
+    acknowledgement of a message or of what it delivered as HL7, which hold the beginning of the message's or delivery's id.
 
     id:      a business key is `facility/key`, such as `01004/LK123` (ma_lk of an encounter or claim), `01731/2026-15` (slip)
              or a placer's number; a facility's own control id is `facility/MSH-10`.
@@ -106,8 +113,19 @@ def _roots(found: "_Found", id: str, keyring: Keyring | None, viewer: str) -> No
         pass
     facility, slash, key = (part.strip() for part in id.partition("/"))
     keys = [keyring.key(facility, key, test=test) for test in (False, True)] if slash and keyring is not None else []
-    values = {"id": id, "facility": facility, "key": key, "keys": keys, "viewer": viewer, "same": _SAME + 1}
+    values: dict[str, object] = {"id": id, "facility": facility, "key": key, "keys": keys, "viewer": viewer, "same": _SAME + 1}
+    for name, digits in _BEGINNINGS.items():
+        values[f"{name}_from"], values[f"{name}_to"] = _all_with(id, digits)
     found.begin(_BY_NAME.format(_OF_VIEWER if viewer else "true"), values)
+
+
+def _all_with(id: str, digits: str) -> tuple[UUID | None, UUID | None]:
+    """The first and the last UUID that begins as MSH-10 of a message of the hub's says, written in these digits; None for another id."""
+    if len(id) != _MSH_10 or not set(id) <= set(digits):
+        return None, None
+    bits = _MSH_10 * (len(digits).bit_length() - 1)
+    begins = reduce(lambda number, digit: number * len(digits) + digits.index(digit), id, 0) << (_UUID - bits)
+    return UUID(int=begins), UUID(int=begins | (1 << (_UUID - bits)) - 1)
 
 
 def _seen_by(viewer: str, steps: list[Step]) -> list[Step]:
@@ -191,6 +209,10 @@ select kind, id from (
      where control_id = %(id)s and %(id)s <> '' and {} order by received_at desc limit %(same)s)
     union all (select 'message', message_id, received_at from journal_message
                where control_id = %(key)s and facility = %(facility)s and %(key)s <> '' order by received_at desc limit %(same)s)
+    union all (select 'message', message_id, received_at from journal_message
+               where message_id between %(message_from)s and %(message_to)s limit %(same)s)
+    union all (select 'event', subject_event_id, null from journal_delivery
+               where delivery_id between %(delivery_from)s and %(delivery_to)s limit %(same)s)
     union all (select 'event', event_id, null from journal_event where key = any(%(keys)s) limit %(most)s)
 ) as found order by at desc nulls last
 """

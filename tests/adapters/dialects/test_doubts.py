@@ -13,14 +13,13 @@ def test_there_is_no_doubt_about_what_the_hub_ships(name: str) -> None:
 
 def test_what_can_hardly_be_meant_is_told_and_loads() -> None:
     rules = '[person]\ndien_thoai = ["PID-13", "PID-99"]\n[observation]\nma_may = "OBX-77"\n[order]\nservices = { from = "OBR-98", as = "code" }\n'
-    tables = (
-        '[identifiers]\nlists = ["PID-3+PID-88"]\ncards = ["IN1-36", "IN1-98", "ZBH-99"]\n[codes.lydo]\nA = "1"\n[codes.later]\n'
-    )
+    tables = '[identifiers]\nlists = ["PID-3+PID-88"]\ncards = ["IN1-36", "IN1-98", "ZBH-99"]\n[identifiers.types]\nPID-3 = "MRN"\nPID-19 = "SDDCN"\n[codes.lydo]\nA = "1"\n[codes.later]\n'
     found = doubts(compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rules}{tables}'))
     assert sorted(one.split(";")[0] for one in found) == [
         "codes.lydo: no rule looks anything up in it",
         "identifiers.cards: no version of HL7 has IN1-98",
         "identifiers.lists: no version of HL7 has PID-88",
+        "identifiers.types.PID-19: no number is read from there",
         "observation.ma_may: no version of HL7 has OBX-77",
         "order.services: no version of HL7 has OBR-98",
         "person.dien_thoai: no version of HL7 has PID-99",

@@ -412,6 +412,42 @@ def test_a_date_in_a_segment_of_the_vendors_own_is_no_slip_number(values: list[s
     assert ('# slip = "ZRF-2"' in learned(raws)[2]) is proposed
 
 
+@pytest.mark.parametrize(("price", "proposed"), [("{}500", False), ("{}4.350", False), ("{}990.00", False), ("{}4353", True)])
+def test_a_price_in_a_segment_of_the_vendors_own_is_no_number_of_a_result(price: str, proposed: bool) -> None:
+    rows = "PID|1||7^^^^MR||A^B\rOBR|1|||GLU^G\rOBX|1|NM|GLU^G||5||||||F\rZHL|1|"
+    raws = [(HEAD % ("LIS", "01021", "ORU^R01", n) + rows + price.format(n) + "\r").encode() for n in range(1, 9)]
+    assert ('"ZHL-2"' in learned(raws)[2]) is proposed
+
+
+def test_the_receiver_of_a_slip_is_sought_where_the_receiver_stands() -> None:
+    rows = "RF1|P|R||||S{n}\rPRD|RP|||01021\rPRD|RT|||01004\rPID|1||7^^^^MR||A^B\r"
+    raws = [(HEAD % ("HIS", "01021", "REF^I12", n) + rows.format(n=n)).encode() for n in range(6)]
+    text = learned(raws)[2]
+    assert '# ma_cskcb_den = "PRD[RT]-4" # ' in text and '"PRD-4"' not in text
+
+
+@pytest.mark.parametrize(
+    ("addressee", "row"),
+    [
+        ("01004", '# orderer = "MSH-6" # OBR-2.2, ORC-2.2, ORC-21.10, ORC-21.3 hold nothing; here 6 values, 1 different'),
+        ("01021", "# orderer: OBR-2.2, ORC-2.2, ORC-21.10, ORC-21.3 hold nothing, nor does another field hold a facility"),
+        ("HUB", "# orderer: OBR-2.2, ORC-2.2, ORC-21.10, ORC-21.3 hold nothing, nor does another field hold a facility"),
+    ],
+    ids=["another facility", "the sender itself", "no facility"],
+)
+def test_who_ordered_may_be_the_one_whom_the_message_is_for(addressee: str, row: str) -> None:
+    rows = "PID|1||7^^^^MR||A^B\rOBR|1|P1||GLU^G\rOBX|1|NM|GLU^G||5||||||F\r"
+    raws = [(HEAD % ("LIS", "01021", "ORU^R01", n) + rows).replace("|HUB|HUB|", f"|HUB|{addressee}|").encode() for n in range(6)]
+    assert row in learned(raws)[2]
+
+
+def test_a_row_is_proposed_only_for_what_the_sender_sends() -> None:
+    rows = "PID|1||7^^^^MR||A^B\rOBR|1|P1||GLU^G|||23/11/2026 08:05\rOBX|1|NM|GLU^G||5||||||F\r"
+    _, stated, _ = learned((HEAD % ("LIS", "01021", "ORU^R01", n) + rows).encode() for n in range(6))
+    assert stated["result"]["sampled_at"]["as"] == "day_first"
+    assert stated.keys().isdisjoint({"report", "encounter", "order", "xml13", "xml14", "document"})
+
+
 def test_no_table_is_proposed_that_no_rule_looks_anything_up_in() -> None:
     raws = [(HEAD % ("HIS", "01021", "DFT^P03", n) + "PID|1||7^^^^MR||A^B\rPV1|1|NGT\r").encode() for n in range(4)]
     mine, stated, _ = learned(raws)

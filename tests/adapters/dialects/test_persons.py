@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.dialects.profile import compile_text
 from tests.adapters.dialects.said import PV1, mapped, only, told
 
 
@@ -21,3 +22,41 @@ def test_the_old_place_of_the_number_is_read_beside_the_new_one(external, intern
     found = mapped("ADT^A04", f"PID|1|{external}|{internal}||Phạm^Hà^Thị||19850612|F", PV1)
     assert [(one["value"], one["type"]) for one in only(found)["person"]["identifiers"]] == numbers
     assert told(found) == noticed
+
+
+@pytest.mark.parametrize(
+    ("number", "types", "read"),
+    [
+        ("DN4010112345678", "", "BHYT_CARD"),
+        ("001085012345", "", "SDDCN"),
+        ("B1234567", "", None),
+        ("BS-77/2026", "", None),
+        ("B1234567", 'PID-19 = "PASSPORT"', "PASSPORT"),
+        ("B1234567", 'PID-19 = "MRN"', "MRN"),
+        ("DN4010112345678", 'PID-19 = "BHYT_CARD"', "BHYT_CARD"),
+        ("B1234567", 'PID-19 = "BHYT_CARD"', None),
+        ("B1234567", 'PID-19 = "SDDCN"', None),
+        ("012345678", 'PID-19 = "SDDCN"', "CMND9"),
+    ],
+)
+@pytest.mark.parametrize("untyped", ["true", "false"])
+def test_a_field_that_is_for_no_patient_number_gives_one_only_if_the_profile_says_so(
+    number: str, types: str, read: str | None, untyped: str
+) -> None:
+    table = f'[identifiers]\nlists = ["PID-3+PID-19"]\nuntyped = {untyped}\n[identifiers.types]\n{types}\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{table}')
+    found = mapped("ADT^A04", f"PID|1||MR7^^^^MR||Phạm^Hà||19850612|F{'|' * 11}{number}", PV1, dialect=mine)
+    kinds = {one["value"]: one for one in only(found)["person"]["identifiers"]}
+    assert kinds.get(number, {}).get("type") == read
+    assert (("IDENTIFIER_UNREAD", "PID-19") in told(found)) == (read is None)
+    assert (number in only(found)["meta"].get("unparsed", {}).values()) == (read is None)
+    assert (("IDENTIFIER_INFERRED", "PID-19") in told(found)) == (read is not None and not types), (
+        "what the profile says is no guess"
+    )
+
+
+def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nPID-3 = "MRN"\n')
+    found = mapped("ADT^A04", "PID|1||MR7~001085012345^^^BCA^NI||Phạm^Hà||19850612|F", PV1, dialect=mine)
+    assert [one["type"] for one in only(found)["person"]["identifiers"]] == ["MRN", "SDDCN"]
+    assert told(found) == set()

@@ -121,7 +121,13 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
         ),
         ("observation", "ma_may", "ZLB-1", "observation.ma_may: ZLB-1 cannot be read there, only fields of OBX"),
         ("identifiers", "lists", ["PID-3+PV1-19"], "identifiers.lists: PV1-19 cannot be read there, only fields of PID"),
-        ("identifiers", "cards", ["PID-19"], "identifiers.cards: PID-19 cannot be read there, only fields of IN1 and Z-segments"),
+        (
+            "identifiers",
+            "cards",
+            ["PID-19"],
+            "identifiers.cards: PID-19 cannot be read there, only fields of IN1 and Z-segments; "
+            'a card in PID goes into `lists`, and PID-19 = "BHYT_CARD" into [identifiers.types]',
+        ),
         (
             "identifiers",
             "lists",

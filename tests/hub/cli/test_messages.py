@@ -43,6 +43,18 @@ def test_a_message_is_one_json_line_with_its_events():
     assert row["events"][0]["record"] == "hie.Referral"
 
 
+def test_what_is_expected_of_a_message_is_no_message(tmp_path):
+    raw = shipped("seeds/demo/04-referral-to-province.hl7").read_bytes()
+    (tmp_path / "slip.hl7").write_bytes(raw)
+    (tmp_path / "slip.json").write_text('{"about": "a slip", "ack": "AA", "events": []}', "utf-8")
+    code, text = translate(tmp_path)
+    assert (code, text.splitlines()[-1]) == (0, "translated 1")
+    assert "left out 1 .json with what is expected of the message beside it" in text
+    (tmp_path / "slip.hl7").rename(tmp_path / "other.hl7")
+    assert translate(tmp_path)[1].splitlines()[-1] == "refused 1 · translated 1", "beside no message it may be one"
+    assert translate(tmp_path / "slip.json")[1].splitlines()[-1] == "refused 1", "and so when it is named itself"
+
+
 def test_it_ends_with_1_when_any_message_was_not_translated():
     code, text = translate(shipped("seeds/demo"))
     assert code == 1
@@ -223,9 +235,9 @@ def test_send_refuses_files_that_are_no_certificate(tmp_path):
         _tls(tmp_path / "ca.pem", None, None)
 
 
-def test_a_message_is_named_by_its_control_id_however_it_went(tmp_path, monkeypatch):
+def test_a_message_is_named_by_its_control_id_however_it_went_else_by_what_the_hub_calls_it(tmp_path, monkeypatch):
     (tmp_path / "a.hl7").write_bytes(oru("M1"))
-    by_mllp = read_ack(b"MSH|^~\\&|HIE|HUB|A|B|20261123||ACK|1|P|2.5.1\rMSA|AA|M1\r")
+    by_mllp = read_ack(b"MSH|^~\\&|HIE|HUB|A|B|20261123||ACK|0d5374e1c43851e89617|P|2.5.1\rMSA|AA|M1\r")
     by_http = {
         "status": 200,
         "ack": "AA",
@@ -238,6 +250,5 @@ def test_a_message_is_named_by_its_control_id_however_it_went(tmp_path, monkeypa
     for answer in (by_mllp, by_http, by_http | {"control_id": ""}, by_mllp | {"control_id": ""}):
         monkeypatch.setattr("hub.cli.messages._sent", lambda *_, answer=answer: [answer])
         shown.append(CliRunner().invoke(app, ["send", str(tmp_path / "a.hl7")]).stdout.split(maxsplit=2))
-    *named, unnamed = [(ack, file, told.strip()) for ack, file, told in shown]
-    assert named == [("AA", "a.hl7#1", "M1"), ("AA", "a.hl7#1", "M1"), ("AA", "a.hl7#1", by_http["message_id"])]
-    assert "MSH-10 is empty" in unnamed[2] and "--http" in unnamed[2]
+    assert {(ack, file) for ack, file, _ in shown} == {("AA", "a.hl7#1")}
+    assert [told.strip() for _, _, told in shown] == ["M1", "M1", by_http["message_id"], "0d5374e1c43851e89617"]

@@ -1,9 +1,11 @@
 """A story is found by any of its ids, is whole, stands in time order, and holds no body."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from adapters.outbound.item import control_id
 from hub.contract.errors import HubError
 from hub.contract.events import derive
 from hub.journal.consumer import index
@@ -52,10 +54,24 @@ def told_story(database, log):
         "derived event": arrived["meta"]["event_id"],
         "delivery id": sent["meta"]["event_id"],
         "business key": "01731/S-2026-1",
+        "acknowledgement": message["message_id"].replace("-", "")[:20],  # as adapters/inbound/outcome.py makes MSH-10
+        "delivered as HL7": control_id(UUID(sent["meta"]["event_id"])),
     }
 
 
-@pytest.mark.parametrize("by", ["control id", "message id", "event id", "derived event", "delivery id", "business key"])
+@pytest.mark.parametrize(
+    "by",
+    [
+        "control id",
+        "message id",
+        "event id",
+        "derived event",
+        "delivery id",
+        "business key",
+        "acknowledgement",
+        "delivered as HL7",
+    ],
+)
 def test_the_whole_story_by_any_of_its_ids(database, told_story, by):
     story = trace(database, told_story[by], KEYRING)
     kinds = [step.kind for step in story.steps]
