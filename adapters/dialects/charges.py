@@ -19,6 +19,7 @@ Record = dict[str, Any]
 NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
 _DONG: Final = Decimal(1)  # what rounding may leave out
 _THOUSAND: Final = Decimal(1000)  # an amount below it may be one whose point was misread
+_KINDS: Final = ("CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT", "")  # none stated is a charge
 _ORDERS: Final = frozenset({"ORC", "OBR"})
 
 
@@ -47,7 +48,17 @@ def _publish(reading: Reading, patient: Patient) -> None:
     charge["lines"] = [
         _read_line(reading, head | firsts(run), run, notes, f"lines[{number}].") for number, run in enumerate(patient.runs)
     ]
+    _tell_shared(reading, patient, charge["lines"], notes)
     reading.publish("hie.Charge", charge, charge.get("ma_lk", ""), notes, key_path="PV1-19")
+
+
+def _tell_shared(reading: Reading, patient: Patient, lines: list[Record], notes: Notes) -> None:
+    """That different services stand under one FT1-2: a claim that the hub assembles takes the later for a correction of the earlier."""
+    first: dict[tuple[str, str], Record] = {}
+    for run, line in zip(patient.runs, lines, strict=True):
+        number = line.get("line_id", "")
+        if number and first.setdefault((number, line.get("kind", "")), line)["code"] != line["code"]:
+            notes.warn("LINE_NUMBER_SHARED", reading.message.path(run[0], 2))
 
 
 def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
@@ -55,6 +66,8 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
     said = run[0]
     _place(reading, line, said, notes)
+    if line.get("kind", "") not in _KINDS:
+        notes.warn("CHARGE_KIND_UNKNOWN", reading.message.path(said, 6))
     if amount := line.get("thanh_tien_bv"):
         _tell_doubtful(reading, line, abs(amount), scope, notes)
     known = reading.dialect.labels

@@ -128,3 +128,32 @@ def test_points_between_thousands_of_dong_are_read_where_the_profile_says_so():
 def test_a_comma_and_a_point_cannot_both_stand_between_thousands():
     with pytest.raises(HubError, match="a comma cannot stand between thousands too"):
         compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "thousands"\npoint = "thousands"\n')
+
+
+@pytest.mark.parametrize(
+    ("rows", "places"),
+    [
+        (["T1|CG|GLU^Glucose", "T1|CG|NA^Natri", "T1|CG|K^Kali"], {"FT1[2]-2", "FT1[3]-2"}),
+        (["T1|CG|GLU^Glucose", "T1|CG|GLU^Glucose"], set()),
+        (["T1|CD|GLU^Glucose", "T1|CG|NA^Natri"], set()),
+        (["T1|CG|GLU^Glucose", "T2|CG|NA^Natri"], set()),
+        (["|CG|GLU^Glucose", "|CG|NA^Natri"], set()),
+    ],
+    ids=["shared", "said twice", "taken back and put in its place", "each its own", "none"],
+)
+def test_different_services_under_one_number_are_told(rows, places):
+    said = [row.split("|") for row in rows]
+    found = mapped("DFT^P03", PID, PV1, *(f"FT1|{n}|{id}||20261123||{kind}|{code}" for n, (id, kind, code) in enumerate(said, 1)))
+    assert len(only(found)["lines"]) == len(rows)
+    assert {path for code, path in told(found) if code == "LINE_NUMBER_SHARED"} == places
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "unknown"),
+    [("CG", "CHARGE", False), ("CD", "CREDIT", False), ("PY", "PAYMENT", False), ("AJ", "ADJUSTMENT", False), ("", None, False),
+     ("THU", "THU", True), ("XX", "XX", True)],
+)  # fmt: skip
+def test_a_kind_of_charge_that_no_table_has_is_told_and_kept(sent, kind, unknown):
+    found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||{sent}|03.1^X^VN-DVKT")
+    assert only(found)["lines"][0].get("kind") == kind
+    assert (("CHARGE_KIND_UNKNOWN", "FT1-6") in told(found)) is unknown
