@@ -18,7 +18,7 @@ from adapters.dialects.draft import Draft, as_table, counted, key_text, places_o
 from adapters.dialects.evidence import Evidence, Numbers, facility_of
 from adapters.dialects.local_codes import local_classes, local_codes, local_flags, local_priorities, local_states
 from adapters.dialects.paths import Place, read_place
-from adapters.dialects.profile import STANDARD, load_dialect, read_profile, resolve_facility, sections
+from adapters.dialects.profile import STANDARD, load_dialect, read_profile, sections, whose
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, sign_rows, times_read
@@ -140,9 +140,9 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
     rows, notes = [], []
     for (application, name), count in seen.senders.most_common(20):
         who = f"{shown_name(application)} · {shown_name(name)}"
-        code, dialect = resolve_facility(application, [name])
+        code, dialect = whose(application, [name])
         if facility_code(code):
-            known = f"read by {dialect.name}.toml" if code in facilities() else "not in the directory"
+            known = f"read by {dialect}.toml" if code in facilities() else "not in the directory"
             notes.append(f"# {who} × {count}: facility {code}, {known}")
             continue
         row = f"{{ application = {quoted(application)}, name = {quoted(name)}, code = %s }}, # × {count}"

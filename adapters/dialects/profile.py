@@ -425,19 +425,25 @@ def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Di
                  MSH-4; then a code (`01004`, `CS01004`; in either component). What is neither comes back as MSH-4.1 says it, its
                  letters, digits and blanks, at most 32; or as "" if that would look like a code; with `_standard`.
     """
+    code, name = whose(application, facility)
+    return code, load_dialect(name)
+
+
+def whose(application: str, facility: Sequence[str]) -> tuple[str, str]:
+    """`resolve_facility` with the name of the dialect alone, which may have no profile yet."""
     names = list(facility[:2])
     if alias := aliased(application, names):
-        return alias[0], load_dialect(alias[1])
+        return alias
     codes = [code for code in map(facility_code, names) if code]
     for code in codes:
-        if code in directory.facilities():
-            return code, dialect_for(code)
+        if found := directory.facilities().get(code):
+            return code, found.dialect
     token = " ".join(_SIGNS.sub("", names[0] if names else "").split())[:_TOKEN_MAX].strip()
     if codes:
         token = codes[0]
     elif facility_code(token.replace(" ", "")):
         token = ""  # `01 004` is no way to write 01004, and must not become it
-    return token, load_dialect(STANDARD)
+    return token, STANDARD
 
 
 def resolve_as(application: str, facility: Sequence[str], dialect: Dialect) -> str:
@@ -448,7 +454,7 @@ def resolve_as(application: str, facility: Sequence[str], dialect: Dialect) -> s
         for pair in {(alias.application, alias.name), *_written(alias.application, alias.name)}
     }
     found = next((own[application, name] for name in facility[:2] if (application, name) in own), "")
-    return found or resolve_facility(application, facility)[0]
+    return found or whose(application, facility)[0]
 
 
 def resolve_message(message: Message) -> tuple[str, Dialect]:

@@ -210,7 +210,8 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
         raise clashing(own)
     err = terminal(stderr=True)
     for name in sorted(missing):
-        err.print(f"no hub would start with this: the directory names the dialect {name}, which has no profile yet", markup=False)
+        told = f"no hub would start with this: the directory names the dialect {name}, which has no profile yet"
+        err.print(f"{told}: hie vendor new {name}; until then check samples by _standard", markup=False)
     for where in dict.fromkeys(faulty.values()):  # of several that extend it, once
         err.print(f"left out, and no hub would start with it: {where}", markup=False)
     for clash in clashes:

@@ -297,18 +297,20 @@ def test_a_faulty_profile_of_another_vendor_stops_nobody_and_is_told(own: Path, 
         check_dialects(read_settings())  # a hub takes messages of every vendor
 
 
+@pytest.mark.parametrize("sent_by", ["MINHTAM|PK1", "MINHTAM|26001"], ids=["another", "that facility"])
 def test_a_facility_whose_profile_is_still_to_be_written_stops_nobody_who_writes_it(
-    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent_by: str
 ) -> None:
     row = "code,name,kind,province,dialect,valid_from\n26001,Thử,clinic,26,minhtam_his,2019-01-01\n"
     (tmp_path / "facilities.csv").write_text(row, "utf-8")
     monkeypatch.setenv("HIE_DIRECTORY_DIR", str(tmp_path))
     told = "the directory names the dialect minhtam_his, which has no profile yet"
-    folder = samples(tmp_path / "in", a=VISIT)
+    folder = samples(tmp_path / "in", a=VISIT.replace("MINHTAM|PK1", sent_by))
     with pytest.raises(HubError, match=r"facilities\.csv line 2, dialect: there is no dialect"):
         check_dialects(read_settings())  # a hub could not read what that facility sends
-    begun = hie("new", "minhtam_his", "--from", folder)
-    assert begun.exit_code == 0 and told in begun.stderr
+    for command in (("check", "_standard", folder), ("learn", folder), ("new", "minhtam_his", "--from", folder)):
+        done = hie(*command)
+        assert done.exit_code == 0 and told in done.stderr
     assert told not in hie("check", "minhtam_his", folder).stderr
     check_dialects(read_settings())
 
