@@ -224,7 +224,7 @@ def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
     named = header.get(_RECEIVER)
     places = (place for rule in reading.dialect.plans["order"] if rule.name == "performer" for place in rule.places)
     reads = any((place.segment, place.field) == ("MSH", _RECEIVER) for place in places)
-    if "performer" in order or not reads or named in ("", header.get(4), *_HUB):
+    if "performer" in order or not reads or not named or named == header.get(4) or named in _HUB:
         return
     if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
         order["performer"] = alias[0]
