@@ -133,11 +133,9 @@ def sparse(value: Any) -> Any:
     Zero is not absent, and a record that a schema requires stays, even if nothing is in it. A new field with a default
     thus changes no hash of older content.
     """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        pruned = {name: sparse(part) for name, part in value.items()}
-        return {name: part for name, part in pruned.items() if not _absent(part)}
+    if isinstance(value, dict):
+        pruned = {name: sparse(part) if isinstance(part, (dict, list)) else part for name, part in value.items()}
+        return {name: part for name, part in pruned.items() if part or not _absent(part)}
     if isinstance(value, list):
         return [sparse(part) for part in value]
     return value

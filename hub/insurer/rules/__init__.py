@@ -62,7 +62,8 @@ def adjudicate(decoded: Decoded, rules: Sequence[Rule] = RULES, against: Catalog
     found += _replacing(decoded.claims, rules)
     if not found:
         return pl.DataFrame(schema=FINDINGS)
-    findings = _dated(pl.concat(found, how="vertical"), decoded.claims, rules)
+    told = pl.concat(found, how="vertical").join(_texts(rules), on="place", how="left", maintain_order="left")
+    findings = _dated(told, decoded.claims, rules)
     ordered = findings.sort("row", "place", "table", "stt", "line", nulls_last=True, maintain_order=True)
     numbered = cut(ordered, decoded).with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).over("row").alias("number"))
     return numbered.select(*FINDINGS)
@@ -76,21 +77,21 @@ def _replacing(claims: pl.DataFrame, rules: Sequence[Rule]) -> list[pl.DataFrame
 
 
 def _failing(frame: pl.LazyFrame, about: Sequence[tuple[int, Rule]]) -> list[pl.DataFrame]:
-    """The findings of rules about one frame. Only the columns that they read are computed, once."""
+    """The findings of rules about one frame. Only the columns that they read are computed, once, and only few rows are kept."""
     if not about:
         return []
     read = {"row", "table", "stt"} | {name for _, rule in about for name in (rule.claimed, rule.computed, rule.reduction) if name}
     names = frame.collect_schema().names()
     read |= {"line"} & set(names)
     fails = [rule.fails.fill_null(False).alias(f"fails {place}") for place, rule in about]
-    computed = frame.select(*sorted(read), *fails).collect()
+    any_fails = pl.any_horizontal(f"fails {place}" for place, _ in about)
+    computed = frame.select(*sorted(read), *fails).filter(any_fails).collect()
     if not computed.height:
         return []
-    failed = computed.select(pl.col(f"fails {place}").any() for place, _ in about).row(0)
     return [
         computed.filter(pl.col(f"fails {place}")).select(_finding(rule, place, "line" in read))
-        for (place, rule), some in zip(about, failed, strict=True)
-        if some
+        for place, rule in about
+        if computed.get_column(f"fails {place}").any()
     ]
 
 
@@ -103,20 +104,21 @@ def _finding(rule: Rule, place: int, of_line: bool) -> list[pl.Expr]:
 
     return [
         pl.col("row"),
-        pl.lit(rule.id).alias("rule"),
-        pl.lit(rule.severity).alias("severity"),
         pl.lit("").alias("table") if rule.field == "" else pl.col("table"),
         pl.col("stt"),
-        pl.lit(rule.field).alias("field"),
         amount(rule.claimed, "claimed"),
         amount(rule.computed, "computed"),
         (pl.col(rule.reduction) if rule.reduction else pl.lit(None)).cast(pl.Int128).alias("reduction"),
-        pl.lit(rule.vi).alias("text_vi"),
-        pl.lit(rule.en).alias("text_en"),
         pl.lit(place, dtype=pl.UInt32).alias("place"),
-        pl.lit(rule.about).alias("about"),
         (pl.col("line") if of_line else pl.lit(None)).cast(pl.UInt32).alias("line"),
     ]
+
+
+def _texts(rules: Sequence[Rule]) -> pl.DataFrame:
+    """What all findings of a rule share, by its place in the table."""
+    names = {"rule": "id", "severity": "severity", "field": "field", "about": "about", "text_vi": "vi", "text_en": "en"}
+    texts = {name: [getattr(rule, of_rule) for rule in rules] for name, of_rule in names.items()}
+    return pl.DataFrame({"place": pl.Series(range(len(rules)), dtype=pl.UInt32), **texts})
 
 
 def _dated(findings: pl.DataFrame, claims: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:

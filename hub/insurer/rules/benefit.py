@@ -76,6 +76,7 @@ def prepare(frames: Frames) -> Frames:
     claims = _granted(frames["claims"]).with_columns(_disagree().alias("group_differs"))
     read = ("row", "line", "table", "stt", "muc_huong", "thanh_tien_bh", "t_bhtt", "t_bncct")
     lines = frames["lines"].select(read).join(claims.select("row", "granted", "on_route"), on="row", how="left")
+    lines = lines.filter(col("muc_huong").ne_missing(col("granted")) | col("granted").is_null()).collect().lazy()  # few, for both
     over = lines.filter((col("muc_huong") > col("granted")) | col("granted").is_null())
     over = over.with_columns((col("t_bhtt") - divided(col("thanh_tien_bh") * col("granted"), 10**4)).alias("beyond"))
     under = lines.filter((col("muc_huong") < col("granted")) & (col("t_bncct") > 0)).group_by("row")
