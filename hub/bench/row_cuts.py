@@ -6,7 +6,7 @@ Written from adjudication.md §3, §4.3 and the words of the rules; shares no co
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def reduced(claim: Event) -> Decimal:
         if rate is not None and (line["muc_huong"] or _NONE) > rate:
             right = ((line["thanh_tien_bh"] or _NONE) * rate / 100).quantize(_CENT, ROUND_HALF_UP)
             wanted[table, place] += max(_NONE, _share(line) - right)
-    for place, amount in (*_beds(claim), *_stents(claim["xml3"])):
+    for place, amount in (*_beds(claim), *_stents(claim["xml3"]), *_dear(claim)):
         wanted["xml3", place] += amount
     return sum((min(max(_share(line), _NONE), wanted[table, place]) for table, place, line in lines), _NONE)
 
@@ -72,7 +72,7 @@ def _before(first: str | None, second: str | None) -> bool:
 
 
 def _unpaid(claim: Event, table: str, line: Row) -> Iterator[bool]:
-    """Reasons for which the fund pays nothing of a line: X02, X11, X13."""
+    """Reasons for which the fund pays nothing of a line: X02, X11, X13, X17."""
     came, left = claim["xml1"]["ngay_vao"], claim["xml1"]["ngay_ra"]
     ordered, done, told = line["ngay_yl"], line["ngay_th_yl"], line.get("ngay_kq")
     yield _before(ordered, came) or _before(left, ordered)
@@ -81,9 +81,21 @@ def _unpaid(claim: Event, table: str, line: Row) -> Iterator[bool]:
     if _before(left, told):
         end, result = _time(left[:8] + "0000"), _time(str(told)[:8] + "0000")
         yield end is not None and result is not None and (result - end).days > 60
+    yield not _covered(claim["xml1"], ordered)
     if table == "xml3":
         yield from (line["ma_nhom"] in groups and not line[field] for field, groups in _NEEDED.items())
         yield _loose(claim["xml3"], line)
+
+
+def _covered(summary: Row, ordered: str | None) -> bool:
+    """X17: the card on the day of an order; fifteen days more for who came before it ended."""
+    day = _time(f"{(ordered or '')[:8]}0000") if len(ordered or "") == 12 else None
+    if day is None or not summary["ma_the_bhyt"]:
+        return True
+    first, last = (_time(f"{ends(summary[name].split(';'))}0000") for name, ends in (("gt_the_tu", min), ("gt_the_den", max)))
+    came = _time(f"{summary['ngay_vao'][:8]}0000")
+    grace = timedelta(days=15 if last and came and came <= last else 0)
+    return not ((first and day < first) or (last and day > last + grace))
 
 
 def _loose(lines: Sequence[Row], supply: Row) -> bool:
@@ -145,6 +157,22 @@ def _stents(lines: Sequence[Row]) -> Iterator[tuple[int, Decimal]]:
         yield place, _part(line, further, 2 * quantity)
 
 
+def _dear(claim: Event) -> Iterator[tuple[int, Decimal]]:
+    """C33: the supplies of one package beyond 45 base salaries, for cards of levels 2 to 4."""
+    cards = [card.strip().upper() for card in claim["xml1"]["ma_the_bhyt"].split(";")]
+    if not all(len(card) == 15 and card[:2].isalpha() and card[2] in "234" for card in cards):
+        return
+    limit = 45 * _salary(_day(claim))
+    spent: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for place, line in enumerate(claim["xml3"]):
+        cost = line["thanh_tien_bh"]
+        if line["ma_nhom"] not in ("10", "11") or not line["goi_vtyt"] or not cost:
+            continue
+        of = (line["ma_dich_vu"] or "", line["goi_vtyt"])
+        spent[of] += cost
+        yield place, _part(line, min(cost, max(_NONE, spent[of] - limit)), cost)
+
+
 # --- the benefit rate -------------------------------------------------------------------------------------------------
 
 _LEVELS: Final = {"1": Decimal(100), "2": Decimal(100), "5": Decimal(100), "3": Decimal(95), "4": Decimal(80)}
@@ -180,11 +208,20 @@ _SALARY, _SALARY_BEFORE = Decimal(2_530_000), Decimal(2_340_000)
 _SALARY_SINCE: Final = "20260701"
 
 
+def _day(claim: Event) -> str:
+    left = claim["xml1"]["ngay_ra"]
+    return str(left[:8] if len(left) >= 8 else claim["ngaylap"])
+
+
+def _salary(day: str) -> Decimal:
+    return _SALARY if day >= _SALARY_SINCE else _SALARY_BEFORE
+
+
 def granted_rate(claim: Event) -> Decimal | None:
     """MUC_HUONG that X07 allows since 2024, in percent; None where it cannot be known. Source: identifiers.md §2."""
     summary = claim["xml1"]
     category, stay = summary["ma_doituong_kcb"], summary["ma_loai_kcb"] in ("03", "04", "09")
-    day = summary["ngay_ra"][:8] if len(summary["ngay_ra"]) >= 8 else claim["ngaylap"]
+    day = _day(claim)
     if category not in (*_ON_ROUTE, *_SELF_REFERRED):
         return None
     part = _SELF_REFERRED.get(category, 100)
@@ -203,7 +240,7 @@ def granted_rate(claim: Event) -> Decimal | None:
     place = facilities().get(claim["ma_cskcb"])
     on = place.level_on(date(int(day[:4]), int(day[4:6]), int(day[6:]))) if place else ""
     free = not on or on in ("commune", "initial") or (place is not None and place.kind == "commune station")
-    salary = _SALARY if day >= _SALARY_SINCE else _SALARY_BEFORE
+    salary = _salary(day)
     cost, exempt = summary["t_tongchi_bh"], summary["ngay_mien_cct"]
     free = free or cost is None or cost < salary * 15 / 100 or bool(exempt and exempt[:8] <= day)
     return Decimal(100) if free else level

@@ -83,6 +83,7 @@ def ledger(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
         return
     counts = ", ".join(f"{name} {found[name]}" for name in ("claims", "accepted", "reduced", "rejected", "lines", "findings"))
     out.print(f"{counts}\nclaimed (t_bhtt) {found['t_bhtt']:,.2f} VND, granted (t_bhtt_gd) {found['t_bhtt_gd']:,.2f} VND")
+    out.print(f"adjusted after the decisions {-found['adjusted']:+,.2f} VND, payable {found['payable']:,.2f} VND")
     out.print(f"tables: {settings.ledger}")
 
 

@@ -1,4 +1,4 @@
-"""Faults between the elements, rows and papers of a claim: X01 to X03, X06, X08 to X16."""
+"""Faults between the elements, rows and papers of a claim: X01 to X03, X06, X08 to X17, C33."""
 
 import random
 from collections.abc import Iterator
@@ -138,6 +138,9 @@ def _services() -> Iterator[Fault]:
     yield needed("tt_thau", among=supply)
     yield Fault("X13", "C", "XML3", "goi_vtyt", given(ma_dich_vu="99.0001.0001"), "without service", supply)
     yield Fault("X14", "C", "XML3", "tyle_tt_bh", _stents, "second stent", supply)
+    yield Fault("C33", "C", "XML3", "thanh_tien_bh", _dear, "beyond 45 salaries", supply, fits=_limited)
+    for kind, summary in (("not yet valid", {"gt_the_tu": "20261201"}), ("ended", {"gt_the_den": "20261101"})):
+        yield Fault("X17", "C", "XML2", "ngay_yl", _card(**summary), kind)
     yield Fault("X15", "W", "XML3", "ma_dich_vu", _unread, "no conclusion", _image, fits=_one_image)
     yield Fault("X15", "W", "XML4", "ma_dich_vu", given(ma_dich_vu="99.0001.0001"), "no service", measured)
 
@@ -162,6 +165,30 @@ def _stents(_chance: random.Random, row: Event, _claim: Event) -> None:
     price = Decimal(31_500_001)
     row |= {"ten_vat_tu": "Stent động mạch vành phủ thuốc", "ma_vat_tu": "N06.02.020.1"}
     row |= service_amounts(Decimal(2), price, price, _ALL_OF, _ALL_OF, row["muc_huong"])
+
+
+def _dear(_chance: random.Random, row: Event, claim: Event) -> Event:
+    """The last one of the package, as all behind it would be beyond the limit too."""
+    price, of = Decimal(120_000_001), ("ma_dich_vu", "goi_vtyt")
+    last: Event = [one for one in claim["xml3"] if supply(one) and all(one.get(name) == row.get(name) for name in of)][-1]
+    last |= service_amounts(Decimal(1), price, price, _ALL_OF, _ALL_OF, last["muc_huong"])
+    return last
+
+
+def _limited(claim: Event) -> bool:
+    return bool(claim["xml1"]["ma_the_bhyt"][2] in "234")
+
+
+def _card(**days: str) -> Change:
+    """Other days of the card; the row is the only one, so that this is one cause of one finding."""
+
+    def change(_chance: random.Random, row: Event, claim: Event) -> None:
+        claim["xml1"].update(days)
+        claim["xml2"] = [row]
+        claim.pop("xml3", None)
+        claim.pop("xml4", None)
+
+    return change
 
 
 # --- beds -------------------------------------------------------------------------------------------------------------

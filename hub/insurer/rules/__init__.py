@@ -12,7 +12,7 @@ import polars as pl
 
 from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded
-from hub.insurer.rules import benefit, between, between_lines, catalogues, elements, money, plausible
+from hub.insurer.rules import benefit, between, between_lines, cards, catalogues, elements, money, plausible
 from hub.insurer.rules.cuts import cut
 from hub.insurer.rules.frames import frames
 from hub.insurer.rules.model import FINDINGS, LARGEST, Prepare, Rule
@@ -27,6 +27,7 @@ RULES: Final[tuple[Rule, ...]] = (
     *elements.RULES,
     *between.RULES,
     *between_lines.RULES,
+    *cards.RULES,
     *benefit.RULES,
     *money.RULES,
     *catalogues.RULES,
@@ -38,6 +39,7 @@ _PREPARE: Final[tuple[Prepare, ...]] = (
     elements.prepare,
     between_lines.prepare,
     between.prepare,
+    cards.prepare,
     benefit.prepare,
     money.prepare,
     plausible.prepare,

@@ -1,4 +1,4 @@
-"""Rules between a line and what stands beside it in the claim (adjudication.md §4.3): X02, X06, X11 to X15.
+"""Rules between a line and what stands beside it in the claim (adjudication.md §4.3): X02, X06, X11 to X15, C33.
 
 A line that is not payable is cut, not its claim: by the whole of its T_BHTT, or by the part of it that is beyond a limit. What
 needs other rows of the claim is looked at in the few lines that it is about: beds, supplies, imaging.
@@ -8,6 +8,7 @@ from typing import Final
 
 import polars as pl
 
+from hub.insurer.rules.benefit import base_salary
 from hub.insurer.rules.between import MOMENT, SOURCE, earlier, outside_stay
 from hub.insurer.rules.model import NOTHING, Frames, Rule, blank, divided
 
@@ -26,14 +27,17 @@ _KEY: Final = (pl.col("row").hash() ^ _SERVICE.hash()).alias("key")
 """Claim and service as one number of 64 bits: half the time of a join by both, and as good as never the same by chance."""
 _READ: Final = (
     *("line", "row", "table", "stt", "ma_nhom", "ma_dich_vu", "goi_vtyt", "ten_vat_tu"),
-    *("so_luong", "tyle_tt_dv", "tyle_tt_bh", "t_bhtt", "ngay_yl", "ngay_th_yl", "ngay_kq"),
-    *("claim_ma_loai_kcb", "claim_ngay_vao", "claim_ngay_vao_noi_tru", "claim_ngay_ra"),
+    *("so_luong", "tyle_tt_dv", "tyle_tt_bh", "thanh_tien_bh", "t_bhtt", "ngay_yl", "ngay_th_yl", "ngay_kq"),
+    *("claim_ma_loai_kcb", "claim_ngay_vao", "claim_ngay_vao_noi_tru", "claim_ngay_ra", "claim_day", "claim_ma_the_bhyt"),
 )
 _ONE: Final = 1000  # SO_LUONG is in thousandths
+_SALARIES_OF_A_PACKAGE: Final = 45
+_LIMITED: Final = r"^[A-Z]{2}[234]\d{12}( *; *[A-Z]{2}[234]\d{12})*$"
+"""Cards to which limits of items apply: levels 1 and 5 have none, and what has no level is not known."""
 
 
 def prepare(frames: Frames) -> Frames:
-    """The lines that few rules are about, as frames of their own: `lines.beds`, `lines.packed`, `lines.stents`,
+    """The lines that few rules are about, as frames of their own: `lines.beds`, `lines.packed`, `lines.dear`, `lines.stents`,
     `lines.images`.
 
     results: `joined`, whether the claim has their service. What other rows tell is read here, once a batch: as joins of the
@@ -43,11 +47,13 @@ def prepare(frames: Frames) -> Frames:
     services = lines.filter(blank("ma_vat_tu")).select(_KEY, "goi_vtyt").collect()
     few = lines.filter(_GROUP.is_in((*_BEDS, *_SUPPLIES, "2"))).select(*_READ).collect()
     supplies = few.filter(_GROUP.is_in(_SUPPLIES))
+    packed = supplies.filter(~blank("goi_vtyt")).lazy()
     done = services.get_column("key").implode()
     return frames | {
         "results": results.with_columns(_KEY.is_in(done).alias("joined")),
         "lines.beds": _beds(few.filter(_GROUP.is_in(_BEDS)).lazy(), frames["claims"]),
-        "lines.packed": _packed(supplies.filter(~blank("goi_vtyt")).lazy(), services),
+        "lines.packed": _packed(packed, services),
+        "lines.dear": _dear(packed),
         "lines.stents": _stents(supplies.filter(pl.col("ten_vat_tu").str.head(5).str.to_lowercase() == "stent").lazy()),
         "lines.images": _images(few.filter(_GROUP == "2"), results),
     }
@@ -107,6 +113,17 @@ def _packed(packed: pl.LazyFrame, services: pl.DataFrame) -> pl.LazyFrame:
     unnumbered = services.filter(blank("goi_vtyt")).get_column("key").implode()
     opened = pl.col("key").is_in(unnumbered) | package.is_in(numbered)
     return packed.with_columns(_KEY).with_columns(opened.alias("opened"))
+
+
+def _dear(packed: pl.LazyFrame) -> pl.LazyFrame:
+    """`above`: the fund's share of what the supplies of one package cost beyond 45 base salaries, the last ones first."""
+    limit = base_salary("claim_day") * _SALARIES_OF_A_PACKAGE
+    cost = pl.col("thanh_tien_bh")
+    beyond = packed.with_columns(_beyond(cost, limit, ["row", "ma_dich_vu", "goi_vtyt"]).alias("beyond"))
+    limited = pl.col("claim_ma_the_bhyt").str.strip_chars().str.to_uppercase().str.contains(_LIMITED)
+    return (
+        beyond.filter(pl.col("beyond") > 0).filter(limited).with_columns(_part("t_bhtt", pl.col("beyond"), cost).alias("above"))
+    )
 
 
 def _stents(stents: pl.LazyFrame) -> pl.LazyFrame:
@@ -170,6 +187,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("X12", "so_luong", pl.col("too_long") > 0, "More days in bed than days of treatment.", "Số ngày giường vượt số ngày điều trị.", by="too_long", about="lines.beds"),
     _rule("X13", "goi_vtyt", ~pl.col("opened"), "The claim has no service to which the package of this supply belongs.", "Vật tư trong gói nhưng hồ sơ không có dịch vụ của gói.", about="lines.packed"),
     _rule("X14", "tyle_tt_bh", pl.col("half") > 0, "From the second stent on the fund pays half.", "Từ stent thứ hai quỹ chỉ thanh toán một nửa.", by="half", about="lines.stents"),
+    _rule("C33", "thanh_tien_bh", pl.col("above") > 0, "The supplies of one package cost more than 45 base salaries: the fund pays its share of these.", "Vật tư của một gói vượt 45 tháng lương cơ sở: quỹ thanh toán theo mức hưởng trong phạm vi mức trần.", by="above", about="lines.dear"),
     _rule("X15", "ma_dich_vu", ~pl.col("read"), "XML4 tells neither conclusion nor value of this image.", "XML4 không có kết luận hoặc giá trị của dịch vụ chẩn đoán hình ảnh này.", severity="W", about="lines.images"),
     _rule("X15", "ma_dich_vu", ~blank("ma_dich_vu") & ~pl.col("joined"), "The claim has no service of this result.", "Hồ sơ không có dịch vụ của kết quả này.", severity="W", about="results"),
 )  # fmt: skip

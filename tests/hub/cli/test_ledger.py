@@ -5,12 +5,14 @@ import io
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
 from hub.cli.main import app
 from hub.contract.errors import HubError
 from hub.insurer.questions import QUESTIONS
+from hub.insurer.views import opened
 from tests.hub.insurer.small_ledger import small_ledger
 
 
@@ -37,7 +39,22 @@ def hie(folder, monkeypatch):
 def test_alone_it_says_what_the_ledger_adds_up_to(hie):
     assert "claims 7, accepted 5, reduced 1, rejected 1, lines 14, findings 2" in hie()
     assert "claimed (t_bhtt) 168,000.00 VND, granted (t_bhtt_gd) 136,000.00 VND" in hie()
+    assert "adjusted after the decisions +0.00 VND, payable 136,000.00 VND" in hie()
     assert json.loads(hie("--json"))["t_bhtt"] == "168000.00"
+
+
+def test_alone_it_says_what_adjustments_left_of_it(hie, tmp_path, monkeypatch):
+    monkeypatch.setenv("HIE_DATA_DIR", str(tmp_path))
+    small_ledger(tmp_path / "ledger")
+    with opened(tmp_path / "ledger") as database:
+        found = database.execute("select event_id from claims_in_force where verdict = 'ACCEPTED' order by 1").fetchall()
+    paid = found[0][0]
+    given = [("H03", paid, 5_000), ("H08", paid, -2_000), ("S01", paid, 700), ("H03", "another that was replaced", 9_000)]
+    rows = pl.DataFrame(given, schema={"rule": pl.String, "event_id": pl.String, "reduction": pl.Decimal(18, 2)}, orient="row")
+    rows.write_delta(tmp_path / "ledger" / "adjustments")
+    assert "granted (t_bhtt_gd) 136,000.00 VND\nadjusted after the decisions -3,000.00 VND, payable 133,000.00 VND" in hie()
+    told = json.loads(hie("--json"))
+    assert (told["adjusted"], told["payable"]) == ("3000.00", "133000.00")
 
 
 def test_ask_without_a_name_lists_the_questions_in_both_languages(hie):

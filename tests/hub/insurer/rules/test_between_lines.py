@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import polars as pl
@@ -13,7 +14,7 @@ from hub.simulate import claims
 from tests.hub.insurer import made
 from tests.hub.insurer.made import claim_of, line
 
-OURS = [rule for rule in RULES if rule.id[0] == "X" and rule.id != "X07"]
+OURS = [rule for rule in RULES if rule.id == "C33" or (rule.id[0] == "X" and rule.id not in ("X07", "X17"))]
 found_in, findings_of = partial(made.found_in, rules=OURS), partial(made.findings_of, rules=OURS)
 
 VND = Decimal("1.00")
@@ -183,6 +184,33 @@ def test_x14_from_the_second_stent_on_the_fund_pays_half():
 def test_x14_a_stent_that_is_claimed_at_half_is_not_halved_again():
     assert cut_of(claim_of([], [stent(tyle_tt_bh=Decimal(50)), stent(stt=2)])) == []
     assert cut_of(claim_of([], [stent(), stent(stt=2, so_luong=Decimal("0.5"))])) == []
+
+
+LIMIT = 45 * 2_530_000  # base salaries of the day
+
+
+def package(*prices: int, packages: str = "G1", card: str = "GD4010116149000", **summary: str) -> Event:
+    """Supplies of these prices, in the packages of one service."""
+    packed = [
+        supply(stt=stt, goi_vtyt=name, ma_dich_vu="23.0075.1494", so_luong=Decimal(1), don_gia_bv=Decimal(price), don_gia_bh=Decimal(price))
+        for stt, (price, name) in enumerate(zip(prices, cycle(packages.split()), strict=False), 2)
+    ]  # fmt: skip
+    return claim_of([], [service(), *packed], ma_the_bhyt=card, **summary)
+
+
+def test_c33_the_supplies_of_a_package_are_paid_up_to_45_base_salaries():
+    assert cut_of(package(LIMIT - 1_000, 1_000)) == []
+    assert cut_of(package(LIMIT, 1_000)) == [("C33", "thanh_tien_bh", 3, 800 * VND)]
+    assert cut_of(package(LIMIT + 500, 1_000)) == [("C33", "thanh_tien_bh", 2, 400 * VND), ("C33", "thanh_tien_bh", 3, 800 * VND)]
+    assert cut_of(package(LIMIT, 1_000, packages="G1 G2")) == []
+    for above, cut in ((0, False), (1_000, True)):
+        in_june = package(45 * 2_340_000 + above, ngay_ra="202606301030")
+        assert ("C33" in {found[0] for found in cut_of(in_june)}) is cut
+
+
+@pytest.mark.parametrize(("card", "cut"), [("HT3010116149000", True), ("TE1010116149000", False), ("QN5010116149000", False), ("0116149000", False)])  # fmt: skip
+def test_c33_holds_for_cards_of_levels_2_to_4(card, cut):
+    assert ("C33" in {found[0] for found in cut_of(package(LIMIT + 1_000, card=card))}) is cut
 
 
 def results(*rows: Event, services: list[Event] | None = None) -> Event:
