@@ -32,6 +32,7 @@ _WIDEST = 400
 
 Month = Annotated[str | None, typer.Option(help="Only this month (NGAY_RA, else NGAYLAP), such as 2026-11.")]
 Facility = Annotated[str | None, typer.Option(help="Only this facility (MA_CSKCB), such as 01021.")]
+Payer = Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")]
 Format = Annotated[Literal["table", "csv", "json"], typer.Option("--format", help="How it is printed.")]
 
 
@@ -96,6 +97,7 @@ def ask_command(
     month: Month = None,
     facility: Facility = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.")] = None,
+    payer: Payer = "",
     form: Format = "table",
 ) -> None:
     """A ready question to the ledger. No name and no card number is ever shown; a person is a hash.
@@ -105,7 +107,7 @@ def ask_command(
     if not name:
         _list_questions()
         return
-    _show(_answer(read_settings(), name, month, facility, limit), form)
+    _show(_answer(read_settings(), payer, name, month, facility, limit), form)
 
 
 @ledger_app.command("totals")
@@ -115,13 +117,14 @@ def totals_command(
     ] = "facility",
     month: Month = None,
     facility: Facility = None,
+    payer: Payer = "",
     form: Format = "table",
 ) -> None:
     """Control totals that a sender compares with its own: claims in force, and money, by facility and month.
 
     Example: hie ledger totals --by facility --month 2026-11 --format csv
     """
-    _show(_answer(read_settings(), "totals" if by == "facility" else "month", month, facility, None), form)
+    _show(_answer(read_settings(), payer, "totals" if by == "facility" else "month", month, facility, None), form)
 
 
 def _list_questions() -> None:
@@ -134,13 +137,13 @@ def _list_questions() -> None:
     out.print("\nhie ledger ask NAME [--month 2026-11] [--facility 01021] [--limit 20] [--format table|csv|json]", markup=False)
 
 
-def _answer(settings: Settings, name: str, month: str | None, facility: str | None, limit: int | None) -> "Answer":
+def _answer(settings: Settings, payer: str, name: str, month: str | None, facility: str | None, limit: int | None) -> "Answer":
     from hub.insurer.questions import ask
 
     def hashed(person: str) -> str:
         return Keyring(key_secret(settings).get_secret_value().encode()).hash("ledger", person)
 
-    return ask(settings.ledger, name, hashed=hashed, month=_month(month), facility=facility, limit=limit)
+    return ask(folder_of(settings, payer), name, hashed=hashed, month=_month(month), facility=facility, limit=limit)
 
 
 def _month(given: str | None) -> str | None:
@@ -192,6 +195,7 @@ def statement_command(
     facility: Annotated[str, typer.Argument(help="Facility code (MA_CSKCB), such as 01021.")],
     month: Annotated[str, typer.Argument(help="Month (NGAY_RA, else NGAYLAP), such as 2026-11.")],
     html: Annotated[Path | None, typer.Option(dir_okay=False, help="Write it as a page to print instead.")] = None,
+    payer: Payer = "",
 ) -> None:
     """The monthly statement of a facility in the layout of forms 79a (outpatient) and 80a (inpatient).
 
@@ -200,7 +204,7 @@ def statement_command(
     from hub.insurer.statement import statement
     from hub.insurer.statement_page import page
 
-    found = statement(read_settings().ledger, facility, _month(month) or "")
+    found = statement(folder_of(read_settings(), payer), facility, _month(month) or "")
     if html is None:
         _print_statement(found)
     else:
@@ -246,6 +250,7 @@ def export_command(
     folder: Annotated[Path, typer.Option("--out", file_okay=False, help="Folder for the files; made where it is not there.")],
     month: Month = None,
     facility: Facility = None,
+    payer: Payer = "",
 ) -> None:
     """Accepted and reduced claims as the official XML envelope, one HOSO a file, read again from the claim stream.
 
@@ -260,14 +265,13 @@ def export_command(
     os.umask(0o077)
     settings = connected(read_settings())
     wire = Wire(settings.registry_url)
-    payer = default_payer()
 
     def unpack(value: bytes) -> Event:
         return wire.unpack(value)[1]
 
-    read = from_topic(settings.kafka, f"payer.{payer}.claim.v1", older(settings).value)
+    read = from_topic(settings.kafka, f"payer.{payer or default_payer()}.claim.v1", older(settings).value)
     found = export(
-        settings.ledger,
+        folder_of(settings, payer),
         folder,
         read=read,
         unpack=unpack,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.cli.ledger import default_payer, folder_of, ledger_app, month_of, out
+from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out
 from hub.cli.running import audit_before, connected
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -16,14 +16,13 @@ from hub.contract.settings import read_settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Name = Annotated[str, typer.Argument(help="Of the branch: small letters, digits, hyphens.")]
-Payer = Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit topic.")]
 
 
 @ledger_app.command("close")
 def close_month(
     month: Annotated[str, typer.Argument(help="The month, YYYY-MM; it must be over.")],
-    payer: Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")] = "",
+    payer: Payer = "",
     as_json: AsJson = False,
 ) -> None:
     """Look at a month's claims side by side (rules H01 to H09); what changes is kept as adjustments, never as an edit.

@@ -27,6 +27,7 @@ from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.kafka import client
 from hub.contract.settings import Settings
+from hub.insurer.adjusted import Adjusted
 from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
 from hub.insurer.decisions import decide
@@ -41,6 +42,7 @@ STAGE: Final = "insurer"
 _POLL_S: Final = 0.5
 _CHUNK: Final = 500
 _BATCH_BYTES: Final = 64 * 1024 * 1024
+_LOOK_S: Final = 5.0  # how often the first worker looks whether a month was closed
 _WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 _PLACE_IS_WRONG: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID)
@@ -105,6 +107,8 @@ class Insurer:
         )
         self._ledger: Ledger
         self._outbox: Outbox
+        self._adjusted: Adjusted
+        self._look_at = 0.0
         self._memory: dict[int, _Memory] = {}
         self._said = ""
 
@@ -114,7 +118,9 @@ class Insurer:
         mine = [partition for partition in range(count) if partition % self.workers == self.worker]
         self._ledger = self._patiently(lambda: Ledger(ledger_folder(self.settings, self.payer), topic_id))
         name = f"{self.worker}-of-{self.workers}"
-        self._outbox = Outbox(self._ledger, self._wire, self._producer, f"payer.{self.payer}.decision.v1", name)
+        answers = f"payer.{self.payer}.decision.v1"
+        self._outbox = Outbox(self._ledger, self._wire, self._producer, answers, name)
+        self._adjusted = Adjusted(self._ledger.folder, self._wire, self._producer, answers)
         for partition in mine:
             self._memory[partition] = _Memory(self._ledger.event_ids_before(partition, WINDOW))
             for event_id, offset in self._ledger.event_ids(partition, WINDOW):
@@ -125,11 +131,14 @@ class Insurer:
         self._consumer.assign([TopicPartition(self.topic, partition, self._start(partition)) for partition in mine])
 
     def step(self) -> int:
-        """One batch, if there is any. Returns: how many records it took."""
+        """One batch, if there is any; what was found after decisions, now and then. Returns: how many records it took."""
         with _Spent(self.cpu_s, "poll"):
             messages = self._poll(self.settings.insurer_batch)
         if messages:
             self._process(messages)
+        if self.worker == 0 and time.monotonic() >= self._look_at:
+            self._patiently(self._adjusted.publish)
+            self._look_at = time.monotonic() + _LOOK_S
         return len(messages)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from hub.insurer.history import ADJUSTMENTS
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, SIDES, files_of, scan, schema_of
 from hub.insurer.rules import adjudicate
-from hub.insurer.settlement import LATE
+from hub.insurer.settlement import LATE, verdict_after
 
 VERDICTS: Final = {
     "ACCEPTED": ("chấp nhận", "accepted"),
@@ -100,7 +100,8 @@ class Explained:
         """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
         findings = [one for place in self.places for one in place.findings]
         later = [{**one, "field": ""} for one in self.adjustments if one["rule"] != LATE]
-        return {"ma_lk": self.claim["ma_lk"], "verdict": self.verdict, "t_bhtt_gd": self.paid, "findings": [*findings, *later]}
+        verdict = verdict_after(self.verdict, self.claimed, self.paid) if later else self.verdict
+        return {"ma_lk": self.claim["ma_lk"], "verdict": verdict, "t_bhtt_gd": self.paid, "findings": [*findings, *later]}
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: the claim's own columns, verdict, amounts, then places and adjustments."""

@@ -7,6 +7,7 @@ from the ledger, with the same ids; a marker that is lost only repeats what was 
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import polars as pl
 
@@ -56,15 +57,20 @@ class Outbox:
         return found
 
     def _write(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(f".{os.getpid()}")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(self._published, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._file)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        remember(self._file, self._published)
+
+
+def remember(file: Path, told: object) -> None:
+    """Put this into a small file as JSON, all of it or nothing, so that it is there after a crash.  Raises: OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(f".{os.getpid()}")
+    with fresh.open("w", encoding="utf-8") as writing:
+        json.dump(told, writing)
+        writing.flush()
+        os.fsync(writing.fileno())
+    fresh.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -6,6 +6,7 @@ that settled amounts less adjustments are what is owed at any time.
 """
 
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -82,3 +83,10 @@ def late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
         (col("granted").fill_null(none) - col("granted_now").fill_null(none)).cast(SETTLED["granted"]).alias("reduction"),
     )
     return differences.filter(col("reduction") != 0).sort("key")
+
+
+def verdict_after(said: str, claimed: Decimal, paid: Decimal) -> str:
+    """The verdict once adjustments are counted: one that was rejected stays so until something is paid of it."""
+    if said == "CANCELLED" or (said == "REJECTED" and paid <= 0):
+        return said
+    return "REDUCED" if paid < claimed else "ACCEPTED"

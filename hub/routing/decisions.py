@@ -33,7 +33,7 @@ def _word(payer: str, event: Event) -> str:
 def counted(payer: Payer, event: Event, _keyring: Keyring) -> list[Fact]:
     """That this version of the claim event is taken: of two words that bear it, which one counts could not be told.
 
-    The hub's own insurer says one word on each claim event, and counts none.
+    The hub's own insurer numbers its words by itself (the decision, then each that has adjustments), and none is counted.
     """
     fits = _fit(payer.code, event)
     return [] if payer.adjudicated_here or not all(fits.values()) else [Fact(_WORD, _word(payer.code, event), "", "", {})]

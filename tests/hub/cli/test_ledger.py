@@ -136,3 +136,17 @@ def test_an_export_writes_files_for_their_owner_alone(hie, tmp_path, monkeypatch
     [path] = (tmp_path / "december").rglob("*.xml")
     assert path.stat().st_mode & 0o077 == 0
     assert Path(tmp_path / "december" / "index.csv").read_text("utf-8").count("december") == 1
+
+
+def test_another_payers_ledger_is_asked_and_stated_by_its_code(hie, folder):
+    small_ledger(folder / "ledger-test")
+    [row] = json.loads(hie("ask", "month", "--month", "2026-12", "--payer", "test", "--format", "json"))
+    assert row["claims"] == 1
+    assert json.loads(hie("totals", "--by", "month", "--payer", "test", "--format", "json"))
+    assert "01021" in hie("statement", "01021", "2026-11", "--payer", "test")
+
+
+@pytest.mark.parametrize("payer", ["nobody", "defence"])
+def test_a_payer_that_has_no_ledger_is_told(hie, payer):
+    with pytest.raises(HubError, match="NOT_FOUND"):
+        hie("statement", "01021", "2026-11", "--payer", payer)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from hub.cli import settling as module
 from hub.cli.main import app
 from hub.contract.errors import HubError
+from hub.insurer import branches
 from tests.hub.insurer.histories import service, visit, write
 from tests.hub.insurer.test_history import THEN
 
@@ -53,3 +54,26 @@ def test_months_closed_before_an_earlier_one_changed_are_to_be_closed_again(hie,
 def test_it_refuses(hie, words, code):
     with pytest.raises(HubError, match=code):
         hie("close", *words)
+
+
+@pytest.mark.parametrize("what", ["promote", "drop"])
+def test_promoting_and_dropping_are_in_the_audit_before_anything_changes(hie, tmp_path, monkeypatch, what):
+    audited = []
+    monkeypatch.setattr(module, "connected", lambda settings: settings)
+
+    def audit(_settings, *told):
+        audited.append(told)
+        raise HubError("BROKER_UNAVAILABLE", "audit")
+
+    monkeypatch.setattr(module, "audit_before", audit)
+    write_branch(tmp_path / "ledger")
+    before = [branches.read_branch(tmp_path / "ledger", "lenient")]
+    with pytest.raises(HubError, match="BROKER_UNAVAILABLE"):
+        hie(what, "lenient", "--reason", "circular 12")
+    assert audited == [(f"ledger-{what}", "ledger/lenient", "circular 12")]
+    assert branches.branches(tmp_path / "ledger") == before
+    assert not (tmp_path / "ledger" / "adjustments").exists()
+
+
+def write_branch(ledger):
+    branches._write(ledger / "branches" / "lenient", branches.Branch("lenient", "2026-11", "without F06", 2, THEN.isoformat()))

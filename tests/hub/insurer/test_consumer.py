@@ -4,14 +4,16 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
 import uuid
+from datetime import UTC, date, datetime
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from deltalake import DeltaTable
 
@@ -21,12 +23,17 @@ from hub.contract.events import encode
 from hub.contract.kafka import client
 from hub.insurer import consumer as module
 from hub.insurer.consumer import Insurer, ledger_folder
-from hub.insurer.ledger import TABLES, scan, schema_of
+from hub.insurer.history import close
+from hub.insurer.ledger import TABLES, Ledger, scan, schema_of
 from hub.insurer.totals import totals
-from hub.simulate import claims_with_faults
+from hub.simulate import FAULTS, claims_with_faults, nation
+from tests.hub.insurer.histories import service as a_service
+from tests.hub.insurer.histories import visit
 from tests.hub.insurer.worker import DIED
 
 PARTITIONS, BATCH = 3, 40
+LIVES, SLICE = 20, 100
+CLOSED_AT = datetime(2026, 12, 5, tzinfo=UTC)
 DAMAGED, REPEATED = (17, 63, 64, 151), (20, 90, 140)
 
 
@@ -83,7 +90,14 @@ class Bench:
             "HIE_REGISTRY_URL": self.settings.registry_url,
             "HIE_DATA_DIR": str(self.folder / "data"),
         }
-        return subprocess.Popen([sys.executable, "-m", "tests.hub.insurer.worker", json.dumps(told)], env=environment)
+        command = [sys.executable, "-m", "tests.hub.insurer.worker", json.dumps(told)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE if "tells" in how else None)
+
+    def interrupted(self, name):
+        """Where a killed worker stood inside a batch: some tables have it, `claims` has not."""
+        topic = self.admin.describe_topics(TopicCollection([self.topic]))[self.topic].result(30)
+        ledger = Ledger(self.folder / name, str(topic.topic_id))
+        return [ledger.interrupted(partition) is not None for partition in range(PARTITIONS)]
 
     def ends(self, topic):
         reader = consumer(self.settings.kafka, "test-ends")
@@ -214,26 +228,55 @@ def test_killed_between_any_two_commits_the_ledger_is_that_of_an_unbroken_run(be
     assert len(every) >= 2 * len(once)
 
 
+def same_service_twice():
+    """Two claims of one person that nothing is wrong with by themselves; the later one, B, is cut when the month is closed."""
+    return [visit(key, services=[a_service(ngay_th_yl="202611100830")], minutes=minutes) for minutes, key in enumerate("AB")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_killed_at_random_the_ledger_is_that_of_an_unbroken_run(bench, seed):
-    chance = random.Random(seed)
-    stream = [made.event for made in claims_with_faults(41 + seed, 2400, 26, {"X04 xml3.t_bhtt off": 0.02})]
-    bench.put(stream)
-    whole = table_rows(bench.run("whole", len(stream)))
-    kills = 0
-    while (worker := bench.start("killed", len(stream))).poll() is None:
-        try:
-            worker.wait(3.0 + chance.random() * 2)
-        except subprocess.TimeoutExpired:
+def test_killed_twenty_times_at_random_the_ledger_is_that_of_an_unbroken_run(bench):
+    """kill -9 from outside while there is always more to read: faults of every rule, claims sent again; then
+    the closing of the month."""
+    chance = random.Random(6)
+    same_day = same_service_twice()
+    made = nation(41, LIVES * SLICE - len(same_day), dict.fromkeys(FAULTS, 0.4 / len(FAULTS)))
+    stream = [*same_day, *(one.event for one in made)]
+    half_written = 0
+    for life in range(LIVES):
+        bench.put(stream[life * SLICE : (life + 1) * SLICE])
+        with bench.start("killed", len(stream) + 1, tells=True) as worker:
+            assert worker.stdout.readline() == b"opening\n"
+            time.sleep(chance.random() * 2.0)
             worker.kill()
-            kills += 1
-        if worker.wait(60) == 0:
-            break
-    assert kills
-    mended = table_rows(bench.folder / "killed")
+            assert worker.wait(60) == -signal.SIGKILL
+        half_written += any(bench.interrupted("killed"))
+    assert bench.start("killed", len(stream)).wait(300) == 0
+    every = bench.said()
+    whole, mended = table_rows(bench.run("whole", len(stream))), table_rows(bench.folder / "killed")
     assert all(mended[name].equals(whole[name]) for name in TABLES)
-    assert len({one["meta"]["event_id"] for one in bench.said()}) == len(stream)
+    assert set(whole["decisions"].get_column("verdict")) == {"ACCEPTED", "REDUCED", "REJECTED"}
+    once = {one["meta"]["event_id"]: one for one in every}
+    assert sorted(one["claim_event_id"] for one in once.values()) == sorted(event["meta"]["event_id"] for event in stream)
+    assert all(one == once[one["meta"]["event_id"]] for one in every)
+    adjustments, again = (close(bench.folder / name, date(2026, 11, 1), CLOSED_AT) for name in ("whole", "killed"))
+    assert adjustments.height
+    assert adjustments.equals(again)
+    print(f"{LIVES} kills, {half_written} of them inside a batch, {len(every) - len(once)} decisions said again")
+
+
+def test_what_closing_a_month_finds_is_answered_by_the_next_step_once(bench):
+    bench.put(same_service_twice())
+    folder = bench.run("ledger", 2)
+    rows = close(folder, date(2026, 11, 1), CLOSED_AT)
+    for _ in range(2):  # the second worker finds it said
+        worker = bench.insurer("ledger")
+        worker.open()
+        worker.step()
+        worker.close()
+    words = bench.said()
+    assert sorted(word["meta"]["rule"] for word in words) == ["adjudicated", "adjudicated", "adjusted"]
+    (last,) = (word for word in words if word["meta"]["rule"] == "adjusted")
+    assert (last["ma_lk"], last["claim_event_id"]) == ("B", rows.item(0, "event_id"))
 
 
 def test_two_workers_share_the_partitions_and_their_ledger_is_that_of_one(bench, stream):

@@ -1,7 +1,7 @@
 """An insurer in a process of its own that can be told where to die: `python -m tests.hub.insurer.worker JSON`.
 
 JSON: payer, topic, ledger, batch, upto (stop when so many offsets are in the ledger), die_after (appends to tables, of any
-kind, before it kills itself) or die_in (`publish`: decisions are out, the marker is not).
+kind, before it kills itself) or die_in (`publish`: decisions are out, the marker is not); tells (say when it opens).
 """
 
 import json
@@ -34,6 +34,8 @@ def main(told: dict[str, Any]) -> None:
     if told.get("die_in") == "publish":
         outbox.Outbox._write = lambda _self: os._exit(DIED)  # type: ignore[method-assign]
     insurer = Insurer(settings, told["payer"], threading.Event(), topic=told["topic"])
+    if told.get("tells"):
+        print("opening", flush=True)
     insurer.open()
     while sum(insurer._ledger.committed(partition) for partition in insurer._memory) < told["upto"]:
         insurer.step()

@@ -1,0 +1,119 @@
+"""What was found after a decision, said to the facility: the decision again, with the adjustments among its findings.
+
+`hie ledger close` and `promote` append to the table `adjustments` and need no broker; the payer's first worker publishes what is new
+there. A small file beside the outbox's markers names the table's files that are published. A lost or late marker only repeats
+what was said, with the same ids. S01 is left out: the corrected claim has a decision of its own.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from hub.bus import Producer, Wire, event_out
+from hub.contract.events import Event, derive, new_id
+from hub.contract.records import Revision
+from hub.insurer.decisions import RECORD, events
+from hub.insurer.history import ADJUSTMENTS, TABLE
+from hub.insurer.ledger import files_of, scan, schema_of
+from hub.insurer.outbox import remember
+from hub.insurer.settlement import LATE, verdict_after
+
+RULE: Final = "adjusted"
+_PAGE: Final = 20_000
+_FINDING: Final = ("rule", "severity", "table", "stt", "reduction", "text_vi", "text_en")
+_NOTHING: Final = Decimal(0)
+
+
+class Adjusted:
+    """Publishes adjustments of one ledger as decisions.
+
+    folder: of the ledger.  topic: `payer.<code>.decision.v1`.
+    Raises (publish): as `outbox.Outbox`.
+    """
+
+    def __init__(self, folder: Path, wire: Wire, producer: Producer, topic: str) -> None:
+        self._folder, self._wire, self._producer, self._topic = folder, wire, producer, topic
+        self._file = folder / "published" / f"{TABLE}.files"
+
+    def publish(self) -> int:
+        """Say what is new in the table, wait until the brokers hold it, and keep that in mind. Returns: how many decisions."""
+        told = set(json.loads(self._file.read_text("utf-8"))) if self._file.exists() else set()
+        files = {Path(file).name: file for file in files_of(self._folder, TABLE)}
+        if not files.keys() - told:
+            return 0
+        count = 0
+        for page in news(self._folder, [files[name] for name in sorted(files.keys() - told)]):
+            self._producer.publish_blocking(event_out(self._wire, self._topic, event) for event in page)
+            count += len(page)
+        remember(self._file, sorted(files))
+        return count
+
+
+def news(folder: Path, files: Sequence[str]) -> Iterator[list[Event]]:
+    """The decisions to say for the adjustments in some files of the table, in pages; one a claim and closing.
+
+    Each says what all adjustments of its claim come to at that time, so the newest one is the whole truth.
+    """
+    said = pl.col("rule") != LATE
+    fresh = scan(list(files), ADJUSTMENTS).filter(said).select("event_id", "closed_at").unique().collect()
+    ids = fresh.get_column("event_id").unique().sort()
+    every = scan(files_of(folder, TABLE), ADJUSTMENTS).filter(said)
+    for start in range(0, len(ids), _PAGE):
+        here = pl.LazyFrame({"event_id": ids[start : start + _PAGE]})
+        rows = every.join(here, on="event_id", how="semi").sort("event_id", "closed_at", "adjustment_id").collect()
+        decisions, findings = (
+            scan(files_of(folder, name), schema_of(name)).join(here, on="event_id", how="semi")
+            for name in ("decisions", "findings")
+        )
+        yield _decisions(
+            rows,
+            fresh,
+            decisions.unique("event_id", keep="any").collect(),
+            findings.unique(["event_id", "number"], keep="any").collect(),
+        )
+
+
+def _decisions(rows: pl.DataFrame, fresh: pl.DataFrame, decisions: pl.DataFrame, findings: pl.DataFrame) -> list[Event]:
+    wanted = set(fresh.iter_rows())
+    adjusted, found, decided = (
+        frame.partition_by("event_id", as_dict=True, maintain_order=True) for frame in (rows, findings, decisions)
+    )
+    made = []
+    for (event_id,), mine in adjusted.items():
+        times = mine.get_column("closed_at").unique().sort().to_list()
+        for number, at in enumerate(times, 1):
+            if (event_id, at) in wanted:
+                upto = mine.filter(pl.col("closed_at") <= at).to_dicts()
+                made.append(_decision(decided[event_id,], found.get((event_id,), findings.clear()), upto, number))
+    return made
+
+
+def _decision(decided: pl.DataFrame, findings: pl.DataFrame, rows: list[dict[str, Any]], number: int) -> Event:
+    """The `number`-th word after the decision itself, by its adjustments so far."""
+    taken_back = {row["reverses"] for row in rows}
+    held = [row for row in rows if not row["reverses"] and row["adjustment_id"] not in taken_back]
+    more = pl.DataFrame(
+        [{name: row[name] for name in _FINDING} for row in held], schema={name: ADJUSTMENTS[name] for name in _FINDING}
+    )
+    first = more.with_columns(event_id=pl.lit(rows[0]["event_id"]), field=pl.lit("")).with_row_index("number")
+    numbered = pl.concat([first, findings.with_columns(pl.col("number") + more.height)], how="diagonal_relaxed")
+    (original,) = events(decided, numbered)
+    granted = (original["t_bhtt_gd"] or _NOTHING) - sum((row["reduction"] or _NOTHING for row in rows), _NOTHING)
+    content = {name: value for name, value in original.items() if name != "meta"}
+    content |= {"t_bhtt_gd": granted, "verdict": verdict_after(original["verdict"], original["t_bhtt"] or _NOTHING, granted)}
+    meta = original["meta"]
+    revision: Revision = meta["revision"]
+    return derive(
+        RECORD,
+        content,
+        parents=[original],
+        rule=RULE,
+        facility=meta["facility"],
+        key=meta["key"],
+        revision={**revision, "version": revision["version"] + number},
+        to=new_id(TABLE, *(row["adjustment_id"] for row in rows)),
+    )
