@@ -16,6 +16,7 @@ from hub.contract.events import VIETNAM, Event, encode, now, to_json
 from hub.contract.settings import read_settings
 
 if TYPE_CHECKING:
+    from hub.insurer.catalogues import Catalogues
     from hub.insurer.explain import Explained, Place
 
 out = terminal()
@@ -40,6 +41,7 @@ def check(
 
     Example: hie claim check seeds/demo/14-claim-district-wrong-total.xml
     """
+    from hub.insurer.catalogues import read_catalogues, unchecked
     from hub.insurer.claim_page import LIMITS, page
 
     settings = read_settings()
@@ -47,18 +49,23 @@ def check(
     chosen = dialect_of(dialect) if dialect else None
     rows = list(translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen, facility=facility))
     events = [[event for event in row["events"] if event["record"] == "hie.Claim"] for row in rows]
-    claims = _checked([event for each in events for event in each])
+    against = read_catalogues(settings.catalogue_dir) if settings.catalogue_dir else None
+    said = unchecked(against or ())
+    limits = [LIMITS, *([said] if said else [])]
+    claims = _checked([event for each in events for event in each], against)
     unread = sum(row["verdict"] != "translated" or any(one["severity"] == "E" for one in row["problems"]) for row in rows)
     if html is not None:
         about = f"{file.name} · {now().astimezone(VIETNAM):%d/%m/%Y %H:%M}"
         html.write_text(
-            page(("Kiểm tra hồ sơ trước khi gửi", "Claims checked before sending"), about, claims, unread, True), "utf-8"
+            page(("Kiểm tra hồ sơ trước khi gửi", "Claims checked before sending"), about, claims, unread, limits), "utf-8"
         )
     left = iter(claims)
     for row, own in zip(rows, events, strict=True):
         of_message = list(islice(left, len(own)))
         if as_json:
-            print(to_json({**row, "events": len(row["events"]), "claims": [one.as_dict() for one in of_message]}).decode())
+            found = {"events": len(row["events"]), "claims": [one.as_dict() for one in of_message]}
+            not_checked = [{"text_vi": vi, "text_en": en} for vi, en in limits]
+            print(to_json({**row, **found, "not_checked": not_checked}).decode())
             continue
         if row["problems"] or row["verdict"] != "translated":
             show_translation(row)
@@ -66,12 +73,13 @@ def check(
             show_claim(one)
     if not as_json:
         _show_sum(claims)
-        for text, style in zip(LIMITS, ("", "dim"), strict=True):
-            paragraph(out, text, 0, style)
+        for vi, en in limits:
+            paragraph(out, vi, 0)
+            paragraph(out, en, 0, "dim")
     raise typer.Exit(1 if unread or not claims or any(one.refused for one in claims) else 0)
 
 
-def _checked(events: Sequence[dict[str, Any]]) -> "list[Explained]":
+def _checked(events: Sequence[dict[str, Any]], against: "Catalogues | None") -> "list[Explained]":
     """As the insurer reads them: what its payer may see of each, as bytes, by the rules."""
     from hub.insurer.columns import decode_claims
     from hub.insurer.explain import checked
@@ -88,7 +96,7 @@ def _checked(events: Sequence[dict[str, Any]]) -> "list[Explained]":
     decoded = decode_claims([head + encode("hie.Claim", claim) for claim in seen], lambda _id: ("hie.Claim", None))
     if decoded.culprits:
         raise HubError(next(iter(decoded.culprits.values())), "hie.Claim")
-    return checked(decoded, "")
+    return checked(decoded, "", against)
 
 
 @claim_app.command("explain")

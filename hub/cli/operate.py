@@ -302,12 +302,15 @@ def status(as_json: AsJson = False) -> None:
     out.print(
         f"insurance portal: {way}{portal['waiting']} documents wait, {portal['held_or_refused']} held or refused: hie worklist list"
     )
+    if found["not_checked"]:
+        paragraph(out, f"claims: {found['not_checked']}", 0)
     out.print(f"parked keys: {found['parked']}; dead letters: {found['dead_letters']}; free disk: {found['disk_free_gb']:.0f} GB")
 
 
 def _status(settings: Settings) -> dict[str, Any]:
     from confluent_kafka.admin import AdminClient
 
+    from hub.insurer.catalogues import kinds_in, unchecked
     from hub.journal.consumer import caught_up
     from hub.services import facts_of, service_names
     from hub.store.database import connect
@@ -352,5 +355,6 @@ def _status(settings: Settings) -> dict[str, Any]:
         "parked": parked,
         "dead_letters": dead_letters,
         "portal": {"configured": settings.portal is not None, "waiting": portal_waits, "held_or_refused": portal_stuck},
+        "not_checked": said[1] if (said := unchecked(kinds_in(settings.catalogue_dir))) else "",
         "disk_free_gb": shutil.disk_usage(settings.data_dir).free / 1e9,
     }

@@ -23,6 +23,15 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Catalogue (`<name>.csv`) to the columns that it must have; others are left unread."""
 
+RULES_OF: Final = {
+    "drugs": "C10–C13",
+    "services": "C20–C24",
+    "supplies": "C30–C32",
+    "staff": "C40",
+    "icd": "C50–C52",
+}
+"""Catalogue to the rules that cannot be checked without it. C01 needs none, but is checked beside others only."""
+
 _THOUSANDTHS: Final = 1000
 
 
@@ -51,9 +60,30 @@ def read_catalogues(folder: Path) -> Catalogues:
 
     Raises: HubError(SETTING_WRONG) that names file and column, never a cell.
     """
-    return {
-        name: _read(folder / f"{name}.csv", columns) for name, columns in COLUMNS.items() if (folder / f"{name}.csv").exists()
-    }
+    return {name: _read(folder / f"{name}.csv", COLUMNS[name]) for name in kinds_in(folder)}
+
+
+def kinds_in(folder: Path | None) -> list[str]:
+    """The names of the catalogues that a folder has; none without a folder."""
+    return [name for name in COLUMNS if folder is not None and (folder / f"{name}.csv").exists()]
+
+
+def unchecked(kinds: Collection[str]) -> tuple[str, str] | None:
+    """What stays unchecked with no more than these catalogues: one sentence in Vietnamese and English, None if nothing does."""
+    missing = [name for name in COLUMNS if name not in kinds]
+    if not missing:
+        return None
+    rules = ", ".join(RULES_OF[name] for name in missing)
+    if not kinds:
+        return (
+            f"Không có danh mục nào (HIE_CATALOGUE_DIR): các quy tắc C01, {rules} không được kiểm tra.",
+            f"There are no catalogues (HIE_CATALOGUE_DIR): rules C01, {rules} are not checked.",
+        )
+    files = ", ".join(f"{name}.csv" for name in missing)
+    return (
+        f"HIE_CATALOGUE_DIR thiếu {files}: các quy tắc {rules} không được kiểm tra.",
+        f"HIE_CATALOGUE_DIR lacks {files}: rules {rules} are not checked.",
+    )
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> Catalogue:

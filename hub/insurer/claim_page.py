@@ -32,9 +32,9 @@ thead{display:table-header-group}}
 """
 LIMITS: Final = (
     "Đã kiểm tra những gì bản thân hồ sơ cho thấy. Quy tắc so sánh nhiều hồ sơ (H01–H09: chồng ngày điều trị, trùng thuốc, trùng dịch "
-    "vụ …) và danh mục riêng của cơ quan bảo hiểm không có khi kiểm tra ngoại tuyến.",
+    "vụ …) và danh mục riêng của cơ quan bảo hiểm, nếu khác danh mục tại đây, không có khi kiểm tra ngoại tuyến.",
     "Checked by what a claim itself shows. Rules across claims (H01–H09: overlapping stays, the same drug or service twice …) and "
-    "the insurer's own catalogues are not known offline.",
+    "the insurer's own catalogues, where they differ from those here, are not known offline.",
 )
 """What a check before sending cannot see, in Vietnamese and English."""
 
@@ -44,14 +44,16 @@ def vnd(amount: Decimal) -> str:
     return f"{amount:,.2f} VND"
 
 
-def page(title: tuple[str, str], about: str, claims: Sequence[Explained], unread: int = 0, limits: bool = False) -> str:
+def page(
+    title: tuple[str, str], about: str, claims: Sequence[Explained], unread: int = 0, limits: Sequence[tuple[str, str]] = ()
+) -> str:
     """The whole page.
 
     title:  Vietnamese and English.  about: what stands under it, such as file and time.
     unread: messages or parts that the door would not take.
-    limits: say what a check before sending cannot see.
+    limits: what was not checked, each in Vietnamese and English.
     """
-    known = f'<div class="limits">{_both(*LIMITS)}</div>\n' if limits else ""
+    known = f'<div class="limits">{"".join(f"<p>{_both(*said)}</p>" for said in limits)}</div>\n' if limits else ""
     told = "".join(map(_claim, claims)) or f"<p>{_both('Không có hồ sơ nào.', 'There is no claim.')}</p>"
     return (
         f'<!doctype html>\n<html lang="vi">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'

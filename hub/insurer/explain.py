@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded
 from hub.insurer.decisions import decide
 from hub.insurer.history import ADJUSTMENTS
@@ -132,9 +133,9 @@ _CLAIM: Final = (
 _FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
 
 
-def checked(decoded: Decoded, payer: str) -> list[Explained]:
+def checked(decoded: Decoded, payer: str, against: Catalogues | None = None) -> list[Explained]:
     """What the insurer would decide on claims, in their order."""
-    findings = adjudicate(decoded)
+    findings = adjudicate(decoded, against=against)
     ids = decoded.claims.select("row", "event_id")
 
     def of_claims(frame: pl.DataFrame) -> pl.DataFrame:

@@ -66,6 +66,21 @@ def test_what_the_door_refuses_and_a_file_without_claims_end_with_1(tmp_path):
     assert code == 1 and text.startswith("quarantined")
 
 
+def test_what_is_not_checked_for_want_of_catalogues_is_said_as_text_as_json_and_on_the_page(tmp_path, monkeypatch):
+    text = " ".join(hie("check", RIGHT, "--html", tmp_path / "claims.html")[1].split())
+    [row] = map(json.loads, hie("check", "--json", RIGHT)[1].splitlines())
+    page, said = (tmp_path / "claims.html").read_text("utf-8"), row["not_checked"][-1]
+    assert said["text_en"].startswith("There are no catalogues (HIE_CATALOGUE_DIR)")
+    assert all(said[name] in where for name in ("text_vi", "text_en") for where in (text, page))
+    (tmp_path / "drugs.csv").write_text(
+        "facility,code,name,price,registration,tender,valid_from,valid_to\n01021,0,x,1,,,2026-01-01,\n"
+    )
+    monkeypatch.setenv("HIE_CATALOGUE_DIR", str(tmp_path))
+    text = " ".join(hie("check", RIGHT)[1].split())
+    assert "C10 giảm trừ / cuts" in text
+    assert "HIE_CATALOGUE_DIR lacks services.csv, supplies.csv, staff.csv, icd.csv: rules C20–C24" in text
+
+
 def test_the_page_is_written_beside(tmp_path):
     hie("check", WRONG_TOTAL, "--html", tmp_path / "claims.html")
     assert "T_TONGCHI_BV" in (tmp_path / "claims.html").read_text("utf-8")

@@ -3,7 +3,8 @@
 import pytest
 
 from hub.contract.errors import HubError
-from hub.insurer.catalogues import read_catalogues
+from hub.insurer.catalogues import COLUMNS, RULES_OF, kinds_in, read_catalogues, unchecked
+from hub.insurer.rules.catalogues import RULES
 
 HEADER = "facility,licence,valid_from,valid_to\n"
 
@@ -30,3 +31,20 @@ def test_a_fault_names_the_file_and_no_cell(tmp_path, text):
     with pytest.raises(HubError, match=r"staff\.csv") as refused:
         read(tmp_path, text)
     assert "secret" not in str(refused.value)
+
+
+def test_what_stays_unchecked_is_one_sentence_in_both_languages(tmp_path):
+    vi, en = unchecked(kinds_in(None))
+    assert (
+        en == "There are no catalogues (HIE_CATALOGUE_DIR): rules C01, C10–C13, C20–C24, C30–C32, C40, C50–C52 are not checked."
+    )
+    assert "các quy tắc C01, C10–C13, C20–C24, C30–C32, C40, C50–C52 không được kiểm tra" in vi
+    read(tmp_path, HEADER)
+    assert unchecked(kinds_in(tmp_path))[1].startswith("HIE_CATALOGUE_DIR lacks drugs.csv, services.csv, supplies.csv, icd.csv: ")
+    assert unchecked(COLUMNS) is None
+
+
+def test_the_rules_that_need_a_catalogue_are_all_said():
+    said = {name for rules in RULES_OF.values() for name in rules.split("–")}
+    assert said <= {rule.id for rule in RULES}
+    assert {rule.id[:2] for rule in RULES} - {one[:2] for one in said} == {"C0"}

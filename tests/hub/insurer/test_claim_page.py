@@ -9,7 +9,7 @@ from tests.hub.insurer.test_explain import WRONG, sent, stents
 
 TITLE = ("Kiểm tra hồ sơ", "Claims checked")
 EVENTS = [sent("A"), stents("B<script>"), sent("C", **WRONG)]
-PAGE = page(TITLE, "hồ sơ.xml", checked(columns_of(EVENTS), "vss"), unread=1, limits=True)
+PAGE = page(TITLE, "hồ sơ.xml", checked(columns_of(EVENTS), "vss"), unread=1, limits=[LIMITS])
 
 
 class Reader(HTMLParser):
