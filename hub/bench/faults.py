@@ -1,7 +1,7 @@
 """`python -m hub.bench.faults`: a million claims with known faults through the insurer's rules, in memory.
 
 Each fault has to be found by its rule, nothing else may be found, and the money has to be that of a second calculation
-(`row_loop`, `row_cuts`) to the đồng. Tells on stderr how far it is and what it found; one JSON line on stdout; exit code 1 when
+(`row_loop`, `row_cuts`, `row_listed`) to the đồng. Claims are checked against a folder of catalogues that fits them. Tells on stderr how far it is and what it found; one JSON line on stdout; exit code 1 when
 anything differs.
 """
 
@@ -15,16 +15,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from hub.bench.row_cuts import granted, reduced
+from hub.bench.row_listed import Listed, read_listed
 from hub.bench.row_loop import adjudicate_row
 from hub.contract.claim_tables import tables
 from hub.contract.events import Event, encode
+from hub.insurer.catalogues import Catalogues, read_catalogues
 from hub.insurer.columns import decode_claims
 from hub.insurer.decisions import decide
 from hub.insurer.rules import adjudicate
-from hub.simulate import FAULTS, Expected, Simulated, nation
+from hub.simulate import FAULTS, Expected, Simulated, nation, write_catalogues
 
 BATCH: Final = 2_000
 RATE: Final = 0.3
@@ -80,6 +84,14 @@ class Tally:
         }
 
 
+@cache
+def _catalogues() -> tuple[Catalogues, Listed]:
+    """Written once a process; as the rules read them, and as the second calculation does."""
+    with TemporaryDirectory() as folder:
+        write_catalogues(Path(folder))
+        return read_catalogues(Path(folder)), read_listed(Path(folder))
+
+
 def batch(seed: int, count: int, rate: float = RATE) -> Tally:
     """Make so many claims of the nation, of which `rate` have a fault, all faults alike; adjudicate and check them."""
     return check(list(nation(seed, count, dict.fromkeys(FAULTS, rate / len(FAULTS)))))
@@ -88,7 +100,7 @@ def batch(seed: int, count: int, rate: float = RATE) -> Tally:
 def check(made: Sequence[Simulated]) -> Tally:
     """Through Avro, columns, rules and decisions; then claim by claim against what is known of it."""
     decoded = decode_claims([_PREFIX + encode("hie.Claim", one.event) for one in made], lambda _: ("hie.Claim", None))
-    findings = adjudicate(decoded)
+    findings = adjudicate(decoded, against=_catalogues()[0])
     decisions = decide(decoded.claims, findings, "test")
     told: list[set[Expected]] = [set() for _ in made]
     cuts = [Decimal(0)] * len(made)
@@ -112,8 +124,9 @@ def _compare(tally: Tally, one: Simulated, told: set[Expected], cut: Decimal, am
     formulas = {Expected(rule, severity, table, stt, name) for rule, severity, table, stt, name in adjudicate_row(claim)}
     other = {finding for finding in formulas ^ one.expected if finding.rule in ("X04", "X05")}
     rejected = any(finding.severity == "E" for finding in one.expected)
-    right = granted(claim, rejected)
-    off = abs((amount if amount is not None else Decimal(-1)) - right) + abs(cut - reduced(claim))
+    listed = _catalogues()[1]
+    right = granted(claim, rejected, listed)
+    off = abs((amount if amount is not None else Decimal(-1)) - right) + abs(cut - reduced(claim, listed))
     tally.granted, tally.cut, tally.off = tally.granted + right, tally.cut + cut, tally.off + off
     if (missed or uncaused or off or other) and len(tally.odd) < _SHOWN:
         found = ", ".join(f"{name} {sorted(map(str, some))}" for name, some in (("missed", missed), ("uncaused", uncaused), ("row by row", other)) if some)  # fmt: skip

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from hub.bench.row_listed import Listed, off_list
 from hub.contract.directory import facilities
 from hub.contract.events import Event
 
@@ -28,17 +29,18 @@ _NEEDED: Final = {
 }
 
 
-def granted(claim: Event, rejected: bool) -> Decimal:
+def granted(claim: Event, rejected: bool, listed: Listed | None = None) -> Decimal:
     """T_BHTT_GD: what is claimed less the cuts, nothing when the claim is rejected.
 
-    claim: as decoded; what is absent is None or "".
+    claim:  as decoded; what is absent is None or "".
+    listed: the catalogues, if there are any.
     """
     if rejected:
         return _NONE
-    return (claim["xml1"]["t_bhtt"] or _NONE) - reduced(claim)
+    return (claim["xml1"]["t_bhtt"] or _NONE) - reduced(claim, listed)
 
 
-def reduced(claim: Event) -> Decimal:
+def reduced(claim: Event, listed: Listed | None = None) -> Decimal:
     """All cuts of a claim, of each line no more than the fund's share."""
     wanted: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     lines = [("xml2", place, line) for place, line in enumerate(claim["xml2"])]
@@ -51,6 +53,8 @@ def reduced(claim: Event) -> Decimal:
         if rate is not None and (line["muc_huong"] or _NONE) > rate:
             right = ((line["thanh_tien_bh"] or _NONE) * rate / 100).quantize(_CENT, ROUND_HALF_UP)
             wanted[table, place] += max(_NONE, _share(line) - right)
+        if listed is not None:
+            wanted[table, place] += off_list(listed, claim["ma_cskcb"], table, line, rate)
     for place, amount in (*_beds(claim), *_stents(claim["xml3"]), *_dear(claim)):
         wanted["xml3", place] += amount
     return sum((min(max(_share(line), _NONE), wanted[table, place]) for table, place, line in lines), _NONE)

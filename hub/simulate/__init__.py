@@ -1,5 +1,6 @@
 """Synthetic facilities sending synthetic patients: claims, results and referral slips for load, benches and proofs."""
 
+from hub.simulate.catalogues import write_catalogues
 from hub.simulate.claim import KEYRING, MEAN_ROWS, RECEIVED_AT, Simulated, claims, claims_with_faults, nation
 from hub.simulate.fault import SENT_AGAIN, Expected, Fault
 from hub.simulate.faults import FAULTS
@@ -25,4 +26,5 @@ __all__ = [
     "service_amounts",
     "shares",
     "totals",
+    "write_catalogues",
 ]

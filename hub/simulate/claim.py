@@ -38,7 +38,7 @@ Means = Mapping[str, float]
 
 
 class Simulated(NamedTuple):
-    """A claim, the name of its fault ("" for none), and all that has to be found in it."""
+    """A claim, the name of its fault ("" for none), and all that has to be found in it by who has the catalogues of `catalogues.py`."""
 
     event: Event
     fault: str

@@ -15,6 +15,7 @@ from hub.contract.events import Event
 from hub.simulate.fault import Change, Fault, given, gone, more, of_field, plain
 from hub.simulate.faults_benefit import benefit
 from hub.simulate.faults_between import between
+from hub.simulate.faults_listed import besides, listed
 from hub.simulate.money import drug_amounts, shares, totals
 
 
@@ -98,7 +99,7 @@ def _missing() -> Iterator[Fault]:
     for severity, asked in (("E", _MISSING_E), ("W", _MISSING_W)):
         for table, fields in asked.items():
             for field in fields.split():
-                also = _WITHOUT.get(field, ()) if table == "XML1" else ()
+                also = (*besides(table, field, missing=True), *(_WITHOUT.get(field, ()) if table == "XML1" else ()))
                 yield Fault("F01", severity, table, field, gone(field), "missing", of_field(table, field), also=also)
 
 
@@ -128,13 +129,13 @@ def _too_long() -> Iterator[Fault]:
             if not limited or field in _NO_LIMIT or (table, field) in coded or element.format.startswith("yyyymmdd"):
                 continue
             value = _LONG.get(field, "x" * (element.max_length + 1))
-            also = _LONG_ALSO.get((table, field), ())
+            also = (*besides(table, field), *_LONG_ALSO.get((table, field), ()))
             yield Fault("F02", "W", table, field, given(**{field: value}), "too long", of_field(table, field), also=also)
 
 
 def _elements() -> Iterator[Fault]:
     def summary(rule: str, severity: str, field: str, kind: str = "", **values: object) -> Fault:
-        return Fault(rule, severity, "XML1", field, given(**values), kind)
+        return Fault(rule, severity, "XML1", field, given(**values), kind, also=besides("XML1", field) if kind == "shape" else ())
 
     yield summary("F02", "E", "ngay_vao", "time", ngay_vao="2026112308")
     yield summary("F02", "E", "ngay_vao_noi_tru", "time", ngay_vao_noi_tru="23/11/2026")
@@ -198,7 +199,8 @@ def _money() -> Iterator[Fault]:
 
 
 FAULTS: Final = {
-    fault.name: fault for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *between(), *benefit(), *_money())
+    fault.name: fault
+    for fault in (*_missing(), *_wrong_codes(), *_too_long(), *_elements(), *between(), *benefit(), *_money(), *listed())
 }
 """By name."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from hub.contract.events import Event
 from hub.simulate.fault import Change, Fault, given, gone, measured, plain, supply
 from hub.simulate.money import service_amounts, shares, totals
+from hub.simulate.rows import BED, DEVICE, STENT
 
 _LONG_AGO, _LATER, _TOO_LATE = "202610010800", "202612010800", "202703010800"
 _ELSEWHERE: Final = "01021"
@@ -162,15 +163,18 @@ def _unread(_chance: random.Random, row: Event, claim: Event) -> None:
 
 
 def _stents(_chance: random.Random, row: Event, _claim: Event) -> None:
-    price = Decimal(31_500_001)
-    row |= {"ten_vat_tu": "Stent động mạch vành phủ thuốc", "ma_vat_tu": "N06.02.020.1"}
+    code, name, priced = STENT
+    price = Decimal(priced)
+    row |= {"ten_vat_tu": name, "ma_vat_tu": code}
     row |= service_amounts(Decimal(2), price, price, _ALL_OF, _ALL_OF, row["muc_huong"])
 
 
 def _dear(_chance: random.Random, row: Event, claim: Event) -> Event:
     """The last one of the package, as all behind it would be beyond the limit too."""
-    price, of = Decimal(120_000_001), ("ma_dich_vu", "goi_vtyt")
+    code, name, priced = DEVICE
+    price, of = Decimal(priced), ("ma_dich_vu", "goi_vtyt")
     last: Event = [one for one in claim["xml3"] if supply(one) and all(one.get(name) == row.get(name) for name in of)][-1]
+    last |= {"ten_vat_tu": name, "ma_vat_tu": code}
     last |= service_amounts(Decimal(1), price, price, _ALL_OF, _ALL_OF, last["muc_huong"])
     return last
 
@@ -216,11 +220,12 @@ def _in_bed(days: int, *beds: tuple[str, str, str], came: str = "") -> Change:
         like = claim["xml3"][0]
         bed: Event = {}
         for first, last, quantity in beds:
-            price = Decimal(226_501)
+            code, name, priced = BED
+            price = Decimal(priced + 1)
             bed = like | {
-                "ma_dich_vu": "K01.1917",
+                "ma_dich_vu": code,
                 "ma_nhom": "15",
-                "ten_dich_vu": "Giường nội khoa loại 2",
+                "ten_dich_vu": name,
                 "stt": len(claim["xml3"]) + 1,
             }
             at = f"202611{first}0815"

@@ -13,7 +13,7 @@ from hub.simulate.money import drug_amounts, service_amounts
 _VARIANTS: Final = 40  # different lines of one kind, one benefit
 
 # MA_THUOC, TEN_THUOC, DON_VI_TINH, HAM_LUONG, DUONG_DUNG, DANG_BAO_CHE, LIEU_DUNG, SO_DANG_KY, DON_GIA
-_DRUGS: Final = (
+DRUGS: Final = (
     ("40.807", "Metformin Stada", "viên", "850mg", "1.01", "viên nén bao phim", "1 viên * 2 lần * 14 ngày [2 viên/ngày]", "VD-26565-17", 1200),
     ("40.491", "Amlodipin DHG", "viên", "5mg", "1.01", "viên nén", "1 viên * 1 lần * 14 ngày [1 viên/ngày]", "VD-30105-18", 400),
     ("40.550", "Atorvastatin TV", "viên", "20mg", "1.01", "viên nén bao phim", "1 viên * 1 lần * 14 ngày [1 viên/ngày]", "VD-21312-14", 900),
@@ -23,7 +23,7 @@ _DRUGS: Final = (
     ("40.1026", "Natri clorid 0,9% B.Braun", "chai", "500ml", "2.15", "dung dịch tiêm truyền", "1 chai * 1 lần * 2 ngày [1 chai/ngày]", "VD-32457-19", 9500),
 )  # fmt: skip
 # MA_DICH_VU, TEN_DICH_VU, MA_NHOM, DON_VI_TINH, DON_GIA_BV, MA_MAY
-_SERVICES: Final = (
+SERVICES: Final = (
     ("02.1896", "Khám Nội", "13", "lần", 42_100, ""),
     ("23.0075.1494", "Định lượng Glucose [Máu]", "1", "lần", 22_400, "HS.1.AU480"),
     ("23.0083.1523", "Định lượng HbA1c [Máu]", "1", "lần", 105_300, "HS.2.D10"),
@@ -34,7 +34,7 @@ _SERVICES: Final = (
     ("02.0085.1778", "Điện tim thường", "3", "lần", 39_900, "ST.1.ECG12"),
 )
 # MA_VAT_TU, TEN_VAT_TU, DON_VI_TINH, DON_GIA_BV
-_SUPPLIES: Final = (
+SUPPLIES: Final = (
     ("N03.05.010.1", "Bơm tiêm nhựa 5 ml", "cái", 900),
     ("N03.02.070.2", "Kim luồn tĩnh mạch 22G", "cái", 3_600),
     ("N02.01.020.1", "Băng cuộn y tế", "cuộn", 2_100),
@@ -58,6 +58,16 @@ INDICES: Final = (
 )
 
 
+# MA_DICH_VU, TEN_DICH_VU, DON_GIA_BV
+BED: Final = ("K01.1917", "Giường nội khoa loại 2", 226_500)
+# MA_VAT_TU, TEN_VAT_TU, DON_GIA_BV of what only faults claim
+STENT: Final = ("N06.02.020.1", "Stent động mạch vành phủ thuốc", 31_500_001)
+DEVICE: Final = ("N06.05.010.1", "Máy tạo nhịp hai buồng", 120_000_001)
+DRUG_SPREAD: Final = 200
+"""How far above that of DRUGS the price of a drug may be."""
+TENDER, SUPPLY_TENDER = "1234/QĐ-SYT;G1;N2;2026", "1234/QĐ-SYT;G5;N1;2026"
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Priced rows of one benefit level, made once; a claim copies some and puts its key on them.
@@ -74,7 +84,7 @@ class Pool:
 
 
 def _drug(chance: random.Random, benefit: Decimal) -> Event:
-    code, name, unit, strength, route, form, dose, registration, price = chance.choice(_DRUGS)
+    code, name, unit, strength, route, form, dose, registration, price = chance.choice(DRUGS)
     days, daily = (int(re.findall(pattern, dose)[0]) for pattern in (r"(\d+) ngày ", r"\[(\d+)"))
     ratio = Decimal(chance.choice((100, 100, 100, 50)))
     return {
@@ -88,10 +98,13 @@ def _drug(chance: random.Random, benefit: Decimal) -> Event:
         "lieu_dung": dose,
         "cach_dung": "Uống sau ăn",
         "so_dang_ky": registration,
-        "tt_thau": "1234/QĐ-SYT;G1;N2;2026",
+        "tt_thau": TENDER,
         "pham_vi": "1",
         **drug_amounts(
-            Decimal(min(chance.randint(1, 60), days * daily)), Decimal(price + chance.randint(0, 40) * 5), ratio, benefit
+            Decimal(min(chance.randint(1, 60), days * daily)),
+            Decimal(price + chance.randint(0, DRUG_SPREAD // 5) * 5),
+            ratio,
+            benefit,
         ),
         "ma_khoa": "K01",
         "ma_bac_si": "000123/HNO-CCHN",
@@ -121,7 +134,7 @@ def _performed(chance: random.Random) -> Event:
 
 
 def _supply(chance: random.Random, benefit: Decimal) -> Event:
-    code, name, unit, price = chance.choice(_SUPPLIES)
+    code, name, unit, price = chance.choice(SUPPLIES)
     amount = Decimal(price)
     return {
         "ma_dich_vu": "",  # the service that used it, which the claim knows
@@ -130,7 +143,7 @@ def _supply(chance: random.Random, benefit: Decimal) -> Event:
         "goi_vtyt": "G1",
         "ten_vat_tu": name,
         "ma_hieu_sp": "HSP-2026",
-        "tt_thau": "1234/QĐ-SYT;G5;N1;2026",
+        "tt_thau": SUPPLY_TENDER,
         "don_vi_tinh": unit,
         **service_amounts(Decimal(chance.randint(1, 4)), amount, amount, Decimal(100), Decimal(100), benefit),
     }
@@ -140,7 +153,7 @@ def _service(chance: random.Random, benefit: Decimal) -> Event:
     common = _performed(chance)
     if chance.random() < 0.2:
         return _supply(chance, benefit) | common
-    code, name, group, unit, price, machine = chance.choice(_SERVICES)
+    code, name, group, unit, price, machine = chance.choice(SERVICES)
     ratio = Decimal(chance.choice((100, 100, 100, 30))) if group == "13" else Decimal(100)
     asked = Decimal(price + chance.choice((0, 0, 10_000)))
     return {
@@ -163,7 +176,7 @@ def _results(chance: random.Random) -> dict[str, tuple[Event, ...]]:
             value = {"gia_tri": tenths(chance.randint(low, high)), "don_vi_do": unit}
             row = {"ma_dich_vu": service, "ma_chi_so": code, "ten_chi_so": name, **value, **told}
             found.setdefault(service, []).append(row)
-    for code, name, group, *_ in _SERVICES:
+    for code, name, group, *_ in SERVICES:
         if group == "2":
             row = {"ma_dich_vu": code, "ten_chi_so": name, "ket_luan": "Không thấy bất thường", **told}
             found[code] = [row]
@@ -171,8 +184,9 @@ def _results(chance: random.Random) -> dict[str, tuple[Event, ...]]:
 
 
 def _bed(chance: random.Random, benefit: Decimal) -> Event:
-    price = Decimal(226_500)
-    bed = {"ma_dich_vu": "K01.1917", "ma_nhom": "15", "ten_dich_vu": "Giường nội khoa loại 2", "don_vi_tinh": "ngày"}
+    code, name, priced = BED
+    price = Decimal(priced)
+    bed = {"ma_dich_vu": code, "ma_nhom": "15", "ten_dich_vu": name, "don_vi_tinh": "ngày"}
     return bed | service_amounts(Decimal(1), price, price, Decimal(100), Decimal(100), benefit) | _performed(chance)
 
 

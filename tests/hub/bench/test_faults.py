@@ -3,6 +3,7 @@
 from hub.bench import faults
 from hub.bench.faults import batch, check, main
 from hub.bench.row_cuts import granted
+from hub.insurer.rules import RULES
 from hub.simulate import SENT_AGAIN, Simulated, nation
 
 
@@ -10,8 +11,17 @@ def test_a_few_thousand_claims_of_the_nation_hold_what_was_put_into_them():
     tally = batch(11, 3_000)
     assert tally.odd == []
     assert tally.good
-    assert len(tally.faults) > 25
+    assert len(tally.faults) > 40
     assert tally.granted > tally.cut > 0
+
+
+def test_every_rule_that_needs_catalogues_finds_its_faults_and_cuts_to_the_dong():
+    rules = {rule.id for rule in RULES if rule.id.startswith("C")}
+    tally = check(list(nation(14, 400, dict.fromkeys(sorted(rules), 0.9 / len(rules)))))
+    assert tally.odd == []
+    assert tally.good
+    assert set(tally.faults) == rules
+    assert tally.cut > 0
 
 
 def test_what_is_missed_uncaused_or_off_is_told():
@@ -25,7 +35,7 @@ def test_what_is_missed_uncaused_or_off_is_told():
 
 
 def test_money_that_is_not_that_of_the_second_calculation_is_told_to_the_dong(monkeypatch):
-    monkeypatch.setattr(faults, "granted", lambda claim, rejected: granted(claim, rejected) + 1)
+    monkeypatch.setattr(faults, "granted", lambda *given: granted(*given) + 1)
     tally = batch(13, 200)
     assert not tally.good
     assert tally.off == 200

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from hub.contract.events import Event, encode
+from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded, decode_claims
 from hub.insurer.decisions import decide
 from hub.insurer.ledger import PLACE, schema_of
@@ -88,10 +89,10 @@ def claim_of(drugs: Sequence[dict[str, Any]] = (), services: Sequence[dict[str, 
     return made | {"xml1": made["xml1"] | totals(xml2, xml3) | summary, "xml2": xml2, "xml3": xml3, "xml4": []}
 
 
-def findings_of(*events: Event, rules: Sequence[Rule] = RULES) -> pl.DataFrame:
+def findings_of(*events: Event, rules: Sequence[Rule] = RULES, against: Catalogues | None = None) -> pl.DataFrame:
     decoded = columns_of(events)
     assert not decoded.culprits
-    return adjudicate(decoded, rules)
+    return adjudicate(decoded, rules, against)
 
 
 def found_in(event: Event, rules: Sequence[Rule] = RULES) -> set[tuple[str, str, str]]:

@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 
 from hub import simulate
+from hub.insurer.catalogues import read_catalogues
 from hub.insurer.rules import RULES
 from tests.hub.insurer.made import findings_of
 
 NOT_OF_ONE_CLAIM = {
-    **dict.fromkeys(
-        ("C01", "C10", "C11", "C12", "C13", "C20", "C21", "C22", "C23", "C24", "C30", "C31", "C32", "C40", "C50", "C51", "C52"),
-        "needs catalogues (tests of catalogues)",
-    ),
     "T05": "found while reading: the same event twice (tests of the consumer)",
     "T06": "a claim that is sent again (`nation`)",
 }
@@ -26,8 +23,10 @@ def made() -> list[simulate.Simulated]:
 
 
 @pytest.fixture(scope="module")
-def found(made: list[simulate.Simulated]) -> list[dict[str, Any]]:
-    return findings_of(*(one.event for one in made)).to_dicts()
+def found(made: list[simulate.Simulated], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("catalogues")
+    simulate.write_catalogues(folder)
+    return findings_of(*(one.event for one in made), against=read_catalogues(folder)).to_dicts()
 
 
 def test_a_fault_gives_its_findings_and_none_besides(made: list[simulate.Simulated], found: list[dict[str, Any]]) -> None:
