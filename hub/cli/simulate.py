@@ -18,7 +18,7 @@ from rich.table import Table
 
 from hub.cli.own_hub import own_hub
 from hub.cli.running import keyring, terminal
-from hub.cli.simulate_claims import claims
+from hub.cli.simulate_claims import catalogues, claims
 from hub.cli.week_partners import App, Listener, Partner, Payer, Puller, together
 from hub.cli.week_senders import Senders
 from hub.contract.errors import HubError
@@ -37,6 +37,7 @@ from hub.week.slips import PAYER
 out = terminal()
 simulate_app = typer.Typer(help="A nation in small.", no_args_is_help=True)
 simulate_app.command("claims")(claims)
+simulate_app.command("catalogues")(catalogues)
 _STILL_S: Final = 120.0  # nothing came for so long: nothing will
 _SHOWN: Final = 8
 _TELL_S: Final = 15.0

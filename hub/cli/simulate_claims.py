@@ -1,9 +1,10 @@
-"""`hie simulate claims`: a payer's topic of a running hub filled with claims, as many as one likes."""
+"""`hie simulate claims`: a payer's topic of a running hub filled with claims; `hie simulate catalogues`: what they are checked against."""
 
 import multiprocessing
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -52,6 +53,21 @@ def claims(
     out.print(
         f"{count:,} claims ({size / count:,.0f} bytes on the mean) in {topic} after {seconds:,.0f} s: {count / seconds:,.0f} a second"
     )
+
+
+def catalogues(
+    folder: Annotated[
+        Path, typer.Argument(file_okay=False, help="Where the CSV files go; those of these names are written over.")
+    ],
+    seed: Annotated[int, typer.Option(help="The same seed writes the same files.")] = 1,
+) -> None:
+    """Write dated catalogues that fit simulated claims, for HIE_CATALOGUE_DIR: an example to begin from.
+
+    Example: hie simulate catalogues catalogues
+    """
+    from hub.simulate import write_catalogues
+
+    write_catalogues(folder, seed)
 
 
 def batches(count: int, seed: int, faults: float, *, test: bool, workers: int) -> Iterator[Encoded]:

@@ -1,7 +1,11 @@
 """Claims for a payer's topic: as many as asked, the same whoever makes them."""
 
+from typer.testing import CliRunner
+
+from hub.cli.main import app
 from hub.cli.simulate_claims import BATCH, batches
 from hub.contract.events import decode
+from hub.insurer.catalogues import COLUMNS, read_catalogues
 
 
 def test_claims_are_as_many_as_asked_and_each_is_another_one():
@@ -17,3 +21,9 @@ def test_claims_are_the_same_whoever_makes_them():
     alone, together = (list(batches(BATCH + 20, 2, 0.1, test=False, workers=workers)) for workers in (1, 2))
     assert alone == together
     assert not decode("hie.Claim", alone[0][0][1])["meta"]["test"]
+
+
+def test_an_example_of_catalogues_is_a_folder_that_the_insurer_reads(tmp_path):
+    done = CliRunner().invoke(app, ["simulate", "catalogues", str(tmp_path / "new"), "--seed", "2"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert set(read_catalogues(tmp_path / "new")) == set(COLUMNS)
