@@ -224,6 +224,8 @@ def _print_statement(found: "Statement") -> None:
             out.print("không có hồ sơ · no claims")
     out.print()
     _print_sheet(found.adjustments)
+    _print_sheet(found.corrections)
+    out.print(" · ".join(found.payable), style="bold", highlight=False)
 
 
 def _print_sheet(sheet: "Sheet") -> None:

@@ -40,7 +40,7 @@ def page(found: Statement, made_at: str) -> str:
         f"<h1>Bảng tổng hợp chi phí khám chữa bệnh BHYT tháng {escape(month)}</h1>"
         f"<p><i>Monthly statement of insured care, {escape(found.month)}</i></p>"
         f"<p>Lập lúc {escape(made_at)} · đơn vị: đồng <i>(amounts in VND)</i></p></div>\n"
-        f'{forms}{_sheet(found.adjustments)}<div class="signed">{signed}</div>\n</body></html>\n'
+        f'{forms}{_sheet(found.adjustments)}{_sheet(found.corrections)}<p><b>{_both(found.payable)}</b></p>\n<div class="signed">{signed}</div>\n</body></html>\n'
     )
 
 

@@ -79,14 +79,23 @@ def test_cuts_are_by_rule_and_rejected_claims_by_ma_lk(november):
 def test_what_was_found_after_the_decisions_stands_in_the_month_that_it_is_settled_with(tmp_path, november):
     assert november.adjustments.rows == []
     small_ledger(tmp_path)
-    row = {"period": "2026-11", "facility": "01021", "rule": "H03", "event_id": "x", "text_vi": "Trùng.", "text_en": "Twice."}
+    row = {
+        "period": "2026-11",
+        "facility": "01021",
+        "rule": "H03",
+        "severity": "C",
+        "event_id": "x",
+        "text_vi": "Trùng.",
+        "text_en": "Twice.",
+    }
     taken = [Decimal("8000.00"), Decimal("-3000.00"), Decimal("1.00")]
     rows_of = [row | {"reduction": one, "more": "columns"} for one in taken]
     rows_of[2]["period"] = "2026-12"
     pl.DataFrame(rows_of, schema_overrides={"reduction": pl.Decimal(18, 2)}).write_delta(tmp_path / "adjustments")
     found = statement(tmp_path, "01021", "2026-11")
     assert rows(found.adjustments) == [{"rule": "H03", "reason": "Twice.", "claims": 1, "amount": 5_000}]
-    assert "5.000,00" in page(found, "")
+    assert (found.adjusted, found.granted) == (5_000, 88_000)
+    assert "To be paid: 83.000,00 (granted 88.000,00, less adjustments 5.000,00)" in page(found, "")
 
 
 def test_a_month_without_claims_is_an_empty_statement(folder):
