@@ -17,3 +17,8 @@ def test_claims_are_the_same_whoever_makes_them():
     alone, together = (list(batches(BATCH + 20, 2, 0.1, test=False, workers=workers)) for workers in (1, 2))
     assert alone == together
     assert not decode("hie.Claim", alone[0][0][1])["meta"]["test"]
+
+
+def test_claims_of_another_month_are_others():
+    november, october = ([key for key, _ in next(batches(20, 1, 0.0, test=True, workers=1, month=month))] for month in (11, 10))
+    assert not set(november) & set(october)
