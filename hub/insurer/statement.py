@@ -31,12 +31,13 @@ TITLES: Final[dict[str, Both]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table of the statement. rows: text, whole number, Decimal VND or a text in both languages; total: the last row is the sum."""
+    """A table of the statement. rows: text, whole number, Decimal VND or a text in both languages; total: the last row is the sum; note: stands below it."""
 
     title: Both
     heads: tuple[Both, ...]
     rows: list[tuple[Any, ...]]
     total: bool = False
+    note: Both = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,7 @@ _OF_SECTIONS: Final[dict[str | None, Both]] = {
     None: _TOTAL,
 }
 _COUNTS: Final[tuple[Both, ...]] = (("Số hồ sơ", "claims"), ("Hồ sơ bị từ chối", "rejected"), ("Ngày điều trị", "days"))
+_CLAIMED: Final = 1 + len(_COUNTS) + list(_MONEY).index("t_bhtt")  # of a row of _SECTIONS
 _RULE: Final = ("Quy tắc", "rule")
 _REASON: Final = ("Lý do", "reason")
 _AMOUNT: Final = ("Số tiền", "amount")
@@ -185,7 +187,7 @@ def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
         return Form(code, 0, [])
     sheets = [
         _totals(sections),
-        _costs(groups),
+        _costs(groups, sections[-1][_CLAIMED]),
         _by_rule(("Giảm trừ theo quy tắc", "Cuts by rule"), rules),
         Sheet(
             ("Hồ sơ bị từ chối", "Rejected claims"),
@@ -206,13 +208,25 @@ def _totals(sections: Sequence[tuple[Any, ...]]) -> Sheet:
     return Sheet(("Tổng hợp theo nhóm người bệnh", "Totals by section"), (("Chỉ tiêu", "sum"), *_OF_SECTIONS.values()), rows)
 
 
-def _costs(groups: Sequence[tuple[Any, ...]]) -> Sheet:
+def _costs(groups: Sequence[tuple[Any, ...]], claimed: Decimal) -> Sheet:
+    """claimed: T_BHTT of XML1, to which that of the lines is compared."""
     names = ("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "cut")
     heads = (("Mã", "code"), ("Nhóm chi phí", "group of costs"), ("Số dòng", "lines"), *(_MONEY[name] for name in names))
     rows = [(group or "", (vi, en), *sums) for group, vi, en, *sums in groups]
     if rows:
         rows[-1] = ("", _TOTAL, *rows[-1][2:])
-    return Sheet(("Chi phí theo nhóm (MA_NHOM)", "Costs by group"), heads, rows, total=bool(rows))
+    off = sum((row[5] for row in rows[-1:]), Decimal(0)) - claimed
+    return Sheet(("Chi phí theo nhóm (MA_NHOM)", "Costs by group"), heads, rows, total=bool(rows), note=_off(off))
+
+
+def _off(amount_off: Decimal) -> Both:
+    if not amount_off:
+        return "", ""
+    told = ("+" if amount_off > 0 else "") + amount(amount_off)
+    return (
+        f"Đề nghị quỹ BHYT chênh {told} so với bảng tổng hợp: có hồ sơ mà tổng không khớp các dòng (bị từ chối, hoặc trong sai số của X05).",
+        f"Claimed of the fund is {told} to the totals by section: lines of some claims do not add up to their sum (rejected, or within X05's tolerance).",
+    )
 
 
 def _by_rule(title: Both, rules: Sequence[tuple[Any, ...]], money: Both = _AMOUNT) -> Sheet:

@@ -64,7 +64,8 @@ def _sheet(sheet: Sheet) -> str:
         for number, row in enumerate(sheet.rows)
     )
     heads = "".join(f"<th>{_both(text)}</th>" for text in sheet.heads)
-    return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>\n"
+    note = f"<p>{_both(sheet.note)}</p>" if sheet.note[0] else ""
+    return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}\n"
 
 
 def _cell(value: Any) -> str:

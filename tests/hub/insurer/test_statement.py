@@ -6,9 +6,11 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from hub.insurer.ledger import Ledger
 from hub.insurer.statement import amount, statement
 from hub.insurer.statement_page import page
-from tests.hub.insurer.small_ledger import small_ledger
+from tests.hub.insurer.made import batch
+from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, small_ledger, stated
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,16 @@ def test_costs_are_by_group_of_the_lines(november):
         ("4", "listed drugs", 5, 50_000, 40_000, 8_000),
         ("", "total", 9, 130_000, 104_000, 8_000),
     ]
+
+
+def test_where_lines_do_not_add_up_to_their_claims_the_costs_say_so(tmp_path, november):
+    costs = november.forms[0].sheets[1]
+    assert costs.note == ("", "")
+    event = stated("off", [DRUG], t_bhtt=Decimal("31000.00"))  # its lines say 24,000: rejected
+    Ledger(tmp_path, TOPIC_ID).append(batch([event], [(0, 0)], TOPIC_ID, RULES), {0: 1})
+    found = statement(tmp_path, "01021", "2026-11")
+    assert "Claimed of the fund is -7.000,00 to the totals by section" in found.forms[0].sheets[1].note[1]
+    assert "chênh -7.000,00" in page(found, "")
 
 
 def test_cuts_are_by_rule_and_rejected_claims_by_ma_lk(november):
