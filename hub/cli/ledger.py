@@ -175,6 +175,11 @@ def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], exam
             table.add_column(head, max_width=_TEXT, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
+    print_whole(table)
+
+
+def print_whole(table: Table) -> None:
+    """Print a table without cutting anything off, in a narrow window too."""
     wanted = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
     wide = terminal()
     wide.width = max(wanted, out.width)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out
+from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out, print_whole
 from hub.cli.running import audit_before, connected
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -138,7 +138,7 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
         f"granted {found['before']:,.2f} → {found['after']:,.2f} VND"
     )
     if found["rules"]:
-        out.print(_rules(found["rules"]))
+        print_whole(_rules(found["rules"]))
     if found["facilities"]:
         table = Table("facility", "claims", "before", "after", "difference", box=None)
         for one in found["facilities"]:

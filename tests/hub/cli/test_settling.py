@@ -99,6 +99,15 @@ def test_claims_that_change_without_money_are_said_so_that_the_counts_agree(prom
     assert told == ("2 adjustments, 5.00 VND more granted; 23 claims change (2 of them in the verdict alone, without money)")
 
 
+def test_a_narrow_window_cuts_no_amount_off(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    money = {f"{kind}_{side}": Decimal("123456789012.00") for kind in ("cut", "refused") for side in ("before", "after")}
+    severity, findings = {"severity_before": "E", "severity_after": "W"}, {"findings_before": 3, "findings_after": 3}
+    module.print_whole(module._rules([{"rule": "X05", **severity, **findings, **money}]))
+    told = capsys.readouterr().out
+    assert "E → W" in told and told.count("123,456,789,012.00") == 4
+
+
 def test_promoting_in_a_month_that_is_not_over_says_for_what_it_counts(promoting, monkeypatch):
     monkeypatch.setattr(module, "now", lambda: datetime(2026, 11, 29, tzinfo=UTC))
     assert "2026-11 is not over: what comes after this is decided" in promoting("promote", "lenient", "--reason", "circular 12")
