@@ -163,7 +163,7 @@ def show_revision(one: "Explained", *, in_force: bool) -> None:
 def show_claim(one: "Explained") -> None:
     """Verdict and amounts, then what is said of the claim and of each line, as a person would tell it."""
     from hub.insurer.claim_page import vnd
-    from hub.insurer.explain import VERDICTS
+    from hub.insurer.explain import VERDICTS, settled_words
 
     vi, en = VERDICTS.get(one.verdict, ("chưa giám định", "not decided yet"))
     colour = _COLOURS.get(one.verdict, "dim")
@@ -172,12 +172,17 @@ def show_claim(one: "Explained") -> None:
     out.print(f"    đề nghị {vnd(one.claimed)} · thanh toán {vnd(one.paid)} [dim]· claimed, paid[/]")
     for place in one.places:
         _show_place(place)
-    for later in one.adjustments:
+    for later in one.found_later:
         where = later["table"] if later["stt"] is None else f"{later['table']}/{later['stt']}"
         took = f": {-later['reduction']:+,.2f} VND" if later["reduction"] else ""
         out.print(f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}{took}", markup=False)
         paragraph(out, later["text_vi"], 6)
         paragraph(out, later["text_en"], 6, "dim")
+    for later in one.settled_later:
+        vi, en = settled_words(later)
+        out.print(f"    quyết toán {later['period']} · settlement  {later['rule']}", markup=False)
+        paragraph(out, vi, 6)
+        paragraph(out, en, 6, "dim")
 
 
 def _show_place(place: "Place") -> None:

@@ -175,6 +175,11 @@ def _print(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], exam
             table.add_column(head, max_width=_TEXT, overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
+    print_whole(table)
+
+
+def print_whole(table: Table) -> None:
+    """Print a table without cutting anything off, in a narrow window too."""
     wanted = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
     wide = terminal()
     wide.width = max(wanted, out.width)
@@ -224,6 +229,8 @@ def _print_statement(found: "Statement") -> None:
             out.print("không có hồ sơ · no claims")
     out.print()
     _print_sheet(found.adjustments)
+    _print_sheet(found.corrections)
+    out.print(" · ".join(found.payable), style="bold", highlight=False)
 
 
 def _print_sheet(sheet: "Sheet") -> None:
@@ -238,6 +245,9 @@ def _print_sheet(sheet: "Sheet") -> None:
     if sheet.rows:
         heads = [f"{vi}\n[dim]{en}[/]" for vi, en in sheet.heads]
         _print(title, heads, [tuple(map(told, row)) for row in sheet.rows], sheet.rows[0])
+        for text, style in zip(sheet.note, ("", "dim"), strict=True):
+            if text:
+                paragraph(out, text, 2, style)
     else:
         out.print(f"{title}: không có · none")
 

@@ -1,14 +1,14 @@
 """`hie ledger close`: a month is settled; `readjudicate`, `branches`, `compare`, `promote`, `drop`: what other rules would have said of it."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out
+from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out, print_whole
 from hub.cli.running import audit_before, connected
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -34,8 +34,8 @@ def close_month(
     from hub.insurer.history import close, closed_months, month_after, summary
 
     today, first = now().astimezone(VIETNAM).date(), month_of(month)
-    if month_after(first) > today:
-        raise HubError("REQUEST_WRONG", f"{month} is not over")
+    if _open(first):
+        raise HubError("MONTH_OPEN", month)
     folder = folder_of(read_settings(), payer)
     rows = close(folder, first, now())
     found, again = summary(rows), closed_months(folder, month_after(first), today)
@@ -48,6 +48,12 @@ def close_month(
     out.print(table if found else f"{month}: nothing new")
     if found and again:
         out.print(f"These months were closed on what {month} said before; close them again, in this order: {', '.join(again)}")
+
+
+def _open(month: date) -> bool:
+    from hub.insurer.history import month_after
+
+    return month_after(month) > now().astimezone(VIETNAM).date()
 
 
 @ledger_app.command("readjudicate")
@@ -117,6 +123,8 @@ def list_branches(payer: Payer = "", as_json: AsJson = False) -> None:
 def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
     """What a branch would change: claims and VND, by facility and by rule.
 
+    cut: what a rule took of claims that are paid; refused: what rejected claims claimed of which it is the first reason.
+
     Example: hie ledger compare without-f01
     """
     from hub.insurer.branches import compare as compared
@@ -126,10 +134,11 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
         print(to_json(found).decode())
         return
     out.print(
-        f"{found['changed']} of {found['claims']} claims change: granted {found['before']:,.2f} → {found['after']:,.2f} VND"
+        f"{found['changed']} of {found['claims']} claims change{_verdict_alone(found)}: "
+        f"granted {found['before']:,.2f} → {found['after']:,.2f} VND"
     )
     if found["rules"]:
-        out.print(_rules(found["rules"]))
+        print_whole(_rules(found["rules"]))
     if found["facilities"]:
         table = Table("facility", "claims", "before", "after", "difference", box=None)
         for one in found["facilities"]:
@@ -139,28 +148,43 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
 
 
 def _rules(rules: list[dict[str, Any]]) -> Table:
-    table = Table("rule", "findings", "→", "cut (VND)", "→", box=None)
+    table = Table("rule", "severity", "findings", "→", "cut (VND)", "→", "refused (VND)", "→", box=None)
     for one in rules:
+        before, after = (one[f"severity_{side}"] or "none" for side in ("before", "after"))
         counts = (str(one["findings_before"]), str(one["findings_after"]))
-        table.add_row(one["rule"], *counts, f"{one['cut_before']:,.2f}", f"{one['cut_after']:,.2f}")
+        money = (f"{one[f'{kind}_{side}']:,.2f}" for kind in ("cut", "refused") for side in ("before", "after"))
+        table.add_row(one["rule"], before if before == after else f"{before} → {after}", *counts, *money)
     return table
+
+
+def _verdict_alone(found: dict[str, Any]) -> str:
+    """Says why fewer claims get an adjustment than change."""
+    return f" ({found['same_amount']} of them in the verdict alone, without money)" if found["same_amount"] else ""
 
 
 @ledger_app.command("promote")
 def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     """Make a branch count: an adjustment (R01) of the difference for every claim whose amount it changes.
 
-    Decisions stay as they were said; statements show the adjustments. A second call finds it done.
+    Decisions stay as they were said; statements show the adjustments. A second call finds it done. Of a month that is not over
+    it counts for the claims that the branch has; those that come later are decided by the rules as they are.
 
     Example: hie ledger promote without-f01 --reason "circular 12, article 4"
     """
+    from hub.insurer.branches import compare as compared
     from hub.insurer.branches import promote as promoted
 
     settings = connected(read_settings())
     folder = folder_of(settings, payer)
     audit_before(settings, "ledger-promote", f"{folder.name}/{name}", reason)
-    rows = promoted(folder, name, now())
-    out.print(f"{rows.height} adjustments, {-(rows.get_column('reduction').sum() or 0):,.2f} VND more granted")
+    rows, found = promoted(folder, name, now()), compared(folder, name)
+    more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more granted"
+    out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}")
+    month = found["branch"]["period"]
+    if _open(month_of(month)):
+        out.print(
+            f"{month} is not over: what comes after this is decided by the rules as they are, until another branch is promoted"
+        )
 
 
 @ledger_app.command("drop")

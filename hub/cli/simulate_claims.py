@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -26,14 +26,19 @@ def claims(
     payer_code: Annotated[str, typer.Option("--payer", help="Whose topic; that of `test` when omitted.")] = "test",
     seed: Annotated[int, typer.Option(help="The same seed sends the same claims.")] = 1,
     faults: Annotated[float, typer.Option(min=0, max=1, help="Share of claims with a fault of one of the rules.")] = 0.0,
+    month: Annotated[
+        Literal["2026-07", "2026-08", "2026-09", "2026-10", "2026-11", "2026-12"], typer.Option(help="In which the visits end.")
+    ] = "2026-11",
     workers: Annotated[int, typer.Option(min=1, help="Processes that make claims; one a core when omitted.")] = os.cpu_count()
     or 1,
 ) -> None:
     """Fill the topic of a payer with claims in the shape of the nation's: short visits, long stays, a quarter sent again.
 
+    In another month they are others, so that a month that is over can be closed (hie ledger close).
+
     They come from nowhere: no hospital is answered. For a payer other than `test` they are real traffic.
 
-    Example: hie simulate claims 100000
+    Example: hie simulate claims 2000 --month 2026-10
     """
     from hub.bus import Out, Producer, Wire
 
@@ -44,7 +49,7 @@ def claims(
     prefix = Wire(here.registry_url).prefix(topic)
     began, size = time.monotonic(), 0
     try:
-        for batch in batches(count, seed, faults, test=payer_code == "test", workers=workers):
+        for batch in batches(count, seed, faults, test=payer_code == "test", workers=workers, month=int(month[5:])):
             producer.publish_blocking([Out(topic, key, prefix + body) for key, body in batch])
             size += sum(len(body) for _, body in batch)
     finally:
@@ -70,10 +75,11 @@ def catalogues(
     write_catalogues(folder, seed)
 
 
-def batches(count: int, seed: int, faults: float, *, test: bool, workers: int) -> Iterator[Encoded]:
+def batches(count: int, seed: int, faults: float, *, test: bool, workers: int, month: int = 11) -> Iterator[Encoded]:
     """So many claims, made and encoded by several processes; the same whatever their number, in the same order."""
+    first = seed * 1_000_000 + (0 if month == 11 else month * 10**12)  # other months have other claims, not the same ones moved
     asked = [
-        (seed * 1_000_000 + place, min(BATCH, count - start), faults, test) for place, start in enumerate(range(0, count, BATCH))
+        (first + place, min(BATCH, count - start), faults, test, month) for place, start in enumerate(range(0, count, BATCH))
     ]
     if workers == 1 or len(asked) == 1:
         yield from map(_encoded, asked)
@@ -82,9 +88,9 @@ def batches(count: int, seed: int, faults: float, *, test: bool, workers: int) -
         yield from pool.imap(_encoded, asked)
 
 
-def _encoded(asked: tuple[int, int, float, bool]) -> Encoded:
+def _encoded(asked: tuple[int, int, float, bool, int]) -> Encoded:
     from hub.simulate import FAULTS, nation
 
-    seed, count, faults, test = asked
-    made = nation(seed, count, dict.fromkeys(FAULTS, faults / len(FAULTS)) if faults else None, test=test)
+    seed, count, faults, test, month = asked
+    made = nation(seed, count, dict.fromkeys(FAULTS, faults / len(FAULTS)) if faults else None, test=test, month=month)
     return [(one.event["meta"]["key"], encode("hie.Claim", one.event)) for one in made]

@@ -172,6 +172,7 @@ _ROWS: Final = (
     ErrorCode("ARCHIVE_UNAVAILABLE", "207", "", True, "The archive cannot be read or written now: its folder, its disk, or a file of it. `hie archive verify` looks at all of it.", "Không đọc hoặc ghi được kho lưu trữ: thư mục, đĩa hoặc một tệp của nó. `hie archive verify` sẽ kiểm tra."),
     ErrorCode("TOPIC_CUT", "207", "", True, "Kafka lost the end of a topic (its brokers stopped uncleanly) and gives its places to other records. What the archive holds of it is kept: `hie replay --since` the day before brings back what is missing.", "Kafka đã mất phần cuối của một chủ đề (broker dừng đột ngột) và cấp lại vị trí cho bản ghi khác. Kho lưu trữ vẫn giữ phần đó: `hie replay --since` từ ngày trước đó sẽ phát lại phần bị thiếu."),
     ErrorCode("INDEX_IRREPLACEABLE", "207", "", False, "The index knows records that neither the topics nor the archive hold any more; built anew, it would know less.", "Chỉ mục có những bản ghi mà chủ đề và kho lưu trữ không còn giữ; dựng lại sẽ mất chúng."),
+    ErrorCode("MONTH_OPEN", "207", "", False, "The month is not over; it can be closed from the first day of the next one on.", "Tháng chưa kết thúc; có thể chốt từ ngày đầu tháng sau."),
     ErrorCode("NOT_FOUND", "204", "", False, "There is nothing under this name or id.", "Không có gì với tên hoặc mã này."),
 )  # fmt: skip
 

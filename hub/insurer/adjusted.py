@@ -17,10 +17,10 @@ from hub.bus import Producer, Wire, event_out
 from hub.contract.events import Event, derive, new_id
 from hub.contract.records import Revision
 from hub.insurer.decisions import RECORD, events
-from hub.insurer.history import ADJUSTMENTS, TABLE
+from hub.insurer.history import ADJUSTMENTS, TABLE, adjustments
 from hub.insurer.ledger import files_of, scan, schema_of
 from hub.insurer.outbox import remember
-from hub.insurer.settlement import LATE, verdict_after
+from hub.insurer.settlement import TOLD, verdict_after
 
 RULE: Final = "adjusted"
 _PAGE: Final = 20_000
@@ -58,10 +58,10 @@ def news(folder: Path, files: Sequence[str]) -> Iterator[list[Event]]:
 
     Each says what all adjustments of its claim come to at that time, so the newest one is the whole truth.
     """
-    said = pl.col("rule") != LATE
-    fresh = scan(list(files), ADJUSTMENTS).filter(said).select("event_id", "closed_at").unique().collect()
+    said = pl.col("severity") != TOLD
+    fresh = adjustments(files).filter(said).select("event_id", "closed_at").unique().collect()
     ids = fresh.get_column("event_id").unique().sort()
-    every = scan(files_of(folder, TABLE), ADJUSTMENTS).filter(said)
+    every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):
         here = pl.LazyFrame({"event_id": ids[start : start + _PAGE]})
         rows = every.join(here, on="event_id", how="semi").sort("event_id", "closed_at", "adjustment_id").collect()

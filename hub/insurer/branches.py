@@ -139,8 +139,9 @@ def _adjudicated(
 def compare(ledger: Path, name: str) -> dict[str, Any]:
     """What a branch would change, in VND.
 
-    Returns: claims, changed (counts), before, after (granted); facilities: facility, changed, before, after; rules: rule,
-             findings and cuts before and after; verdicts: before, after, claims.
+    Returns: claims, changed, same_amount (counts; the last one: changed in the verdict alone), before, after (granted);
+             facilities: facility, changed, before, after; rules: rule, then severity, findings, cut and refused (what rejected
+             claims claimed of which it is the first reason), each before and after; verdicts: before, after, claims.
     Raises:  HubError(NOT_FOUND).
     """
     branch = read_branch(ledger, name)
@@ -153,6 +154,7 @@ def compare(ledger: Path, name: str) -> dict[str, Any]:
         "branch": asdict(branch),
         "claims": both.height,
         "changed": both.filter(differs).height,
+        "same_amount": both.filter(differs, col("before") == col("after")).height,
         "before": both.get_column("before").sum(),
         "after": both.get_column("after").sum(),
         "facilities": facilities.sort("facility").to_dicts(),
@@ -171,17 +173,37 @@ def _side_by_side(ledger: Path, name: str) -> pl.DataFrame:
 
 
 def _by_rule(ledger: Path, name: str) -> pl.DataFrame:
-    """Findings and cuts by rule, before and after, of the claims of the branch."""
+    """Findings, severities and money by rule, before and after, of the claims of the branch; only what differs."""
     claims = _decisions(ledger / FOLDER / name).select("event_id")
-    sides = []
-    for side, folder in (("before", ledger), ("after", ledger / FOLDER / name)):
-        found = _findings(folder).join(claims, on="event_id", how="semi")
-        sides.append(
-            found.group_by("rule").agg(pl.len().alias(f"findings_{side}"), pl.col("reduction").sum().alias(f"cut_{side}"))
-        )
-    joined = sides[0].join(sides[1], on="rule", how="full", coalesce=True).fill_null(0)
-    moved = (pl.col("findings_before") != pl.col("findings_after")) | (pl.col("cut_before") != pl.col("cut_after"))
+    sides = [_told(folder, claims, side) for side, folder in (("before", ledger), ("after", ledger / FOLDER / name))]
+    joined = sides[0].join(sides[1], on="rule", how="full", coalesce=True)
+    joined = joined.with_columns(pl.col(pl.String).fill_null(""), pl.col(pl.Decimal, pl.UInt32).fill_null(0))
+    kinds = ("severity", "findings", "cut", "refused")
+    moved = pl.any_horizontal(pl.col(f"{kind}_before") != pl.col(f"{kind}_after") for kind in kinds)
     return joined.filter(moved).sort("rule").collect()
+
+
+def _told(folder: Path, claims: pl.LazyFrame, side: str) -> pl.LazyFrame:
+    """By rule: its severities, findings, what it cut of reduced claims, and what rejected ones claimed of which it is the first reason.
+
+    As `reductions` of `views.py` has it, so that cut and refused money add up to claimed less granted.
+    """
+    col = pl.col
+    decided = _decisions(folder).join(claims, on="event_id", how="semi").select("event_id", "verdict", "t_bhtt")
+    found = _findings(folder).join(decided, on="event_id").sort("event_id", "number")
+    cut = pl.when(col("verdict") == "REDUCED").then("reduction")
+    reason = (col("severity") == "E") & (col("verdict") == "REJECTED")
+    first = reason & (reason.cum_sum().over("event_id") == 1)
+    return (
+        found.with_columns(cut=cut, refused=pl.when(first).then("t_bhtt"))
+        .group_by("rule")
+        .agg(
+            col("severity").unique().sort().str.join(", ").alias(f"severity_{side}"),
+            pl.len().alias(f"findings_{side}"),
+            col("cut").sum().alias(f"cut_{side}"),
+            col("refused").sum().alias(f"refused_{side}"),
+        )
+    )
 
 
 def _decisions(folder: Path) -> pl.LazyFrame:

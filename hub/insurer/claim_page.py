@@ -8,7 +8,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any, Final
 
-from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place
+from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place, settled_words
 
 _STYLE: Final = """
 :root{--ink:#1b2733;--dim:#5b6b7a;--line:#dfe5ea;--soft:#f5f7f9;--good:#1d7a46;--warn:#96650a;--bad:#b3261e;--info:#2b5f9e}
@@ -87,11 +87,14 @@ def _claim(claim: Explained) -> str:
     sums = (
         f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('theo quyết định', 'by the decision')} "
         f"<b>{vnd(claim.granted)}</b>"
-        + (f" · {_both('sau điều chỉnh', 'after adjustments')} <b>{vnd(claim.paid)}</b>" if claim.adjustments else "")
+        + (f" · {_both('sau điều chỉnh', 'after adjustments')} <b>{vnd(claim.paid)}</b>" if claim.found_later else "")
         + "</p>\n"
     )
     rows = [row for place in claim.places for row in _rows(place)]
-    rows += [_adjustment(one) for one in claim.adjustments]
+    rows += [_adjustment(one) for one in claim.found_later]
+    for one in claim.settled_later:
+        vi, en = settled_words(one)
+        rows.append(_adjustment({**one, "text_vi": vi, "text_en": en, "reduction": None}))
     heads = [
         ("", "vị trí", "place"),
         ("", "nội dung", "what"),

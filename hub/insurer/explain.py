@@ -14,11 +14,11 @@ import polars as pl
 from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded
 from hub.insurer.decisions import decide
-from hub.insurer.history import ADJUSTMENTS
+from hub.insurer.history import ADJUSTMENTS, adjustments
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, SIDES, files_of, scan, schema_of
 from hub.insurer.rules import adjudicate
-from hub.insurer.settlement import LATE, verdict_after
+from hub.insurer.settlement import TOLD, verdict_after
 
 VERDICTS: Final = {
     "ACCEPTED": ("chấp nhận", "accepted"),
@@ -87,10 +87,19 @@ class Explained:
     def paid(self) -> Decimal:
         """What the fund owes for it, VND: granted, less what was found afterwards.
 
-        The difference to what its month was settled at (S01) is no cut of its own: it only tells when it is paid.
+        The difference to what its month was settled at (S01) is no cut of its own: the decision already has it.
         """
-        later = (one["reduction"] or _NOTHING for one in self.adjustments if one["rule"] != LATE)
-        return self.granted - sum(later, _NOTHING)
+        return self.granted - sum((one["reduction"] or _NOTHING for one in self.found_later), _NOTHING)
+
+    @property
+    def found_later(self) -> tuple[Mapping[str, Any], ...]:
+        """Adjustments that change what was decided, or warn of it."""
+        return tuple(one for one in self.adjustments if one["severity"] != TOLD)
+
+    @property
+    def settled_later(self) -> tuple[Mapping[str, Any], ...]:
+        """Adjustments (S01) that only say with which closing of its month a late correction is settled."""
+        return tuple(one for one in self.adjustments if one["severity"] == TOLD)
 
     @property
     def refused(self) -> bool:
@@ -100,7 +109,7 @@ class Explained:
     def as_decision(self) -> dict[str, Any]:
         """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
         findings = [one for place in self.places for one in place.findings]
-        later = [{**one, "field": ""} for one in self.adjustments if one["rule"] != LATE]
+        later = [{**one, "field": ""} for one in self.found_later]
         verdict = verdict_after(self.verdict, self.claimed, self.paid) if later else self.verdict
         return {"ma_lk": self.claim["ma_lk"], "verdict": verdict, "t_bhtt_gd": self.paid, "findings": [*findings, *later]}
 
@@ -192,6 +201,17 @@ def _places(findings: list[dict[str, Any]], lines: list[dict[str, Any]], claimed
     return tuple(made)
 
 
+def settled_words(one: Mapping[str, Any]) -> tuple[str, str]:
+    """What one of `settled_later` says, in Vietnamese and in English: so that nobody adds it to what is paid."""
+    difference = f"{-one['reduction']:+,.2f} VND"
+    if one["reverses"]:
+        return f"rút lại chênh lệch đã ghi ({difference})", f"a difference told before is taken back ({difference})"
+    return (
+        f"sửa, thu hồi hoặc gửi sau quyết toán: chênh {difference}; quyết định đã tính, không cộng trừ nữa",
+        f"corrected, withdrawn or sent after the settlement: {difference} to it; the decision has it already, nothing is added",
+    )
+
+
 def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Explained]]:
     """What a ledger has of a claim.
 
@@ -238,7 +258,7 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
     lines, findings, decisions = (
         _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
     )
-    later = scan(files_of(folder, ADJUSTED), ADJUSTMENTS).filter(wanted).collect().sort("closed_at", "rule", "adjustment_id")
+    later = adjustments(files_of(folder, ADJUSTED)).filter(wanted).collect().sort("closed_at", "rule", "adjustment_id")
     return explained(claims, lines, findings, decisions, later)
 
 

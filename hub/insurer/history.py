@@ -9,7 +9,7 @@ An adjustment belongs to the month of the later of its two claims: a stay that e
 November was wrong, and the closing of December says so. Claims of later months are never looked at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import RULES, History, adjust
 from hub.insurer.ledger import files_of, opened, scan, schema_of
-from hub.insurer.settlement import LATE, claims_of, late, settled
+from hub.insurer.settlement import LATE, TOLD, claims_of, late, settled
 
 TABLE: Final = "adjustments"
 ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
@@ -43,7 +43,7 @@ ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
     "closed_at": pl.Datetime("us", "UTC"),
 }
 """Columns. `period` YYYY-MM; `table` XML1 with no `stt`: the whole claim; `reduction` VND of the fund's share (below zero:
-in the patient's favour, or taken back); `reverses`: the adjustment that this row takes back, else ""."""
+in the patient's favour, or taken back), deducted where `severity` is C; `reverses`: the adjustment that this row takes back, else ""."""
 
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
@@ -52,9 +52,9 @@ _TABLES: Final = pl.Enum(["XML2", "XML3"])
 _NO_DRUG: Final = "00.0000"  # MA_THUOC of what is in no list
 _TEXTS: Final = {rule.id: (rule.severity, rule.vi, rule.en) for rule in RULES} | {
     LATE: (
-        "C",
-        "Hồ sơ được sửa, thu hồi hoặc gửi sau khi quyết toán.",
-        "The claim was corrected, withdrawn or sent after the settlement.",
+        TOLD,
+        "Hồ sơ được sửa, thu hồi hoặc gửi sau khi quyết toán; quyết định đang có hiệu lực đã tính.",
+        "The claim was corrected, withdrawn or sent after the settlement; the decisions in force already have it.",
     )
 }
 AGAIN: Final = "R01"
@@ -73,10 +73,10 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     period, mark = f"{month:%Y-%m}", f"close/{month:%Y-%m}"
     table = opened(folder / TABLE, ADJUSTMENTS)
     closings = table.transaction_version(mark) or 0
-    known = scan(table.file_uris(), ADJUSTMENTS).collect()
+    known = adjustments(table.file_uris()).collect()
     history, places = read_history(folder, month)
     before = known.filter(pl.col("period") == period)
-    earlier = known.filter((pl.col("period") < period) | (pl.col("rule") == AGAIN))
+    earlier = known.filter(pl.col("severity") != TOLD, (pl.col("period") < period) | (pl.col("rule") == AGAIN))
     claims = claims_of(folder, period)
     found = pl.concat(
         [
@@ -94,6 +94,12 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", TABLE) from None
     return rows
+
+
+def adjustments(files: Sequence[str]) -> pl.LazyFrame:
+    """Rows of files of the table, as `ADJUSTMENTS`. S01 is of severity I, though an older release wrote it as C."""
+    late = pl.col("rule") == LATE
+    return scan(list(files), ADJUSTMENTS).with_columns(severity=pl.when(late).then(pl.lit(TOLD)).otherwise("severity"))
 
 
 def closed_months(folder: Path, first: date, last: date) -> list[str]:

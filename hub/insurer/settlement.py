@@ -2,7 +2,8 @@
 
 The amounts at the first closing are kept in the Delta table `settled` and never touched. A claim of that month that is corrected,
 withdrawn or sent for the first time afterwards is an adjustment (S01) of the difference when the month is closed again, so
-that settled amounts less adjustments are what is owed at any time.
+that settled amounts less adjustments are what is owed at any time. Its severity is I: who adds up the decisions in force has
+the corrected claim among them already, and deducts severity C alone.
 """
 
 from datetime import datetime
@@ -27,6 +28,8 @@ SETTLED: Final[dict[str, pl.DataType]] = {
 """Columns: `granted` is what the decision granted for the claim in force when the month was closed first."""
 
 LATE: Final = "S01"
+TOLD: Final = "I"
+"""Severity of what only tells: nothing is deducted for it."""
 
 
 def claims_of(folder: Path, period: str) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import duckdb
 
 from hub.contract.directory import facilities
+from hub.insurer.settlement import TOLD
 from hub.insurer.views import PLACE, opened
 
 Both = tuple[str, str]
@@ -30,12 +31,13 @@ TITLES: Final[dict[str, Both]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table of the statement. rows: text, whole number, Decimal VND or a text in both languages; total: the last row is the sum."""
+    """A table of the statement. rows: text, whole number, Decimal VND or a text in both languages; total: the last row is the sum; note: stands below it."""
 
     title: Both
     heads: tuple[Both, ...]
     rows: list[tuple[Any, ...]]
     total: bool = False
+    note: Both = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Statement:
     """What one facility claimed for one month (YYYY-MM), and what became of it.
 
     adjustments: what was found after the decisions and settled with this month, by rule; below zero in the facility's favour.
+    corrections: what came after the month was settled, which the forms have already: the difference to the settlement.
+    granted:     by the decisions, VND.
+    adjusted:    to be deducted of it, VND.
     """
 
     facility: str
@@ -60,6 +65,18 @@ class Statement:
     month: str
     forms: list[Form]
     adjustments: Sheet
+    corrections: Sheet
+    granted: Decimal
+    adjusted: Decimal
+
+    @property
+    def payable(self) -> Both:
+        """What is to be paid, as one sentence."""
+        granted, adjusted, left = (amount(one) for one in (self.granted, self.adjusted, self.granted - self.adjusted))
+        return (
+            f"Số phải thanh toán: {left} (chấp nhận {granted}, trừ điều chỉnh {adjusted})",
+            f"To be paid: {left} (granted {granted}, less adjustments {adjusted})",
+        )
 
 
 def statement(folder: Path, facility: str, month: str) -> Statement:
@@ -73,9 +90,13 @@ def statement(folder: Path, facility: str, month: str) -> Statement:
         database.execute(_ASKED, asked)
         forms = [_form(database, code) for code in TITLES]
         adjusted = database.execute(_ADJUSTED, asked).fetchall()
-    return Statement(
-        facility, known.name if known else "", known.name_en if known else "", month, forms, _by_rule(_AFTERWARDS, adjusted)
-    )
+        ((granted,),) = database.execute("select coalesce(sum(t_bhtt_gd), 0) from asked").fetchall()
+    taken = sum((row[-1] for row in adjusted if row[0] == "C"), Decimal(0))
+    found = [row[1:] for row in adjusted if row[0] != TOLD]
+    late = [(*row[1:-1], -row[-1]) for row in adjusted if row[0] == TOLD]
+    names = (known.name, known.name_en) if known else ("", "")
+    corrections = _by_rule(_CORRECTED, late, _DIFFERENCE)
+    return Statement(facility, *names, month, forms, _by_rule(_AFTERWARDS, found), corrections, granted, taken)
 
 
 def amount(value: Decimal) -> str:
@@ -132,8 +153,8 @@ from reductions join (from asked where form = $form) as asked using ({PLACE}) wh
 """
 
 _ADJUSTED: Final = """
-select rule, any_value(text_vi), any_value(text_en), count(distinct event_id), sum(reduction)
-from adjustments where facility = $facility and period = $month group by rule order by sum(reduction) desc, rule
+select severity, rule, any_value(text_vi), any_value(text_en), count(distinct event_id), sum(reduction)
+from adjustments where facility = $facility and period = $month group by severity, rule order by sum(reduction) desc, rule
 """
 
 _TOTAL: Final = ("Cộng", "total")
@@ -144,9 +165,16 @@ _OF_SECTIONS: Final[dict[str | None, Both]] = {
     None: _TOTAL,
 }
 _COUNTS: Final[tuple[Both, ...]] = (("Số hồ sơ", "claims"), ("Hồ sơ bị từ chối", "rejected"), ("Ngày điều trị", "days"))
+_CLAIMED: Final = 1 + len(_COUNTS) + list(_MONEY).index("t_bhtt")  # of a row of _SECTIONS
 _RULE: Final = ("Quy tắc", "rule")
 _REASON: Final = ("Lý do", "reason")
+_AMOUNT: Final = ("Số tiền", "amount")
 _AFTERWARDS: Final = ("Điều chỉnh sau quyết định", "Adjustments after the decisions")
+_CORRECTED: Final = (
+    "Sửa sau quyết toán, đã nằm trong các số trên",
+    "Corrections after settlement, already in the sums above",
+)
+_DIFFERENCE: Final = ("Chênh so với quyết toán", "difference to the settlement")
 
 
 def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
@@ -159,7 +187,7 @@ def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
         return Form(code, 0, [])
     sheets = [
         _totals(sections),
-        _costs(groups),
+        _costs(groups, sections[-1][_CLAIMED]),
         _by_rule(("Giảm trừ theo quy tắc", "Cuts by rule"), rules),
         Sheet(
             ("Hồ sơ bị từ chối", "Rejected claims"),
@@ -180,17 +208,29 @@ def _totals(sections: Sequence[tuple[Any, ...]]) -> Sheet:
     return Sheet(("Tổng hợp theo nhóm người bệnh", "Totals by section"), (("Chỉ tiêu", "sum"), *_OF_SECTIONS.values()), rows)
 
 
-def _costs(groups: Sequence[tuple[Any, ...]]) -> Sheet:
+def _costs(groups: Sequence[tuple[Any, ...]], claimed: Decimal) -> Sheet:
+    """claimed: T_BHTT of XML1, to which that of the lines is compared."""
     names = ("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "cut")
     heads = (("Mã", "code"), ("Nhóm chi phí", "group of costs"), ("Số dòng", "lines"), *(_MONEY[name] for name in names))
     rows = [(group or "", (vi, en), *sums) for group, vi, en, *sums in groups]
     if rows:
         rows[-1] = ("", _TOTAL, *rows[-1][2:])
-    return Sheet(("Chi phí theo nhóm (MA_NHOM)", "Costs by group"), heads, rows, total=bool(rows))
+    off = sum((row[5] for row in rows[-1:]), Decimal(0)) - claimed
+    return Sheet(("Chi phí theo nhóm (MA_NHOM)", "Costs by group"), heads, rows, total=bool(rows), note=_off(off))
 
 
-def _by_rule(title: Both, rules: Sequence[tuple[Any, ...]]) -> Sheet:
-    heads = (_RULE, _REASON, ("Số hồ sơ", "claims"), ("Số tiền", "amount"))
+def _off(amount_off: Decimal) -> Both:
+    if not amount_off:
+        return "", ""
+    told = ("+" if amount_off > 0 else "") + amount(amount_off)
+    return (
+        f"Đề nghị quỹ BHYT chênh {told} so với bảng tổng hợp: có hồ sơ mà tổng không khớp các dòng (bị từ chối, hoặc trong sai số của X05).",
+        f"Claimed of the fund is {told} to the totals by section: lines of some claims do not add up to their sum (rejected, or within X05's tolerance).",
+    )
+
+
+def _by_rule(title: Both, rules: Sequence[tuple[Any, ...]], money: Both = _AMOUNT) -> Sheet:
+    heads = (_RULE, _REASON, ("Số hồ sơ", "claims"), money)
     return Sheet(title, heads, [(rule, (vi, en), count, taken) for rule, vi, en, count, taken in rules])
 
 

@@ -40,7 +40,7 @@ def page(found: Statement, made_at: str) -> str:
         f"<h1>Bảng tổng hợp chi phí khám chữa bệnh BHYT tháng {escape(month)}</h1>"
         f"<p><i>Monthly statement of insured care, {escape(found.month)}</i></p>"
         f"<p>Lập lúc {escape(made_at)} · đơn vị: đồng <i>(amounts in VND)</i></p></div>\n"
-        f'{forms}{_sheet(found.adjustments)}<div class="signed">{signed}</div>\n</body></html>\n'
+        f'{forms}{_sheet(found.adjustments)}{_sheet(found.corrections)}<p><b>{_both(found.payable)}</b></p>\n<div class="signed">{signed}</div>\n</body></html>\n'
     )
 
 
@@ -64,7 +64,8 @@ def _sheet(sheet: Sheet) -> str:
         for number, row in enumerate(sheet.rows)
     )
     heads = "".join(f"<th>{_both(text)}</th>" for text in sheet.heads)
-    return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>\n"
+    note = f"<p>{_both(sheet.note)}</p>" if sheet.note[0] else ""
+    return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}\n"
 
 
 def _cell(value: Any) -> str:

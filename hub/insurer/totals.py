@@ -16,7 +16,7 @@ _TOTALS: Final = """
            coalesce(sum(t_tongchi_bh), 0) as t_tongchi_bh,
            coalesce(sum(t_bhtt), 0) as t_bhtt,
            coalesce(sum(t_bhtt_gd), 0) as t_bhtt_gd,
-           (select coalesce(sum(reduction), 0) from adjustments semi join claims_in_force using (event_id) where rule <> 'S01')
+           (select coalesce(sum(reduction), 0) from adjustments semi join claims_in_force using (event_id) where severity = 'C')
            as adjusted
     from claims_in_force
 """
@@ -26,8 +26,8 @@ def totals(settings: Settings) -> dict[str, Any]:
     """Counts and VND over the newest revision of each claim that is not cancelled.
 
     Returns: claims, lines, findings, accepted, reduced, rejected (counts); t_tongchi_bv, t_tongchi_bh, t_bhtt (claimed),
-             t_bhtt_gd (granted), adjusted (taken off after the decisions; below zero: paid besides; S01 only
-             tells when a late correction is settled), payable (granted less adjusted), all Decimal. Zeros where there is no ledger yet.
+             t_bhtt_gd (granted), adjusted (taken off after the decisions; below zero: paid besides; severity C
+             alone), payable (granted less adjusted), all Decimal. Zeros where there is no ledger yet.
     """
     with opened(settings.ledger) as database:
         cursor = database.execute(_TOTALS)

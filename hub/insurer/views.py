@@ -8,7 +8,7 @@
 | `decisions_in_force`, `findings_in_force` | a decision, a finding about them |
 | `lines_in_force` | a line of them, with `reduction`, VND that cuts took of its fund's share |
 | `reductions` | a rule that took money of a claim: `amount` VND, and its texts |
-| `adjustments` | what was found after the decisions, by `period`; empty while no month was closed |
+| `adjustments` | what was found after the decisions, by `period`, deducted where `severity` is C; empty while no month was closed |
 | `codes` | a code of the standard: `list`, `code`, `meaning_en`, `meaning_vi` |
 
 The day of a claim is NGAY_RA, else NGAYLAP, as rules and catalogues have it. Of a rejected claim all that it claimed is lost by
@@ -25,6 +25,7 @@ import polars as pl
 
 from hub.contract.places import shipped
 from hub.insurer.ledger import TABLES, files_of, schema_of
+from hub.insurer.settlement import LATE, TOLD
 
 PLACE: Final = "kafka_topic_id, kafka_partition, kafka_offset"
 """What joins the tables: the event id would join a late repeat of an event with the rows of both."""
@@ -37,6 +38,8 @@ create temp table in_force as select {PLACE} from (
 """  # a table, as most questions need it several times
 
 _VIEWS: Final = {
+    "adjustments": f"""
+        select * replace (if(rule = '{LATE}', '{TOLD}', severity) as severity) from afterwards""",  # older ledgers have C
     "stated": f"""
         select *, left(day, 4) || '-' || substr(day, 5, 2) as month
         from (select *, if(length(left(ngay_ra, 8)) = 8, left(ngay_ra, 8), ngaylap) as day from claims)
@@ -61,7 +64,7 @@ _VIEWS: Final = {
 }  # fmt: skip
 
 _ADJUSTMENTS: Final = {
-    **dict.fromkeys(("period", "facility", "event_id", "rule", "text_vi", "text_en"), pl.String()),
+    **dict.fromkeys(("period", "facility", "event_id", "rule", "severity", "text_vi", "text_en"), pl.String()),
     "reduction": pl.Decimal(18, 2),
 }
 """What questions read of the table; it has more."""
@@ -81,7 +84,7 @@ def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as database:
         for name in TABLES:
             _table(database, name, schema_of(name), files_of(folder, name))
-        _table(database, "adjustments", _ADJUSTMENTS, files_of(folder, "adjustments"))
+        _table(database, "afterwards", _ADJUSTMENTS, files_of(folder, "adjustments"))
         codes = str(shipped("seeds/standards/codes.csv"))
         database.read_csv(codes, header=True, all_varchar=True).create_view("codes")
         database.execute(_IN_FORCE)

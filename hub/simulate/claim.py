@@ -1,12 +1,14 @@
 """Claims of full official width, as many as one likes, with their money right, and some of them wrong in a known way."""
 
 import random
+import re
+from calendar import monthrange
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
@@ -34,6 +36,7 @@ _TIMES: Final = ("ngay_yl", "ngay_th_yl", "ngay_kq", "thoi_diem_dbls")
 _BENEFITS: Final = {"GD4": 80, "HN2": 100, "HT3": 95}
 _DAY: Final = RECEIVED_AT.date()
 _TRIES: Final = 1_000
+_TIME: Final = re.compile(r"2026(0[1-9]|1[0-2])\d{2}(\d{4})?")
 Means = Mapping[str, float]
 
 
@@ -68,12 +71,15 @@ def claims_with_faults(
         yield Simulated(_stamped(content, seed, number), fault, expected)
 
 
-def nation(seed: int, n: int, faults: Mapping[str, float] | None = None, *, test: bool = False) -> Iterator[Simulated]:
+def nation(
+    seed: int, n: int, faults: Mapping[str, float] | None = None, *, test: bool = False, month: int = RECEIVED_AT.month
+) -> Iterator[Simulated]:
     """`n` events in the shape of the nation's claims: short visits, stays with a long tail, and claims sent again.
 
     A quarter of the claims come a second time, a twentieth a third, each time as a higher version that says which it
     supersedes; what was wrong is mended then.
     test:   as traffic of the payer for tests.
+    month:  of 2026 in which the visits end, 7 to 12: base salary, cards and year of settlement are those of its second half.
     Source: load.md §2, §3.
     """
     maker, chance = _Maker(seed), random.Random(seed)  # noqa: S311  # repeatable, nothing secret
@@ -87,12 +93,13 @@ def nation(seed: int, n: int, faults: Mapping[str, float] | None = None, *, test
         again = 2 if drawn < _THIRD else 1 if drawn < _AGAIN else 0
         make = lambda: maker.claim(number, *_size(chance))  # noqa: B023, E731  # called at once
         right, content, fault, expected = maker.faulty(faults or {}, make, keep=again > 0)
-        made = Simulated(_stamped(content, seed, number, test=test), fault, expected)
+        made = Simulated(_stamped(in_month(content, month), seed, number, test=test, month=month), fault, expected)
         yield made
         before = made.event
         for version in range(2, 2 + again):
             summary_ = right["xml1"] | {"ghi_chu": f"Gửi lại lần {version}"}
-            before = _stamped(right | {"xml1": summary_}, seed, number, version, before["meta"]["event_id"], test=test)
+            content = in_month(right | {"xml1": summary_}, month)
+            before = _stamped(content, seed, number, version, before["meta"]["event_id"], test=test, month=month)
             to_come.append(Simulated(before, "", frozenset({SENT_AGAIN})))
         number += 1
 
@@ -106,9 +113,39 @@ def _size(chance: random.Random) -> tuple[Means, int]:
     return {table: mean * longer for table, mean in _INPATIENT.items()}, min(_DAYS, 2 + int(5 * longer))
 
 
-def _stamped(content: Event, seed: int, number: int, version: int = 1, supersedes: str = "", *, test: bool = False) -> Event:
+def in_month(content: Event, month: int) -> Event:
+    """A claim of November 2026 as if it were of another month of that year: its times are moved, on the same days."""
+    if month == RECEIVED_AT.month:
+        return content
+    moved: Event = _moved(content, month - RECEIVED_AT.month)
+    settled = {"thang_qt": month} if content["xml1"].get("thang_qt") == RECEIVED_AT.month else {}
+    return moved | {"xml1": moved["xml1"] | settled}
+
+
+def _moved(value: Any, months: int) -> Any:
+    if isinstance(value, dict):
+        return {name: _moved(part, months) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_moved(part, months) for part in value]
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return value
+    year, month = divmod(int(value[:4]) * 12 + int(value[4:6]) - 1 + months, 12)
+    day = min(int(value[6:8]), monthrange(year, month + 1)[1])
+    return f"{year}{month + 1:02d}{day:02d}{value[8:]}"
+
+
+def _stamped(
+    content: Event,
+    seed: int,
+    number: int,
+    version: int = 1,
+    supersedes: str = "",
+    *,
+    test: bool = False,
+    month: int = RECEIVED_AT.month,
+) -> Event:
     again = f".{version}" if version > 1 else ""
-    origin = Origin(f"sim-{seed}-{number}{again}", RECEIVED_AT, {"sender": "simulation"}, test, "20261123", version - 1)
+    origin = Origin(f"sim-{seed}-{number}{again}", RECEIVED_AT, {"sender": "simulation"}, test, f"2026{month:02d}23", version - 1)
     return stamp(
         "hie.Claim",
         content,
@@ -116,7 +153,7 @@ def _stamped(content: Event, seed: int, number: int, version: int = 1, supersede
         business_key=content["ma_lk"],
         origin=origin,
         keyring=KEYRING,
-        occurred_at="2026-11-23T10:30:00+07:00",
+        occurred_at=f"2026-{month:02d}-23T10:30:00+07:00",
         **({"supersedes": supersedes} if supersedes else {}),
     )
 

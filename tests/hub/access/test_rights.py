@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType, ResourceType
 from typer.testing import CliRunner
 
+import hub.insurer
 from hub import stack as hub_stack
 from hub.access import rights
 from hub.access.rights import _any_of, apply_rights, give_login, logins, rights_of, take_login
@@ -81,6 +83,30 @@ def test_a_payer_reads_its_claims_and_slips_and_writes_its_decisions(kafka, paye
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}") == b"x"
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}.settlement") == b"x"
     assert write(payer_a, f"payer.{A}.decision.v1") is None
+
+
+def test_it_sets_its_own_place_back_as_its_page_shows(kafka, payer_a, tmp_path):
+    group, topic = f"payer.{A}.again", f"payer.{A}.claim.v1"
+    assert write(kafka, topic) is None
+
+    def all_read():
+        reader, count = Consumer({**client(payer_a), "group.id": group, "auto.offset.reset": "earliest", "log_level": 0}), 0
+        reader.subscribe([topic])
+        while reader.poll(8) is not None:
+            count += 1
+        reader.close()
+        return count
+
+    first = all_read()
+    assert (first > 0, all_read()) == (True, 0)
+    login, program = tmp_path / "client.properties", tmp_path / "read_again.py"
+    login.write_text("".join(f"{name}={value}\n" for name, value in (client(payer_a) | {"group.id": group}).items()), "utf-8")
+    page = Path(hub.insurer.__file__).with_name("README.md").read_text("utf-8")
+    program.write_text(
+        page.partition("`read_again.py client.properties`")[2].partition("```python\n")[2].partition("```")[0], "utf-8"
+    )
+    subprocess.run([sys.executable, str(program), str(login)], check=True, timeout=60)
+    assert all_read() == first
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,17 @@ def test_what_was_found_later_is_told_with_its_sign_and_a_warning_without_an_amo
     assert told == ["H03: -1,000.00 VND", "H05", "H08: +250.00 VND"]
 
 
+def test_a_correction_after_the_settlement_is_told_in_words_and_not_among_the_adjustments(ledger):
+    [row] = [json.loads(line) for line in hie("explain", "B", "--json")[1].splitlines()]
+    adjust(ledger / "ledger", row["event_id"], row["key"], "S01", "-500.00")
+    text = " ".join(hie("explain", "B", "--html", ledger / "b.html")[1].split())
+    assert "thanh toán 8,000.00 VND" in text and "điều chỉnh" not in text
+    written = (ledger / "b.html").read_text("utf-8")
+    for where in (text, written):
+        assert "settlement: +500.00 VND to it; the decision has it already, nothing is added" in where
+    assert "after adjustments" not in written
+
+
 def test_explain_refuses_what_it_does_not_know(ledger):
     for words in (["explain", "nothing"], ["explain", "A", "--facility", "99999"], ["explain", "A", "--payer", "nobody"]):
         with pytest.raises(HubError, match="NOT_FOUND"):

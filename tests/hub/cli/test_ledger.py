@@ -49,8 +49,18 @@ def test_alone_it_says_what_adjustments_left_of_it(hie, tmp_path, monkeypatch):
     with opened(tmp_path / "ledger") as database:
         found = database.execute("select event_id from claims_in_force where verdict = 'ACCEPTED' order by 1").fetchall()
     paid = found[0][0]
-    given = [("H03", paid, 5_000), ("H08", paid, -2_000), ("S01", paid, 700), ("H03", "another that was replaced", 9_000)]
-    rows = pl.DataFrame(given, schema={"rule": pl.String, "event_id": pl.String, "reduction": pl.Decimal(18, 2)}, orient="row")
+    given = [
+        ("H03", "C", paid, 5_000),
+        ("H08", "C", paid, -2_000),
+        ("S01", "I", paid, 700),
+        ("S01", "C", paid, 700),  # as an older release wrote it
+        ("H03", "C", "another that was replaced", 9_000),
+    ]
+    rows = pl.DataFrame(
+        given,
+        schema={"rule": pl.String, "severity": pl.String, "event_id": pl.String, "reduction": pl.Decimal(18, 2)},
+        orient="row",
+    )
     rows.write_delta(tmp_path / "ledger" / "adjustments")
     assert "granted (t_bhtt_gd) 136,000.00 VND\nadjusted after the decisions -3,000.00 VND, payable 133,000.00 VND" in hie()
     told = json.loads(hie("--json"))

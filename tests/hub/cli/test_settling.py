@@ -1,7 +1,10 @@
 """An insurer's commands over a ledger that is there; no server is asked."""
 
 import json
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
@@ -44,7 +47,7 @@ def test_months_closed_before_an_earlier_one_changed_are_to_be_closed_again(hie,
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (["2026-12"], "REQUEST_WRONG"),
+        (["2026-12"], "MONTH_OPEN"),
         (["November"], "REQUEST_WRONG"),
         (["2026-11", "--payer", "nobody"], "NOT_FOUND"),
         (["2026-11", "--payer", "test"], "NOT_FOUND"),
@@ -73,6 +76,41 @@ def test_promoting_and_dropping_are_in_the_audit_before_anything_changes(hie, tm
     assert audited == [(f"ledger-{what}", "ledger/lenient", "circular 12")]
     assert branches.branches(tmp_path / "ledger") == before
     assert not (tmp_path / "ledger" / "adjustments").exists()
+
+
+@pytest.fixture
+def promoting(hie, tmp_path, monkeypatch):
+    """Promote the branch; what it changes in the verdicts is made up."""
+    monkeypatch.setattr(module, "connected", lambda settings: settings)
+    monkeypatch.setattr(module, "audit_before", lambda *_: None)
+    write_branch(tmp_path / "ledger")
+    told = {"claims": 2478, "changed": 23, "same_amount": 2, "before": 0, "after": 5, "rules": [], "facilities": []}
+    told["branch"] = {"period": "2026-11"}
+    monkeypatch.setattr(branches, "compare", lambda *_: told)
+    rows = pl.DataFrame({"reduction": [Decimal(-3), Decimal(-2)]})
+    monkeypatch.setattr(branches, "promote", lambda *_: rows)
+    return lambda *words: " ".join(hie(*words).split())
+
+
+def test_claims_that_change_without_money_are_said_so_that_the_counts_agree(promoting):
+    alone = "23 of 2478 claims change (2 of them in the verdict alone, without money): granted 0.00 → 5.00 VND"
+    assert promoting("compare", "lenient") == alone
+    told = promoting("promote", "lenient", "--reason", "circular 12")
+    assert told == ("2 adjustments, 5.00 VND more granted; 23 claims change (2 of them in the verdict alone, without money)")
+
+
+def test_a_narrow_window_cuts_no_amount_off(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    money = {f"{kind}_{side}": Decimal("123456789012.00") for kind in ("cut", "refused") for side in ("before", "after")}
+    severity, findings = {"severity_before": "E", "severity_after": "W"}, {"findings_before": 3, "findings_after": 3}
+    module.print_whole(module._rules([{"rule": "X05", **severity, **findings, **money}]))
+    told = capsys.readouterr().out
+    assert "E → W" in told and told.count("123,456,789,012.00") == 4
+
+
+def test_promoting_in_a_month_that_is_not_over_says_for_what_it_counts(promoting, monkeypatch):
+    monkeypatch.setattr(module, "now", lambda: datetime(2026, 11, 29, tzinfo=UTC))
+    assert "2026-11 is not over: what comes after this is decided" in promoting("promote", "lenient", "--reason", "circular 12")
 
 
 def write_branch(ledger):

@@ -27,3 +27,8 @@ def test_an_example_of_catalogues_is_a_folder_that_the_insurer_reads(tmp_path):
     done = CliRunner().invoke(app, ["simulate", "catalogues", str(tmp_path / "new"), "--seed", "2"], catch_exceptions=False)
     assert done.exit_code == 0
     assert set(read_catalogues(tmp_path / "new")) == set(COLUMNS)
+
+
+def test_claims_of_another_month_are_others():
+    november, october = ([key for key, _ in next(batches(20, 1, 0.0, test=True, workers=1, month=month))] for month in (11, 10))
+    assert not set(november) & set(october)

@@ -85,11 +85,49 @@ def test_a_changed_rule_is_compared_by_facility_and_rule(ledger):
         {"facility": "01004", "changed": 1, "before": 0, "after": FUND},
         {"facility": "01021", "changed": 1, "before": 0, "after": FUND},
     ]
-    assert [(one["rule"], one["findings_before"], one["findings_after"]) for one in found["rules"]] == [("F06", 1, 0)]
+    assert [one["rule"] for one in found["rules"]] == ["F01", "F06"]
     assert {(one["before"], one["after"], one["claims"]) for one in found["verdicts"]} == {
         ("ACCEPTED", "ACCEPTED", 1),
         ("REJECTED", "ACCEPTED", 2),
     }
+
+
+def row_of(found, rule):
+    """Severity, findings, cut and refused money of a rule, before and after."""
+    [one] = [one for one in found["rules"] if one["rule"] == rule]
+    return [(one[f"{kind}_before"], one[f"{kind}_after"]) for kind in ("severity", "findings", "cut", "refused")]
+
+
+def test_a_rule_says_what_it_refuses_beside_what_it_cuts(ledger):
+    made(ledger, without=["F06"], severities={"F01": "W"})
+    found = compare(ledger, "lenient")
+    assert row_of(found, "F01") == [("E", "W"), (1, 1), (0, 0), (FUND, 0)]
+    assert row_of(found, "F06") == [("E", ""), (1, 0), (0, 0), (FUND, 0)]
+    money = [one[f"{kind}_before"] - one[f"{kind}_after"] for one in found["rules"] for kind in ("cut", "refused")]
+    assert sum(money) == found["after"] - found["before"]
+
+
+def test_a_claim_that_two_rules_refuse_counts_once_and_stays_refused_by_the_other(tmp_path):
+    both = of_someone("A", nam_qt=2025, ho_ten="")
+    Ledger(tmp_path, TOPIC).append(batch([both], [(0, 0)], TOPIC), {0: 1})
+    branch = Branch("mild", "2026-11", "F01 as W", 0, AT.isoformat())
+    record = Record(0, values_of([both])[0])
+    readjudicate(tmp_path, branch, lambda _places: [[record]], writers, "vss", changed(severities={"F01": "W"}))
+    found = compare(tmp_path, "mild")
+    assert (found["changed"], row_of(found, "F01")[3], row_of(found, "F06")[3]) == (0, (FUND, 0), (0, FUND))
+
+
+def test_a_change_of_the_verdict_alone_is_counted_apart(tmp_path):
+    free = of_someone("A", nam_qt=2025)
+    Ledger(tmp_path, TOPIC).append(batch([free], [(0, 0)], TOPIC), {0: 1})
+    decisions = scan(files_of(tmp_path, "decisions"), schema_of("decisions")).collect()
+    decisions.with_columns(t_bhtt_gd=pl.lit(FUND).cast(pl.Decimal(18, 2))).write_delta(tmp_path / "decisions", mode="overwrite")
+    branch = Branch("mild", "2026-11", "without F06", 0, AT.isoformat())
+    record = Record(0, values_of([free])[0])
+    readjudicate(tmp_path, branch, lambda _places: [[record]], writers, "vss", changed(without=["F06"]))
+    found = compare(tmp_path, "mild")
+    assert (found["changed"], found["same_amount"]) == (1, 1)
+    assert promote(tmp_path, "mild", AT).is_empty()
 
 
 def test_the_ledger_itself_does_not_change(ledger):

@@ -7,7 +7,7 @@ import pytest
 from deltalake import write_deltalake
 
 from hub.contract.events import encode, to_json
-from hub.insurer.explain import checked, read_claim, read_month
+from hub.insurer.explain import checked, read_claim, read_month, settled_words
 from hub.insurer.history import ADJUSTMENTS
 from hub.insurer.ledger import Ledger, opened
 from tests.hub.insurer.histories import TOPIC, stamped
@@ -159,6 +159,8 @@ def test_what_was_found_later_is_taken_off_what_was_granted_but_what_settles_a_c
     adjust(ledger, *ids, "S01", "500.00")
     [[again, older]] = read_claim(ledger, "A")
     assert [one["rule"] for one in again.adjustments] == ["H03", "S01"]
+    assert ([one["rule"] for one in again.found_later], [one["rule"] for one in again.settled_later]) == (["H03"], ["S01"])
+    assert settled_words(again.settled_later[0])[1].endswith("-500.00 VND to it; the decision has it already, nothing is added")
     assert (again.granted, again.paid) == (newest.granted, newest.granted - 1000)
     assert older.adjustments == ()
 

@@ -3,12 +3,15 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import polars as pl
 import pytest
 
-from hub.insurer.history import close
+from hub.insurer.history import ADJUSTMENTS, adjustments, close
+from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import files_of, scan
 from hub.insurer.settlement import SETTLED, TABLE
-from tests.hub.insurer.histories import service, visit, write
+from hub.insurer.statement import statement
+from tests.hub.insurer.histories import service, stay, visit, write
 
 NOVEMBER = date(2026, 11, 1)
 THEN, LATER = datetime(2026, 12, 3, 9, tzinfo=UTC), datetime(2026, 12, 20, 9, tzinfo=UTC)
@@ -25,7 +28,7 @@ def of_someone(key, **more):
 
 
 def late_rows(rows):
-    assert set(rows.get_column("rule")) == {"S01"}
+    assert set(rows.select("rule", "severity").iter_rows()) == {("S01", "I")}
     return sorted((row["reduction"], bool(row["other_event_id"])) for row in rows.to_dicts())
 
 
@@ -62,3 +65,35 @@ def test_before_the_first_closing_nothing_is_late(tmp_path):
     write(tmp_path, [of_someone("A"), of_someone("A", version=1, **TWICE)])
     assert close(tmp_path, NOVEMBER, THEN).is_empty()
     assert kept(tmp_path).get_column("granted").to_list() == [2 * FUND]
+
+
+def as_an_older_release_wrote_it(folder):
+    """S01 was of severity C, like a cut."""
+    rows = scan(files_of(folder, ADJUSTED), ADJUSTMENTS).collect()
+    rows.with_columns(severity=pl.lit("C")).write_delta(folder / ADJUSTED, mode="overwrite")
+
+
+@pytest.mark.parametrize("written", ["now", "by an older release"])
+def test_a_late_correction_is_paid_once(closed, written):
+    write(closed, [of_someone("A", version=1, **TWICE)], first=2)
+    close(closed, NOVEMBER, LATER)
+    if written == "by an older release":
+        as_an_older_release_wrote_it(closed)
+    assert set(adjustments(files_of(closed, ADJUSTED)).collect().get_column("severity")) == {"I"}
+    found = statement(closed, "01004", "2026-11")
+    assert found.adjustments.rows == []
+    assert [(row[0], row[-1]) for row in found.corrections.rows] == [("S01", FUND)]
+    assert (found.granted, found.adjusted) == (3 * FUND, 0)
+    assert found.payable[1] == "To be paid: 24.000,00 (granted 24.000,00, less adjustments 0,00)"
+
+
+def test_a_late_correction_is_no_cut_that_leaves_the_months_after_it_less_to_take(tmp_path):
+    write(tmp_path, [of_someone("A", **TWICE)])
+    close(tmp_path, NOVEMBER, THEN)
+    write(tmp_path, [of_someone("A", version=1)], first=1)
+    assert late_rows(close(tmp_path, NOVEMBER, LATER)) == [(FUND, True)]
+    lines = [service(ngay_yl="202611081000")]
+    around = {"so_cccd": f"00108500{ord('A'):04d}", "facility": "01021", "services": lines}
+    write(tmp_path, [stay("C", "202611080800", "202612101200", **around)], first=2)
+    found = close(tmp_path, date(2026, 12, 1), LATER).select("rule", "reduction")
+    assert found.rows() == [("H02", FUND)]

@@ -6,9 +6,11 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from hub.insurer.ledger import Ledger
 from hub.insurer.statement import amount, statement
 from hub.insurer.statement_page import page
-from tests.hub.insurer.small_ledger import small_ledger
+from tests.hub.insurer.made import batch
+from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, small_ledger, stated
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,16 @@ def test_costs_are_by_group_of_the_lines(november):
     ]
 
 
+def test_where_lines_do_not_add_up_to_their_claims_the_costs_say_so(tmp_path, november):
+    costs = november.forms[0].sheets[1]
+    assert costs.note == ("", "")
+    event = stated("off", [DRUG], t_bhtt=Decimal("31000.00"))  # its lines say 24,000: rejected
+    Ledger(tmp_path, TOPIC_ID).append(batch([event], [(0, 0)], TOPIC_ID, RULES), {0: 1})
+    found = statement(tmp_path, "01021", "2026-11")
+    assert "Claimed of the fund is -7.000,00 to the totals by section" in found.forms[0].sheets[1].note[1]
+    assert "chênh -7.000,00" in page(found, "")
+
+
 def test_cuts_are_by_rule_and_rejected_claims_by_ma_lk(november):
     *_, cuts, rejected = november.forms[0].sheets
     assert rows(cuts) == [{"rule": "C99", "reason": "Not paid.", "claims": 1, "amount": 8_000}]
@@ -79,14 +91,23 @@ def test_cuts_are_by_rule_and_rejected_claims_by_ma_lk(november):
 def test_what_was_found_after_the_decisions_stands_in_the_month_that_it_is_settled_with(tmp_path, november):
     assert november.adjustments.rows == []
     small_ledger(tmp_path)
-    row = {"period": "2026-11", "facility": "01021", "rule": "H03", "event_id": "x", "text_vi": "Trùng.", "text_en": "Twice."}
+    row = {
+        "period": "2026-11",
+        "facility": "01021",
+        "rule": "H03",
+        "severity": "C",
+        "event_id": "x",
+        "text_vi": "Trùng.",
+        "text_en": "Twice.",
+    }
     taken = [Decimal("8000.00"), Decimal("-3000.00"), Decimal("1.00")]
     rows_of = [row | {"reduction": one, "more": "columns"} for one in taken]
     rows_of[2]["period"] = "2026-12"
     pl.DataFrame(rows_of, schema_overrides={"reduction": pl.Decimal(18, 2)}).write_delta(tmp_path / "adjustments")
     found = statement(tmp_path, "01021", "2026-11")
     assert rows(found.adjustments) == [{"rule": "H03", "reason": "Twice.", "claims": 1, "amount": 5_000}]
-    assert "5.000,00" in page(found, "")
+    assert (found.adjusted, found.granted) == (5_000, 88_000)
+    assert "To be paid: 83.000,00 (granted 88.000,00, less adjustments 5.000,00)" in page(found, "")
 
 
 def test_a_month_without_claims_is_an_empty_statement(folder):

@@ -8,6 +8,7 @@ import pytest
 from hub import simulate
 from hub.insurer.catalogues import read_catalogues
 from hub.insurer.rules import RULES
+from hub.simulate.claim import in_month
 from tests.hub.insurer.made import findings_of
 
 NOT_OF_ONE_CLAIM = {
@@ -34,6 +35,20 @@ def test_a_fault_gives_its_findings_and_none_besides(made: list[simulate.Simulat
     for one in found:
         told[one["row"]].add(simulate.Expected(*(one[name] for name in simulate.Expected._fields)))
     wrong = {name: (one.expected - told[row], told[row] - one.expected) for row, (name, one) in enumerate(zip(simulate.FAULTS, made, strict=True)) if told[row] != one.expected}  # fmt: skip
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("month", [7, 10, 12])
+def test_in_another_month_the_same_is_found_and_a_right_claim_is_right(made: list[simulate.Simulated], month: int) -> None:
+    right = [one.event for one in simulate.nation(5, 150) if not one.expected]
+    moved = [in_month(event, month) for event in (*right, *(one.event for one in made))]
+    found = findings_of(*moved).to_dicts()
+    assert {event["xml1"]["ngay_ra"][:6] for event in moved[: len(right)]} == {f"2026{month:02d}"}
+    told: dict[int, set[simulate.Expected]] = {row: set() for row in range(len(moved))}
+    for one in found:
+        told[one["row"]].add(simulate.Expected(*(one[name] for name in simulate.Expected._fields)))
+    expected = [frozenset()] * len(right) + [one.expected for one in made]
+    wrong = {row: (expected[row] - told[row], told[row] - expected[row]) for row in told if told[row] != expected[row]}
     assert wrong == {}
 
 
