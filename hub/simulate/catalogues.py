@@ -22,10 +22,10 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """File (`<name>.csv`) to its columns."""
 
-BEFORE: Final = ("2025-01-01", "2026-06-30")
-NOW: Final = ("2026-07-01", "")
-LATER: Final = ("2026-12-01", "")
-"""All simulated claims are of November 2026."""
+BEFORE: Final = ("2025-01-01", "2026-05-31")
+NOW: Final = ("2026-06-01", "")
+LATER: Final = ("2027-01-01", "")
+"""All simulated claims are of the second half of 2026; an order may stand some days before."""
 
 OTHER_DAYS: Final = {"ended": BEFORE, "not yet valid": LATER}
 UNLISTED: Final = {
@@ -44,7 +44,7 @@ Row = Mapping[str, object]
 
 
 def catalogues(seed: int, facility_codes: Sequence[str] = ()) -> dict[str, list[Row]]:
-    """Rows of each file, in no order; prices before July and the order of rows are the seed's.
+    """Rows of each file, in no order; prices before June and the order of rows are the seed's.
 
     facility_codes: of all facilities when omitted.
     """

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hub import simulate
-from hub.insurer.catalogues import read_catalogues
+from hub.insurer.catalogues import Catalogues, read_catalogues
 from hub.insurer.rules import RULES
 from hub.simulate.claim import in_month
 from tests.hub.insurer.made import findings_of
@@ -24,10 +24,15 @@ def made() -> list[simulate.Simulated]:
 
 
 @pytest.fixture(scope="module")
-def found(made: list[simulate.Simulated], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Catalogues:
     folder = tmp_path_factory.mktemp("catalogues")
     simulate.write_catalogues(folder)
-    return findings_of(*(one.event for one in made), against=read_catalogues(folder)).to_dicts()
+    return read_catalogues(folder)
+
+
+@pytest.fixture(scope="module")
+def found(made: list[simulate.Simulated], listed: Catalogues) -> list[dict[str, Any]]:
+    return findings_of(*(one.event for one in made), against=listed).to_dicts()
 
 
 def test_a_fault_gives_its_findings_and_none_besides(made: list[simulate.Simulated], found: list[dict[str, Any]]) -> None:
@@ -39,10 +44,12 @@ def test_a_fault_gives_its_findings_and_none_besides(made: list[simulate.Simulat
 
 
 @pytest.mark.parametrize("month", [7, 10, 12])
-def test_in_another_month_the_same_is_found_and_a_right_claim_is_right(made: list[simulate.Simulated], month: int) -> None:
+def test_in_another_month_the_same_is_found_and_a_right_claim_is_right(
+    made: list[simulate.Simulated], listed: Catalogues, month: int
+) -> None:
     right = [one.event for one in simulate.nation(5, 150) if not one.expected]
     moved = [in_month(event, month) for event in (*right, *(one.event for one in made))]
-    found = findings_of(*moved).to_dicts()
+    found = findings_of(*moved, against=listed).to_dicts()
     assert {event["xml1"]["ngay_ra"][:6] for event in moved[: len(right)]} == {f"2026{month:02d}"}
     told: dict[int, set[simulate.Expected]] = {row: set() for row in range(len(moved))}
     for one in found:
