@@ -28,7 +28,7 @@ def test_each_price_has_changed_once_without_a_gap(tmp_path):
     write_catalogues(tmp_path, 1, [FACILITY])
     rows = catalogues.read_catalogues(tmp_path)["services"].of([FACILITY])
     of_glucose = rows.filter(code="23.0075.1494").sort("valid_from")
-    assert of_glucose.select("valid_from", "valid_to").rows() == [("20250101", "20260630"), ("20260701", "99999999")]
+    assert of_glucose.select("valid_from", "valid_to").rows() == [("20250101", "20260531"), ("20260601", "99999999")]
     assert of_glucose.get_column("price").n_unique() == 2
 
 
