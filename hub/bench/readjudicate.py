@@ -2,9 +2,9 @@
 
 Claims of the nation, three in ten with a fault, go into the payer's topic; the insurer's workers make the ledger; the month is
 read again into a branch without one rule that rejects; what it changes is compared and promoted. Each step is a process of its
-own, so that its peak memory is its own. On stdout: the statement of the facility that gains most, before and after (without the
-list of rejected claims), then one JSON line. On stderr: how far it is. Exit code 1 unless, by facility, money before and difference make the money after to the
-đồng, and both are those of a second calculation (`row_cuts`) over what was put in.
+own, so that its peak memory is its own. On stdout: the statement of the facility that gains most, before and after (without
+the list of rejected claims), then one JSON line. On stderr: how far it is. Exit code 1 unless, by facility, money before and
+difference make the money after to the đồng, and both are those of a second calculation (`row_cuts`) over what was put in.
 """
 
 import argparse
