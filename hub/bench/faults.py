@@ -120,7 +120,7 @@ def _compare(tally: Tally, one: Simulated, told: set[Expected], cut: Decimal, am
     missed, uncaused = one.expected - told, told - one.expected
     tally.missed.update(finding.rule for finding in missed)
     tally.uncaused.update(finding.rule for finding in uncaused)
-    claim = _whole(one.event)
+    claim = as_read(one.event)
     formulas = {Expected(rule, severity, table, stt, name) for rule, severity, table, stt, name in adjudicate_row(claim)}
     other = {finding for finding in formulas ^ one.expected if finding.rule in ("X04", "X05")}
     rejected = any(finding.severity == "E" for finding in one.expected)
@@ -139,8 +139,8 @@ def _nothing(table: str) -> Mapping[str, Any]:
     return {element.field: texts if element.kind == "string" else None for element in tables()[table].values()}
 
 
-def _whole(claim: Event) -> Event:
-    """With all elements of the tables, as a reader has them."""
+def as_read(claim: Event) -> Event:
+    """A claim with all elements of the tables, as a reader has them."""
     rows = {name: [{**_nothing(name.upper()), **row} for row in claim.get(name, ())] for name in ("xml2", "xml3")}
     meta = {"supersedes": "", **claim["meta"]}
     return claim | rows | {"meta": meta, "xml1": {**_nothing("XML1"), **claim["xml1"]}}

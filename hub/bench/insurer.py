@@ -88,7 +88,7 @@ def several_workers(settings: Settings, count: int, workers: int) -> float:
     """Claims per second of several processes, from when all are ready to when the brokers hold the last decision."""
     context = multiprocessing.get_context("spawn")
     standing = context.Queue()
-    before = _end(settings, ANSWERS)
+    before = sum(ends(settings, ANSWERS))
     processes = [
         context.Process(target=_worker, args=(settings, standing, number, workers), daemon=True) for number in range(workers)
     ]
@@ -98,7 +98,7 @@ def several_workers(settings: Settings, count: int, workers: int) -> float:
         for _ in processes:
             standing.get(timeout=60)
         began = time.perf_counter()
-        while _end(settings, ANSWERS) - before < count:
+        while sum(ends(settings, ANSWERS)) - before < count:
             time.sleep(0.02)
         return count / (time.perf_counter() - began)
     finally:
@@ -161,11 +161,12 @@ def _reader(settings: Settings) -> Consumer:
     return reader
 
 
-def _end(settings: Settings, topic: str) -> int:
+def ends(settings: Settings, topic: str) -> list[int]:
+    """The next offset of each partition."""
     reader = consumer(settings.kafka, "hie-bench-end")
     try:
         places = [TopicPartition(topic, partition) for partition in range(topics()[topic].partitions)]
-        return sum(reader.get_watermark_offsets(place, timeout=10)[1] for place in places)
+        return [reader.get_watermark_offsets(place, timeout=10)[1] for place in places]
     finally:
         reader.close()
 

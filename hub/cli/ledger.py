@@ -211,13 +211,13 @@ def statement_command(
 
     found = statement(folder_of(read_settings(), payer), facility, _month(month) or "")
     if html is None:
-        _print_statement(found)
+        print_statement(found)
     else:
         html.write_text(page(found, f"{now().astimezone(VIETNAM):%H:%M %d/%m/%Y}"), "utf-8")
         err.print(f"written: {html}", markup=False)
 
 
-def _print_statement(found: "Statement") -> None:
+def print_statement(found: "Statement") -> None:
     from hub.insurer.statement import TITLES
 
     out.print(f"{found.facility} {found.name} · {found.name_en} · {found.month}, VND", style="bold")
