@@ -17,8 +17,9 @@ from hub.contract.errors import Severity
 Record = dict[str, Any]
 
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
-# Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
-_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
+# Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset; or `?` for one that
+# was lost on the way. ´ and · are written for an apostrophe and a dash.
+_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]|\?\w|\w\?")
 _NUMBERS: Final = 3  # of PID
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1

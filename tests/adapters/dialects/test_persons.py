@@ -60,3 +60,18 @@ def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
     found = mapped("ADT^A04", "PID|1||MR7~001085012345^^^BCA^NI||Phạm^Hà||19850612|F", PV1, dialect=mine)
     assert [one["type"] for one in only(found)["person"]["identifiers"]] == ["MRN", "SDDCN"]
     assert told(found) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "street", "ho_ten", "dia_chi"),
+    [
+        ("PHẠM & LÊ^NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi^^Quận 1", "PHẠM & LÊ NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi, Quận 1"),
+        ("van der Berg&van der&Berg^Anna", "12 Lê Lợi&Lê Lợi&12^^Quận 1", "van der Berg Anna", "12 Lê Lợi, Quận 1"),
+        ("Lê&Phạm^Ánh", "12&Lê Lợi^^Quận 1", "Lê Phạm Ánh", "12 Lê Lợi, Quận 1"),
+        ("Lê&^Ánh", "&Lê Lợi^^Quận 1", "Lê Ánh", "Lê Lợi, Quận 1"),
+    ],
+    ids=["typed", "parts that the whole has already", "parts", "empty parts"],
+)
+def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_ten: str, dia_chi: str) -> None:
+    person = only(mapped("ADT^A04", f"PID|1||N1^^^^MR||{name}||19850612|F|||{street}", PV1))["person"]
+    assert (person["ho_ten"], person["dia_chi"]) == (ho_ten, dia_chi)
