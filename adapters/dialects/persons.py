@@ -31,6 +31,8 @@ _CODE_IN_WORDS: Final = (
         r"|\b([A-Z]\d{2}(?!\d)(?:\.\d)?)"
     )
 )
+_ICD: Final = re.compile(r"ICD-?10(?:-?[A-Z]{2})?|I10[CP]?", re.IGNORECASE)  # table 0396, and as it is written here
+_SYSTEM: Final = re.compile(r"[A-Z\d][A-Z\d._-]*", re.ASCII)  # what a coding system looks like
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ANY: Final = re.compile(".+")
@@ -321,6 +323,8 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         diagnosis: Record = {}
         fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, f"diagnoses[{len(found)}].")
         words = diagnosis.get("chan_doan", "")
+        if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
+            words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
         if diagnosis:
@@ -328,6 +332,12 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         if label := _label(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
             notes.labels.add(label)
     return found
+
+
+def _tail(segment: Segment) -> str:
+    """What a `^` that nobody escaped cut off the words in DG1-3: a third component that names no system before one that does."""
+    tail = segment.words(3, 3).strip()
+    return "" if _SYSTEM.fullmatch(tail) or not _ICD.fullmatch(segment.get(3, 4).strip()) else tail
 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:

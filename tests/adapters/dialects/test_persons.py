@@ -75,3 +75,20 @@ def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
 def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_ten: str, dia_chi: str) -> None:
     person = only(mapped("ADT^A04", f"PID|1||N1^^^^MR||{name}||19850612|F|||{street}", PV1))["person"]
     assert (person["ho_ten"], person["dia_chi"]) == (ho_ten, dia_chi)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ("J18.9^Viêm phổi & suy hô hấp ^ nặng^ICD10", "Viêm phổi & suy hô hấp ^ nặng"),
+        ("J18.9^Viêm phổi^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^L^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^bộ mã riêng^J18^Viêm phổi^I10", "Viêm phổi"),
+        ("J18.9^Viêm phổi ^ nặng^ICD10|Viêm phổi nặng", "Viêm phổi nặng"),
+    ],
+    ids=["cut", "one system", "a local system", "none", "another code", "in words elsewhere"],
+)
+def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: str) -> None:
+    [diagnosis] = only(mapped("ADT^A04", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{stated}"))["diagnoses"]
+    assert (diagnosis["ma_benh"], diagnosis["chan_doan"]) == ("J18.9", words)
