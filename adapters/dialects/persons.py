@@ -21,6 +21,7 @@ CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # was lost on the way. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]|\?\w|\w\?")
 _NUMBERS: Final = 3  # of PID
+_COUNTY: Final = 12  # of PID: a code without components
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = (
@@ -54,6 +55,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
     if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
         notes.warn("NAME_ODD", notes.message.path(pid, 5))
+    if pid.delimiters.component in pid.field(_COUNTY).rstrip(pid.delimiters.component):
+        notes.warn("FIELDS_SHIFTED", notes.message.path(pid, _COUNTY))
     sent = reading.message.header.get(7)
     if person.get("ngay_sinh", "")[:8] > sent[:8] and (day := moment(sent)) and _day(person["ngay_sinh"]) > day[:10]:
         notes.warn("DATES_CONTRADICT", notes.message.path(pid, 7))

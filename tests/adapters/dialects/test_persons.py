@@ -92,3 +92,13 @@ def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_t
 def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: str) -> None:
     [diagnosis] = only(mapped("ADT^A04", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{stated}"))["diagnoses"]
     assert (diagnosis["ma_benh"], diagnosis["chan_doan"]) == ("J18.9", words)
+
+
+@pytest.mark.parametrize(
+    ("address", "shifted"),
+    [("P.5|Q.10^^TP.HCM", True), (r"P.5\F\Q.10^^TP.HCM", False), ("P.5|760", False), ("P.5|760^^", False)],
+    ids=["a bar nobody escaped", "escaped", "a county", "padded"],
+)
+def test_an_address_that_goes_on_in_the_next_field_is_told(address: str, shifted: bool) -> None:
+    found = mapped("ADT^A04", f"PID|1||N1^^^^MR||Phạm^Hà||19850612|F|||{address}", PV1)
+    assert (("FIELDS_SHIFTED", "PID-12") in told(found)) is shifted
