@@ -17,9 +17,11 @@ from hub.contract.errors import Severity
 Record = dict[str, Any]
 
 CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
-# Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset. ´ and · are written for an apostrophe and a dash.
-_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]")
+# Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset; or `?` for one that
+# was lost on the way. ´ and · are written for an apostrophe and a dash.
+_NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]|\?\w|\w\?")
 _NUMBERS: Final = 3  # of PID
+_COUNTY: Final = 12  # of PID: a code without components
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _CODE_IN_WORDS: Final = (
@@ -30,6 +32,8 @@ _CODE_IN_WORDS: Final = (
         r"|\b([A-Z]\d{2}(?!\d)(?:\.\d)?)"
     )
 )
+_ICD: Final = re.compile(r"ICD-?10(?:-?[A-Z]{2})?|I10[CP]?", re.IGNORECASE)  # table 0396, and as it is written here
+_SYSTEM: Final = re.compile(r"[A-Z\d][A-Z\d._-]*", re.ASCII)  # what a coding system looks like
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
 _ANY: Final = re.compile(".+")
@@ -51,6 +55,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
     if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
         notes.warn("NAME_ODD", notes.message.path(pid, 5))
+    if pid.delimiters.component in pid.field(_COUNTY).rstrip(pid.delimiters.component):
+        notes.warn("FIELDS_SHIFTED", notes.message.path(pid, _COUNTY))
     sent = reading.message.header.get(7)
     if person.get("ngay_sinh", "")[:8] > sent[:8] and (day := moment(sent)) and _day(person["ngay_sinh"]) > day[:10]:
         notes.warn("DATES_CONTRADICT", notes.message.path(pid, 7))
@@ -320,6 +326,8 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         diagnosis: Record = {}
         fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, f"diagnoses[{len(found)}].")
         words = diagnosis.get("chan_doan", "")
+        if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
+            words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
         if diagnosis:
@@ -327,6 +335,12 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         if label := _label(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
             notes.labels.add(label)
     return found
+
+
+def _tail(segment: Segment) -> str:
+    """What a `^` that nobody escaped cut off the words in DG1-3: a third component that names no system before one that does."""
+    tail = segment.words(3, 3).strip()
+    return "" if _SYSTEM.fullmatch(tail) or not _ICD.fullmatch(segment.get(3, 4).strip()) else tail
 
 
 def _label(dialect: Dialect, code: str, words: str) -> str:

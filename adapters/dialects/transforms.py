@@ -251,6 +251,16 @@ def display(parts: Sequence[str]) -> str:
     return second or first or (parts[8] if len(parts) > 8 else "")
 
 
+_TEN: Final = re.compile(r"(?:.*[^\w.,])?[xX]?10")
+_POWER: Final = re.compile(r"[+-]?\d{1,2}(?!\d)")
+
+
+def unit(parts: Sequence[str]) -> str:
+    """The unit of a CE; a power of ten whose `^` nobody escaped (`10^9/L`, `x10^12/L`) is one text and no code with its words."""
+    first, second = (part.strip() for part in (*parts[:2], "", "")[:2])
+    return f"{first}^{second}" if _POWER.match(second) and _TEN.fullmatch(first) else first
+
+
 def location(parts: Sequence[str]) -> str:
     """PL as a path: department, room and bed as far as they are there, with `/` between."""
     return "/".join(part.strip() for part in parts[:3]).rstrip("/")
@@ -333,7 +343,7 @@ def in_dong(value: str) -> str:
     return found[1].replace(".", "") + (f".{found[2]}" if found[2] else "")
 
 
-Kind = Literal["value", "number", "money", "components", "coded", "field", "list", "rows", "code"]
+Kind = Literal["value", "number", "money", "components", "coded", "spoken", "field", "list", "rows", "code"]
 
 
 class Gives(NamedTuple):
@@ -398,10 +408,11 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "icd": Transform(icd, "value", "CODE_UNKNOWN"),
     "percent": Transform(percent, "number", "NUMBER_UNPARSABLE", gives=Gives(DECIMAL, 5, 2)),
     "is_one": Transform(is_one, "value", gives=FLAG),
-    "full_name": Transform(full_name, "components"),
-    "full_name_without_age": Transform(full_name_without_age, "components"),
-    "full_name_given_first": Transform(full_name_given_first, "components"),
-    "address": Transform(address, "components"),
+    "full_name": Transform(full_name, "spoken"),
+    "full_name_without_age": Transform(full_name_without_age, "spoken"),
+    "full_name_given_first": Transform(full_name_given_first, "spoken"),
+    "address": Transform(address, "spoken"),
+    "unit": Transform(unit, "components"),
     "display": Transform(display, "coded"),
     "text": Transform(text, "field"),
     "list": Transform(list, "list", gives=LIST),

@@ -159,6 +159,25 @@ def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
     return parts
 
 
+def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
+    """The same of a name or an address, of whose components everything is kept: `&` with a blank beside it is text that nobody
+    escaped; between the parts of FN and SAD (v2.4 and later) it is a blank, and a part that was said already is not said twice."""
+    mark = delimiters.subcomponent
+    if mark not in repetition:
+        return split_components(repetition, delimiters)
+    found = []
+    for component in repetition.split(delimiters.component):
+        if f" {mark}" in component or f"{mark} " in component:
+            found.append(whole(component, delimiters))
+            continue
+        said = ""
+        for part in component.split(mark):
+            if part and part != NULL and f" {part} " not in f" {said} ":
+                said = f"{said} {part}".lstrip()
+        found.append(unescape(said, delimiters))
+    return found
+
+
 def whole(component: str, delimiters: Delimiters) -> str:
     """One component that has no parts, as it was sent but for its escapes and the `&` that only pad it."""
     return unescape(component.strip(delimiters.subcomponent), delimiters)

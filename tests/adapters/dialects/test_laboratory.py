@@ -158,6 +158,33 @@ def test_a_delimiter_that_nobody_escaped_cuts_no_value_short() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("sent", "unit"),
+    [
+        ("10^9/L", "10^9/L"),
+        ("x10^12/L", "x10^12/L"),
+        ("*10^6/uL", "*10^6/uL"),
+        ("×10^3", "×10^3"),
+        ("10^9/L^UCUM", "10^9/L"),
+        ("10\\S\\9/L", "10^9/L"),
+        ("10*9/L^10^9/L^UCUM", "10*9/L"),
+        ("mmol/L^millimol/lít^UCUM", "mmol/L"),
+        ("10^mười^L", "10"),
+        ("mg/dL&x", "mg/dL"),
+    ],
+)
+def test_a_power_of_ten_that_nobody_escaped_is_the_whole_unit(sent: str, unit: str) -> None:
+    [event] = read("ORU^R01", "OBR|1|P1|F1|WBC^Bạch cầu", f"OBX|1|NM|WBC^Bạch cầu||3.9|{sent}|4-10|L|||F")
+    [line] = event["observations"]
+    assert (line["don_vi_do"], line["number"]) == (unit, 3.9)
+
+
+@pytest.mark.parametrize("stated", ["<10^5", "4-10&x", "Nam & nữ: 4-10"])
+def test_a_range_is_kept_whole_whatever_nobody_escaped_in_it(stated: str) -> None:
+    [event] = read("ORU^R01", "OBR|1|P1|F1|WBC^Bạch cầu", f"OBX|1|NM|WBC^Bạch cầu||3.9|G/L|{stated}||||F")
+    assert event["observations"][0]["reference_range"] == stated
+
+
 def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
     sent = ("NM", "9,8"), ("NM", "1,234"), ("NM", "9.8"), ("NM", "7"), ("SN", ">^9,8"), ("SN", "^9,8"), ("ST", "9,8")
     plain = [("9,8", None), ("1,234", None), ("9.8", 9.8), ("7", 7.0), (">9,8", None), ("9,8", None), ("9,8", None)]

@@ -60,3 +60,45 @@ def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
     found = mapped("ADT^A04", "PID|1||MR7~001085012345^^^BCA^NI||Phạm^Hà||19850612|F", PV1, dialect=mine)
     assert [one["type"] for one in only(found)["person"]["identifiers"]] == ["MRN", "SDDCN"]
     assert told(found) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "street", "ho_ten", "dia_chi"),
+    [
+        ("PHẠM & LÊ^NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi^^Quận 1", "PHẠM & LÊ NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi, Quận 1"),
+        ("van der Berg&van der&Berg^Anna", "12 Lê Lợi&Lê Lợi&12^^Quận 1", "van der Berg Anna", "12 Lê Lợi, Quận 1"),
+        ("Lê&Phạm^Ánh", "12&Lê Lợi^^Quận 1", "Lê Phạm Ánh", "12 Lê Lợi, Quận 1"),
+        ("Lê&^Ánh", "&Lê Lợi^^Quận 1", "Lê Ánh", "Lê Lợi, Quận 1"),
+    ],
+    ids=["typed", "parts that the whole has already", "parts", "empty parts"],
+)
+def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_ten: str, dia_chi: str) -> None:
+    person = only(mapped("ADT^A04", f"PID|1||N1^^^^MR||{name}||19850612|F|||{street}", PV1))["person"]
+    assert (person["ho_ten"], person["dia_chi"]) == (ho_ten, dia_chi)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ("J18.9^Viêm phổi & suy hô hấp ^ nặng^ICD10", "Viêm phổi & suy hô hấp ^ nặng"),
+        ("J18.9^Viêm phổi^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^L^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^^ICD10", "Viêm phổi"),
+        ("J18.9^Viêm phổi^bộ mã riêng^J18^Viêm phổi^I10", "Viêm phổi"),
+        ("J18.9^Viêm phổi ^ nặng^ICD10|Viêm phổi nặng", "Viêm phổi nặng"),
+    ],
+    ids=["cut", "one system", "a local system", "none", "another code", "in words elsewhere"],
+)
+def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: str) -> None:
+    [diagnosis] = only(mapped("ADT^A04", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{stated}"))["diagnoses"]
+    assert (diagnosis["ma_benh"], diagnosis["chan_doan"]) == ("J18.9", words)
+
+
+@pytest.mark.parametrize(
+    ("address", "shifted"),
+    [("P.5|Q.10^^TP.HCM", True), (r"P.5\F\Q.10^^TP.HCM", False), ("P.5|760", False), ("P.5|760^^", False)],
+    ids=["a bar nobody escaped", "escaped", "a county", "padded"],
+)
+def test_an_address_that_goes_on_in_the_next_field_is_told(address: str, shifted: bool) -> None:
+    found = mapped("ADT^A04", f"PID|1||N1^^^^MR||Phạm^Hà||19850612|F|||{address}", PV1)
+    assert (("FIELDS_SHIFTED", "PID-12") in told(found)) is shifted

@@ -145,6 +145,14 @@ def test_delimiters_and_line_breaks_in_results_survive(lines: list[tuple[Event, 
     assert read.get("notes", []) == notes
 
 
+def test_a_power_of_ten_in_a_unit_goes_out_escaped() -> None:
+    line = {"set_id": "1", "value_type": "NM", "code": {"code": "WBC"}, "gia_tri": "3.9", "number": 3.9}
+    line |= {"don_vi_do": "10^9/L", "reference_range": "<10^5"}
+    content = {"placer": "1", "ma_cskcb": "01940", "person": {}, "service": {"code": "X"}, "observations": [line]}
+    written = rendered("hie.LabResult", stamped("hie.LabResult", content)).by_name["OBX"][0]
+    assert (written.fields[6], written.fields[7]) == (r"10\S\9/L", r"<10\S\5")
+
+
 # --- claims -----------------------------------------------------------------------------------------------------------
 
 
