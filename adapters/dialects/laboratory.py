@@ -199,8 +199,11 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     diagnosed = patient.others + [segment for group in groups for segment in group.others]
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
-    if remarks := [text for group in groups for text in group.notes]:
-        order["notes"] = order.get("notes", []) + remarks
+    said = [*order.get("notes", ()), *_information(reading, groups[1:])]
+    if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
+        order["notes"] = remarks
+        if label := dialect.labels.in_words("\n".join(remarks)):
+            notes.labels.add(label)
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
@@ -216,6 +219,21 @@ def _services(reading: Reading, groups: list[_Group], notes: Notes, *, wanted: b
             found.append(line["services"])
         elif wanted and said is not None:
             notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
+    return found
+
+
+def _information(reading: Reading, groups: list[_Group]) -> list[str]:
+    """What further services of an order say in their OBR."""
+    plan = tuple(
+        rule
+        for rule in reading.dialect.plans["order"]
+        if rule.name == "notes" and all(place.segment[:3] == "OBR" for place in rule.places)
+    )
+    found: list[str] = []
+    for group in groups:
+        said: Record = {}
+        fill(plan, group.scope, said, reading.notes())
+        found += said.get("notes", ())
     return found
 
 

@@ -225,6 +225,16 @@ def test_a_result_that_says_of_nobody_whose_it_is_is_taken_and_told(pid: list[st
     assert [path for code, path in problems(found) if code == "PERSON_MISSING"] == ([place] if place else [])
 
 
+def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
+    obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
+    found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",
+                   obr.format(2, "NA", "sốt 3 ngày", ""), obr.format(3, "K", "", "phù"))  # fmt: skip
+    assert only(found)["notes"] == ["sốt 3 ngày", "phù", "lấy máu lúc đói"]
+    assert "sensitivity" not in only(found)["meta"]
+    held = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "nhiễm HIV, đang ARV", ""))
+    assert only(held)["meta"]["sensitivity"] == "HIV"
+
+
 @pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", [])])
 def test_an_order_for_nobody_is_taken_and_told_unless_it_cancels_one(control: str, told: list[tuple[str, str]]) -> None:
     found = mapped("ORM^O01", f"ORC|{control}|P1", "OBR|1|P1||GLU^G")
