@@ -19,7 +19,9 @@ Record = dict[str, Any]
 NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
 _DONG: Final = Decimal(1)  # what rounding may leave out
 _THOUSAND: Final = Decimal(1000)  # an amount below it may be one whose point was misread
+_SMALLEST: Final = Decimal(100)  # dong; what costs less has lost its thousands somewhere
 _KINDS: Final = ("CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT", "")  # none stated is a charge
+_OWED: Final = ("CHARGE", "")  # what cannot be less than nothing: what is taken back is a CREDIT
 _ORDERS: Final = frozenset({"ORC", "OBR"})
 
 
@@ -70,6 +72,8 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
         notes.warn("CHARGE_KIND_UNKNOWN", reading.message.path(said, 6))
     if amount := line.get("thanh_tien_bv"):
         _tell_doubtful(reading, line, abs(amount), scope, notes)
+    if line.get("kind", "") in _OWED and (line.get("so_luong", 0) < 0 or line.get("thanh_tien_bv", 0) < 0):
+        notes.warn("AMOUNT_DOUBTFUL", reading.message.path(said, 10 if line.get("so_luong", 0) < 0 else 11))
     known = reading.dialect.labels
     labels = [known.of_illness(illness) for illness in line.get("ma_benh", "").split(";")]
     notes.labels.update(label for label in (*labels, known.in_words(in_words(line))) if label)
@@ -86,11 +90,12 @@ def _tell_doubtful(reading: Reading, line: Record, amount: Decimal, scope: Scope
     product = quantity * price
     shares = (1, line.get("tyle_tt_dv", 100) / Decimal(100))  # of a service that is paid in part
     differs = product and all(abs(product * share - amount) > max(_DONG, quantity / 2) for share in shares)
-    if not differs and amount >= _THOUSAND:
+    tiny = reading.dialect.point == "thousands" and amount < _SMALLEST
+    if not differs and not tiny and amount >= _THOUSAND:
         return
     rule = next(one for one in reading.dialect.plans["charge_line"] if one.name == "thanh_tien_bv")
     found = place_of(line["thanh_tien_bv"], rule, scope)
-    if differs or (found and POINT_DOUBTFUL.fullmatch(found[0].get(found[1]).strip())):
+    if differs or tiny or (found and POINT_DOUBTFUL.fullmatch(found[0].get(found[1]).strip())):
         notes.warn("AMOUNT_DOUBTFUL", reading.message.path(*found) if found else "FT1-11")
 
 

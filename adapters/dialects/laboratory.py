@@ -27,6 +27,7 @@ _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
+_SERVICES: Final = {"OBR": 4, "RXO": 1, "RXE": 2}  # where the test, or the drug, of an order stands
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
@@ -119,6 +120,11 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     return read_person(reading, patient.head, patient.insurance, notes), notes
 
 
+def _tell_nobody(reading: Reading, patient: _Patient, person: Record, notes: Notes) -> None:
+    if not person.get("identifiers") and not person.get("ho_ten"):
+        notes.warn("PERSON_MISSING", "PID" if (pid := patient.head.get("PID")) is None else reading.message.path(pid, 3))
+
+
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 
@@ -179,15 +185,11 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
+    if order["action"] != "CANCELLED":  # which its number is enough for
+        _tell_nobody(reading, patient, person, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    services = []
-    for group in groups:
-        line: Record = {}
-        fill(dialect.plans["services"], group.scope, line, notes)
-        if line:
-            services.append(line["services"])
-    if services:
+    if services := _services(reading, groups, notes, wanted=order["action"] != "CANCELLED"):
         order["services"] = services
     _read_performer(reading, order, notes)
     if own:
@@ -197,10 +199,42 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     diagnosed = patient.others + [segment for group in groups for segment in group.others]
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
-    if remarks := [text for group in groups for text in group.notes]:
-        order["notes"] = order.get("notes", []) + remarks
+    said = [*order.get("notes", ()), *_information(reading, groups[1:])]
+    if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
+        order["notes"] = remarks
+        if label := dialect.labels.in_words("\n".join(remarks)):
+            notes.labels.add(label)
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+def _services(reading: Reading, groups: list[_Group], notes: Notes, *, wanted: bool) -> list[Record]:
+    """What is to be done; of what is wanted, a service that nobody can tell is told."""
+    found = []
+    for group in groups:
+        line: Record = {}
+        fill(reading.dialect.plans["services"], group.scope, line, notes)
+        said = next((group.scope[name] for name in _SERVICES if name in group.scope), None)
+        if line:
+            found.append(line["services"])
+        elif wanted and said is not None:
+            notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
+    return found
+
+
+def _information(reading: Reading, groups: list[_Group]) -> list[str]:
+    """What further services of an order say in their OBR."""
+    plan = tuple(
+        rule
+        for rule in reading.dialect.plans["order"]
+        if rule.name == "notes" and all(place.segment[:3] == "OBR" for place in rule.places)
+    )
+    found: list[str] = []
+    for group in groups:
+        said: Record = {}
+        fill(plan, group.scope, said, reading.notes())
+        found += said.get("notes", ())
+    return found
 
 
 def _hurry(reading: Reading, scope: Scope, order: Record) -> None:
@@ -261,8 +295,7 @@ def map_results(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = _person(reading, patient)
-        if not person.get("identifiers") and not person.get("ho_ten"):
-            noted.warn("PERSON_MISSING", "PID" if (pid := patient.head.get("PID")) is None else reading.message.path(pid, 3))
+        _tell_nobody(reading, patient, person, noted)
         last = len(groups) - 1
         for position, group in enumerate(groups):
             _publish_result(reading, group, person, noted if position == last else noted.also())

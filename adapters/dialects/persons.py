@@ -317,7 +317,8 @@ def _by_shape(comparable: str) -> str:
 def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) -> list[Record]:
     """The DG1 among the segments, in order; the label of a protected diagnosis is noted.
 
-    Where the rule finds no code, that is taken with which the diagnosis in words begins.
+    Where the rule finds no code, that is taken with which the diagnosis in words begins; words in the place of the code (DG1-3.1)
+    are the diagnosis in words where there are no others, so that its recipient reads them.
     """
     found: list[Record] = []
     for segment in segments:
@@ -328,6 +329,8 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         words = diagnosis.get("chan_doan", "")
         if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
             words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
+        if not words and "ma_benh" not in diagnosis and " " in (said := segment.get(3).strip()):
+            words = diagnosis["chan_doan"] = said
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
         if diagnosis:

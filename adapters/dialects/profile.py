@@ -23,7 +23,7 @@ from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profil
 from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
 from adapters.dialects.sensitivity import Labels, compile_labels
-from adapters.dialects.transforms import Comma, facility_code
+from adapters.dialects.transforms import Comma, Point, facility_code
 from adapters.formats.charset import CHARSETS, encode
 from adapters.formats.hl7v2 import Message
 from hub.contract import directory
@@ -56,7 +56,7 @@ class Dialect:
 
     version: its own version and those of what it extends, such as `1+1`.
     charset: the charset the vendor is known to write, or None.
-    comma:   what a comma in a number means; rules for numbers know it already.
+    comma:   what a comma in a number means; rules for numbers know it already. point: the same of a point in an amount.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels:  what makes an event protected.
@@ -74,6 +74,7 @@ class Dialect:
     about: str
     charset: str | None
     comma: Comma
+    point: Point
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
@@ -248,6 +249,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         about=profile.about,
         charset=profile.charset or None,
         comma=profile.comma,
+        point=profile.point,
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),

@@ -1,7 +1,7 @@
 """One message of a folder of samples, and what nobody notices before the whole folder is looked over."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,9 @@ _WITHOUT_VALUE: Final = frozenset(
     "DINOWX"
 )  # of table 0085: deleted, pending, not asked, order only, wrong patient, none obtained
 _VALUES: Final = ("gia_tri", "mo_ta")
+_OF_ONE_PERSON: Final = (("ma_lk", ("PV1-19", "PID-18")), ("placer", ("ORC-2", "OBR-2")))  # a field, and where it may stand
+_OF_OTHERS: Final = frozenset({"hie.LabResult"})  # which repeat the numbers of whoever ordered, maybe without saying who that is
+_CONTROL_ID: Final = 10  # of MSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +65,63 @@ class Sample:
 
 
 def looked_over(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples, each with what the gate does not tell: numbers that nothing reads, local tests and flags, states that can hardly be meant."""
-    doubtful = _doubtful_states(samples)
+    """The samples, each with what the gate does not tell: numbers that nothing reads or that several share, local tests and flags,
+    states that can hardly be meant."""
+    doubtful, shared = _doubtful_states(samples), _shared_numbers(samples)
     return [
         replace(
             one,
-            problems=(*one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one), *_states_of(one, doubtful)),
+            problems=(
+                *one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one), *_states_of(one, doubtful),
+                *shared.get(position, ()),
+            ),
         )
-        for one in samples
-    ]
+        for position, one in enumerate(samples)
+    ]  # fmt: skip
+
+
+def _shared_numbers(samples: Sequence[Sample]) -> dict[int, list[Problem]]:
+    """Numbers that stand for different patients, and control ids for different messages: told once of each that shares one."""
+    persons: defaultdict[tuple[str, ...], list[tuple[int, Mapping[str, Any], str]]] = defaultdict(list)
+    bodies: defaultdict[tuple[str, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
+    for position, sample in enumerate(samples):
+        if sample.refused or sample.message is None:
+            continue
+        header = sample.message.header
+        if number := header.get(_CONTROL_ID):
+            body = tuple("|".join(segment.fields) for segment in sample.message.segments_in_order[1:])
+            bodies[header.get(3), header.field(4), number].setdefault(body, position)
+        for record, event in sample.events:
+            for name, places in _OF_ONE_PERSON if "person" in event and record not in _OF_OTHERS else ():
+                if number := event.get(name, ""):
+                    met = persons[name, event.get("ma_cskcb", ""), number]
+                    if all(_are_two(event["person"], other) for _, other, _ in met):
+                        met.append((position, event["person"], _place_of(number, places, sample.message)))
+    found: defaultdict[int, list[Problem]] = defaultdict(list)
+    for met in persons.values():
+        for position, _, place in met if len(met) > 1 else ():
+            found[position].append(Problem("NUMBER_SHARED", Severity.WARNING, place))
+    for positions in bodies.values():
+        for position in positions.values() if len(positions) > 1 else ():
+            found[position].append(Problem("CONTROL_ID_SHARED", Severity.WARNING, f"MSH-{_CONTROL_ID}"))
+    return found
+
+
+def _are_two(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether they can hardly be the same person: no number in common, and another name or day of birth."""
+    numbers = (
+        {(number.get("type"), number.get("normalised")) for number in person.get("identifiers", ())} for person in (one, other)
+    )
+    if not set.isdisjoint(*numbers):
+        return False
+    said = [(one[name], other[name]) for name in ("ho_ten", "ngay_sinh") if one.get(name) and other.get(name)]
+    return any(mine.casefold() != theirs.casefold() for mine, theirs in said)
+
+
+def _place_of(number: str, places: Sequence[str], message: Message) -> str:
+    """The first of the places where it stands, else the first of all: a profile may read it from anywhere."""
+    standing = (place for place in places for segment in message.segments(place[:3]) if number in segment.get(int(place[4:])))
+    return next(standing, places[0])
 
 
 def _doubtful_states(samples: Sequence[Sample]) -> frozenset[str]:

@@ -275,8 +275,8 @@ def text(value: str) -> str:
 
 
 def code(parts: Sequence[str]) -> dict[str, str]:
-    """CE, CWE as a `Code`: identifier, text and system, then the alternate ones; only what is there."""
-    return {name: part for name, part in zip(_CODE, parts, strict=False) if part}
+    """CE, CWE as a `Code`: identifier, text and system, then the alternate ones; only what is there, and a blank is not."""
+    return {name: part for name, part in zip(_CODE, parts, strict=False) if part.strip()}
 
 
 _CODE: Final = ("code", "display", "system", "alt_code", "alt_display", "alt_system")

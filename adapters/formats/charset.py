@@ -131,6 +131,15 @@ def has_low_letters(raw: bytes, charset: str) -> bool:
     return page is not None and page.search(raw) is not None
 
 
+def ends_within_letter(raw: bytes) -> bool:
+    """Whether all of it is UTF-8 but for its last letter, of which bytes are missing."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as wrong:
+        return wrong.reason == "unexpected end of data"
+    return False
+
+
 def decode(raw: bytes, profile: str | None = None, declared: str | None = None) -> Decoded:
     """Read the bytes of one message.
 

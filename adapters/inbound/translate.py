@@ -29,7 +29,7 @@ from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_a
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
 from adapters.dialects.transforms import NUMBER, pointed
 from adapters.formats.batch import alone
-from adapters.formats.charset import Decoded, decode, has_low_letters, is_wide
+from adapters.formats.charset import Decoded, decode, ends_within_letter, has_low_letters, is_wide
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
@@ -223,7 +223,10 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
         walk.header = header = _read_header(raw)
-        decoded = decode(raw, _identify_undecoded(walk, header).charset, received.charset or None)
+        try:
+            decoded = decode(raw, _identify_undecoded(walk, header).charset, received.charset or None)
+        except HubError as wrong:
+            raise HubError("MESSAGE_CUT", "the last letter") if ends_within_letter(raw) else wrong from None
         message = walk.header = parse(decoded.text)
         if len(message.header.fields) > len(header.header.fields) or not is_code(note["facility"]):
             _identify(walk, message)  # a line break stands in MSH, or a name that no alias has and that is shown as it is sent

@@ -3,12 +3,14 @@
 from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.routing.lab_results import answers, in_order, laboratories
-from hub.routing.persons import lab_refs, person_refs
+from hub.routing.persons import is_nobody, lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
-    """Who ordered, under what the result will be found by."""
+    """Who ordered, under what the result will be found by. An order of nobody leaves none: no result is of nobody either."""
+    if _unnamed(event):
+        return []
     meta = event["meta"]
     said = {
         "orderer": event.get("ma_cskcb", ""),
@@ -19,11 +21,18 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     """Results that came before their order."""
+    if _unnamed(event):
+        return []
     return [CaseRef("result", ref) for ref in _refs(event, keyring)]
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
-    """To the laboratory; and what it has answered already to the orderer. Raises: HubError(RECEIVER_UNKNOWN)."""
+    """To the laboratory, unless it is about nobody; and what it has answered already to the orderer.
+
+    Raises: HubError(RECEIVER_UNKNOWN).
+    """
+    if _unnamed(event):
+        return [Nobody("nobody-unnamed")]
     performer, orderer = event.get("performer", ""), event.get("ma_cskcb", "")
     lane = "urgent" if event.get("priority", "")[:1] in ("S", "A") else "routine"
     outputs: list[Output] = [Nobody("nobody-order")]
@@ -35,6 +44,11 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if moment.facts and answers(moment.facts[0].data, fact.data) and not own:
             fetched[fact.place] = Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"])
     return [*outputs, *fetched.values()]
+
+
+def _unnamed(event: Event) -> bool:
+    """Whether nobody can tell for whom it is. A cancellation goes out all the same: the number says what is not to be done."""
+    return is_nobody(event["person"]) and event.get("action") != "CANCELLED"
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:

@@ -98,7 +98,7 @@ def test_without_ft1_nothing_was_charged():
         ("1", "421000", "42100", "", True),
         ("3", "10000", "3333", "", False),
         ("3", "9999.99", "3333.33", "", False),
-        ("-1", "-42100", "42100", "", False),
+        ("-1", "-42100", "42100", "", True),
         ("1", "0", "42100", "", False),
         ("1", "21050", "42100", "50", False),
         ("", "148.480", "", "", True),
@@ -112,8 +112,23 @@ def test_without_ft1_nothing_was_charged():
 )  # fmt: skip
 def test_an_amount_that_is_not_quantity_times_price_or_may_be_another_is_told(quantity, amount, price, share, doubtful):
     found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|X|||{quantity}|{amount}|{price}", f"ZFT|||{share}")
-    assert (("AMOUNT_DOUBTFUL", "FT1-11") in told(found)) is doubtful
+    assert ("AMOUNT_DOUBTFUL" in {code for code, _ in told(found)}) is doubtful
     assert only(found)["lines"][0]["thanh_tien_bv"] == Decimal(amount), "as HL7 has it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantity", "place"), [("CG", "-2", "FT1-10"), ("", "", "FT1-11"), ("CD", "-2", ""), ("AJ", "", "")]
+)
+def test_a_charge_of_less_than_nothing_is_told(kind, quantity, place):
+    found = told(mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||{kind}|X|||{quantity}|-42100|"))
+    assert [path for code, path in found if code == "AMOUNT_DOUBTFUL"] == ([place] if place else [])
+
+
+@pytest.mark.parametrize(("amount", "doubtful"), [("1.5", True), ("15", True), ("500", False), ("1.500", False)])
+def test_an_amount_that_stays_tiny_where_points_part_thousands_is_told(amount, doubtful):
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\npoint = "thousands"\n')
+    found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|X||||{amount}", dialect=mine)
+    assert (("AMOUNT_DOUBTFUL", "FT1-11") in told(found)) is doubtful
 
 
 def test_points_between_thousands_of_dong_are_read_where_the_profile_says_so():

@@ -277,7 +277,8 @@ def test_a_line_whose_state_nobody_understands_lowers_the_grade() -> None:
 def test_an_empty_about_and_lost_values_that_are_accepted_are_said_beside_the_grade() -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\nabout = ""\n')
     accepted = frozenset({("TIME_UNPARSABLE", "W", "PID-7")})
-    found = report([unread(accepted=accepted, unsaid=True), visit()], mine)
+    another = sample((HEAD % "ADT^A04^ADT_A01" + VISIT).replace("|C-1|", "|C-2|").encode())
+    found = report([unread(accepted=accepted, unsaid=True), another], mine)
     assert found.grade == "A"
     assert [en.partition(":")[0] for en, _ in found.remarks] == [
         "`about` of the profile is empty", "`about` of goldens is empty", "1 values that a golden accepts are lost",
@@ -318,6 +319,41 @@ def test_a_state_that_the_profile_maps_is_doubted_no_more() -> None:
     raw = (HEAD % "ORU^R01^ORU_R01" + body).encode()
     codes = [{one.code for one in report([sample(raw, dialect)], dialect).findings} for dialect in (STANDARD, mine)]
     assert ["RESULT_STATE_DOUBTFUL" in each for each in codes] == [True, False]
+
+
+def shared(*visits: tuple[str, str, str], kind: str = "ADT^A04^ADT_A01") -> list[tuple[str, str, int]]:
+    """What is told of numbers shared, of visits given as name, patient's number and number of the visit (of its order)."""
+    said = []
+    for at, (name, patient, number) in enumerate(visits):
+        body = VISIT.replace("Lê^Hoa", name).replace("777", patient).replace("01021.1", number)
+        order = f"ORC|NW|{number}\rOBR|1|{number}||GLU^G\r"
+        body = body if kind.startswith("ADT") else body.replace(number, f"V-{at}").replace("EVN|A04|20261123080000\r", "") + order
+        said.append(sample((HEAD % kind + body).replace("|C-1|", f"|C-{at}|").encode()))
+    found = report(said, STANDARD)
+    told = [(one.code, one.place, one.count) for one in found.findings if one.code.endswith("_SHARED")]
+    assert not told or found.grade == "C"
+    return told
+
+
+@pytest.mark.parametrize(
+    ("visits", "told"),
+    [
+        ([("Lê^Hoa", "1", "V1"), ("Vũ^Lan", "2", "V1"), ("Lê^Hoa", "1", "V1"), ("Đỗ^An", "3", "V1")], 3),
+        ([("Lê^Hoa", "1", "V1"), ("Vũ^Lan", "2", "V2")], 0),
+        ([("Lê^Hoa", "1", "V1"), ("Lê^Hòa", "1", "V1")], 0),
+        ([("Lê^Hoa", "1", "V1"), ("LÊ^HOA", "2", "V1")], 0),
+    ],
+    ids=["three patients", "a number each", "a name corrected", "a number corrected"],
+)
+def test_a_number_that_stands_for_several_patients_is_told_once_of_each(visits: list[tuple[str, str, str]], told: int) -> None:
+    assert shared(*visits) == ([("NUMBER_SHARED", "PV1-19", told)] if told else [])
+    assert shared(*visits, kind="ORM^O01^ORM_O01") == ([("NUMBER_SHARED", "ORC-2", told)] if told else [])
+
+
+def test_a_control_id_of_different_messages_is_told_once_of_each_and_a_repetition_is_not() -> None:
+    found = report([visit(), visit(), visit(VISIT.replace("12 Phố", "14 Phố"))], STANDARD)
+    assert [(one.code, one.place, one.count) for one in found.findings] == [("CONTROL_ID_SHARED", "MSH-10", 2)]
+    assert report([visit(), visit()], STANDARD).grade == "A"
 
 
 @pytest.mark.parametrize(("flags", "told"), [("H", 0), ("", 0), ("N~A", 0), ("CAO", 1), ("H~CAO", 1)])

@@ -252,6 +252,32 @@ def test_a_result_that_says_of_nobody_whose_it_is_is_taken_and_told(pid: list[st
     assert [path for code, path in problems(found) if code == "PERSON_MISSING"] == ([place] if place else [])
 
 
+def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
+    obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
+    found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",
+                   obr.format(2, "NA", "sốt 3 ngày", ""), obr.format(3, "K", "", "phù"))  # fmt: skip
+    assert only(found)["notes"] == ["sốt 3 ngày", "phù", "lấy máu lúc đói"]
+    assert "sensitivity" not in only(found)["meta"]
+    held = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "nhiễm HIV, đang ARV", ""))
+    assert only(held)["meta"]["sensitivity"] == "HIV"
+
+
+@pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", [])])
+def test_an_order_for_nobody_is_taken_and_told_unless_it_cancels_one(control: str, told: list[tuple[str, str]]) -> None:
+    found = mapped("ORM^O01", f"ORC|{control}|P1", "OBR|1|P1||GLU^G")
+    assert only(found)["placer"] == "P1"
+    assert [one for one in problems(found) if one[0] == "PERSON_MISSING"] == told
+
+
+@pytest.mark.parametrize(("test", "told"), [("", True), (" ", True), (" ^ ", True), ("GLU", False), ("^Glucose", False)])
+def test_an_order_without_its_test_is_told_and_a_blank_is_none(test: str, told: bool) -> None:
+    found = mapped("ORM^O01", PID, "ORC|NW|P1", f"OBR|1|P1||{test}", "OBR|2|P1||NA^N")
+    assert (
+        ("TEST_MISSING", "OBR[1]-4") in problems(found) if told else "TEST_MISSING" not in {code for code, _ in problems(found)}
+    )
+    assert len(only(found)["services"]) == (1 if told else 2)
+
+
 def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
     file, pointer = "OBX|2|ED|PDF^Report||LIS^application^pdf^Base64^JVBERi0=||||||F", "OBX|3|RP|IMG^Image||img/17^PACS||||||F"
     found = mapped("ORU^R01", PID, "OBR|1|P1|F1|GLU^G", "OBX|1|NM|GLU^G||5.6||||||F", file, pointer)

@@ -349,3 +349,28 @@ def test_a_note_in_a_slip_or_an_answer_is_told_as_nobody_gets_it_unless_a_rule_r
 def test_so_is_a_note_in_an_appointment() -> None:
     found = mapped("SIU^S12", "SCH|A1|A1|||||K^Tái khám||||^^^20261201", "NTE|1||nhịn ăn", PID)
     assert ("NOTE_NOT_PASSED_ON", "NTE-3") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [("HUY^BN bận", "BN bận"), ("HUY^BN bận|TK^Tái khám", "Tái khám"), ("HUY", None)],
+    ids=["words of the event", "those of the appointment first", "a code alone"],
+)
+def test_why_an_appointment_was_cancelled_is_its_reason_where_it_has_none(fields: str, reason: str | None) -> None:
+    assert only(mapped("SIU^S15", f"SCH||GHK1||||{fields}", PID)).get("reason") == reason
+
+
+@pytest.mark.parametrize(
+    ("sent", "diagnoses"),
+    [
+        ("Tăng huyết áp", [{"chan_doan": "Tăng huyết áp"}]),
+        ("Tăng huyết áp^THA", [{"chan_doan": "THA"}]),
+    ],
+    ids=["words in place of the code", "words of their own"],
+)
+def test_a_diagnosis_in_words_alone_reaches_the_receiver_and_is_told(sent: str, diagnoses: list[dict[str, str]]) -> None:
+    found = mapped("REF^I12", RF1, f"DG1|1||{sent}", PID)
+    assert only(found).get("diagnoses", []) == diagnoses
+    assert ("DIAGNOSIS_MISSING", "DG1-3") in told(found)
+    sent_on = [row for row in referral_segments(only(found)) if row[0] == "DG1"]
+    assert [row[3][1] for row in sent_on] == [one["chan_doan"] for one in diagnoses]

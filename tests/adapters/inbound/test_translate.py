@@ -105,6 +105,12 @@ def test_a_message_cut_elsewhere_is_taken_and_told(start, rows, place):
     assert told(rows + "\r") == [], "ended, it is the sender's own way"
 
 
+def test_a_message_cut_within_a_letter_is_told_to_be_cut_and_no_charset_is_blamed():
+    done = read(lines(WHOLE, "2|ST|GLU^Glucose^L||Bệ")[:-1])
+    assert (done.verdict, msa(done.ack.decode())[0]) == ("refused", "AE")
+    assert [(code, at) for code, severity, at in found(done) if severity == "E"] == [("MESSAGE_CUT", "the last letter")]
+
+
 @pytest.mark.parametrize(
     ("rows", "places"),
     [

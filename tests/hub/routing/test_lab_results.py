@@ -226,6 +226,13 @@ def test_a_result_of_nobody_goes_to_nobody_even_if_its_orderer_is_known():
         assert STREAMS[RESULTS].lookups(unnamed, KEYRING) == []
 
 
+def test_an_order_of_nobody_goes_to_no_laboratory_but_its_cancellation_does():
+    unnamed = order(person={"ngay_sinh": "19800304"})
+    assert decided(ORDERS, unnamed, waiting(result())) == [Nobody("nobody-unnamed")]
+    assert STREAMS[ORDERS].lookups(unnamed, KEYRING) == STREAMS[ORDERS].facts(unnamed, KEYRING) == []
+    assert decided(ORDERS, order(person={}, action="CANCELLED")) == [Deliver(LAB, "order-to-laboratory")]
+
+
 @pytest.mark.parametrize("somebody", [{"ho_ten": "LÊ HOA"}, {"identifiers": [{"type": "MRN", "value": "7", "issuer": LAB}]}])
 def test_a_name_or_a_number_alone_is_somebody(somebody):
     assert decided(RESULTS, result(orderer=PROVINCE, person=somebody)) == [TO_ORDERER]
