@@ -176,7 +176,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             elif kind == "rows":
                 value = transform.function(segment.rows(field))  # type: ignore[union-attr]
             else:
-                value = transform.function(segment.text(field))  # type: ignore[union-attr]
+                value = transform.function(_unpadded(segment, field) if kind == "unpadded" else segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
                 value = _look_up(value, codes, keep) if isinstance(value, str) else _coded(value, codes, keep)
             if value:
@@ -252,6 +252,13 @@ def _pick(segment: Segment, field: int, pick: str) -> int:
         if pick in value.split(segment.delimiters.component):
             return number
     return 0
+
+
+def _unpadded(segment: Segment, field: int) -> str:
+    """The whole field as free text, without the delimiters that only pad it: of `4-10^^` 4-10, while an escaped one stays."""
+    delimiters = segment.delimiters
+    padding = f"{delimiters.component}{delimiters.subcomponent}{delimiters.repetition}"
+    return unescape(segment.field(field).strip(padding).replace(delimiters.repetition, ";"), delimiters)
 
 
 def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> list[str]:

@@ -343,7 +343,7 @@ def in_dong(value: str) -> str:
     return found[1].replace(".", "") + (f".{found[2]}" if found[2] else "")
 
 
-Kind = Literal["value", "number", "money", "components", "coded", "spoken", "field", "list", "rows", "code"]
+Kind = Literal["value", "number", "money", "components", "coded", "spoken", "unpadded", "field", "list", "rows", "code"]
 
 
 class Gives(NamedTuple):
@@ -415,6 +415,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "unit": Transform(unit, "components"),
     "display": Transform(display, "coded"),
     "text": Transform(text, "field"),
+    "range": Transform(text, "unpadded"),
     "list": Transform(list, "list", gives=LIST),
     "code": Transform(code, "code", gives=CODE),
     "location": Transform(location, "components"),

@@ -179,10 +179,20 @@ def test_a_power_of_ten_that_nobody_escaped_is_the_whole_unit(sent: str, unit: s
     assert (line["don_vi_do"], line["number"]) == (unit, 3.9)
 
 
-@pytest.mark.parametrize("stated", ["<10^5", "4-10&x", "Nam & nữ: 4-10"])
-def test_a_range_is_kept_whole_whatever_nobody_escaped_in_it(stated: str) -> None:
+@pytest.mark.parametrize(
+    ("stated", "read_as"),
+    [
+        ("<10^5", "<10^5"),
+        ("4-10&x", "4-10&x"),
+        ("Nam & nữ: 4-10", "Nam & nữ: 4-10"),
+        ("4~10", "4;10"),
+        ("4-10^^", "4-10"),
+        ("4-10\\S\\", "4-10^"),
+    ],
+)
+def test_a_range_is_kept_whole_whatever_nobody_escaped_in_it(stated: str, read_as: str) -> None:
     [event] = read("ORU^R01", "OBR|1|P1|F1|WBC^Bạch cầu", f"OBX|1|NM|WBC^Bạch cầu||3.9|G/L|{stated}||||F")
-    assert event["observations"][0]["reference_range"] == stated
+    assert event["observations"][0]["reference_range"] == read_as
 
 
 def test_a_comma_in_a_result_is_read_as_the_profile_says() -> None:
