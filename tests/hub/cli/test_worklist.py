@@ -33,7 +33,9 @@ def test_slips_that_are_protected_and_what_is_of_nobody_are_told_apart(said):
     protected, _, unnamed = told.partition("LabResult of 01940 since 23/11/2026 08:05 hie trace e-2")
     assert told.startswith("3 held by rule")
     assert "Thông tin được bảo vệ" in protected and "hie trace e-1" in protected and "hie trace e-3" in protected
-    assert "says of no person whose it is" in protected and "Kết quả hoặc chỉ định không ghi của ai" in protected and unnamed == ""
+    assert (
+        "says of no person whose it is" in protected and "Kết quả hoặc chỉ định không ghi của ai" in protected and unnamed == ""
+    )
 
 
 def test_programs_are_told_the_rule(said):
