@@ -15,7 +15,8 @@ def paid(granted, adjusted=0, facility="01004"):
     sheet = Sheet(TITLE, (), [("granted", Decimal(granted), Decimal(granted))])
     adjustments = Sheet(TITLE, (), [("R01", TITLE, 1, Decimal(adjusted))] if adjusted else [])
     forms = [Form("79a", 1, [sheet]), Form("80a", 0, [])]
-    return Paid({facility: Decimal(granted - adjusted)}, Statement(facility, "", "", "2026-11", forms, adjustments))
+    said = Statement(facility, "", "", "2026-11", forms, adjustments, Sheet(TITLE, (), []), Decimal(granted), Decimal(adjusted))
+    return Paid({facility: Decimal(granted - adjusted)}, said)
 
 
 def found(before, after, changed=1):
