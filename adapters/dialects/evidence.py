@@ -30,11 +30,12 @@ _CHOOSING: Final = ("OBX", "PRD")  # segments that rules tell apart by a code
 
 
 class Numbers(NamedTuple):
-    """One repetition of a list of identifiers: its value, authority (CX-4) and type (CX-5)."""
+    """One repetition of a list of identifiers: its value, authority (CX-4), type (CX-5) and field of PID."""
 
     value: str
     authority: str
     type: str
+    field: int
 
 
 @dataclass(slots=True)
@@ -171,7 +172,7 @@ def _numbers(pid: Segment, number: int) -> Iterator[Numbers]:
     for raw in pid.repetitions(number):
         parts = [*split_components(raw, pid.delimiters), *[""] * 5]
         if parts[0].strip():
-            yield Numbers(parts[0].strip(), parts[3], parts[4].upper())
+            yield Numbers(parts[0].strip(), parts[3], parts[4].upper(), number)
 
 
 def _sample(message: Message, dialect: Dialect) -> Sample:

@@ -8,7 +8,7 @@ completed. Evidence is counts, shapes and codes, never the value of a patient.
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, Final
 
@@ -171,7 +171,8 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
     numbers = list(seen.numbers(lists))
     if not numbers:
         return
-    _untyped(draft, numbers, certain=ACCOUNT in together)
+    own_fields = _own_fields(draft, numbers, standard["types"])
+    _untyped(draft, [one for one in numbers if one.type or one.field not in own_fields], certain=ACCOUNT in together)
     own = [one.value for one in numbers if standard["types"].get(one.type, kind_of(one.value)) == "MRN"]
     prefixes = Counter(found[1] for value in own if (found := _PREFIX.match(value)))
     stems = {prefix.rstrip("-./_0123456789") for prefix, count in prefixes.items() if count > 1 and count >= _SOME * len(own)}
@@ -189,6 +190,20 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
             sure = "" if same >= _MOST * count and kind in SURE else "# "
             looks = counted(Counter(shape(one.value) for one in numbers if one.type == stated), 2)
             draft.add("identifiers.types", f'{sure}{key_text(stated)} = "{kind}" # {count} numbers: {looks}')
+
+
+def _own_fields(draft: Draft, numbers: Sequence[Numbers], types: Mapping[str, str]) -> Set[int]:
+    """Fields whose numbers without a type have the shape of the sender's patient numbers with one, and are said to be these."""
+    typed = Counter(shape(one.value) for one in numbers if types.get(one.type) == "MRN")
+    fields = set()
+    for number in sorted({one.field for one in numbers if not one.type}):
+        untyped = [one.value for one in numbers if one.field == number and not one.type]
+        alike = sum(shape(value) in typed for value in untyped)
+        if alike == len(untyped) and not any(kind_of(value) in SURE for value in untyped):
+            fields.add(number)
+            told = f"{alike} numbers without a type look as patient numbers with one: {counted(typed, 2)}"
+            draft.add("identifiers.types", f'PID-{number} = "MRN" # {told}')
+    return fields
 
 
 def _untyped(draft: Draft, numbers: Sequence[Numbers], *, certain: bool) -> None:
@@ -209,7 +224,7 @@ def _untyped(draft: Draft, numbers: Sequence[Numbers], *, certain: bool) -> None
         )
     elif kinds["BHXH_NUMBER"] and not kinds["MRN"] and all(one.type == "" for one in numbers):
         draft.add(
-            "identifiers", f"# untyped = true # {told}; ten digits would be a social insurance number, if they are not your own"
+            "identifiers", f"# untyped = true # {told}; ten digits are a social insurance number only behind another number"
         )
     else:
         draft.add("identifiers", f"untyped = true # {told}")

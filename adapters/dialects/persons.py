@@ -36,8 +36,7 @@ _ICD: Final = re.compile(r"ICD-?10(?:-?[A-Z]{2})?|I10[CP]?", re.IGNORECASE)  # t
 _SYSTEM: Final = re.compile(r"[A-Z\d][A-Z\d._-]*", re.ASCII)  # what a coding system looks like
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
-_ANY: Final = re.compile(".+")
-_FORMS: Final = {  # of the kinds that have one: in a field that the profile gives such a kind, anything else is none
+_FORMS: Final = {  # of the kinds that have one: whatever CX-5 or the profile says, anything else is none
     "BHYT_CARD": re.compile(rf"{CARD.pattern}|\d{{10}}|\d{{12}}"),
     "SDDCN": re.compile(r"\d{12}|\d{9}"),
     "CMND9": re.compile(r"\d{9}"),
@@ -153,17 +152,20 @@ class _Collected:
         if not stated and any(each["normalised"] == comparable for each, _ in self.found):
             return  # said before, often with its type: many repeat the number of PID-3 in PID-2
         identifier: Record = {"value": value, "normalised": comparable}
-        kind = table.types.get(stated, "") if stated else self._kind_at(name, field, comparable)
+        told = table.types.get(stated, "") if stated else self._kind_at(name, field, comparable, first=number == 1)
+        if told == "SDDCN":
+            told = self._citizen_or_social(comparable, authority, stated)
+        kind = told if told is None else _of_its_form(told, comparable)
         if kind is None:
             self._unread("IDENTIFIER_UNREAD", _list_place(name, field, number), "value", value)
             return
         if stated and stated not in table.types:
             self._unread("CODE_UNKNOWN", _list_place(name, field, number), "type", parts[4])
-        if kind == "SDDCN":
-            kind = self._citizen_or_social(comparable, authority, stated)
-        if not stated and f"{name}-{field}" not in table.types:
+        if kind != told:
+            authority = ""  # it was said of another kind
+        if kind != told or (not stated and f"{name}-{field}" not in table.types):
             identifier["inferred"] = True
-            severity = Severity.INFORMATION if table.untyped else Severity.WARNING
+            severity = Severity.INFORMATION if table.untyped and not stated else Severity.WARNING
             self.notes.warn("IDENTIFIER_INFERRED", _list_place(name, field, number), severity)
         if kind == "MRN" and table.number_prefixes:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
@@ -179,14 +181,19 @@ class _Collected:
                     self._unread("TIME_UNPARSABLE", _list_place(name, field, number), end, part)
         self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
 
-    def _kind_at(self, name: str, field: int, comparable: str) -> str | None:
-        """What a number without a type is: by the type of its field, else by its shape; None for what that field cannot mean."""
+    def _kind_at(self, name: str, field: int, comparable: str, *, first: bool) -> str | None:
+        """What a number without a type is: by the type of its field, else by its shape; None for what that field cannot mean.
+
+        Ten digits that stand first are the hospital's own: a patient number taken for a social-insurance number would make one of
+        two people, the other way round nothing is lost but a number.
+        """
         stated = self.table.types.get(f"{name}-{field}")
         if stated is not None:
-            return stated if _FORMS.get(stated, _ANY).fullmatch(comparable) else None
+            return stated
+        kind = _by_shape(comparable)
         if name != "PID" or field in _NUMBERS_OF_PATIENTS:
-            return _by_shape(comparable) if self.table.untyped else "MRN"
-        kind = _by_shape(comparable)  # no field behind those has a type in any version, and none is for a patient number
+            return kind if self.table.untyped and not (first and kind == "BHXH_NUMBER") else "MRN"
+        # no field behind those has a type in any version, and none is for a patient number
         return kind if kind != "MRN" else None
 
     def _unread(self, code: str, place: str, name: str, value: str) -> None:
@@ -304,6 +311,16 @@ def _list_place(name: str, field: int, number: int) -> str:
 
 def _is_card(comparable: str) -> bool:
     return _FORMS["BHYT_CARD"].fullmatch(comparable) is not None and comparable.strip("0") != ""
+
+
+def _of_its_form(kind: str, comparable: str) -> str | None:
+    """The kind, if the number has its form; the other one that alone has such a form, a card or a citizen number; else None."""
+    form = _FORMS.get(kind)
+    if form is None or (form.fullmatch(comparable) and comparable.strip("0")):
+        return kind
+    if CARD.fullmatch(comparable):
+        return "BHYT_CARD"
+    return "SDDCN" if len(comparable) == 12 and comparable.isdigit() and comparable[0] == "0" and comparable.strip("0") else None
 
 
 def _by_shape(comparable: str) -> str:

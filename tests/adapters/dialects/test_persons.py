@@ -55,6 +55,47 @@ def test_a_field_that_is_for_no_patient_number_gives_one_only_if_the_profile_say
     )
 
 
+@pytest.mark.parametrize(
+    ("stated", "kind", "code"),
+    [
+        ("001085012345^^^BCA^NI", "SDDCN", ""),
+        ("012345678^^^BCA^NI", "CMND9", ""),
+        ("0116149000^^^BHXH^NI", "BHXH_NUMBER", ""),
+        ("DN4171234567890^^^BHXH^NI", "BHYT_CARD", "IDENTIFIER_INFERRED"),
+        ("DN4171234567890^^^BCA^NI", "BHYT_CARD", "IDENTIFIER_INFERRED"),
+        ("001085012345^^^BHXH^SB", "SDDCN", "IDENTIFIER_INFERRED"),
+        ("01234567890^^^BCA^NI", None, "IDENTIFIER_UNREAD"),
+        ("01161490^^^VSS^SB", None, "IDENTIFIER_UNREAD"),
+        ("0000000000^^^VSS^SB", None, "IDENTIFIER_UNREAD"),
+        ("260045^^^VSS^HC", None, "IDENTIFIER_UNREAD"),
+    ],
+)
+def test_a_type_that_a_number_has_not_the_form_of_makes_none_of_that_kind(stated: str, kind: str | None, code: str) -> None:
+    found = mapped("ADT^A04", f"PID|1||MR7^^^^MR~{stated}||Phạm^Hà||19850612|F", PV1)
+    number = stated.partition("^")[0]
+    [own, *others] = only(found)["person"]["identifiers"]
+    assert own["type"] == "MRN"
+    assert next((one["type"] for one in others if one["value"] == number), None) == kind
+    assert told(found) == ({(code, "PID-3[2]")} if code else set())
+    assert (number in only(found)["meta"].get("unparsed", {}).values()) == (kind is None)
+    if code == "IDENTIFIER_INFERRED":
+        assert others[0]["issuer"] == {"BHYT_CARD": "VSS", "SDDCN": "BCA"}[kind or ""], "the authority was that of another kind"
+
+
+@pytest.mark.parametrize("untyped", ["true", "false"])
+@pytest.mark.parametrize(
+    ("numbers", "kinds"),
+    [("2600200001", ["MRN"]), ("MR7^^^^MR~0116149000", ["MRN", "BHXH_NUMBER"]), ("0116149000^^^VSS^SB", ["BHXH_NUMBER"])],
+    ids=["first", "behind another", "typed"],
+)
+def test_ten_digits_that_stand_first_without_a_type_are_the_hospitals_own(numbers: str, kinds: list[str], untyped: str) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[identifiers]\nuntyped = {untyped}\n')
+    found = mapped("ADT^A04", f"PID|1||{numbers}||Phạm^Hà||19850612|F", PV1, dialect=mine)
+    expected = kinds if untyped == "true" or numbers.endswith("SB") else ["MRN"] * len(kinds)
+    assert [one["type"] for one in only(found)["person"]["identifiers"]] == expected
+    assert bool(told(found)) == (not numbers.endswith("SB"))
+
+
 def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[identifiers.types]\nPID-3 = "MRN"\n')
     found = mapped("ADT^A04", "PID|1||MR7~001085012345^^^BCA^NI||Phạm^Hà||19850612|F", PV1, dialect=mine)

@@ -66,7 +66,7 @@ def test_what_stands_at_several_places_is_said_once():
     rows = text.splitlines()
     assert rows[1:3] == [
         "    I IDENTIFIER_INFERRED PID-3, PID-3[2], PID-3[3]",
-        "      The identifier has no type; one was inferred from its shape.",
+        "      The identifier has no type, or one that is not of its shape; one was inferred.",
     ]
 
 
