@@ -20,6 +20,7 @@ CARD: Final = re.compile(r"[A-Z]{2}[1-5]\d{12}")
 # Of an age or a number, rather; or a sign (ª º ¹ ¼ × …) that is a letter of another charset; or `?` for one that
 # was lost on the way. ´ and · are written for an apostrophe and a dash.
 _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]|\?\w|\w\?")
+MIDDLE: Final = frozenset({"văn", "thị"})  # names that nearly nobody is called by; without marks they would be Vân and Thi too
 _NUMBERS: Final = 3  # of PID
 _COUNTY: Final = 12  # of PID: a code without components
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
@@ -52,7 +53,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     if pid is None:
         return person
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
-    if _NOT_OF_A_NAME.search(person.get("ho_ten", "")):
+    name = person.get("ho_ten", "")
+    if _NOT_OF_A_NAME.search(name) or (name.rpartition(" ")[2].casefold() in MIDDLE and pid.get(5, 3)):
         notes.warn("NAME_ODD", notes.message.path(pid, 5))
     if pid.delimiters.component in pid.field(_COUNTY).rstrip(pid.delimiters.component):
         notes.warn("FIELDS_SHIFTED", notes.message.path(pid, _COUNTY))

@@ -13,6 +13,7 @@ from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.conformance import Report, place_text
 from adapters.dialects.evidence import Evidence
 from adapters.dialects.paths import Place, choose, read_place
+from adapters.dialects.persons import MIDDLE
 from adapters.dialects.profile import sections
 from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
@@ -173,12 +174,18 @@ def _kind(version: str, segment: str, number: int) -> str:
 
 
 def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
-    """A commented row where the second component of names begins as families are called, and the first does not."""
-    first, second = seen.values(place._replace(component=1)), seen.values(place._replace(component=2))
+    """A commented row where the second component of names begins as families are called, and the first does not; or where it
+    is a middle name, and the third is none."""
+    first, second = list(seen.values(place._replace(component=1))), list(seen.values(place._replace(component=2)))
     families, given = ([fold(value.split()[0]) in _FAMILIES for value in values if value.split()] for values in (second, first))
     if len(families) >= _FEW and sum(families) >= _MOST * len(families) and sum(given) < (1 - _MOST) * len(given):
         told = f"{sum(families)} of {len(families)} second components begin with a family name"
         yield f'# {name} = {{ from = "{place_text(place)}", as = "full_name_given_first" }} # {told}'
+    third = list(seen.values(place._replace(component=3)))
+    before, behind = (sum(value.casefold() in MIDDLE for value in values) for values in (second, third))
+    if len(third) >= _FEW and 2 * before >= len(third) and behind < (1 - _MOST) * before:
+        told = f"{before} of {len(third)} second components are Văn or Thị, middle names"
+        yield f'# {name} = {{ from = "{place_text(place)}", as = "full_name_in_order" }} # {told}'
 
 
 def local_tests(seen: Evidence) -> Iterator[str]:

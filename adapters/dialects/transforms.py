@@ -235,6 +235,12 @@ def full_name_given_first(parts: Sequence[str]) -> str:
     return full_name((family, given, middle))
 
 
+def full_name_in_order(parts: Sequence[str]) -> str:
+    """`full_name` of a system that writes the middle name before the given name: `Phạm^Thị^Mai`."""
+    family, middle, given = (*parts[:3], "", "", "")[:3]
+    return full_name((family, given, middle)) if given else full_name((family, middle))
+
+
 _HAS_DIGIT: Final = re.compile(r"\d")
 
 
@@ -411,6 +417,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "full_name": Transform(full_name, "spoken"),
     "full_name_without_age": Transform(full_name_without_age, "spoken"),
     "full_name_given_first": Transform(full_name_given_first, "spoken"),
+    "full_name_in_order": Transform(full_name_in_order, "spoken"),
     "address": Transform(address, "spoken"),
     "unit": Transform(unit, "components"),
     "display": Transform(display, "coded"),

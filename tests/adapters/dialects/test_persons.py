@@ -119,6 +119,26 @@ def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_t
 
 
 @pytest.mark.parametrize(
+    ("stated", "order", "name", "odd"),
+    [
+        ("PHẠM^THỊ^MAI", "full_name", "PHẠM MAI THỊ", True),
+        ("Trần^Văn^Đức", "full_name", "Trần Đức Văn", True),
+        ("PHẠM^THỊ^MAI", "full_name_in_order", "PHẠM THỊ MAI", False),
+        ("Phạm^Mai^Thị", "full_name", "Phạm Thị Mai", False),
+        ("Phạm^Thị", "full_name", "Phạm Thị", False),
+        ("PHAM^THI^MAI", "full_name", "PHAM MAI THI", False),
+    ],
+    ids=["Thị", "Văn", "the profile says so", "as HL7 has it", "of two", "without marks, may be Thi"],
+)
+def test_a_middle_name_where_the_given_name_belongs_is_told(stated: str, order: str, name: str, odd: bool) -> None:
+    rule = f'[person]\nho_ten = {{ from = "PID-5", as = "{order}" }}\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    found = mapped("ADT^A04", f"PID|1||N1^^^^MR||{stated}||19850612|F", PV1, dialect=mine)
+    assert only(found)["person"]["ho_ten"] == name
+    assert (("NAME_ODD", "PID-5") in told(found)) is odd
+
+
+@pytest.mark.parametrize(
     ("stated", "words"),
     [
         ("J18.9^Viêm phổi & suy hô hấp ^ nặng^ICD10", "Viêm phổi & suy hô hấp ^ nặng"),

@@ -11,3 +11,16 @@ def test_given_names_before_family_names_are_seen_by_the_families() -> None:
             for number, name in enumerate(names)
         ]
         assert ('# ho_ten = { from = "PID-5", as = "full_name_given_first" } # 5 of 5' in learned(raws)[2]) is seen
+
+
+def test_middle_names_before_given_names_are_seen_by_van_and_thi() -> None:
+    people = ["PHẠM^THỊ^MAI", "Trần^Văn^Đức", "Lê^Thị^Hoa", "Vũ^Minh^An", "Ngô^Văn^Sơn", "Hồ^Bá^Lâm"]
+    as_hl7_has_it = ["^".join((name.split("^")[0], *reversed(name.split("^")[1:]))) for name in people]
+    for names, seen in ((people, True), (as_hl7_has_it, False), (people[:4], False)):
+        raws = [
+            (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||{name}||1990|M\r").encode()
+            for number, name in enumerate(names)
+        ]
+        text = learned(raws)[2]
+        assert ('# ho_ten = { from = "PID-5", as = "full_name_in_order" } # 4 of 6' in text) is seen
+        assert "full_name_given_first" not in text
