@@ -158,7 +158,7 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
     if any(not row.lstrip().startswith("#") for row in rows):
         draft.add("facility", "aliases = [", *rows, "]")
     elif rows:
-        draft.add("facility", *(f"# aliases = [{row.lstrip(' #').replace(' },', ' }]', 1)}" for row in rows))
+        draft.add("facility", "# aliases = [", *(f"#     {row.lstrip(' #')}" for row in rows), "# ]")
 
 
 # --- identifiers ------------------------------------------------------------------------------------------------------

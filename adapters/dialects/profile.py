@@ -176,8 +176,7 @@ def _read_text(where: str, text: str, below: tuple[str, ...]) -> tuple[dict[str,
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as wrong:
-        line = f"; line {_begun(text)} begins what is never closed" if "end of document" in str(wrong) else ""
-        raise HubError("SETTING_WRONG", f"{where}: {wrong}{line}") from None
+        raise HubError("SETTING_WRONG", f"{where}: {wrong}{_meant(str(wrong), text)}") from None
     version = str(raw.get("version", ""))
     parent = raw.pop("extends", None)
     if parent is None:
@@ -188,6 +187,15 @@ def _read_text(where: str, text: str, below: tuple[str, ...]) -> tuple[dict[str,
         raise HubError("SETTING_WRONG", f"{where} extends: {wrong.where}" if wrong.code == "NOT_FOUND" else wrong.where) from None
     base["facility"] = {"aliases": []}  # whose messages they are is said by each vendor of its own
     return _merged(base, raw), f"{version}+{base_version}"
+
+
+def _meant(wrong: str, text: str) -> str:
+    """What an error of TOML comes from, where its own words do not say so."""
+    if "end of document" in wrong:
+        return f"; line {_begun(text)} begins what is never closed"
+    if "Cannot overwrite" in wrong or "twice" in wrong:
+        return "; that name stands twice: write it once, with all that belongs to it"
+    return ""
 
 
 def _begun(text: str) -> int:
@@ -378,17 +386,22 @@ def read_aliases(without: Collection[str] = (), *, strictly: bool = True) -> lis
     clashes = []
     for name in dialect_names():
         for entry, alias in enumerate(load_dialect(name).aliases if name not in without else (), 1):
-            pair = alias.application, alias.name
+            pair = _alike(alias.application, alias.name)
             code, first = found.setdefault(pair, (alias.code, name))
             at = entries.setdefault(pair, entry)
             if (code, first) != (alias.code, name):
-                clashes.append(Clash(*pair, first, at, name, entry))
-            for written in _written(*pair):
-                found.setdefault(written, (code, first))
+                clashes.append(Clash(alias.application, alias.name, first, at, name, entry))
+            for written in _written(alias.application, alias.name):
+                found.setdefault(_alike(*written), (code, first))
     if clashes and strictly:
         raise clashing(clashes)
     _ALIASES[:] = [found]
     return clashes
+
+
+def _alike(application: str, name: str) -> tuple[str, str]:
+    """MSH-3 and MSH-4 as they are compared: senders are careless of case and of blanks at the ends."""
+    return application.strip().casefold(), name.strip().casefold()
 
 
 @cache
@@ -415,7 +428,7 @@ def aliased(application: str, facility: Iterable[str]) -> tuple[str, str] | None
     """MA_CSKCB and dialect of the first of these names that, with the application, is an alias of any profile."""
     if not _ALIASES:
         read_aliases()
-    return next((alias for name in facility if (alias := _ALIASES[0].get((application, name)))), None)
+    return next((alias for name in facility if (alias := _ALIASES[0].get(_alike(application, name)))), None)
 
 
 def resolve_facility(application: str, facility: Sequence[str]) -> tuple[str, Dialect]:
@@ -451,11 +464,11 @@ def whose(application: str, facility: Sequence[str]) -> tuple[str, str]:
 def resolve_as(application: str, facility: Sequence[str], dialect: Dialect) -> str:
     """MA_CSKCB as `resolve_facility` finds it, when the dialect is given and only its own aliases count."""
     own = {
-        pair: alias.code
+        _alike(*pair): alias.code
         for alias in dialect.aliases
         for pair in {(alias.application, alias.name), *_written(alias.application, alias.name)}
     }
-    found = next((own[application, name] for name in facility[:2] if (application, name) in own), "")
+    found = next((own[pair] for name in facility[:2] if (pair := _alike(application, name)) in own), "")
     return found or whose(application, facility)[0]
 
 

@@ -405,7 +405,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "minute": Transform(minute, "value", "TIME_UNPARSABLE"),
     "day": Transform(day, "value", "TIME_UNPARSABLE"),
     "day_first": Transform(day_first, "value", "TIME_UNPARSABLE", foreign=True),
-    "birth": Transform(birth, "value", "TIME_UNPARSABLE"),
+    "birth": Transform(birth, "value", "TIME_UNPARSABLE", foreign=True),  # 19560000
     "facility_code": Transform(facility_code, "value"),
     "province": Transform(province, "value", "CODE_UNKNOWN"),
     "commune": Transform(commune, "value", "CODE_UNKNOWN"),

@@ -17,7 +17,7 @@ LETTERS: Final = LOWER + LOWER.upper()
 TONES: Final = "\u0300\u0309\u0303\u0301\u0323"
 
 # TCVN3: capitals have bytes of their own only where the letter has no tone. Fonts with the suffix H show the lower-case
-# bytes as capitals, so the case of other letters is not in the text and cannot be known.
+# bytes as capitals, so the case of other letters is not in the text: the letters of ASCII beside them may tell it.
 _TCVN3: Final = dict(
     zip(
         bytes(range(0xA1, 0xAF)),
@@ -137,15 +137,26 @@ LOW: Final = {
 """What finds the capitals of a code page that lie below 0x20: a text of such letters and no others passes for ASCII."""
 
 
+_WITHOUT_SMALL: Final = re.compile(r"(?<![^\W\d_])[^\W\d_a-z]{3,}+(?![a-z])")
+
+
+def _raised(word: re.Match[str]) -> str:
+    return word[0].upper() if sum(map(str.isupper, word[0])) > 1 else word[0]
+
+
 def decode_legacy(raw: bytes, charset: str) -> str:
-    """Text in NFC; a byte that the code page lacks becomes U+FFFD."""
+    """Text in NFC; a byte that the code page lacks becomes U+FFFD.
+
+    A word of `tcvn3` with two capitals and no small letter of ASCII is one in capitals: `TUYếT` is TUYẾT. Of `Vũ` nothing tells.
+    """
     if charset == "vni":
         text = _VNI_FOUND.sub(lambda found: _VNI[found[0]], raw.decode("latin-1"))
     elif charset == "windows-1258":
         text = raw.decode("cp1258", "replace")
     else:
         text, _ = codecs.charmap_decode(raw, "replace", _DECODING[charset])
-    return unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", text)
+    return _WITHOUT_SMALL.sub(_raised, text) if charset == "tcvn3" else text
 
 
 def encode_legacy(text: str, charset: str) -> tuple[bytes, int]:

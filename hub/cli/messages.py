@@ -28,6 +28,7 @@ out = terminal()
 _SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
 _NAMED = re.compile(r"([A-Z_]+)(?: ([^ (]+))?")  # each finding of MSA-3 before v2.5, as adapters.formats.ack writes it
 _NO_PROFILE = re.compile(r"NOT_FOUND dialect (\w+)")  # where translation failed for want of one
+_CAUSE = "MESSAGE_CUT"  # of what else is missing in a message, though it was a warning
 _NOT_NAMED = re.compile(r" \(\+(\d+)\)$")  # how many more there are
 
 
@@ -171,13 +172,18 @@ def read_ack(body: bytes) -> dict[str, Any]:
             if code or text:
                 problems.append(_told(code, "E", row.get(1, 1, 1, number), row.get(1, 3, 1, number), text))
     more = 0
-    if not problems and msa:
-        severity, stated = "W" if ack in ("AA", "CA") else "E", msa.get(3)
+    if msa:
+        severity, stated = "W" if problems or ack in ("AA", "CA") else "E", msa.get(3)  # beside ERR it names warnings too
         counted = _NOT_NAMED.search(stated)
         found = [_NAMED.fullmatch(each) for each in _NOT_NAMED.sub("", stated).split(BETWEEN)]
-        if named := [one for one in found if one is not None and one[1] in ERRORS]:
-            problems = [{"code": one[1], "severity": severity, "path": one[2] or "", "text": ERRORS[one[1]].en} for one in named]
-            more = int(counted[1]) if counted else 0
+        named = [one for one in found if one is not None and one[1] in ERRORS]
+        listed = {one["code"] for one in problems}
+        problems += [
+            {"code": one[1], "severity": severity, "path": one[2] or "", "text": ERRORS[one[1]].en}
+            for one in named
+            if one[1] not in listed
+        ]
+        more = int(counted[1]) if counted and named and not listed else 0
     told = {"control_id": msa.get(2) if msa else "", "answer_id": answer.control_id}
     return {"ack": ack, **told, "problems": problems, "more": more}
 
@@ -361,7 +367,7 @@ def show_translation(row: dict[str, Any]) -> None:
 def _show_problems(problems: Sequence[dict[str, str]]) -> None:
     """What was found of a message, each kind with its first places and one sentence, at the width of the terminal."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for problem in problems:
+    for problem in sorted(problems, key=lambda one: (one["code"] != _CAUSE, one["severity"] != "E")):
         found.setdefault((problem["severity"], problem["code"], problem["text"]), []).append(problem["path"])
     for (severity, code, text), places in list(found.items())[:_SHOWN]:
         more = f", … {len(places)} places" if len(places) > _PLACES else ""

@@ -238,6 +238,25 @@ def test_whose_message_it_is_follows_the_directory(tmp_path: Path) -> None:
         directory.use_directory(None)
 
 
+@pytest.mark.parametrize(("application", "name"), [("songhong_his", "cs1"), ("SONGHONG_HIS ", "CS1 "), (" SongHong_HIS", " Cs1")])
+def test_an_alias_is_known_in_any_case_and_with_blanks_at_its_ends(application: str, name: str) -> None:
+    expected, dialect = resolve_facility("SONGHONG_HIS", ["CS1"])
+    assert dialect.name == "songhong_his"
+    assert resolve_facility(application, [name])[0] == expected
+    assert profile.resolve_as(application, [name], dialect) == expected
+    assert resolve_facility(application, ["C S1"])[0] != expected, "blanks within are another name"
+
+
+def test_two_profiles_that_claim_one_alias_in_another_case_are_both_named(tmp_path: Path) -> None:
+    aliases = '[facility]\naliases = [{ application = "SaoMai", name = "SinhHoa ", code = "01911" }]\n'
+    (tmp_path / "mine.toml").write_text(OWN + aliases, "utf-8")
+    try:
+        use_vendors(tmp_path)
+        assert len(profile.read_aliases(strictly=False)) == 1
+    finally:
+        use_vendors(None)
+
+
 def test_a_name_never_becomes_a_code_by_losing_its_signs() -> None:
     assert resolve_facility("HIS", ["01 004"])[0] != "01004"
     assert resolve_facility("HIS", ["(01004)"])[0] != "01004"
@@ -256,6 +275,8 @@ OWN = 'extends = "_standard"\nversion = "1"\n'
         ),
         ('extends = "_standard"\nabout = """never\nended\n', "; line 2 begins"),
         ("x = [", "; line 1 begins"),
+        ("[codes.sex]\nM = '1'\nM = '2'\n", "(at line 3, column 8); that name stands twice"),
+        ("[facility]\naliases = []\n\n[facility]\n", "; that name stands twice"),
     ],
 )
 def test_a_file_that_is_no_toml_is_named_with_the_line(text: str, told: str) -> None:

@@ -294,7 +294,7 @@ def test_every_dialect_is_written_in_its_version_line_ends_and_letters(name: str
     ("name", "written"),
     [
         ("saomai_middleware", "TRAN THI ANH DAO"),  # its screens have Latin letters alone
-        ("anhduong_lis", "TRầN THị áNH ĐàO"),  # TCVN3 has no capitals with tones
+        ("anhduong_lis", "TRẦN THỊ ÁNH ĐÀO"),
         ("trucxanh_his", "TRẦN THỊ ÁNH ĐÀO"),
         ("cattuong_ris", "TRẦN THỊ ÁNH ĐÀO"),
         ("ngocchau_pharmacy", "TRẦN THỊ ÁNH ĐÀO"),

@@ -1,4 +1,6 @@
-"""Guesses at meaning: how names are ordered. What else is guessed stands in `test_learn.py`."""
+"""Guesses at meaning: how names are ordered, and who sends. What else is guessed stands in `test_learn.py`."""
+
+import tomllib
 
 from tests.adapters.dialects.learned import HEAD, learned
 
@@ -24,3 +26,11 @@ def test_middle_names_before_given_names_are_seen_by_van_and_thi() -> None:
         text = learned(raws)[2]
         assert ('# ho_ten = { from = "PID-5", as = "full_name_in_order" } # 4 of 6' in text) is seen
         assert "full_name_given_first" not in text
+
+
+def test_names_that_may_be_aliases_are_one_list_to_be_completed() -> None:
+    raws = [(HEAD % ("MYLIS", f"CS{n}", "ADT^A04", n) + f"PID|1||{n}^^^^MR||Lê^Hoa\r").encode() for n in range(3)]
+    text = learned(raws)[2]
+    assert text.count("aliases = [") == 1
+    whole = text[text.index("# aliases") :].partition("\n\n")[0].replace("\n# ", "\n").removeprefix("# ")
+    assert [row["name"] for row in tomllib.loads(whole)["aliases"]] == ["CS0", "CS1", "CS2"], "once the # are taken away"

@@ -338,10 +338,26 @@ def test_capitals_below_0x20_are_letters_where_the_profile_or_the_message_says_s
 
 
 def test_tcvn3_keeps_small_letters_and_the_seven_capitals_of_its_own() -> None:
-    own = LOWER + "ĂÂÊÔƠƯĐ"
+    own = LOWER + " ĂÂÊÔƠƯĐ"
     assert decode(encode(own, "tcvn3"), profile="tcvn3").text == own
     # Other capitals are a matter of the font: they are written as the small letter.
-    assert decode(encode("NGUYỄN", "tcvn3"), profile="tcvn3").text == "NGUYễN"
+    assert decode(encode("VŨ", "tcvn3"), profile="tcvn3").text == "Vũ", "nothing tells its case"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("ĐẶNG THỊ ÁNH TUYẾT", "ĐẶNG THỊ ÁNH TUYẾT"),
+        ("TRẦN^BÍCH^THÚY", "TRẦN^BÍCH^THÚY"),
+        ("VŨ Ý AN", "Vũ ý AN"),
+        ("Hà Vũ TP.Huế", "Hà Vũ TP.Huế"),
+        ("ĐTĐ, HbA1c ổn; AST tăng", "ĐTĐ, HbA1c ổn; AST tăng"),
+    ],
+    ids=["a name", "parts of a name", "one letter of ASCII tells nothing", "small letters", "abbreviations"],
+)
+def test_words_of_tcvn3_in_capitals_are_read_in_capitals(text: str, read: str) -> None:
+    assert decode(encode(text, "tcvn3"), profile="tcvn3").text == read
+    assert decode(encode(text, "vn1"), profile="vn1").text == text, "VN1 has capitals of its own"
 
 
 @given(st.text(st.sampled_from(LETTERS + "abcdeghiklmnopqrstuvxy ABC0123|^~\\&.,-"), max_size=60))

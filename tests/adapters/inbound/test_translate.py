@@ -283,6 +283,16 @@ def test_of_one_in_no_charset_that_the_hub_reads_the_rest_is_shown():
     assert done.verdict == "quarantined" and done.message["facility"].startswith("BV ?")
 
 
+@pytest.mark.parametrize(
+    ("born", "read_as"),
+    [(b"19560000", "195600000000"), (b"195600", "195600000000"), (b"19560300", "195603000000"), (b"19561300", None)],
+)
+def test_what_is_unknown_of_a_birthday_may_be_zeros(born, read_as):
+    done = read(oru("A5").replace(b"19850312", born))
+    assert done.events[0][1]["person"].get("ngay_sinh") == read_as
+    assert (("TIME_UNPARSABLE", "W", "PID-7") in found(done)) == (read_as is None)
+
+
 def test_a_missing_control_id_and_version_are_warnings():
     done = read(header(header(oru(""), 10, b""), 12, b""))
     assert done.verdict == "translated"

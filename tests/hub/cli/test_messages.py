@@ -155,6 +155,20 @@ def test_the_first_thing_told_is_read_in_the_layout_of_every_version(version, co
     assert told["text"].startswith(first.row.en)
 
 
+@pytest.mark.parametrize("version", ["2.3.1", "2.4", "2.5.1"])
+def test_that_a_message_was_cut_is_shown_before_what_it_lacks_therefore(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    message = parse(f"MSH|^~\\&|A|B|C|D|20261123||ORU^R01|X1|P|{version}\r")
+    noticed = [
+        Problem("MESSAGE_CUT", Severity.WARNING, "PID-4"),
+        Problem("NOTHING_REPRESENTABLE", Severity.ERROR, "OBR"),
+        Problem("FIELD_MISSING", Severity.ERROR, "PV1-2"),
+    ]
+    body = acknowledge(message, "AE", noticed, now=datetime(2026, 11, 23, tzinfo=UTC), control_id="C1")
+    messages._show_problems(read_ack(body.encode())["problems"])
+    shown = [row.strip() for row in capsys.readouterr().out.splitlines() if row.startswith("    ") and row[4] in "EW"]
+    assert shown == ["W MESSAGE_CUT PID-4", "E NOTHING_REPRESENTABLE OBR", "E FIELD_MISSING PV1-2"]
+
+
 def test_what_an_older_answer_names_and_how_many_more_it_counts_are_read() -> None:
     body = b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|TIME_UNPARSABLE RF1-7; KEY_MISSING RF1-6 (+3)\r"
     answer = read_ack(body)
