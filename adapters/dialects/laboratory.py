@@ -6,7 +6,7 @@ Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.
 from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.dialects.observed import TEXT, read_value
+from adapters.dialects.observed import TEXT, concludes, read_value
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line, aliased
@@ -350,10 +350,11 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             form = _read_form(reading, segment, sent, notes, len(found))
         if form.label:
             notes.labels.add(form.label)
-        if form.concludes:
+        if form.concludes and concludes(segment, kind, group.lines):
             text_of = ""
             if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
                 conclusions.append(text)
+            conclusions += remarks.get(position, ())
             continue
         line = _read_plain(fields, form) if form.steady is not None else None
         if line is None:

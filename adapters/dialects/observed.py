@@ -1,9 +1,10 @@
-"""OBX-5 by OBX-2: what a line of a result says. Source: `seeds/standards/hl7-mapping.md` §4.3; HL7 v2.5.1 §7.4.2.
+"""OBX-5 by OBX-2: what a line of a result says, or the conclusion. Source: `seeds/standards/hl7-mapping.md` §4.3; HL7 v2.5.1 §7.4.2.
 
 A delimiter that nobody escaped is kept as it stands in a value whose type has no parts.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes
@@ -18,6 +19,9 @@ TEXT: Final = frozenset({"TX", "FT"})
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
+_NUMERIC: Final = frozenset({"NM", "SN"})
+_ANSWERS: Final = frozenset({"S", "I", "R", "SDD", "NS", "MS", "VS"})  # of a germ to an antibiotic: table 0078
+_NORMAL: Final = "N"  # OBX-8
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
@@ -74,6 +78,24 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
             line["number"] = float(number)
         elif kind == "NM" or number is None:
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
+
+
+def concludes(segment: Segment, kind: str, beside: Iterable[Segment]) -> bool:
+    """Whether an OBX with the code of a conclusion is one. IMP is imipenem too: a number, what is flagged, and how a germ answers
+    (S, I, R) are lines of a result, and so is what is no text beside such answers.
+
+    beside: the OBX of the same OBR.
+    """
+    if _answers(segment):
+        return False
+    if kind in TEXT:
+        return True
+    flagged = segment.get(8).strip() not in ("", _NORMAL)
+    return not (kind in _NUMERIC or flagged or any(map(_answers, beside)))
+
+
+def _answers(segment: Segment) -> bool:
+    return segment.get(5).strip().upper() in _ANSWERS
 
 
 def _whole(segment: Segment) -> str:
