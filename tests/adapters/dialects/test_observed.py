@@ -4,7 +4,7 @@ import pytest
 
 from adapters.dialects.mapped import Mapped
 from hub.contract.events import Event
-from tests.adapters.dialects.said import PID, mapped, only, told
+from tests.adapters.dialects.said import PID, mapped, only
 
 OBR = "OBR|1|P1|F1|X^Y"
 
