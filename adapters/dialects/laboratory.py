@@ -4,9 +4,10 @@ Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
-from adapters.dialects.observed import TEXT, concludes, read_value
+from adapters.dialects.observed import TEXT, answers, concludes, read_value
 from adapters.dialects.paths import Notes, Scope, fill, place_of
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line, aliased
@@ -22,6 +23,7 @@ _VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_PARENTS: Final = (26, 29)  # of OBR: the result, and the number of the order, that a result belongs to
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
@@ -323,16 +325,36 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
                 result["status"] = state
     if conclusions:
         result["ket_luan"] = "\n".join(conclusions)
-    if group.notes:
-        result["notes"] = result.get("notes", []) + group.notes
+    if remarks := _parents(reading.dialect, scope, notes) + group.notes:
+        result["notes"] = result.get("notes", []) + remarks
     key = result.get("placer") or result.get("filler", "")
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
+
+
+def _parents(dialect: Dialect, scope: Scope, notes: Notes) -> list[str]:
+    """What a result says of the one that it belongs to, such as the germ of an antibiogram: in words, as no field is made for it."""
+    if (request := scope.get("OBR")) is None or len(request.fields) <= min(_PARENTS):
+        return []
+    said = (
+        (request.get(26, 1, 2) or request.get(26), request.get(26, 2), request.words(26, 3)),
+        (request.get(29), request.get(29, 2)),
+    )
+    read = {place.field for rule in dialect.plans["result"] for place in rule.places if place.segment == "OBR"}
+    found = []
+    for field, parts in zip(_PARENTS, said, strict=True):
+        words = " ".join(filter(None, map(str.strip, parts)))
+        if field not in read and words not in STATES and words:  # a state that slipped from OBR-25 is no parent
+            found.append(f"OBR-{field}: {words}")
+            if label := dialect.labels.in_words(words):
+                notes.labels.add(label)
+    return found
 
 
 def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
     found: list[Record] = []
     dialect, remarks = reading.dialect, group.remarks
     forms = dialect.forms if reading.message.delimiters is STANDARD else {}
+    answered = cache(lambda: any(map(answers, group.lines)))
     text_of = ""  # OBX-3 of the text that the next line may go on with
     for position, segment in enumerate(group.lines):
         fields = segment.fields
@@ -350,7 +372,7 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             form = _read_form(reading, segment, sent, notes, len(found))
         if form.label:
             notes.labels.add(form.label)
-        if form.concludes and concludes(segment, kind, group.lines):
+        if form.concludes and concludes(segment, kind, answered):
             text_of = ""
             if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
                 conclusions.append(text)

@@ -4,7 +4,7 @@ A delimiter that nobody escaped is kept as it stands in a value whose type has n
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes
@@ -80,21 +80,22 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
-def concludes(segment: Segment, kind: str, beside: Iterable[Segment]) -> bool:
+def concludes(segment: Segment, kind: str, answered: Callable[[], bool]) -> bool:
     """Whether an OBX with the code of a conclusion is one. IMP is imipenem too: a number, what is flagged, and how a germ answers
     (S, I, R) are lines of a result, and so is what is no text beside such answers.
 
-    beside: the OBX of the same OBR.
+    answered: whether any OBX of the same OBR is such an answer.
     """
-    if _answers(segment):
+    if answers(segment):
         return False
     if kind in TEXT:
         return True
     flagged = segment.get(8).strip() not in ("", _NORMAL)
-    return not (kind in _NUMERIC or flagged or any(map(_answers, beside)))
+    return not (kind in _NUMERIC or flagged or answered())
 
 
-def _answers(segment: Segment) -> bool:
+def answers(segment: Segment) -> bool:
+    """Whether an OBX says how a germ answers to an antibiotic."""
     return segment.get(5).strip().upper() in _ANSWERS
 
 
