@@ -6,7 +6,7 @@ from adapters.dialects.clinical_segments import result_segments
 from adapters.dialects.mapped import Mapped
 from adapters.dialects.profile import compile_text
 from hub.contract.events import Event
-from tests.adapters.dialects.said import PID, mapped, only
+from tests.adapters.dialects.said import PID, mapped, only, told
 
 OBR = "OBR|1|P1|F1|X^Y"
 
@@ -68,3 +68,62 @@ def test_what_the_profile_reads_of_the_parent_is_not_said_twice() -> None:
 def test_a_note_about_a_parent_protects_the_event_by_its_words() -> None:
     obr = "OBR|2|P1|F2|GEN^Kiểu gen" + "|" * 22 + "X&Kháng thể HIV^1^dương tính"
     assert only(mapped("ORU^R01", PID, obr, "OBX|1|ST|A^A||B||||||F"))["meta"]["sensitivity"] == "HIV"
+
+
+@pytest.mark.parametrize(
+    ("row", "missing"),
+    [
+        ("NM|K^Kali||||||||F", True),
+        ("CWE|K^Kali||||||||C", True),
+        ("NM|K^Kali||||||||P", False),
+        ("NM|K^Kali||||||||X", False),
+        ("NM|K^Kali||||||||", False),
+        ("|CTM^Công thức máu||||||||F", False),
+        ("TX|MT^Mô tả||||||||F", False),
+        ("ST|AMK^Amikacin|||||S|||F", False),
+        ('NM|K^Kali||""||||||F', False),
+        ("NM|NA^Natri||||||||F", False),
+    ],
+    ids=[
+        "final",
+        "corrected",
+        "preliminary",
+        "no result",
+        "no state",
+        "heading",
+        "blank line",
+        "flag",
+        "deleted",
+        "said by another",
+    ],
+)
+def test_a_final_line_without_a_value_is_told_unless_something_else_says_it(row: str, missing: bool) -> None:
+    found = results(f"OBX|1|{row}", "OBX|2|NM|NA^Natri||139||||||F")
+    assert (("FIELD_MISSING", "OBX[1]-5") in told(found)) is missing
+
+
+def test_a_note_behind_it_says_it_too() -> None:
+    assert not told(results("OBX|1|NM|K^Kali||||||||F", "NTE|1||mẫu tan huyết"))
+
+
+def test_a_note_before_any_order_or_result_is_told() -> None:
+    lost = ["NTE|1||dị ứng", "NTE|2"]
+    result = mapped("ORU^R01", PID, *lost, OBR, "NTE|1||lấy lúc đói", "OBX|1|NM|K^Kali||4||||||F", "NTE|1||tan huyết")
+    order = mapped("ORM^O01", PID, *lost, "ORC|NW|P1", OBR, "NTE|1||lấy lúc đói")
+    for found in (result, order):
+        assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"NTE[1]-3"}
+        assert only(found)["notes"] == ["lấy lúc đói"]
+
+
+@pytest.mark.parametrize(
+    ("behind", "shifted"),
+    [
+        ("a|b|mmol/L|3-5|H|||F", True),
+        ("a|mmol/L|3-5|H|||F", False),
+        ("a|mmol/L|3-5|H|||F|20261123", False),
+        ("a|mmol/L|3-5|H||||20261123", False),
+    ],
+)
+def test_a_bar_in_a_value_that_nobody_escaped_is_told_every_time_it_comes(behind: str, shifted: bool) -> None:
+    for _ in range(2):
+        assert (("FIELDS_SHIFTED", "OBX-5") in told(results(f"OBX|1|ST|K^Kali||{behind}"))) is shifted
