@@ -4,12 +4,13 @@ Source: `seeds/standards/hl7-mapping.md` §4.2 and §4.3; groups as in HL7 v2.5.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
-from adapters.dialects.observed import TEXT, read_value
-from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.observed import TEXT, VALUES, answers, concludes, is_silent, parents, read_value, tell_silent, tell_state
+from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import read_diagnoses, read_person
-from adapters.dialects.profile import Dialect, Line, aliased
+from adapters.dialects.profile import Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.writer import Steady, Varied
@@ -18,11 +19,9 @@ Record = dict[str, Any]
 
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
-_VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
-STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
@@ -48,13 +47,14 @@ class _Group:
 class _Patient:
     """One PID with what belongs to it, up to the next."""
 
-    __slots__ = ("groups", "head", "insurance", "others", "specimen_leads")
+    __slots__ = ("groups", "head", "insurance", "others", "specimen_leads", "unheard")
 
     def __init__(self, header: Segment) -> None:
         self.head: Scope = {"MSH": header}
         self.specimen_leads = False  # SPM comes before the orders or results on it (OML^O33, OUL^R22), not behind them
         self.insurance: list[Segment] = []
         self.others: list[Segment] = []
+        self.unheard: list[Segment] = []  # notes before any order or result, which have no place for them
         self.groups: list[_Group] = []
 
 
@@ -74,7 +74,11 @@ def _patients(message: Message) -> list[_Patient]:
                 patient.groups.append(group)
             group.lines.append(segment)
         elif name == "NTE":
-            if group is not None and (text := segment.text(3).strip()):
+            if not (text := segment.text(3).strip()):
+                continue
+            if group is None:
+                patient.unheard.append(segment)
+            else:
                 (group.remarks.setdefault(len(group.lines) - 1, []) if group.lines else group.notes).append(text)
         elif name in _ORDER_SEGMENTS:
             joins = name == "ORC" and group is not None and "ORC" not in group.scope and _orders_follow(message)
@@ -117,6 +121,8 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     notes = reading.notes()
     if "PID" not in patient.head:
         notes.warn("SEGMENT_MISSING", "PID")
+    for note in patient.unheard:
+        notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(note, 3))
     return read_person(reading, patient.head, patient.insurance, notes), notes
 
 
@@ -323,16 +329,18 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
                 result["status"] = state
     if conclusions:
         result["ket_luan"] = "\n".join(conclusions)
-    if group.notes:
-        result["notes"] = result.get("notes", []) + group.notes
+    if remarks := parents(reading.dialect, scope, notes) + group.notes:
+        result["notes"] = result.get("notes", []) + remarks
     key = result.get("placer") or result.get("filler", "")
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 
 def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
     found: list[Record] = []
+    silent: list[Segment] = []
     dialect, remarks = reading.dialect, group.remarks
     forms = dialect.forms if reading.message.delimiters is STANDARD else {}
+    answered = cache(lambda: any(map(answers, group.lines)))
     text_of = ""  # OBX-3 of the text that the next line may go on with
     for position, segment in enumerate(group.lines):
         fields = segment.fields
@@ -350,10 +358,11 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             form = _read_form(reading, segment, sent, notes, len(found))
         if form.label:
             notes.labels.add(form.label)
-        if form.concludes:
+        if form.concludes and concludes(segment, kind, answered):
             text_of = ""
             if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
                 conclusions.append(text)
+            conclusions += remarks.get(position, ())
             continue
         line = _read_plain(fields, form) if form.steady is not None else None
         if line is None:
@@ -361,12 +370,15 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
             at = f"observations[{len(found)}]."
             fill(dialect.plans["line"], {"OBX": segment}, line, notes, at)
             read_value(segment, kind, line, notes, at, dialect.comma)
-        if not form.fixed["code"] and not _VALUES_ALL.isdisjoint(line):
+        if not form.fixed["code"] and not VALUES.isdisjoint(line):
             notes.warn("TEST_MISSING", notes.message.path(segment, 3))
         if position in remarks:
             line = {**line, "notes": line.get("notes", []) + remarks[position]}
+        if is_silent(line, segment, kind):
+            silent.append(segment)
         found.append(line)
         text_of = test if kind in TEXT else ""
+    tell_silent(silent, group.lines, notes)
     return found
 
 
@@ -424,7 +436,7 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     own = Notes(notes.message, {}, notes.read_code, notes.facility)
     fixed: Record = {"code": {}}
     fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
-    _tell_state(dialect, segment, fixed, own)
+    tell_state(dialect, segment, fixed, own)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     form = _Form(sent, fixed, concludes, reading.dialect.labels.gravest(own.labels))
     if own.problems or own.cleared or own.unparsed:
@@ -441,16 +453,6 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
             dialect.forms.clear()
         dialect.forms[fields[3]] = [form, *dialect.forms.get(fields[3], ())[: _FORMS_MAX - 1]]
     return form
-
-
-def _tell_state(dialect: Dialect, segment: Segment, line: Record, notes: Notes) -> None:
-    """That the state of a line is none of HL7's: it is kept, since without one the line would count as final."""
-    state = line.get("status", "")
-    if not state or state in STATES:
-        return
-    rule = next(one for one in dialect.plans["observation"] if one.name == "status")
-    found = place_of(state, rule, {"OBX": segment})
-    notes.warn("RESULT_STATE_UNKNOWN", notes.message.path(*found or (segment, 11)))
 
 
 def _present(line: Line, fields: list[str]) -> tuple[_Varying, ...]:

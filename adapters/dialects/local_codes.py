@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.dialects.conformance import Report, place_text
 from adapters.dialects.draft import Draft, as_table, counted, key_text, places_of, quoted, rule_text
 from adapters.dialects.evidence import Evidence
-from adapters.dialects.laboratory import STATES
+from adapters.dialects.observed import STATES
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import sections
 from adapters.dialects.reading import PRIORITIES

@@ -1,23 +1,34 @@
-"""OBX-5 by OBX-2: what a line of a result says. Source: `seeds/standards/hl7-mapping.md` §4.3; HL7 v2.5.1 §7.4.2.
+"""OBX-5 by OBX-2: what a line of a result says, or the conclusion; and what stands beside the value. Source: `seeds/standards/hl7-mapping.md` §4.3; HL7 v2.5.1 §7.4.2.
 
 A delimiter that nobody escaped is kept as it stands in a value whose type has no parts.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes
+from adapters.dialects.paths import Notes, Scope, place_of
+from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import tell_embedded
 from adapters.dialects.transforms import Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, Segment
 
 Record = dict[str, Any]
 
+VALUES: Final = frozenset({"gia_tri", "number", "mo_ta"})  # where a line has what was measured
+_SAYING: Final = VALUES | {"flags", "notes", "value_codes"}
+_FINAL: Final = ("F", "C")
+STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
+_BEHIND_STATE: Final = 12  # of OBX: a time
+_PARENTS: Final = (26, 29)  # of OBR: the result, and the number of the order, that a result belongs to
 VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
 TEXT: Final = frozenset({"TX", "FT"})
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
+_NUMERIC: Final = frozenset({"NM", "SN"})
+_ANSWERS: Final = frozenset({"S", "I", "R", "SDD", "NS", "MS", "VS"})  # of a germ to an antibiotic: table 0078
+_NORMAL: Final = "N"  # OBX-8
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
@@ -76,6 +87,25 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
+def concludes(segment: Segment, kind: str, answered: Callable[[], bool]) -> bool:
+    """Whether an OBX with the code of a conclusion is one. IMP is imipenem too: a number, what is flagged, and how a germ answers
+    (S, I, R) are lines of a result, and so is what is no text beside such answers.
+
+    answered: whether any OBX of the same OBR is such an answer.
+    """
+    if answers(segment):
+        return False
+    if kind in TEXT:
+        return True
+    flagged = segment.get(8).strip() not in ("", _NORMAL)
+    return not (kind in _NUMERIC or flagged or answered())
+
+
+def answers(segment: Segment) -> bool:
+    """Whether an OBX says how a germ answers to an antibiotic."""
+    return segment.get(5).strip().upper() in _ANSWERS
+
+
 def _whole(segment: Segment) -> str:
     """OBX-5 of a type that has no parts, with the delimiters that nobody escaped: `10^5` is not 10, nor `A & B` A."""
     delimiters = segment.delimiters
@@ -112,3 +142,53 @@ def _one_value(segment: Segment, kind: str, parts: list[str]) -> str:
     if kind == "ST" or kind not in _OF_HL7:
         return segment.delimiters.component.join(parts)  # a delimiter that nobody escaped
     return " ".join(filter(None, parts))
+
+
+# --- beside the value -------------------------------------------------------------------------------------------------
+
+
+def parents(dialect: Dialect, scope: Scope, notes: Notes) -> list[str]:
+    """What a result says of the one that it belongs to, such as the germ of an antibiogram: in words, as no field is made for it."""
+    if (request := scope.get("OBR")) is None or len(request.fields) <= min(_PARENTS):
+        return []
+    said = (
+        (request.get(26, 1, 2) or request.get(26), request.get(26, 2), request.words(26, 3)),
+        (request.get(29), request.get(29, 2)),
+    )
+    read = {place.field for rule in dialect.plans["result"] for place in rule.places if place.segment == "OBR"}
+    found = []
+    for field, parts in zip(_PARENTS, said, strict=True):
+        words = " ".join(filter(None, map(str.strip, parts)))
+        if field not in read and words not in STATES and words:  # a state that slipped from OBR-25 is no parent
+            found.append(f"OBR-{field}: {words}")
+            if label := dialect.labels.in_words(words):
+                notes.labels.add(label)
+    return found
+
+
+def is_silent(line: Record, segment: Segment, kind: str) -> bool:
+    """Whether a line is final and says nothing. One without a type is a heading, an empty text a blank line."""
+    said = segment.fields[5] or not kind or kind in TEXT or line.get("status") not in _FINAL
+    return not said and _SAYING.isdisjoint(line)
+
+
+def tell_silent(silent: list[Segment], lines: list[Segment], notes: Notes) -> None:
+    """That a final line has no value, but where another line of its test has it."""
+    if silent:
+        told = {one.field(3) for one in lines if one.field(5)}
+        for segment in silent:
+            if segment.field(3) not in told:
+                notes.warn("FIELD_MISSING", notes.message.path(segment, 5))
+
+
+def tell_state(dialect: Dialect, segment: Segment, line: Record, notes: Notes) -> None:
+    """That the state of a line is none of HL7's: it is kept, since without one the line would count as final. A state in the
+    place behind says that a separator in the value, which nobody escaped, cut it and shifted what follows."""
+    state = line.get("status", "")
+    if state not in STATES and segment.get(_BEHIND_STATE) in STATES:
+        notes.warn("FIELDS_SHIFTED", notes.message.path(segment, 5))
+    if not state or state in STATES:
+        return
+    rule = next(one for one in dialect.plans["observation"] if one.name == "status")
+    found = place_of(state, rule, {"OBX": segment})
+    notes.warn("RESULT_STATE_UNKNOWN", notes.message.path(*found or (segment, 11)))

@@ -11,13 +11,18 @@ from typing import Any, Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.transforms import Transform
-from adapters.formats.er7 import NULL, split_coded, split_components, split_spoken, unescape
+from adapters.formats.er7 import NULL, split_coded, split_components, split_spoken, split_uncut, unescape
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
 _CHOSEN_BY: Final = {"OBX": 3, "LCH": 4, "LRL": 4}  # field that tells segments of one name apart; of the others the first
-_SPLIT: Final = {"components": split_components, "coded": split_coded, "spoken": split_spoken}  # by kind of transform
+_SPLIT: Final = {
+    "components": split_components,
+    "coded": split_coded,
+    "spoken": split_spoken,
+    "uncut": split_uncut,
+}  # by kind of transform
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message

@@ -258,13 +258,19 @@ def display(parts: Sequence[str]) -> str:
 
 
 _TEN: Final = re.compile(r"(?:.*[^\w.,])?[xX]?10")
-_POWER: Final = re.compile(r"[+-]?\d{1,2}(?!\d)")
+_POWER: Final = re.compile(r"[+-]?\d{1,2}(?!\d)")  # of ten
+_LETTER: Final = re.compile(r".*[^\W\d_]")
+_SQUARE: Final = re.compile(r"(?:[2-4]|-[1-4])(?![\w+-])")  # of anything else: square metres, cubic millimetres, per second
 
 
 def unit(parts: Sequence[str]) -> str:
-    """The unit of a CE; a power of ten whose `^` nobody escaped (`10^9/L`, `x10^12/L`) is one text and no code with its words."""
-    first, second = (part.strip() for part in (*parts[:2], "", "")[:2])
-    return f"{first}^{second}" if _POWER.match(second) and _TEN.fullmatch(first) else first
+    """The unit of a CE. A power whose `^` nobody escaped (`10^9/L`, `10^3/mm^3`, `kg/m^2`) is one text and no code with its words."""
+    found, *others = (part.strip() for part in parts)
+    for part in others:
+        if not (_POWER.match(part) and _TEN.fullmatch(found)) and not (_SQUARE.match(part) and _LETTER.fullmatch(found)):
+            break
+        found = f"{found}^{part}"
+    return found
 
 
 def location(parts: Sequence[str]) -> str:
@@ -349,7 +355,7 @@ def in_dong(value: str) -> str:
     return found[1].replace(".", "") + (f".{found[2]}" if found[2] else "")
 
 
-Kind = Literal["value", "number", "money", "components", "coded", "spoken", "unpadded", "field", "list", "rows", "code"]
+Kind = Literal["value", "number", "money", "components", "coded", "spoken", "uncut", "unpadded", "field", "list", "rows", "code"]
 
 
 class Gives(NamedTuple):
@@ -381,7 +387,7 @@ DECIMAL: Final = "a number"
 class Transform:
     """One row of the list.
 
-    kind:    what it is given: one decoded component, the decoded components of a repetition (coded: of CE or CWE), the whole field as text, the
+    kind:    what it is given: one decoded component, the decoded components of a repetition (coded: of CE or CWE; uncut: `&` is text), the whole field as text, the
              first components of all repetitions, or all components of each; a code is its components, looked up among the
              vendor's local tests. A number is one component, and 0 is one too; money is one in VND (CP, MO).
     problem: the code reported when it gives None.
@@ -419,7 +425,7 @@ TRANSFORMS: Final[dict[str, Transform]] = {
     "full_name_given_first": Transform(full_name_given_first, "spoken"),
     "full_name_in_order": Transform(full_name_in_order, "spoken"),
     "address": Transform(address, "spoken"),
-    "unit": Transform(unit, "components"),
+    "unit": Transform(unit, "uncut"),
     "display": Transform(display, "coded"),
     "text": Transform(text, "field"),
     "range": Transform(text, "unpadded"),

@@ -178,6 +178,11 @@ def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
     return found
 
 
+def split_uncut(repetition: str, delimiters: Delimiters) -> list[str]:
+    """The same of a unit, whose components have no parts: `&` in them is text that nobody escaped."""
+    return ["" if part == NULL else whole(part, delimiters) for part in repetition.split(delimiters.component)]
+
+
 def whole(component: str, delimiters: Delimiters) -> str:
     """One component that has no parts, as it was sent but for its escapes and the `&` that only pad it."""
     return unescape(component.strip(delimiters.subcomponent), delimiters)

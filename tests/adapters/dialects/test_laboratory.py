@@ -170,10 +170,24 @@ def test_a_delimiter_that_nobody_escaped_cuts_no_value_short() -> None:
         ("10*9/L^10^9/L^UCUM", "10*9/L"),
         ("mmol/L^millimol/lít^UCUM", "mmol/L"),
         ("10^mười^L", "10"),
-        ("mg/dL&x", "mg/dL"),
+        ("mg/dL&x", "mg/dL&x"),
+        ("ng/mL&FEU", "ng/mL&FEU"),
+        ("mL/min/1.73m^2", "mL/min/1.73m^2"),
+        ("mL/ph/1,73 m^2", "mL/ph/1,73 m^2"),
+        ("kg/m^2", "kg/m^2"),
+        ("kg/m2^kg/m^2^UCUM", "kg/m2"),
+        ("/mm^3", "/mm^3"),
+        ("10^3/mm^3", "10^3/mm^3"),
+        ("mm^3^UCUM", "mm^3"),
+        ("s^-1", "s^-1"),
+        ("h^24 giờ", "h"),
+        ("mmol/L^^UCUM", "mmol/L"),
+        ("mg/dL^milligram per deciliter^UCUM", "mg/dL"),
+        ("L^Liter^ISO+", "L"),
+        ('mL^""', "mL"),
     ],
 )
-def test_a_power_of_ten_that_nobody_escaped_is_the_whole_unit(sent: str, unit: str) -> None:
+def test_a_power_that_nobody_escaped_is_of_the_unit_and_so_is_an_ampersand(sent: str, unit: str) -> None:
     [event] = read("ORU^R01", "OBR|1|P1|F1|WBC^Bạch cầu", f"OBX|1|NM|WBC^Bạch cầu||3.9|{sent}|4-10|L|||F")
     [line] = event["observations"]
     assert (line["don_vi_do"], line["number"]) == (unit, 3.9)
