@@ -264,13 +264,13 @@ _SQUARE: Final = re.compile(r"(?:[2-4]|-[1-4])(?![\w+-])")  # of anything else: 
 
 
 def unit(parts: Sequence[str]) -> str:
-    """The unit of a CE. A power whose `^` nobody escaped (`10^9/L`, `10^3/mm^3`, `kg/m^2`) is one text and no code with its words."""
+    """The unit of a CE: its code, else its text, else the alternate code. A power whose `^` nobody escaped (`10^9/L`, `10^3/mm^3`, `kg/m^2`) is one text and no code with its words."""
     found, *others = (part.strip() for part in parts)
     for part in others:
         if not (_POWER.match(part) and _TEN.fullmatch(found)) and not (_SQUARE.match(part) and _LETTER.fullmatch(found)):
             break
         found = f"{found}^{part}"
-    return found
+    return found or next((others[at] for at in (0, 2) if at < len(others) and others[at]), "")
 
 
 def location(parts: Sequence[str]) -> str:

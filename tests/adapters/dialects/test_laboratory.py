@@ -185,6 +185,8 @@ def test_a_delimiter_that_nobody_escaped_cuts_no_value_short() -> None:
         ("mg/dL^milligram per deciliter^UCUM", "mg/dL"),
         ("L^Liter^ISO+", "L"),
         ('mL^""', "mL"),
+        ("^mmol/L", "mmol/L"),
+        ("^^^mmol/L^^L", "mmol/L"),
     ],
 )
 def test_a_power_that_nobody_escaped_is_of_the_unit_and_so_is_an_ampersand(sent: str, unit: str) -> None:
