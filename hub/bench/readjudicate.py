@@ -51,7 +51,8 @@ _TOLD_EVERY_S: Final = 10
 _PAID: Final = """
 select facility, sum(amount) from (
     select facility, t_bhtt_gd as amount from claims_in_force where month = $month
-    union all select facility, -reduction from adjustments where period = $month
+    union all select facility, -reduction from adjustments semi join claims_in_force using (event_id)
+    where period = $month and severity = 'C'
 ) group by facility having sum(amount) <> 0
 """
 

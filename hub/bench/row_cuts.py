@@ -5,7 +5,7 @@ Written from adjudication.md §3, §4.3 and the words of the rules; shares no co
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -96,10 +96,16 @@ def _covered(summary: Row, ordered: str | None) -> bool:
     day = _time(f"{(ordered or '')[:8]}0000") if len(ordered or "") == 12 else None
     if day is None or not summary["ma_the_bhyt"]:
         return True
-    first, last = (_time(f"{ends(summary[name].split(';'))}0000") for name, ends in (("gt_the_tu", min), ("gt_the_den", max)))
+    first, last = (_end(summary[name], end) for name, end in (("gt_the_tu", min), ("gt_the_den", max)))
     came = _time(f"{summary['ngay_vao'][:8]}0000")
     grace = timedelta(days=15 if last and came and came <= last else 0)
     return not ((first and day < first) or (last and day > last + grace))
+
+
+def _end(days: str, end: Callable[[list[datetime]], datetime]) -> datetime | None:
+    each = [_time(f"{day.strip()}0000") for day in days.split(";")]
+    read = [day for day in each if day]
+    return end(read) if len(read) == len(each) else None
 
 
 def _loose(lines: Sequence[Row], supply: Row) -> bool:

@@ -245,11 +245,11 @@ def _print_sheet(sheet: "Sheet") -> None:
     if sheet.rows:
         heads = [f"{vi}\n[dim]{en}[/]" for vi, en in sheet.heads]
         _print(title, heads, [tuple(map(told, row)) for row in sheet.rows], sheet.rows[0])
-        for text, style in zip(sheet.note, ("", "dim"), strict=True):
-            if text:
-                paragraph(out, text, 2, style)
     else:
         out.print(f"{title}: không có · none")
+    for text, style in zip(sheet.note, ("", "dim"), strict=True):
+        if text:
+            paragraph(out, text, 2, style)
 
 
 # --- export -----------------------------------------------------------------------------------------------------------

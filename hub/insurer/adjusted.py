@@ -2,11 +2,13 @@
 
 `hie ledger close` and `promote` append to the table `adjustments` and need no broker; the payer's first worker publishes what is new
 there. A small file beside the outbox's markers names the table's files that are published. A lost or late marker only repeats
-what was said, with the same ids. S01 is left out: the corrected claim has a decision of its own.
+what was said, with the same ids. S01 is left out, and so is what is about a claim that was corrected or withdrawn since: what is in
+force has a decision of its own.
 """
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +22,7 @@ from hub.insurer.decisions import RECORD, events
 from hub.insurer.history import ADJUSTMENTS, TABLE, adjustments
 from hub.insurer.ledger import files_of, scan, schema_of
 from hub.insurer.outbox import remember
-from hub.insurer.settlement import TOLD, verdict_after
+from hub.insurer.settlement import TOLD, in_force, verdict_after
 
 RULE: Final = "adjusted"
 _PAGE: Final = 20_000
@@ -32,34 +34,41 @@ class Adjusted:
     """Publishes adjustments of one ledger as decisions.
 
     folder: of the ledger.  topic: `payer.<code>.decision.v1`.
+    since:  aware; where there is no marker, what was closed before is taken as told: the hub knows its claims no more.
     Raises (publish): as `outbox.Outbox`.
     """
 
-    def __init__(self, folder: Path, wire: Wire, producer: Producer, topic: str) -> None:
-        self._folder, self._wire, self._producer, self._topic = folder, wire, producer, topic
+    def __init__(self, folder: Path, wire: Wire, producer: Producer, topic: str, since: datetime) -> None:
+        self._folder, self._wire, self._producer, self._topic, self._since = folder, wire, producer, topic, since
         self._file = folder / "published" / f"{TABLE}.files"
 
     def publish(self) -> int:
         """Say what is new in the table, wait until the brokers hold it, and keep that in mind. Returns: how many decisions."""
-        told = set(json.loads(self._file.read_text("utf-8"))) if self._file.exists() else set()
+        marked = self._file.exists()
+        told = set(json.loads(self._file.read_text("utf-8"))) if marked else set()
         files = {Path(file).name: file for file in files_of(self._folder, TABLE)}
         if not files.keys() - told:
             return 0
         count = 0
-        for page in news(self._folder, [files[name] for name in sorted(files.keys() - told)]):
+        fresh = [files[name] for name in sorted(files.keys() - told)]
+        for page in news(self._folder, fresh, None if marked else self._since):
             self._producer.publish_blocking(event_out(self._wire, self._topic, event) for event in page)
             count += len(page)
         remember(self._file, sorted(files))
         return count
 
 
-def news(folder: Path, files: Sequence[str]) -> Iterator[list[Event]]:
-    """The decisions to say for the adjustments in some files of the table, in pages; one a claim and closing.
+def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> Iterator[list[Event]]:
+    """The decisions to say for the adjustments in some files of the table, in pages; one a claim in force and closing.
 
+    since: aware; what was closed before is left out.
     Each says what all adjustments of its claim come to at that time, so the newest one is the whole truth.
     """
     said = pl.col("severity") != TOLD
-    fresh = adjustments(files).filter(said).select("event_id", "closed_at").unique().collect()
+    recent = pl.lit(True) if since is None else pl.col("closed_at") >= since
+    found = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
+    claims = scan(files_of(folder, "claims"), schema_of("claims")).join(found, on="key", how="semi")
+    fresh = found.join(in_force(claims), on="event_id", how="semi").select("event_id", "closed_at").collect()
     ids = fresh.get_column("event_id").unique().sort()
     every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):

@@ -24,7 +24,7 @@ from hub.contract.events import new_id
 from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded, Writers, decode_claims
 from hub.insurer.decisions import decide
-from hub.insurer.history import ADJUSTMENTS, AGAIN
+from hub.insurer.history import ADJUSTMENTS, AGAIN, later
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
 from hub.insurer.rules import RULES, adjudicate
@@ -237,8 +237,8 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
 
 def _differences(ledger: Path, branch: Branch, at: datetime) -> pl.DataFrame:
     col = pl.col
-    rows = scan(files_of(ledger, ADJUSTED), ADJUSTMENTS).filter(col("rule") == AGAIN)
-    earlier = rows.group_by("event_id").agg(col("reduction").sum().alias("earlier")).collect()
+    known = scan(files_of(ledger, ADJUSTED), ADJUSTMENTS)
+    earlier = known.filter(col("rule") == AGAIN).group_by("event_id").agg(col("reduction").sum().alias("earlier")).collect()
     keys = _decisions(ledger).select("event_id", "key").collect()
     both = _side_by_side(ledger, branch.name).join(keys, on="event_id").join(earlier, on="event_id", how="left")
     owed = both.with_columns((col("before") - col("earlier").fill_null(0) - col("after")).alias("reduction"))
@@ -255,7 +255,7 @@ def _differences(ledger: Path, branch: Branch, at: datetime) -> pl.DataFrame:
         "reverses": pl.lit(""),
         "text_vi": pl.lit(f"Giám định lại ({branch.name}): {branch.changes}"),
         "text_en": pl.lit(f"Adjudicated again ({branch.name}): {branch.changes}"),
-        "closed_at": pl.lit(at),
+        "closed_at": pl.lit(later(known, at)),
     }
     return moved.select(made.get(name, col(name)).cast(dtype).alias(name) for name, dtype in ADJUSTMENTS.items())
 

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar, cast
@@ -120,7 +121,8 @@ class Insurer:
         name = f"{self.worker}-of-{self.workers}"
         answers = f"payer.{self.payer}.decision.v1"
         self._outbox = Outbox(self._ledger, self._wire, self._producer, answers, name)
-        self._adjusted = Adjusted(self._ledger.folder, self._wire, self._producer, answers)
+        since = datetime.now(UTC) - timedelta(days=self.settings.claim_days)
+        self._adjusted = Adjusted(self._ledger.folder, self._wire, self._producer, answers, since)
         for partition in mine:
             self._memory[partition] = _Memory(self._ledger.event_ids_before(partition, WINDOW))
             for event_id, offset in self._ledger.event_ids(partition, WINDOW):

@@ -66,7 +66,7 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
 
     folder:    of the ledger.
     month:     any day of it; it must be over, and its claims read.
-    closed_at: aware; said in the new rows.
+    closed_at: aware; said in the new rows, as `later` has it.
     Returns:   the rows that were appended: adjustments that are new, and rows that take back what no longer holds.
     Raises:    HubError(LEDGER_CONFLICT) when another process closes it at the same time.
     """
@@ -74,6 +74,7 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     table = opened(folder / TABLE, ADJUSTMENTS)
     closings = table.transaction_version(mark) or 0
     known = adjustments(table.file_uris()).collect()
+    closed_at = later(known.lazy(), closed_at)
     history, places = read_history(folder, month)
     before = known.filter(pl.col("period") == period)
     earlier = known.filter(pl.col("severity") != TOLD, (pl.col("period") < period) | (pl.col("rule") == AGAIN))
@@ -100,6 +101,15 @@ def adjustments(files: Sequence[str]) -> pl.LazyFrame:
     """Rows of files of the table, as `ADJUSTMENTS`. S01 is of severity I, though an older release wrote it as C."""
     late = pl.col("rule") == LATE
     return scan(list(files), ADJUSTMENTS).with_columns(severity=pl.when(late).then(pl.lit(TOLD)).otherwise("severity"))
+
+
+def later(rows: pl.LazyFrame, at: datetime) -> datetime:
+    """`at`, or just after the newest of rows of the table where that is not before it.
+
+    Words to the facility are numbered by `closed_at`: a machine whose clock is behind would use a number again.
+    """
+    newest: datetime | None = rows.select(pl.col("closed_at").max()).collect().item()
+    return max(at, newest + timedelta(microseconds=1)) if newest else at
 
 
 def closed_months(folder: Path, first: date, last: date) -> list[str]:

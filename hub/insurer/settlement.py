@@ -37,19 +37,29 @@ def claims_of(folder: Path, period: str) -> pl.DataFrame:
 
     Returns: event_id, key, facility, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
     """
+    month = pl.col("month") == period.replace("-", "")
+    newest = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).filter(month)
+    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
+    granted = decisions.select("event_id", pl.col("t_bhtt_gd").alias("granted"))
+    found = newest.join(granted, on="event_id")
+    return found.select("event_id", "key", "facility", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
+
+
+def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
+    """The newest revision of each key that is not cancelled, of rows of the table `claims`.
+
+    Returns: event_id, key, facility, month (yyyymm), version, stated_at, received_at and the place in the stream.
+    """
     col = pl.col
     revision = ["version", "stated_at", "received_at"]
-    rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
+    rows = claims.select(
         "event_id", "key", "facility", "action", *revision, *PLACE,
         pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
     )  # fmt: skip
     newest = rows.sort("key", *revision, "kafka_offset", descending=[False, True, True, True, False]).unique(
         "key", keep="first", maintain_order=True
     )
-    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
-    granted = decisions.select("event_id", col("t_bhtt_gd").alias("granted"))
-    found = newest.filter(col("action") != "CANCELLED", col("month") == period.replace("-", "")).join(granted, on="event_id")
-    return found.select("event_id", "key", "facility", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
+    return newest.filter(col("action") != "CANCELLED").drop("action")
 
 
 def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl.DataFrame:

@@ -9,7 +9,7 @@ Source: adjudication.md §3; forms 79a-HD, 80a-HD of the Ministry of Finance, th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -53,7 +53,8 @@ class Form:
 class Statement:
     """What one facility claimed for one month (YYYY-MM), and what became of it.
 
-    adjustments: what was found after the decisions and settled with this month, by rule; below zero in the facility's favour.
+    adjustments: what was found after the decisions and settled with this month, by rule, of claims in force; below zero in the
+                 facility's favour. Its note says what is of claims corrected or withdrawn since, and falls away at the next closing.
     corrections: what came after the month was settled, which the forms have already: the difference to the settlement.
     granted:     by the decisions, VND.
     adjusted:    to be deducted of it, VND.
@@ -89,14 +90,15 @@ def statement(folder: Path, facility: str, month: str) -> Statement:
         asked = {"facility": facility, "month": month}
         database.execute(_ASKED, asked)
         forms = [_form(database, code) for code in TITLES]
-        adjusted = database.execute(_ADJUSTED, asked).fetchall()
+        adjusted = database.execute(_ADJUSTED, asked | {"told": TOLD}).fetchall()
         ((granted,),) = database.execute("select coalesce(sum(t_bhtt_gd), 0) from asked").fetchall()
-    taken = sum((row[-1] for row in adjusted if row[0] == "C"), Decimal(0))
-    found = [row[1:] for row in adjusted if row[0] != TOLD]
-    late = [(*row[1:-1], -row[-1]) for row in adjusted if row[0] == TOLD]
+    taken, falling = (sum((row[-1] for row in adjusted if row[:2] == (stands, "C")), Decimal(0)) for stands in (True, False))
+    found = [row[2:] for row in adjusted if row[0] and row[1] != TOLD]
+    late = [(*row[2:-1], -row[-1]) for row in adjusted if row[1] == TOLD]
     names = (known.name, known.name_en) if known else ("", "")
+    adjustments = replace(_by_rule(_AFTERWARDS, found), note=_falling(falling))
     corrections = _by_rule(_CORRECTED, late, _DIFFERENCE)
-    return Statement(facility, *names, month, forms, _by_rule(_AFTERWARDS, found), corrections, granted, taken)
+    return Statement(facility, *names, month, forms, adjustments, corrections, granted, taken)
 
 
 def amount(value: Decimal) -> str:
@@ -153,8 +155,9 @@ from reductions join (from asked where form = $form) as asked using ({PLACE}) wh
 """
 
 _ADJUSTED: Final = """
-select severity, rule, any_value(text_vi), any_value(text_en), count(distinct event_id), sum(reduction)
-from adjustments where facility = $facility and period = $month group by severity, rule order by sum(reduction) desc, rule
+select severity = $told or event_id in (select event_id from claims_in_force) as stands, severity, rule, any_value(text_vi), any_value(text_en),
+    count(distinct event_id), sum(reduction)
+from adjustments where facility = $facility and period = $month group by stands, severity, rule order by sum(reduction) desc, rule
 """
 
 _TOTAL: Final = ("Cộng", "total")
@@ -226,6 +229,16 @@ def _off(amount_off: Decimal) -> Both:
     return (
         f"Đề nghị quỹ BHYT chênh {told} so với bảng tổng hợp: có hồ sơ mà tổng không khớp các dòng (bị từ chối, hoặc trong sai số của X05).",
         f"Claimed of the fund is {told} to the totals by section: lines of some claims do not add up to their sum (rejected, or within X05's tolerance).",
+    )
+
+
+def _falling(amount_of: Decimal) -> Both:
+    if not amount_of:
+        return "", ""
+    told = amount(amount_of)
+    return (
+        f"Không trừ {told} của hồ sơ đã được sửa hoặc thu hồi: hết hiệu lực khi đóng lại tháng.",
+        f"{told} of claims that were corrected or withdrawn since is not deducted: it falls away when the month is closed again.",
     )
 
 

@@ -56,15 +56,15 @@ def _form(form: Form) -> str:
 
 def _sheet(sheet: Sheet) -> str:
     head = f"<h3>{_both(sheet.title)}</h3>"
+    note = f"<p>{_both(sheet.note)}</p>" if sheet.note[0] else ""
     if not sheet.rows:
-        return f'{head}<p>Không có. <i lang="en">None.</i></p>\n'
+        return f'{head}<p>Không có. <i lang="en">None.</i></p>{note}\n'
     last = len(sheet.rows) - 1 if sheet.total else -1
     rows = "".join(
         f'<tr class="{"total" if number == last else ""}">{"".join(map(_cell, row))}</tr>'
         for number, row in enumerate(sheet.rows)
     )
     heads = "".join(f"<th>{_both(text)}</th>" for text in sheet.heads)
-    note = f"<p>{_both(sheet.note)}</p>" if sheet.note[0] else ""
     return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}\n"
 
 

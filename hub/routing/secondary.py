@@ -79,8 +79,15 @@ def decided_facts(event: Event) -> list[Fact]:
 
 
 def _version_of(word: Event) -> int:
-    """Which of a payer's words on one claim event it is, of a decision as the payer wrote it."""
-    return max(0, min(int(word["meta"]["revision"]["version"]), ORDER_MOST))
+    """Which of a payer's words on one claim event it is, of a decision as the payer wrote it.
+
+    The hub's own insurer numbers on from the claim's version, which may be any: a large one leaves room for the words after it.
+    """
+    version = int(word["meta"]["revision"]["version"])
+    if payers()[word["payer"]].adjudicated_here:
+        claims = int(word["claim_revision"]["version"])
+        version += min(claims, ORDER_MOST // 2) - claims
+    return max(0, min(version, ORDER_MOST))
 
 
 def word_on(sent: Sent, word: Event) -> Revision:

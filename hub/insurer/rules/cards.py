@@ -1,7 +1,8 @@
 """X17: the card on the day of the order.
 
 Source: adjudication.md §4.6 (1), identifiers.md §2. Before the card begins nothing is paid; after it ended, for who came while it
-was valid, fifteen days more. Of several cards the first day and the last one count: a gap between them is not looked at.
+was valid, fifteen days more. Of several cards the first day and the last one count: a gap between them is not looked at; where a day of one
+is not told, that side is open.
 """
 
 from typing import Final
@@ -20,20 +21,19 @@ def prepare(frames: Frames) -> Frames:
     """`lines.uncovered`: lines of claims that reach out of their card's days, with `first` and `last` (yyyymmdd) that it pays."""
     col = pl.col
     days = frames["claims"].filter(~blank("ma_the_bhyt")).select("row", "ngay_vao", "gt_the_tu", "gt_the_den")
-    days = days.with_columns(
-        col("gt_the_tu").str.split(";").list.min().alias("first"),
-        col("gt_the_den").str.split(";").list.max().alias("last"),
-        col("ngay_vao").str.head(8).alias("came"),
-    )
-    ends = col("last").str.to_date(_DAY, strict=False)
-    paid = pl.when(col("came") <= col("last")).then(ends.dt.offset_by(f"{_MORE_DAYS}d")).otherwise(ends)
+    last, came = _days("gt_the_den").list.max(), col("ngay_vao").str.head(8).str.to_date(_DAY, strict=False)
+    paid = pl.when(came <= last).then(last.dt.offset_by(f"{_MORE_DAYS}d")).otherwise(last)
     days = days.select(
-        "row",
-        pl.when(col("first").str.to_date(_DAY, strict=False).is_not_null()).then("first"),
-        paid.dt.to_string(_DAY).alias("last"),
+        "row", _days("gt_the_tu").list.min().dt.to_string(_DAY).alias("first"), paid.dt.to_string(_DAY).alias("last")
     )
     lines = frames["lines"].select(*_READ).join(days, on="row", how="inner", maintain_order="left")
     return frames | {"lines.uncovered": lines.filter((col("ngay_yl").str.len_bytes() == 12) & (_before() | _after()))}
+
+
+def _days(name: str) -> pl.Expr:
+    """The days of all cards; null where one is not told or cannot be read, as nothing is cut for a day that nobody knows."""
+    each = pl.col(name).str.split(";").list.eval(pl.element().str.strip_chars().str.to_date(_DAY, strict=False))
+    return pl.when(~each.list.eval(pl.element().is_null()).list.any()).then(each)
 
 
 def _before() -> pl.Expr:

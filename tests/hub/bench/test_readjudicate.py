@@ -1,12 +1,17 @@
 """A month adjudicated again over real Kafka: money before, difference and money after agree, or it is said."""
 
 import json
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 
+from hub.bench import readjudicate
 from hub.bench.readjudicate import Known, Paid, amiss, main, payable
+from hub.contract.settings import Settings
+from hub.insurer.history import close
 from hub.insurer.statement import Form, Sheet, Statement
+from tests.hub.insurer.histories import service, visit, write
 
 TITLE = ("", "")
 
@@ -29,6 +34,17 @@ KNOWN = Known({"01004": Decimal(100)}, {"01004": Decimal(140)}, 1)
 
 def test_a_statement_comes_to_what_was_granted_less_the_adjustments():
     assert payable(paid(100, -40).statement) == 140
+
+
+def test_money_and_statement_agree_on_a_month_with_corrections_that_came_late(tmp_path):
+    write(tmp_path, [visit("A"), visit("B", minutes=1), visit("C", minutes=2, so_cccd="001085000003")])
+    month = date(2026, 11, 1)
+    close(tmp_path, month, datetime(2026, 12, 3, tzinfo=UTC))  # A and B state one service: B is cut
+    write(tmp_path, [visit("C", minutes=2, version=1, so_cccd="001085000003", services=(service(1), service(2)))], first=3)
+    assert set(close(tmp_path, month, datetime(2026, 12, 4, tzinfo=UTC)).get_column("rule")) >= {"S01"}
+    write(tmp_path, [visit("B", minutes=1, version=1, action="CANCELLED")], first=4)
+    said = readjudicate.paid(Settings(ledger_dir=tmp_path), "01004")
+    assert said.money == {"01004": payable(said.statement)} == {"01004": said.statement.granted - said.statement.adjusted}
 
 
 def test_nothing_is_amiss_when_before_and_difference_are_after():

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import polars as pl
 import pytest
 
 from hub.contract.events import decode, encode
@@ -40,7 +41,7 @@ def said():
 @pytest.fixture
 def outbox(tmp_path, said, monkeypatch):
     monkeypatch.setattr(module, "event_out", lambda _wire, _topic, event: event)
-    return lambda: Adjusted(tmp_path, None, said, "payer.vss.decision.v1")
+    return lambda: Adjusted(tmp_path, None, said, "payer.vss.decision.v1", AT - timedelta(days=365))
 
 
 @pytest.fixture
@@ -93,6 +94,33 @@ def test_both_words_read_together_are_those_that_were_said_one_by_one(twice, out
     outbox().publish()
     assert said.events[: len(first)] == first
     assert len(said.events) == 2
+
+
+@pytest.mark.parametrize("what", [{"action": "CANCELLED"}, {"services": (service(ma_dich_vu="23.0083.1523"),)}])
+def test_of_a_claim_that_was_withdrawn_or_corrected_nothing_more_is_said(twice, outbox, said, what):
+    outbox().publish()
+    write(twice, [visit("B", minutes=1, version=1, **what)], first=2)
+    assert close(twice, NOVEMBER, AT + timedelta(days=1)).filter(pl.col("reverses") != "").height == 1
+    assert outbox().publish() == 0
+    assert [event["t_bhtt_gd"] for event in said.events] == [0]
+
+
+def test_a_closing_by_a_clock_that_is_behind_has_a_number_of_its_own(twice, outbox, said):
+    outbox().publish()
+    write(twice, [visit("A", version=1, services=(service(ma_dich_vu="23.0083.1523"),))], first=2)
+    close(twice, NOVEMBER, AT - timedelta(hours=1))
+    outbox().publish()
+    assert [(event["meta"]["revision"]["version"], event["t_bhtt_gd"]) for event in said.events] == [(1, 0), (2, FUND)]
+
+
+def test_where_nothing_was_said_yet_what_the_hub_knows_no_more_is_taken_as_told(tmp_path, outbox, said):
+    write(tmp_path, [visit("A"), visit("B", minutes=1)])
+    close(tmp_path, NOVEMBER, AT - timedelta(days=366))
+    assert outbox().publish() == 0
+    write(tmp_path, [visit("A", version=1, services=(service(ma_dich_vu="23.0083.1523"),))], first=2)
+    close(tmp_path, NOVEMBER, AT)
+    outbox().publish()
+    assert [(event["meta"]["revision"]["version"], event["t_bhtt_gd"]) for event in said.events] == [(2, FUND)]
 
 
 def test_a_settlement_difference_is_not_said_as_the_correction_has_its_own_decision(tmp_path, outbox):

@@ -11,6 +11,7 @@ from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import files_of, scan
 from hub.insurer.settlement import SETTLED, TABLE
 from hub.insurer.statement import statement
+from hub.insurer.statement_page import page
 from tests.hub.insurer.histories import service, stay, visit, write
 
 NOVEMBER = date(2026, 11, 1)
@@ -85,6 +86,20 @@ def test_a_late_correction_is_paid_once(closed, written):
     assert [(row[0], row[-1]) for row in found.corrections.rows] == [("S01", FUND)]
     assert (found.granted, found.adjusted) == (3 * FUND, 0)
     assert found.payable[1] == "To be paid: 24.000,00 (granted 24.000,00, less adjustments 0,00)"
+
+
+@pytest.mark.parametrize(("what", "granted"), [({"action": "CANCELLED"}, FUND), (TWICE, 3 * FUND)])
+def test_between_a_correction_and_the_next_closing_the_cut_of_what_was_corrected_is_not_deducted(tmp_path, what, granted):
+    write(tmp_path, [visit("A"), visit("B", minutes=1)])
+    close(tmp_path, NOVEMBER, THEN)  # the same service twice: B is cut
+    assert statement(tmp_path, "01004", "2026-11").adjusted == FUND
+    write(tmp_path, [visit("B", minutes=1, version=1, **what)], first=2)
+    found = statement(tmp_path, "01004", "2026-11")
+    assert (found.granted, found.adjusted, found.adjustments.rows) == (granted, 0, [])
+    assert found.adjustments.note[1].startswith("8.000,00 of claims that were corrected or withdrawn since is not deducted")
+    assert found.adjustments.note[1] in page(found, "")
+    close(tmp_path, NOVEMBER, LATER)
+    assert statement(tmp_path, "01004", "2026-11").adjustments.note == ("", "")
 
 
 def test_a_late_correction_is_no_cut_that_leaves_the_months_after_it_less_to_take(tmp_path):

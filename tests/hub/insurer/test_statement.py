@@ -90,13 +90,13 @@ def test_cuts_are_by_rule_and_rejected_claims_by_ma_lk(november):
 
 def test_what_was_found_after_the_decisions_stands_in_the_month_that_it_is_settled_with(tmp_path, november):
     assert november.adjustments.rows == []
-    small_ledger(tmp_path)
+    (event, *_) = small_ledger(tmp_path)
     row = {
         "period": "2026-11",
         "facility": "01021",
         "rule": "H03",
         "severity": "C",
-        "event_id": "x",
+        "event_id": event["meta"]["event_id"],
         "text_vi": "Trùng.",
         "text_en": "Twice.",
     }

@@ -277,6 +277,14 @@ def test_a_version_beyond_what_revisions_can_tell_apart_is_refused(new_hub):
     assert letters == [("DECISION_MISMATCH", "meta.revision.version")] and told == [passed_id(last, shared=False)]
 
 
+@pytest.mark.parametrize("version", [0, 3, 499, 998, 20261123])
+def test_the_words_of_the_hubs_own_insurer_stay_apart_whatever_the_claims_version(version):
+    revision = {**EVENT["meta"]["revision"], "version": version}
+    words = [word(EVENT, "any", revision, "vss", "REDUCED", version + number) for number in range(4)]
+    ranks = [revision_rank(secondary.word_on(secondary.Sent("", ""), one)) for one in words]
+    assert ranks == sorted(set(ranks))
+
+
 def test_a_claim_that_is_gone_is_copied_once_it_is_sent_with_a_newer_ngaylap_as_its_error_says(new_hub):
     content = {"ma_the_bhyt": f"{CARD};{POLICY}", "t_tongchi_bv": Decimal(1000)}
     first, same = (claim(minute=minute, xml1=content, ngaylap="20261120") for minute in (0, 10))

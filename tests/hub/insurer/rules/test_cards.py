@@ -46,5 +46,23 @@ def test_of_several_cards_the_first_day_and_the_last_count():
     assert cuts(**lists, gt_the_tu="20260101;20260601", gt_the_den="20260531;20261031") == [Decimal("8000.00")]
 
 
+@pytest.mark.parametrize(
+    ("card", "covered"),
+    [
+        ({"gt_the_den": "20260930; 20261231"}, True),
+        ({"gt_the_den": "20261231 ;20260930"}, True),
+        ({"gt_the_den": "20260930; 20261005"}, False),
+        ({"gt_the_den": "20261005;"}, True),
+        ({"gt_the_den": "20261005;x"}, True),
+        ({"gt_the_tu": "20261124; 20260101"}, True),
+        ({"gt_the_tu": "20261124; 20261125"}, False),
+        ({"gt_the_tu": ";20261124"}, True),
+    ],
+)
+def test_blanks_between_cards_are_nothing_and_a_day_that_is_not_told_leaves_that_side_open(card, covered):
+    lists = {"ma_the_bhyt": TWO, "ma_dkbd": "01021;01021", "gt_the_tu": "20260101;20260101", "gt_the_den": "20261231;20261231"}
+    assert cuts(**lists | card) == ([] if covered else [Decimal("8000.00")])
+
+
 def test_an_order_without_its_time_is_not_looked_at():
     assert cuts("20261123", gt_the_den="20261101") == []
