@@ -22,6 +22,8 @@ _VALUES_ALL: Final = _VALUES | {"mo_ta"}
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_STOPS: Final = ("CANCELLED", "HELD")
+_WITHDRAWN: Final = "X"  # OBR-25
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
@@ -185,11 +187,12 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
-    if order["action"] != "CANCELLED":  # which its number is enough for
+    wanted = order["action"] not in _STOPS  # for which its number is enough
+    if wanted:
         _tell_nobody(reading, patient, person, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    if services := _services(reading, groups, notes, wanted=order["action"] != "CANCELLED"):
+    if services := _services(reading, groups, notes, wanted=wanted):
         order["services"] = services
     _read_performer(reading, order, notes)
     if own:
@@ -295,15 +298,14 @@ def map_results(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = _person(reading, patient)
-        _tell_nobody(reading, patient, person, noted)
         last = len(groups) - 1
         for position, group in enumerate(groups):
-            _publish_result(reading, group, person, noted if position == last else noted.also())
+            _publish_result(reading, patient, group, person, noted if position == last else noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "OBR")
 
 
-def _publish_result(reading: Reading, group: _Group, person: Record, notes: Notes) -> None:
+def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: Record, notes: Notes) -> None:
     result: Record = {"person": person, "service": {}}
     scope = group.scope
     if "OBR" not in scope:
@@ -326,6 +328,8 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
     if group.notes:
         result["notes"] = result.get("notes", []) + group.notes
     key = result.get("placer") or result.get("filler", "")
+    if not key or result.get("status") != _WITHDRAWN:  # for which its number is enough
+        _tell_nobody(reading, patient, person, notes)
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 

@@ -159,23 +159,33 @@ def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
     return parts
 
 
+_PARTS_MAX: Final = 5  # of FN; SAD has three
+
+
 def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The same of a name or an address, of whose components everything is kept: `&` with a blank beside it is text that nobody
-    escaped; between the parts of FN and SAD (v2.4 and later) it is a blank, and a part that was said already is not said twice."""
+    """The same of a name or an address, of whose components everything is kept: `&` with a blank beside it, or more of them than
+    there can be, is text that nobody escaped; between the parts of FN and SAD (v2.4 and later) it is a blank, and a part that was
+    said already is not said twice."""
     mark = delimiters.subcomponent
     if mark not in repetition:
         return split_components(repetition, delimiters)
     found = []
     for component in repetition.split(delimiters.component):
-        if f" {mark}" in component or f"{mark} " in component:
+        if component.count(mark) >= _PARTS_MAX or f" {mark}" in component or f"{mark} " in component:
             found.append(whole(component, delimiters))
             continue
         said = ""
-        for part in component.split(mark):
-            if part and part != NULL and f" {part} " not in f" {said} ":
+        for at, part in enumerate(component.split(mark)):
+            if part and part != NULL and not _repeats(part, at, said):
                 said = f"{said} {part}".lstrip()
         found.append(unescape(said, delimiters))
     return found
+
+
+def _repeats(part: str, at: int, said: str) -> bool:
+    """Whether that part, from 0, says what begins or ends the text before. The same text again is only a repetition behind the
+    second: `Lê&Lê` is a family name of two words, `Lê&&Lê` is FN-1 and the own surname."""
+    return said.startswith(f"{part} ") or said.endswith(f" {part}") or (at > 1 and part == said)
 
 
 def whole(component: str, delimiters: Delimiters) -> str:

@@ -262,6 +262,13 @@ def test_a_result_that_says_of_nobody_whose_it_is_is_taken_and_told(pid: list[st
     assert [path for code, path in problems(found) if code == "PERSON_MISSING"] == ([place] if place else [])
 
 
+@pytest.mark.parametrize(("numbers", "told"), [("P1|F1", False), ("P1|", False), ("|F1", False), ("|", True)])
+def test_a_result_that_is_withdrawn_by_its_number_needs_nobody(numbers: str, told: bool) -> None:
+    found = mapped("ORU^R01", f"OBR|1|{numbers}|GLU^G{'|' * 21}X", "OBX|1|NM|GLU^G||||||||X")
+    assert only(found)["status"] == "X"
+    assert (("PERSON_MISSING", "PID") in problems(found)) == told
+
+
 def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
     obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
     found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",
@@ -272,8 +279,8 @@ def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_it
     assert only(held)["meta"]["sensitivity"] == "HIV"
 
 
-@pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", [])])
-def test_an_order_for_nobody_is_taken_and_told_unless_it_cancels_one(control: str, told: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", []), ("HD", [])])
+def test_an_order_for_nobody_is_taken_and_told_unless_it_stops_one(control: str, told: list[tuple[str, str]]) -> None:
     found = mapped("ORM^O01", f"ORC|{control}|P1", "OBR|1|P1||GLU^G")
     assert only(found)["placer"] == "P1"
     assert [one for one in problems(found) if one[0] == "PERSON_MISSING"] == told
