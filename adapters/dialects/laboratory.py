@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.dialects.observed import TEXT, read_value
 from adapters.dialects.paths import Notes, Scope, fill, place_of
-from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Dialect, Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
@@ -205,7 +205,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     said = [*order.get("notes", ()), *_information(reading, groups[1:])]
     if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
         order["notes"] = remarks
-        if label := dialect.labels.in_words("\n".join(remarks)):
+        if label := label_told(dialect, "", "\n".join(remarks)):
             notes.labels.add(label)
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from adapters.dialects.profile_model import Sensitive
@@ -105,7 +106,8 @@ class Labels:
         found = self.texts.label(lower)
         if "\n" not in lower and "\r" not in lower:
             return found
-        lines = _OTHER_LINE.join(line for line in lower.splitlines() if line.isascii())
+        runs = groupby(lower.splitlines(), str.isascii)
+        lines = _OTHER_LINE.join("\n".join(run) for plain, run in runs if plain)
         return self.gravest((found, self.plain.label(lines)))
 
 

@@ -149,13 +149,14 @@ _TEXTS: Final = (1, 4, 8)  # of CE and CWE, from 0: text, alternate text, origin
 
 
 def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped."""
+    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped, as it is with a blank
+    beside it in the place of a code."""
     parts = split_components(repetition, delimiters)
     if delimiters.subcomponent in repetition:
         sent = repetition.split(delimiters.component)
-        for at in _TEXTS:
-            if at < len(parts) and sent[at] != NULL:
-                parts[at] = whole(sent[at], delimiters)
+        for at, part in enumerate(sent):
+            if part != NULL and (at in _TEXTS or _is_typed(part, delimiters.subcomponent)):
+                parts[at] = whole(part, delimiters)
     return parts
 
 
@@ -171,7 +172,7 @@ def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
         return split_components(repetition, delimiters)
     found = []
     for component in repetition.split(delimiters.component):
-        if component.count(mark) >= _PARTS_MAX or f" {mark}" in component or f"{mark} " in component:
+        if component.count(mark) >= _PARTS_MAX or _is_typed(component, mark):
             found.append(whole(component, delimiters))
             continue
         said = ""
@@ -180,6 +181,11 @@ def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
                 said = f"{said} {part}".lstrip()
         found.append(unescape(said, delimiters))
     return found
+
+
+def _is_typed(component: str, mark: str) -> bool:
+    """Whether that mark is text there, with a blank beside it."""
+    return f" {mark}" in component or f"{mark} " in component
 
 
 def _repeats(part: str, at: int, said: str) -> bool:
