@@ -241,6 +241,7 @@ def test_whose_message_it_is_follows_the_directory(tmp_path: Path) -> None:
 def test_a_name_never_becomes_a_code_by_losing_its_signs() -> None:
     assert resolve_facility("HIS", ["01 004"])[0] != "01004"
     assert resolve_facility("HIS", ["(01004)"])[0] != "01004"
+    assert resolve_facility("HIS", ["０１００４"])[0] == "", "in wide digits"
 
 
 OWN = 'extends = "_standard"\nversion = "1"\n'
