@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapters.dialects.observed import TEXT, VALUES, answers, concludes, is_silent, parents, read_value, tell_silent, tell_state
 from adapters.dialects.paths import Notes, Scope, fill
-from adapters.dialects.persons import read_diagnoses, read_person
+from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
@@ -22,6 +22,8 @@ _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_STOPS: Final = ("CANCELLED", "HELD")
+_WITHDRAWN: Final = "X"  # OBR-25
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
@@ -191,11 +193,12 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
-    if order["action"] != "CANCELLED":  # which its number is enough for
+    wanted = order["action"] not in _STOPS  # for which its number is enough
+    if wanted:
         _tell_nobody(reading, patient, person, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    if services := _services(reading, groups, notes, wanted=order["action"] != "CANCELLED"):
+    if services := _services(reading, groups, notes, wanted=wanted):
         order["services"] = services
     _read_performer(reading, order, notes)
     if own:
@@ -208,7 +211,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     said = [*order.get("notes", ()), *_information(reading, groups[1:])]
     if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
         order["notes"] = remarks
-        if label := dialect.labels.in_words("\n".join(remarks)):
+        if label := label_told(dialect, "", "\n".join(remarks)):
             notes.labels.add(label)
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
@@ -301,15 +304,14 @@ def map_results(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = _person(reading, patient)
-        _tell_nobody(reading, patient, person, noted)
         last = len(groups) - 1
         for position, group in enumerate(groups):
-            _publish_result(reading, group, person, noted if position == last else noted.also())
+            _publish_result(reading, patient, group, person, noted if position == last else noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "OBR")
 
 
-def _publish_result(reading: Reading, group: _Group, person: Record, notes: Notes) -> None:
+def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: Record, notes: Notes) -> None:
     result: Record = {"person": person, "service": {}}
     scope = group.scope
     if "OBR" not in scope:
@@ -332,6 +334,8 @@ def _publish_result(reading: Reading, group: _Group, person: Record, notes: Note
     if remarks := parents(reading.dialect, scope, notes) + group.notes:
         result["notes"] = result.get("notes", []) + remarks
     key = result.get("placer") or result.get("filler", "")
+    if not key or result.get("status") != _WITHDRAWN:  # for which its number is enough
+        _tell_nobody(reading, patient, person, notes)
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 

@@ -23,6 +23,7 @@ _SPLIT: Final = {
     "spoken": split_spoken,
     "uncut": split_uncut,
 }  # by kind of transform
+_STRINGS: Final = frozenset({("OBR", 13)})  # ST among what is read as lists: `^` in it is text that nobody escaped
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message
@@ -272,5 +273,8 @@ def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> l
         numbers = range(1, len(segment.repetitions(field)) + 1)
         return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
     delimiters = segment.delimiters
-    firsts = (value.split(delimiters.component, 1)[0] for value in segment.repetitions(field))
+    if (segment.name, field) in _STRINGS:
+        firsts = [value.strip(delimiters.component) for value in segment.repetitions(field)]
+    else:
+        firsts = [value.split(delimiters.component, 1)[0] for value in segment.repetitions(field)]
     return [unescape(value, delimiters) for value in firsts if value and value != NULL]

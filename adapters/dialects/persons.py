@@ -348,13 +348,13 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         words = diagnosis.get("chan_doan", "")
         if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
             words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
-        if not words and "ma_benh" not in diagnosis and " " in (said := segment.get(3).strip()):
+        if not words and "ma_benh" not in diagnosis and " " in (said := segment.words(3).strip()):
             words = diagnosis["chan_doan"] = said
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
         if diagnosis:
             found.append(diagnosis)
-        if label := _label(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
+        if label := label_told(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
             notes.labels.add(label)
     return found
 
@@ -365,7 +365,7 @@ def _tail(segment: Segment) -> str:
     return "" if _SYSTEM.fullmatch(tail) or not _ICD.fullmatch(segment.get(3, 4).strip()) else tail
 
 
-def _label(dialect: Dialect, code: str, words: str) -> str:
+def label_told(dialect: Dialect, code: str, words: str) -> str:
     """The label of a protected diagnosis, by its code, or by a code or a word in its text: wherever a vendor writes it."""
     known = dialect.labels
     inside = (known.of_illness(one) for one in _CODE_IN_WORDS.findall(words.upper()))

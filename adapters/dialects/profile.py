@@ -456,8 +456,8 @@ def whose(application: str, facility: Sequence[str]) -> tuple[str, str]:
     token = " ".join(_SIGNS.sub("", names[0] if names else "").split())[:_TOKEN_MAX].strip()
     if codes:
         token = codes[0]
-    elif facility_code(token.replace(" ", "")):
-        token = ""  # `01 004` is no way to write 01004, and must not become it
+    elif facility_code(unicodedata.normalize("NFKC", token).replace(" ", "")):
+        token = ""  # neither `01 004` nor wide digits are a way to write 01004, and must not become it
     return token, STANDARD
 
 

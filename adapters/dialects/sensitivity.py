@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from adapters.dialects.profile_model import Sensitive
@@ -18,8 +19,8 @@ _SKIPPED: Final = " … "  # stands where harmless words stood, and is part of n
 _BLANK: Final = r"[^\S\r\n]+"
 _NOT_FOR_YEARS: Final = rf"(?!{_BLANK}ni[êe]n)"  # `kinh niên` is chronic: `bệnh tâm thần kinh niên` is no `tâm thần kinh`
 _ASKED: Final = (
-    "ai", "bao giờ", "biểu hiện", "bản thân", "bản thân và gia đình", "bị", "bệnh", "bệnh lý", "các", "có", "dấu hiệu", "ghi nhận", "gia đình", "hành vi", "hề", "mắc", "nạo",
-    "phát hiện", "rối loạn", "tiền căn", "tiền sử", "triệu chứng", "từng", "về", "ý tưởng", "ý định", "được chẩn đoán",
+    "ai", "bao giờ", "biểu hiện", "bản thân", "bản thân và gia đình", "bị", "bệnh", "bệnh lý", "các", "có", "dấu hiệu", "ghi nhận", "hành vi", "hề", "mắc", "nạo",
+    "phát hiện", "rối loạn", "tiền căn", "tiền sử", "tiền sử gia đình", "triệu chứng", "từng", "về", "ý tưởng", "ý định", "được chẩn đoán",
 )  # fmt: skip
 _DENIALS: Final = ("không", "chưa", "phủ nhận")
 # Without marks `chưa` is `chữa` too: `chua tram cam` may treat one, and denies only before what nobody treats.
@@ -105,7 +106,8 @@ class Labels:
         found = self.texts.label(lower)
         if "\n" not in lower and "\r" not in lower:
             return found
-        lines = _OTHER_LINE.join(line for line in lower.splitlines() if line.isascii())
+        runs = groupby(lower.splitlines(), str.isascii)
+        lines = _OTHER_LINE.join("\n".join(run) for plain, run in runs if plain)
         return self.gravest((found, self.plain.label(lines)))
 
 

@@ -149,30 +149,35 @@ _TEXTS: Final = (1, 4, 8)  # of CE and CWE, from 0: text, alternate text, origin
 
 
 def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped."""
+    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped, as it is with a blank
+    beside it in the place of a code."""
     parts = split_components(repetition, delimiters)
     if delimiters.subcomponent in repetition:
         sent = repetition.split(delimiters.component)
-        for at in _TEXTS:
-            if at < len(parts) and sent[at] != NULL:
-                parts[at] = whole(sent[at], delimiters)
+        for at, part in enumerate(sent):
+            if part != NULL and (at in _TEXTS or _is_typed(part, delimiters.subcomponent)):
+                parts[at] = whole(part, delimiters)
     return parts
 
 
+_PARTS_MAX: Final = 5  # of FN; SAD has three
+
+
 def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The same of a name or an address, of whose components everything is kept: `&` with a blank beside it is text that nobody
-    escaped; between the parts of FN and SAD (v2.4 and later) it is a blank, and a part that was said already is not said twice."""
+    """The same of a name or an address, of whose components everything is kept: `&` with a blank beside it, or more of them than
+    there can be, is text that nobody escaped; between the parts of FN and SAD (v2.4 and later) it is a blank, and a part that was
+    said already is not said twice."""
     mark = delimiters.subcomponent
     if mark not in repetition:
         return split_components(repetition, delimiters)
     found = []
     for component in repetition.split(delimiters.component):
-        if f" {mark}" in component or f"{mark} " in component:
+        if component.count(mark) >= _PARTS_MAX or _is_typed(component, mark):
             found.append(whole(component, delimiters))
             continue
         said = ""
-        for part in component.split(mark):
-            if part and part != NULL and f" {part} " not in f" {said} ":
+        for at, part in enumerate(component.split(mark)):
+            if part and part != NULL and not _repeats(part, at, said):
                 said = f"{said} {part}".lstrip()
         found.append(unescape(said, delimiters))
     return found
@@ -181,6 +186,17 @@ def split_spoken(repetition: str, delimiters: Delimiters) -> list[str]:
 def split_uncut(repetition: str, delimiters: Delimiters) -> list[str]:
     """The same of a unit, whose components have no parts: `&` in them is text that nobody escaped."""
     return ["" if part == NULL else whole(part, delimiters) for part in repetition.split(delimiters.component)]
+
+
+def _is_typed(component: str, mark: str) -> bool:
+    """Whether that mark is text there, with a blank beside it."""
+    return f" {mark}" in component or f"{mark} " in component
+
+
+def _repeats(part: str, at: int, said: str) -> bool:
+    """Whether that part, from 0, says what begins or ends the text before. The same text again is only a repetition behind the
+    second: `Lê&Lê` is a family name of two words, `Lê&&Lê` is FN-1 and the own surname."""
+    return said.startswith(f"{part} ") or said.endswith(f" {part}") or (at > 1 and part == said)
 
 
 def whole(component: str, delimiters: Delimiters) -> str:

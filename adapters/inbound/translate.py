@@ -251,7 +251,10 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     context = Context(origin_of(walk, message), keyring, note["facility"])
     if kind in CLAIM_TYPES:
         return map_ehc(message, walk.dialect, context)
-    return map_message(message, walk.dialect, context)
+    mapped = map_message(message, walk.dialect, context)
+    if typed := {each.path for each in mapped.problems if each.code == "VALUE_TYPE_UNKNOWN"}:  # told once, by what it does
+        walk.problems = [each for each in walk.problems if each.code != "CODE_UNKNOWN" or each.path not in typed]
+    return mapped
 
 
 def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> list[Problem]:

@@ -1,10 +1,14 @@
 """Orders for laboratory and imaging: to the facility that is to perform them."""
 
+from typing import Final
+
 from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.routing.lab_results import answers, in_order, laboratories
 from hub.routing.persons import is_nobody, lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
+
+_STOPS: Final = ("CANCELLED", "HELD")
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
@@ -47,8 +51,8 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 
 
 def _unnamed(event: Event) -> bool:
-    """Whether nobody can tell for whom it is. A cancellation goes out all the same: the number says what is not to be done."""
-    return is_nobody(event["person"]) and event.get("action") != "CANCELLED"
+    """Whether nobody can tell for whom it is. What stops an order goes out all the same: the number says what is not to be done."""
+    return is_nobody(event["person"]) and event.get("action") not in _STOPS
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:

@@ -278,6 +278,13 @@ def test_a_result_that_says_of_nobody_whose_it_is_is_taken_and_told(pid: list[st
     assert [path for code, path in problems(found) if code == "PERSON_MISSING"] == ([place] if place else [])
 
 
+@pytest.mark.parametrize(("numbers", "told"), [("P1|F1", False), ("P1|", False), ("|F1", False), ("|", True)])
+def test_a_result_that_is_withdrawn_by_its_number_needs_nobody(numbers: str, told: bool) -> None:
+    found = mapped("ORU^R01", f"OBR|1|{numbers}|GLU^G{'|' * 21}X", "OBX|1|NM|GLU^G||||||||X")
+    assert only(found)["status"] == "X"
+    assert (("PERSON_MISSING", "PID") in problems(found)) == told
+
+
 def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
     obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
     found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",
@@ -286,10 +293,19 @@ def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_it
     assert "sensitivity" not in only(found)["meta"]
     held = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "nhiễm HIV, đang ARV", ""))
     assert only(held)["meta"]["sensitivity"] == "HIV"
+    typed = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "Sốt ^ ho & đau~mệt^^", ""))
+    assert only(typed)["notes"] == ["Sốt ^ ho & đau", "mệt"]
 
 
-@pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", [])])
-def test_an_order_for_nobody_is_taken_and_told_unless_it_cancels_one(control: str, told: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(("reason", "label"), [("B20^^I10", "HIV"), ("R50^^I10", "")])
+def test_the_code_of_an_illness_alone_as_the_reason_of_an_order_protects_it(reason: str, label: str) -> None:
+    order = only(mapped("ORM^O01", PID, "ORC|NW|P1", f"OBR|1|P1||GLU^G{'|' * 27}{reason}"))
+    assert order["notes"] == [reason[:3]]
+    assert order["meta"].get("sensitivity", "") == label
+
+
+@pytest.mark.parametrize(("control", "told"), [("NW", [("PERSON_MISSING", "PID")]), ("CA", []), ("HD", [])])
+def test_an_order_for_nobody_is_taken_and_told_unless_it_stops_one(control: str, told: list[tuple[str, str]]) -> None:
     found = mapped("ORM^O01", f"ORC|{control}|P1", "OBR|1|P1||GLU^G")
     assert only(found)["placer"] == "P1"
     assert [one for one in problems(found) if one[0] == "PERSON_MISSING"] == told
@@ -458,6 +474,14 @@ def test_text_behind_an_ampersand_that_nobody_escaped_stays_in_names() -> None:
     assert event["observations"][1]["gia_tri"] == "Dương & tính"
     [order] = [only(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||X^Tim & phổi"))]
     assert order["services"] == [{"code": "X", "display": "Tim & phổi"}]
+
+
+def test_so_does_it_with_a_blank_beside_it_in_the_place_of_a_code() -> None:
+    event = only(mapped("ORU^R01", PID, "OBR|1|P1|F1|Tim & mạch", "OBX|1|CWE|T^T||Dương tính & rõ||||||F"))
+    assert event["service"] == {"code": "Tim & mạch"}
+    assert event["observations"][0]["gia_tri"] == "Dương tính & rõ"
+    [order] = [only(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||X", "DG1|1||Viêm phổi & suy hô hấp||||F"))]
+    assert order["diagnoses"][0]["chan_doan"] == "Viêm phổi & suy hô hấp"
 
 
 def test_so_does_it_in_what_is_said_in_words() -> None:

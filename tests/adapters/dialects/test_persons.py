@@ -5,6 +5,8 @@ import pytest
 from adapters.dialects.profile import compile_text
 from tests.adapters.dialects.said import PV1, mapped, only, told
 
+MANY = "&".join(map(str, range(100_000)))  # parts of FN or SAD, which have five at most
+
 
 @pytest.mark.parametrize(
     ("external", "internal", "numbers", "noticed"),
@@ -109,9 +111,12 @@ def test_a_type_in_cx5_goes_before_that_of_the_field() -> None:
         ("PHẠM & LÊ^NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi^^Quận 1", "PHẠM & LÊ NGỌC ÁNH", "Số 7 Nguyễn Huệ & Lê Lợi, Quận 1"),
         ("van der Berg&van der&Berg^Anna", "12 Lê Lợi&Lê Lợi&12^^Quận 1", "van der Berg Anna", "12 Lê Lợi, Quận 1"),
         ("Lê&Phạm^Ánh", "12&Lê Lợi^^Quận 1", "Lê Phạm Ánh", "12 Lê Lợi, Quận 1"),
+        ("Lê&Lê^Ánh", "Đường 3 Tháng 2&&3^^Quận 10", "Lê Lê Ánh", "Đường 3 Tháng 2 3, Quận 10"),
         ("Lê&^Ánh", "&Lê Lợi^^Quận 1", "Lê Ánh", "Lê Lợi, Quận 1"),
+        ("Lê&&Lê^Ánh", "7&&7^^Quận 1", "Lê Ánh", "7, Quận 1"),
+        (MANY + "^Ánh", MANY, MANY + " Ánh", MANY),
     ],
-    ids=["typed", "parts that the whole has already", "parts", "empty parts"],
+    ids=["typed", "parts that the whole has already", "parts", "words said twice", "empty parts", "the own surname", "too many"],
 )
 def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_ten: str, dia_chi: str) -> None:
     person = only(mapped("ADT^A04", f"PID|1||N1^^^^MR||{name}||19850612|F|||{street}", PV1))["person"]

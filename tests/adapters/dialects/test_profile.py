@@ -260,6 +260,7 @@ def test_two_profiles_that_claim_one_alias_in_another_case_are_both_named(tmp_pa
 def test_a_name_never_becomes_a_code_by_losing_its_signs() -> None:
     assert resolve_facility("HIS", ["01 004"])[0] != "01004"
     assert resolve_facility("HIS", ["(01004)"])[0] != "01004"
+    assert resolve_facility("HIS", ["０１００４"])[0] == "", "in wide digits"
 
 
 OWN = 'extends = "_standard"\nversion = "1"\n'

@@ -622,6 +622,11 @@ def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned:
     assert ("NUMBER_UNPARSABLE" in [problem.code for problem in done.problems]) is warned
 
 
+def test_a_type_of_value_that_hl7_does_not_have_is_told_once():
+    told = [(code, path) for code, _severity, path in found(read(lines("1|nm|URE^Urea^L||5.1", "2|NM|NA^Natri^L||139")))]
+    assert [each for each in told if each[1].startswith("OBX") and each[1].endswith("-2")] == [("VALUE_TYPE_UNKNOWN", "OBX[1]-2")]
+
+
 def test_a_code_that_the_profile_maps_is_no_unknown_one():
     raw = "MSH|^~\\&|HIS|01021|HIE|HUB|20261015081530||ORM^O01|C1|P|2.5.1\rPID|1||7^^^01021^MR||Lê^Hoa\r"
     raw += "ORC|%s|P1\rOBR|1|P1||GLU^Glucose^L\r"

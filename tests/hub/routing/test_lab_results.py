@@ -226,11 +226,20 @@ def test_a_result_of_nobody_goes_to_nobody_even_if_its_orderer_is_known():
         assert STREAMS[RESULTS].lookups(unnamed, KEYRING) == []
 
 
-def test_an_order_of_nobody_goes_to_no_laboratory_but_its_cancellation_does():
+def test_a_result_of_nobody_that_is_withdrawn_by_its_number_goes_to_whoever_has_the_values():
+    withdrawn = result(person={}, status="X")
+    assert decided(RESULTS, withdrawn, orders(order())) == [TO_ORDERER]
+    assert decided(RESULTS, result(orderer=PROVINCE, person={}, status="X")) == [TO_ORDERER]
+    assert [fact.kind for fact in known_of(RESULTS, withdrawn)] == ["result"], "of its number alone: no person, no slip"
+    assert decided(RESULTS, result("", orderer=PROVINCE, person={}, status="X")) == [Nobody("nobody-unnamed")]
+
+
+def test_an_order_of_nobody_goes_to_no_laboratory_but_what_stops_one_does():
     unnamed = order(person={"ngay_sinh": "19800304"})
     assert decided(ORDERS, unnamed, waiting(result())) == [Nobody("nobody-unnamed")]
     assert STREAMS[ORDERS].lookups(unnamed, KEYRING) == STREAMS[ORDERS].facts(unnamed, KEYRING) == []
-    assert decided(ORDERS, order(person={}, action="CANCELLED")) == [Deliver(LAB, "order-to-laboratory")]
+    for action in ("CANCELLED", "HELD"):
+        assert decided(ORDERS, order(person={}, action=action)) == [Deliver(LAB, "order-to-laboratory")]
 
 
 @pytest.mark.parametrize("somebody", [{"ho_ten": "LÊ HOA"}, {"identifiers": [{"type": "MRN", "value": "7", "issuer": LAB}]}])
