@@ -13,6 +13,7 @@ from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
+from hub.contract.unnamed import STOPS, is_unnamed_order, is_unnamed_result
 from hub.contract.writer import Steady, Varied
 
 Record = dict[str, Any]
@@ -22,8 +23,6 @@ _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
-_STOPS: Final = ("CANCELLED", "HELD")
-_WITHDRAWN: Final = "X"  # OBR-25
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
@@ -128,9 +127,8 @@ def _person(reading: Reading, patient: _Patient) -> tuple[Record, Notes]:
     return read_person(reading, patient.head, patient.insurance, notes), notes
 
 
-def _tell_nobody(reading: Reading, patient: _Patient, person: Record, notes: Notes) -> None:
-    if not person.get("identifiers") and not person.get("ho_ten"):
-        notes.warn("PERSON_MISSING", "PID" if (pid := patient.head.get("PID")) is None else reading.message.path(pid, 3))
+def _tell_unnamed(reading: Reading, patient: _Patient, notes: Notes) -> None:
+    notes.warn("PERSON_MISSING", "PID" if (pid := patient.head.get("PID")) is None else reading.message.path(pid, 3))
 
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -193,12 +191,11 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
-    wanted = order["action"] not in _STOPS  # for which its number is enough
-    if wanted:
-        _tell_nobody(reading, patient, person, notes)
+    if is_unnamed_order(order):
+        _tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    if services := _services(reading, groups, notes, wanted=wanted):
+    if services := _services(reading, groups, notes, wanted=order["action"] not in STOPS):
         order["services"] = services
     _read_performer(reading, order, notes)
     if own:
@@ -334,8 +331,8 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     if remarks := parents(reading.dialect, scope, notes) + group.notes:
         result["notes"] = result.get("notes", []) + remarks
     key = result.get("placer") or result.get("filler", "")
-    if not key or result.get("status") != _WITHDRAWN:  # for which its number is enough
-        _tell_nobody(reading, patient, person, notes)
+    if is_unnamed_result(result):
+        _tell_unnamed(reading, patient, notes)
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 

@@ -1,19 +1,16 @@
 """Orders for laboratory and imaging: to the facility that is to perform them."""
 
-from typing import Final
-
 from hub.contract.directory import same_facility
 from hub.contract.events import Event, Keyring, revision_rank
+from hub.contract.unnamed import is_unnamed_order
 from hub.routing.lab_results import answers, in_order, laboratories
-from hub.routing.persons import is_nobody, lab_refs, person_refs
+from hub.routing.persons import lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
-
-_STOPS: Final = ("CANCELLED", "HELD")
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
     """Who ordered, under what the result will be found by. An order of nobody leaves none: no result is of nobody either."""
-    if _unnamed(event):
+    if is_unnamed_order(event):
         return []
     meta = event["meta"]
     said = {
@@ -25,7 +22,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     """Results that came before their order."""
-    if _unnamed(event):
+    if is_unnamed_order(event):
         return []
     return [CaseRef("result", ref) for ref in _refs(event, keyring)]
 
@@ -35,7 +32,7 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
 
     Raises: HubError(RECEIVER_UNKNOWN).
     """
-    if _unnamed(event):
+    if is_unnamed_order(event):
         return [Nobody("nobody-unnamed")]
     performer, orderer = event.get("performer", ""), event.get("ma_cskcb", "")
     lane = "urgent" if event.get("priority", "")[:1] in ("S", "A") else "routine"
@@ -48,11 +45,6 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if moment.facts and answers(moment.facts[0].data, fact.data) and not own:
             fetched[fact.place] = Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"])
     return [*outputs, *fetched.values()]
-
-
-def _unnamed(event: Event) -> bool:
-    """Whether nobody can tell for whom it is. What stops an order goes out all the same: the number says what is not to be done."""
-    return is_nobody(event["person"]) and event.get("action") not in _STOPS
 
 
 def _refs(event: Event, keyring: Keyring) -> list[str]:

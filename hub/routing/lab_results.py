@@ -7,15 +7,15 @@ from typing import Any, Final
 from hub.contract.directory import facilities, names_of, same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.contract.result_life import ABNORMAL, worth_until
-from hub.routing.persons import contradict, is_nobody, lab_refs, person_refs
+from hub.contract.unnamed import WITHDRAWN, is_unnamed_result
+from hub.routing.persons import contradict, lab_refs, person_refs
 from hub.routing.slips import day_of, day_of_word, slip_of
 from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nobody, Output, is_open, receiver
 
 _WAITS_DAYS: Final = 30  # for its order
 _OF_PERSON_DAYS: Final = 90  # as long as the topic keeps what the fact points to: longer than any result is worth something
 READ: Final = (("observations", ("flags",)),)  # of lists: to read all lines of a result costs more than to route it
-_WITHDRAWN: Final = "X"
-_SETTLED: Final = ("F", "C", _WITHDRAWN)  # a preliminary result goes to its orderer only
+_SETTLED: Final = ("F", "C", WITHDRAWN)  # a preliminary result goes to its orderer only
 
 
 def side(event: Event) -> str:
@@ -30,7 +30,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
     A result of nobody leaves none: nobody can be given it before its sender says whose it is, in a result of its own.
     """
-    if _unnamed(event):
+    if is_unnamed_result(event):
         return []
     meta = event["meta"]
     event_id, rank = meta["event_id"], revision_rank(meta["revision"])
@@ -52,7 +52,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     """Its order, and the person's referrals."""
-    if _unnamed(event):
+    if is_unnamed_result(event):
         return []
     found = [CaseRef("order", ref) for ref in _refs(event, keyring)]
     if event.get("status") in _SETTLED and not _held(event):
@@ -63,7 +63,7 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     """Each recipient once, and never the sender; nobody gets a result of nobody. Raises: HubError(RECEIVER_UNKNOWN)."""
-    if _unnamed(event):
+    if is_unnamed_result(event):
         return [Nobody("nobody-unnamed")]
     lab, lane = event.get("ma_cskcb", ""), _lane(event)
     rules: dict[str, str] = {}
@@ -84,12 +84,6 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     others = sorted(code for code in rules if not same_facility(code, lab, moment.today))
     outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in others]
     return outputs or [Nobody(_why_nobody(event, ordered="result-to-orderer" in rules.values()))]
-
-
-def _unnamed(event: Event) -> bool:
-    """Whether nobody can tell whose it is. A withdrawal goes out all the same: the number says which values are not to be kept."""
-    withdrawn = event.get("status") == _WITHDRAWN and (event.get("placer") or event.get("filler"))
-    return is_nobody(event["person"]) and not withdrawn
 
 
 def _why_nobody(event: Event, *, ordered: bool) -> str:

@@ -38,11 +38,6 @@ def person_refs(person: Mapping[str, Any], keyring: Keyring, *, test: bool) -> d
     return found
 
 
-def is_nobody(person: Mapping[str, Any]) -> bool:
-    """Whether neither a number nor a name says who it is."""
-    return not person.get("identifiers") and not person.get("ho_ten")
-
-
 def contradict(one: PersonRefs, other: PersonRefs) -> bool:
     """Whether both have an identifier of one kind, and none of those in common agrees."""
     shared = one.keys() & other.keys()

@@ -28,6 +28,22 @@ def writers(schema_id: int) -> tuple[str, Any]:
     return "hie.Claim", None
 
 
+class Record:
+    """A record of the topic as the Kafka client has it."""
+
+    def __init__(self, offset, value):
+        self._offset, self._value = offset, value
+
+    def partition(self):
+        return 0
+
+    def offset(self):
+        return self._offset
+
+    def value(self):
+        return self._value
+
+
 def values_of(events: Iterable[Event]) -> list[bytes]:
     return [PREFIX + encode("hie.Claim", event) for event in events]
 

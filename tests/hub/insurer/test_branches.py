@@ -13,27 +13,11 @@ from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.rules import RULES
 from tests.hub.insurer.histories import TOPIC, service, visit
-from tests.hub.insurer.made import values_of, writers
+from tests.hub.insurer.made import Record, values_of, writers
 from tests.hub.insurer.test_ledger import batch
 
 AT = datetime(2026, 12, 20, 9, tzinfo=UTC)
 FUND = Decimal("8000.00")
-
-
-class Record:
-    """A record of the topic as the Kafka client has it."""
-
-    def __init__(self, offset, value):
-        self._offset, self._value = offset, value
-
-    def partition(self):
-        return 0
-
-    def offset(self):
-        return self._offset
-
-    def value(self):
-        return self._value
 
 
 def of_someone(key, **more):

@@ -20,7 +20,7 @@ from hub.insurer.statement import statement
 from hub.insurer.totals import totals
 from hub.insurer.views import opened
 from tests.hub.insurer.histories import service, visit
-from tests.hub.insurer.made import values_of, writers
+from tests.hub.insurer.made import Record, values_of, writers
 from tests.hub.insurer.test_adjusted import NOVEMBER, Said
 from tests.hub.insurer.test_consumer import CLOSED_AT
 
@@ -36,22 +36,6 @@ CONTENTS = {
 STATED = st.lists(
     st.tuples(st.sampled_from("ABC"), st.integers(0, 2), st.sampled_from(sorted(CONTENTS))), min_size=1, max_size=9, unique=True
 )
-
-
-class Record:
-    """A record of the topic as the Kafka client has it."""
-
-    def __init__(self, offset, value):
-        self._offset, self._value = offset, value
-
-    def partition(self):
-        return 0
-
-    def offset(self):
-        return self._offset
-
-    def value(self):
-        return self._value
 
 
 class Wire:

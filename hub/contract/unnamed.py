@@ -1,0 +1,25 @@
+"""Orders and results that say of no person whose they are: the gate warns of them, and routing lets nobody have them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+STOPS: Final = ("CANCELLED", "HELD")
+"""Actions of an order that say what is not to be done, or not now."""
+WITHDRAWN: Final = "X"
+"""Status of a result that is taken back (OBR-25)."""
+
+
+def is_unnamed_order(order: Mapping[str, Any]) -> bool:
+    """Whether nobody can tell for whom a LabOrder is. Of what stops one its number is enough: it goes out all the same."""
+    return _is_nobody(order["person"]) and order.get("action") not in STOPS
+
+
+def is_unnamed_result(result: Mapping[str, Any]) -> bool:
+    """Whether nobody can tell whose a LabResult is. Of a withdrawal its number is enough: it says which values are not to be kept."""
+    withdrawn = result.get("status") == WITHDRAWN and (result.get("placer") or result.get("filler"))
+    return _is_nobody(result["person"]) and not withdrawn
+
+
+def _is_nobody(person: Mapping[str, Any]) -> bool:
+    """Whether neither a number nor a name says who it is."""
+    return not person.get("identifiers") and not person.get("ho_ten")
