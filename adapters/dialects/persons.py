@@ -154,7 +154,7 @@ class _Collected:
         if not stated and any(each["normalised"] == comparable for each, _ in self.found):
             return  # said before, often with its type: many repeat the number of PID-3 in PID-2
         identifier: Record = {"value": value, "normalised": comparable}
-        told = table.types.get(stated, "") if stated else self._kind_at(name, field, comparable, first=number == 1)
+        told: str | None = table.types.get(stated, "") if stated else self._kind_at(name, field, comparable, first=number == 1)
         if told == "SDDCN":
             told = self._citizen_or_social(comparable, authority, stated)
         kind = told if told is None else _of_its_form(told, comparable)
