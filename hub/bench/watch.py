@@ -143,10 +143,10 @@ def teach(made: World) -> None:
     usual = {what: count / everybody[RECEIVED] for what, count in everybody.items()}
     alike: dict[int, tuple[float, ...]] = {}
     for _again in range(2):
-        for unit, counts in past.items():
-            size = _size(sum(counts[RECEIVED].values()))
-            shares = {what: counts.get(what, {}) for what in usual if what != RECEIVED}
-            rhythm = learn(counts[RECEIVED], START, slots, alike.get(size, NATION), shares, usual)
+        for unit, whole in past.items():
+            size = _size(sum(whole[RECEIVED].values()))
+            shares = {what: whole.get(what, {}) for what in usual if what != RECEIVED}
+            rhythm = learn(whole[RECEIVED], START, slots, alike.get(size, NATION), shares, usual)
             if rhythm is not None:
                 known.rhythms[unit] = rhythm
         of_size: dict[int, list[Unit]] = {}
