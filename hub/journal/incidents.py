@@ -271,13 +271,15 @@ def _share_silent(scores: Iterable[float], of: int) -> float:
 @dataclass(slots=True)
 class _Tally:
     counts: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    expected: float = 0.0
+    expected: float = 0.0  # until each feed was last heard: what follows is silence
+    whole: float = 0.0  # in the whole window
     feeds: set[Feed] = field(default_factory=set)
 
-    def add(self, counts: Counts, expected: float, feed: Feed) -> None:
+    def add(self, counts: Counts, expected: float, whole: float, feed: Feed) -> None:
         for what, count in counts.items():
             self.counts[what] += count
         self.expected += expected
+        self.whole += whole
         self.feeds.add(feed)
 
 
@@ -294,14 +296,15 @@ def _together(hours: Sequence[Mapping[Feed, Counts]]) -> dict[Feed, dict[str, in
 def _tallies(
     known: Known, window: Mapping[Feed, Counts], covered: set[Feed], last: Mapping[Feed, float], now: int, family: str
 ) -> dict[Unit, _Tally]:
-    """The window by unit, without the covered. A feed is expected until it was last heard: what follows is silence."""
+    """The window by unit, without the covered."""
     tallies = defaultdict[Unit, _Tally](_Tally)
     for feed, counts in window.items():
         if feed in covered or feed not in known.units or (rhythm := known.rhythm(feed)) is None:
             continue
         expected = rhythm.expected(now - WINDOW_H, min(last[feed], now), known.calendar) if family == "volume" else 0.0
+        whole = rhythm.expected(now - WINDOW_H, now, known.calendar) if family == "volume" else 0.0
         for unit in (own(feed), *known.units[feed]):
-            tallies[unit].add(counts, expected, feed)
+            tallies[unit].add(counts, expected, whole, feed)
     return tallies
 
 
@@ -319,7 +322,7 @@ def _cause(known: Known, tallies: Mapping[Unit, _Tally], family: str, now: int) 
         rhythm = known.rhythms.get(unit)
         if rhythm is None or (unit.kind != "feed" and len(tally.feeds) < _MEMBERS):
             continue
-        found = _judge(rhythm, tally.counts, tally.expected, family)
+        found = _judge(rhythm, tally.counts, tally.expected, tally.whole, family)
         if found is None or (best is not None and (found.surprise, unit) <= (best[0].surprise, best[1])):
             continue
         if unit.kind == "feed" or _without_worst(known, rhythm, tally, tallies, family):
@@ -335,10 +338,12 @@ def _cause(known: Known, tallies: Mapping[Unit, _Tally], family: str, now: int) 
     )  # fmt: skip
 
 
-def _judge(rhythm: Rhythm, counts: Counts, expected: float, family: str) -> _Found | None:
+def _judge(rhythm: Rhythm, counts: Counts, expected: float, whole: float, family: str) -> _Found | None:
     """What is the furthest from usual, if that is beyond the budget."""
     received = counts.get(RECEIVED, 0)
     if family == "volume":
+        if received > expected:  # too many for a whole day, or as many as such a day has early
+            expected = min(whole, max(received, expected))
         if expected <= 0 or not received:
             return None
         far = surprise(received, expected, rhythm.window_dispersion) / rhythm.window_stretch
@@ -362,7 +367,7 @@ def _without_worst(known: Known, rhythm: Rhythm, tally: _Tally, tallies: Mapping
 
     worst = tallies[own(max(sorted(tally.feeds), key=excess))]
     counts = {what: count - worst.counts.get(what, 0) for what, count in tally.counts.items()}
-    return _judge(rhythm, counts, tally.expected - worst.expected, family) is not None
+    return _judge(rhythm, counts, tally.expected - worst.expected, tally.whole - worst.whole, family) is not None
 
 
 def _family(kind: str) -> str:

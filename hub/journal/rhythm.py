@@ -14,7 +14,7 @@ from math import exp, log
 from typing import Final
 
 WEEK: Final = 168
-BUDGET: Final = 1 / 1000
+BUDGET: Final = 1 / 5000
 """False incidents that are borne, of each kind, a feed (or a group of them) and month."""
 MONTH_H: Final = 720
 WINDOW_H: Final = 24
