@@ -29,7 +29,7 @@ _CAUSES: Final = {
 _MEMBERS_SHOWN: Final = 8
 
 out = terminal()
-watch_app = typer.Typer(help="Silent feeds and anomalies, one incident for one cause.", invoke_without_command=True)
+watch_app = typer.Typer(invoke_without_command=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -44,7 +44,7 @@ def watch(
     all_of_them: Annotated[bool, typer.Option("--all", help="Those that ended too, the newest 200.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Incidents that are open: since when, who, and what is missing. Exit code 1 if there are any.
+    """Silent feeds and anomalies, one incident for one cause. Exit code 1 if any is open.
 
     Example: hie watch --all
     """
