@@ -141,7 +141,7 @@ class Watch:
         rows = database.execute(
             "select what, sum(messages)::float8 from journal_traffic where hour >= %s group by what", (time_of(hour - LEARN_H),)
         )
-        totals = dict(rows.fetchall())
+        totals: dict[str, float] = dict(rows.fetchall())
         self.usual = {what: total / totals[RECEIVED] for what, total in totals.items()} if RECEIVED in totals else {}
 
 
