@@ -15,6 +15,7 @@ from hub.cli import (
     messages,
     operate,
     settling,  # noqa: F401  # its commands join the ledger's
+    watch,
     why,
 )
 from hub.cli.archive import archive_app, journal_app
@@ -233,6 +234,7 @@ app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
+watch.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")

@@ -9,7 +9,8 @@ A happening of every message is counted always and logged at debug only: a line 
 import logging
 import sys
 import threading
-from collections.abc import Mapping
+from collections import Counter as CountOf
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import PurePath
@@ -42,6 +43,9 @@ _DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.
 _PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
 _PORTAL: Final = Counter("hie_portal_slips", "What became of slips for the citizen's app at the insurance portal.", ("answer",))
 _INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
+_INCIDENTS: Final = Counter("hie_incidents", "Incidents that the watch opened or ended.", ("kind", "change"))
+_INCIDENTS_OPEN: Final = Gauge("hie_incidents_open", "Incidents that are open.", ("kind",))
+_INCIDENT_KINDS: Final = ("silence", "volume", "refusals", "codes", "latency")
 _ARCHIVED: Final = Counter("hie_archived_records", "Records that the archive holds.")
 
 _LEDGER: Final = Counter(
@@ -257,6 +261,25 @@ def portal_answered(facility: str, answer: str) -> None:
 def journal_indexed(kind: str, count: int) -> None:
     """kind: message, event, delivery, receipt, dead-letter or undecodable."""
     _INDEXED.labels(kind).inc(count)
+
+
+def incident_opened(kind: str, cause_kind: str, cause: str, members: int) -> None:
+    """kind: silence, volume, refusals, codes or latency; cause: a facility, sender, province or dialect, in the log only."""
+    _INCIDENTS.labels(kind, "opened").inc()
+    _log.warning("incident_opened", kind=kind, cause_kind=cause_kind, cause=cause, members=members)
+
+
+def incident_ended(kind: str, cause_kind: str, cause: str, hours: float) -> None:
+    """It is over, or became part of another."""
+    _INCIDENTS.labels(kind, "ended").inc()
+    _log.info("incident_ended", kind=kind, cause_kind=cause_kind, cause=cause, hours=hours)
+
+
+def incidents_open(kinds: Iterable[str]) -> None:
+    """One kind for each incident that is open."""
+    count = CountOf(kinds)
+    for kind in _INCIDENT_KINDS:
+        _INCIDENTS_OPEN.labels(kind).set(count[kind])
 
 
 def records_archived(count: int) -> None:

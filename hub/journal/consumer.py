@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -21,18 +22,22 @@ from psycopg.rows import TupleRow
 from hub.bus import Wire, consumer, take
 from hub.contract import telemetry
 from hub.contract.errors import HubError
+from hub.contract.events import now
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
 from hub.journal.places import Place, ends, topic_ids
 from hub.journal.reread import other_records, read_again
 from hub.journal.rows import KINDS, Kind, Rows, read_record
+from hub.journal.watch import Watch
 from hub.store.database import UNAVAILABLE, available, connect
 
 _LOCK: Final = 7302
 _TABLES: Final = (
-    "journal_offset, journal_undecodable, journal_message, journal_event, journal_delivery, journal_receipt, journal_dead_letter"
+    "journal_offset, journal_undecodable, journal_message, journal_event, journal_delivery, journal_receipt, journal_dead_letter,"
+    " journal_traffic"
 )
 _TAKEOVER_S: Final = 30.0
+_WATCH_ENDS_S: Final = 5.0
 _END_HOLDER: Final = """
 select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and classid = 0 and objid = %s and granted
     and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()
@@ -174,6 +179,7 @@ class Journal:
 
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
+    read_until: datetime | None = None  # everything that the topics held then is indexed
     _sent_back: set[Place] = field(default_factory=set)
     _unfilled: int = 0  # tries, one after the other, in which the archive could not be read
 
@@ -218,6 +224,8 @@ class Journal:
                 ready({"topics": len(indexed_topics())})
                 while not self.stop.is_set():
                     messages = take(reader, self.settings.journal_batch, 0.5)
+                    if len(messages) < self.settings.journal_batch:
+                        self.read_until = now()
                     if messages:
                         self._not_behind(messages, at)
                         index(database, wire, messages, at)
@@ -323,5 +331,8 @@ def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
     with suppress(ValueError):  # only the main thread may set handlers; elsewhere the caller stops the journal itself
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: journal.stop.set())
+    watch = threading.Thread(target=Watch(settings, lambda: journal.read_until, journal.stop).run, name="watch", daemon=True)
+    watch.start()
     journal.run(ready)
+    watch.join(_WATCH_ENDS_S)
     telemetry.service_stopping("journal")

@@ -19,6 +19,7 @@ from hub.bus import Wire
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, revision_rank
 from hub.contract.topics import topics
+from hub.journal.traffic import count, is_slow
 
 Kind = Literal["message", "event", "delivery", "receipt", "dead-letter", "undecodable"]
 
@@ -62,6 +63,7 @@ class Read:
     partition: int
     offset: int
     values: tuple[Any, ...]
+    slow: bool = False  # of a message: long on its way from receipt to the topic
 
 
 def read_record(wire: Wire, message: Message) -> Read:
@@ -77,7 +79,8 @@ def read_record(wire: Wire, message: Message) -> Read:
         kind = KINDS[record]
         recorded_at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
         values = _VALUES[kind](record, event, recorded_at)
-        return Read(kind, *place, values + place[1:] if kind == "dead-letter" else values)
+        slow = kind == "message" and is_slow(values[1], recorded_at)
+        return Read(kind, *place, values + place[1:] if kind == "dead-letter" else values, slow)
     except HubError as wrong:
         if wrong.retriable:
             raise
@@ -198,7 +201,11 @@ class Rows:
         repeats: Counter[str] = Counter()
         _copy(database, _COPY_EVENT, _EVENT_TYPES, (row.values + _at(row) for row in self.read["event"]))
         _copy(database, _COPY_UNDECODABLE, _UNDECODABLE_TYPES, (_at(row) + row.values for row in self.read["undecodable"]))
-        repeats += self._merge(database, "message", _MESSAGE, _newest)
+        fresh: set[UUID] = set()
+        repeats += self._merge(database, "message", _MESSAGE, _newest, fresh)
+        count(
+            database, (_traffic(row) for row in _first(self.read["message"], 1) if row.values[0] in fresh and not row.values[13])
+        )
         repeats += self._merge(database, "delivery", _DELIVERY, _first)
         repeats += self._merge(database, "receipt", _RECEIPT, _first)
         repeats += self._merge(database, "dead-letter", _DEAD_LETTER, _last_state)
@@ -208,9 +215,14 @@ class Rows:
         return repeats
 
     def _merge(
-        self, database: Connection[TupleRow], kind: Kind, merge: "_Merge", keep: Callable[[Sequence[Read], int], list[Read]]
+        self,
+        database: Connection[TupleRow],
+        kind: Kind,
+        merge: "_Merge",
+        keep: Callable[[Sequence[Read], int], list[Read]],
+        fresh: set[UUID] | None = None,
     ) -> Counter[str]:
-        """Through a temporary table, since COPY knows no conflicts."""
+        """Through a temporary table, since COPY knows no conflicts.  fresh: takes the ids that are new."""
         rows = self.read[kind]
         if not rows:
             return Counter()
@@ -218,6 +230,8 @@ class Rows:
         database.execute(merge.temporary)
         _copy(database, merge.copy, merge.types, (row.values + (_at(row) if merge.placed else ()) for row in kept))
         found = database.execute(merge.insert).fetchall()
+        if fresh is not None:
+            fresh |= {row[1] for row in found if row[0]}
         topic = rows[0].topic  # such records lie in one topic each
         return Counter({topic: len(rows) - sum(1 for row in found if row[0])})
 
@@ -236,6 +250,11 @@ def _last_state(rows: Sequence[Read], key: int) -> list[Read]:
         for name, row in last.items()
         for one in [whole.get(name, row)]
     ]
+
+
+def _traffic(row: Read) -> tuple[datetime, str, str, str, Any, bool]:
+    _id, received_at, _day, sender, facility, _transport, _format, _type, _control, verdict, _ack, problems = row.values[:12]
+    return received_at, sender, facility, verdict, problems.obj, row.slow
 
 
 def _newest(rows: Sequence[Read], key: int) -> list[Read]:
@@ -282,7 +301,7 @@ def _merged(table: str, columns: str, types: str, *, key: int = 1, placed: bool 
         f"create temporary table if not exists {name} ({defined}) on commit delete rows",
         f"copy {name} ({listed}) from stdin (format binary)",
         f"insert into {table} as old ({listed}) select {listed} from {name} "  # noqa: S608  # constants only
-        f"on conflict ({', '.join(names[:key])}) do {conflict} returning (xmax = 0)",
+        f"on conflict ({', '.join(names[:key])}) do {conflict} returning (xmax = 0), {names[0]}",
     )
 
 

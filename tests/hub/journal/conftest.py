@@ -33,7 +33,7 @@ def database(database_url: str) -> Iterator[Connection[TupleRow]]:
     with connect(database_url, autocommit=True) as connection:
         connection.execute(
             "truncate journal_offset, journal_undecodable, journal_message, journal_event, journal_delivery,"
-            " journal_receipt, journal_dead_letter, parked"
+            " journal_receipt, journal_dead_letter, journal_traffic, parked"
         )
         yield connection
 
