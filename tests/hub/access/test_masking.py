@@ -10,10 +10,39 @@ from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from tests.hub.access.test_people import ask, noted, url  # noqa: F401  # fixtures
 
-PERSONAL = (
-    "ho_ten ngay_sinh gioi_tinh dia_chi dien_thoai value normalised ma_the_bhyt so_cccd ma_bn ma_lk ma_bhxh nghe_nghiep ho_ten_cha ho_ten_me "
-    "ho_ten_con nguoi_giam_ho gia_tri ket_luan mo_ta chan_doan ma_benh text notes body raw data ly_do_vv slip relationship number"
-).split()
+PERSONAL = [
+    "ho_ten",
+    "ngay_sinh",
+    "gioi_tinh",
+    "dia_chi",
+    "dien_thoai",
+    "value",
+    "normalised",
+    "ma_the_bhyt",
+    "so_cccd",
+    "ma_bn",
+    "ma_lk",
+    "ma_bhxh",
+    "nghe_nghiep",
+    "ho_ten_cha",
+    "ho_ten_me",
+    "ho_ten_con",
+    "nguoi_giam_ho",
+    "gia_tri",
+    "ket_luan",
+    "mo_ta",
+    "chan_doan",
+    "ma_benh",
+    "text",
+    "notes",
+    "body",
+    "raw",
+    "data",
+    "ly_do_vv",
+    "slip",
+    "relationship",
+    "number",
+]
 FIELDS = {
     field["name"] for path in shipped("schemas").glob("*.avsc") for field in json.loads(path.read_text("utf-8")).get("fields", [])
 }
