@@ -39,12 +39,12 @@ def audited(stack, targets):
             if message is not None and not message.error():
                 event = wire.unpack(message.value())[1]
                 if event["target"].split(" ")[0] in targets:
-                    found.append((event["action"], event["reason"]))
+                    found.append((event["at"], event["action"], event["reason"]))
             if len(found) == 6:
                 break
     finally:
         reader.close()
-    return found
+    return [row[1:] for row in sorted(found)]
 
 
 def test_a_person_comes_changes_and_goes(database, stack):

@@ -62,7 +62,7 @@ def application(door):
 
 
 @contextmanager
-def served(url, *, tls=False, idle_s=1800):
+def served(url, *, tls=False):
     """A console in a thread: its address, and a way to change people beside it."""
     made = {}
 
@@ -72,7 +72,7 @@ def served(url, *, tls=False, idle_s=1800):
                 await database.execute("truncate person, person_session, person_try, audit_noted")
             made["people"] = People(pool)
             await made["people"].new(Person(NAME, "operator", (), "vi"), PASSWORD, "root", "test")
-            door = Door(SignIn(pool, idle_s, 43_200), KEYRING, tls=tls)
+            door = Door(SignIn(pool, 1800, 43_200), KEYRING, tls=tls)
             config = uvicorn.Config(
                 application(door), port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1
             )
@@ -296,19 +296,35 @@ def test_an_open_page_is_taken_away_when_the_session_ends(browser, console):
         assert link.recv(5) == '42["open",{"path":"/login","new_tab":false}]'
 
 
-def test_an_idle_page_ends_though_it_is_updated(url, monkeypatch):
-    monkeypatch.setattr("hub.access.signin._FRESH_S", 0.05)
-    with served(url, idle_s=1.0) as (host, *_):
-        headers, got = {"origin": f"http://{host}"}, ""
-        with httpx.Client(base_url=f"http://{host}", headers=headers) as browser:
-            sign_in(browser)
-            until = time.monotonic() + 60
-            with socket_of(browser) as link:
-                while not got.startswith("42[") and time.monotonic() < until:
-                    link.send('42["ack",{}]')
-                    got = link.recv(30)
-                    time.sleep(0.1)
-        assert got.startswith('42["open"')
+def test_a_page_that_only_updates_itself_is_not_used():
+    looks, sent = [], []
+
+    class Looked:
+        async def known(self, _token, _at, *, used):
+            looks.append("use" if used else "look")
+            return "somebody"
+
+        async def glance(self, _token, _at):
+            looks.append("glance")
+            return "somebody"
+
+    frames = iter(['42["ack",{"next_message_id":7}]', "3", '42["event",{"id":1}]'])
+
+    async def receive():
+        return {"type": "websocket.receive", "text": next(frames)}
+
+    async def send(message):
+        sent.append(message)
+
+    async def story():
+        link = doors._Link(Looked(), "token", receive, send)
+        for _ in range(3):
+            assert (await link.receive())["type"] == "websocket.receive"
+        await link.send({"type": "websocket.send", "text": "news"})
+
+    asyncio.run(story())
+    assert looks == ["glance", "glance", "use", "glance"]
+    assert [one["text"] for one in sent] == ["news"]
 
 
 def test_with_tls_the_cookie_is_of_this_host_and_secure_only(url):
