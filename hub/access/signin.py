@@ -94,16 +94,6 @@ class SignIn:
         assert row is not None
         return token, SignedIn(as_person(row), _short(digest(token)))
 
-    async def admit(self, name: str, address: str, at: datetime) -> tuple[str, SignedIn]:
-        """A new session's token of a person whom somebody else has vouched for. Raises: HubError(CREDENTIAL_WRONG)."""
-        async with self._pool.connection() as database, database.transaction():
-            statement = "select name, role, scope, language from person where name = %s and disabled_at is null for update"
-            row = await (await database.execute(statement, (name,))).fetchone()
-            if row is None:
-                raise HubError("CREDENTIAL_WRONG", "name")
-            token = await self._admit(database, name, (), address, at)
-        return token, SignedIn(as_person(row), _short(digest(token)))
-
     async def _admit(
         self, database: AsyncConnection[Any], name: str, keys: Sequence[tuple[str, int]], address: str, at: datetime
     ) -> str:
