@@ -1,7 +1,7 @@
 """Passwords of accounts: argon2id, checked away from the event loop, a few at a time, and not for ever.
 
 What is hashed is what the client sends. Clients of the insurance gateway send the MD5 of the password in hexadecimal, in
-capitals or not, so such a text counts as the same in both.
+capitals or not, so such a text counts as the same in both. Of a person of the console it is the password itself.
 """
 
 import asyncio
@@ -48,6 +48,11 @@ def password_hash(sent: str) -> str:
     return _hasher.hash(normal(sent))
 
 
+def raw_hash(password: str) -> str:
+    """The argon2id hash of a person's password itself."""
+    return _hasher.hash(password)
+
+
 def is_password_hash(text: str) -> bool:
     """Whether a text is an argon2id hash."""
     try:
@@ -61,8 +66,7 @@ class Login:
 
     def __init__(self, credentials: Credentials, clock: Callable[[], float] = time.monotonic) -> None:
         self._credentials = credentials
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="password")
-        self._waiting = 0
+        self._checker = Checker()
         self._tries = FailedTries(clock)
 
     async def account(self, user: str, sent: str, address: str) -> Account:
@@ -72,23 +76,40 @@ class Login:
         """
         if not user or not sent or max(len(user), len(sent)) > _SENT_MAX:
             raise HubError("CREDENTIAL_WRONG", "username")
-        if self._waiting >= _WAITING_MAX:
-            raise HubError("OVERLOADED", "logins")
+        self._checker.room()
         keys = ((f"{address} {user.casefold()}", _TRIES_MAX), (address, _TRIES_OF_ADDRESS_MAX))
         self._tries.take(keys)  # before the password is looked at: many tries at once count as many
         found = self._credentials.of_user(user, address)
         decoy = found or self._credentials.any_account()
-        self._waiting += 1
-        try:
-            right = decoy is not None and await asyncio.get_running_loop().run_in_executor(
-                self._pool, _matches, decoy.password, normal(sent)
-            )
-        finally:
-            self._waiting -= 1
+        right = decoy is not None and await self._checker.matches(decoy.password, normal(sent))
         if found is None or not right:
             raise HubError("CREDENTIAL_WRONG", "username")
         self._tries.give_back(keys)
         return found
+
+    def close(self) -> None:
+        self._checker.close()
+
+
+class Checker:
+    """Compares passwords with hashes away from the event loop, a few at a time. One for each process and kind of login."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="password")
+        self._waiting = 0
+
+    def room(self) -> None:
+        """Raises: HubError(OVERLOADED) when too many wait."""
+        if self._waiting >= _WAITING_MAX:
+            raise HubError("OVERLOADED", "logins")
+
+    async def matches(self, stored: str, sent: str) -> bool:
+        """Whether the hash is of what was sent; of two hashes of the same cost it takes as long, right or wrong."""
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, _matches, stored, sent)
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -23,6 +23,7 @@ from hub.cli.claim import claim_app
 from hub.cli.directory import directory_app
 from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
+from hub.cli.person import person_app
 from hub.cli.quarantine import quarantine_app
 from hub.cli.running import check_dialects, check_ports, connected, hand_down, key_secret, prepare, started, terminal
 from hub.cli.simulate import simulate_app
@@ -240,6 +241,7 @@ app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 app.add_typer(payer_app, name="payer", rich_help_panel="An operator")
+app.add_typer(person_app, name="person", rich_help_panel="An operator")
 app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

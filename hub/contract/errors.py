@@ -177,6 +177,7 @@ _ROWS: Final = (
     ErrorCode("INDEX_IRREPLACEABLE", "207", "", False, "The index knows records that neither the topics nor the archive hold any more; built anew, it would know less.", "Chỉ mục có những bản ghi mà chủ đề và kho lưu trữ không còn giữ; dựng lại sẽ mất chúng."),
     ErrorCode("MONTH_OPEN", "207", "", False, "The month is not over; it can be closed from the first day of the next one on.", "Tháng chưa kết thúc; có thể chốt từ ngày đầu tháng sau."),
     ErrorCode("NOT_FOUND", "204", "", False, "There is nothing under this name or id.", "Không có gì với tên hoặc mã này."),
+    ErrorCode("RIGHT_MISSING", "207", "", False, "The role of this person does not allow it.", "Vai trò của người dùng này không cho phép."),
 )  # fmt: skip
 
 ERRORS: Final[dict[str, ErrorCode]] = {row.code: row for row in _ROWS}

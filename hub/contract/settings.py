@@ -170,6 +170,12 @@ class Settings(BaseSettings):
     poll_wait_max_s: float = Field(30.0, gt=0, description="Longest wait of a long poll on the inbox API, in seconds.")
     inbox_page_max: int = Field(500, ge=1, le=10_000, description="Most deliveries in one answer of the inbox API.")
 
+    # the console
+    console_idle_s: float = Field(1800.0, gt=0, description="Time without use after which a person is signed out, in seconds.")
+    console_session_s: float = Field(
+        43_200.0, gt=0, description="Time after which a person has to sign in again, however busy, in seconds."
+    )
+
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
 
     @model_validator(mode="before")

@@ -51,6 +51,8 @@ _ARCHIVED: Final = Counter("hie_archived_records", "Records that the archive hol
 _LEDGER: Final = Counter(
     "hie_ledger_rows", "Rows written to an insurer's ledger; repeats are claims dropped as known.", ("payer", "kind")
 )
+_SIGN_INS: Final = Counter("hie_console_sign_ins", "Tries to sign in to the console.", ("answer",))
+_DOOR_REFUSED: Final = Counter("hie_console_refused", "Requests that the console's door refused.", ("reason",))
 
 _log = structlog.get_logger("hie")
 
@@ -292,6 +294,26 @@ def ledger_rows_written(payer: str, claims: int, lines: int, findings: int, repe
     for kind, count in (("claims", claims), ("lines", lines), ("findings", findings), ("repeats", repeats)):
         _LEDGER.labels(payer, kind).inc(count)
     _log.info("ledger_rows_written", payer=payer, claims=claims, lines=lines, findings=findings, repeats=repeats)
+
+
+# --- the console ------------------------------------------------------------------------------------------------------
+
+
+def sign_in_answered(answer: str) -> None:
+    """answer: done, or the code of why not."""
+    _SIGN_INS.labels(answer).inc()
+    if answer != "done":
+        _log.warning("sign_in_refused", code=answer)
+
+
+def door_refused(reason: str) -> None:
+    """reason: session, origin, form, plain, polling or loopback."""
+    _DOOR_REFUSED.labels(reason).inc()
+
+
+def page_broke(fault: BaseException) -> None:
+    """A page ended by a fault that nobody expected; the reader was told so, and the others go on."""
+    _log.error("broken", stage="console", fault=trace_of(fault))
 
 
 # --- every service ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""What is shown of a message or an event while nobody has lifted the mask: its shape, and what is no person's.
+
+The lists say what may be seen; everything else is masked. So a field that a schema or a sender adds is masked from the
+first day, and free text, wherever it stands. `unmask` is the one way to lift it: a right, a reason, an audit event.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from psycopg_pool import AsyncConnectionPool
+
+from hub.access.people import Person, note
+from hub.contract.errors import HubError
+
+_OPEN: Final = """
+event_id facility key message_id test supersedes causes rule content_hash sensitivity cleared occurred_at received_at stated_at version
+sender application message_type control_id dialect dialect_version charset source.signature
+raw_hash raw_size transport format ack path severity stage topic partition offset detail state channel lane recipient delivery_id
+subject_event_id subject_record subject_topic claim_event_id decision_event_id problems.code findings.code
+action status verdict payer ma_cskcb ma_cskcb_den by_facility redirect_to priority patient_class value_type set_id sub_id stt table field
+don_vi_do service.code service.display service.system services.code services.display services.system
+observations.code.code observations.code.display observations.code.system
+"""
+OPEN_FIELDS: Final = frozenset(_OPEN.split())
+"""Fields of events whose values are shown, where need be with what they stand in: who sent it, how it was read, what the hub
+says itself, what kind of thing it is, and whom it concerns that is no patient."""
+
+OPEN_HL7: Final = frozenset(
+    f"{segment}-{number}"
+    for segment, numbers in {
+        "MSH": [*range(1, 8), *range(9, 22)], "MSA": [1, 2], "ERR": [1, 2, 3, 4], "EVN": [1, 2, 6], "PID": [1], "PV1": [1, 2, 4],
+        "ORC": [1, 5, 7, 9], "OBR": [1, 4, 7, 14, 22, 24, 25], "OBX": [1, 2, 3, 4, 6, 11, 14], "NTE": [1, 2], "SPM": [1, 4], "DG1": [1, 6],
+        "IN1": [1], "FT1": [1, 4, 5, 6], "RXO": [], "RXE": [], "TXA": [1, 2], "BHS": range(1, 8), "BTS": [1], "FHS": range(1, 8), "FTS": [1],
+    }.items()
+    for number in numbers
+)  # fmt: skip
+"""Fields of HL7 v2 whose values are shown: what kind of message it is, when, and which test; never a value, a name or a note."""
+
+_SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?=$|[^A-Za-z0-9])")
+_TARGET: Final = re.compile(r"[0-9A-Za-z:_.!-]{1,128}")
+_TAG: Final = re.compile(r"</?[A-Za-z_][\w.-]{0,63}\s*/?>")
+_SHORT, _MIDDLE, _LONG = "••", "••••", "••••••••"
+_SHORT_MAX, _MIDDLE_MAX = 4, 12  # characters
+
+
+def mask(value: object) -> str:
+    """How long a value is, in three classes, and nothing else of it; nothing for nothing. Any number is short."""
+    if value is None or value in ("", b""):
+        return ""
+    size = len(value) if isinstance(value, str | bytes) else 1
+    return _SHORT if size <= _SHORT_MAX else _MIDDLE if size <= _MIDDLE_MAX else _LONG
+
+
+def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """An event of any record with its own fields and lengths of lists, and every value masked but of `OPEN_FIELDS`."""
+    return {name: _masked(value, (name,)) for name, value in event.items()}
+
+
+def _masked(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, Mapping):  # of `unparsed` the names are paths in the message, which tell nothing
+        return {name: _masked(inner, (*path[-2:], name)) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(one, path) for one in value]
+    if any(".".join(path[at:]) in OPEN_FIELDS for at in range(len(path))):
+        return value
+    return mask(value)
+
+
+def masked_text(text: str) -> str:
+    """A raw message as text, HL7 v2 or XML, masked: segments, fields, components and tags stay where they were."""
+    begun = text.lstrip("\ufeff\x0b \r\n\t")
+    if begun[:3] in ("MSH", "FHS", "BHS"):
+        return "\r".join(_masked_segment(line, _separators(begun)) for line in re.split(r"\r\n|\r|\n", begun))
+    return _masked_xml(text)
+
+
+def _separators(message: str) -> tuple[str, str]:
+    """The field separator, and those within a field."""
+    field = message[3:4] or "|"
+    return field, "".join(sign for sign in message[4:8].split(field)[0] if sign not in "\\" and not sign.isalnum()) or "^~&"
+
+
+def _masked_segment(line: str, separators: tuple[str, str]) -> str:
+    field, within = separators
+    if not line:
+        return ""
+    if not _SEGMENT.match(line):
+        return mask(line)
+    name, *values = line.split(field)
+    if len(name) != 3:  # no field separator behind it: not a segment that anybody could read
+        return mask(line)
+    first = 2 if name in ("MSH", "BHS", "FHS") else 1  # their first field is the separator itself
+    parts = re.compile(f"[^{re.escape(within)}]+")
+    shown = (
+        value if f"{name}-{number}" in OPEN_HL7 else parts.sub(lambda part: mask(part[0]), value)
+        for number, value in enumerate(values, first)
+    )
+    return field.join((name, *shown))
+
+
+def _masked_xml(text: str) -> str:
+    """Tags without attributes stay; whatever stands between two of them is masked: text, attributes, comments, CDATA, what is broken."""
+    made, at = [], 0
+    for tag in _TAG.finditer(text):
+        made += [_masked_between(text[at : tag.start()]), tag[0]]
+        at = tag.end()
+    return "".join((*made, _masked_between(text[at:])))
+
+
+def _masked_between(text: str) -> str:
+    return mask(text) if text.strip() else text
+
+
+async def unmask(pool: AsyncConnectionPool, person: Person, target: str, reason: str) -> None:
+    """Return when this person may be shown what is masked of a message or an event, and the audit knows of it.
+
+    target: `message` or `event` and its id, such as `message:0193…`; never a person's data.
+    Raises: HubError(RIGHT_MISSING), which the audit knows of too; HubError(REQUEST_WRONG) without a reason.
+    """
+    if not _TARGET.fullmatch(target):
+        raise HubError("REQUEST_WRONG", "target")
+    allowed = person.may("unmask")
+    async with pool.connection() as database, database.transaction():
+        await note(database, "unmask", target, person.name, reason, "done" if allowed else "refused")
+    if not allowed:
+        raise HubError("RIGHT_MISSING", "unmask")

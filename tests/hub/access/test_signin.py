@@ -1,0 +1,213 @@
+"""Signing in and staying in: each rule of a password's tries and of a session's end."""
+
+import asyncio
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hub.access.people import People, Person
+from hub.access.signin import TRIES_MAX, TRIES_OF_ADDRESS_MAX, WINDOW_S, SignIn, digest, revoke, sessions
+from hub.contract.errors import HubError
+from tests.hub.access.test_people import PASSWORD, ask, noted, url  # noqa: F401  # fixtures
+
+AT = datetime(2026, 11, 29, 8, tzinfo=UTC)
+NAME = "ca-truc-1"
+
+
+def later(seconds):
+    return AT + timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def house(ask):  # noqa: F811
+    """Runs what is given with one operator and a sign-in."""
+
+    def asked(work, password=PASSWORD):
+        async def run(pool):
+            await People(pool).new(Person(NAME, "operator", (), "vi"), password, "root", "test")
+            signin = SignIn(pool, 1800, 43_200)
+            try:
+                return await work(pool, signin)
+            finally:
+                signin.close()
+
+        return ask(run)
+
+    return asked
+
+
+async def refused(signin, name=NAME, password="wrong password", address="10.0.0.1", at=AT):
+    with pytest.raises(HubError) as wrong:
+        await signin.open(name, password, address, at)
+    return wrong.value.code
+
+
+def test_the_right_password_opens_a_session_that_is_known(house):
+    async def work(pool, signin):
+        token, signed = await signin.open(NAME, PASSWORD, "10.0.0.1", AT)
+        found = await signin.known(token, later(60), used=True)
+        async with pool.connection() as database:
+            kept = str(await (await database.execute("select * from person_session")).fetchall())
+        assert token not in kept
+        assert digest(token) in kept
+        assert await signin.known("x" * 43, AT, used=True) is None
+        assert found == signed
+        return signed.person
+
+    assert house(work) == Person(NAME, "operator", (), "vi")
+
+
+def test_a_password_is_the_same_in_both_forms_of_unicode(house):
+    password = "mật khẩu của ca trực"
+    assert house(lambda _, signin: signin.open(NAME, unicodedata.normalize("NFD", password), "a", AT), password)
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+def test_wrong_unknown_and_disabled_go_the_same_way(house, monkeypatch, disabled):
+    async def work(pool, signin):
+        seen = []
+        matches = signin._checker.matches
+
+        async def watched(stored, sent):
+            seen.append(stored.rsplit("$", 2)[0])
+            return await matches(stored, sent)
+
+        monkeypatch.setattr(signin._checker, "matches", watched)
+        if disabled:
+            await People(pool).disable(NAME, "root", "left")
+        codes = [await refused(signin, password=PASSWORD if disabled else "wrong password"), await refused(signin, "nobody")]
+        assert len(seen) == 2
+        assert seen[0] == seen[1]  # the same parameters, so the same cost
+        return codes, [row for row in await noted(pool) if row[0] == "sign-in"]
+
+    codes, rows = house(work)
+    assert codes == ["CREDENTIAL_WRONG"] * 2
+    assert [row[1:] for row in rows] == [
+        (NAME, NAME, "CREDENTIAL_WRONG", "refused"),
+        ("unknown", "unknown", "CREDENTIAL_WRONG", "refused"),
+    ]
+
+
+def test_after_the_tries_the_right_password_waits_too_in_every_process(house):
+    async def work(pool, signin):
+        for _ in range(TRIES_MAX):
+            assert await refused(signin) == "CREDENTIAL_WRONG"
+        other = SignIn(pool, 1800, 43_200)
+        try:
+            assert await refused(other, password=PASSWORD) == "TRIES_EXCEEDED"
+            assert await refused(other, password=PASSWORD) == "TRIES_EXCEEDED"
+            told = [row for row in await noted(pool) if row[3] == "TRIES_EXCEEDED"]
+            assert len(told) == 1  # who tries for ever does not fill the audit
+            assert await other.open(NAME, PASSWORD, "10.0.0.2", AT)  # nobody shuts an operator out from elsewhere
+            return await other.open(NAME, PASSWORD, "10.0.0.1", later(WINDOW_S + 1))
+        finally:
+            other.close()
+
+    assert house(work)
+
+
+def test_an_address_has_a_limit_over_all_names(house, monkeypatch):
+    async def work(_, signin):
+        async def wrong(_stored, _sent):
+            return False
+
+        monkeypatch.setattr(signin._checker, "matches", wrong)
+        for number in range(TRIES_OF_ADDRESS_MAX):
+            assert await refused(signin, f"name-{number}", address="2001:db8::1") == "CREDENTIAL_WRONG"
+        return await refused(signin, address="2001:db8::2")  # the same host, by IPv6
+
+    assert house(work) == "TRIES_EXCEEDED"
+
+
+def test_right_passwords_are_no_tries(house):
+    async def work(_, signin):
+        for _ in range(TRIES_MAX + 2):
+            await signin.open(NAME, PASSWORD, "10.0.0.1", AT)
+        return True
+
+    assert house(work)
+
+
+@pytest.mark.parametrize("use, known", [([1700, 3400], True), ([1801], False)])
+def test_a_session_ends_without_use(house, use, known):
+    async def work(_, signin):
+        token, _ = await signin.open(NAME, PASSWORD, "a", AT)
+        return [await signin.known(token, later(second), used=True) for second in use][-1] is not None
+
+    assert house(work) is known
+
+
+def test_a_look_is_no_use(house):
+    async def work(_, signin):
+        token, _ = await signin.open(NAME, PASSWORD, "a", AT)
+        assert await signin.glance(token, later(1700)) is not None
+        return await signin.known(token, later(1900), used=True)
+
+    assert house(work) is None
+
+
+def test_a_session_ends_at_its_age_however_busy(house):
+    async def work(_, signin):
+        token, _ = await signin.open(NAME, PASSWORD, "a", AT)
+        for second in range(1700, 43_200, 1700):
+            assert await signin.known(token, later(second), used=True)
+        return await signin.known(token, later(43_201), used=True)
+
+    assert house(work) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pool, _: People(pool).disable(NAME, "root", "left"),
+        lambda pool, _: People(pool).give_role(NAME, "viewer", (), "root", "other work"),
+        lambda pool, _: People(pool).give_password(NAME, PASSWORD + "!", "root", "forgotten"),
+        lambda pool, _: revoke(pool, NAME, "", "root", "tablet lost"),
+        lambda _, token: _.end(token, AT),
+    ],
+    ids=["disabled", "role", "password", "revoked", "sign-out"],
+)
+def test_what_ends_a_session(house, change):
+    async def work(pool, signin):
+        token, _ = await signin.open(NAME, PASSWORD, "a", AT)
+        assert await signin.glance(token, later(1)) is not None
+        await change(signin if change.__code__.co_varnames[0] == "_" else pool, token)
+        assert await signin.known(token, later(2), used=True) is None
+        return await signin.glance(token, later(3))
+
+    assert house(work) is None
+
+
+def test_one_session_is_revoked_by_its_short_id(house):
+    async def work(pool, signin):
+        at = datetime.now(UTC)
+        first, one = await signin.open(NAME, PASSWORD, "a", at)
+        second, _ = await signin.open(NAME, PASSWORD, "b", at)
+        assert {row["address"] for row in await sessions(pool, 1800, 43_200, NAME)} == {"a", "b"}
+        assert await revoke(pool, NAME, one.session, "root", "tablet lost") == 1
+        return await signin.known(first, at, used=True), await signin.known(second, at, used=True) is not None
+
+    assert house(work) == (None, True)
+
+
+def test_who_is_disabled_while_the_password_is_compared_stays_out(house, monkeypatch):
+    async def work(pool, signin):
+        matches = signin._checker.matches
+
+        async def slow(stored, sent):
+            await People(pool).disable(NAME, "root", "left")
+            return await matches(stored, sent)
+
+        monkeypatch.setattr(signin._checker, "matches", slow)
+        return await refused(signin, password=PASSWORD)
+
+    assert house(work) == "CREDENTIAL_WRONG"
+
+
+def test_many_tries_at_once_count_as_many(house):
+    async def work(_, signin):
+        codes = await asyncio.gather(*(refused(signin) for _ in range(TRIES_MAX + 5)))
+        return sorted(set(codes)), codes.count("CREDENTIAL_WRONG")
+
+    assert house(work) == (["CREDENTIAL_WRONG", "TRIES_EXCEEDED"], TRIES_MAX)

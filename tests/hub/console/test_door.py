@@ -1,0 +1,360 @@
+"""The door: who comes in, who does not, and what they get to see of each other. On a real server, as a browser would come."""
+
+import asyncio
+import re
+import threading
+import time
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import HTMLResponse
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as ws_connect
+
+from hub.access.people import People, Person
+from hub.access.signin import SignIn
+from hub.console import door as doors
+from hub.console.door import Door, own_path, person
+from hub.contract.events import Keyring
+from hub.store.database import async_pool
+from tests.own_database import own_database
+
+PASSWORD = "correct horse battery"
+NAME = "ca-truc-1"
+KEYRING = Keyring(b"a secret of tests only")
+
+
+def application(door):
+    app = FastAPI()
+
+    @app.get("/")
+    async def who():
+        return HTMLResponse(person().name)
+
+    @app.get("/health")
+    @app.get("/metrics")
+    async def open_to_all():
+        return {"status": "ok"}
+
+    @app.get("/broken")
+    async def broken(q: str = ""):
+        raise RuntimeError(q)
+
+    @app.get("/number")
+    async def number(q: int):
+        return q
+
+    @app.post("/act")
+    async def act():
+        return HTMLResponse("done")
+
+    @app.websocket("/_nicegui_ws/socket.io/")
+    async def echo(websocket: WebSocket):
+        await websocket.accept()
+        while True:
+            await websocket.send_text(f"{person().name} {await websocket.receive_text()}")
+
+    door.install(app)
+    return app
+
+
+@contextmanager
+def served(url, *, tls=False):
+    """A console in a thread: its address, and a way to change people beside it."""
+    made = {}
+
+    async def main():
+        async with async_pool(url, size=4) as pool:
+            async with pool.connection() as database:
+                await database.execute("truncate person, person_session, person_try, audit_noted")
+            made["people"] = People(pool)
+            await made["people"].new(Person(NAME, "operator", (), "vi"), PASSWORD, "root", "test")
+            door = Door(SignIn(pool, 1800, 43_200), KEYRING, tls=tls)
+            config = uvicorn.Config(
+                application(door), port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1
+            )
+            server = made["server"] = uvicorn.Server(config)
+            made["loop"] = asyncio.get_running_loop()
+            made["pool"] = pool
+            await server.serve()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    try:
+        until = time.monotonic() + 30
+        while not (made.get("server") and made["server"].started):
+            assert time.monotonic() < until
+            assert thread.is_alive()
+            time.sleep(0.02)
+        port = made["server"].servers[0].sockets[0].getsockname()[1]
+
+        def do(work):
+            return asyncio.run_coroutine_threadsafe(work, made["loop"]).result(20)
+
+        yield f"127.0.0.1:{port}", made["people"], do, made["pool"]
+    finally:
+        made["server"].should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def url(stack):
+    with own_database(stack.database_url) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def console(url):
+    with served(url) as made:
+        yield made
+
+
+@pytest.fixture
+def browser(console):
+    host, people, do, _ = console
+    do(people.enable(NAME, "root", "anew"))
+    do(people.give_role(NAME, "operator", (), "root", "anew"))
+    with httpx.Client(base_url=f"http://{host}", headers={"accept": "text/html", "origin": f"http://{host}"}) as client:
+        yield client
+
+
+def sign_in(browser, password=PASSWORD, next_path="/", **more):
+    page = browser.get("/login", params={"next": next_path}).text
+    fields = dict(re.findall(r'name="(token|next|lang)" value="([^"]*)"', page))
+    return browser.post("/login", data={**fields, "name": NAME, "password": password, **more})
+
+
+def socket_of(browser, origin="", path="/_nicegui_ws/socket.io/"):
+    host = browser.base_url.netloc.decode()
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    return ws_connect(f"ws://{host}{path}", additional_headers={"Cookie": cookies}, origin=origin or f"http://{host}", proxy=None)
+
+
+def test_nobody_sees_a_page_without_a_session(browser):
+    answer = browser.get("/?event=e1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2F%3Fevent%3De1")
+    assert browser.get("/nowhere", headers={"accept": "*/*"}).status_code == 401
+    assert browser.post("/act").status_code == 401
+    assert browser.get("/_nicegui/x/dynamic_resources/y", headers={"accept": "*/*"}).status_code == 401
+
+
+def test_health_and_metrics_are_for_this_machine_without_a_session(browser):
+    assert browser.get("/health").json() == browser.get("/metrics").json() == {"status": "ok"}
+
+
+def test_who_signs_in_is_known_and_signs_out_again(browser, console):
+    answer = sign_in(browser, next_path="/?event=e1")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?event=e1")
+    cookie = next(one for one in answer.headers.get_list("set-cookie") if one.startswith("hie="))
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert browser.get("/").text == NAME
+    assert browser.post("/act").text == "done"
+    token = browser.cookies["hie"]
+    assert browser.post("/logout").headers["location"] == "/login"
+    browser.cookies.set("hie", token, domain="127.0.0.1")
+    assert browser.get("/").status_code == 303
+
+
+def test_a_new_sign_in_ends_the_session_that_was(browser):
+    sign_in(browser)
+    before = browser.cookies["hie"]
+    sign_in(browser)
+    assert browser.cookies["hie"] != before
+    again = httpx.Client(base_url=browser.base_url, cookies={"hie": before}, headers={"accept": "text/html"})
+    with again:
+        assert again.get("/").status_code == 303
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "https://127.0.0.1"])
+def test_what_another_page_sends_is_refused(browser, origin):
+    sign_in(browser)
+    headers = {"origin": origin}
+    assert browser.post("/act", headers=headers).status_code == 403
+    assert browser.post("/login", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("token", ["", "0" * 32])
+def test_a_form_without_its_token_is_refused(browser, token):
+    answer = sign_in(browser, token=token)
+    assert answer.status_code == 403
+    assert "hie" not in browser.cookies
+
+
+def test_a_form_of_another_browser_is_refused(browser):
+    page = httpx.get(f"{browser.base_url}/login").text
+    token = re.search(r'name="token" value="([^"]*)"', page)[1]
+    assert sign_in(browser, token=token).status_code == 403
+
+
+def test_unknown_and_wrong_get_the_same_page_and_too_many_wait(browser, console):
+    def plain(answer):
+        return re.sub(r'value="[0-9a-f]{32}"', "", answer.text), answer.status_code
+
+    wrong, unknown = sign_in(browser, "wrong password"), sign_in(browser, name="nobody-at-all")
+    assert plain(wrong) == plain(unknown)
+    assert wrong.status_code == 403
+    assert NAME not in wrong.text
+    for _ in range(10):
+        last = sign_in(browser, "wrong password")
+    assert last.status_code == 429
+    assert last.headers["retry-after"] == "300"
+    assert sign_in(browser).status_code == 429
+
+    async def forget():
+        async with console[3].connection() as database:
+            await database.execute("truncate person_try")
+
+    console[2](forget())
+
+
+@pytest.mark.parametrize("change", ["disable", "role"])
+def test_who_is_disabled_or_gets_another_role_is_out_at_once(browser, console, change):
+    _, people, do, _ = console
+    sign_in(browser)
+    assert browser.get("/").status_code == 200
+    do(people.disable(NAME, "root", "left") if change == "disable" else people.give_role(NAME, "viewer", (), "root", "less"))
+    assert browser.get("/").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "wanted, path",
+    [
+        ("/message?id=1", "/message?id=1"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/a\r\nset-cookie: x", "/"),
+        ("", "/"),
+        ("/login", "/"),
+        ("/" + "a" * 600, "/"),
+    ],
+)
+def test_signing_in_leads_to_paths_of_this_console_only(wanted, path):
+    assert own_path(wanted) == path
+
+
+def test_a_foreign_path_in_the_form_leads_home(browser):
+    assert sign_in(browser, next="//evil.example").headers["location"] == "/"
+
+
+def test_error_pages_say_nothing_of_the_request(browser):
+    sign_in(browser)
+    for path, status in (("/broken", 500), ("/number", 422), ("/nowhere", 404)):
+        answer = browser.get(path, params={"q": "Nguyen-Van-A"})
+        assert answer.status_code == status
+        assert "Nguyen" not in answer.text
+        assert "Nguyen" not in str(answer.headers)
+
+
+def test_every_answer_is_sealed(browser):
+    login = browser.get("/login")
+    sign_in(browser)
+    for answer in (login, browser.get("/"), browser.get("/nowhere")):
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "same-origin"
+    assert "script-src" not in login.headers["content-security-policy"]
+    assert "<script" not in login.text
+
+
+def test_the_login_page_speaks_both_languages(browser):
+    assert 'lang="vi"' in browser.get("/login").text
+    assert "Sign in" in browser.get("/login?lang=en").text
+
+
+def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
+    with pytest.raises(InvalidStatus, match="403"):
+        socket_of(browser)
+    sign_in(browser)
+    with pytest.raises(InvalidStatus, match="403"):
+        socket_of(browser, origin="http://evil.example")
+    with socket_of(browser) as link:
+        link.send("hello")
+        assert link.recv(5) == f"{NAME} hello"
+
+
+def test_socket_io_without_a_websocket_is_refused(browser):
+    sign_in(browser)
+    assert browser.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling").status_code == 403
+
+
+def test_an_open_page_is_taken_away_when_the_session_ends(browser, console):
+    _, people, do, _ = console
+    sign_in(browser)
+    with socket_of(browser) as link:
+        link.send("hello")
+        link.recv(5)
+        do(people.disable(NAME, "root", "left"))
+        link.send('42["event",{"id":1}]')  # a click does nothing any more, at once
+        assert link.recv(5) == '42["open",{"path":"/login","new_tab":false}]'
+
+
+def test_a_page_that_only_updates_itself_is_not_used():
+    looks, sent = [], []
+
+    class Looked:
+        async def known(self, _token, _at, *, used):
+            looks.append("use" if used else "look")
+            return "somebody"
+
+        async def glance(self, _token, _at):
+            looks.append("glance")
+            return "somebody"
+
+    frames = iter(['42["ack",{"next_message_id":7}]', "3", '42["event",{"id":1}]'])
+
+    async def receive():
+        return {"type": "websocket.receive", "text": next(frames)}
+
+    async def send(message):
+        sent.append(message)
+
+    async def story():
+        link = doors._Link(Looked(), "token", receive, send)
+        for _ in range(3):
+            assert (await link.receive())["type"] == "websocket.receive"
+        await link.send({"type": "websocket.send", "text": "news"})
+
+    asyncio.run(story())
+    assert looks == ["glance", "glance", "use", "glance"]
+    assert [one["text"] for one in sent] == ["news"]
+
+
+def test_with_tls_the_cookie_is_of_this_host_and_secure_only(url):
+    with served(url, tls=True) as (host, *_), httpx.Client(base_url=f"http://{host}") as browser:
+        cookie = browser.get("/login").headers["set-cookie"]
+        assert cookie.startswith("__Host-hie-form=")
+        assert "; Secure" in cookie
+        assert browser.post("/login", headers={"origin": f"http://{host}"}).status_code == 403
+
+
+def test_without_tls_only_this_machine_is_served():
+    async def asked(client):
+        door = Door(None, KEYRING, tls=False)
+        transport = httpx.ASGITransport(application(door), client=(client, 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
+            return (await browser.get("/login")).status_code, (await browser.get("/metrics")).status_code
+
+    assert asyncio.run(asked("127.0.0.1")) == (200, 200)
+    assert asyncio.run(asked("10.0.0.7")) == (403, 403)
+
+
+def test_metrics_are_for_this_machine_with_tls_too():
+    async def asked():
+        transport = httpx.ASGITransport(application(Door(None, KEYRING, tls=True)), client=("10.0.0.7", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="https://console") as browser:
+            return (await browser.get("/metrics")).status_code
+
+    assert asyncio.run(asked()) == 404
+
+
+def test_outside_of_a_request_nobody_is_signed_in():
+    with pytest.raises(doors.HubError, match="CREDENTIAL_WRONG"):
+        person()
