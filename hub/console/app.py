@@ -1,0 +1,61 @@
+"""The console as one application: the door, the list of pages, the frame around each."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
+from nicegui import ui
+
+from hub.console.pages import overview
+from hub.console.shell import LANGUAGE_COOKIE, Console, frame
+from hub.console.words import LANGUAGES
+
+PAGES: Final[tuple[Any, ...]] = (overview,)
+"""Every page, in the order of the navigation."""
+
+
+def build(console: Console) -> FastAPI:
+    """The application, to be served by one process."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    console.door.install(app)
+    app.get("/language/{language}")(_choose)
+    for module in PAGES:
+        ui.page(module.PATH)(_framed(console, module))
+    ui.run_with(
+        app,
+        title="hie-hub",
+        dark=None,  # as the system has it
+        tailwind=False,  # it compiles styles in the browser; ours are written down
+        binding_refresh_interval=None,
+        show_welcome_message=False,
+    )
+    return app
+
+
+def _framed(console: Console, module: Any) -> Callable[..., Any]:
+    signature = inspect.signature(module.page)
+
+    @wraps(module.page)
+    async def shown(**values: Any) -> None:
+        if not console.person().may(module.RIGHT):
+            ui.context.client.status_code = 403
+            return
+        with frame(console, module, PAGES):
+            await module.page(console, **values)
+
+    shown.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    return shown
+
+
+async def _choose(request: Request, language: str) -> RedirectResponse:
+    """Back to the page one came from, in that language."""
+    from urllib.parse import urlsplit
+
+    back = urlsplit(request.headers.get("referer", "")).path
+    answer = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
+    if language in LANGUAGES:
+        answer.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, httponly=True, samesite="lax")
+    return answer
