@@ -198,6 +198,12 @@ def _place(hit: Hit) -> str:
     return f"{hit.at.astimezone(UTC).isoformat()}|{hit.id}"
 
 
+def found_rows(database: Database, wanted: Wanted, keyring: Keyring | None = None) -> int:
+    """How many messages, events or deliveries a search would find on all its pages, as the statistics say."""
+    values = _values(wanted, keyring, "")
+    return sum(_estimate(database, kind, [_where(kind, values)], values) for kind in _kinds(wanted) if kind == "message")
+
+
 # --- the words in SQL -------------------------------------------------------------------------------------------------
 
 _TIME: Final[Mapping[Kind, str]] = {"message": "received_at", "event": "recorded_at", "delivery": "recorded_at"}
