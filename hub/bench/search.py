@@ -94,7 +94,9 @@ def _load(database: Connection[TupleRow], messages: int, chunk: int = 250_000) -
     ).fetchall()
     constrained = {row[0] for row in database.execute("select conname from pg_constraint where contype = 'p'")}
     for name, table, _definition in indexes:
-        database.execute((f"alter table {table} drop constraint {name}" if name in constrained else f"drop index {name}").encode())
+        database.execute(
+            (f"alter table {table} drop constraint {name}" if name in constrained else f"drop index {name}").encode()
+        )
     for first in range(0, messages, chunk):
         last = min(first + chunk, messages) - 1
         numbers = _NUMBERS.format(senders=_SENDERS, step=_DAYS * 86_400 / messages, first=first, last=last)

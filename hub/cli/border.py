@@ -14,7 +14,7 @@ from adapters.inbound.translate import refused, tried
 from adapters.outbound import pause as pauses
 from adapters.outbound.receipts import mailbox_name
 from hub.bus import Producer, Wire
-from hub.cli.running import OFFLINE
+from hub.cli.running import OFFLINE, older
 from hub.console.border import Border, Field, Paused, Reading, Segment, Trouble
 from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, now
@@ -26,7 +26,7 @@ _NEWEST: Final = "2.5.1"  # what a message of no version is laid beside
 Change = Callable[..., bool]
 
 
-def border(settings: Settings, keyring: Keyring = OFFLINE) -> Border:
+def border(settings: Settings, keyring: Keyring) -> Border:
     """All that the console needs of it. Profiles and directory are those in use in this process."""
     return Border(
         explain=partial(explain, bytes_max=settings.message_bytes_max, keyring=keyring),
@@ -34,6 +34,8 @@ def border(settings: Settings, keyring: Keyring = OFFLINE) -> Border:
         pause=partial(_change, settings, pauses.pause),
         resume=partial(_change, settings, pauses.resume),
         paused=partial(_paused, settings),
+        older=older(settings).value,
+        keyring=keyring,
     )
 
 

@@ -51,9 +51,11 @@ def find(
     from hub.journal.search import PATIENCE_S, Cost, Wanted, search
     from hub.store.database import connect
 
-    words = {"id": id, "control_id": control_id, "claim": claim, "slip": slip, "facility": facility, "sender": sender}
-    times = {name: at.replace(tzinfo=VIETNAM) if at else None for name, at in (("since", since), ("until", until))}
-    wanted = Wanted(**words, verdict=verdict, state=state, code=code, **times)
+    wanted = Wanted(
+        id, control_id, claim, slip, facility, sender, verdict, state, code,
+        since=since.replace(tzinfo=VIETNAM) if since else None,
+        until=until.replace(tzinfo=VIETNAM) if until else None,
+    )  # fmt: skip
     settings = connected(read_settings())
     if text:
         _text(settings, wanted, text, reason, limit, yes=yes, as_json=as_json)
@@ -118,7 +120,9 @@ def _told(cost: "Cost", *, as_json: bool) -> None:
         print(to_json({"rows": cost.rows, "seconds": cost.seconds, "by": cost.by}).decode())
         return
     by = f", narrowed down by {cost.by}" if cost.by else ""
-    err.print(f"not begun: about {cost.rows:,} rows and {cost.seconds:,.0f} seconds at most{by}; a shorter time helps, --yes does it")
+    err.print(
+        f"not begun: about {cost.rows:,} rows and {cost.seconds:,.0f} seconds at most{by}; a shorter time helps, --yes does it"
+    )
 
 
 def _show(hit: "Hit") -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from hub.cli import (
     dead,
+    find,
     messages,
     operate,
     settling,  # noqa: F401  # its commands join the ledger's
@@ -233,6 +234,7 @@ app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
+find.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")

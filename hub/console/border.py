@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from hub.contract.events import Keyring
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -77,7 +79,7 @@ class Paused:
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """The border's part of the console. All of it blocks: call it in a thread.
+    """What the composition root hands in. All of it blocks: call it in a thread.
 
     explain:     bytes of a message, and the facility that its sender speaks for ("" for any) -> how it is read. It is read as a
                  test and kept nowhere, so it also serves a vendor who pastes a message. Never raises for what the bytes say.
@@ -85,6 +87,8 @@ class Border:
     pause, resume: facility code, whether of its test mailbox, who, and why -> false where nothing changed. Leaves an audit event.
                  Raise HubError.
     paused:      who is.
+    older:       topic, partition, offset -> the value as the archive has it, None where it has not.
+    keyring:     makes Kafka keys of business keys.
     """
 
     explain: Callable[[bytes, str], Reading]
@@ -92,3 +96,5 @@ class Border:
     pause: Callable[[str, bool, str, str], bool]
     resume: Callable[[str, bool, str, str], bool]
     paused: Callable[[], list[Paused]]
+    older: Callable[[str, int, int], bytes | None]
+    keyring: Keyring

@@ -86,7 +86,9 @@ def scan(
 
 def _check(wanted: Wanted) -> None:
     if wanted.claim or wanted.slip or wanted.state:
-        raise HubError("REQUEST_WRONG", "a text is looked for in messages: by facility, sender, verdict, code, control id and time")
+        raise HubError(
+            "REQUEST_WRONG", "a text is looked for in messages: by facility, sender, verdict, code, control id and time"
+        )
 
 
 def _folded(text: str) -> str:

@@ -143,8 +143,8 @@ def statement(wanted: Wanted, keyring: Keyring | None = None, after: str = "") -
     values = _values(wanted, keyring, after)
     branches = [_SELECT[kind].format(source=_source(kind, values), where=_where(kind, values)) for kind in _kinds(wanted)]
     ordered = "order by at desc, id desc limit %(most)s"
-    whole = " union all ".join(f"(select * from ({branch}) as of_kind)" for branch in branches)
-    return f"select * from ({whole}) as found {ordered}".encode(), values
+    whole = " union all ".join(f"({branch})" for branch in branches)
+    return f"select * from ({whole}) as found {ordered}".encode(), values  # noqa: S608  # constants only
 
 
 def _kinds(wanted: Wanted) -> tuple[Kind, ...]:
@@ -269,7 +269,7 @@ def _source(kind: Kind, values: Mapping[str, Any]) -> str:
         return f"journal_{kind}"
     if kind == "message" and "control_id" in values and "facility" in values:
         points.append("facility = %(facility)s")
-    return f"(select * from journal_{kind} where {' and '.join(points)} offset 0)"
+    return f"(select * from journal_{kind} where {' and '.join(points)} offset 0)"  # noqa: S608  # constants only
 
 
 def _where(kind: Kind, values: Mapping[str, Any]) -> str:
@@ -301,9 +301,7 @@ def _cost(database: Database, wanted: Wanted, values: Mapping[str, Any]) -> Cost
     for kind in _kinds(wanted):
         times = _times(kind, values)
         own = {word: one for word, one in _WORDS[kind].items() if word in values and not one.startswith("message.")}
-        least = {
-            word: _estimate(database, kind, [condition, *times], values) for word, condition in {"": "true", **own}.items()
-        }
+        least = {word: _estimate(database, kind, [condition, *times], values) for word, condition in {"": "true", **own}.items()}
         narrow = min(least, key=lambda word: least[word])
         if least[narrow] >= rows:
             rows, by = least[narrow], narrow or ("time" if times else "")
