@@ -4,17 +4,19 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
-from hub.console.pages import overview
-from hub.console.shell import LANGUAGE_COOKIE, Console, frame
-from hub.console.words import LANGUAGES
+from hub.console.pages import overview, topic, topics
+from hub.console.shell import LANGUAGE_COOKIE, Console, frame, may_open
+from hub.console.words import LANGUAGES, Words
 
-PAGES: Final[tuple[Any, ...]] = (overview,)
+PAGES: Final[tuple[Any, ...]] = (overview, topics, topic)
 """Every page, in the order of the navigation."""
+_NOT_YOURS: Final = Words(vi="Trang này không dành cho vai trò của bạn.", en="This page is not for your role.")
 
 
 def build(console: Console) -> FastAPI:
@@ -39,12 +41,18 @@ def _framed(console: Console, module: Any) -> Callable[..., Any]:
     signature = inspect.signature(module.page)
 
     @wraps(module.page)
-    async def shown(**values: Any) -> None:
-        if not console.person().may(module.RIGHT):
+    async def shown(**values: Any) -> RedirectResponse | None:
+        person = console.person()
+        if not may_open(person, module):
+            first = next((page.PATH for page in PAGES if "{" not in page.PATH and may_open(person, page)), "")
+            if module.PATH == "/" and first:
+                return RedirectResponse(first, 303)
             ui.context.client.status_code = 403
-            return
+            ui.label(_NOT_YOURS.of(person.language))
+            return None
         with frame(console, module, PAGES):
             await module.page(console, **values)
+        return None
 
     shown.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
     return shown
@@ -52,8 +60,6 @@ def _framed(console: Console, module: Any) -> Callable[..., Any]:
 
 async def _choose(request: Request, language: str) -> RedirectResponse:
     """Back to the page one came from, in that language."""
-    from urllib.parse import urlsplit
-
     back = urlsplit(request.headers.get("referer", "")).path
     answer = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
     if language in LANGUAGES:

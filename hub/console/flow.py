@@ -12,9 +12,13 @@ from hub.console.words import Words, number, span
 from hub.contract.events import VIETNAM, now
 from hub.contract.topics import topics
 
-_MANY: Final = 1_000  # records that a reader may be behind without a word
+MANY: Final = 1_000  # records that a reader may be behind without a word
 _TOO_MANY: Final = 50_000
 
+AWAY: Final = {
+    "kafka": Words(vi="Kafka không trả lời từ {at}; số liệu màu xám là số cuối cùng biết được.", en="Kafka has not answered since {at}; figures in grey are the last known."),
+    "database": Words(vi="Cơ sở dữ liệu không trả lời từ {at}; số liệu màu xám là số cuối cùng biết được.", en="The database has not answered since {at}; figures in grey are the last known."),
+}  # fmt: skip
 UNKNOWN: Final = "–"
 STATES: Final[Mapping[State, Words]] = {
     "": Words(vi="chưa rõ", en="not known"),
@@ -100,7 +104,7 @@ def state(seen: Snapshot, box: Box) -> State:
     if not seen.topics:
         return ""
     behind = lag(seen, *box.lag) if box.lag else None
-    if behind and behind[0] > _MANY and behind[1] >= 0:
+    if behind and behind[0] > MANY and behind[1] >= 0:
         return "bad" if behind[0] > _TOO_MANY else "warn"
     return "good"
 
@@ -153,6 +157,7 @@ ARROWS: Final = (
     ("decisions", "M878 300 C760 330 700 300 700 232", 740, 322, _rate(_is("claim-decision.v1"))),
     ("indexed", "M410 212 V298", 446, 260, _rate(_any)),
 )
+_MAP: Final = Words(vi="Bản đồ dòng chảy của hub", en="Map of the hub's flow")
 _WIDTH: Final = 220
 _LINE: Final = 20
 
@@ -164,17 +169,27 @@ def figures(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
         its = state(seen, box)
         found[f"map-{box.name}"] = (STATES[its].of(language), its)
         if box.lag:
-            found[f"map-{box.name}-lag"] = (_behind(lag(seen, *box.lag), language), _aged(seen, "kafka"))
+            found[f"map-{box.name}-lag"] = (behind(lag(seen, *box.lag), language), _aged(seen, "kafka"))
         for at, (_, text) in enumerate(box.lines):
             found[f"map-{box.name}-{at}"] = text(seen, language)
     return found | {f"map-to-{name}": text(seen, language) for name, _, _, _, text in ARROWS}
 
 
-def _behind(value: tuple[int, float] | None, language: str) -> str:
+def behind(value: tuple[int, float] | None, language: str) -> str:
+    """Records to read and whether they become more (↑) or fewer (↓)."""
     if value is None:
         return UNKNOWN
     sign = "↑" if value[1] > 0.5 else "↓" if value[1] < -0.5 else "→"
     return f"{number(value[0], language)} {sign}"
+
+
+def away(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
+    """What does not answer, and since when; nothing where all do."""
+    found: dict[str, tuple[str, State]] = {}
+    for source, words in AWAY.items():
+        since = seen.faults.get(source)
+        found[f"away-{source}"] = (words.of(language).format(at=clock(since)), "bad") if since else ("", "")
+    return found
 
 
 def drawing(drawn: Figures, language: str) -> str:
@@ -182,9 +197,15 @@ def drawing(drawn: Figures, language: str) -> str:
     parts = ['<defs><marker id="hie-tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
              '<path d="M0 0 L8 4 L0 8 z" style="fill: var(--accent); stroke: none"/></marker></defs>']  # fmt: skip
     for name, path, x, y, _ in ARROWS:
-        parts.append(f'<path d="{path}" marker-end="url(#hie-tip)"/>' + figure(f"map-to-{name}", drawn, "text", f' x="{x}" y="{y}" text-anchor="middle"'))
+        parts.append(
+            f'<path d="{path}" marker-end="url(#hie-tip)"/>'
+            + figure(f"map-to-{name}", drawn, "text", f' x="{x}" y="{y}" text-anchor="middle"')
+        )
     for box in BOXES:
-        rows = [*([(LAG, f"map-{box.name}-lag")] if box.lag else []), *((label, f"map-{box.name}-{at}") for at, (label, _) in enumerate(box.lines))]
+        rows = [
+            *([(LAG, f"map-{box.name}-lag")] if box.lag else []),
+            *((label, f"map-{box.name}-{at}") for at, (label, _) in enumerate(box.lines)),
+        ]
         right = box.x + _WIDTH - 12
         parts.append(f'<rect x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{44 + _LINE * len(rows)}" rx="6"/>')
         parts.append(f'<text class="t" x="{box.x + 12}" y="{box.y + 24}">{escape(box.title.of(language))}</text>')
@@ -193,8 +214,7 @@ def drawing(drawn: Figures, language: str) -> str:
             y = box.y + 48 + _LINE * at
             parts.append(f'<text class="l" x="{box.x + 12}" y="{y}">{escape(label.of(language))}</text>')
             parts.append(figure(name, drawn, "text", f' x="{right}" y="{y}" text-anchor="end"'))
-    label = Words(vi="Bản đồ dòng chảy của hub", en="Map of the hub's flow").of(language)
-    return f'<svg class="hie-map" viewBox="0 0 1110 400" role="group" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg class="hie-map" viewBox="0 0 1110 400" role="group" aria-label="{_MAP.of(language)}">{"".join(parts)}</svg>'
 
 
 def clock(at: datetime | None) -> str:

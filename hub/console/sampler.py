@@ -84,6 +84,7 @@ class Snapshot:
 
     lags:   (reader, topic); readers are consumer groups and the journal.
     today:  received, translated, refused, quarantined, delivered; test traffic left out.
+    sizes:  bytes on the disks of brokers on this machine; newest: when the last record came. Both are asked for more rarely.
     faults: kafka, database: since when it does not answer.
     """
 
@@ -92,6 +93,8 @@ class Snapshot:
     lags: Mapping[tuple[str, str], Lag] = field(default_factory=dict)
     waits: Mapping[str, Waiting] = field(default_factory=dict)
     today: Mapping[str, int] = field(default_factory=dict)
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    newest: Mapping[str, datetime] = field(default_factory=dict)
     incidents: Waiting | None = None
     brokers: int = 0
     services: Mapping[str, ServiceNow] = field(default_factory=dict)
@@ -183,7 +186,8 @@ class Sampler:
         return self.now
 
     async def _look(self, kept: Snapshot) -> tuple[Snapshot, tuple[Any, Mapping[str, int]]]:
-        faults, offsets, journal = dict(kept.faults), None, {}
+        faults, offsets = dict(kept.faults), None
+        journal: Mapping[str, int] = {}
         asked = asyncio.gather(asyncio.to_thread(self._offsets), self._figures(kept), return_exceptions=True)
         seen, figures = await asked
         for source, answer in (("kafka", seen), ("database", figures)):
@@ -225,7 +229,7 @@ class Sampler:
             key: Lag(records, (records - long.lags[key]) / (clock - long.at) if long and key in long.lags else None)
             for key, records in lags.items()
         }
-        return replace(kept, topics=topics, lags=trends, brokers=seen.brokers)
+        return replace(kept, topics=topics, lags=trends, brokers=seen.brokers, sizes=seen.sizes, newest=seen.newest)
 
     # --- PostgreSQL ---------------------------------------------------------------------------------------------------
 
@@ -245,7 +249,7 @@ class Sampler:
                 with suppress(KeyError):
                     open_now = await (await database.execute(sql.SQL(_OPEN).format(sql.Identifier(row[0])))).fetchone()
                     incidents = Waiting(*open_now) if open_now else None
-            journal = dict(await (await database.execute(_JOURNAL)).fetchall())
+            journal: dict[str, int] = dict(await (await database.execute(_JOURNAL)).fetchall())
         return replace(kept, waits=waits, today=counts, incidents=incidents), journal
 
     async def _asked(self, database: Any, name: str, query: str, given: Mapping[str, Any] | None = None) -> Any:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from hub.contract.settings import Settings
 from hub.services import facts_of, service_names
 
-
 _CONNECT_S: Final = 1.0
 
 

@@ -2,9 +2,9 @@
 
 import copy
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -67,18 +67,17 @@ class Console:
 
     def person(self) -> Any:
         """Who is signed in, with the language that was chosen on the page."""
-        someone = self.door.person()
+        someone: Any = self.door.person()
         chosen = ui.context.client.request.cookies.get(LANGUAGE_COOKIE)
-        return replace(someone, language=chosen) if chosen in LANGUAGES and is_dataclass(someone) else someone
+        return replace(someone, language=chosen) if chosen in LANGUAGES else someone
 
 
-class Page(Protocol):
-    """A module of `hub.console.pages`."""
+def may_open(person: Any, page: Any) -> bool:
+    """Whether a page, a module of `hub.console.pages`, is this person's to see.
 
-    PATH: str
-    TITLE: Words
-    RIGHT: Right
-    page: Callable[..., Awaitable[None]]
+    A vendor and an insurer see what is of their scope only, so they come to pages that say `SCOPED = True`: those look at it.
+    """
+    return bool(person.may(page.RIGHT) and (getattr(page, "SCOPED", False) or person.role not in ("vendor", "insurer")))
 
 
 MENU: Final = Words(vi="Mục lục", en="Pages")
@@ -100,9 +99,9 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
     client.title = f"{here.TITLE.of(person.language)} · hie-hub"
     ui.add_head_html(f"<style>{_STYLE}</style>{_SET}")
     links = "".join(
-        f'<li><a href="{page.PATH}"{CURRENT if page is here else ""}>{escape(page.TITLE.of(person.language))}</a></li>'
+        f'<li><a href="{page.PATH}"{CURRENT if page is here or here.PATH.startswith(page.PATH + "/") else ""}>{escape(page.TITLE.of(person.language))}</a></li>'
         for page in pages
-        if "{" not in page.PATH and person.may(page.RIGHT)
+        if "{" not in page.PATH and may_open(person, page)
     )
     html(f'<a class="hie-skip" href="#main">{SKIP.of(person.language)}</a>')
     html(_top(console, person), "header").classes("hie-top")

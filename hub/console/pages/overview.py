@@ -14,7 +14,11 @@ RIGHT: Final[Right] = "see"
 
 _HEALTH: Final = Words(vi="Các phần của hub", en="Parts of the hub")
 _NEEDS: Final = Words(vi="Việc cần người xử lý", en="What needs a person")
-_COLUMNS: Final = (Words(vi="Việc", en="What"), Words(vi="Số lượng · lâu nhất", en="How many · oldest"), Words(vi="Xem", en="See"))
+_COLUMNS: Final = (
+    Words(vi="Việc", en="What"),
+    Words(vi="Số lượng · lâu nhất", en="How many · oldest"),
+    Words(vi="Xem", en="See"),
+)
 _WORK: Final = (
     ("parked", Words(vi="Khóa tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "hie parked list"),
     ("dead", Words(vi="Thư chết, không xử lý được", en="Dead letters, which could not be processed"), "hie dead list"),
@@ -22,12 +26,11 @@ _WORK: Final = (
     ("due", Words(vi="Hẹn giờ đã quá hạn", en="Deadlines that have passed"), "hie status"),
 )
 _INCIDENTS: Final = Words(vi="Sự cố đang mở", en="Open incidents")
-_AWAY: Final = {
-    "kafka": Words(vi="Kafka không trả lời từ {at}; số liệu màu xám là số cuối cùng biết được.", en="Kafka has not answered since {at}; figures in grey are the last known."),
-    "database": Words(vi="Cơ sở dữ liệu không trả lời từ {at}; số liệu màu xám là số cuối cùng biết được.", en="The database has not answered since {at}; figures in grey are the last known."),
-}  # fmt: skip
 _ALIVE: Final[dict[bool, Words]] = {True: Words(vi="chạy", en="runs"), False: Words(vi="không chạy", en="does not run")}
-_ANSWERS: Final[dict[bool, Words]] = {True: Words(vi="trả lời", en="answers"), False: Words(vi="không trả lời", en="does not answer")}
+_ANSWERS: Final[dict[bool, Words]] = {
+    True: Words(vi="trả lời", en="answers"),
+    False: Words(vi="không trả lời", en="does not answer"),
+}
 _DISK_LOW: Final = 5 * 1024**3
 
 
@@ -36,14 +39,16 @@ async def page(console: Console) -> None:
     language = console.person().language
     seen = await console.sampler.fresh()
     drawn = figures(seen, language)
-    for source in _AWAY:
+    for source in flow.AWAY:
         html(figure(f"away-{source}", drawn)).classes("hie-notice").props("role=status")
     html(flow.drawing(drawn, language)).classes("hie-scroll")
     html(escape(_NEEDS.of(language)), "h2")
     html(_work(drawn, language))
     html(escape(_HEALTH.of(language)), "h2")
     names = [name for name in drawn if name.startswith("part-")]
-    html("".join(f"<li>{escape(name.removeprefix('part-'))}: {figure(name, drawn)}</li>" for name in names), "ul").classes("hie-health")
+    html("".join(f"<li>{escape(name.removeprefix('part-'))}: {figure(name, drawn)}</li>" for name in names), "ul").classes(
+        "hie-health"
+    )
     live(console, drawn, lambda snapshot: figures(snapshot, language))
 
 
@@ -60,16 +65,13 @@ def _work(drawn: Figures, language: str) -> str:
 
 def figures(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
     """Every figure of the page, by its id there."""
-    found: dict[str, tuple[str, State]] = flow.figures(seen, language)
+    found = flow.figures(seen, language) | flow.away(seen, language)
     old: State = "old" if "database" in seen.faults else ""
     for name, *_ in _WORK:
         one = seen.waits.get(name)
         found[f"work-{name}"] = (flow.waiting(one, language), old or ("warn" if one and one.count else ""))
     if seen.incidents is not None:
         found["work-incidents"] = (flow.waiting(seen.incidents, language), old or ("warn" if seen.incidents.count else ""))
-    for source, words in _AWAY.items():
-        since = seen.faults.get(source)
-        found[f"away-{source}"] = (words.of(language).format(at=flow.clock(since)), "bad") if since else ("", "")
     return found | {f"part-{name}": value for name, value in _parts(seen, language).items()}
 
 
