@@ -24,7 +24,7 @@ from psycopg.rows import TupleRow
 
 from hub.bench import Figure, figure
 from hub.contract.events import Keyring
-from hub.journal.search import Cost, Page, Wanted, search, statement
+from hub.journal.search import Cost, Page, Wanted, is_frequent, search, statement
 from hub.stack.ports import Ports
 from hub.stack.process import Spawner
 from hub.stack.servers import postgres
@@ -190,7 +190,7 @@ def _measured(database: Connection[TupleRow], sought: _Sought) -> Figure:
 
 def _found_by(database: Connection[TupleRow], wanted: Wanted) -> list[str]:
     """The indexes of the plan, and the tables that it reads whole."""
-    query, values = statement(wanted, _KEYRING)
+    query, values = statement(wanted, _KEYRING, frequent=is_frequent(database, wanted))
     row = database.execute(b"explain (format json) " + query, values, prepare=False).fetchone()
     found: list[str] = []
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hub.cli.running import connected, terminal
+from hub.cli.running import connected, keyring, terminal
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings, read_settings
@@ -48,6 +48,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     """
     import uvicorn
 
+    from hub.cli.border import border
     from hub.console.app import build
     from hub.console.sampler import Sampler
     from hub.console.shell import Console
@@ -69,7 +70,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
         pool = async_pool(settings.database_url.get_secret_value(), size=_CONNECTIONS)
         await pool.open(wait=False)
         try:
-            console = Console(settings, pool, Sampler(settings, pool), _door(settings))
+            console = Console(settings, pool, Sampler(settings, pool), _door(settings), border(settings, keyring(settings)))
             server = Server(
                 uvicorn.Config(
                     build(console),

@@ -133,10 +133,7 @@ def _mend(action: str, topic: str, key: str, reason: str) -> None:
 
     settings = connected(read_settings())
     with actions.hand(settings, older(settings).value, by=getpass.getuser(), reason=reason) as hand:
-        if action == "release":
-            count = actions.release(hand, topic, key)
-        else:
-            count = actions.give_up(hand, keyring(settings), topic, key)
+        count = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring(settings), topic, key)
     again = (
         "; what still has its cause parks again, see `hie parked list`" if action == "release" else "; what waited behind goes on"
     )

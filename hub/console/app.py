@@ -10,11 +10,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from nicegui import ui
 
-from hub.console.pages import overview, topic, topics
+from hub.console.pages import dead_letters, message, overview, recipients, search, topic, topics
 from hub.console.shell import LANGUAGE_COOKIE, Console, frame, may_open
 from hub.console.words import LANGUAGES, Words
 
-PAGES: Final[tuple[Any, ...]] = (overview, topics, topic)
+PAGES: Final[tuple[Any, ...]] = (overview, search, message, dead_letters, recipients, topics, topic)
 """Every page, in the order of the navigation."""
 _NOT_YOURS: Final = Words(vi="Trang này không dành cho vai trò của bạn.", en="This page is not for your role.")
 

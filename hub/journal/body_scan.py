@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from threading import Event as Stop
 from typing import Final
 
-from hub.bus import Wire, read_at
+from hub.bus import Wire
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 from hub.journal.dead_letters import Archived
+from hub.journal.looked import value_at
 from hub.journal.search import PAGE, Cost, Database, Hit, Page, Wanted, found_rows, search
 
 LIMIT: Final = 20
@@ -104,13 +105,3 @@ def _raws(database: Database, hits: Sequence[Hit], kafka: str, wire: Wire, older
     for id in ids:
         value = value_at(kafka, places[id], older) if id in places else None
         yield bytes(wire.unpack(value)[1]["raw"]) if value else b""
-
-
-def value_at(kafka: str, place: tuple[str, int, int], older: Archived) -> bytes | None:
-    """A record's value out of topic or archive; None where neither keeps it any more."""
-    try:
-        return read_at(kafka, [place])[0].value()
-    except HubError as gone:
-        if gone.retriable:
-            raise
-        return older(*place)

@@ -18,6 +18,7 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.errors import QueryCanceled
 from psycopg.rows import TupleRow, class_row
+from psycopg.types.json import Jsonb
 
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring
@@ -118,8 +119,8 @@ def search(
                 It can be stopped by cancelling the connection.
     Raises:     HubError(REQUEST_WRONG) for a word that cannot be one; psycopg's errors.
     """
-    query, values = statement(wanted, keyring, after)
     with database.transaction():
+        query, values = statement(wanted, keyring, after, frequent=is_frequent(database, wanted))
         database.execute("set transaction read only")
         # Parallel workers and compilation are for reports: here they cost more than what they help.
         database.execute("set local max_parallel_workers_per_gather = 0")
@@ -138,9 +139,17 @@ def search(
     return Page(tuple(hits[:PAGE]), _place(hits[PAGE - 1]) if more else "")
 
 
-def statement(wanted: Wanted, keyring: Keyring | None = None, after: str = "") -> tuple[bytes, dict[str, Any]]:
-    """What is asked of the database for a page and one more row, and its values. Raises: HubError(REQUEST_WRONG)."""
+def statement(
+    wanted: Wanted, keyring: Keyring | None = None, after: str = "", *, frequent: bool = False
+) -> tuple[bytes, dict[str, Any]]:
+    """What is asked of the database for a page and one more row, and its values.
+
+    frequent: so many messages have a problem of this code that they are met on the way through time.
+    Raises:   HubError(REQUEST_WRONG).
+    """
     values = _values(wanted, keyring, after)
+    if wanted.code and frequent:
+        values["often"] = Jsonb([{"code": wanted.code}])
     branches = [_SELECT[kind].format(source=_source(kind, values), where=_where(kind, values)) for kind in _kinds(wanted)]
     ordered = "order by at desc, id desc limit %(most)s"
     whole = " union all ".join(f"({branch})" for branch in branches)
@@ -220,7 +229,7 @@ _WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
         # Said twice, as a partial index is only used where the query says its condition itself.
         "verdict": "one.verdict = %(verdict)s",
         "control_id": "one.control_id = %(control_id)s",
-        "code": "one.problems <> '[]' and journal_codes(one.problems) @> array[%(code)s::text]",
+        "often": "one.problems @> %(often)s",
     },
     "event": {
         **_OF_MESSAGE,
@@ -237,7 +246,11 @@ _WORDS: Final[Mapping[Kind, Mapping[str, str]]] = {
 _POINTS: Final[Mapping[Kind, Mapping[str, str]]] = {
     # Words that leave few rows whatever else is said: these rows are found first, by that index and no other, then sifted.
     # `offset 0` keeps the planner from going through time instead, as it likes to where there is a limit.
-    "message": {"id": "message_id = %(id)s", "control_id": "control_id = %(control_id)s"},
+    "message": {
+        "id": "message_id = %(id)s",
+        "control_id": "control_id = %(control_id)s",
+        "code": "problems <> '[]' and journal_codes(problems) @> array[%(code)s::text]",
+    },
     "event": {"id": "event_id = %(id)s", "keys": "key = any(%(keys)s)"},
     "delivery": {
         "id": "delivery_id = %(id)s",
@@ -264,7 +277,9 @@ _SELECT: Final[Mapping[Kind, str]] = {
 
 
 def _source(kind: Kind, values: Mapping[str, Any]) -> str:
-    points = [condition for word, condition in _POINTS[kind].items() if word in values]
+    points = [
+        condition for word, condition in _POINTS[kind].items() if word in values and not (word == "code" and "often" in values)
+    ]
     if not points:
         return f"journal_{kind}"
     if kind == "message" and "control_id" in values and "facility" in values:
@@ -287,6 +302,22 @@ def _times(kind: Kind, values: Mapping[str, Any]) -> list[str]:
     return [condition for word, condition in said.items() if word in values]
 
 
+def is_frequent(database: Database, wanted: Wanted) -> bool:
+    """Whether the statistics know more than `_OFTEN` messages of this code. The planner does not ask them for a function's result."""
+    if not wanted.code:
+        return False
+    row = database.execute(_FREQUENCY, (wanted.code,)).fetchone()
+    return row is not None and row[0] is not None and row[0] > _OFTEN
+
+
+_OFTEN: Final = 20_000  # rows that are read and put in order within a second
+_FREQUENCY: Final = """
+select max(share * reltuples) from pg_stats, pg_class,
+       unnest(most_common_elems::text::text[], most_common_elem_freqs) as common (code, share)
+where tablename = 'journal_message_codes' and relname = 'journal_message' and schemaname = current_schema() and common.code = %s
+"""
+
+
 # --- what it would cost -----------------------------------------------------------------------------------------------
 
 
@@ -300,7 +331,11 @@ def _cost(database: Database, wanted: Wanted, values: Mapping[str, Any]) -> Cost
     rows, by = 0, ""
     for kind in _kinds(wanted):
         times = _times(kind, values)
-        own = {word: one for word, one in _WORDS[kind].items() if word in values and not one.startswith("message.")}
+        own = {
+            word: one
+            for word, one in _WORDS[kind].items()
+            if word in values and not one.startswith("message.") and word != "often"
+        }
         least = {word: _estimate(database, kind, [condition, *times], values) for word, condition in {"": "true", **own}.items()}
         narrow = min(least, key=lambda word: least[word])
         if least[narrow] >= rows:

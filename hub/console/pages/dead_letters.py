@@ -84,7 +84,7 @@ def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
         code, topic = chosen()
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
             some = [one for one in actions.letters(hand.database, code=code, topic=topic) if not one.state]
-            dealt = seen = 0
+            dealt = 0
             going = (
                 actions.discard(hand, some, do=do, stop=stop)
                 if action == "discard"
@@ -92,7 +92,7 @@ def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
             )
             for step in going:
                 say(f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what}")
-                seen, dealt = seen + 1, dealt + step.dealt
+                dealt += step.dealt
         return (_DID if do else _WOULD).of(person.language).format(count=dealt, left=len(some) - dealt)
 
     return work
@@ -114,10 +114,7 @@ def parked_work(console: Console, person: Any, chosen: Any, action: str) -> Work
                     say(outcome(row, person.language))
             return _WOULD.of(person.language).format(count=len(followed) and 1)
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            if action == "release":
-                count = actions.release(hand, topic, key)
-            else:
-                count = actions.give_up(hand, keyring, topic, key)
+            count = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring, topic, key)
         return _DID.of(person.language).format(count=count, left=0)
 
     return work

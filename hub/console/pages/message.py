@@ -18,7 +18,7 @@ from hub.console.words import Words
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, Event
 from hub.contract.settings import Settings
-from hub.journal.body_scan import value_at
+from hub.journal.looked import looked_at, value_at
 from hub.journal.trace import Story, trace
 from hub.routing.rules import in_words
 from hub.store.database import connect
@@ -38,6 +38,10 @@ _READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it to
 _PROBLEMS: Final = Words(vi="Vấn đề", en="Problems")
 _BYTES: Final = Words(vi="Toàn văn", en="Its text")
 _SHOW: Final = Words(vi="Hiện giá trị cá nhân", en="Show personal values")
+_LOOKED: Final = Words(vi="Ai đã xem hoặc làm gì", en="Who looked, or did something")
+_NOBODY: Final = Words(
+    vi="Không ai, trong {count} việc gần nhất được ghi.", en="Nobody, among the latest {count} things that were recorded."
+)
 _KINDS: Final = {
     "received": Words(vi="nhận", en="received"),
     "event": Words(vi="sự kiện", en="event"),
@@ -74,6 +78,7 @@ async def page(console: Console, message_id: str) -> None:
         html(escape(_ABSENT.of(language))).classes("hie-notice")
         return
     html(steps(told.story, language)).classes("hie-scroll")
+    _looking(console, told, language)
     if told.reading is None:
         html(escape(_GONE.of(language))).classes("hie-soft")
         return
@@ -173,6 +178,34 @@ def _state(one: Trouble) -> str:
 
 def _marked(one: Trouble | None) -> str:
     return f' data-state="{_state(one)}"' if one else ""
+
+
+def looked(found: list[Event], count: int, language: str) -> str:
+    """Who did what when, and why."""
+    if not found:
+        return f"<p class=hie-soft>{escape(_NOBODY.of(language).format(count=count))}</p>"
+    rows = "".join(
+        f"<tr><td class=n>{one['at'].astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td><td>{escape(one['by'])}</td><td>{escape(one['action'])}</td>"
+        f"<td>{escape(one['reason'])}</td><td>{escape(one['outcome'])}</td></tr>"
+        for one in found
+    )
+    return f"<table class=hie><tbody>{rows}</tbody></table>"
+
+
+def _looking(console: Console, told: Told, language: str) -> None:
+    """Asked for by a button, as hundreds of records are read for it."""
+    shown = html("")
+
+    def read() -> tuple[list[Event], int]:
+        settings, older = console.settings, console.border.older
+        ids, since = [step.id for step in told.story.steps], min(step.at for step in told.story.steps)
+        with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+            return looked_at(database, settings.kafka, Wire(settings.registry_url), older, ids, since)
+
+    async def show() -> None:
+        shown.set_content(looked(*await asyncio.to_thread(read), language))
+
+    ui.button(_LOOKED.of(language), on_click=show).props("unelevated no-caps outline")
 
 
 def _unmasking(console: Console, told: Told, shown: Any, person: Any) -> None:

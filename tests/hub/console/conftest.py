@@ -30,11 +30,11 @@ def served():
     """Serves a console's pages to a client without a browser; the person is fixed."""
 
     @asynccontextmanager
-    async def serve(settings, person=None):
+    async def serve(settings, person=None, border=None):
         pool = async_pool(settings.database_url.get_secret_value(), size=2)
         await pool.open(wait=False)
         sampler = Sampler(settings, pool)
-        app = build(Console(settings, pool, sampler, Door(lambda _app: None, lambda: person or Someone())))
+        app = build(Console(settings, pool, sampler, Door(lambda _app: None, lambda: person or Someone()), border))
         try:
             async with (
                 app.router.lifespan_context(app),

@@ -6,7 +6,7 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.journal.consumer import index
-from hub.journal.search import PAGE, Cost, Page, Wanted, search, statement
+from hub.journal.search import PAGE, Cost, Page, Wanted, is_frequent, search, statement
 from tests.hub.journal.test_reconcile import told
 from tests.made import AT, KEYRING, delivery, received, referral
 
@@ -125,3 +125,14 @@ def test_no_word_is_answered_by_reading_a_table_whole(database, indexed):
         query, values = statement(Wanted(**words), KEYRING)
         plan = "\n".join(row[0] for row in database.execute(b"explain " + query, values, prepare=False))
         assert "Seq Scan" not in plan, (words, plan)
+
+
+def test_a_code_that_many_have_is_found_on_the_way_through_time(database, indexed, monkeypatch):
+    """The same hits by either way."""
+    database.execute("analyze journal_message")
+    rare = search(database, Wanted(code="FIELD_MISSING"))
+    monkeypatch.setattr("hub.journal.search._OFTEN", 1)
+    assert is_frequent(database, Wanted(code="FIELD_MISSING"))
+    assert not is_frequent(database, Wanted(code="NO_SUCH"))
+    assert search(database, Wanted(code="FIELD_MISSING")) == rare
+    assert [hit.id for hit in rare.hits] == [indexed["wrong"], indexed["sent"]]
