@@ -41,9 +41,8 @@ MAY_IMPORT = {
     "hub.routing": {"hub.contract", "hub.bus", "hub.audit", "hub.store"},
     "hub.insurer": {"hub.contract", "hub.bus"},
     "hub.journal": {"hub.contract", "hub.bus", "hub.store"},
-    "hub.console": {"hub.contract", "hub.bus", "hub.audit", "hub.store", "hub.journal", "hub.access", "hub.insurer", "hub.routing"},
     "hub.services": {"hub.contract", "hub.stack"},
-    "hub.console": {"hub.contract", "hub.bus", "hub.store", "hub.journal", "hub.access", "hub.audit", "hub.insurer", "hub.routing.parking", "hub.services"},
+    "hub.console": {"hub.contract", "hub.bus", "hub.store", "hub.journal", "hub.access", "hub.audit", "hub.insurer", "hub.routing", "hub.services"},
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }

@@ -5,21 +5,22 @@ from typing import Final
 
 from hub.console.border import Field, Reading, Segment
 
-_SEGMENTS: Final = frozenset({"PID", "PD1", "NK1", "GT1", "IN1", "IN2", "IN3", "MRG", "ACC", "STF", "ARV"})
-_KINDS: Final = frozenset({"XPN", "PN", "XAD", "AD", "SAD", "XTN", "TN", "XCN", "CN", "CNN", "NDL", "PPN", "FN", "ED", "RP", ""})
-_FREE: Final = frozenset({"TX", "FT", "ST", "UT", "ED"})  # a person's name may stand in any free text
-_PLAIN: Final = frozenset({"MSH", "EVN", "MSA", "ERR"})
+# What may be seen; everything else is hidden, so also what no standard names. Of a coded field only its code stands here.
+_OPEN: Final = frozenset(
+    f"{name}-{number}"
+    for name, numbers in {
+        "MSH": (*range(1, 8), *range(9, 22)), "EVN": (1, 2, 6), "MSA": (1, 2), "ERR": (1, 2, 3, 4), "PID": (1,), "NK1": (1,), "PV1": (1, 2),
+        "ORC": (1, 5, 9), "OBR": (1, 4, 7, 25), "OBX": (1, 2, 3, 6, 11), "NTE": (1, 2), "DG1": (1, 6), "FT1": (1, 4, 6), "IN1": (1,), "SPM": (1, 4),
+    }.items()
+    for number in numbers
+)  # fmt: skip
 _BETWEEN_TAGS: Final = re.compile(r">[^<]+<")
 MASK: Final = "•••"
 
 
 def is_hidden(segment: Segment, field: Field) -> bool:
-    """Whether a field tells of a person: all of PID and the like, names, addresses, telephones, free text, what no standard names."""
-    if segment.name in _PLAIN:
-        return field.kind in ("XPN", "XCN", "XAD", "XTN")
-    if segment.name in _SEGMENTS or field.kind in _KINDS | _FREE:
-        return field.number > 1 or segment.name not in _SEGMENTS  # the set id is nobody's
-    return segment.name == "OBX" and field.number == 5
+    """Whether a field may tell of a person: all but those that say what kind of message it is, when, and which test."""
+    return f"{segment.name}-{field.number}" not in _OPEN
 
 
 def masked(reading: Reading) -> str:

@@ -159,7 +159,7 @@ def test_pages_show_a_viewer_what_is_and_nothing_to_change_it_with(here, wire, p
 
     for role in ("viewer", "operator"):
         answers = asyncio.run(all_of(role))
-        assert [one.status_code for one in answers] == [200] * len(paths)
+        assert [one.status_code for one in answers] == [200] * len(paths), [one.text[-9000:] for one in answers if one.status_code != 200]
         dead, those, found, story, wrong, absent = (one.text for one in answers)
         assert "EVENT_UNROUTABLE" in dead
         assert ("Thực hiện" in dead, "Tạm dừng giao" in those) == (role == "operator",) * 2
