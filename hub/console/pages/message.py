@@ -71,38 +71,49 @@ async def page(console: Console, message_id: str) -> None:
         html(escape(_NOT_YOURS.of(language))).classes("hie-notice")
         return
     try:
-        told = await asyncio.to_thread(look, console.settings, console.border, str(UUID(message_id)))
+        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)))
     except (ValueError, HubError) as wrong:
         if isinstance(wrong, HubError) and wrong.code != "NOT_FOUND":
             raise
         html(escape(_ABSENT.of(language))).classes("hie-notice")
         return
-    html(steps(told.story, language)).classes("hie-scroll")
-    _looking(console, told, language)
-    if told.reading is None:
-        html(escape(_GONE.of(language))).classes("hie-soft")
-        return
+    html(steps(story, language)).classes("hie-scroll")
+    _looking(console, story, language)
     html(escape(_READ.of(language)), "h2")
-    html(facts(told.reading, told.whole or {}))
-    html(troubles(told.reading.troubles, language))
-    shown = html(reading(told.reading, language, show=False))
-    if person.may("unmask"):
-        _unmasking(console, told, shown, person)
+    place = html("…")
+
+    async def fill() -> None:
+        """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
+        told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+        with place.parent_slot.parent if place.parent_slot else place:
+            if told.reading is None:
+                place.set_content(escape(_GONE.of(language)))
+                return
+            place.set_content(facts(told.reading, told.whole or {}) + troubles(told.reading.troubles, language))
+            shown = html(reading(told.reading, language, show=False))
+            if person.may("unmask"):
+                _unmasking(console, told, shown, person)
+
+    ui.timer(0.05, fill, once=True)
 
 
-def look(settings: Settings, border: Any, id: str) -> Told:
-    """The story, and the message's bytes as they are read today. Raises: HubError(NOT_FOUND)."""
+def story_of(settings: Settings, id: str) -> Story:
+    """Raises: HubError(NOT_FOUND)."""
     with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-        story = trace(database, id)
-        received = next((step for step in story.steps if step.kind == "received"), None)
-    if received is None:
+        return trace(database, id)
+
+
+def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
+    """The story's message, and how its bytes are read today."""
+    received = next((step for step in story.steps if step.kind == "received"), None)
+    if received is None or border is None:
         return Told(story, None, None)
     place = (received.facts["topic"], received.facts["partition"], received.facts["record_offset"])
-    value = value_at(settings.kafka, place, border.older if border is not None else lambda *_: None)
+    value = value_at(settings.kafka, place, border.older)
     if value is None:
         return Told(story, None, None)
     whole = Wire(settings.registry_url).unpack(value)[1]
-    return Told(story, whole, border.explain(bytes(whole["raw"]), "") if border is not None and whole["raw"] else None)
+    return Told(story, whole, border.explain(bytes(whole["raw"]), "") if whole["raw"] else None)
 
 
 def steps(story: Story, language: str) -> str:
@@ -142,7 +153,7 @@ def troubles(found: tuple[Trouble, ...], language: str) -> str:
     return f"<h3>{escape(_PROBLEMS.of(language))}</h3><table class=hie><tbody>{rows}</tbody></table>"
 
 
-def reading(one: Reading, language: str, *, show: bool) -> str:
+def reading(one: Reading, language: str = "vi", *, show: bool) -> str:
     """Segments and fields with problems in place; the text below. show: personal values too."""
     where = {anchor(trouble.path): trouble for trouble in reversed(one.troubles)}
     rows = "".join(_segment(segment, where, show=show) for segment in one.segments)
@@ -192,13 +203,13 @@ def looked(found: list[Event], count: int, language: str) -> str:
     return f"<table class=hie><tbody>{rows}</tbody></table>"
 
 
-def _looking(console: Console, told: Told, language: str) -> None:
+def _looking(console: Console, story: Story, language: str) -> None:
     """Asked for by a button, as hundreds of records are read for it."""
     shown = html("")
 
     def read() -> tuple[list[Event], int]:
         settings, older = console.settings, console.border.older
-        ids, since = [step.id for step in told.story.steps], min(step.at for step in told.story.steps)
+        ids, since = [step.id for step in story.steps], min(step.at for step in story.steps)
         with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
             return looked_at(database, settings.kafka, Wire(settings.registry_url), older, ids, since)
 

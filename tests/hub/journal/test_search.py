@@ -110,7 +110,7 @@ def test_what_takes_too_long_is_given_up_and_says_so(database, indexed, monkeypa
     )
     monkeypatch.setattr(
         "hub.journal.search.statement",
-        lambda *_: (slow.replace(b"select * from (select pg", b"select f.* from (select pg"), values),
+        lambda *_, **_more: (slow.replace(b"select * from (select pg", b"select f.* from (select pg"), values),
     )
     assert isinstance(search(database, Wanted(facility="01731"), patience_s=0.2), Cost)
 
