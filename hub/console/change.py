@@ -71,8 +71,8 @@ def change(person: Any, title: str, work: Work) -> None:
         text.set_text("\n".join(run.lines[-_SHOWN:]))
 
     async def go(do: bool) -> None:
-        if wrong := check(person, language, reason.value or ""):
-            told.set_text(wrong)
+        if refusal := check(person, language, reason.value or ""):
+            told.set_text(refusal)
             return
         run.lines, run.stop = [], Stop()
         ending.enable()

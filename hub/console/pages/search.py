@@ -74,8 +74,8 @@ async def page(console: Console) -> None:
     told = ui.label("").props("role=status")
     answer = html("").classes("hie-scroll")
     more = ui.button(_MORE.of(language)).props("unelevated no-caps outline")
-    for one in (long, stop, more):
-        one.set_visibility(False)
+    for button in (long, stop, more):
+        button.set_visibility(False)
 
     async def go(after: str = "", patience_s: float = PATIENCE_S) -> None:
         told.set_text("…")
@@ -107,8 +107,8 @@ async def page(console: Console) -> None:
     more.on_click(lambda: go(state.next))
     stop.on_click(end)
     ui.context.client.on_delete(end)  # nobody waits for it any more
-    for one in inputs.values():
-        one.on("keydown.enter", lambda: go())
+    for field in inputs.values():
+        field.on("keydown.enter", lambda: go())
 
 
 def wanted(said: dict[str, str]) -> Wanted:
