@@ -27,6 +27,7 @@ from hub.store.database import UNAVAILABLE
 EVERY_S: Final = 2.0
 _LONG_S: Final = 60.0
 _SHORT_S: Final = 10.0
+_AWAY: Final = (HubError, TimeoutError, *UNAVAILABLE)
 _RARER: Final = 20.0  # a figure is asked for again after this many times what it took
 _QUERY_S: Final = 5.0
 _SLOWLY: Final = 5  # every so many samples: what changes slowly
@@ -191,7 +192,7 @@ class Sampler:
         asked = asyncio.gather(asyncio.to_thread(self._offsets), self._figures(kept), return_exceptions=True)
         seen, figures = await asked
         for source, answer in (("kafka", seen), ("database", figures)):
-            if isinstance(answer, HubError | TimeoutError | OSError | UNAVAILABLE):
+            if isinstance(answer, _AWAY):
                 faults.setdefault(source, now())
             elif isinstance(answer, BaseException):
                 raise answer
