@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.console.kafka_look import KafkaLook
 from hub.console.services_look import ServiceNow, answers, disk_free, services_now
@@ -22,12 +23,11 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
-from hub.store.database import UNAVAILABLE
 
 EVERY_S: Final = 2.0
 _LONG_S: Final = 60.0
 _SHORT_S: Final = 10.0
-_AWAY: Final = (HubError, TimeoutError, *UNAVAILABLE)
+_AWAY: Final = (HubError, TimeoutError, PoolTimeout, psycopg.Error)  # tables that are not there yet, too
 _RARER: Final = 20.0  # a figure is asked for again after this many times what it took
 _QUERY_S: Final = 5.0
 _SLOWLY: Final = 5  # every so many samples: what changes slowly
