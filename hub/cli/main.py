@@ -112,7 +112,9 @@ def _say(line: str) -> None:
 
 
 @app.command(rich_help_panel=_RUNNING)
-def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal, archive or console.")]) -> None:
+def run(
+    name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal, archive or console.")],
+) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
