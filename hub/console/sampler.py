@@ -8,13 +8,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
-from psycopg import sql
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.console.kafka_look import KafkaLook
@@ -49,8 +48,8 @@ _DELIVERED: Final = """
 select count(*) from journal_delivery
 where recorded_at >= %(since)s and not test and recipient <> '' and state in ('SENT', 'ACKNOWLEDGED')"""
 _JOURNAL: Final = "select topic, sum(next_offset)::bigint from journal_offset group by topic"
-_INCIDENTS: Final = "select to_regclass('journal_incident')::text"
-_OPEN: Final = "select count(*), min(began_at) from {} where ended_at is null"
+_INCIDENTS: Final = "select to_regclass('incident')::text"
+_OPEN: Final = "select count(*), min(began) from incident where ended is null and part_of is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +246,8 @@ class Sampler:
             if row := await self._asked(database, "delivered", _DELIVERED, given):
                 counts["delivered"] = row[0]
             if (row := await self._asked(database, "incidents", _INCIDENTS)) and row[0]:
-                with suppress(KeyError):
-                    open_now = await (await database.execute(sql.SQL(_OPEN).format(sql.Identifier(row[0])))).fetchone()
-                    incidents = Waiting(*open_now) if open_now else None
+                if open_now := await (await database.execute(_OPEN)).fetchone():
+                    incidents = Waiting(*open_now)
             journal: dict[str, int] = dict(await (await database.execute(_JOURNAL)).fetchall())
         return replace(kept, waits=waits, today=counts, incidents=incidents), journal
 
