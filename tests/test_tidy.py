@@ -42,7 +42,17 @@ MAY_IMPORT = {
     "hub.insurer": {"hub.contract", "hub.bus"},
     "hub.journal": {"hub.contract", "hub.bus", "hub.store"},
     "hub.services": {"hub.contract", "hub.stack"},
-    "hub.console": {"hub.contract", "hub.bus", "hub.store", "hub.journal", "hub.access", "hub.audit", "hub.insurer", "hub.routing", "hub.services"},
+    "hub.console": {
+        "hub.contract",
+        "hub.bus",
+        "hub.store",
+        "hub.journal",
+        "hub.access",
+        "hub.audit",
+        "hub.insurer",
+        "hub.routing",
+        "hub.services",
+    },
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }

@@ -17,6 +17,8 @@ from hub.contract.errors import HubError
 from hub.contract.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
+
     from hub.console.shell import Door
 
 _CONNECTIONS: Final = 6
@@ -34,11 +36,17 @@ def console_command(
     """
     from hub.services import address
 
-    host, port = address(connected(read_settings()), "console", "console_port")
-    url = f"http://{host}:{port}/"
+    settings = connected(read_settings())
+    host, port = address(settings, "console", "console_port")
+    url = f"{scheme(settings)}://{host}:{port}/"
     out.print(f"{url}\nsign in with the name and password of a person of this hub: `hie person --help` makes them", markup=False)
     if browse:
         typer.launch(url)
+
+
+def scheme(settings: Settings) -> str:
+    """https as soon as the hub has a certificate."""
+    return "http" if settings.tls_certificate is None else "https"
 
 
 async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
@@ -70,13 +78,17 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
         pool = async_pool(settings.database_url.get_secret_value(), size=_CONNECTIONS)
         await pool.open(wait=False)
         try:
-            console = Console(settings, pool, Sampler(settings, pool), _door(settings), border(settings, keyring(settings)))
+            made = border(settings, keyring(settings))
+            console = Console(settings, pool, Sampler(settings, pool), _door(settings, pool), made)
             server = Server(
                 uvicorn.Config(
                     build(console),
                     access_log=False,  # a line a request would say who looked at what, beside the audit
                     log_config=None,
                     server_header=False,
+                    proxy_headers=False,  # who connects is who is asked for: the door looks whether that is this machine
+                    ssl_certfile=settings.tls_certificate,
+                    ssl_keyfile=settings.tls_key,
                     ws="websockets-sansio",
                     ws_max_size=1024 * 1024,  # what a page sends is a click or a form
                     limit_concurrency=_OPEN_MAX,
@@ -92,12 +104,14 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
             await pool.close()
 
 
-def _door(settings: Settings) -> "Door":
+def _door(settings: Settings, pool: "AsyncConnectionPool") -> "Door":
     """The sign-in. Without one there is no console.  Raises: HubError(SETTING_WRONG)."""
+    from hub.console.shell import Door
+
     if find_spec("hub.console.door") is None:
         raise HubError("SETTING_WRONG", "the console has no door: it is not served to everybody")
-    made: Door = import_module("hub.console.door").door(settings)
-    return made
+    made = import_module("hub.console.door").door(settings, pool)
+    return Door(made.install, made.person, made.leave)
 
 
 def _bound(settings: Settings) -> socket.socket:

@@ -20,7 +20,7 @@ from hub.cli import (
 )
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.claim import claim_app
-from hub.cli.console import console_command
+from hub.cli.console import console_command, scheme
 from hub.cli.directory import directory_app
 from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
@@ -89,7 +89,8 @@ def up(
                 f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
             )
             if "console" in services.names:
-                say("console http://{}:{}/ · how to sign in: hie console".format(*address(here, "console", "console_port")))
+                host, port = address(here, "console", "console_port")
+                say(f"console {scheme(here)}://{host}:{port}/ · how to sign in: hie console")
             if here.tls_certificate is not None:
                 mllp, http = address(here, "gate", "mllps_port"), address(here, "gate", "https_port")
                 say(f"by TLS: MLLP on {mllp[0]}:{mllp[1]} · POST https://{http[0]}:{http[1]}/v1/messages")
@@ -112,7 +113,9 @@ def _say(line: str) -> None:
 
 
 @app.command(rich_help_panel=_RUNNING)
-def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal, archive or console.")]) -> None:
+def run(
+    name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal, archive or console.")],
+) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
-from nicegui import ui
+from nicegui import core, ui
 
 from hub.console.pages import dead_letters, message, overview, recipients, search, topic, topics
 from hub.console.shell import LANGUAGE_COOKIE, Console, frame, may_open
@@ -34,6 +34,7 @@ def build(console: Console) -> FastAPI:
         binding_refresh_interval=None,
         show_welcome_message=False,
     )
+    core.app.config.socket_io_js_transports = ["websocket"]  # one way in for live figures, which the door looks at
     return app
 
 

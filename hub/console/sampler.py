@@ -8,13 +8,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.console.kafka_look import KafkaLook
 from hub.console.services_look import ServiceNow, answers, disk_free, services_now
@@ -22,11 +22,11 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
-from hub.store.database import UNAVAILABLE
 
 EVERY_S: Final = 2.0
 _LONG_S: Final = 60.0
 _SHORT_S: Final = 10.0
+_AWAY: Final = (HubError, TimeoutError, PoolTimeout, psycopg.Error)  # tables that are not there yet, too
 _RARER: Final = 20.0  # a figure is asked for again after this many times what it took
 _QUERY_S: Final = 5.0
 _SLOWLY: Final = 5  # every so many samples: what changes slowly
@@ -48,8 +48,8 @@ _DELIVERED: Final = """
 select count(*) from journal_delivery
 where recorded_at >= %(since)s and not test and recipient <> '' and state in ('SENT', 'ACKNOWLEDGED')"""
 _JOURNAL: Final = "select topic, sum(next_offset)::bigint from journal_offset group by topic"
-_INCIDENTS: Final = "select to_regclass('journal_incident')::text"
-_OPEN: Final = "select count(*), min(began_at) from {} where ended_at is null"
+_INCIDENTS: Final = "select to_regclass('incident')::text"
+_OPEN: Final = "select count(*), min(began) from incident where ended is null and part_of is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class Sampler:
         asked = asyncio.gather(asyncio.to_thread(self._offsets), self._figures(kept), return_exceptions=True)
         seen, figures = await asked
         for source, answer in (("kafka", seen), ("database", figures)):
-            if isinstance(answer, HubError | TimeoutError | OSError | UNAVAILABLE):
+            if isinstance(answer, _AWAY):
                 faults.setdefault(source, now())
             elif isinstance(answer, BaseException):
                 raise answer
@@ -246,9 +246,8 @@ class Sampler:
             if row := await self._asked(database, "delivered", _DELIVERED, given):
                 counts["delivered"] = row[0]
             if (row := await self._asked(database, "incidents", _INCIDENTS)) and row[0]:
-                with suppress(KeyError):
-                    open_now = await (await database.execute(sql.SQL(_OPEN).format(sql.Identifier(row[0])))).fetchone()
-                    incidents = Waiting(*open_now) if open_now else None
+                if open_now := await (await database.execute(_OPEN)).fetchone():
+                    incidents = Waiting(*open_now)
             journal: dict[str, int] = dict(await (await database.execute(_JOURNAL)).fetchall())
         return replace(kept, waits=waits, today=counts, incidents=incidents), journal
 

@@ -49,7 +49,7 @@ class Door:
 
     install: "Callable[[FastAPI], None]"
     person: Callable[[], Any]
-    leave: str = "/sign-out"
+    leave: str = "/logout"
 
 
 @dataclass(frozen=True, slots=True)

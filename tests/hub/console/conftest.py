@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from nicegui.testing.general import nicegui_reset_globals
 
 from hub.console.app import build
 from hub.console.sampler import Sampler
@@ -31,6 +32,12 @@ def served():
 
     @asynccontextmanager
     async def serve(settings, person=None, border=None):
+        with nicegui_reset_globals():  # NiceGUI is one of a process; each test has a new one
+            async with _pages(settings, person, border) as served:
+                yield served
+
+    @asynccontextmanager
+    async def _pages(settings, person, border):
         pool = async_pool(settings.database_url.get_secret_value(), size=2)
         await pool.open(wait=False)
         sampler = Sampler(settings, pool)

@@ -115,10 +115,9 @@ def test_without_a_database_offsets_are_still_read(here):
 
 def test_samples_are_taken_only_while_somebody_looks(here):
     async def work(sampler):
-        told = []
-        with sampler.watched(told.append):
-            while not told:
-                await asyncio.sleep(0.05)
+        told, came = [], asyncio.Event()
+        with sampler.watched(lambda seen: (told.append(seen), came.set())):
+            await asyncio.wait_for(came.wait(), 60)
             running = sampler._task
         await asyncio.sleep(0)
         return told, running, sampler._task
