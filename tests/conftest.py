@@ -63,4 +63,5 @@ def settings(stack: hub_stack.Stack, tmp_path_factory: pytest.TempPathFactory) -
         mllp_port=0,
         http_port=0,
         inbox_port=0,
+        console_port=0,
     )

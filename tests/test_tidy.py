@@ -53,6 +53,17 @@ MAY_IMPORT = {
         "hub.services",
     },
     "hub.services": {"hub.contract", "hub.stack"},
+    "hub.console": {
+        "hub.contract",
+        "hub.bus",
+        "hub.store",
+        "hub.journal",
+        "hub.access",
+        "hub.audit",
+        "hub.insurer",
+        "hub.routing",
+        "hub.services",
+    },
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from hub.cli import (
     dead,
+    find,
     messages,
     operate,
     settling,  # noqa: F401  # its commands join the ledger's
@@ -20,6 +21,7 @@ from hub.cli import (
 )
 from hub.cli.archive import archive_app, journal_app
 from hub.cli.claim import claim_app
+from hub.cli.console import console_command, scheme
 from hub.cli.directory import directory_app
 from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
@@ -88,6 +90,9 @@ def up(
             say(
                 f"MLLP on {mllp[0]}:{mllp[1]} · POST http://{http[0]}:{http[1]}/v1/messages · inbox http://{inbox[0]}:{inbox[1]}/v1/inbox/…"
             )
+            if "console" in services.names:
+                host, port = address(here, "console", "console_port")
+                say(f"console {scheme(here)}://{host}:{port}/ · how to sign in: hie console")
             if here.tls_certificate is not None:
                 mllp, http = address(here, "gate", "mllps_port"), address(here, "gate", "https_port")
                 say(f"by TLS: MLLP on {mllp[0]}:{mllp[1]} · POST https://{http[0]}:{http[1]}/v1/messages")
@@ -110,7 +115,9 @@ def _say(line: str) -> None:
 
 
 @app.command(rich_help_panel=_RUNNING)
-def run(name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal or archive.")]) -> None:
+def run(
+    name: Annotated[str, typer.Argument(help="gate, gate-2, routing-1, insurer-vss, mailbox, journal, archive or console.")],
+) -> None:
     """Run one service in this process until SIGTERM. `hie up` does this for all of them.
 
     Example: HIE_KAFKA_BOOTSTRAP=host:9092 HIE_REGISTRY_URL=http://host:8081 HIE_DATABASE_URL=postgresql://… hie run gate
@@ -233,9 +240,11 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
+app.command("console", rich_help_panel="An operator")(console_command)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
 watch.add_to(app)
+find.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
 app.add_typer(archive_app, name="archive", rich_help_panel="An operator")
 app.add_typer(journal_app, name="journal", rich_help_panel="An operator")

@@ -1,18 +1,15 @@
 """Parked keys: `hie parked list`, `release`, `edit`, `discard`. What waits for a fact or a fix."""
 
 import getpass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from hub.cli.running import connected, keyring, paragraph, terminal
+from hub.cli.running import connected, keyring, older, paragraph, terminal
 from hub.cli.why import show_foreseen
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import read_settings
-
-if TYPE_CHECKING:
-    from hub.routing.stream import Stream
 
 out = terminal()
 parked_app = typer.Typer(help="Keys that wait for a fact or a fix.", no_args_is_help=True)
@@ -75,6 +72,7 @@ def parked_edit(
     Example: hie parked edit referral.v1 01021:3f… --set ma_cskcb_den=01004 --reason "wrong code, asked by phone"
     """
     from hub.bus import Producer, Wire
+    from hub.console.actions import stream_of
     from hub.routing import parking
     from hub.routing.amend import amended, same_elsewhere
     from hub.routing.app import streams
@@ -86,7 +84,7 @@ def parked_edit(
     wanted = dict(one.partition("=")[::2] for one in changes)
     settings = connected(read_settings())
     wire, place, keys = Wire(settings.registry_url), settings.database_url.get_secret_value(), keyring(settings)
-    stream = _stream(topic)
+    stream = stream_of(topic)
     with connect(place) as database:
         event = parking.oldest(database, wire, topic, key)
     if event is None:
@@ -130,35 +128,12 @@ def parked_discard(topic: Topic, key: Key, reason: Reason) -> None:
     _mend("discard", topic, key, reason)
 
 
-def _stream(topic: str) -> "Stream":
-    from hub.routing.app import streams
-
-    found = next((one for one in streams() if one.topic == topic), None)
-    if found is None:
-        raise HubError("NOT_FOUND", f"nothing waits in {topic}; see `hie parked list`")
-    return found
-
-
 def _mend(action: str, topic: str, key: str, reason: str) -> None:
-    from hub.bus import Producer, Wire
-    from hub.routing import parking
-    from hub.store.database import connect
+    from hub.console import actions
 
     settings = connected(read_settings())
-    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
-    try:
-        with connect(settings.database_url.get_secret_value()) as database:
-            wire, by = Wire(settings.registry_url), getpass.getuser()
-            if action == "release":
-                count = parking.release(database, producer, wire, topic, key, by=by, reason=reason)
-            else:
-                count = parking.discard(database, producer, wire, _stream(topic), key, keyring(settings), by=by, reason=reason)
-    finally:
-        producer.close()
-    if not count:
-        raise HubError(
-            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
-        )
+    with actions.hand(settings, older(settings).value, by=getpass.getuser(), reason=reason) as hand:
+        count = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring(settings), topic, key)
     again = (
         "; what still has its cause parks again, see `hie parked list`" if action == "release" else "; what waited behind goes on"
     )

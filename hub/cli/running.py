@@ -119,7 +119,7 @@ def check_ports(settings: Settings) -> None:
     ports = Ports()
     try:
         secure = ("mllps_port", "https_port") if settings.tls_certificate is not None else ()
-        for name in ("mllp_port", "http_port", "inbox_port", *secure):
+        for name in ("mllp_port", "http_port", "inbox_port", "console_port", *secure):
             ports.take(getattr(settings, name), f"HIE_{name.upper()}")
     finally:
         ports.release()

@@ -1,5 +1,6 @@
 """One service in this process, from its name."""
 
+import asyncio
 import sys
 from functools import partial
 
@@ -16,7 +17,7 @@ from hub.services import gate_names, gate_ports, say_ready
 def run_service(name: str, settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
-    name:   gate, gate-N, mailbox, journal, archive, routing-N or insurer-PAYER (of a payer that is adjudicated here).
+    name:   gate, gate-N, mailbox, journal, archive, console, routing-N or insurer-PAYER (of a payer that is adjudicated here).
     Raises: HubError(NOT_FOUND) for any other name. A fault that nobody expected ends the process with 1; the log says where
             it happened, and nothing of what it happened to.
     """
@@ -51,6 +52,10 @@ def _run(name: str, settings: Settings) -> None:
         from hub.journal.archiver import run as archive
 
         archive(settings, ready)
+    elif name == "console":
+        from hub.cli.console import serve
+
+        asyncio.run(serve(settings, ready))
     elif kind == "routing":
         from hub.routing.app import run as routing
 

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     mllp_port: int = Field(2575, ge=0, le=65535, description="Port of the MLLP listener; 0: any free port.")
     http_port: int = Field(8080, ge=0, le=65535, description="Port of POST /v1/messages; 0: any free port.")
     inbox_port: int = Field(8082, ge=0, le=65535, description="Port of the inbox API; 0: any free port.")
+    console_port: int = Field(8083, ge=0, le=65535, description="Port of the operators' console; 0: any free port.")
     tls_certificate: Path | None = Field(
         None, description="PEM file of the hub's certificate with its chain; with it and the key the two TLS ports open."
     )

@@ -1,0 +1,128 @@
+"""The border as the console sees it: reading a message, pausing a recipient."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from adapters.formats.charset import decode
+from adapters.formats.hl7v2 import Message, parse
+from adapters.formats.structure import VERSIONS, segment_rule
+from adapters.inbound.received import Received
+from adapters.inbound.translate import refused, tried
+from adapters.outbound import pause as pauses
+from adapters.outbound.receipts import mailbox_name
+from hub.bus import Producer, Wire
+from hub.cli.running import OFFLINE, older
+from hub.console.border import Border, Field, Paused, Reading, Segment, Trouble
+from hub.contract.errors import HubError, Problem
+from hub.contract.events import Keyring, now
+from hub.contract.settings import Settings
+from hub.store.database import connect
+
+_FACILITY: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
+_NEWEST: Final = "2.5.1"  # what a message of no version is laid beside
+Change = Callable[..., bool]
+
+
+def border(settings: Settings, keyring: Keyring) -> Border:
+    """All that the console needs of it. Profiles and directory are those in use in this process."""
+    return Border(
+        explain=partial(explain, bytes_max=settings.message_bytes_max, keyring=keyring),
+        as_text=as_text,
+        pause=partial(_change, settings, pauses.pause),
+        resume=partial(_change, settings, pauses.resume),
+        paused=partial(_paused, settings),
+        older=older(settings).value,
+        keyring=keyring,
+    )
+
+
+def as_text(raw: bytes) -> str:
+    """The text of a message; of bytes that are none what can be read of them."""
+    try:
+        return decode(raw).text
+    except HubError:
+        return raw.decode("utf-8", "replace")
+
+
+def explain(raw: bytes, facility: str = "", *, bytes_max: int, keyring: Keyring = OFFLINE) -> Reading:
+    """How the hub reads a message today, as a test; see `Border.explain`."""
+    may = frozenset({facility}) if facility else None
+    received = Received(raw, now(), "http", facilities=may, test=True)
+    try:
+        done = refused(received, "FRAME_TOO_LARGE") if len(raw) > bytes_max else tried(received, keyring)
+    except HubError as stop:  # the machine's own trouble
+        done = refused(received, stop.code, stop.where)
+    told = done.message
+    charset = str(told.get("charset", ""))
+    text = ""
+    with suppress(HubError):
+        text = decode(raw, charset or None).text
+    segments = _segments(text) if told.get("format") == "hl7" else ()
+    return Reading(
+        text=text,
+        charset=charset,
+        format=str(told.get("format", "unknown")),
+        dialect=str(told.get("dialect", "")),
+        verdict=done.verdict,
+        ack=str(told.get("ack", "")),
+        segments=segments,
+        troubles=tuple(_trouble(one) for one in done.problems),
+        events=tuple({"record": record, **event} for record, event in done.events),
+    )
+
+
+def _trouble(one: Problem) -> Trouble:
+    return Trouble(one.code, one.severity.value, one.path, one.row.vi, one.text)
+
+
+def _segments(text: str) -> tuple[Segment, ...]:
+    """With the place of each field in the text: a line that was broken within a field has none that is right, and the whole line's."""
+    try:
+        message = parse(text)
+    except HubError:
+        return ()
+    found, at = [], 0
+    for segment in message:
+        begins = text.find(segment.name, at)
+        begins = at if begins < 0 else begins
+        fields, at = _fields(message, segment, text, begins)
+        found.append(Segment(segment.name, message.path(segment), fields, (begins, at)))
+    return tuple(found)
+
+
+def _fields(message: Message, segment: Any, text: str, begins: int) -> tuple[tuple[Field, ...], int]:
+    version = message.version if message.version in VERSIONS else _NEWEST
+    rule = segment_rule(version, segment.name)
+    found, at = [], begins + len(segment.name)
+    for number, value in enumerate(segment.fields[1:], 1):
+        if segment.name == "MSH" and number == 1:  # the separator is its own field
+            continue
+        at += 1
+        ends = at + len(value)
+        if text[at:ends] != value:  # lines were joined here
+            at, ends = begins, max(begins, text.find("\r", begins))
+        if value:
+            kind = rule.fields[number].kind if rule is not None and number in rule.fields else ""
+            found.append(Field(number, kind, message.path(segment, number), value, (at, ends)))
+        at = ends
+    return tuple(found), at
+
+
+def _change(settings: Settings, change: Change, code: str, test: bool, by: str, reason: str) -> bool:
+    if not _FACILITY.fullmatch(code) or not reason.strip() or not by:
+        raise HubError("REQUEST_WRONG", "a facility's code, and a reason")
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+            return change(database, producer, Wire(settings.registry_url), mailbox_name(code, test=test), by, reason)
+    finally:
+        producer.close()
+
+
+def _paused(settings: Settings) -> list[Paused]:
+    with connect(settings.database_url.get_secret_value()) as database:
+        rows = pauses.paused(database)
+    return [Paused(row["code"], row["paused_at"], row["paused_by"], row["paused_reason"], row["waiting"]) for row in rows]

@@ -1,0 +1,230 @@
+"""What a person changes: dead letters and parked keys, on the console and by `hie dead` and `hie parked` alike.
+
+Every change has a reason and a person's name, can be tried first, is limited in rate, can be stopped between one thing and the
+next, and leaves an audit event. Killed at any point, what was not closed is still open, and doing it again has no further effect.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event as Stop
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from hub.audit import audit
+from hub.bus import Out, Producer, Wire
+from hub.contract.errors import HubError
+from hub.contract.events import Event, Keyring, now
+from hub.contract.settings import Settings
+from hub.journal.dead_letters import Archived, Letter, bare, closing, find, read
+from hub.routing import parking
+from hub.routing.stream import Stream
+from hub.store.database import connect
+
+PER_SECOND: Final = 50.0
+GONE: Final = "its bytes are kept no more, neither by the topic nor by the archive"
+_IN_MEMORY: Final = 8
+_REASON_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Who changes something, why, and with what."""
+
+    kafka: str
+    database: Connection[TupleRow]
+    wire: Wire
+    producer: Producer
+    older: Archived
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was done, or would be, with one letter. dealt: false where it stays as it is."""
+
+    letter: Letter
+    what: str
+    dealt: bool
+
+
+@contextmanager
+def hand(settings: Settings, older: Archived, *, by: str, reason: str) -> Iterator[Hand]:
+    """Raises: HubError(REQUEST_WRONG) without a reason; HubError(DATABASE_UNAVAILABLE, …)."""
+    if not reason.strip() or len(reason) > _REASON_MAX:
+        raise HubError("REQUEST_WRONG", "a reason")
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        with connect(settings.database_url.get_secret_value()) as database:
+            yield Hand(settings.kafka, database, Wire(settings.registry_url), producer, older, by, reason.strip())
+    finally:
+        producer.close()
+
+
+# --- dead letters -----------------------------------------------------------------------------------------------------
+
+
+def letters(database: Connection[TupleRow], ids: Sequence[str] = (), *, code: str = "", topic: str = "") -> list[Letter]:
+    """Letters by their ids, or the open ones of a cause. Raises: HubError(NOT_FOUND)."""
+    try:
+        wanted = {str(uuid.UUID(one)) for one in ids}
+    except ValueError:
+        raise HubError("NOT_FOUND", "an id is a UUID; see `hie dead list`") from None
+    found = find(database, sorted(wanted), code=code, topic=topic)
+    if not found or len(found) < len(wanted):
+        raise HubError("NOT_FOUND", "no such dead letter; see `hie dead list`, and the journal may be seconds behind")
+    return found
+
+
+def whole_letters(kafka: str, wire: Wire, some: Sequence[Letter], older: Archived) -> Iterator[tuple[Letter, Event | None]]:
+    """Letters with their bytes, a few at a time: each may be of 8 MiB. None where topic and archive keep them no more."""
+    for at in range(0, len(some), _IN_MEMORY):
+        few = some[at : at + _IN_MEMORY]
+        yield from zip(few, read(kafka, wire, few, older), strict=True)
+
+
+def readable(wire: Wire, whole: Event) -> bool:
+    """Whether what was given up can be read by its schema today."""
+    try:
+        wire.unpack(whole["body"])
+    except HubError as unread:
+        if unread.retriable:
+            raise
+        return False
+    return True
+
+
+def redrive(
+    hand: Hand,
+    some: Sequence[Letter],
+    *,
+    do: bool,
+    translate: bool = False,
+    per_second: float = PER_SECOND,
+    stop: Stop | None = None,
+) -> Iterator[Step]:
+    """Give letters to their own topics once more, each under its own ids.
+
+    do:        false only says what would be done.
+    translate: their messages are translated again instead, by today's dialects.
+    Raises:    HubError(REQUEST_WRONG) where a message that is to be translated is not known.
+    """
+    if translate and (unknown := [one.id for one in some if not one.message_id]):
+        raise HubError("REQUEST_WRONG", f"the journal does not know the message of {unknown[0]}; redrive it without --translate")
+    if translate and some and do:
+        hand.producer.publish_blocking([_replay(hand, some)])
+    for one, whole in _paced(hand, some, do, per_second, stop):
+        if whole is None and not translate:
+            also = ", or redrive it with --translate" if one.message_id else ""
+            yield Step(one, f"{GONE}, so it stays open: discard it{also}", dealt=False)
+            continue
+        if do:
+            if not translate and whole is not None:
+                record = parking.again(whole, waits=parking.restore(hand.database, hand.wire, whole))
+                hand.producer.publish_blocking([record])
+            hand.producer.publish_blocking(_closed(hand, one, whole, "REDRIVEN"))
+        yield Step(one, _way(hand.wire, one, whole, translate), dealt=True)
+
+
+def discard(
+    hand: Hand, some: Sequence[Letter], *, do: bool, per_second: float = PER_SECOND, stop: Stop | None = None
+) -> Iterator[Step]:
+    """Close letters for good; do: false only says what would be done."""
+    for one, whole in _paced(hand, some, do, per_second, stop):
+        if do:
+            hand.producer.publish_blocking(_closed(hand, one, whole, "DISCARDED"))
+        yield Step(one, "closed for good" if whole else f"closed for good; {GONE}", dealt=True)
+
+
+def target(letter: Letter) -> str:
+    """How a letter is named in the audit topic."""
+    return f"{letter.id} {letter.topic}/{letter.partition}/{letter.offset}"
+
+
+def _paced(
+    hand: Hand, some: Sequence[Letter], do: bool, per_second: float, stop: Stop | None
+) -> Iterator[tuple[Letter, Event | None]]:
+    """Until it is stopped, and no faster than it may where something is done."""
+    stop, began = stop or Stop(), time.monotonic()
+    for number, pair in enumerate(whole_letters(hand.kafka, hand.wire, some, hand.older)):
+        if stop.wait(max(0.0, began + number / per_second - time.monotonic()) if do else 0.0):
+            return
+        yield pair
+
+
+def _way(wire: Wire, letter: Letter, whole: Event | None, translate: bool) -> str:
+    if whole is None or translate:
+        return f"message {letter.message_id} through today's translation"
+    return f"to {letter.topic}" + ("" if readable(wire, whole) else ", where it cannot be read today either")
+
+
+def _closed(hand: Hand, letter: Letter, whole: Event | None, state: str) -> list[Out]:
+    action = "dead-redrive" if state == "REDRIVEN" else "dead-discard"
+    return [
+        audit(hand.wire, action, target(letter), hand.by, hand.reason),
+        closing(hand.wire, whole or bare(letter), state, letter.letter_partition),
+    ]
+
+
+def _replay(hand: Hand, some: Sequence[Letter]) -> Out:
+    request: dict[str, Any] = {"id": str(uuid.uuid4()), "at": now(), "by": hand.by, "reason": hand.reason}
+    request |= dict.fromkeys(("sender", "facility", "message_type"), "") | {"from_at": None, "to_at": None}
+    request["message_ids"] = sorted({letter.message_id for letter in some if letter.message_id})
+    return Out("replay.v1", str(request["id"]), hand.wire.pack("replay.v1", request))
+
+
+# --- parked keys ------------------------------------------------------------------------------------------------------
+
+
+def stream_of(topic: str) -> Stream:
+    """Raises: HubError(NOT_FOUND) for a topic in which nothing waits."""
+    from hub.routing.app import streams
+
+    found = next((one for one in streams() if one.topic == topic), None)
+    if found is None:
+        raise HubError("NOT_FOUND", f"nothing waits in {topic}; see `hie parked list`")
+    return found
+
+
+def foresee(database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic: str, key: str) -> list[dict[str, Any]]:
+    """What would follow if the oldest event of a parked key were released now; nothing is written. Empty where nothing waits."""
+    from hub.routing.app import streams
+    from hub.routing.foresight import Foresight
+
+    event = parking.oldest(database, wire, topic, key)
+    if event is None:
+        return []
+    with database.transaction(force_rollback=True):
+        parking.set_aside(database, stream_of(topic), event, keyring)
+        return [one.as_dict() for one in Foresight(streams(), keyring, database).of(topic, event, first=True)]
+
+
+def release(hand: Hand, topic: str, key: str) -> int:
+    """Send what waits under a key on again, in order. Returns: how many events. Raises: HubError(NOT_FOUND) where there are none."""
+    return _some(
+        topic, lambda: parking.release(hand.database, hand.producer, hand.wire, topic, key, by=hand.by, reason=hand.reason)
+    )
+
+
+def give_up(hand: Hand, keyring: Keyring, topic: str, key: str) -> int:
+    """Give up the event that a key waits for; its bytes go to the dead letters. Returns: 1. Raises: HubError(NOT_FOUND)."""
+    return _some(
+        topic,
+        lambda: parking.discard(
+            hand.database, hand.producer, hand.wire, stream_of(topic), key, keyring, by=hand.by, reason=hand.reason
+        ),
+    )
+
+
+def _some(topic: str, change: Callable[[], int]) -> int:
+    count = change()
+    if not count:
+        raise HubError(
+            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
+        )
+    return count

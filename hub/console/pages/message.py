@@ -1,0 +1,240 @@
+"""One message's story: its bytes, how they are read, what was wrong in place, and every step with its time."""
+
+import asyncio
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Final
+from uuid import UUID
+
+from nicegui import ui
+
+from hub.audit import audit
+from hub.bus import Producer, Wire
+from hub.console.border import Reading, Segment, Trouble
+from hub.console.change import REASON
+from hub.console.hidden import MASK, is_hidden, masked
+from hub.console.shell import Console, Right, html
+from hub.console.words import Words
+from hub.contract.errors import ERRORS, HubError
+from hub.contract.events import VIETNAM, Event
+from hub.contract.settings import Settings
+from hub.journal.looked import looked_at, value_at
+from hub.journal.trace import Story, trace
+from hub.routing.rules import in_words
+from hub.store.database import connect
+
+PATH: Final = "/messages/{message_id}"
+TITLE: Final = Words(vi="Một bản tin", en="One message")
+RIGHT: Final[Right] = "see"
+OWN: Final = ("viewer", "operator", "admin")  # vendors and insurers have pages of their own
+
+_ABSENT: Final = Words(
+    vi="Không có bản tin, sự kiện hay lượt giao nào mang mã này.", en="There is no message, event or delivery of this id."
+)
+_NOT_YOURS: Final = Words(vi="Trang này dành cho người của hub.", en="This page is for the hub's own people.")
+_GONE: Final = Words(vi="Byte của bản tin không còn được lưu.", en="The message's bytes are kept no more.")
+_STEPS: Final = Words(vi="Các bước", en="Steps")
+_READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it today")
+_PROBLEMS: Final = Words(vi="Vấn đề", en="Problems")
+_BYTES: Final = Words(vi="Toàn văn", en="Its text")
+_SHOW: Final = Words(vi="Hiện giá trị cá nhân", en="Show personal values")
+_LOOKED: Final = Words(vi="Ai đã xem hoặc làm gì", en="Who looked, or did something")
+_NOBODY: Final = Words(
+    vi="Không ai, trong {count} việc gần nhất được ghi.", en="Nobody, among the latest {count} things that were recorded."
+)
+_KINDS: Final = {
+    "received": Words(vi="nhận", en="received"),
+    "event": Words(vi="sự kiện", en="event"),
+    "derived": Words(vi="suy ra", en="derived"),
+    "delivery": Words(vi="giao", en="delivery"),
+    "nobody": Words(vi="không nơi nhận", en="nobody"),
+    "receipt": Words(vi="biên nhận", en="receipt"),
+    "parked": Words(vi="tạm giữ", en="parked"),
+    "dead-letter": Words(vi="thư chết", en="dead letter"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the page shows. whole: the record of the message; None where it is kept no more."""
+
+    story: Story
+    whole: Event | None
+    reading: Reading | None
+
+
+async def page(console: Console, message_id: str) -> None:
+    """Of a message's, an event's or a delivery's id: all lead to the same story."""
+    person = console.person()
+    language = person.language
+    if person.role not in OWN:
+        html(escape(_NOT_YOURS.of(language))).classes("hie-notice")
+        return
+    try:
+        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)))
+    except (ValueError, HubError) as wrong:
+        if isinstance(wrong, HubError) and wrong.code != "NOT_FOUND":
+            raise
+        html(escape(_ABSENT.of(language))).classes("hie-notice")
+        return
+    html(steps(story, language)).classes("hie-scroll")
+    _looking(console, story, language)
+    html(escape(_READ.of(language)), "h2")
+    place = html("…")
+
+    async def fill() -> None:
+        """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
+        told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+        with place.parent_slot.parent if place.parent_slot else place:
+            if told.reading is None:
+                place.set_content(escape(_GONE.of(language)))
+                return
+            place.set_content(facts(told.reading, told.whole or {}) + troubles(told.reading.troubles, language))
+            shown = html(reading(told.reading, language, show=False))
+            if person.may("unmask"):
+                _unmasking(console, told, shown, person)
+
+    ui.timer(0.05, fill, once=True)
+
+
+def story_of(settings: Settings, id: str) -> Story:
+    """Raises: HubError(NOT_FOUND)."""
+    with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+        return trace(database, id)
+
+
+def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
+    """The story's message, and how its bytes are read today."""
+    received = next((step for step in story.steps if step.kind == "received"), None)
+    if received is None or border is None:
+        return Told(story, None, None)
+    place = (received.facts["topic"], received.facts["partition"], received.facts["record_offset"])
+    value = value_at(settings.kafka, place, border.older)
+    if value is None:
+        return Told(story, None, None)
+    whole = Wire(settings.registry_url).unpack(value)[1]
+    return Told(story, whole, border.explain(bytes(whole["raw"]), "") if whole["raw"] else None)
+
+
+def steps(story: Story, language: str) -> str:
+    """Every step with its time, ids and the rule that decided it, in words."""
+    rows = []
+    for step in story.steps:
+        rule = str(step.facts.get("rule") or "")
+        words = in_words(rule) if rule else None
+        why = (words.en if language == "en" else words.vi) if words else ""
+        code = str(step.facts.get("code") or "")
+        if code in ERRORS:
+            why = f"{why} {ERRORS[code].en if language == 'en' else ERRORS[code].vi}".strip()
+        at = step.at.astimezone(VIETNAM)
+        rows.append(
+            f"<tr><td class=n>{at:%d/%m/%Y %H:%M:%S}.{at.microsecond // 1000:03}</td><td>{escape(_KINDS[step.kind].of(language))}</td>"
+            f"<td>{escape(step.what)}<div class=hie-soft>{escape(why)}</div></td><td><code>{escape(step.id)}</code></td></tr>"
+        )
+    return f"<h2>{escape(_STEPS.of(language))}</h2><table class=hie><tbody>{''.join(rows)}</tbody></table>"
+
+
+def facts(one: Reading, whole: Event) -> str:
+    """In one line what it is and how it was read, then and now."""
+    then = f"{whole.get('charset', '')} · {whole.get('dialect', '')} {whole.get('dialect_version', '')} · {whole.get('verdict', '')} {whole.get('ack', '')}"
+    now = f"{one.charset} · {one.dialect} · {one.verdict} {one.ack}"
+    return f"<p>{escape(one.format)} · {whole.get('raw_size', 0):,} bytes · {escape(then)}</p><p><b>{escape(now)}</b></p>"
+
+
+def troubles(found: tuple[Trouble, ...], language: str) -> str:
+    """What is wrong, by place; each leads to its field below."""
+    if not found:
+        return ""
+    rows = "".join(
+        f'<tr><td><a href="#at-{escape(anchor(one.path))}">{escape(one.path or "—")}</a></td><td data-state="{_state(one)}">{escape(one.code)}</td>'
+        f"<td>{escape(one.vi if language == 'vi' else one.en)}</td></tr>"
+        for one in found
+    )
+    return f"<h3>{escape(_PROBLEMS.of(language))}</h3><table class=hie><tbody>{rows}</tbody></table>"
+
+
+def reading(one: Reading, language: str = "vi", *, show: bool) -> str:
+    """Segments and fields with problems in place; the text below. show: personal values too."""
+    where = {anchor(trouble.path): trouble for trouble in reversed(one.troubles)}
+    rows = "".join(_segment(segment, where, show=show) for segment in one.segments)
+    table = f"<table class=hie><tbody>{rows}</tbody></table>" if rows else ""
+    text = one.text if show else masked(one)
+    pre = escape(text.replace("\r\n", "\n").replace("\r", "\n"))
+    return f"{table}<details><summary>{escape(_BYTES.of(language))}</summary><pre class=hie-scroll>{pre}</pre></details>"
+
+
+def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
+    whole = where.get(segment.path)
+    head = f'<tr id="at-{escape(segment.path)}"><th colspan=2{_marked(whole)}>{escape(segment.path)}</th></tr>'
+    cells = []
+    for field in segment.fields:
+        wrong = where.get(field.path)
+        value = field.value if show or not is_hidden(segment, field) else MASK
+        cells.append(
+            f'<tr id="at-{escape(field.path)}"><td><code>{escape(field.path)}</code> <span class=hie-soft>{escape(field.kind)}</span></td>'
+            f"<td{_marked(wrong)}>{escape(value)}{f' <b>{escape(wrong.code)}</b>' if wrong else ''}</td></tr>"
+        )
+    return head + "".join(cells)
+
+
+def anchor(path: str) -> str:
+    """The field that a path is in: `PID-3[2].1` is in `PID-3`, `OBX[4]-5.1` in `OBX[4]-5`."""
+    segment, dash, field = path.partition("-")
+    return segment + dash + field.partition(".")[0].partition("[")[0]
+
+
+def _state(one: Trouble) -> str:
+    return "bad" if one.severity == "E" else "warn"
+
+
+def _marked(one: Trouble | None) -> str:
+    return f' data-state="{_state(one)}"' if one else ""
+
+
+def looked(found: list[Event], count: int, language: str) -> str:
+    """Who did what when, and why."""
+    if not found:
+        return f"<p class=hie-soft>{escape(_NOBODY.of(language).format(count=count))}</p>"
+    rows = "".join(
+        f"<tr><td class=n>{one['at'].astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td><td>{escape(one['by'])}</td><td>{escape(one['action'])}</td>"
+        f"<td>{escape(one['reason'])}</td><td>{escape(one['outcome'])}</td></tr>"
+        for one in found
+    )
+    return f"<table class=hie><tbody>{rows}</tbody></table>"
+
+
+def _looking(console: Console, story: Story, language: str) -> None:
+    """Asked for by a button, as hundreds of records are read for it."""
+    shown = html("")
+
+    def read() -> tuple[list[Event], int]:
+        settings, older = console.settings, console.border.older
+        ids, since = [step.id for step in story.steps], min(step.at for step in story.steps)
+        with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
+            return looked_at(database, settings.kafka, Wire(settings.registry_url), older, ids, since)
+
+    async def show() -> None:
+        shown.set_content(looked(*await asyncio.to_thread(read), language))
+
+    ui.button(_LOOKED.of(language), on_click=show).props("unelevated no-caps outline")
+
+
+def _unmasking(console: Console, told: Told, shown: Any, person: Any) -> None:
+    with ui.element("div").classes("hie-form"):
+        reason = ui.input(REASON.of(person.language)).props("dense outlined maxlength=500")
+
+        async def show() -> None:
+            if not (reason.value or "").strip() or told.reading is None:
+                return
+            await asyncio.to_thread(_audited, console.settings, str((told.whole or {})["message_id"]), person.name, reason.value)
+            shown.set_content(reading(told.reading, person.language, show=True))
+
+        ui.button(_SHOW.of(person.language), on_click=show).props("unelevated no-caps outline")
+
+
+def _audited(settings: Settings, message_id: str, by: str, reason: str) -> None:
+    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+    try:
+        producer.publish_blocking([audit(Wire(settings.registry_url), "message-unmask", message_id, by, reason)])
+    finally:
+        producer.close()

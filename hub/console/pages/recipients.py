@@ -1,0 +1,106 @@
+"""Recipients: what waits for whom, when each was last heard of, who is paused and why; pausing and resuming."""
+
+import asyncio
+from html import escape
+from threading import Event as Stop
+from typing import Any, Final
+
+from nicegui import ui
+from psycopg.rows import dict_row
+
+from hub.console.change import Say, Work, change
+from hub.console.pages.message import OWN
+from hub.console.shell import Console, Right, html
+from hub.console.words import Words, number
+from hub.contract.events import VIETNAM
+from hub.store.database import connect
+
+PATH: Final = "/recipients"
+TITLE: Final = Words(vi="Nơi nhận", en="Recipients")
+RIGHT: Final[Right] = "see"
+
+_CODE: Final = Words(vi="Mã cơ sở", en="Facility code")
+_TEST: Final = Words(vi="Hộp thư thử nghiệm", en="Its mailbox of test traffic")
+_PAUSE: Final = Words(vi="Tạm dừng giao", en="Pause deliveries")
+_RESUME: Final = Words(vi="Giao tiếp", en="Resume deliveries")
+_EFFECT: Final = Words(vi="{code}: {waiting} lượt giao đang chờ; {state}.", en="{code}: {waiting} deliveries wait; {state}.")
+_IS_PAUSED: Final = Words(vi="đang tạm dừng", en="it is paused")
+_GOES: Final = Words(vi="đang giao", en="it gets its deliveries")
+_DONE: Final = Words(vi="Xong.", en="Done.")
+_UNCHANGED: Final = Words(vi="Không có gì thay đổi.", en="Nothing changed.")
+_HEAD: Final = (
+    Words(vi="Nơi nhận", en="Recipient"), Words(vi="Đang chờ", en="Waiting"), Words(vi="Chờ từ", en="Oldest"),
+    Words(vi="Trả lời lần cuối", en="Last heard"), Words(vi="Tạm dừng từ", en="Paused since"), Words(vi="Bởi", en="By"), Words(vi="Lý do", en="Why"),
+)  # fmt: skip
+# What waits is in an index of its own; the last word is looked for among the last 200 deliveries of those that are listed.
+_LIST: Final = """
+with waits as (
+    select recipient || case when test then '!test' else '' end as code, count(*) as waiting, min(recorded_at) as oldest
+    from journal_delivery where state in ('', 'QUEUED') and recipient <> '' group by 1
+), listed as (
+    select coalesce(waits.code, recipient.code) as code, coalesce(waiting, 0) as waiting, oldest, paused_at,
+           coalesce(paused_by, '') as paused_by, coalesce(paused_reason, '') as paused_reason
+    from waits full join recipient on recipient.code = waits.code where waiting > 0 or paused_at is not null
+    order by paused_at nulls last, waiting desc nulls last, 1 limit 200
+)
+select listed.*, (select max(state_at) from (
+    select state, state_at from journal_delivery where recipient = replace(listed.code, '!test', '')
+    order by recorded_at desc limit 200) as latest where state in ('ACKNOWLEDGED', 'REFUSED')) as heard
+from listed order by paused_at nulls last, waiting desc, code
+"""
+
+
+async def page(console: Console) -> None:
+    """The list, those that are paused and those with most waiting first; for who may act the form."""
+    person = console.person()
+    language = person.language
+    if person.role not in OWN:
+        return
+    rows = await asyncio.to_thread(look, console)
+    html(table(rows, language)).classes("hie-scroll")
+    if not person.may("act"):
+        return
+    with ui.element("div").classes("hie-form"):
+        code = ui.input(_CODE.of(language)).props("dense outlined")
+        test = ui.checkbox(_TEST.of(language))
+    change(person, _PAUSE.of(language), work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), "pause"))
+    change(person, _RESUME.of(language), work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), "resume"))
+
+
+def look(console: Console) -> list[dict[str, Any]]:
+    """One row a mailbox: code, waiting, oldest, heard, paused_at, paused_by, paused_reason."""
+    with connect(console.settings.database_url.get_secret_value()) as database:
+        return database.cursor(row_factory=dict_row).execute(_LIST).fetchall()
+
+
+def work(console: Console, person: Any, chosen: Any, action: str) -> Work:
+    """Pausing or resuming one mailbox; before it how it stands."""
+
+    def done(do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        code, test = chosen()
+        if not do:
+            name = code + "!test" if test else code
+            row = next((one for one in look(console) if one["code"] == name), {"waiting": 0, "paused_at": None})
+            state = (_IS_PAUSED if row["paused_at"] else _GOES).of(person.language)
+            say(_EFFECT.of(person.language).format(code=code, waiting=row["waiting"], state=state))
+            return ""
+        change = console.border.pause if action == "pause" else console.border.resume
+        return (_DONE if change(code, test, person.name, reason) else _UNCHANGED).of(person.language)
+
+    return done
+
+
+def table(rows: list[dict[str, Any]], language: str) -> str:
+    """One row a mailbox."""
+
+    def at(value: Any) -> str:
+        return f"{value.astimezone(VIETNAM):%d/%m/%Y %H:%M}" if value else ""
+
+    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
+    body = "".join(
+        f"<tr{' data-state=warn' if row['paused_at'] else ''}><td>{escape(row['code'])}</td><td class=n>{number(row['waiting'], language)}</td>"
+        f"<td class=n>{at(row['oldest'])}</td><td class=n>{at(row['heard'])}</td><td class=n>{at(row['paused_at'])}</td>"
+        f"<td>{escape(row['paused_by'])}</td><td>{escape(row['paused_reason'])}</td></tr>"
+        for row in rows
+    )
+    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,129 @@
+"""One topic's records: from a time, from an offset, or of a key or an id; with the values of patients hidden."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from typing import Final
+from uuid import UUID
+
+from hub.bus import Wire
+from hub.console.records import MOST, Shown, at_places, from_offset, from_time, newest
+from hub.console.shell import Console, Right, html
+from hub.console.words import Words, number
+from hub.contract.errors import ERRORS, HubError
+from hub.contract.events import VIETNAM
+from hub.contract.topics import topics
+from hub.store.database import UNAVAILABLE
+
+PATH: Final = "/topics/{name}"
+TITLE: Final = Words(vi="Bản ghi của một chủ đề", en="Records of a topic")
+RIGHT: Final[Right] = "see"
+
+_BACK: Final = Words(vi="Tất cả chủ đề", en="All topics")
+_FROM: Final = Words(vi="Từ lúc (giờ Việt Nam)", en="From (Vietnamese time)")
+_PARTITION: Final = Words(vi="Phân vùng", en="Partition")
+_OFFSET: Final = Words(vi="Offset", en="Offset")
+_WHAT: Final = Words(vi="Khóa Kafka, mã sự kiện hoặc mã bản tin", en="Kafka key, event id or message id")
+_LOOK: Final = Words(vi="Xem", en="Look")
+_NONE: Final = Words(vi="Không có bản ghi nào ở đây.", en="There is no record here.")
+_WRONG: Final = Words(
+    vi="Không đọc được: hãy xem lại thời gian, số hoặc mã.", en="Not understood: check the time, the number or the id."
+)
+_UNKNOWN: Final = Words(vi="Không có chủ đề này.", en="There is no such topic.")
+_HIDDEN: Final = Words(
+    vi="••• là giá trị được che. Nội dung bản tin xem ở trang của từng bản tin.",
+    en="••• is a value that is hidden. What a message says is on the page of that message.",
+)
+_HEAD: Final = (
+    (Words(vi="Lúc", en="At"), ""), (_PARTITION, "n"), (_OFFSET, "n"), (Words(vi="Khóa", en="Key"), ""),
+    (Words(vi="Byte", en="Bytes"), "n"), (Words(vi="Giá trị", en="Value"), ""),
+)  # fmt: skip
+_PLACES: Final = """
+select partition, record_offset from journal_event where topic = %(topic)s and {} = %(what)s order by recorded_at desc limit 50"""
+_MESSAGE: Final = "select partition, record_offset from journal_message where topic = %(topic)s and message_id = %(what)s"
+
+
+async def page(console: Console, name: str, at: str = "", partition: str = "", offset: str = "", what: str = "") -> None:
+    """at: local time of Vietnam, as a browser's field gives it. what: a key (a hash) or an id; never a business key."""
+    language = console.person().language
+    if name not in topics():
+        html(escape(_UNKNOWN.of(language)), "p")
+        return
+    html(
+        f'<a href="/topics">{escape(_BACK.of(language))}</a> · <strong>{name}</strong> · <code>{topics()[name].record}</code>',
+        "p",
+    )
+    html(_form(name, at, partition, offset, what, language))
+    try:
+        found = await _found(console, name, at, partition, offset, what)
+    except ValueError:
+        html(escape(_WRONG.of(language)), "p").classes("hie-notice").props("role=alert")
+        return
+    except HubError as away:
+        row = ERRORS[away.code]
+        html(escape(row.en if language == "en" else row.vi), "p").classes("hie-notice").props("role=alert")
+        return
+    html(_table(found, language) if found else escape(_NONE.of(language))).classes("hie-scroll")
+    html(escape(_HIDDEN.of(language)), "p").classes("hie-soft")
+
+
+async def _found(console: Console, name: str, at: str, partition: str, offset: str, what: str) -> list[Shown]:
+    """Raises: ValueError for what is no time, number or id; HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE)."""
+    kafka, wire = console.settings.kafka, Wire(console.settings.registry_url)
+    if what:
+        return await asyncio.to_thread(at_places, kafka, wire, name, await _places(console, name, what.strip()))
+    if offset:
+        number_of = int(partition or "0")
+        if not 0 <= number_of < topics()[name].partitions:
+            raise ValueError
+        return await asyncio.to_thread(from_offset, kafka, wire, name, number_of, int(offset))
+    if at:
+        return await asyncio.to_thread(from_time, kafka, wire, name, datetime.fromisoformat(at).replace(tzinfo=VIETNAM))
+    return await asyncio.to_thread(newest, kafka, wire, name)
+
+
+async def _places(console: Console, topic: str, what: str) -> Sequence[tuple[int, int]]:
+    """Where the journal's index has them: nothing is searched through. Raises: ValueError; HubError(DATABASE_UNAVAILABLE)."""
+    if ":" in what:
+        queries = [_PLACES.format("key")]
+    else:
+        UUID(what)
+        queries = [_MESSAGE, _PLACES.format("event_id"), _PLACES.format("message_id")]
+    try:
+        async with console.pool.connection(2.0) as database:
+            for query in queries:
+                if rows := await (await database.execute(query, {"topic": topic, "what": what})).fetchall():
+                    return [(row[0], row[1]) for row in rows]
+    except UNAVAILABLE as broken:
+        raise HubError("DATABASE_UNAVAILABLE", "query") from broken
+    return []
+
+
+def _form(name: str, at: str, partition: str, offset: str, what: str, language: str) -> str:
+    most = topics()[name].partitions - 1
+    fields = (
+        (_FROM, f'<input type="datetime-local" step="1" name="at" value="{escape(at)}">'),
+        (_PARTITION, f'<input type="number" name="partition" min="0" max="{most}" value="{escape(partition)}">'),
+        (_OFFSET, f'<input type="number" name="offset" min="0" value="{escape(offset)}">'),
+        (_WHAT, f'<input name="what" size="42" autocomplete="off" value="{escape(what)}">'),
+    )
+    labels = "".join(f"<label>{escape(words.of(language))}{field}</label>" for words, field in fields)
+    return f'<form class="hie-form" method="get" action="/topics/{name}">{labels}<button type="submit">{_LOOK.of(language)}</button></form>'
+
+
+def _table(found: Sequence[Shown], language: str) -> str:
+    head = "".join(f'<th scope="col" class="{css}">{escape(words.of(language))}</th>' for words, css in _HEAD)
+    rows = "".join(
+        f'<tr><td class="n">{one.at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td><td class="n">{one.partition}</td><td class="n">{one.offset}</td>'
+        f'<td><code>{escape(one.key)}</code></td><td class="n">{number(one.size, language)}</td><td>{_value(one)}</td></tr>'
+        for one in found[:MOST]
+    )
+    return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _value(one: Shown) -> str:
+    """The tree, closed at first: a table of fifty trees would be nobody's to read."""
+    lines = "".join(f"<div>{escape(path)} = {escape(text)}</div>" for path, text in one.tree)
+    headers = "".join(f"<div>{escape(name)}: {escape(text)}</div>" for name, text in one.headers)
+    return f'<details><summary><code>{escape(one.record)}</code></summary><div class="hie-tree">{headers}{lines}</div></details>'

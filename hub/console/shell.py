@@ -1,0 +1,164 @@
+"""What is around every page: who is signed in, where one may go, in which language; and figures that stay true while one looks."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+from nicegui import ui
+from psycopg_pool import AsyncConnectionPool
+
+from hub.console.words import LANGUAGES, Words
+from hub.contract.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from hub.console.sampler import Sampler, Snapshot
+
+Right = Literal["see", "act", "unmask", "administer"]
+LANGUAGE_COOKIE: Final = "hie_language"
+
+
+class Someone(Protocol):
+    """Who is signed in, as much of `hub.access.people.Person` as the shell needs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def scope(self) -> tuple[str, ...]: ...
+    @property
+    def language(self) -> str: ...
+    def may(self, right: Right) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How one comes in.
+
+    install: puts its middleware and its own pages on the application, before any page of ours.
+    person:  who is signed in, of the request that is being answered.
+    leave:   path that a form is posted to in order to sign out.
+    """
+
+    install: "Callable[[FastAPI], None]"
+    person: Callable[[], Any]
+    leave: str = "/logout"
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What every page gets.
+
+    border: what the console needs of the border (`hub.console.border.Border`); None where it was built without.
+    """
+
+    settings: Settings
+    pool: AsyncConnectionPool
+    sampler: "Sampler"
+    door: Door
+    border: Any = None
+
+    def person(self) -> Any:
+        """Who is signed in, with the language that was chosen on the page."""
+        someone: Any = self.door.person()
+        chosen = ui.context.client.request.cookies.get(LANGUAGE_COOKIE)
+        return replace(someone, language=chosen) if chosen in LANGUAGES else someone
+
+
+def may_open(person: Any, page: Any) -> bool:
+    """Whether a page, a module of `hub.console.pages`, is this person's to see.
+
+    A vendor and an insurer see what is of their scope only, so they come to pages that say `SCOPED = True`: those look at it.
+    """
+    return bool(person.may(page.RIGHT) and (getattr(page, "SCOPED", False) or person.role not in ("vendor", "insurer")))
+
+
+MENU: Final = Words(vi="Mục lục", en="Pages")
+SKIP: Final = Words(vi="Đến nội dung", en="Skip to content")
+LEAVE: Final = Words(vi="Đăng xuất", en="Sign out")
+CURRENT: Final = ' aria-current="page"'
+_STYLE: Final = Path(__file__).with_name("style.css").read_text("utf-8")
+_SET: Final = """<script>window.hieSet = (figures) => { for (const [id, [text, state]] of Object.entries(figures)) {
+const at = document.getElementById(id); if (at) { at.textContent = text; at.dataset.state = state; } } };</script>"""
+
+
+@contextmanager
+def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
+    """Header, side navigation and the main part, which the page's own elements go into."""
+    person = console.person()
+    client = ui.context.client
+    client.page = copy.copy(client.page)  # its language is this reader's, not every reader's
+    client.page.language = "en-US" if person.language == "en" else "vi"
+    client.title = f"{here.TITLE.of(person.language)} · hie-hub"
+    ui.add_head_html(f"<style>{_STYLE}</style>{_SET}")
+    links = "".join(
+        f'<li><a href="{page.PATH}"{CURRENT if page is here or here.PATH.startswith(page.PATH + "/") else ""}>{escape(page.TITLE.of(person.language))}</a></li>'
+        for page in pages
+        if "{" not in page.PATH and may_open(person, page)
+    )
+    html(f'<a class="hie-skip" href="#main">{SKIP.of(person.language)}</a>')
+    html(_top(console, person), "header").classes("hie-top")
+    html(f"<ul>{links}</ul>", "nav").classes("hie-nav").props["aria-label"] = MENU.of(person.language)
+    with ui.element("main").classes("hie-main").props('id=main tabindex="-1"'):
+        html(escape(here.TITLE.of(person.language)), "h1")
+        yield
+
+
+def _top(console: Console, person: Any) -> str:
+    choices = "".join(
+        f'<a href="/language/{language}" hreflang="{language}" lang="{language}"{CURRENT if language == person.language else ""}>{name}</a>'
+        for language, name in LANGUAGES.items()
+    )
+    return (
+        f'<a class="hie-name" href="/">hie-hub</a><span class="hie-languages">{choices}</span>'
+        f"<span>{escape(person.name)} · {escape(person.role)}</span>"
+        f'<form method="post" action="{console.door.leave}"><button type="submit">{LEAVE.of(person.language)}</button></form>'
+    )
+
+
+def html(content: str, tag: str = "div") -> ui.html:
+    """Markup of our own, put into the page as it is: what comes from outside has to be escaped before."""
+    return ui.html(content, sanitize=False, tag=tag)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------------
+
+State = Literal["", "good", "warn", "bad", "old"]
+Figures = Mapping[str, tuple[str, State]]
+"""Id in the page to what stands there, and how it is meant; `old` is greyed: it was so once."""
+
+
+def figure(name: str, figures: Figures, tag: str = "span", more: str = "") -> str:
+    """The markup of one figure, as it is now; `live` keeps it true."""
+    text, state = figures[name]
+    return f'<{tag} id="{name}" data-state="{state}"{more}>{escape(text)}</{tag}>'
+
+
+def changed(last: Figures, fresh: Figures) -> dict[str, tuple[str, State]]:
+    """Only what is not in the page already."""
+    return {name: value for name, value in fresh.items() if last.get(name) != value}
+
+
+def live(console: Console, drawn: Figures, figures: "Callable[[Snapshot], Figures]") -> None:
+    """Keep the figures of this page true while somebody has it open: one message a sample, with what changed.
+
+    drawn: what the page was built with.
+    """
+    client = ui.context.client
+    last = dict(drawn)
+
+    def told(snapshot: "Snapshot") -> None:
+        if news := changed(last, figures(snapshot)):
+            last.update(news)
+            client.run_javascript(f"hieSet({json.dumps(news, ensure_ascii=False)})")
+
+    client.on_connect(lambda: console.sampler.begin(told))
+    client.on_disconnect(lambda: console.sampler.end(told))
+    client.on_delete(lambda: console.sampler.end(told))

@@ -1,0 +1,33 @@
+"""What the console says, in Vietnamese and in English; never one without the other."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Language = Literal["vi", "en"]
+LANGUAGES: Final[dict[Language, str]] = {"vi": "Tiếng Việt", "en": "English"}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One text in both languages."""
+
+    vi: str
+    en: str
+
+    def of(self, language: str) -> str:
+        """The text for a reader of this language; Vietnamese for any other."""
+        return self.en if language == "en" else self.vi
+
+
+def number(value: float, language: str, digits: int = 0) -> str:
+    """A figure as it is written: 1.234,5 in Vietnamese, 1,234.5 in English."""
+    text = f"{value:,.{digits}f}"
+    return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
+
+
+def span(seconds: float, language: str) -> str:
+    """How long something took or waits, in the largest unit that fits: 12 s, 5 min, 3 h, 2 days."""
+    for size, vi, en in ((86_400, "ngày", "days"), (3_600, "giờ", "h"), (60, "phút", "min")):
+        if seconds >= size * 1.5:
+            return f"{number(seconds / size, language)} {en if language == 'en' else vi}"
+    return f"{number(max(0.0, seconds), language)} {'s' if language == 'en' else 'giây'}"

@@ -1,0 +1,173 @@
+"""What a person changes has a reason and a name, is shown first, can be stopped, and is refused to who may only look; on real servers."""
+
+import asyncio
+import time
+import uuid
+from threading import Event as Stop
+from types import SimpleNamespace
+
+import pytest
+from pydantic import SecretStr
+
+from hub.bus import Out, Producer, Wire, apply_topics, consumer
+from hub.cli.border import border
+from hub.console import actions
+from hub.console.pages import dead_letters, recipients
+from hub.console.pages.message import bytes_of, story_of
+from hub.contract.errors import HubError
+from hub.contract.events import now
+from hub.journal.consumer import index
+from hub.store.database import connect
+from tests.made import KEYRING, out, received, referral
+from tests.own_database import own_database
+
+LIMIT_S = 60
+RAW = b"MSH|^~\\&|X|01004|HIE|HIE|20261123||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN||20261123\rPID|1||P7788^^^H^PI||NGUYEN^SEN||19800230\rPV1|1|I\r"
+
+
+@pytest.fixture(scope="module")
+def here(settings):
+    apply_topics(settings.kafka, Wire(settings.registry_url))
+    with own_database(settings.database_url.get_secret_value()) as url:
+        yield settings.model_copy(update={"database_url": SecretStr(url), "key_secret": SecretStr("a secret of tests")})
+
+
+@pytest.fixture(scope="module")
+def wire(here):
+    return Wire(here.registry_url)
+
+
+@pytest.fixture(scope="module")
+def producer(here):
+    made = Producer(here.kafka, wait_s=30)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def records(here):
+    """What was written to a topic since the test began, once there is so much."""
+    began = time.time() * 1000 - 1
+
+    def read(topic, count):
+        reader = consumer(here.kafka, f"test-{uuid.uuid4()}", [topic])
+        found, deadline = [], time.monotonic() + LIMIT_S
+        while len(found) < count and time.monotonic() < deadline:
+            found += [one for one in reader.consume(1000, 0.2) if one.error() is None and one.timestamp()[1] >= began]
+        reader.close()
+        assert len(found) >= count
+        return found
+
+    return read
+
+
+@pytest.fixture
+def buried(here, wire, producer, records):
+    """Five open dead letters, of events that can be read."""
+    code = f"TEST_{uuid.uuid4().hex[:8].upper()}"
+    for number in range(5):
+        event = referral(received())
+        letter = {"id": str(uuid.uuid4()), "at": now(), "stage": "routing", "code": "EVENT_UNROUTABLE", "detail": "", "topic": "referral.v1",
+                  "partition": 0, "offset": number, "key": event["meta"]["key"].encode(), "body": wire.pack("referral.v1", event), "state": ""}  # fmt: skip
+        producer.publish_blocking([Out("dead-letter.v1", event["meta"]["key"], wire.pack("dead-letter.v1", letter))])
+    with connect(here.database_url.get_secret_value()) as database:
+        database.execute("truncate journal_dead_letter, journal_offset")
+        index(database, wire, records("dead-letter.v1", 5)[-5:], {})
+        database.commit()
+    return code
+
+
+def console(here):
+    return SimpleNamespace(settings=here, border=border(here, KEYRING))
+
+
+def person(role="operator"):
+    return SimpleNamespace(name="lan", role=role, scope=(), language="en", may=lambda right: right == "see" or role != "viewer")
+
+
+def open_letters(here):
+    with connect(here.database_url.get_secret_value()) as database:
+        return actions.letters(database, code="EVENT_UNROUTABLE")
+
+
+def names(wire, messages):
+    told = [wire.unpack(one.value())[1] for one in messages]
+    return [(one["action"], one["by"], one["reason"]) for one in told]
+
+
+def test_a_redrive_shows_its_effect_first_then_is_done_in_the_persons_name(here, wire, buried, records):
+    work = dead_letters.dead_work(console(here), person(), lambda: ("EVENT_UNROUTABLE", "referral.v1"), "redrive")
+    said = []
+    assert work(False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
+    assert len(said) == 5 and all("to referral.v1" in line for line in said)
+    assert work(True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
+    assert len(records("referral.v1", 5)) == 5
+    assert names(wire, records("audit.v1", 5)) == [("dead-redrive", "lan", "broken table mended")] * 5
+
+
+def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
+    stop, began, done = Stop(), time.monotonic(), []
+    with actions.hand(here, lambda *_: None, by="lan", reason="slowly") as hand:
+        for step in actions.discard(hand, open_letters(here), do=True, per_second=2.0, stop=stop):
+            done.append(step)
+            if len(done) == 3:
+                stop.set()
+    assert len(done) == 3
+    assert time.monotonic() - began >= 1.0
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 501])
+def test_nothing_is_changed_without_a_reason(here, reason):
+    with pytest.raises(HubError) as refused, actions.hand(here, lambda *_: None, by="lan", reason=reason):
+        pass
+    assert refused.value.code == "REQUEST_WRONG"
+
+
+def test_a_recipient_is_paused_and_goes_on_in_the_persons_name(here, wire, records):
+    chosen = lambda: ("01021", False)  # noqa: E731
+    pause, resume = (recipients.work(console(here), person(), chosen, one) for one in ("pause", "resume"))
+    said = []
+    pause(False, "wrong system", Stop(), said.append)
+    assert "it gets its deliveries" in said[0]
+    assert pause(True, "wrong system", Stop(), said.append) == "Done."
+    assert pause(True, "wrong system", Stop(), said.append) == "Nothing changed."
+    [row] = recipients.look(console(here))
+    assert (row["code"], row["paused_by"], row["paused_reason"]) == ("01021", "lan", "wrong system")
+    assert "wrong system" in recipients.table([row], "vi")
+    assert resume(True, "mended", Stop(), said.append) == "Done."
+    assert recipients.look(console(here)) == []
+    assert ("recipient-resume", "lan", "mended") in names(wire, records("audit.v1", 3))
+
+
+def test_pages_show_a_viewer_what_is_and_nothing_to_change_it_with(here, wire, producer, buried, records, served, someone):
+    message = received("01004", raw=RAW, control_id="C1")
+    producer.publish_blocking([out(wire, "message-received.v1", message)])
+    with connect(here.database_url.get_secret_value()) as database:
+        index(database, wire, records("message-received.v1", 1)[-1:], {})
+        database.commit()
+    paths = (
+        "/dead-letters",
+        "/recipients",
+        "/search",
+        f"/messages/{message['message_id']}",
+        "/messages/no",
+        f"/messages/{uuid.uuid4()}",
+    )
+
+    async def all_of(role):
+        async with served(here, someone(role=role), border(here, KEYRING)) as (client, _):
+            return [await client.get(path) for path in paths]
+
+    for role in ("viewer", "operator"):
+        answers = asyncio.run(all_of(role))
+        assert [one.status_code for one in answers] == [200] * len(paths)
+        dead, those, found, story, wrong, absent = (one.text for one in answers)
+        assert "EVENT_UNROUTABLE" in dead
+        assert ("Thực hiện" in dead, "Tạm dừng giao" in those) == (role == "operator",) * 2
+        assert "MSH-10" in found
+        assert message["message_id"] in story and "P7788" not in story and "NGUYEN" not in story
+        assert "Không có bản tin" in wrong and "Không có bản tin" in absent
+    told = bytes_of(here, border(here, KEYRING), story_of(here, message["message_id"]))
+    assert told.reading is not None
+    assert told.reading.text == RAW.decode()
+    assert "PID-7" in {one.path for one in told.reading.troubles}

@@ -1,0 +1,85 @@
+"""No value of a person is on a page unless somebody may see it and says why; what the forms say is read exactly or refused."""
+
+from datetime import datetime
+
+import pytest
+
+from hub.cli.border import explain
+from hub.console.change import check
+from hub.console.hidden import MASK, masked
+from hub.console.pages.message import anchor, reading, troubles
+from hub.console.pages.search import time_of, wanted
+from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM
+
+RAW = (
+    "MSH|^~\\&|X|01004|HIE|HIE|20261123||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN||20261123\r"
+    "PID|1||P7788^^^H^PI~GD4790123456789^^^BHXH^HC||NGUYỄN^THỊ SEN||19800230|F|||12 Lý Thường Kiệt^^Hà Nội||0912345678\r"
+    "NK1|1|TRẦN^VĂN BÁCH|SPO\rPV1|1|I|||||D1^LÊ^MINH\rOBX|1|TX|N^Note||Bà Sen kể||||||F\rZPI|1|079080001234\r"
+).encode()
+PERSONAL = (
+    "P7788",
+    "GD4790123456789",
+    "NGUYỄN",
+    "SEN",
+    "19800230",
+    "Lý Thường",
+    "0912345678",
+    "TRẦN",
+    "BÁCH",
+    "LÊ",
+    "Sen kể",
+    "079080001234",
+)
+
+
+@pytest.fixture(scope="module")
+def read():
+    return explain(RAW, bytes_max=1_000_000)
+
+
+@pytest.mark.parametrize("language", ["vi", "en"])
+def test_a_page_shows_the_form_of_a_message_and_none_of_its_persons(read, language):
+    shown = reading(read, language, show=False) + masked(read) + troubles(read.troubles, language)
+    assert not [value for value in PERSONAL if value in shown]
+    assert MASK in shown
+    assert "ADT^A01" in shown
+    assert "PID-5" in shown
+
+
+def test_who_may_sees_all_of_it_and_markup_in_it_is_text(read):
+    shown = reading(read, "vi", show=True)
+    assert all(value in shown for value in PERSONAL)
+    evil = explain(RAW.replace(b"X|01004", b"<script>|01004"), bytes_max=1_000_000)
+    assert "<script>" not in reading(evil, "vi", show=True)
+
+
+def test_a_problem_stands_at_its_field(read):
+    [wrong] = [one for one in read.troubles if one.path.startswith("PID-7")]
+    assert f"<b>{wrong.code}</b>" in reading(read, "en", show=False)
+    assert f'href="#at-{anchor(wrong.path)}"' in troubles(read.troubles, "en")
+
+
+@pytest.mark.parametrize("raw", [b"<a><ho_ten>NGUYEN SEN</ho_ten></a>", b'{"ho_ten": "NGUYEN SEN"}', b"NGUYEN SEN"])
+def test_of_what_is_no_hl7_no_value_is_shown_at_all(raw):
+    assert "SEN" not in masked(explain(raw, bytes_max=1_000))
+
+
+class _Viewer:
+    def may(self, right):
+        return right == "see"
+
+
+def test_a_viewer_may_not_act_and_nobody_acts_without_a_reason():
+    assert check(_Viewer(), "en", "a reason") == "Your role may only look."
+    operator = type("Operator", (), {"may": lambda _self, right: right in ("see", "act")})()
+    assert check(operator, "en", "  ") == "Say why."
+    assert check(operator, "en", "a reason") == ""
+
+
+def test_times_are_vietnamese_and_what_is_none_is_refused():
+    assert time_of("23/11/2026 08:30", "since") == datetime(2026, 11, 23, 8, 30, tzinfo=VIETNAM)
+    assert time_of("", "since") is None
+    assert wanted({"facility": " 01004 ", "until": "24/11/2026"}).facility == "01004"
+    with pytest.raises(HubError):
+        wanted({"since": "yesterday"})
