@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "hub.insurer": {"hub.contract", "hub.bus"},
     "hub.journal": {"hub.contract", "hub.bus", "hub.store"},
     "hub.services": {"hub.contract", "hub.stack"},
+    "hub.watched": {"hub.contract"},
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }
