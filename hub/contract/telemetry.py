@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any, Final, TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -50,6 +50,8 @@ EVENTS: Final = frozenset(
 
 Rows = Mapping[tuple[str, ...], float]
 """Values of a gauge by its labels' values, in the order of the contract."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: that would double them all
 
 _RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
 _PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
