@@ -14,14 +14,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from confluent_kafka import Message, TopicPartition
 
 from adapters.formats.mllp import Decoder, Frame, encode
 from hub import stack as hub_stack
+from hub.bus import consumer
 from hub.cli.demo import Town
 from hub.cli.messages import read_ack, send_http
 from hub.cli.operate import books_of
 from hub.cli.running import connected, hand_down, key_secret, prepare
 from hub.contract.settings import Settings, read_settings
+from hub.contract.topics import topics
 from hub.insurer.ledger import TABLES, files_of
 from hub.services import Services, address, service_names
 from hub.store.database import connect
@@ -51,7 +54,7 @@ class Hub:
 
     def __init__(self, folder: Path, *, brokers: int = 1, workers: int = 1, **settings: object) -> None:
         needs_local_stack()
-        names = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port", "console_port")
+        names = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port", "console_port", "metrics_port")
         addresses = {"kafka_bootstrap": "", "registry_url": "", "database_url": ""}
         asked = {**dict.fromkeys(names, 0), **addresses, "data_dir": folder, "brokers": brokers, **settings}
         self._asked = read_settings(**asked)
@@ -95,6 +98,18 @@ class Hub:
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         with connect(self.settings.database_url.get_secret_value(), autocommit=True) as database:
             return database.execute(query).fetchall()
+
+    def records(self) -> Iterator[Message]:
+        """Every record of every topic."""
+        reader = consumer(self.settings.kafka, "test-records")
+        try:
+            reader.assign(
+                [TopicPartition(name, number, 0) for name, topic in topics().items() for number in range(topic.partitions)]
+            )
+            while batch := reader.consume(500, 2.0):
+                yield from batch
+        finally:
+            reader.close()
 
     def wait(self, what: Callable[[], bool], within_s: float = 120) -> None:
         """Wait for a condition; the last look decides."""

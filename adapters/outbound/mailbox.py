@@ -31,6 +31,7 @@ from hub.contract.settings import Settings
 from hub.store.database import available
 
 TOPIC: Final = "delivery.v1"
+GROUP: Final = "mailbox"  # of consumers
 NOTIFY: Final = "hie_inbox"  # PostgreSQL channel: names of the mailboxes that got something, space between; empty for any
 _NOTIFY_BYTES_MAX: Final = 7_900  # PostgreSQL takes 7,999
 NO_LIMITS: Final[Mapping[str, float]] = {}
@@ -267,7 +268,7 @@ class Intake:
         producer: Producer,
         teller: Teller,
         *,
-        group: str = "mailbox",
+        group: str = GROUP,
     ) -> None:
         self._settings = settings
         self._pool = pool

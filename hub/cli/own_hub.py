@@ -12,7 +12,7 @@ from hub.cli.running import hand_down, key_secret, prepare, started
 from hub.contract.settings import Settings
 from hub.services import Services, service_names
 
-_PORTS = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port", "console_port")
+_PORTS = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port", "console_port", "metrics_port")
 
 
 @contextmanager

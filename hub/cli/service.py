@@ -1,7 +1,8 @@
-"""One service in this process, from its name."""
+"""One service in this process, from its name; beside it the page that tells how it is."""
 
 import asyncio
 import sys
+from collections.abc import Callable
 from functools import partial
 
 import uvloop
@@ -12,6 +13,7 @@ from hub.contract.directory import payers, watch_directory
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.services import gate_names, gate_ports, say_ready
+from hub.watched import Door, Question, Watch, certificate_left, room_on_disk
 
 
 def run_service(name: str, settings: Settings) -> None:
@@ -24,17 +26,46 @@ def run_service(name: str, settings: Settings) -> None:
     telemetry.configure(settings.log_level)
     use_reference(settings)
     watch_directory()
+    door = Door(settings)
+
+    def ready(facts: dict[str, object]) -> None:
+        say_ready(settings, name, {**facts, "metrics_port": door.port})
+        door.say_ready()
+
+    watch = Watch(questions(name, settings))
     try:
-        _run(name, settings)
+        _run(name, settings, ready)
     except HubError:
         raise
     except Exception as fault:
         telemetry.service_broke(name, fault)
         sys.exit(1)
+    finally:
+        watch.close()
+        door.close()
 
 
-def _run(name: str, settings: Settings) -> None:
-    ready = partial(say_ready, settings, name)
+def questions(name: str, settings: Settings) -> list[Question]:
+    """What this service's metrics tell of how things stand: of its machine, and of what it alone, or it first, knows."""
+    from hub.journal import standing
+
+    asked: list[Question] = [partial(room_on_disk, settings), partial(certificate_left, settings)]
+    if name == "journal":
+        asked += [partial(standing.what_waits, settings), partial(standing.lag_of_journal, settings)]
+    elif name == "archive":
+        asked.append(partial(standing.lag_of_archive, settings))
+    elif name == "mailbox":
+        from adapters.outbound.mailbox import GROUP, TOPIC
+
+        asked.append(partial(standing.lag_of_group, settings, name, GROUP, [TOPIC]))
+    elif name.startswith("routing-"):
+        from hub.routing.app import GROUP, streams
+
+        asked.append(partial(standing.lag_of_group, settings, GROUP, GROUP, [stream.topic for stream in streams()]))
+    return asked
+
+
+def _run(name: str, settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
     kind, _, which = name.partition("-")
     if name in gate_names(settings.gate_workers):
         from adapters.inbound.service import run as gate

@@ -166,6 +166,7 @@ _ROWS: Final = (
     # the local stack and settings
     ErrorCode("SETTING_WRONG", "207", "", False, "A setting is unknown or has a wrong value.", "Có cấu hình không rõ hoặc sai giá trị."),
     ErrorCode("PORT_TAKEN", "207", "", False, "Another program listens on a port that the hub needs. Stop it, or set another port.", "Cổng hub cần đã bị chương trình khác dùng. Hãy dừng nó hoặc đặt cổng khác."),
+    ErrorCode("QUESTION_FAILED", "207", "", True, "A service could not find out something that its metrics tell; that gauge is absent until it can.", "Dịch vụ không lấy được một giá trị cho số đo; số đo đó vắng mặt cho đến khi lấy được."),
     ErrorCode("DISK_FULL", "207", "", True, "There is no room left on the disk. Free some, or set another data folder.", "Đĩa đã đầy. Hãy giải phóng hoặc đặt thư mục dữ liệu khác."),
     ErrorCode("FETCH_FAILED", "207", "", True, "A part of the local stack could not be fetched. Check the network, then run the command again.", "Không tải được một phần của bộ dịch vụ cục bộ. Hãy kiểm tra mạng rồi chạy lại."),
     ErrorCode("CHECKSUM_WRONG", "207", "", True, "A fetched file is not the one that was pinned; it was thrown away. Run the command again.", "Tệp tải về không đúng tệp đã ghim; đã bỏ. Hãy chạy lại."),

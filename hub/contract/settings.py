@@ -177,6 +177,17 @@ class Settings(BaseSettings):
         43_200.0, gt=0, description="Time after which a person has to sign in again, however busy, in seconds."
     )
 
+    # what all services do
+    metrics_listen: str = Field(
+        "127.0.0.1",
+        description="Address that every service's page of metrics binds to; it asks nobody who they are, so no address that others reach but Prometheus.",
+    )
+    metrics_port: int = Field(
+        9464,
+        ge=0,
+        le=65000,
+        description="Port of a service's /metrics, /health and /ready; where it is taken, the next free one (`hie status` names it); 0: any free port.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
 
     @model_validator(mode="before")

@@ -10,16 +10,49 @@ import logging
 import sys
 import threading
 from collections import Counter as CountOf
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import PurePath
 from typing import Any, Final, TextIO, cast
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from prometheus_client.values import MutexValue, ValueClass
+
+from hub.contract.metrics import STANDING
+
+EVENTS: Final = frozenset(
+    (
+        "library",
+        "broken",
+        "message_refused",
+        "message_unconfirmed",
+        "translation_failed",
+        "link_closed",
+        "message_swept",
+        "replay_done",
+        "dead_lettered",
+        "push_answered",
+        "deliveries_expired",
+        "circuit_opened",
+        "portal_answered",
+        "ledger_rows_written",
+        "service_ready",
+        "service_stopping",
+        "directory_taken",
+        "fault",
+    )
+)
+"""Every name that a log line may have (`event`)."""
+
+Rows = Mapping[tuple[str, ...], float]
+"""Values of a gauge by its labels' values, in the order of the contract."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: that would double them all
 
 _RECEIVED: Final = Counter("hie_messages_received", "Messages at the border.", ("transport", "dialect", "verdict"))
 _PROBLEMS: Final = Counter("hie_problems", "Problems told to senders.", ("code", "severity"))
@@ -119,10 +152,37 @@ def service_broke(stage: str, fault: BaseException) -> None:
 def metrics() -> bytes:
     """What `/metrics` answers, in Prometheus' text format: of this process, or of all that share their metrics with it."""
     if ValueClass is MutexValue:
-        return generate_latest()
+        return generate_latest() + generate_latest(_ASKED)
     together = CollectorRegistry()
     MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-    return generate_latest(together)
+    return generate_latest(together) + generate_latest(_ASKED)
+
+
+class _Standing(Collector):
+    """The gauges that are asked for. They are of this process alone, so that several gates do not add them up."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Rows] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for name, rows in sorted(self.rows.copy().items()):
+            family = GaugeMetricFamily(name, STANDING[name].meaning, labels=list(STANDING[name].labels))
+            for labels, value in rows.items():
+                family.add_metric(labels, value)
+            yield family
+
+
+_STANDING: Final = _Standing()
+_ASKED: Final = CollectorRegistry()
+_ASKED.register(_STANDING)
+
+
+def stands(name: str, rows: Rows) -> None:
+    """What a gauge of `metrics.STANDING` says from now on; a row that is not among these is gone, and so is the gauge without any."""
+    if rows:
+        _STANDING.rows[name] = dict(rows)
+    else:
+        _STANDING.rows.pop(name, None)
 
 
 # --- the border in ----------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ STAGE: Final = "insurer"
 _POLL_S: Final = 0.5
 _CHUNK: Final = 500
 _BATCH_BYTES: Final = 64 * 1024 * 1024
+_LAG_S: Final = 15.0  # how often its metrics are told how far behind it is
 _LOOK_S: Final = 5.0  # how often the first worker looks whether a month was closed
 _WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -110,6 +111,7 @@ class Insurer:
         self._outbox: Outbox
         self._adjusted: Adjusted
         self._look_at = 0.0
+        self._lag_at = 0.0
         self._memory: dict[int, _Memory] = {}
         self._said = ""
 
@@ -141,6 +143,9 @@ class Insurer:
         if self.worker == 0 and time.monotonic() >= self._look_at:
             self._patiently(self._adjusted.publish)
             self._look_at = time.monotonic() + _LOOK_S
+        if time.monotonic() >= self._lag_at:
+            telemetry.stands("hie_consumer_lag_records", {(f"insurer-{self.payer}", self.topic): self._lag()})
+            self._lag_at = time.monotonic() + _LAG_S
         return len(messages)
 
     def close(self) -> None:
@@ -164,6 +169,14 @@ class Insurer:
         if committed < low and committed:
             telemetry.fault(STAGE, "NOT_FOUND", f"{self.topic}/{partition}: retention took {low - committed} records unread")
         return max(low, committed)
+
+    def _lag(self) -> int:
+        """Records that this worker has still to take, of the ends that the brokers told with what was fetched last."""
+        lag = 0
+        for partition in self._memory:
+            _low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            lag += max(0, high - self._ledger.committed(partition))  # below nothing while it is not known
+        return lag
 
     def _poll(self, most: int) -> list[Message]:
         taken: list[Message] = []

@@ -180,13 +180,18 @@ def _alone(folder: Path, stop: threading.Event) -> Iterator[bool]:
         yield False
 
 
-def waiting(settings: Settings) -> int:
-    """How many records the topics hold and the archive does not. Raises: HubError(BROKER_UNAVAILABLE)."""
+def unarchived(settings: Settings) -> dict[str, int]:
+    """How many records of each topic the archive has not yet. Raises: HubError(BROKER_UNAVAILABLE, ARCHIVE_UNAVAILABLE)."""
     archive, ids = Archive.open(settings.archive), topic_ids(settings.kafka)
-    return sum(
-        max(0, end - max(first, archive.next_offset(ids[topic], partition) if archive else 0))
-        for (topic, partition), (first, end) in ends(settings.kafka, topics()).items()
-    )
+    found = dict.fromkeys(ids, 0)
+    for (topic, partition), (first, end) in ends(settings.kafka, topics()).items():
+        found[topic] += max(0, end - max(first, archive.next_offset(ids[topic], partition) if archive else 0))
+    return found
+
+
+def waiting(settings: Settings) -> int:
+    """How many records the topics hold and the archive does not. Raises: as `unarchived`."""
+    return sum(unarchived(settings).values())
 
 
 def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:

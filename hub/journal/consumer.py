@@ -60,15 +60,23 @@ def _positions(database: Connection[TupleRow]) -> Offsets:
     return {(row[0], row[1]): row[2] for row in database.execute("select topic, partition, next_offset from journal_offset")}
 
 
-def lag(settings: Settings) -> int:
-    """How many records the journal has still to read.
+def behind(settings: Settings) -> dict[str, int]:
+    """How many records of each topic the journal has still to read.
 
     Raises: HubError(BROKER_UNAVAILABLE), HubError(DATABASE_UNAVAILABLE).
     """
     there = ends(settings.kafka, indexed_topics())
     with available(), connect(settings.database_url.get_secret_value()) as database:
         at = _positions(database)
-    return sum(max(0, end - max(at.get(place, 0), first)) for place, (first, end) in there.items())
+    found = dict.fromkeys(indexed_topics(), 0)
+    for (topic, partition), (first, end) in there.items():
+        found[topic] += max(0, end - max(at.get((topic, partition), 0), first))
+    return found
+
+
+def lag(settings: Settings) -> int:
+    """How many records the journal has still to read. Raises: as `behind`."""
+    return sum(behind(settings).values())
 
 
 def caught_up(settings: Settings) -> bool:

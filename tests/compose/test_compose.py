@@ -28,7 +28,8 @@ def test_images_are_the_pinned_versions(compose):
 
 def test_every_service_of_the_hub_is_there(compose):
     commands = [service.get("command", []) for service in compose["services"].values()]
-    assert {command[2] for command in commands if command[:2] == ["hie", "run"]} == set(service_names(routing_workers=2))
+    named = {command[2] for command in commands if command[:2] == ["hie", "run"]}
+    assert named == {*service_names(routing_workers=2), "console"}
 
 
 def settings_of(service, monkeypatch):
@@ -62,6 +63,34 @@ def test_the_hub_runs_without_rights(compose):
         if service["image"].startswith("hie-hub"):
             assert service["user"] == "10001:10001", name
             assert service["read_only"] is True, name
+
+
+def test_each_container_is_looked_at_and_limited_and_is_not_root(compose):
+    for name, service in compose["services"].items():
+        assert re.fullmatch(r"[1-9]\d*:\d+", service["user"]), name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert service["cpus"] > 0, name
+        assert re.fullmatch(r".+:v?\d[\d.]*", service["image"]), f"{name}: a tag that never changes"
+        if service["restart"] == "no":
+            assert service["healthcheck"] == {"disable": True}, "it ends by itself"
+        else:
+            assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
+            assert {"interval", "timeout", "retries"} <= set(service["healthcheck"]), name
+
+
+def test_the_hub_is_asked_at_the_port_of_its_metrics_which_nobody_outside_reaches(compose, monkeypatch):
+    for name, service in compose["services"].items():
+        if service["image"].startswith("hie-hub") and service["restart"] != "no":
+            with monkeypatch.context() as here:
+                settings = settings_of(service, here)
+            assert settings.metrics_listen == "0.0.0.0", name
+            assert f"http://127.0.0.1:{settings.metrics_port}/ready" in service["healthcheck"]["test"][-1], name
+        assert not any("9464" in port for port in service.get("ports", ())), name
+
+
+def test_what_has_no_login_of_the_hub_listens_on_the_machine_only(compose):
+    for name in ("console", "prometheus", "grafana"):
+        assert all(port.startswith("127.0.0.1:") for port in compose["services"][name]["ports"]), name
 
 
 def test_three_brokers_keep_two_confirmed_copies(compose):
