@@ -42,6 +42,16 @@ MAY_IMPORT = {
     "hub.insurer": {"hub.contract", "hub.bus"},
     "hub.journal": {"hub.contract", "hub.bus", "hub.store"},
     "hub.services": {"hub.contract", "hub.stack"},
+    "hub.keep": {
+        "hub.contract",
+        "hub.bus",
+        "hub.store",
+        "hub.access",
+        "hub.journal",
+        "hub.stack",
+        "hub.services",
+        "hub.insurer.catalogues",
+    },
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }

@@ -12,6 +12,8 @@ from rich.markup import escape
 
 from hub.cli import (
     dead,
+    doctor,
+    keep,
     messages,
     operate,
     settling,  # noqa: F401  # its commands join the ledger's
@@ -231,6 +233,8 @@ messages.add_to(app)
 app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
+app.command(rich_help_panel="An operator")(doctor.doctor)
+keep.add_to(app)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
 app.add_typer(quarantine_app, name="quarantine", rich_help_panel="An operator")
