@@ -1,6 +1,5 @@
 """What the doctor asks the three servers: Kafka, the registry, PostgreSQL."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from hub.store.database import newest_migration
 
 _ASK_S: Final = 4
 _SHOWN: Final = 3
-_MISSING_SUBJECT: Final = 404
+_MISSING: Final = 404
 _APPLY: Final = ("Run `hie topics apply`.", "Hãy chạy `hie topics apply`.")
 
 
@@ -100,11 +99,12 @@ def topic_settings(hub: Examined) -> Seen:
 # --- the registry -----------------------------------------------------------------------------------------------------
 
 
-def _ask(hub: Examined, link: httpx.Client, path: str) -> Any:
+def _ask(hub: Examined, link: httpx.Client, path: str, body: dict[str, str] | None = None) -> Any:
     """What the registry answers; None for what it does not have."""
+    address = f"{hub.settings.registry_url.rstrip('/')}{path}"
     try:
-        answer = link.get(f"{hub.settings.registry_url.rstrip('/')}{path}")
-        return None if answer.status_code == _MISSING_SUBJECT else answer.raise_for_status().json()
+        answer = link.get(address) if body is None else link.post(address, json=body)
+        return None if answer.status_code == _MISSING else answer.raise_for_status().json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as broken:
         raise HubError("REGISTRY_UNAVAILABLE", "doctor") from broken
 
@@ -133,21 +133,22 @@ def registry(hub: Examined) -> Seen:
 
 
 def schemas(hub: Examined) -> Seen:
-    """Whether the newest schema of every topic is that of this release."""
-    missing, other = [], []
+    """Whether every topic's schema of this release is registered, and the newest there is."""
+    missing, newer = [], []
     with _link(hub) as link:
         for name, topic in topics().items():
-            found = _ask(hub, link, f"/subjects/{name}-value/versions/latest")
-            if found is None:
+            subject = f"/subjects/{name}-value"
+            ours = _ask(hub, link, subject, {"schema": schema_text(topic.record), "schemaType": "AVRO"})
+            if ours is None:
                 missing.append(name)
-            elif json.loads(found["schema"]) != json.loads(schema_text(topic.record)):
-                other.append(name)
+            elif ours["version"] < max(_ask(hub, link, f"{subject}/versions") or [0]):
+                newer.append(name)
     if missing:
         return Seen("bad", f"not registered: {_some(missing)}", *_APPLY)
-    if other:
+    if newer:
         en = "Another release registered these last; run one release everywhere, and `hie topics apply` of it."
         vi = "Bản phát hành khác đã đăng ký sau cùng; hãy dùng cùng một bản ở mọi nơi rồi chạy `hie topics apply` của bản đó."
-        return Seen("warn", f"not this release's: {_some(other)}", en, vi)
+        return Seen("warn", f"another release's are newer: {_some(newer)}", en, vi)
     return ok(f"{len(topics())} registered, all of this release")
 
 

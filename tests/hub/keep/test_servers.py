@@ -1,5 +1,6 @@
 """Each check of the servers passes on a real stack, and fails on what is really broken in it."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from pydantic import SecretStr
 
 from hub.bus import Wire, apply_topics
-from hub.contract.events import now
+from hub.contract.events import now, schema_text
 from hub.contract.kafka import client
 from hub.contract.settings import Settings
 from hub.keep import flow, servers
@@ -61,11 +62,24 @@ def test_a_subject_that_may_grow_as_it_likes(hub: Examined) -> None:
     assert found.state == "bad" and found.seen == "not FULL_TRANSITIVE: claim.v1 NONE"
 
 
-def test_schemas_of_another_release(hub: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_schema_that_is_not_registered(hub: Examined, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = servers.schema_text
     monkeypatch.setattr(servers, "schema_text", lambda record: ours("hie.Referral" if record == "hie.Claim" else record))
     found = servers.schemas(hub)
-    assert found.state == "warn" and "claim.v1" in found.seen
+    assert found.state == "bad" and "claim.v1" in found.seen and "referral.v1" not in found.seen.split(", ")
+
+
+def test_a_schema_that_a_newer_release_registered(hub: Examined) -> None:
+    schema = json.loads(schema_text("hie.Claim"))
+    schema["fields"].append({"name": "of_the_next_release", "type": "string", "default": ""})
+    address = f"{hub.settings.registry_url}/subjects/claim.v1-value"
+    told = httpx.post(f"{address}/versions", json={"schema": json.dumps(schema), "schemaType": "AVRO"}, trust_env=False)
+    told.raise_for_status()
+    newest = httpx.get(f"{address}/versions/latest", trust_env=False).json()["version"]
+    found = servers.schemas(hub)
+    httpx.delete(f"{address}/versions/{newest}", trust_env=False).raise_for_status()
+    assert found.state == "warn" and found.seen == "another release's are newer: claim.v1"
+    assert servers.schemas(hub).state == "ok"
 
 
 def test_a_database_whose_migrations_are_behind_or_were_never_run(hub: Examined) -> None:
