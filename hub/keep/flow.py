@@ -36,6 +36,9 @@ def services(hub: Examined) -> Seen:
         "Read the end of its log in the folder that `hie status` names.",
         "Hãy đọc cuối nhật ký của nó, trong thư mục mà `hie status` cho biết.",
     )
+    if dead and hub.now.timestamp() - since < _STARTING_S:
+        wait = ("Wait a moment and look again.", "Hãy đợi một lát rồi xem lại.")
+        return Seen("warn", f"the hub is starting; not there yet: {', '.join(dead)}", *wait)
     if dead:
         return Seen("bad", f"not running: {', '.join(dead)}", en, vi)
     if again:

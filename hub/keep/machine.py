@@ -141,9 +141,7 @@ def ports(hub: Examined) -> Seen:
         if port in wanted and (owner is None or link.pid not in owner):
             taken.append(f"{wanted[port]} {port} is taken by {_named(link.pid)}")
     if not taken:
-        return ok(
-            f"{', '.join(map(str, sorted(wanted)))}: {'the hub has them' if owner else 'free'}" if wanted else "any free ones"
-        )
+        return ok(f"{', '.join(map(str, sorted(wanted)))}: no other program has them" if wanted else "any free ones")
     en, vi = "End that program, or set another port.", "Hãy tắt chương trình đó hoặc đặt cổng khác."
     return Seen("bad", "; ".join(sorted(set(taken))), en, vi)
 

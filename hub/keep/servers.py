@@ -56,7 +56,7 @@ def broker(hub: Examined) -> Seen:
     unclean = [node for node, rule in rules.items() if rule["unclean.leader.election.enable"] != "false"]
     confirm = min(2, len(cluster.brokers))
     weak = [node for node, rule in rules.items() if int(rule["min.insync.replicas"]) < confirm]
-    seen = f"{len(cluster.brokers)} brokers, {len(parts)} partitions"
+    seen = f"{len(cluster.brokers)} broker{'s' * (len(cluster.brokers) > 1)}, {len(parts)} partitions"
     look = "Look whether each broker runs and has room on its disk; `hie status` says where its log is."
     xem = "Hãy xem từng broker có chạy và còn chỗ trên đĩa không; `hie status` cho biết nhật ký ở đâu."
     if dead:
