@@ -441,7 +441,7 @@ def apply_topics(kafka: str, wire: Wire, say: Callable[[str], None] = lambda _li
     for topic in topics().values():
         wire.register(topic)
     missing = [topic for name, topic in topics().items() if name not in cluster.topics]
-    new = [NewTopic(topic.name, topic.partitions, copies, config=_topic_config(topic, copies)) for topic in missing]
+    new = [NewTopic(topic.name, topic.partitions, copies, config=topic_config(topic, copies)) for topic in missing]
     _done(admin.create_topics(new, request_timeout=_TOPICS_WAIT_S) if new else {})
     _wait_for_leaders(kafka, missing)
     wanted = [_resource(topic, copies) for name, topic in topics().items() if name in cluster.topics]
@@ -474,12 +474,13 @@ def _wait_for_leaders(kafka: str, made: Sequence[Topic]) -> None:
 def _resource(topic: Topic, copies: int) -> ConfigResource:
     entries = [
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        for name, value in _topic_config(topic, copies).items()
+        for name, value in topic_config(topic, copies).items()
     ]
     return ConfigResource(ResourceType.TOPIC, topic.name, incremental_configs=entries)
 
 
-def _topic_config(topic: Topic, copies: int) -> dict[str, str]:
+def topic_config(topic: Topic, copies: int) -> dict[str, str]:
+    """What the hub sets of a topic that is on so many brokers, by Kafka's names."""
     config = {
         "cleanup.policy": topic.cleanup,
         "max.message.bytes": str(LARGEST_BYTES),

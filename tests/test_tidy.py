@@ -54,6 +54,16 @@ MAY_IMPORT = {
     },
     "hub.services": {"hub.contract", "hub.stack"},
     "hub.watched": {"hub.contract"},
+    "hub.keep": {
+        "hub.contract",
+        "hub.bus",
+        "hub.store",
+        "hub.access",
+        "hub.journal",
+        "hub.stack",
+        "hub.services",
+        "hub.insurer.catalogues",
+    },
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},
 }

@@ -12,7 +12,9 @@ from rich.markup import escape
 
 from hub.cli import (
     dead,
+    doctor,
     find,
+    keep,
     messages,
     operate,
     settling,  # noqa: F401  # its commands join the ledger's
@@ -241,6 +243,8 @@ app.add_typer(vendor_app, name="vendor", rich_help_panel="A vendor")
 app.add_typer(claim_app, name="claim", rich_help_panel="A vendor")
 operate.add_to(app)
 app.command("console", rich_help_panel="An operator")(console_command)
+app.command(rich_help_panel="An operator")(doctor.doctor)
+keep.add_to(app)
 app.add_typer(ledger_app, name="ledger", rich_help_panel="An insurer")
 dead.add_to(app)
 watch.add_to(app)

@@ -3,8 +3,8 @@
 import fcntl
 import json
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -139,6 +139,20 @@ def find(settings: Settings) -> Stack | None:
             note = json.loads((settings.data_dir / "stack.json").read_text(encoding="utf-8"))
             return Stack(note["kafka_bootstrap"], note["registry_url"], note["database_url"], "local")
     return None
+
+
+@contextmanager
+def standing_still(settings: Settings) -> Iterator[None]:
+    """Holds a data folder so that no hub runs on it, nor can start, meanwhile.
+
+    Raises: HubError(ALREADY_RUNNING) while one runs.
+    """
+    with (settings.data_dir / "stack.lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise HubError("ALREADY_RUNNING", str(settings.data_dir)) from None
+        yield
 
 
 def running_since(settings: Settings) -> float | None:

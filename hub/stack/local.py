@@ -56,6 +56,7 @@ class LocalStart:
     def _own_folder(self) -> Path:
         home = self.settings.data_dir
         try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)  # topics hold whole messages of patients
             self.settings.logs.mkdir(parents=True, exist_ok=True)
             self.lock = (home / "stack.lock").open("a+")
         except OSError as wrong:

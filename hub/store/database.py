@@ -10,6 +10,7 @@ import orjson
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
@@ -70,9 +71,21 @@ def migrate(url: str) -> None:
 
     Raises: HubError(DATABASE_UNAVAILABLE).
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config = _migrations()
     config.attributes["url"] = url
     with available(), connect(url, autocommit=True) as lock:
         lock.execute("select pg_advisory_lock(7301)")  # released with the connection
         command.upgrade(config, "head")
+
+
+def newest_migration() -> str:
+    """Number of this release's newest migration, such as `0014`; what a database stands at is in its table `alembic_version`."""
+    head = ScriptDirectory.from_config(_migrations()).get_current_head()
+    assert head is not None
+    return head
+
+
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
