@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,8 +31,7 @@ def service_names(routing_workers: int = 1, gate_workers: int = 1) -> list[str]:
     """Every service, in the order of starting: who reads comes before who writes, and who only looks is last."""
     routing = [f"routing-{number}" for number in range(1, routing_workers + 1)]
     insurers = [f"insurer-{code}" for code, payer in payers().items() if payer.adjudicated_here]
-    console = ["console"] if find_spec("hub.console.door") else []  # nobody is let in by a house without a door
-    return ["journal", "archive", "mailbox", *insurers, *routing, *gate_names(gate_workers), *console]
+    return ["journal", "archive", "mailbox", *insurers, *routing, *gate_names(gate_workers), "console"]
 
 
 def gate_names(workers: int) -> list[str]:

@@ -54,7 +54,16 @@ class Hub:
 
     def __init__(self, folder: Path, *, brokers: int = 1, workers: int = 1, **settings: object) -> None:
         needs_local_stack()
-        names = ("kafka_port", "registry_port", "database_port", "mllp_port", "http_port", "inbox_port", "console_port", "metrics_port")
+        names = (
+            "kafka_port",
+            "registry_port",
+            "database_port",
+            "mllp_port",
+            "http_port",
+            "inbox_port",
+            "console_port",
+            "metrics_port",
+        )
         addresses = {"kafka_bootstrap": "", "registry_url": "", "database_url": ""}
         asked = {**dict.fromkeys(names, 0), **addresses, "data_dir": folder, "brokers": brokers, **settings}
         self._asked = read_settings(**asked)

@@ -5,9 +5,8 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Final
+from functools import partial
+from typing import Annotated, Final
 
 import typer
 
@@ -15,11 +14,6 @@ from hub.cli.running import connected, keyring, terminal
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from psycopg_pool import AsyncConnectionPool
-
-    from hub.console.shell import Door
 
 _CONNECTIONS: Final = 6
 _OPEN_MAX: Final = 512  # connections at once; a page has one that stays
@@ -56,8 +50,11 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     """
     import uvicorn
 
+    from hub.audit import tell_noted
+    from hub.bus import Producer, Wire
     from hub.cli.border import border
     from hub.console.app import build
+    from hub.console.door import door
     from hub.console.sampler import Sampler
     from hub.console.shell import Console
     from hub.store.database import async_pool
@@ -77,9 +74,11 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     with closing(_bound(settings)) as listener:
         pool = async_pool(settings.database_url.get_secret_value(), size=_CONNECTIONS)
         await pool.open(wait=False)
+        producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
+        tell = partial(tell_noted, pool, producer, Wire(settings.registry_url))
         try:
             made = border(settings, keyring(settings))
-            console = Console(settings, pool, Sampler(settings, pool), _door(settings, pool), made)
+            console = Console(settings, pool, Sampler(settings, pool), door(settings, pool, tell), made)
             server = Server(
                 uvicorn.Config(
                     build(console),
@@ -101,17 +100,8 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
             await server.serve(sockets=[listener])
             telemetry.service_stopping("console")
         finally:
+            await asyncio.to_thread(producer.close)
             await pool.close()
-
-
-def _door(settings: Settings, pool: "AsyncConnectionPool") -> "Door":
-    """The sign-in. Without one there is no console.  Raises: HubError(SETTING_WRONG)."""
-    from hub.console.shell import Door
-
-    if find_spec("hub.console.door") is None:
-        raise HubError("SETTING_WRONG", "the console has no door: it is not served to everybody")
-    made = import_module("hub.console.door").door(settings, pool)
-    return Door(made.install, made.person, made.leave)
 
 
 def _bound(settings: Settings) -> socket.socket:

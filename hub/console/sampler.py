@@ -48,8 +48,7 @@ _DELIVERED: Final = """
 select count(*) from journal_delivery
 where recorded_at >= %(since)s and not test and recipient <> '' and state in ('SENT', 'ACKNOWLEDGED')"""
 _JOURNAL: Final = "select topic, sum(next_offset)::bigint from journal_offset group by topic"
-_INCIDENTS: Final = "select to_regclass('incident')::text"
-_OPEN: Final = "select count(*), min(began) from incident where ended is null and part_of is null"
+_INCIDENTS: Final = "select count(*), min(began) from incident where ended is null and part_of is null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +244,8 @@ class Sampler:
                 counts |= dict(zip(("received", "translated", "refused", "quarantined"), row, strict=True))
             if row := await self._asked(database, "delivered", _DELIVERED, given):
                 counts["delivered"] = row[0]
-            if (row := await self._asked(database, "incidents", _INCIDENTS)) and row[0]:
-                if open_now := await (await database.execute(_OPEN)).fetchone():
-                    incidents = Waiting(*open_now)
+            if row := await self._asked(database, "incidents", _INCIDENTS):
+                incidents = Waiting(*row)
             journal: dict[str, int] = dict(await (await database.execute(_JOURNAL)).fetchall())
         return replace(kept, waits=waits, today=counts, incidents=incidents), journal
 

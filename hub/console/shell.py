@@ -7,49 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nicegui import ui
 from psycopg_pool import AsyncConnectionPool
 
+from hub.access.people import Person
 from hub.console.words import LANGUAGES, Words
 from hub.contract.settings import Settings
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
+    from hub.console.door import Door
     from hub.console.sampler import Sampler, Snapshot
 
-Right = Literal["see", "act", "unmask", "administer"]
 LANGUAGE_COOKIE: Final = "hie_language"
-
-
-class Someone(Protocol):
-    """Who is signed in, as much of `hub.access.people.Person` as the shell needs."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def scope(self) -> tuple[str, ...]: ...
-    @property
-    def language(self) -> str: ...
-    def may(self, right: Right) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """How one comes in.
-
-    install: puts its middleware and its own pages on the application, before any page of ours.
-    person:  who is signed in, of the request that is being answered.
-    leave:   path that a form is posted to in order to sign out.
-    """
-
-    install: "Callable[[FastAPI], None]"
-    person: Callable[[], Any]
-    leave: str = "/logout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +33,17 @@ class Console:
     settings: Settings
     pool: AsyncConnectionPool
     sampler: "Sampler"
-    door: Door
+    door: "Door"
     border: Any = None
 
-    def person(self) -> Any:
+    def person(self) -> Person:
         """Who is signed in, with the language that was chosen on the page."""
-        someone: Any = self.door.person()
+        someone = self.door.person()
         chosen = ui.context.client.request.cookies.get(LANGUAGE_COOKIE)
         return replace(someone, language=chosen) if chosen in LANGUAGES else someone
 
 
-def may_open(person: Any, page: Any) -> bool:
+def may_open(person: Person, page: Any) -> bool:
     """Whether a page, a module of `hub.console.pages`, is this person's to see.
 
     A vendor and an insurer see what is of their scope only, so they come to pages that say `SCOPED = True`: those look at it.
@@ -111,7 +82,7 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
         yield
 
 
-def _top(console: Console, person: Any) -> str:
+def _top(console: Console, person: Person) -> str:
     choices = "".join(
         f'<a href="/language/{language}" hreflang="{language}" lang="{language}"{CURRENT if language == person.language else ""}>{name}</a>'
         for language, name in LANGUAGES.items()

@@ -7,11 +7,12 @@ from typing import Any, Final
 
 from nicegui import ui
 
+from hub.access.people import Right
 from hub.bus import Wire
 from hub.console import actions
 from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, Right, html
+from hub.console.shell import Console, html
 from hub.console.words import Words
 from hub.contract.errors import ERRORS
 from hub.contract.events import VIETNAM

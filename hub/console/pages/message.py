@@ -8,12 +8,12 @@ from uuid import UUID
 
 from nicegui import ui
 
-from hub.audit import audit
-from hub.bus import Producer, Wire
+from hub.access.masking import OPEN_HL7, mask, masked_text, unmask
+from hub.access.people import Right
+from hub.bus import Wire
 from hub.console.border import Reading, Segment, Trouble
 from hub.console.change import REASON
-from hub.console.hidden import MASK, is_hidden, masked
-from hub.console.shell import Console, Right, html
+from hub.console.shell import Console, html
 from hub.console.words import Words
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, Event
@@ -158,7 +158,7 @@ def reading(one: Reading, language: str = "vi", *, show: bool) -> str:
     where = {anchor(trouble.path): trouble for trouble in reversed(one.troubles)}
     rows = "".join(_segment(segment, where, show=show) for segment in one.segments)
     table = f"<table class=hie><tbody>{rows}</tbody></table>" if rows else ""
-    text = one.text if show else masked(one)
+    text = one.text if show else masked_text(one.text)
     pre = escape(text.replace("\r\n", "\n").replace("\r", "\n"))
     return f"{table}<details><summary>{escape(_BYTES.of(language))}</summary><pre class=hie-scroll>{pre}</pre></details>"
 
@@ -169,7 +169,7 @@ def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
     cells = []
     for field in segment.fields:
         wrong = where.get(field.path)
-        value = field.value if show or not is_hidden(segment, field) else MASK
+        value = field.value if show or f"{segment.name}-{field.number}" in OPEN_HL7 else mask(field.value)
         cells.append(
             f'<tr id="at-{escape(field.path)}"><td><code>{escape(field.path)}</code> <span class=hie-soft>{escape(field.kind)}</span></td>'
             f"<td{_marked(wrong)}>{escape(value)}{f' <b>{escape(wrong.code)}</b>' if wrong else ''}</td></tr>"
@@ -226,15 +226,7 @@ def _unmasking(console: Console, told: Told, shown: Any, person: Any) -> None:
         async def show() -> None:
             if not (reason.value or "").strip() or told.reading is None:
                 return
-            await asyncio.to_thread(_audited, console.settings, str((told.whole or {})["message_id"]), person.name, reason.value)
+            await unmask(console.pool, person, f"message:{(told.whole or {})['message_id']}", reason.value)
             shown.set_content(reading(told.reading, person.language, show=True))
 
         ui.button(_SHOW.of(person.language), on_click=show).props("unelevated no-caps outline")
-
-
-def _audited(settings: Settings, message_id: str, by: str, reason: str) -> None:
-    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
-    try:
-        producer.publish_blocking([audit(Wire(settings.registry_url), "message-unmask", message_id, by, reason)])
-    finally:
-        producer.close()

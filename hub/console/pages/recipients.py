@@ -8,9 +8,10 @@ from typing import Any, Final
 from nicegui import ui
 from psycopg.rows import dict_row
 
+from hub.access.people import Right
 from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, Right, html
+from hub.console.shell import Console, html
 from hub.console.words import Words, number
 from hub.contract.events import VIETNAM
 from hub.store.database import connect

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from nicegui import ui
 
+from hub.access.people import Right
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, Right, html
+from hub.console.shell import Console, html
 from hub.console.words import Words, number
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM

@@ -7,9 +7,10 @@ from html import escape
 from typing import Final
 from uuid import UUID
 
+from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.records import MOST, Shown, at_places, from_offset, from_time, newest
-from hub.console.shell import Console, Right, html
+from hub.console.shell import Console, html
 from hub.console.words import Words, number
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM

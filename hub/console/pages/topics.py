@@ -3,9 +3,10 @@
 from html import escape
 from typing import Final
 
+from hub.access.people import Right
 from hub.console import flow
 from hub.console.sampler import Lag, Snapshot
-from hub.console.shell import Console, Figures, Right, State, figure, html, live
+from hub.console.shell import Console, Figures, State, figure, html, live
 from hub.console.words import Words, number, span
 from hub.contract.events import VIETNAM
 from hub.contract.topics import topics
