@@ -36,6 +36,7 @@ def _groups() -> frozenset[str]:
 _STAGES: Final = (
     "gate", "translate", "tls", "card-check", "folder", "sweeper", "replay", "producer",
     "routing", "insurer", "journal", "archive", "mailbox", "receipts", "wakes", "keeper", "push", "portal", "inbox", "metrics", "directory",
+    "console", "watch",
 )  # fmt: skip
 _STATES: Final = ("QUEUED", "SENT", "ACKNOWLEDGED", "REFUSED", "EXPIRED", "HELD", "DISCARDED")
 
@@ -47,6 +48,7 @@ GROUP: Final = Values("journal, archive, routing, mailbox, insurer-<payer>", _gr
 DIALECT: Final = Values("name of a vendor profile, or empty", None)
 LANE: Final = _listed("urgent", "routine")
 FOLDER: Final = _listed("data", "archive", "ledger")
+INCIDENT: Final = _listed("silence", "volume", "refusals", "codes", "latency")
 WAITS: Final = _listed("on-its-way", "queued", "held")
 
 
@@ -145,6 +147,20 @@ METRICS: Final = (
         payer=PAYER,
         kind=_listed("claims", "lines", "findings", "repeats"),
     ),
+    _counter("incidents", "Incidents that the watch opened or ended.", "incidents", kind=INCIDENT, change=_listed("opened", "ended")),
+    _gauge("incidents_open", "Incidents that are open.", "incidents", kind=INCIDENT),
+    _counter(
+        "console_sign_ins",
+        "Tries to sign in to the console.",
+        "tries",
+        answer=_listed("done", "CREDENTIAL_WRONG", "TRIES_EXCEEDED", "BUSY", "DATABASE_UNAVAILABLE"),
+    ),
+    _counter(
+        "console_refused",
+        "Requests that the console's door refused.",
+        "requests",
+        reason=_listed("plain", "origin", "form", "session", "polling", "loopback"),
+    ),
     # what stands now: looked at every half minute; what cannot be asked for is absent, never a number of before
     _gauge("consumer_lag_records", "Records that a reader has still to read.", "records", group=GROUP, topic=TOPIC),
     _gauge(
@@ -162,7 +178,9 @@ METRICS: Final = (
     _gauge("certificate_expires_seconds", "Time until the hub's certificate ends; below nothing once it has.", "seconds", certificate=_listed("hub")),
 )  # fmt: skip
 
-STANDING: Final = {one.name: one for one in METRICS if one.kind == "gauge" and one.name != "hie_mllp_links"}
+STANDING: Final = {
+    one.name: one for one in METRICS if one.kind == "gauge" and one.name not in ("hie_mllp_links", "hie_incidents_open")
+}
 """The gauges that are not counted as things happen, but asked for: `telemetry.stands`."""
 
 

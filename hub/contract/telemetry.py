@@ -44,6 +44,9 @@ EVENTS: Final = frozenset(
         "service_ready",
         "service_stopping",
         "directory_taken",
+        "incident_opened",
+        "incident_ended",
+        "sign_in_refused",
         "fault",
     )
 )

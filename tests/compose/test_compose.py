@@ -89,7 +89,7 @@ def test_the_hub_is_asked_at_the_port_of_its_metrics_which_nobody_outside_reache
 
 
 def test_what_has_no_login_of_the_hub_listens_on_the_machine_only(compose):
-    for name in ("console", "prometheus", "grafana"):
+    for name in ("prometheus", "grafana"):
         assert all(port.startswith("127.0.0.1:") for port in compose["services"][name]["ports"]), name
 
 
