@@ -16,6 +16,7 @@ from hub.console.words import LANGUAGES, Words
 
 PAGES: Final[tuple[Any, ...]] = (overview, search, message, dead_letters, recipients, topics, topic)
 """Every page, in the order of the navigation."""
+_PAGE_S: Final = 30.0  # a loaded machine is slow, not broken
 _NOT_YOURS: Final = Words(vi="Trang này không dành cho vai trò của bạn.", en="This page is not for your role.")
 
 
@@ -25,7 +26,7 @@ def build(console: Console) -> FastAPI:
     console.door.install(app)
     app.get("/language/{language}")(_choose)
     for module in PAGES:
-        ui.page(module.PATH)(_framed(console, module))
+        ui.page(module.PATH, response_timeout=_PAGE_S)(_framed(console, module))
     ui.run_with(
         app,
         title="hie-hub",
