@@ -154,8 +154,8 @@ ARROWS: Final = (
     ("events", "M520 150 H588", 554, 140, _rate(_made)),
     ("deliveries", "M810 120 L878 80", 836, 82, _rate(_is("delivery.v1"))),
     ("claims", "M810 180 L878 240", 822, 226, _rate(_payer("claim"))),
-    ("decisions", "M878 300 C760 330 700 300 700 232", 740, 322, _rate(_is("claim-decision.v1"))),
-    ("indexed", "M410 212 V298", 446, 260, _rate(_any)),
+    ("decisions", "M878 300 C760 330 700 290 700 196", 740, 322, _rate(_is("claim-decision.v1"))),
+    ("indexed", "M410 176 V298", 446, 244, _rate(_any)),
 )
 _MAP: Final = Words(vi="Bản đồ dòng chảy của hub", en="Map of the hub's flow")
 _WIDTH: Final = 220

@@ -54,6 +54,7 @@ def may_open(person: Person, page: Any) -> bool:
 MENU: Final = Words(vi="Mục lục", en="Pages")
 SKIP: Final = Words(vi="Đến nội dung", en="Skip to content")
 LEAVE: Final = Words(vi="Đăng xuất", en="Sign out")
+_ACCENT: Final = "#0b5c7a"  # of buttons; style.css has the rest
 CURRENT: Final = ' aria-current="page"'
 _STYLE: Final = Path(__file__).with_name("style.css").read_text("utf-8")
 _SET: Final = """<script>window.hieSet = (figures) => { for (const [id, [text, state]] of Object.entries(figures)) {
@@ -68,6 +69,7 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
     client.page = copy.copy(client.page)  # its language is this reader's, not every reader's
     client.page.language = "en-US" if person.language == "en" else "vi"
     client.title = f"{here.TITLE.of(person.language)} · hie-hub"
+    ui.colors(primary=_ACCENT)
     ui.add_head_html(f"<style>{_STYLE}</style>{_SET}")
     links = "".join(
         f'<li><a href="{page.PATH}"{CURRENT if page is here or here.PATH.startswith(page.PATH + "/") else ""}>{escape(page.TITLE.of(person.language))}</a></li>'

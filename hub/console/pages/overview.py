@@ -21,8 +21,8 @@ _COLUMNS: Final = (
     Words(vi="Xem", en="See"),
 )
 _WORK: Final = (
-    ("parked", Words(vi="Khóa tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "hie parked list"),
-    ("dead", Words(vi="Thư chết, không xử lý được", en="Dead letters, which could not be processed"), "hie dead list"),
+    ("parked", Words(vi="Khóa tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "/dead-letters"),
+    ("dead", Words(vi="Thư chết, không xử lý được", en="Dead letters, which could not be processed"), "/dead-letters"),
     ("held", Words(vi="Giao nhận bị giữ lại", en="Deliveries that are held"), "hie worklist list"),
     ("due", Words(vi="Hẹn giờ đã quá hạn", en="Deadlines that have passed"), "hie status"),
 )
@@ -57,11 +57,16 @@ def _work(drawn: Figures, language: str) -> str:
     head = "".join(f"<th{' class=n' if at == 1 else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_COLUMNS))
     rows = [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "hie watch")]
     body = "".join(
-        f"<tr><td>{escape(words.of(language))}</td>{figure(name, drawn, 'td', ' class=n')}<td><code>{see}</code></td></tr>"
+        f"<tr><td>{escape(words.of(language))}</td>{figure(name, drawn, 'td', ' class=n')}<td>{_see(see)}</td></tr>"
         for words, name, see in rows
         if name in drawn
     )
     return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _see(where: str) -> str:
+    """A page of the console as a link, a command as one types it."""
+    return f'<a href="{where}">{where}</a>' if where.startswith("/") else f"<code>{where}</code>"
 
 
 def figures(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
@@ -85,7 +90,10 @@ def _parts(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
         if answer is not None:
             found[name] = (_ANSWERS[answer].of(language), "good" if answer else "bad")
     brokers = "kafka" not in seen.faults and seen.brokers
-    found["Kafka"] = (f"{seen.brokers} brokers" if brokers else _ANSWERS[False].of(language), "good" if brokers else "bad")
+    found["Kafka"] = (
+        f"{seen.brokers} broker{'s' * (seen.brokers > 1)}" if brokers else _ANSWERS[False].of(language),
+        "good" if brokers else "bad",
+    )
     free = number(seen.disk_free_bytes / 1e9, language)
     found["disk"] = (
         Words(vi=f"còn trống {free} GB", en=f"{free} GB free").of(language),
