@@ -1,7 +1,7 @@
 """The one form in which a person changes something: a reason, its effect first, then the change, which can be stopped."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from threading import Event as Stop
 from typing import Any, Final
@@ -45,11 +45,12 @@ class _Run:
     stop: Stop = field(default_factory=Stop)
 
 
-def change(person: Any, title: str, work: Work) -> None:
+def change(person: Any, title: str, work: Work, after: Callable[[], Awaitable[None]]) -> None:
     """Draw the form; for who may only look, nothing of it is on the page, so nothing of it can be called.
 
     person: who is signed in.
     work:   raises HubError, which is shown in the reader's language.
+    after:  once something was done: shows what the page lists as it is now.
     """
     if not person.may("act"):
         return
@@ -89,7 +90,9 @@ def change(person: Any, title: str, work: Work) -> None:
             show()
             ending.disable()
             looked.enable()
-            if not do and run.lines:
+            if do:
+                await after()
+            elif run.lines:
                 doing.enable()  # only behind its effect
 
     looked.on_click(lambda: go(do=False))

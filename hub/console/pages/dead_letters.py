@@ -53,22 +53,28 @@ async def page(console: Console) -> None:
         return
     dead, parked = await asyncio.to_thread(look, console)
     html(escape(_DEAD.of(language)), "h2")
-    html(dead_table(dead, language)).classes("hie-scroll")
+    open_letters = html(dead_table(dead, language)).classes("hie-scroll")
     html(escape(_PARKED.of(language)), "h2")
-    html(parked_table(parked, language)).classes("hie-scroll")
+    keys_parked = html(parked_table(parked, language)).classes("hie-scroll")
     if not person.may("act"):
         return
+
+    async def again() -> None:
+        left, still = await asyncio.to_thread(look, console)
+        open_letters.set_content(dead_table(left, language))
+        keys_parked.set_content(parked_table(still, language))
+
     if dead:
         named = {f"{row['code']} · {row['topic']} · {row['letters']}": (row["code"], row["topic"]) for row in dead}
         chosen = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _REDRIVE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "redrive"))
-        change(person, _TRANSLATE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "translate"))
-        change(person, _DISCARD.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "discard"))
+        change(person, _REDRIVE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "redrive"), again)
+        change(person, _TRANSLATE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "translate"), again)
+        change(person, _DISCARD.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "discard"), again)
     if parked:
         keys = {f"{row['topic']} · {row['code']} · {row['event_id']}": (row["topic"], row["key"]) for row in parked}
         one = ui.select(list(keys), value=next(iter(keys)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _RELEASE.of(language), parked_work(console, person, lambda: keys[str(one.value)], "release"))
-        change(person, _DISCARD.of(language), parked_work(console, person, lambda: keys[str(one.value)], "discard"))
+        change(person, _RELEASE.of(language), parked_work(console, person, lambda: keys[str(one.value)], "release"), again)
+        change(person, _DISCARD.of(language), parked_work(console, person, lambda: keys[str(one.value)], "discard"), again)
         html(f"<code>{escape(_EDIT.of(language))}</code>")
 
 

@@ -58,14 +58,19 @@ async def page(console: Console) -> None:
     if person.role not in OWN:
         return
     rows = await asyncio.to_thread(look, console)
-    html(table(rows, language)).classes("hie-scroll")
+    shown = html(table(rows, language)).classes("hie-scroll")
     if not person.may("act"):
         return
     with ui.element("div").classes("hie-form"):
         code = ui.input(_CODE.of(language)).props("dense outlined")
         test = ui.checkbox(_TEST.of(language))
-    change(person, _PAUSE.of(language), work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), "pause"))
-    change(person, _RESUME.of(language), work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), "resume"))
+
+    async def again() -> None:
+        shown.set_content(table(await asyncio.to_thread(look, console), language))
+
+    for title, action in ((_PAUSE, "pause"), (_RESUME, "resume")):
+        doing = work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), action)
+        change(person, title.of(language), doing, again)
 
 
 def look(console: Console) -> list[dict[str, Any]]:
