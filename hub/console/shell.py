@@ -79,7 +79,10 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
     html(f'<a class="hie-skip" href="#main">{SKIP.of(person.language)}</a>')
     html(_top(console, person), "header").classes("hie-top")
     html(f"<ul>{links}</ul>", "nav").classes("hie-nav").props["aria-label"] = MENU.of(person.language)
-    with ui.element("main").classes("hie-main").props('id=main tabindex="-1"'):
+    with (
+        ui.element("section").classes("hie-main").props('id=main tabindex="-1"') as part
+    ):  # NiceGUI's own is the `main` of the page
+        part.props["aria-label"] = here.TITLE.of(person.language)
         html(escape(here.TITLE.of(person.language)), "h1")
         yield
 

@@ -1,0 +1,161 @@
+"""People at the console in a real browser, on a whole hub after the demo's story: what each role sees, finds and mends."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+
+import pytest
+
+from hub.access.people import People, Person
+from hub.cli.demo import Story
+from hub.services import address
+from hub.store.database import async_pool
+from tests.whole_hub import Hub
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="unverified in a browser: playwright is not installed")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="unverified in a browser: no chromium here (apt-get install chromium)")
+PASSWORD = "A long passphrase, 77"
+PEOPLE = (
+    Person("lan", "operator", (), "en"),
+    Person("minh", "viewer", (), "en"),
+    Person("hoa", "admin", (), "vi"),
+    Person("songhong", "vendor", ("songhong_his",), "en"),
+)
+NAME_OF_PATIENT = "Trần"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with Hub(tmp_path_factory.mktemp("console")) as running:
+        Story(running.town, lambda _step, _proof: None).tell()
+        running.settled()
+        asyncio.run(_come(running.settings.database_url.get_secret_value()))
+        yield running
+
+
+async def _come(url):
+    async with async_pool(url, size=1) as pool:
+        for person in PEOPLE:
+            await People(pool).new(person, PASSWORD, "test", "walks of the suite")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Walk:
+    """One person before the screen."""
+
+    page: object
+    base: str
+
+    def go(self, path):
+        self.page.goto(self.base + path)
+        self.page.wait_for_selector("#main")
+
+    def press(self, name):
+        self.page.get_by_role("button", name=name).first.click()
+
+    def sees(self, text):
+        sync_api.expect(self.page.locator("#main")).to_contain_text(text, timeout=20_000)
+
+
+@pytest.fixture
+def walk(hub, chromium):
+    """Signs somebody in by name; each has a browser of his own."""
+    opened = []
+    base = "http://{}:{}".format(*address(hub.settings, "console", "console_port"))
+
+    def sign_in(name):
+        context = chromium.new_context(viewport={"width": 1366, "height": 768})
+        opened.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(base + "/")
+        page.fill("input[name=name]", name)
+        page.fill("input[name=password]", PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(lambda url: "/login" not in url)
+        return Walk(page, base)
+
+    yield sign_in
+    for context in opened:
+        context.close()
+
+
+def message_of(hub, control_id):
+    [(message_id,)] = hub.sql(f"select message_id from journal_message where control_id = '{control_id}'")
+    return message_id
+
+
+def test_an_operator_traces_a_referral_from_the_search_to_its_receipts(walk):
+    lan = walk("lan")
+    lan.go("/search")
+    lan.page.get_by_label("Control id (MSH-10)").fill("DEMO-04")
+    lan.press("Find")
+    lan.page.get_by_role("link", name="2026").first.click()
+    lan.sees("REF^I12")
+    lan.sees("referral-to-receiver")
+    lan.sees("ACKNOWLEDGED")
+    lan.sees("MSH-9")
+    assert NAME_OF_PATIENT not in lan.page.content()
+
+
+def test_an_operator_pauses_a_recipient_and_lets_it_go_on(walk):
+    lan = walk("lan")
+    lan.go("/recipients")
+    lan.page.get_by_label("Facility code").fill("01004")
+    lan.page.get_by_label("Reason").first.fill("its system is moved tonight")
+    lan.press("Show the effect")
+    lan.sees("it gets its deliveries")
+    lan.press("Do it")
+    lan.sees("Done.")
+    lan.sees("its system is moved tonight")
+    lan.page.get_by_label("Reason").nth(1).fill("moved")
+    lan.page.get_by_role("button", name="Show the effect").nth(1).click()
+    lan.sees("is paused")
+    lan.page.get_by_role("button", name="Do it").nth(1).click()
+    sync_api.expect(lan.page.locator("#main")).not_to_contain_text("its system is moved tonight", timeout=20_000)
+
+
+def test_a_viewer_sees_and_has_nothing_to_act_with(walk):
+    minh = walk("minh")
+    for path in ("/recipients", "/dead-letters"):
+        minh.go(path)
+        assert minh.page.get_by_role("button").all_inner_texts() == ["Sign out"]
+
+
+def test_what_is_a_patients_is_shown_to_who_may_and_says_why_and_that_is_told(walk, hub):
+    hoa = walk("hoa")
+    hoa.go(f"/messages/{message_of(hub, 'DEMO-04')}")
+    hoa.sees("PID-5")
+    assert NAME_OF_PATIENT not in hoa.page.content()
+    hoa.page.get_by_label("Lý do").fill("bệnh viện hỏi")
+    hoa.press("Hiện giá trị cá nhân")
+    hoa.sees(NAME_OF_PATIENT)
+    hub.wait(lambda: hub.sql("select 1 from journal_event where record = 'hie.AuditEvent' and action = 'unmask'") != [], 60)
+    hoa.press("Ai đã xem")
+    hoa.sees("bệnh viện hỏi")
+
+
+def test_a_vendor_sees_nothing_of_others(walk, hub):
+    vendor = walk("songhong")
+    for path in ("/", "/search", "/topics", "/recipients", f"/messages/{message_of(hub, 'DEMO-04')}"):
+        vendor.page.goto(vendor.base + path)
+        text = vendor.page.content()
+        assert "DEMO-04" not in text
+        assert "01021" not in text
+
+
+def test_signing_out_takes_the_pages_away(walk):
+    lan = walk("lan")
+    lan.press("Sign out")
+    lan.page.wait_for_url(lambda url: "/login" in url)
+    lan.page.goto(lan.base + "/topics")
+    assert "/login" in lan.page.url
