@@ -11,7 +11,6 @@ from typing import Annotated, Final
 import typer
 
 from hub.cli.running import connected, keyring, terminal
-from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings, read_settings
 
@@ -57,6 +56,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     from hub.console.door import door
     from hub.console.sampler import Sampler
     from hub.console.shell import Console
+    from hub.contract import telemetry
     from hub.store.database import async_pool
 
     class Server(uvicorn.Server):
