@@ -4,7 +4,6 @@ import ast
 import importlib
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ def test_a_hot_module_is_there_and_asks_nothing_of_its_surroundings(path):
     assert not hasattr(module, "asyncio")  # sockets and loops are never hot, and change too often to be compiled
 
 
-@pytest.mark.skipif(not find_spec("setuptools"), reason="mypyc asks for setuptools, which only builds bring here")
 def test_mypyc_takes_the_hot_modules(tmp_path):
     """Some constructs stop mypyc that interpreter and mypy take, and then no wheel is built. Only the C compiler is left out."""
     translate = (

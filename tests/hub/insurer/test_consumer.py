@@ -13,7 +13,7 @@ import uuid
 from datetime import UTC, date, datetime
 
 import pytest
-from confluent_kafka import Consumer, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from deltalake import DeltaTable
 
@@ -59,6 +59,14 @@ class Bench:
         self.admin.delete_topics([self.topic])[self.topic].result(30)
         until(lambda: self.topic not in self.admin.list_topics(timeout=10).topics)
         self.make_topic()
+        until(self.stands_empty)
+
+    def stands_empty(self):
+        """A broker names a new topic before it lets go of the old one's log: what it acknowledges meanwhile is gone with that log."""
+        try:
+            return [place.offset for place in self.ends(self.topic)] == [0] * PARTITIONS
+        except KafkaException:
+            return False
 
     def put(self, events, damage=(), partition=None):
         prefix = self.wire.prefix("payer.vss.claim.v1")
