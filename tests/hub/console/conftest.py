@@ -1,5 +1,6 @@
 """A console for a test: real servers, and a door that lets a fixed person in."""
 
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -46,9 +47,13 @@ def served():
 
     @asynccontextmanager
     async def serve(settings, person=None, border=None):
-        with nicegui_reset_globals():  # NiceGUI is one of a process; each test has a new one
-            async with _pages(settings, person, border) as served:
-                yield served
+        ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "hub"}
+        try:
+            with nicegui_reset_globals():  # NiceGUI is one of a process; each test has a new one
+                async with _pages(settings, person, border) as served:
+                    yield served
+        finally:
+            sys.modules.update(ours)  # it forgets the modules that have pages, so that a script defines them again; ours go on
 
     @asynccontextmanager
     async def _pages(settings, person, border):
