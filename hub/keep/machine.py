@@ -132,7 +132,8 @@ def runtime(hub: Examined) -> Seen:
 
 def ports(hub: Examined) -> Seen:
     """Whether the ports of the settings are the hub's, or free for its next start."""
-    names = ["mllp_port", "http_port", "inbox_port"] + (["mllps_port", "https_port"] if hub.settings.tls_certificate else [])
+    names = ["mllp_port", "http_port", "inbox_port", "console_port"]
+    names += ["mllps_port", "https_port"] if hub.settings.tls_certificate else []
     wanted = {getattr(hub.settings, name): f"HIE_{name.upper()}" for name in names if getattr(hub.settings, name)}
     owner = _owner(hub)
     taken = []

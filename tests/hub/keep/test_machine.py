@@ -65,12 +65,13 @@ def test_clock_zone_and_runtime_are_told(settings: Settings, monkeypatch: pytest
     assert "Python 3" in machine.runtime(examined(settings)).seen
 
 
-def test_a_port_that_another_program_has(settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["mllp_port", "console_port"])
+def test_a_port_that_another_program_has(settings: Settings, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        taken = machine.ports(examined(settings.model_copy(update={"mllp_port": port})))
-    assert taken.state == "bad" and f"HIE_MLLP_PORT {port}" in taken.seen and str(os.getpid()) in taken.seen
-    assert machine.ports(examined(settings.model_copy(update={"mllp_port": port}))).state == "ok"
+        taken = machine.ports(examined(settings.model_copy(update={name: port})))
+    assert taken.state == "bad" and f"HIE_{name.upper()} {port}" in taken.seen and str(os.getpid()) in taken.seen
+    assert machine.ports(examined(settings.model_copy(update={name: port}))).state == "ok"
 
 
 def tls(settings: Settings, folder: Path, *owners: Owner, key: Owner) -> Settings:
