@@ -7,7 +7,7 @@ are set aside, and what remains is judged again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from math import exp, log
 from typing import Final, Literal, NamedTuple
@@ -114,7 +114,6 @@ class Book:
         changed = [one for one in self.open if one.kind == "silence" and self._heard_again(one, known, last, now)]
         self.open = [one for one in self.open if one.ended is None]
         covered = {feed for one in self.open if one.kind == "silence" for feed in one.members if last[feed] <= one.noticed}
-        groups = {one.cause: one for one in self.open if one.kind == "silence" and one.cause.kind != "feed"}
         quiet = dict[Feed, float]()
         for feed, heard in last.items():
             rhythm = known.rhythm(feed)
@@ -122,21 +121,27 @@ class Book:
                 score = rhythm.silence(max(heard, self.heard_from.get(feed, 0.0)), now, known.calendar)
                 if score >= _WEAK:
                     quiet[feed] = score
-        for feed in quiet.keys() - covered:  # quiet since its group is: part of that
-            for unit in known.units[feed]:
-                if (group := groups.get(unit)) is not None and last[feed] <= group.noticed:
-                    group.members.add(feed)
-                    covered.add(feed)
+        for one in self.open:
+            covered |= self._joined(one, known, quiet.keys() - covered, last)
         while (found := self._group(known, quiet, covered, last, now)) is not None:
             changed += [found, *self._fold(found, now)]
             self.open.append(found)
             covered |= found.members
+            covered |= self._joined(found, known, quiet.keys() - covered, last)
         for feed in sorted(quiet.keys() - covered):
             if (rhythm := known.rhythm(feed)) is not None and rhythm.silent(quiet[feed]):
                 alone = Incident("silence", own(feed), {feed}, last[feed], now, core=frozenset({feed}), surprise=quiet[feed])
                 self.open.append(alone)
                 changed.append(alone)
         return changed
+
+    def _joined(self, group: Incident, known: Known, quiet: Set[Feed], last: Mapping[Feed, float]) -> set[Feed]:
+        """Who of the quiet belongs to a group that is silent, and was not heard since that was told: part of it from now on."""
+        if group.kind != "silence" or group.cause.kind == "feed":
+            return set()
+        more = {feed for feed in quiet if group.cause in known.units[feed] and last[feed] <= group.noticed}
+        group.members |= more
+        return more
 
     def _heard_again(self, one: Incident, known: Known, last: Mapping[Feed, float], now: float) -> bool:
         heard = {feed for feed in one.members if last[feed] > one.noticed}

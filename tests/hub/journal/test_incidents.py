@@ -69,6 +69,14 @@ def test_what_was_told_of_single_feeds_becomes_part_of_the_cause(known):
     assert alone.into is group
 
 
+def test_a_member_that_was_quiet_long_before_is_no_incident_beside_its_province(known):
+    province = Unit("province", "02")
+    gone = known.members[province]
+    early = min(gone)
+    [one] = Book().silences(known, heard(known, NOW, gone) | {early: NOW - 40.0}, NOW)
+    assert (one.cause, one.members, one.began) == (province, gone, NOW - 6)
+
+
 def test_everything_silent_is_the_hub(known):
     [one] = Book().silences(known, heard(known, NOW, known.units), NOW)
     assert one.cause == Unit("hub", "")
