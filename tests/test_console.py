@@ -30,14 +30,19 @@ def hub(tmp_path_factory):
     with Hub(tmp_path_factory.mktemp("console")) as running:
         Story(running.town, lambda _step, _proof: None).tell()
         running.settled()
-        asyncio.run(_come(running.settings.database_url.get_secret_value()))
+        come(running)
         yield running
 
 
-async def _come(url):
-    async with async_pool(url, size=1) as pool:
-        for person in PEOPLE:
-            await People(pool).new(person, PASSWORD, "test", "walks of the suite")
+def come(hub):
+    """Everybody gets a name and a password."""
+
+    async def arrive():
+        async with async_pool(hub.settings.database_url.get_secret_value(), size=1) as pool:
+            for person in PEOPLE:
+                await People(pool).new(person, PASSWORD, "test", "walks of the suite")
+
+    asyncio.run(arrive())
 
 
 @pytest.fixture(scope="module")
