@@ -18,7 +18,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt-get install python3-venv"; exit 1; }
 	@echo "setting up $(VENV) (once; about a minute, 1.1 GB on disk) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' | \
+	  { n=0; while read -r what next _; do case "$$what $$next" in \
+	    Collecting*) (( ++n % 25 )) || echo "  $$n packages found" ;; \
+	    "Installing collected") echo "  unpacking $$n packages" ;; esac; done; }
 	@touch $(READY)
 
 demo: $(READY) ## the whole story end to end on real Kafka, then the books

@@ -81,11 +81,12 @@ def connected(settings: Settings) -> Settings:
         "database_url": settings.database_url.get_secret_value(),
     }
     if not all(named.values()):
-        from hub.stack import find
+        from hub.stack import find, held
 
         found = find(settings)
         if found is None:
-            raise HubError("NOT_RUNNING", "no hub runs on this data folder")
+            begun = "the hub of this data folder does not answer yet" if held(settings) else "no hub runs on this data folder"
+            raise HubError("NOT_RUNNING", begun)
         named = {name: value or getattr(found, name) for name, value in named.items()}
     secret = {name: SecretStr(named[name]) for name in ("kafka_bootstrap", "database_url")}
     return settings.model_copy(update={**named, **secret, "key_secret": key_secret(settings)})

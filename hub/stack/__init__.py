@@ -1,5 +1,5 @@
 """Kafka, the schema registry and PostgreSQL: used where settings name them, else started here."""
 
-from hub.stack.lifecycle import Stack, find, running_since, standing_still, start
+from hub.stack.lifecycle import Stack, find, held, running_since, standing_still, start
 
-__all__ = ["Stack", "find", "running_since", "standing_still", "start"]
+__all__ = ["Stack", "find", "held", "running_since", "standing_still", "start"]

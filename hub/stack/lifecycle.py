@@ -132,13 +132,21 @@ def _one_at_a_time(say: Say) -> Say:
 
 def find(settings: Settings) -> Stack | None:
     """The stack that another process keeps running on this data folder, with no handles; None if there is none."""
-    with suppress(OSError, ValueError, KeyError), (settings.data_dir / "stack.lock").open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with suppress(OSError, ValueError, KeyError):
+        if held(settings):
             note = json.loads((settings.data_dir / "stack.json").read_text(encoding="utf-8"))
             return Stack(note["kafka_bootstrap"], note["registry_url"], note["database_url"], "local")
     return None
+
+
+def held(settings: Settings) -> bool:
+    """Whether another process has this data folder: a hub that runs or starts, a backup or a restore."""
+    with suppress(OSError), (settings.data_dir / "stack.lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 @contextmanager

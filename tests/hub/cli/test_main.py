@@ -12,6 +12,10 @@ from argon2 import PasswordHasher
 from typer.main import get_command
 
 from hub.cli.main import app
+from hub.cli.running import connected
+from hub.contract.errors import HubError
+from hub.contract.settings import read_settings
+from hub.stack import standing_still
 
 
 def hie(*arguments, input=None, **environment):
@@ -51,6 +55,14 @@ def test_an_error_is_one_sentence_in_two_languages_and_exit_code_2(tmp_path):
     assert "`hie up`" in done.stderr
     assert "không chạy ở đây" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_hub_that_is_only_starting_is_told_from_one_that_does_not_run(tmp_path):
+    settings = read_settings(data_dir=tmp_path, kafka_bootstrap="", registry_url="", database_url="")
+    with standing_still(settings), pytest.raises(HubError, match="does not answer yet"):
+        connected(settings)
+    with pytest.raises(HubError, match="no hub runs"):
+        connected(settings)
 
 
 def test_a_section_named_in_an_error_is_shown_with_its_brackets(tmp_path):
