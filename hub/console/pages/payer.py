@@ -45,10 +45,14 @@ _NO_READER: Final = Words(vi="Chưa ai của bên này đọc luồng.", en="Nob
 _OURS: Final = Words(vi="giám định của hub", en="the hub's insurer")
 _PARTITION: Final = Words(vi="Phân vùng", en="Partition")
 _WRITTEN: Final = Words(vi="Đã ghi", en="Written")
-_ALL: Final = Words(vi="Cộng", en="All")
+_READER: Final = Words(vi="Bên đọc", en="Reader")
+_TO_READ: Final = Words(vi="Chưa đọc", en="To read")
+_BY_PARTITION: Final = Words(vi="Theo phân vùng", en="By partition")
 _OLDEST: Final = Words(vi="Chờ lâu nhất", en="Oldest waits")
 _FROM_AT: Final = Words(vi="Lúc {at}; xem lại mỗi mười giây.", en="At {at}; looked at again every ten seconds.")
-_FROM: Final = Words(vi="Số liệu lúc {at}; đọc lại mỗi phút.", en="Figures from {at}; read again every minute.")
+_FROM: Final = Words(
+    vi="Số liệu lúc {at}; đọc lại nhiều nhất mỗi phút một lần.", en="Figures from {at}; read again once a minute at most."
+)
 _TOTALS: Final = Words(vi="Số liệu đối chiếu: hồ sơ đang có hiệu lực", en="Control totals: claims in force")
 _TODAY: Final = Words(vi="Quyết định cho hồ sơ nhận hôm nay", en="Decisions on claims that came today")
 _RULES: Final = Words(vi="Quy tắc gặp nhiều nhất, 30 ngày qua", en="Commonest rules, last 30 days")
@@ -72,6 +76,7 @@ _CLAIMS: Final = Words(vi="Hồ sơ", en="Claims")
 _REJECTED: Final = Words(vi="Bị từ chối", en="Rejected")
 _CLAIMED: Final = Words(vi="Đề nghị, đồng", en="Claimed, VND")
 _GRANTED: Final = Words(vi="Chấp nhận, đồng", en="Granted, VND")
+_BARS: Final = Words(vi="Đề nghị (viền), chấp nhận (tô), đồng", en="Claimed (outlined), granted (filled), VND")
 _RULE: Final = Words(vi="Quy tắc", en="Rule")
 _SEVERITY: Final = Words(vi="Mức", en="Severity")
 _WHAT: Final = Words(vi="Nội dung", en="What it says")
@@ -158,19 +163,18 @@ def stream(payer: str, drawn: Figures, language: str) -> str:
 
 
 def readers(found: Stream, language: str) -> str:
-    """A row a partition, a column a reader; below them the sum and since when the oldest waits."""
-    heads = (_PARTITION.of(language), _WRITTEN.of(language), *(one.name or _OURS.of(language) for one in found.readers))
-    rows = [
+    """A row a reader: what it has still to read, and since when the oldest of that waits; by partition where one asks."""
+    names = [one.name or _OURS.of(language) for one in found.readers]
+    ages = [span((now() - one.oldest).total_seconds(), language) if one.oldest else flow.UNKNOWN for one in found.readers]
+    sums = [number(sum(one.lags.values()), language) for one in found.readers]
+    parts = [
         (str(partition), number(end, language), *(number(one.lags.get(partition, 0), language) for one in found.readers))
         for partition, end in found.written.items()
     ]
-    sums = (number(sum(one.lags.values()), language) for one in found.readers)
-    rows.append((_ALL.of(language), number(sum(found.written.values()), language), *sums))
-    ages = ((span((now() - one.oldest).total_seconds(), language) if one.oldest else flow.UNKNOWN) for one in found.readers)
-    rows.append((_OLDEST.of(language), "", *ages))
+    table = _listed((_READER, _TO_READ, _OLDEST), list(zip(names, sums, ages, strict=True)), language, nothing=_NO_READER)
+    by_part = _table((_PARTITION.of(language), _WRITTEN.of(language), *names), parts, texts=(0,))
     note = f"<p class=hie-soft>{escape(_FROM_AT.of(language).format(at=flow.clock(found.at)))}</p>"
-    nobody = "" if found.readers else f"<p>{escape(_NO_READER.of(language))}</p>"
-    return nobody + _table(heads, rows, texts=(0,)) + note
+    return f"{table}<details><summary>{escape(_BY_PARTITION.of(language))}</summary>{by_part}</details>{note}"
 
 
 # --- the ledger -------------------------------------------------------------------------------------------------------
@@ -214,9 +218,10 @@ def chart(days: "Sequence[Day]", language: str) -> str:
     ]
     texts = [
         _text(0, 14, f"{_CLAIMS.of(language)}: {number(max((one.claims for one in days), default=0), language)} ↑"),
-        _text(0, 34 + _HIGH, f"{_CLAIMED.of(language)} · {_GRANTED.of(language)}: {_largest(days, language)} ↑"),
+        _text(0, 34 + _HIGH, f"{_BARS.of(language)}: {_largest(days, language)} ↑"),
         *(_text(at * _WIDE, 60 + 2 * _HIGH, f"{one.day:%d/%m}") for at, one in enumerate(days) if at % 5 == len(days) % 5),
     ]
+    texts += [f'<line x1="0" x2="{wide}" y1="{y}" y2="{y}"/>' for y in (20 + _HIGH, 40 + 2 * _HIGH)]
     rows = [
         (f"{one.day:%d/%m/%Y}", *_figures(language, one.claims, one.claimed, one.granted)) for one in reversed(days) if one.claims
     ]
@@ -257,9 +262,11 @@ def _figure(value: Any, language: str) -> str:
     return text if language == "en" else text.translate(str.maketrans(",.", ".,"))
 
 
-def _listed(heads: Sequence[Words], rows: Sequence[Sequence[str]], language: str, texts: Sequence[int] = (0,)) -> str:
+def _listed(
+    heads: Sequence[Words], rows: Sequence[Sequence[str]], language: str, texts: Sequence[int] = (0,), nothing: Words = _NONE
+) -> str:
     if not rows:
-        return f"<p>{escape(_NONE.of(language))}</p>"
+        return f"<p>{escape(nothing.of(language))}</p>"
     return _table([one.of(language) for one in heads], rows, texts)
 
 
