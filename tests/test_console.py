@@ -3,11 +3,13 @@
 import asyncio
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from hub.access.people import People, Person
 from hub.cli.demo import Story
+from hub.insurer.views import opened
 from hub.services import address
 from hub.store.database import async_pool
 from tests.whole_hub import Hub
@@ -21,6 +23,7 @@ PEOPLE = (
     Person("minh", "viewer", (), "en"),
     Person("hoa", "admin", (), "vi"),
     Person("songhong", "vendor", ("songhong_his",), "en"),
+    Person("giamdinh", "insurer", ("vss",), "en"),
 )
 NAME_OF_PATIENT = "Trần"
 
@@ -156,6 +159,43 @@ def test_a_vendor_sees_nothing_of_others(walk, hub):
         text = vendor.page.content()
         assert "DEMO-04" not in text
         assert "01021" not in text
+
+
+def test_an_insurer_opens_a_statement_and_no_other_payers_page(walk, hub):
+    insurer = walk("giamdinh")
+    assert insurer.page.url == insurer.base + "/payers"
+    insurer.page.get_by_role("link", name="vss", exact=True).click()
+    for text in ("the hub's insurer", "Control totals", "Decisions on claims that came today", "ACCEPTED"):
+        insurer.sees(text)
+    insurer.page.get_by_role("link", name="Statements by facility and month").click()
+    [(facility, month)] = statement_of(hub)
+    insurer.page.get_by_label("Facility (MA_CSKCB)").fill(facility)
+    insurer.page.get_by_label("Month").fill(month)
+    insurer.press("Open")
+    insurer.sees("Say why.")
+    insurer.page.get_by_label("Reason").fill("monthly settlement")
+    insurer.press("Open")
+    insurer.sees("To be paid:")
+    assert NAME_OF_PATIENT not in insurer.page.content()
+    with insurer.page.expect_download() as saved:
+        insurer.press("Download, to print")
+    assert saved.value.suggested_filename == f"vss-{facility}-{month}.html"
+    assert "To be paid:" in Path(saved.value.path()).read_text("utf-8")
+    hub.wait(lambda: hub.sql("select 1 from journal_event where record = 'hie.AuditEvent' and action = 'statement'") != [], 60)
+    answers = []
+    for path in ("/payers/police", "/payers/nosuch", "/payers/police/statements", "/payers/nosuch/statements"):
+        insurer.go(path)
+        answers.append(insurer.page.locator("#main").inner_text())
+    assert answers[0] == answers[1]
+    assert answers[2] == answers[3]
+    insurer.page.goto(insurer.base + f"/messages/{message_of(hub, 'DEMO-04')}")
+    assert "DEMO-04" not in insurer.page.content()
+
+
+def statement_of(hub):
+    """A facility and a month of the ledger."""
+    with opened(hub.settings.ledger) as ledger:
+        return ledger.execute("select ma_cskcb, month from claims_in_force order by all limit 1").fetchall()
 
 
 def test_signing_out_takes_the_pages_away(walk):

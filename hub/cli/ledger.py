@@ -50,23 +50,17 @@ def month_of(text: str) -> date:
 
 
 def folder_of(settings: Settings, payer: str) -> Path:
-    """Where the ledger of a payer is.  Raises: HubError(NOT_FOUND) when there is none."""
-    from hub.insurer.consumer import ledger_folder
+    """Where the ledger of a payer, or of the default one, is.  Raises: HubError(NOT_FOUND) when there is none."""
+    from hub.insurer.ledger import known_ledger
 
-    known = payer or default_payer()
-    if known not in payers():
-        raise HubError("NOT_FOUND", f"payer {payer}; see hie payer list")
-    folder = ledger_folder(settings, known)
-    if not (folder / "claims").is_dir():
-        raise HubError("NOT_FOUND", f"no ledger at {folder}")
-    return folder
+    return known_ledger(settings, payer or default_payer())
 
 
 def ledger_totals(settings: Settings) -> dict[str, Any]:
     """The ledger's totals over the newest revision of each claim."""
     from hub.insurer.totals import totals
 
-    return totals(settings)
+    return totals(settings.ledger)
 
 
 @ledger_app.callback()

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar, cast
 
 import polars as pl
@@ -24,7 +23,6 @@ from deltalake.exceptions import DeltaError
 
 from hub.bus import Producer, Wire, consumer, dead_letter
 from hub.contract import telemetry
-from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.kafka import client
 from hub.contract.settings import Settings
@@ -32,7 +30,7 @@ from hub.insurer.adjusted import Adjusted
 from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
 from hub.insurer.decisions import decide
-from hub.insurer.ledger import PLACE, TABLES, Ledger, schema_of
+from hub.insurer.ledger import PLACE, TABLES, Ledger, ledger_folder, schema_of
 from hub.insurer.outbox import Outbox
 from hub.insurer.rules import adjudicate
 
@@ -54,11 +52,6 @@ T = TypeVar("T")
 
 class Stopped(Exception):  # noqa: N818  # no error: somebody asked
     """The worker was asked to stop while it waited for something."""
-
-
-def ledger_folder(settings: Settings, payer: str) -> Path:
-    """Where a payer's ledger is: the default payer's as set, every other (test traffic too) in a folder beside it."""
-    return settings.ledger if payers()[payer].default else settings.ledger.with_name(f"{settings.ledger.name}-{payer}")
 
 
 @dataclass(slots=True)

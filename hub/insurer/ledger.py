@@ -19,7 +19,9 @@ from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transactio
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
+from hub.contract.directory import payers
 from hub.contract.errors import HubError
+from hub.contract.settings import Settings
 from hub.insurer.columns import claim_schema, row_schema
 from hub.insurer.decisions import DECISIONS
 from hub.insurer.rules.model import FINDINGS
@@ -45,6 +47,27 @@ def schema_of(name: str) -> dict[str, pl.DataType]:
     """Columns of one table: the place, the claim's `event_id`, then the table's own."""
     own = {"claims": claim_schema(), "lines": row_schema("lines"), "findings": FINDINGS, "decisions": DECISIONS}[name]
     return PLACE | {"event_id": pl.String()} | {column: dtype for column, dtype in own.items() if column != "row"}
+
+
+def ledger_folder(settings: Settings, payer: str) -> Path:
+    """Where a payer's ledger is: the default payer's as set, every other (test traffic too) in a folder beside it."""
+    return settings.ledger if payers()[payer].default else settings.ledger.with_name(f"{settings.ledger.name}-{payer}")
+
+
+def known_ledger(settings: Settings, payer: str) -> Path:
+    """Where the ledger of a payer is.  Raises: HubError(NOT_FOUND) for a payer that there is not, or when it has no ledger here."""
+    if payer not in payers():
+        raise HubError("NOT_FOUND", f"payer {payer}; see hie payer list")
+    folder = ledger_folder(settings, payer)
+    if not (folder / "claims").is_dir():
+        raise HubError("NOT_FOUND", f"no ledger at {folder}")
+    return folder
+
+
+def committed(folder: Path, topic_id: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Partition to the next offset that the ledger in a folder takes of a topic; it is only looked at, and made nowhere."""
+    table = DeltaTable(str(folder / "claims"))
+    return {number: table.transaction_version(f"{topic_id}/{number}") or 0 for number in partitions}
 
 
 class Ledger:

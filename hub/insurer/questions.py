@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
+
 from hub.contract.errors import HubError
 from hub.insurer.rules.benefit import base_salaries
 from hub.insurer.views import PLACE, opened
@@ -190,12 +192,23 @@ def ask(
     """
     if name not in QUESTIONS:
         raise HubError("NOT_FOUND", f"the questions are {', '.join(QUESTIONS)}")
-    asked = {"month": month, "facility": facility, "limit": limit}
     with opened(folder) as database:
-        cursor = database.execute(f"{_ASKED}{QUESTIONS[name].sql}\nlimit $limit", asked)
-        columns = tuple(column[0] for column in cursor.description or ())
-        rows = cursor.fetchall()
-    if PERSON in columns:
-        place = columns.index(PERSON)
-        rows = [(*row[:place], hashed(row[place]), *row[place + 1 :]) for row in rows]
-    return Answer(columns, rows)
+        found = answer(database, name, month, facility, limit)
+    if PERSON in found.columns:
+        place = found.columns.index(PERSON)
+        rows = [(*row[:place], hashed(row[place]), *row[place + 1 :]) for row in found.rows]
+        return Answer(found.columns, rows)
+    return found
+
+
+def answer(
+    database: duckdb.DuckDBPyConnection,
+    name: str,
+    month: str | None = None,
+    facility: str | None = None,
+    limit: int | None = None,
+) -> Answer:
+    """The same of a ledger that is open, with persons as it has them."""
+    asked = {"month": month, "facility": facility, "limit": limit}
+    cursor = database.execute(f"{_ASKED}{QUESTIONS[name].sql}\nlimit $limit", asked)
+    return Answer(tuple(column[0] for column in cursor.description or ()), cursor.fetchall())

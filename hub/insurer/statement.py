@@ -8,7 +8,7 @@ cut and by which rule, and every rejected claim by MA_LK. Nobody is named. T_BHT
 Source: adjudication.md §3; forms 79a-HD, 80a-HD of the Ministry of Finance, their sections from general practice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -101,6 +101,18 @@ def statement(folder: Path, facility: str, month: str) -> Statement:
     return Statement(facility, *names, month, forms, adjustments, corrections, granted, taken)
 
 
+def masked(found: Statement, mask: Callable[[object], str]) -> Statement:
+    """The same statement with what stands for MA_LK, the one thing in it that leads to a patient, put through `mask`."""
+    return replace(found, forms=[replace(form, sheets=[_masked(sheet, mask) for sheet in form.sheets]) for form in found.forms])
+
+
+def _masked(sheet: Sheet, mask: Callable[[object], str]) -> Sheet:
+    if _MA_LK not in sheet.heads:
+        return sheet
+    at = sheet.heads.index(_MA_LK)
+    return replace(sheet, rows=[(*row[:at], mask(row[at]), *row[at + 1 :]) for row in sheet.rows])
+
+
 def amount(value: Decimal) -> str:
     """VND as Vietnamese papers write it: 1.234.567,89."""
     return f"{value:,.2f}".translate({ord(","): ".", ord("."): ","})
@@ -169,6 +181,7 @@ _OF_SECTIONS: Final[dict[str | None, Both]] = {
 }
 _COUNTS: Final[tuple[Both, ...]] = (("Số hồ sơ", "claims"), ("Hồ sơ bị từ chối", "rejected"), ("Ngày điều trị", "days"))
 _CLAIMED: Final = 1 + len(_COUNTS) + list(_MONEY).index("t_bhtt")  # of a row of _SECTIONS
+_MA_LK: Final = ("MA_LK", "encounter")
 _RULE: Final = ("Quy tắc", "rule")
 _REASON: Final = ("Lý do", "reason")
 _AMOUNT: Final = ("Số tiền", "amount")
@@ -194,7 +207,7 @@ def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:
         _by_rule(("Giảm trừ theo quy tắc", "Cuts by rule"), rules),
         Sheet(
             ("Hồ sơ bị từ chối", "Rejected claims"),
-            (("MA_LK", "encounter"), ("Ngày", "day"), _RULE, _REASON, ("T_BHTT", "claimed")),
+            (_MA_LK, ("Ngày", "day"), _RULE, _REASON, ("T_BHTT", "claimed")),
             [(ma_lk, _day(day), rule, (vi, en), claimed) for ma_lk, day, rule, vi, en, claimed in rejected],
         ),
     ]

@@ -31,7 +31,6 @@ def page(found: Statement, made_at: str) -> str:
     """The whole page. made_at: when, as it is to stand there."""
     month = f"{found.month[5:]}/{found.month[:4]}"
     title = f"{found.facility} {found.month}"
-    forms = "".join(map(_form, found.forms))
     signed = "".join(f"<div><b>{escape(vi)}</b><br><i>{escape(en)}</i></div>" for vi, en in _SIGNED)
     return (
         f'<!doctype html>\n<html lang="vi">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width">\n'
@@ -40,8 +39,14 @@ def page(found: Statement, made_at: str) -> str:
         f"<h1>Bảng tổng hợp chi phí khám chữa bệnh BHYT tháng {escape(month)}</h1>"
         f"<p><i>Monthly statement of insured care, {escape(found.month)}</i></p>"
         f"<p>Lập lúc {escape(made_at)} · đơn vị: đồng <i>(amounts in VND)</i></p></div>\n"
-        f'{forms}{_sheet(found.adjustments)}{_sheet(found.corrections)}<p><b>{_both(found.payable)}</b></p>\n<div class="signed">{signed}</div>\n</body></html>\n'
+        f'{sheets(found)}<div class="signed">{signed}</div>\n</body></html>\n'
     )
+
+
+def sheets(found: Statement) -> str:
+    """What stands on the page between its head and who signs: the forms with their tables, and what is to be paid."""
+    forms = "".join(map(_form, found.forms))
+    return f"{forms}{_sheet(found.adjustments)}{_sheet(found.corrections)}<p><b>{_both(found.payable)}</b></p>\n"
 
 
 def _both(text: Both) -> str:
@@ -65,7 +70,7 @@ def _sheet(sheet: Sheet) -> str:
         for number, row in enumerate(sheet.rows)
     )
     heads = "".join(f"<th>{_both(text)}</th>" for text in sheet.heads)
-    return f"{head}<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}\n"
+    return f"{head}<table class=hie><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}\n"
 
 
 def _cell(value: Any) -> str:

@@ -1,8 +1,10 @@
 """What the ledger adds up to, by SQL over its views."""
 
+from pathlib import Path
 from typing import Any, Final
 
-from hub.contract.settings import Settings
+import duckdb
+
 from hub.insurer.views import opened
 
 _TOTALS: Final = """
@@ -22,15 +24,20 @@ _TOTALS: Final = """
 """
 
 
-def totals(settings: Settings) -> dict[str, Any]:
-    """Counts and VND over the newest revision of each claim that is not cancelled.
+def totals(folder: Path) -> dict[str, Any]:
+    """What the ledger in a folder adds up to: counts and VND over the newest revision of each claim that is not cancelled.
 
     Returns: claims, lines, findings, accepted, reduced, rejected (counts); t_tongchi_bv, t_tongchi_bh, t_bhtt (claimed),
              t_bhtt_gd (granted), adjusted (taken off after the decisions; below zero: paid besides; severity C
              alone), payable (granted less adjusted), all Decimal. Zeros where there is no ledger yet.
     """
-    with opened(settings.ledger) as database:
-        cursor = database.execute(_TOTALS)
-        names = [column[0] for column in cursor.description or ()]
-        found = dict(zip(names, cursor.fetchall()[0], strict=True))
+    with opened(folder) as database:
+        return totals_of(database)
+
+
+def totals_of(database: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The same of a ledger that is open."""
+    cursor = database.execute(_TOTALS)
+    names = [column[0] for column in cursor.description or ()]
+    found = dict(zip(names, cursor.fetchall()[0], strict=True))
     return found | {"payable": found["t_bhtt_gd"] - found["adjusted"]}

@@ -15,7 +15,7 @@ PATH: Final = "/topics"
 TITLE: Final = Words(vi="Chủ đề", en="Topics")
 RIGHT: Final[Right] = "see"
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     ("topic", Words(vi="Chủ đề", en="Topic")),
     ("rate", Words(vi="10 giây", en="10 s")),
     ("long", Words(vi="1 phút", en="1 min")),
@@ -46,7 +46,7 @@ async def page(console: Console) -> None:
 
 
 def _table(drawn: Figures, language: str) -> str:
-    head = "".join(f'<th scope="col"{_class(name)}>{escape(words.of(language))}</th>' for name, words in _COLUMNS)
+    head = "".join(f'<th scope="col"{_class(name)}>{escape(words.of(language))}</th>' for name, words in COLUMNS)
     rows = []
     for name, topic in topics().items():
         kept = span(topic.retention_days * 86_400, language) if topic.cleanup == "delete" else _COMPACTED.of(language)
@@ -54,7 +54,7 @@ def _table(drawn: Figures, language: str) -> str:
             f'<td class="n">{escape(kept)}</td>'
             if column == "kept"
             else figure(f"t-{name}-{column}", drawn, "td", _class(column))
-            for column, _ in _COLUMNS[1:]
+            for column, _ in COLUMNS[1:]
         ]
         rows.append(f'<tr><th scope="row"><a href="/topics/{name}">{name}</a></th>{"".join(cells)}</tr>')
     return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'

@@ -26,6 +26,9 @@ class Someone:
     def may(self, right):
         return right == "see" or (right == "act" and self.role in ("operator", "admin"))
 
+    def sees(self, owner):
+        return self.role not in ("vendor", "insurer") or owner in self.scope
+
 
 @dataclass(frozen=True)
 class Open:

@@ -22,9 +22,9 @@ from hub.contract.errors import HubError
 from hub.contract.events import encode
 from hub.contract.kafka import client
 from hub.insurer import consumer as module
-from hub.insurer.consumer import Insurer, ledger_folder
+from hub.insurer.consumer import Insurer
 from hub.insurer.history import close
-from hub.insurer.ledger import TABLES, Ledger, scan, schema_of
+from hub.insurer.ledger import TABLES, Ledger, ledger_folder, scan, schema_of
 from hub.insurer.totals import totals
 from hub.simulate import FAULTS, claims_with_faults, nation
 from tests.hub.insurer.histories import service as a_service
@@ -397,11 +397,10 @@ def test_totals_count_the_newest_revision_of_each_claim(bench, stream):
     later = first["meta"]["revision"] | {"version": 2}
     newer = first | {"meta": first["meta"] | {"event_id": str(uuid.uuid4()), "revision": later}, "xml2": [], "xml3": []}
     gone = other | {"action": "CANCELLED", "meta": other["meta"] | {"event_id": str(uuid.uuid4()), "revision": other["meta"]["revision"] | {"version": 1}}}  # fmt: skip
-    empty = bench.settings.model_copy(update={"ledger_dir": bench.folder / "none"})
-    assert totals(empty)["claims"] == 0
+    assert totals(bench.folder / "none")["claims"] == 0
     bench.put([newer, first, other, gone, stream[2]], partition=0)
     bench.run("ledger", 5)
-    summed = totals(bench.settings.model_copy(update={"ledger_dir": bench.folder / "ledger"}))
+    summed = totals(bench.folder / "ledger")
     assert summed["claims"] == 2
     assert summed["lines"] == len(stream[2].get("xml2", [])) + len(stream[2].get("xml3", []))
     assert summed["t_bhtt"] == newer["xml1"]["t_bhtt"] + stream[2]["xml1"]["t_bhtt"]

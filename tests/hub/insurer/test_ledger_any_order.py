@@ -72,7 +72,7 @@ def told(folder):
             name: ledger.sql(f"select * {where} from {name} order by all").fetchall()
             for name in ("claims", "lines", "findings", "decisions", "claims_in_force", "lines_in_force", "reductions")
         }
-    said["totals"] = totals(read_settings(ledger_dir=folder))
+    said["totals"] = totals(folder)
     said["adjustments"] = sorted(map(repr, close(folder, NOVEMBER, CLOSED_AT).to_dicts()))
     said["statements"] = [statement(folder, "01004", month) for month in ("2026-11", "2026-12")]
     return said

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from hub.insurer.ledger import Ledger
-from hub.insurer.statement import amount, statement
+from hub.insurer.statement import amount, masked, statement
 from hub.insurer.statement_page import page
 from tests.hub.insurer.made import batch
 from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, small_ledger, stated
@@ -136,3 +136,10 @@ def test_what_a_hospital_sent_is_text_on_the_page(november):
     form = november.forms[0]
     odd = replace(form.sheets[3], rows=[("<b>x</b>", *form.sheets[3].rows[0][1:])])
     assert "<b>x</b>" not in page(replace(november, forms=[replace(form, sheets=[odd])]), "")
+
+
+def test_masked_it_names_no_claim_and_is_the_same_otherwise(november):
+    hidden = masked(november, lambda _value: "••")
+    assert [row["encounter"] for row in rows(november.forms[0].sheets[3])] == ["rejected"]
+    assert [row["encounter"] for row in rows(hidden.forms[0].sheets[3])] == ["••"]
+    assert page(hidden, "").replace("<td>••</td>", "<td>rejected</td>") == page(november, "")
