@@ -46,9 +46,11 @@ class Console:
 def may_open(person: Person, page: Any) -> bool:
     """Whether a page, a module of `hub.console.pages`, is this person's to see.
 
-    A vendor and an insurer see what is of their scope only, so they come to pages that say `SCOPED = True`: those look at it.
+    A vendor and an insurer see what is of their scope only, so they come to pages that say so: `SCOPED` is True for both, or the
+    role of one; those pages look at the scope.
     """
-    return bool(person.may(page.RIGHT) and (getattr(page, "SCOPED", False) or person.role not in ("vendor", "insurer")))
+    scoped = getattr(page, "SCOPED", False)
+    return bool(person.may(page.RIGHT) and (scoped in (True, person.role) or person.role not in ("vendor", "insurer")))
 
 
 MENU: Final = Words(vi="Mục lục", en="Pages")
