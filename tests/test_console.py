@@ -4,11 +4,12 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from hub.access.people import People, Person
-from hub.cli.demo import Story
+from hub.cli.demo import Story, sample
 from hub.insurer.views import opened
 from hub.services import address
 from hub.store.database import async_pool
@@ -24,6 +25,7 @@ PEOPLE = (
     Person("hoa", "admin", (), "vi"),
     Person("songhong", "vendor", ("songhong_his",), "en"),
     Person("giamdinh", "insurer", ("vss",), "en"),
+    Person("mai", "vendor", ("local",), "en"),  # what the demo's machines send comes from this one
 )
 NAME_OF_PATIENT = "Trần"
 
@@ -196,6 +198,50 @@ def statement_of(hub):
     """A facility and a month of the ledger."""
     with opened(hub.settings.ledger) as ledger:
         return ledger.execute("select ma_cskcb, month from claims_in_force order by all limit 1").fetchall()
+
+
+def test_a_vendor_mends_a_refused_message(walk, hub):
+    mai = walk("mai")
+    assert mai.page.url.endswith("/mine")
+    mai.page.get_by_role("link", name="DEMO-90").first.click()
+    mai.sees("TYPE_UNSUPPORTED")
+    mai.sees("Leave this type out of the feed, or mend MSH-9")
+    assert NAME_OF_PATIENT not in mai.page.content(), "what is stored is masked for its vendor, too"
+    mended = sample("90").read_text("utf-8").replace("ZZZ^Z99^ZZZ_Z99", "ADT^A04^ADT_A01").replace("DEMO-90", "MENDED-90")
+    before = hub.sql("select count(*) from journal_message")
+    mai.go("/try")
+    mai.page.get_by_label("HL7 v2, XML or JSON").fill(sample("90").read_text("utf-8"))
+    mai.press("Read it")
+    mai.sees("The hub would refuse this message.")
+    mai.page.get_by_label("HL7 v2, XML or JSON").fill(mended + "\rEVN||20261123170000\rPV1|1|O" + "|" * 17 + "MENDED-LK")
+    mai.press("Read it")
+    mai.sees("The hub understands this message.")
+    mai.sees("Encounter")
+    assert mai.page.url.endswith("/try") and hub.sql("select count(*) from journal_message") == before
+    mai.press("Send as test")
+    mai.sees("Sent as a test: translated AA.")
+    hub.wait(
+        lambda: hub.sql("select 1 from journal_message where control_id = 'MENDED-90' and test and sender = 'local'") != [], 60
+    )
+    mai.page.get_by_role("link", name="See its story").click()
+    mai.sees("MENDED-90")
+    mai.go("/mine")
+    mai.press("Make the report")
+    mai.sees("messages are translated.")
+
+
+def test_a_vendor_cannot_see_anothers_data(walk, hub):
+    vendor = walk("songhong")
+    theirs, nobodys = f"/messages/{message_of(hub, 'DEMO-04')}", f"/messages/{uuid4()}"
+    seen = []
+    for path in (theirs, nobodys, "/mine?sender=local", "/mine?sender=nobodys_his"):
+        vendor.go(path)
+        seen.append(vendor.page.locator("#main").inner_text())
+        assert "DEMO-" not in vendor.page.content()
+    assert seen[0] == seen[1] and "There is no message" in seen[0]
+    assert seen[2] == seen[3] and "There is no sender of this name." in seen[2]
+    vendor.go("/try?sender=local")
+    assert "local" not in vendor.page.locator("#main").inner_text()
 
 
 def test_signing_out_takes_the_pages_away(walk):

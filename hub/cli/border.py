@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from adapters.dialects.remedies import remedy
 from adapters.formats.charset import decode
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.structure import VERSIONS, segment_rule
@@ -15,6 +16,7 @@ from adapters.outbound import pause as pauses
 from adapters.outbound.receipts import mailbox_name
 from hub.bus import Producer, Wire
 from hub.cli.running import OFFLINE, older
+from hub.cli.vendor_border import check, entitled, foreseen, remedy_of, send_test
 from hub.console.border import Border, Field, Paused, Reading, Segment, Trouble
 from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, now
@@ -29,7 +31,13 @@ Change = Callable[..., bool]
 def border(settings: Settings, keyring: Keyring) -> Border:
     """All that the console needs of it. Profiles and directory are those in use in this process."""
     return Border(
-        explain=partial(explain, bytes_max=settings.message_bytes_max, keyring=keyring),
+        explain=lambda raw, sender: explain(
+            raw, entitled(settings, sender), bytes_max=settings.message_bytes_max, keyring=keyring
+        ),
+        foreseen=partial(foreseen, settings),
+        send_test=partial(send_test, settings, keyring),
+        check=check,
+        remedy=remedy_of,
         as_text=as_text,
         pause=partial(_change, settings, pauses.pause),
         resume=partial(_change, settings, pauses.resume),
@@ -47,10 +55,9 @@ def as_text(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
-def explain(raw: bytes, facility: str = "", *, bytes_max: int, keyring: Keyring = OFFLINE) -> Reading:
-    """How the hub reads a message today, as a test; see `Border.explain`."""
-    may = frozenset({facility}) if facility else None
-    received = Received(raw, now(), "http", facilities=may, test=True)
+def explain(raw: bytes, facilities: frozenset[str] | None = None, *, bytes_max: int, keyring: Keyring = OFFLINE) -> Reading:
+    """How the hub reads a message today, as a test; see `Border.explain`. facilities: as of `Received`."""
+    received = Received(raw, now(), "http", facilities=facilities, test=True)
     try:
         done = refused(received, "FRAME_TOO_LARGE") if len(raw) > bytes_max else tried(received, keyring)
     except HubError as stop:  # the machine's own trouble
@@ -69,13 +76,14 @@ def explain(raw: bytes, facility: str = "", *, bytes_max: int, keyring: Keyring 
         verdict=done.verdict,
         ack=str(told.get("ack", "")),
         segments=segments,
-        troubles=tuple(_trouble(one) for one in done.problems),
+        troubles=tuple(_trouble(one, charset) for one in done.problems),
         events=tuple({"record": record, **event} for record, event in done.events),
     )
 
 
-def _trouble(one: Problem) -> Trouble:
-    return Trouble(one.code, one.severity.value, one.path, one.row.vi, one.text)
+def _trouble(one: Problem, charset: str) -> Trouble:
+    do_en, do_vi = remedy(one.code, charset)
+    return Trouble(one.code, one.severity.value, one.path, one.row.vi, one.text, do_vi, do_en)
 
 
 def _segments(text: str) -> tuple[Segment, ...]:

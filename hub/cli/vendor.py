@@ -3,11 +3,11 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -108,7 +108,7 @@ def new(
 # --- learn ------------------------------------------------------------------------------------------------------------
 
 
-def _watchable() -> None:
+def watchable() -> None:
     """Raises: HubError(REQUEST_WRONG) in a compiled hub, which reads fields past those who watch it."""
     if compiled():
         raise HubError("REQUEST_WRONG", "this hub is compiled: use one that is not for samples, as a plain install is")
@@ -116,7 +116,7 @@ def _watchable() -> None:
 
 def _evidence(paths: Sequence[Path]) -> Evidence:
     """Raises: HubError(REQUEST_WRONG)."""
-    _watchable()
+    watchable()
     return gather(file.read_bytes() for _, file in _files(paths))
 
 
@@ -160,39 +160,44 @@ def gather_samples(paths: Sequence[Path], dialect: Dialect) -> list[Sample]:
 
 def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
     """Every message of a folder, read by the dialect, whoever sends it."""
-    from adapters.formats.charset import decode
-    from adapters.formats.hl7v2 import parse
-    from adapters.inbound.goldens import is_fault, stated
-    from adapters.inbound.received import Received
-    from adapters.inbound.translate import split, tried
+    from adapters.inbound.goldens import stated
+    from adapters.inbound.translate import split
 
-    received_at = now()
     samples = []
     for name, file in _files([folder]):
         golden = stated(file)
         parts = split(file.read_bytes()) or [b""]
         for number, raw in enumerate(parts, 1):
-            done = tried(Received(raw, received_at, "folder"), OFFLINE, dialect)
-            note, message = done.message, None
-            if note["format"] == "hl7":
-                with suppress(HubError):
-                    message = parse(decode(raw, dialect.charset).text)
-            samples.append(
-                Sample(
-                    name if len(parts) == 1 else f"{name}#{number}",
-                    note.get("message_type", ""),
-                    message,
-                    note["facility"],
-                    note.get("charset", ""),
-                    done.verdict,
-                    done.problems,
-                    done.events,
-                    expected="ack" in golden and not golden.get("events") and not is_fault(golden),
-                    accepted=frozenset((code, severity, path) for code, severity, path in golden.get("errors", [])),
-                    unsaid=bool(golden) and not str(golden.get("about") or "").strip(),
-                )
-            )
+            samples.append(read_sample(name if len(parts) == 1 else f"{name}#{number}", raw, dialect, golden))
     return samples
+
+
+def read_sample(name: str, raw: bytes, dialect: Dialect, golden: Mapping[str, Any]) -> Sample:
+    """One message, read by the dialect, whoever sends it. golden: what is expected of it, {} for nothing."""
+    from adapters.formats.charset import decode
+    from adapters.formats.hl7v2 import parse
+    from adapters.inbound.goldens import is_fault
+    from adapters.inbound.received import Received
+    from adapters.inbound.translate import tried
+
+    done = tried(Received(raw, now(), "folder"), OFFLINE, dialect)
+    note, message = done.message, None
+    if note["format"] == "hl7":
+        with suppress(HubError):
+            message = parse(decode(raw, dialect.charset).text)
+    return Sample(
+        name,
+        note.get("message_type", ""),
+        message,
+        note["facility"],
+        note.get("charset", ""),
+        done.verdict,
+        done.problems,
+        done.events,
+        expected="ack" in golden and not golden.get("events") and not is_fault(golden),
+        accepted=frozenset((code, severity, path) for code, severity, path in golden.get("errors", [])),
+        unsaid=bool(golden) and not str(golden.get("about") or "").strip(),
+    )
 
 
 @vendor_app.command("check")
@@ -211,7 +216,7 @@ def check(
     """
     from adapters.inbound.goldens import changes
 
-    _watchable()
+    watchable()
     settings = read_settings()
     use_profiles(settings, dialect)
     chosen = dialect_of(dialect)

@@ -59,7 +59,7 @@ def why(
     good = True
     with foresight(hub) as eye:
         for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, keys):
-            events = [one for event in row["events"] for one in _foreseen(eye, event)]
+            events = [one for event in row["events"] for one in foreseen_of(eye, event)]
             good &= row["verdict"] == "translated" and not any(one.parked for one in events)
             if as_json:
                 print(to_json({**row, "events": [one.as_dict() for one in events]}).decode())
@@ -81,7 +81,7 @@ def _running(settings: Settings) -> Settings | None:
     return None
 
 
-def _foreseen(eye: "Foresight", event: dict[str, Any]) -> "list[Foreseen]":
+def foreseen_of(eye: "Foresight", event: dict[str, Any]) -> "list[Foreseen]":
     record = event["record"]
     body = encode(record, {name: part for name, part in event.items() if name != "record"})
     return eye.of(topic_of(record), decode(record, body))  # whole, as routing reads it

@@ -1,6 +1,6 @@
 """What the console needs of the border, which it does not import: functions that the composition root fills in (`hub/cli/border.py`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,13 +10,16 @@ from hub.contract.events import Keyring
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One finding about a message. path: such as `PID-3[2].1`; "" for the message as a whole. vi, en: what it is, without a value."""
+    """One finding about a message. path: such as `PID-3[2].1`; "" for the message as a whole. vi, en: what it is, without a value;
+    do_vi, do_en: what its sender does about it, "" where that says it all."""
 
     code: str
     severity: str
     path: str
     vi: str
     en: str
+    do_vi: str = ""
+    do_en: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,37 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Conformance:
+    """What `hie vendor check` says of some messages, without a value of a patient.
+
+    grade:    A to E; vi, en: what that means. samples, translated: messages that were looked at, and those that became events.
+    findings: each with how often, gravest first.
+    ignored:  fields that were sent and that nothing reads, with how often.
+    never:    record -> what no message filled, with the places that would.
+    """
+
+    dialect: str
+    version: str
+    grade: str
+    vi: str
+    en: str
+    samples: int
+    translated: int
+    findings: tuple[tuple[Trouble, int], ...]
+    ignored: tuple[tuple[str, int], ...]
+    never: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the hub took. verdict, ack: what its sender would have been told; ack is MSA-1."""
+
+    message_id: str
+    verdict: str
+    ack: str
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """A mailbox that is paused. waiting: deliveries without the recipient's word."""
 
@@ -81,8 +115,13 @@ class Paused:
 class Border:
     """What the composition root hands in. All of it blocks: call it in a thread.
 
-    explain:     bytes of a message, and the facility that its sender speaks for ("" for any) -> how it is read. It is read as a
-                 test and kept nowhere, so it also serves a vendor who pastes a message. Never raises for what the bytes say.
+    explain:     bytes of a message, and the sender that it is read as coming from ("" for one that may speak for any facility) ->
+                 how it is read: as a test, kept nowhere. Never raises for what the bytes say.
+    foreseen:    a reading -> what would follow from each of its events, as `hie why --json` tells it. Raises HubError.
+    send_test:   bytes, and the sender in whose name: taken in as a test, as the front door does. Raises HubError, of a sender without
+                 a credential NOT_FOUND.
+    check:       messages of one sender, some that can be read among them -> how well they are understood. Raises HubError.
+    remedy:      code of a problem -> what to do about it in Vietnamese and English, "" where nothing is written.
     as_text:     bytes of a message -> its text, as far as they are one.
     pause, resume: facility code, whether of its test mailbox, who, and why -> false where nothing changed. Leaves an audit event.
                  Raise HubError.
@@ -92,6 +131,10 @@ class Border:
     """
 
     explain: Callable[[bytes, str], Reading]
+    foreseen: Callable[[Reading], list[dict[str, Any]]]
+    send_test: Callable[[bytes, str], Sent]
+    check: Callable[[Sequence[bytes]], Conformance]
+    remedy: Callable[[str], tuple[str, str]]
     as_text: Callable[[bytes], str]
     pause: Callable[[str, bool, str, str], bool]
     resume: Callable[[str, bool, str, str], bool]

@@ -28,11 +28,12 @@ def looked_at(
     """
     rows = database.execute(_PLACES, (since, MOST)).fetchall()
     places = [(row[0], row[1], row[2]) for row in rows]
-    told = [wire.unpack(value)[1] for value in _values(kafka, places, older) if value]
+    told = [wire.unpack(value)[1] for value in values_at(kafka, places, older) if value]
     return [one for one in told if any(id in one["target"] for id in ids)], len(places)
 
 
-def _values(kafka: str, places: Sequence[tuple[str, int, int]], older: Archived) -> list[bytes | None]:
+def values_at(kafka: str, places: Sequence[tuple[str, int, int]], older: Archived) -> list[bytes | None]:
+    """`value_at` of several, in the order asked, by one reader where the topic keeps all."""
     try:
         return [one.value() for one in read_at(kafka, places)]
     except HubError as gone:

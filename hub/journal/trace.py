@@ -4,7 +4,7 @@ What is under way may be missing for a moment: the journal runs behind the topic
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import reduce
@@ -99,6 +99,34 @@ def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = Non
     if not steps:
         raise HubError("NOT_FOUND", "id")
     return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
+
+
+def of_senders(story: Story, senders: Collection[str]) -> Story:
+    """What of a story is theirs: messages that they sent, the events of these, and what became of both. Nothing is left of other
+    senders' messages and events, whether these led to theirs or followed from them.
+
+    Raises: HubError(NOT_FOUND) where the id that was asked for is of none of it, as for an id that nobody has.
+    """
+    messages = {step.id for step in story.steps if step.kind == "received" and step.facts["sender"] in senders}
+    events = {step.id for step in story.steps if step.kind in ("event", "derived") and str(step.facts["message_id"]) in messages}
+    its = messages | events
+    sent = {step.id for step in story.steps if step.kind == "delivery" and str(step.facts["subject_event_id"]) in its}
+
+    def concerns(step: Step) -> bool:
+        match step.kind:
+            case "received" | "event" | "derived":
+                return step.id in its
+            case "delivery" | "nobody":
+                return str(step.facts["subject_event_id"]) in its
+            case "receipt":
+                return step.id in sent
+            case _:
+                return str(step.facts["event_id"]) in its
+
+    steps = tuple(step for step in story.steps if concerns(step))
+    if story.id not in {step.id for step in steps}:
+        raise HubError("NOT_FOUND", "id")
+    return Story(story.id, steps, story.cut)
 
 
 def _roots(found: "_Found", id: str, keyring: Keyring | None, viewer: str) -> None:

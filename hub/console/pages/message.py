@@ -1,6 +1,7 @@
 """One message's story: its bytes, how they are read, what was wrong in place, and every step with its time."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -19,19 +20,19 @@ from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, Event
 from hub.contract.settings import Settings
 from hub.journal.looked import looked_at, value_at
-from hub.journal.trace import Story, trace
+from hub.journal.trace import Story, of_senders, trace
 from hub.routing.rules import in_words
 from hub.store.database import connect
 
 PATH: Final = "/messages/{message_id}"
 TITLE: Final = Words(vi="Một bản tin", en="One message")
 RIGHT: Final[Right] = "see"
+SCOPED: Final = "vendor"  # of its own senders' messages; whatever else there is, is not there for it
 OWN: Final = ("viewer", "operator", "admin")  # vendors and insurers have pages of their own
 
 _ABSENT: Final = Words(
     vi="Không có bản tin, sự kiện hay lượt giao nào mang mã này.", en="There is no message, event or delivery of this id."
 )
-_NOT_YOURS: Final = Words(vi="Trang này dành cho người của hub.", en="This page is for the hub's own people.")
 _GONE: Final = Words(vi="Byte của bản tin không còn được lưu.", en="The message's bytes are kept no more.")
 _STEPS: Final = Words(vi="Các bước", en="Steps")
 _READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it today")
@@ -67,18 +68,17 @@ async def page(console: Console, message_id: str) -> None:
     """Of a message's, an event's or a delivery's id: all lead to the same story."""
     person = console.person()
     language = person.language
-    if person.role not in OWN:
-        html(escape(_NOT_YOURS.of(language))).classes("hie-notice")
-        return
+    senders = None if person.role in OWN else person.scope
     try:
-        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)))
+        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)), senders)
     except (ValueError, HubError) as wrong:
         if isinstance(wrong, HubError) and wrong.code != "NOT_FOUND":
             raise
         html(escape(_ABSENT.of(language))).classes("hie-notice")
         return
     html(steps(story, language)).classes("hie-scroll")
-    _looking(console, story, language)
+    if senders is None:
+        _looking(console, story, language)
     html(escape(_READ.of(language)), "h2")
     place = html("…")
 
@@ -97,15 +97,17 @@ async def page(console: Console, message_id: str) -> None:
     ui.timer(0.05, fill, once=True)
 
 
-def story_of(settings: Settings, id: str) -> Story:
-    """Raises: HubError(NOT_FOUND)."""
+def story_of(settings: Settings, id: str, senders: Sequence[str] | None) -> Story:
+    """senders: whose part of it alone is told; None for all of it. Raises: HubError(NOT_FOUND)."""
     with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-        return trace(database, id)
+        story = trace(database, id)
+    return story if senders is None else of_senders(story, senders)
 
 
 def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
-    """The story's message, and how its bytes are read today."""
-    received = next((step for step in story.steps if step.kind == "received"), None)
+    """The message that was asked for, else the story's first, and how its bytes are read today."""
+    messages = [step for step in story.steps if step.kind == "received"]
+    received = next((step for step in messages if step.id == story.id), messages[0] if messages else None)
     if received is None or border is None:
         return Told(story, None, None)
     place = (received.facts["topic"], received.facts["partition"], received.facts["record_offset"])
@@ -142,15 +144,21 @@ def facts(one: Reading, whole: Event) -> str:
 
 
 def troubles(found: tuple[Trouble, ...], language: str) -> str:
-    """What is wrong, by place; each leads to its field below."""
+    """What is wrong, by place, and what its sender does about it; each leads to its field below."""
     if not found:
         return ""
     rows = "".join(
         f'<tr><td><a href="#at-{escape(anchor(one.path))}">{escape(one.path or "—")}</a></td><td data-state="{_state(one)}">{escape(one.code)}</td>'
-        f"<td>{escape(one.vi if language == 'vi' else one.en)}</td></tr>"
+        f"<td>{sentence(one, language)}</td></tr>"
         for one in found
     )
     return f"<h3>{escape(_PROBLEMS.of(language))}</h3><table class=hie><tbody>{rows}</tbody></table>"
+
+
+def sentence(one: Trouble, language: str) -> str:
+    """What is wrong in words; below it what to do about it."""
+    what, fix = (one.en, one.do_en) if language == "en" else (one.vi, one.do_vi)
+    return escape(what) + (f"<div class=hie-soft>→ {escape(fix)}</div>" if fix else "")
 
 
 def reading(one: Reading, language: str = "vi", *, show: bool) -> str:

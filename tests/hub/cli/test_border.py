@@ -45,5 +45,5 @@ def test_text_is_read_in_the_messages_own_charset():
 
 def test_a_vendor_is_held_to_its_facility():
     file = next(SEED.glob("04-*.hl7"))
-    codes = {one.code for one in explain(file.read_bytes(), "99999", bytes_max=MAX).troubles}
+    codes = {one.code for one in explain(file.read_bytes(), frozenset({"99999"}), bytes_max=MAX).troubles}
     assert "FACILITY_NOT_ENTITLED" in codes

@@ -9,7 +9,7 @@ from adapters.outbound.item import control_id
 from hub.contract.errors import HubError
 from hub.contract.events import derive
 from hub.journal.consumer import index
-from hub.journal.trace import trace
+from hub.journal.trace import of_senders, trace
 from tests.hub.journal.test_reconcile import told
 from tests.made import AT, KEYRING, delivery, received, referral
 
@@ -196,3 +196,32 @@ def test_who_has_no_part_in_it_is_told_that_there_is_nothing(database, told_stor
     with pytest.raises(HubError) as raised:
         trace(database, "CT-1", KEYRING, "79001")
     assert raised.value.code == "NOT_FOUND"
+
+
+def test_of_a_story_of_several_senders_each_has_its_own_part(database, log, told_story):
+    message = received(control_id="CT-3", sender="other_his", facility="01021")
+    event = referral(message, "S-2026-3")
+    caused = derive(
+        "hie.Referral",
+        {name: value for name, value in event.items() if name != "meta"},
+        parents=[event, {"meta": {**event["meta"], "event_id": told_story["event id"]}}],
+        rule="referral-arrived",
+        facility="01021",
+        key=event["meta"]["key"],
+        revision=event["meta"]["revision"],
+    )
+    at = AT + timedelta(hours=2)
+    records = (("message-received.v1", message), ("referral.v1", event), ("referral.v1", caused))
+    index(database, log.wire, [log.event(topic, one, at) for topic, one in records], {})
+    whole = trace(database, told_story["message id"])
+    assert message["message_id"] in {step.id for step in whole.steps}, "one led to the other"
+    mine = of_senders(whole, ("minhkhai",))
+    assert {step.facts["sender"] for step in mine.steps if step.kind == "received"} == {"minhkhai"}
+    assert "ACKNOWLEDGED" in " ".join(step.what for step in mine.steps), "what became of it"
+    theirs = {message["message_id"], event["meta"]["event_id"], caused["meta"]["event_id"]}
+    assert theirs.isdisjoint(step.id for step in mine.steps)
+    for id in theirs:
+        with pytest.raises(HubError, match="NOT_FOUND"):
+            of_senders(trace(database, id), ("minhkhai",))
+    with pytest.raises(HubError, match="NOT_FOUND"):
+        of_senders(whole, ())

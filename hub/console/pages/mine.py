@@ -1,0 +1,274 @@
+"""A vendor's own systems: what each sent last and how it was answered, today's counts, the commonest problems and their fixes,
+and how well its messages are understood."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote
+
+import psycopg
+from nicegui import ui
+from psycopg.rows import dict_row
+
+from hub.access.people import Right
+from hub.bus import Wire
+from hub.console.border import Conformance, Trouble
+from hub.console.pages.message import OWN, sentence
+from hub.console.shell import CURRENT, Console, html
+from hub.console.words import Words, number
+from hub.contract.errors import ERRORS, HubError
+from hub.contract.events import VIETNAM, now
+from hub.journal.looked import values_at
+
+PATH: Final = "/mine"
+TITLE: Final = Words(vi="Hệ thống của bên gửi", en="A vendor's systems")
+RIGHT: Final[Right] = "see"
+SCOPED: Final = "vendor"
+
+ROWS: Final = 50
+LATEST: Final = 1_000  # messages that problems are counted in
+CHECKED: Final = 50  # messages that are read for a report
+_AGAIN_S: Final = 5.0
+_SHOWN: Final = 40  # fields of a report in one line
+_STATES: Final = {"translated": "", "refused": "bad", "quarantined": "warn"}
+
+_SENDER: Final = Words(vi="Nguồn gửi", en="Sender")
+_OPEN: Final = Words(vi="Mở", en="Open")
+_NONE: Final = Words(vi="Không có nguồn gửi nào mang tên này.", en="There is no sender of this name.")
+_TODAY: Final = Words(
+    vi="Hôm nay: {received} bản tin, {refused} bị từ chối, {quarantined} bị cách ly (không tính thử nghiệm).",
+    en="Today: {received} messages, {refused} refused, {quarantined} quarantined (tests are not counted).",
+)
+_LAST: Final = Words(vi="Bản tin gần nhất", en="Last messages")
+_NOTHING: Final = Words(vi="Chưa có bản tin nào.", en="No message has come yet.")
+_MORE: Final = Words(vi="Cũ hơn", en="Older")
+_COMMON: Final = Words(vi="Vấn đề thường gặp nhất", en="The commonest problems")
+_AMONG: Final = Words(vi="Trong {most} bản tin gần nhất.", en="Among the last {most} messages.")
+_FINE: Final = Words(vi="Không có vấn đề nào.", en="There are none.")
+_EXAMPLE: Final = Words(vi="Bản tin mẫu", en="One of them")
+_REPORT: Final = Words(vi="Báo cáo phù hợp", en="Conformance report")
+_MAKE: Final = Words(vi="Lập báo cáo", en="Make the report")
+_OVER: Final = Words(
+    vi="Như `hie vendor check`, trên {most} bản tin gần nhất; chỉ nêu vị trí, không nêu giá trị.",
+    en="As `hie vendor check`, over the last {most} messages; places only, no values.",
+)
+_READ_BY: Final = Words(
+    vi="{dialect} {version}: {translated} trong {samples} bản tin dịch được.",
+    en="{dialect} {version}: {translated} of {samples} messages are translated.",
+)
+_IGNORED: Final = Words(vi="Đã gửi nhưng không được đọc", en="Sent, and read by nothing")
+_NEVER: Final = Words(vi="{record}: luôn trống", en="{record}: never filled")
+_TRY: Final = Words(vi="Dán thử một bản tin", en="Try a message")
+_TEST: Final = Words(vi="thử", en="test")
+_HEAD: Final = (
+    Words(vi="Giờ", en="Time"), Words(vi="Mã kiểm soát", en="Control id"), Words(vi="Loại", en="Type"), Words(vi="Cơ sở", en="Facility"),
+    Words(vi="Kết luận", en="Verdict"), Words(vi="Trả lời", en="Answer"), Words(vi="Vấn đề", en="Problems"),
+)  # fmt: skip
+_PROBLEM_HEAD: Final = (
+    Words(vi="Mã", en="Code"), Words(vi="Vị trí", en="Place"), Words(vi="Bản tin", en="Messages"), Words(vi="Vấn đề, cách sửa", en="What, and its fix"), _EXAMPLE,
+)  # fmt: skip
+
+_MESSAGES: Final = """
+select message_id, received_at, control_id, message_type, facility, verdict, ack, problems, test, topic, partition, record_offset
+from journal_message where sender = %(sender)s and (received_at, message_id) < (%(at)s::timestamptz, %(id)s::uuid)
+order by received_at desc, message_id desc limit %(most)s
+"""
+_NEWEST: Final = ("infinity", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+# The hours are named one by one, so that each is one place in the index.
+_COUNTS: Final = """
+select what, sum(messages)::bigint as messages from journal_traffic
+where hour = any(%(hours)s) and sender = %(sender)s and what in ('received', 'refused', 'quarantined') group by what
+"""
+_PROBLEMS: Final = r"""
+with latest as (
+    select message_id, received_at, problems from journal_message where sender = %(sender)s order by received_at desc, message_id desc limit %(most)s
+)
+select problem ->> 'code' as code, problem ->> 'severity' as severity, regexp_replace(problem ->> 'path', '\[\d+\]', '', 'g') as path,
+       count(distinct message_id) as messages, (array_agg(message_id order by received_at desc))[1] as example
+from latest cross join lateral jsonb_array_elements(problems) as problem group by 1, 2, 3
+order by position(problem ->> 'severity' in 'EWI'), 4 desc, 1, 3 limit 30
+"""
+
+
+async def page(console: Console, sender: str = "") -> None:
+    """One sender of the person's scope, the first when none is said; any for the hub's own people."""
+    person = console.person()
+    language = person.language
+    chosen = sender or (person.scope[0] if person.scope else "")
+    html(_choice(person, chosen, language))
+    if not chosen:
+        return
+    if (person.role not in OWN and chosen not in person.scope) or "\x00" in chosen:
+        html(escape(_NONE.of(language))).classes("hie-notice")
+        return
+    counts, rows = await look(console, chosen)
+    problems = await _rows(console, _PROBLEMS, {"sender": chosen, "most": LATEST})
+    today = html(counted(counts, language), "p")
+    html(f'<a href="/try?sender={quote(chosen)}">{escape(_TRY.of(language))}</a>', "p")
+    html(escape(_LAST.of(language)), "h2")
+    shown = html(messages(rows, language)).classes("hie-scroll")
+    _older(console, chosen, rows, shown, language)
+    html(f"<h2>{escape(_COMMON.of(language))}</h2><p class=hie-soft>{escape(_AMONG.of(language).format(most=LATEST))}</p>")
+    html(common(problems, console.border, language)).classes("hie-scroll")
+    _reporting(console, chosen, language)
+
+    async def again() -> None:
+        """What is new, for whoever has the page open and looks at the newest."""
+        try:
+            counts, fresh = await look(console, chosen)
+        except psycopg.Error:  # the next look may find it back
+            return
+        for place, content in ((today, counted(counts, language)), (shown, messages(fresh, language))):
+            if place.content != content and (place is today or shown.props.get("data-older") is None):
+                place.set_content(content)
+
+    ui.timer(_AGAIN_S, again, immediate=False)
+
+
+def _choice(person: Any, chosen: str, language: str) -> str:
+    """A vendor's senders as links; for the hub's people a field. A sender's name is no secret and no patient's."""
+    if person.role in OWN:
+        return (
+            f'<form class=hie-form method=get action="{PATH}"><label>{escape(_SENDER.of(language))}'
+            f'<input name=sender required maxlength=64 value="{escape(chosen)}"></label><button>{escape(_OPEN.of(language))}</button></form>'
+        )
+    links = (f'<a href="{PATH}?sender={quote(one)}"{CURRENT if one == chosen else ""}>{escape(one)}</a>' for one in person.scope)
+    return f"<p>{escape(_SENDER.of(language))}: {' · '.join(links)}</p>"
+
+
+async def look(console: Console, sender: str) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Today's counts by what, and the last messages."""
+    moment = now()
+    midnight = moment.astimezone(VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
+    hours = [midnight + timedelta(hours=at) for at in range(int((moment - midnight) / timedelta(hours=1)) + 1)]
+    counts = await _rows(console, _COUNTS, {"hours": hours, "sender": sender})
+    return {row["what"]: row["messages"] for row in counts}, await last(console, sender)
+
+
+async def last(console: Console, sender: str, after: tuple[datetime | str, object] = _NEWEST) -> list[dict[str, Any]]:
+    """`ROWS` messages of a sender, newest first. after: time and id of the one before them."""
+    return await _rows(console, _MESSAGES, {"sender": sender, "at": after[0], "id": after[1], "most": ROWS})
+
+
+async def _rows(console: Console, query: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    async with console.pool.connection() as database, database.cursor(row_factory=dict_row) as cursor:
+        return await (await cursor.execute(query.encode(), values)).fetchall()
+
+
+def counted(counts: Mapping[str, int], language: str) -> str:
+    """Today in one line."""
+    parts = {what: number(counts.get(what, 0), language) for what in ("received", "refused", "quarantined")}
+    return escape(_TODAY.of(language).format(**parts))
+
+
+def messages(rows: list[dict[str, Any]], language: str) -> str:
+    """One row a message; its control id leads to its story."""
+    if not rows:
+        return f"<p class=hie-soft>{escape(_NOTHING.of(language))}</p>"
+    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
+    body = []
+    for row in rows:
+        told = sorted(row["problems"], key=lambda one: "EWI".find(one["severity"]))
+        wrong = ", ".join(f"{one['code']} {one['path']}".strip() for one in told[:3]) + (" …" if len(told) > 3 else "")
+        test = f" ({_TEST.of(language)})" if row["test"] else ""
+        body.append(
+            f"<tr><td class=n>{row['received_at'].astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td>"
+            f'<td><a href="/messages/{row["message_id"]}">{escape(row["control_id"] or "—")}</a></td><td>{escape(row["message_type"])}</td>'
+            f'<td>{escape(row["facility"])}</td><td data-state="{_STATES.get(row["verdict"], "")}">{escape(row["verdict"] + test)}</td>'
+            f"<td>{escape(row['ack'])}</td><td>{escape(wrong)}</td></tr>"
+        )
+    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def common(rows: list[dict[str, Any]], border: Any, language: str) -> str:
+    """Each problem once a place, with its sentence, its fix and a message that has it."""
+    if not rows:
+        return f"<p class=hie-soft>{escape(_FINE.of(language))}</p>"
+    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _PROBLEM_HEAD)
+    body = []
+    for row in rows:
+        text = ERRORS.get(row["code"])
+        fix = border.remedy(row["code"]) if border is not None else ("", "")
+        one = Trouble(row["code"], row["severity"], row["path"], text.vi if text else "", text.en if text else "", *fix)
+        body.append(
+            f'<tr><td data-state="{state(one)}">{escape(one.code)}</td><td>{escape(one.path or "—")}</td>'
+            f"<td class=n>{number(row['messages'], language)}</td><td>{sentence(one, language)}</td>"
+            f'<td><a href="/messages/{row["example"]}">{escape(_OPEN.of(language))}</a></td></tr>'
+        )
+    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def state(one: Trouble) -> str:
+    """How a finding is meant: an error refuses, a warning costs something, the rest is only told."""
+    return {"E": "bad", "W": "warn"}.get(one.severity, "")
+
+
+def _older(console: Console, sender: str, rows: list[dict[str, Any]], shown: Any, language: str) -> None:
+    seen = list(rows)
+    more = ui.button(_MORE.of(language)).props("unelevated no-caps outline")
+    more.set_visibility(len(rows) == ROWS)
+
+    async def go() -> None:
+        found = await last(console, sender, (seen[-1]["received_at"], seen[-1]["message_id"]))
+        seen[:] = found or seen
+        shown.props["data-older"] = "true"  # these stay until the page is opened again
+        shown.set_content(messages(found, language))
+        more.set_visibility(len(found) == ROWS)
+
+    more.on_click(go)
+
+
+def _reporting(console: Console, sender: str, language: str) -> None:
+    """Asked for by a button: dozens of messages are read for it."""
+    html(f"<h2>{escape(_REPORT.of(language))}</h2><p class=hie-soft>{escape(_OVER.of(language).format(most=CHECKED))}</p>")
+    make = ui.button(_MAKE.of(language)).props("unelevated no-caps outline")
+    shown = html("").classes("hie-scroll").props("role=status")
+
+    async def go() -> None:
+        make.disable()
+        shown.set_content("…")
+        try:
+            shown.set_content(report(await asyncio.to_thread(check, console, await last(console, sender)), language))
+        except HubError as wrong:
+            shown.set_content(escape(f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}"))
+        finally:
+            make.enable()
+
+    make.on_click(go)
+
+
+def check(console: Console, rows: list[dict[str, Any]]) -> Conformance:
+    """Of the bytes of the last messages, as far as they are kept. Raises: HubError, as `Border.check`."""
+    border: Any = console.border
+    wire = Wire(console.settings.registry_url)
+    places = [(row["topic"], row["partition"], row["record_offset"]) for row in rows[:CHECKED]]
+    kept = [wire.unpack(value)[1] for value in values_at(console.settings.kafka, places, border.older) if value]
+    found: Conformance = border.check([bytes(one["raw"]) for one in kept if one["raw"]])
+    return found
+
+
+def report(found: Conformance, language: str) -> str:
+    """The grade and what it means, what is wrong, what is read by nothing, and what is missing."""
+    meaning = found.en if language == "en" else found.vi
+    told = _READ_BY.of(language).format(
+        dialect=found.dialect, version=found.version, translated=found.translated, samples=found.samples
+    )
+    rows = "".join(
+        f'<tr><td data-state="{state(one)}">{escape(one.code)}</td><td>{escape(one.path or "—")}</td><td class=n>{number(count, language)}</td>'
+        f"<td>{sentence(one, language)}</td></tr>"
+        for one, count in found.findings
+    )
+    lists = [(_IGNORED.of(language), [f"{place} × {number(count, language)}" for place, count in found.ignored])]
+    lists += [
+        (_NEVER.of(language).format(record=record.removeprefix("hie.")), list(names)) for record, names in found.never.items()
+    ]
+    return (
+        f"<p><b>{escape(found.grade)}</b> {escape(meaning)}.</p><p>{escape(told)}</p><table class=hie><tbody>{rows}</tbody></table>"
+        + "".join(
+            f"<h3>{escape(title)}</h3><p>{escape(', '.join(names[:_SHOWN]))}{f' … ({len(names)})' if len(names) > _SHOWN else ''}</p>"
+            for title, names in lists
+            if names
+        )
+    )

@@ -1,0 +1,82 @@
+"""A pasted message is read as the front door would, and its problems are told with what to do about them."""
+
+import pytest
+
+from hub.cli.border import explain
+from hub.cli.running import OFFLINE
+from hub.cli.vendor_border import check as checked
+from hub.cli.vendor_border import entitled, remedy_of
+from hub.cli.why import foreseen_of, foresight
+from hub.console.pages.mine import report
+from hub.console.pages.try_message import as_bytes, check, may_send, shown
+from hub.contract.places import shipped
+
+GOOD = (shipped("seeds/demo") / "02-order-to-laboratory.hl7").read_bytes()
+REFUSED = (shipped("seeds/demo") / "90-refused.hl7").read_bytes()
+
+
+def read(raw):
+    return explain(raw, bytes_max=1_000_000, keyring=OFFLINE)
+
+
+def follows(one):
+    with foresight(None) as eye:
+        return [found.as_dict() for event in one.events for found in foreseen_of(eye, event)]
+
+
+def test_line_ends_of_a_browser_are_those_of_hl7_again():
+    pasted = "\n  " + GOOD.decode().replace("\r", "\n") + "\n\n"
+    assert as_bytes(pasted) == GOOD.rstrip(b"\r\n") + b"\r"
+    assert as_bytes(" \n<a>\n</a>\n") == b"<a>\n</a>"
+    assert as_bytes(" \n ") == b""
+
+
+@pytest.mark.parametrize(("language", "fix"), [("en", "Leave this type out of the feed"), ("vi", "Không gửi loại này")])
+def test_a_refusal_is_told_with_its_fix_at_its_place(language, fix):
+    page = shown(read(REFUSED), [], language)
+    assert "TYPE_UNSUPPORTED" in page and "MSH-9" in page
+    assert fix in page
+
+
+def test_what_is_understood_says_who_would_get_it_as_a_test():
+    one = read(GOOD)
+    assert one.verdict == "translated"
+    assert all(event["meta"]["test"] for event in one.events)
+    page = shown(one, follows(one), "en")
+    assert "LabOrder" in page and "01940" in page
+
+
+def test_markup_in_a_message_is_text():
+    assert "<script>" not in shown(read(REFUSED.replace(b"DEMO-90", b"<script>")), "<script>", "en")
+
+
+def test_nobody_reads_in_the_name_of_a_sender_that_is_not_his(someone):
+    vendor = someone(role="vendor", scope=("mine_his",), language="en")
+    assert check(vendor, "mine_his", GOOD) == ""
+    assert check(vendor, "other_his", GOOD) == check(vendor, "nobodys_his", GOOD) != ""
+    assert may_send(vendor) and may_send(someone(role="operator"))
+    assert not may_send(someone(role="viewer"))
+
+
+def test_a_sender_is_held_to_its_facilities(settings, tmp_path):
+    file = tmp_path / "credentials.toml"
+    file.write_text('[sender.mine_his]\nfacilities = ["01021"]\n', "utf-8")
+    held = settings.model_copy(update={"credentials": file})
+    assert entitled(held, "mine_his") == {"01021"}
+    assert entitled(held, "gone_his") == frozenset()
+    assert entitled(held, "") is None
+
+
+def test_the_report_is_that_of_vendor_check_without_a_value():
+    raws = [path.read_bytes() for path in sorted(shipped("seeds/demo").glob("0*.hl7"))] + [REFUSED]
+    found = checked(raws)
+    assert found.grade in "ABCDE" and found.samples and found.translated < found.samples + 1
+    for language in ("vi", "en"):
+        page = report(found, language)
+        assert not [secret for secret in ("Trần", "001185004321", "GD4010118504321", "19850720") if secret in page]
+
+
+def test_each_problem_has_both_languages_of_its_remedy():
+    vi, en = remedy_of("TYPE_UNSUPPORTED")
+    assert vi.startswith("Không gửi") and en.startswith("Leave")
+    assert remedy_of("NO_SUCH_CODE") == ("", "")
