@@ -117,6 +117,29 @@ def test_an_operator_traces_a_referral_from_the_search_to_its_receipts(walk):
     assert NAME_OF_PATIENT not in lan.page.content()
 
 
+def test_an_operator_finds_a_referral_by_its_number_and_by_facility_and_day_and_sees_its_state(walk, hub):
+    lan = walk("lan")
+    lan.go("/cases")
+    lan.page.get_by_label("Facility whose number it is").fill("01021")
+    lan.page.get_by_label("Slip number").fill("GCT-2611-031")
+    lan.press("Find by number")
+    lan.sees("ARRIVED · the person has arrived")
+    lan.page.get_by_label("Facility that sent it").fill("01021")
+    [(day,)] = hub.sql("select to_char(max(day), 'DD/MM/YYYY') from journal_message where control_id = 'DEMO-04'")
+    lan.page.get_by_label("From day").fill(day)
+    lan.page.get_by_label("To the end of day").fill(day)
+    lan.press("List")
+    lan.sees("messages looked at")
+    lan.page.get_by_role("link", name="2026").first.click()
+    lan.page.wait_for_url("**/cases/*-*")
+    lan.sees("ARRIVED · the person has arrived")
+    lan.sees("arrival-to-issuer")
+    assert "GCT-2611-031" not in lan.page.url
+    assert NAME_OF_PATIENT not in lan.page.content()
+    lan.go("/worklists")
+    lan.sees("Parked, waiting for a fact or a fix")
+
+
 def test_an_operator_pauses_a_recipient_and_lets_it_go_on(walk):
     lan = walk("lan")
     lan.go("/recipients")
@@ -152,6 +175,15 @@ def test_what_is_a_patients_is_shown_to_who_may_and_says_why_and_that_is_told(wa
     hub.wait(lambda: hub.sql("select 1 from journal_event where record = 'hie.AuditEvent' and action = 'unmask'") != [], 60)
     hoa.press("Ai đã xem")
     hoa.sees("bệnh viện hỏi")
+    hoa.go("/audit")
+    hoa.page.get_by_label("Thao tác").fill("unmask")
+    hoa.press("Liệt kê")
+    hoa.sees("bệnh viện hỏi")
+    hoa.page.get_by_label("Số thẻ BHYT").fill("01021/GCT-2611-031")
+    hoa.page.get_by_label("Thao tác").fill("")
+    hoa.press("Ai đã xem người bệnh này")
+    hoa.sees("bệnh viện hỏi")
+    assert "GCT-2611-031" not in hoa.page.url
 
 
 def test_a_vendor_sees_nothing_of_others(walk, hub):

@@ -86,10 +86,10 @@ async def listed(
     return await cursor.fetchall()
 
 
-async def counts(connection: AsyncConnection[TupleRow], facility: str = "") -> dict[str, int]:
-    """How many slips stand on it, by the code of their first reason."""
+async def counts(connection: AsyncConnection[TupleRow], facility: str = "") -> dict[str, tuple[int, datetime]]:
+    """How many slips stand on it, and since when the oldest does, by the code of their first reason."""
     found = await connection.execute(_COUNTS.encode(), {"mailbox": MAILBOX, "facility": facility})
-    return {row[0]: row[1] async for row in found}
+    return {row[0]: (row[1], row[2]) async for row in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ select document.delivery_id, document.facility, document.record, state, reasons,
 {_ROWS} and document.seq > coalesce((select seq from portal_document where delivery_id = %(after)s), 0)
 order by document.seq limit %(limit)s
 """  # noqa: S608  # constants only
-_COUNTS: Final = f"select reasons -> 0 ->> 'code', count(*) {_ROWS} group by 1 order by 2 desc, 1"
+_COUNTS: Final = f"select reasons -> 0 ->> 'code', count(*), min(changed_at) {_ROWS} group by 1 order by 2 desc, 1"
 _ARRIVAL: Final = """
 with revision as (
     select document.record, document.subject_key, state, forced, code,
@@ -188,6 +188,6 @@ def mount(app: FastAPI, pool: AsyncConnectionPool, wire: Wire, credentials: Cred
         with available():
             async with pool.connection() as connection:
                 rows = await listed(connection, facility, after=after, limit=min(limit, PAGE_MAX))
-                by_code = await counts(connection, facility)
+                by_code = {code: count for code, (count, _) in (await counts(connection, facility)).items()}
         shown = await asyncio.to_thread(lambda: [row.shown(wire) for row in rows])  # bodies may be large
         return Response(to_json({"facility": facility, "counts": by_code, "slips": shown}), media_type="application/json")

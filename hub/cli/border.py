@@ -1,4 +1,4 @@
-"""The border as the console sees it: reading a message, pausing a recipient."""
+"""The border as the console sees it: reading a message, pausing a recipient, the work list."""
 
 import re
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from adapters.outbound.receipts import mailbox_name
 from hub.bus import Producer, Wire
 from hub.cli.running import OFFLINE, older
 from hub.cli.vendor_border import check, entitled, foreseen, remedy_of, send_test
+from hub.cli.worklist import worklist
 from hub.console.border import Border, Field, Paused, Reading, Segment, Trouble
 from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, now
@@ -44,6 +45,7 @@ def border(settings: Settings, keyring: Keyring) -> Border:
         paused=partial(_paused, settings),
         older=older(settings).value,
         keyring=keyring,
+        worklist=partial(worklist, settings),
     )
 
 

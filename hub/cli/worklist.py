@@ -4,6 +4,7 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from datetime import datetime
 from itertools import groupby
 from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
@@ -58,7 +59,7 @@ def show(
 
 
 def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[str, Any]:
-    """`slips` as `worklist.Waiting.shown` tells them, `counts` by first reason, `held` (how many stand beside it, held by rule),
+    """`slips` as `worklist.Waiting.shown` tells them, `counts` and `oldest` (times) by first reason, `held` (how many stand beside it, held by rule),
     `arrival` rates with and without the list.
 
     Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE).
@@ -67,7 +68,7 @@ def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[s
     from hub.bus import Wire
     from hub.journal.views import held as held_by_rule
 
-    async def read(connection: Connection) -> tuple[list[lists.Waiting], dict[str, int], lists.Arrival]:
+    async def read(connection: Connection) -> tuple[list[lists.Waiting], dict[str, tuple[int, datetime]], lists.Arrival]:
         rows = await lists.listed(connection, facility, limit=limit)
         return rows, await lists.counts(connection, facility), await lists.arrival(connection)
 
@@ -82,7 +83,10 @@ def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[s
         "without_list": arrived.without_list,
         "with_list": arrived.with_list,
     }
-    return {"slips": [row.shown(wire) for row in rows], "counts": counts, "held": held, "arrival": rates}
+    by_code = {code: count for code, (count, _) in counts.items()}
+    oldest = {code: at for code, (_, at) in counts.items()}
+    slips = [row.shown(wire) for row in rows]
+    return {"slips": slips, "counts": by_code, "oldest": oldest, "held": held, "arrival": rates}
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -102,9 +106,9 @@ def _print(found: dict[str, Any]) -> None:
         if slip["portal_says"]:
             paragraph(out, f"the portal: {slip['portal_says']}", 4)
     if found["counts"]:
-        table = Table("first reason", "documents", title="Work list · Danh sách cần xử lý")
+        table = Table("first reason", "documents", "oldest", title="Work list · Danh sách cần xử lý")
         for code, count in found["counts"].items():
-            table.add_row(code, str(count))
+            table.add_row(code, str(count), f"{found['oldest'][code].astimezone(VIETNAM):%d/%m/%Y %H:%M}")
         out.print(table)
     else:
         out.print("nothing stands on the work list")

@@ -11,6 +11,9 @@ from fastapi.responses import RedirectResponse
 from nicegui import core, ui
 
 from hub.console.pages import (
+    audit,
+    case,
+    cases,
     dead_letters,
     message,
     mine,
@@ -23,6 +26,7 @@ from hub.console.pages import (
     topic,
     topics,
     try_message,
+    worklists,
 )
 from hub.console.shell import LANGUAGE_COOKIE, Console, frame, may_open
 from hub.console.words import LANGUAGES, Words
@@ -31,6 +35,9 @@ PAGES: Final[tuple[Any, ...]] = (
     overview,
     search,
     message,
+    cases,
+    case,
+    worklists,
     dead_letters,
     recipients,
     topics,
@@ -40,6 +47,7 @@ PAGES: Final[tuple[Any, ...]] = (
     statements,
     mine,
     try_message,
+    audit,
 )
 """Every page, in the order of the navigation."""
 _PAGE_S: Final = 30.0  # a loaded machine is slow, not broken

@@ -128,6 +128,8 @@ class Border:
     paused:      who is.
     older:       topic, partition, offset -> the value as the archive has it, None where it has not.
     keyring:     makes Kafka keys of business keys.
+    worklist:    facility code ("" for all) and how many at most -> what does not reach the citizen's app, as `hie worklist list`
+                 has it: `slips` (oldest first), `counts` and `oldest` by first reason, `held`.
     """
 
     explain: Callable[[bytes, str], Reading]
@@ -141,3 +143,4 @@ class Border:
     paused: Callable[[], list[Paused]]
     older: Callable[[str, int, int], bytes | None]
     keyring: Keyring
+    worklist: Callable[[str, int], dict[str, Any]]

@@ -96,9 +96,28 @@ def trace(database: Connection[TupleRow], id: str, keyring: Keyring | None = Non
         _roots(found, id.strip(), keyring, viewer)
         found.spread()
         steps = _seen_by(viewer, found.steps()) if viewer else found.steps()
+    return _story(id, steps, cut=found.cut)
+
+
+def trace_case(database: Connection[TupleRow], id: UUID) -> Story:
+    """The story of a whole case: of all events that have the Kafka key of this one, as of `facility/key` for who knows that.
+
+    id:     of an event or of a delivery; both lead to the same.
+    Raises: HubError(NOT_FOUND), also of an event without a key; psycopg's errors.
+    """
+    with database.transaction():
+        database.execute("set transaction isolation level repeatable read, read only")
+        found = _Found(database)
+        found.take(_OF_CASE, {"id": id})
+        found.spread()
+        steps = found.steps()
+    return _story(str(id), steps, cut=found.cut)
+
+
+def _story(id: str, steps: list[Step], *, cut: bool) -> Story:
     if not steps:
         raise HubError("NOT_FOUND", "id")
-    return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), found.cut)
+    return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), cut)
 
 
 def of_senders(story: Story, senders: Collection[str]) -> Story:
@@ -230,6 +249,12 @@ union all (select 'event', event_id from journal_event where event_id = %(id)s l
 union all select 'event', subject_event_id from journal_delivery where delivery_id = %(id)s
 union all (select 'event', subject_event_id from journal_delivery where subject_event_id = %(id)s limit 1)
 union all (select 'event', event_id from parked where event_id = %(id)s limit 1)
+"""
+_OF_CASE: Final = """
+select 'event', event_id from journal_event where key <> '' and key in (
+    select key from journal_event where event_id = %(id)s
+    union all select key from journal_event where event_id = (select subject_event_id from journal_delivery where delivery_id = %(id)s)
+) limit %(most)s
 """
 _BY_NAME: Final = """
 select kind, id from (

@@ -134,6 +134,13 @@ class Slip:
         return self.state != "CANCELLED" and self.answer != "REJECTED" and (self.arrived or not self.expired)
 
     @property
+    def stands(self) -> str:
+        """Where it stands, in the one word of its events that decides: as `open` takes them."""
+        if self.state == "CANCELLED" or self.answer == "REJECTED":
+            return self.state if self.state == "CANCELLED" else self.answer
+        return "ARRIVED" if self.arrived else "EXPIRED" if self.expired else self.answer or self.state
+
+    @property
     def for_one_visit(self) -> bool:
         return self.expires - self.issued <= _ONE_VISIT
 

@@ -23,7 +23,7 @@ _COLUMNS: Final = (
 _WORK: Final = (
     ("parked", Words(vi="Khóa tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "/dead-letters"),
     ("dead", Words(vi="Thư chết, không xử lý được", en="Dead letters, which could not be processed"), "/dead-letters"),
-    ("held", Words(vi="Giao nhận bị giữ lại", en="Deliveries that are held"), "hie worklist list"),
+    ("held", Words(vi="Giao nhận bị giữ lại", en="Deliveries that are held"), "/worklists"),
     ("due", Words(vi="Hẹn giờ đã quá hạn", en="Deadlines that have passed"), "hie status"),
 )
 _INCIDENTS: Final = Words(vi="Sự cố đang mở", en="Open incidents")

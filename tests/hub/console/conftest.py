@@ -8,6 +8,7 @@ import httpx
 import pytest
 from nicegui.testing.general import nicegui_reset_globals
 
+from hub.access.people import ROLES
 from hub.console.app import build
 from hub.console.sampler import Sampler
 from hub.console.shell import Console
@@ -24,7 +25,7 @@ class Someone:
     language: str = "vi"
 
     def may(self, right):
-        return right == "see" or (right == "act" and self.role in ("operator", "admin"))
+        return right in ROLES[self.role]
 
     def sees(self, owner):
         return self.role not in ("vendor", "insurer") or owner in self.scope

@@ -1,7 +1,7 @@
 """A story is found by any of its ids, is whole, stands in time order, and holds no body."""
 
 from datetime import timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -9,7 +9,7 @@ from adapters.outbound.item import control_id
 from hub.contract.errors import HubError
 from hub.contract.events import derive
 from hub.journal.consumer import index
-from hub.journal.trace import of_senders, trace
+from hub.journal.trace import of_senders, trace, trace_case
 from tests.hub.journal.test_reconcile import told
 from tests.made import AT, KEYRING, delivery, received, referral
 
@@ -79,6 +79,22 @@ def test_the_whole_story_by_any_of_its_ids(database, told_story, by):
     assert [step.at for step in story.steps] == sorted(step.at for step in story.steps)
     assert kinds[0] == "received"
     assert kinds[-2:] == ["derived", "delivery"]
+
+
+def test_a_case_is_all_that_has_the_key_of_one_event_of_it(database, log, told_story):
+    answer = received("01021", control_id="CT-7", at=AT + timedelta(hours=2))
+    event = referral(answer, "S-2026-1", action="ACCEPTED")
+    event["meta"] |= {"event_id": str(uuid4()), "key": KEYRING.key("01731", "S-2026-1", test=False)}
+    answer["events"] = []
+    log.ends |= {"message-received.v1": 2, "referral.v1": 3}
+    index(database, log.wire, [log.event("message-received.v1", answer), log.event("referral.v1", event)], {})
+    assert len(trace(database, told_story["event id"]).steps) == 8, "nothing but the key leads to the answer"
+    whole = trace(database, told_story["business key"], KEYRING).steps
+    for by in ("event id", "derived event", "delivery id"):
+        assert trace_case(database, UUID(told_story[by])).steps == whole
+    assert len(whole) == 10
+    with pytest.raises(HubError, match="NOT_FOUND"):
+        trace_case(database, UUID(told_story["message id"]))
 
 
 def test_people_read_it_in_both_languages(database, told_story):

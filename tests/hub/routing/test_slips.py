@@ -177,7 +177,30 @@ def test_nor_is_one_whose_later_words_do_not_say_so():
     assert PROVINCE not in {recipient for recipient, _ in told(*(("referral.v1", event) for event in events))}
 
 
-# --- expiry and further use
+# --- in one word, and expiry and further use
+
+
+def test_where_a_slip_stands_is_one_word():
+    def stands(*events, expires=False):
+        hub = MemoryHub()
+        for topic, event in events:
+            hub.route(topic, [event])
+        if expires:
+            hub.expire()
+        return slip_of(referral()["meta"]["key"], [fact for _, fact in hub.facts.values()]).stands
+
+    issued = ("referral.v1", referral())
+    accepted = ("referral.v1", referral("ACCEPTED", minute=3))
+    rejected = ("referral.v1", referral("REJECTED", minute=4))
+    cancelled = ("referral.v1", referral("CANCELLED", minute=9))
+    arrived = ("encounter.v1", check_in("LK1", slip="S1", ma_noi_di=COMMUNE, minute=5))
+    assert stands(issued) == "ISSUED"
+    assert stands(issued, ("referral.v1", referral("MODIFIED", minute=2))) == "MODIFIED"
+    assert stands(issued, accepted) == "ACCEPTED"
+    assert stands(issued, accepted, arrived) == "ARRIVED"
+    assert stands(issued, accepted, expires=True) == "EXPIRED"
+    assert stands(issued, rejected, expires=True) == "REJECTED"
+    assert stands(issued, accepted, arrived, cancelled) == "CANCELLED"
 
 
 def test_an_expiry_names_whoever_has_the_slip():
