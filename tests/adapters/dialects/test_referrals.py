@@ -46,6 +46,19 @@ def test_a_document_embedded_in_a_slip_is_told_but_its_signature_is_not():
     assert slip(*rows)["du_phong"] == "PFNpZ25hdHVyZS8+"
 
 
+@pytest.mark.parametrize(
+    ("row", "shifted"),
+    [
+        ("RF1|P|R|||GCT1^01021|20261124140000", True),
+        ("RF1|P|R||||20261124140000|20261124", False),
+        ("RF1|P|R||||26110045000123", False),
+    ],
+    ids=["the time where the number belongs", "a number that looks like one, with its time", "a long number"],
+)
+def test_a_time_in_the_place_of_the_slips_number_is_told(row, shifted):
+    assert (("FIELDS_SHIFTED", "RF1-6") in told(mapped("REF^I12", row, PID))) == shifted
+
+
 def test_a_time_of_an_earlier_stay_that_is_none_is_kept_beside_the_event():
     found = mapped("REF^I12", RF1, "PRD|PP||||||01731^FI|yesterday", "PRD|RP||||||01021^FI", PID)
     assert ("TIME_UNPARSABLE", "PRD[1]-8") in told(found)
