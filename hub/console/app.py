@@ -10,11 +10,25 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from nicegui import core, ui
 
-from hub.console.pages import dead_letters, message, overview, recipients, search, topic, topics
+from hub.console.pages import (
+    dead_letters,
+    incident,
+    incidents,
+    message,
+    overview,
+    recipients,
+    search,
+    sender,
+    senders,
+    topic,
+    topics,
+)
 from hub.console.shell import LANGUAGE_COOKIE, Console, frame, may_open
 from hub.console.words import LANGUAGES, Words
 
-PAGES: Final[tuple[Any, ...]] = (overview, search, message, dead_letters, recipients, topics, topic)
+PAGES: Final[tuple[Any, ...]] = (
+    overview, incidents, incident, senders, sender, search, message, dead_letters, recipients, topics, topic,
+)  # fmt: skip
 """Every page, in the order of the navigation."""
 _PAGE_S: Final = 30.0  # a loaded machine is slow, not broken
 _NOT_YOURS: Final = Words(vi="Trang này không dành cho vai trò của bạn.", en="This page is not for your role.")
