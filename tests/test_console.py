@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import threading
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -10,9 +12,13 @@ import pytest
 
 from hub.access.people import People, Person
 from hub.cli.demo import Story, sample
+from hub.contract.events import VIETNAM, now
 from hub.insurer.views import opened
+from hub.journal.incidents import Feed
+from hub.journal.traffic import count
+from hub.journal.watch import Watch
 from hub.services import address
-from hub.store.database import async_pool
+from hub.store.database import async_pool, connect
 from tests.whole_hub import Hub
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="unverified in a browser: playwright is not installed")
@@ -102,6 +108,25 @@ def walk(hub, chromium):
 def message_of(hub, control_id):
     [(message_id,)] = hub.sql(f"select message_id from journal_message where control_id = '{control_id}'")
     return message_id
+
+
+def test_an_operator_finds_why_one_hospital_is_silent(walk, hub):
+    at, feed = now(), Feed("minhkhai", "01731")
+    with connect(hub.settings.database_url.get_secret_value(), autocommit=True) as database:
+        hours = [at - timedelta(hours=ago) for ago in range(12, 28 * 24)]
+        count(database, [(hour, *feed, "translated", [], False) for hour in hours for _ in range(3)])
+        Watch(hub.settings, lambda: at, threading.Event()).look(database, at, 60)
+    lan = walk("lan")
+    lan.sees("Open incidents")
+    lan.page.locator("#main").get_by_role("link", name="/incidents").click()
+    lan.sees("nothing is heard of feed minhkhai/01731")
+    lan.page.locator("#main tr", has_text="minhkhai/01731").get_by_role("link").first.click()
+    lan.sees("not yet, it is open")
+    lan.page.locator("#main").get_by_role("link", name="minhkhai").click()
+    lan.sees("Unusually silent")
+    lan.sees(f"Last heard in the hour of {hours[0].astimezone(VIETNAM):%d/%m/%Y %H:00}")
+    lan.sees("Expected in this hour")
+    lan.sees("Credential")
 
 
 def test_an_operator_traces_a_referral_from_the_search_to_its_receipts(walk):

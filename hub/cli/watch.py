@@ -9,23 +9,10 @@ from hub.contract.directory import facilities
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import read_settings
+from hub.journal.incidents import CAUSES, KINDS
 
 _BARS: Final = " ▁▂▃▄▅▆▇█"
 _DAYS: Final = ("Mon T2", "Tue T3", "Wed T4", "Thu T5", "Fri T6", "Sat T7", "Sun CN")
-_KINDS: Final = {
-    "silence": ("nothing is heard of", "không nhận được gì từ"),
-    "volume": ("unusual number of messages of", "số bản tin bất thường của"),
-    "refusals": ("more refused than usual of", "bị từ chối nhiều hơn thường lệ của"),
-    "codes": ("a problem more often than usual of", "một lỗi nhiều hơn thường lệ của"),
-    "latency": ("slower than usual from receipt to the topic:", "từ lúc nhận đến khi ghi chậm hơn thường lệ:"),
-}
-_CAUSES: Final = {
-    "feed": ("feed", "luồng gửi"),
-    "sender": ("sender", "bên gửi"),
-    "province": ("province", "tỉnh"),
-    "vendor": ("dialect", "phương ngữ"),
-    "hub": ("the whole hub", "toàn bộ trục"),
-}
 _MEMBERS_SHOWN: Final = 8
 
 out = terminal()
@@ -71,7 +58,7 @@ def watch(
 
 def sentences(row: dict[str, Any]) -> list[str]:
     """What an incident is, in English and Vietnamese, then its times and members."""
-    (en, vi), (cause_en, cause_vi) = _KINDS[row["kind"]], _CAUSES[row["cause_kind"]]
+    (en, vi), (cause_en, cause_vi) = KINDS[row["kind"]], CAUSES[row["cause_kind"]]
     figures = row["figures"]
     lines = [f"{en} {cause_en} {row['cause']}".strip() + f" · {vi} {cause_vi} {row['cause']}".rstrip()]
     began, noticed = (row[name].astimezone(VIETNAM) for name in ("began", "noticed"))
@@ -100,11 +87,10 @@ def watch_feed(
 
     Example: hie watch feed minhkhai 01731
     """
-    from hub.contract.slip_life import holidays
     from hub.journal.incidents import Feed
-    from hub.journal.rhythm import LEARN_H, Calendar
-    from hub.journal.traffic import feeds, hour_of, time_of
-    from hub.journal.watch import rhythm_now
+    from hub.journal.rhythm import LEARN_H
+    from hub.journal.traffic import feeds, hour_of
+    from hub.journal.watch import feed_now
     from hub.store.database import connect
 
     settings = connected(read_settings())
@@ -114,30 +100,17 @@ def watch_feed(
         if len(known) != 1:
             told = ", ".join(sorted(one.facility for one in known)) or "nothing heard in eight weeks"
             raise HubError("NOT_FOUND", f"{sender} {facility}: {told}")
-        rhythm, heard = rhythm_now(database, Feed(*known[0]), at)
-    hour = hour_of(at)
-    exact, since = at.timestamp() / 3600, (heard or hour) + 1.0
-    calendar = Calendar.of(holidays())
-    facts: dict[str, Any] = {"sender": sender, "facility": known[0].facility, "last_heard_hour": time_of(since - 1)}
-    if rhythm is not None:
-        silence = rhythm.silence(since, exact, calendar)
-        facts |= {
-            "weekly": rhythm.weekly,
-            "expected_this_hour": rhythm.expected(hour, hour + 1, calendar),
-            "expected_since": rhythm.expected(since, exact, calendar),
-            "silent": rhythm.silent(silence),
-            "week": rhythm.rate,
-        }
+        facts = feed_now(database, Feed(*known[0]), at)
     if as_json:
         print(to_json(facts).decode())
         return
     named = facilities().get(known[0].facility)
     out.print(f"{sender} · {known[0].facility}" + (f" {named.name}" if named else ""), markup=False)
     out.print(f"    last heard in the hour of · giờ nhận cuối: {facts['last_heard_hour'].astimezone(VIETNAM):%d/%m/%Y %H:%M}")
-    if rhythm is None:
+    if "week" not in facts:
         out.print("    too little is known of it to expect anything · chưa đủ dữ liệu")
         return
-    for line in chart(rhythm.rate):
+    for line in chart(facts["week"]):
         out.print(f"    {line}", markup=False)
     out.print(
         f"    {facts['weekly']:.0f} messages a week; expected this hour {facts['expected_this_hour']:.1f}, since last heard {facts['expected_since']:.1f}"

@@ -15,6 +15,8 @@ from hub.console.pages import (
     case,
     cases,
     dead_letters,
+    incident,
+    incidents,
     message,
     mine,
     overview,
@@ -22,6 +24,8 @@ from hub.console.pages import (
     payers,
     recipients,
     search,
+    sender,
+    senders,
     statements,
     topic,
     topics,
@@ -33,6 +37,10 @@ from hub.console.words import LANGUAGES, Words
 
 PAGES: Final[tuple[Any, ...]] = (
     overview,
+    incidents,
+    incident,
+    senders,
+    sender,
     search,
     message,
     cases,

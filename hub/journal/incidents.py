@@ -24,6 +24,21 @@ _WEAK: Final = 3.0  # quiet enough to be counted in a group
 _USUAL_FAULTS: Final = 0.005  # so many feeds are silent at any time, each for a reason of its own
 _TOGETHER_H: Final = 24.0
 _MEMBERS: Final = 3
+KINDS: Final = {
+    "silence": ("nothing is heard of", "không nhận được gì từ"),
+    "volume": ("unusual number of messages of", "số bản tin bất thường của"),
+    "refusals": ("more refused than usual of", "bị từ chối nhiều hơn thường lệ của"),
+    "codes": ("a problem more often than usual of", "một lỗi nhiều hơn thường lệ của"),
+    "latency": ("slower than usual from receipt to the topic:", "từ lúc nhận đến khi ghi chậm hơn thường lệ:"),
+}
+CAUSES: Final = {
+    "feed": ("feed", "luồng gửi"),
+    "sender": ("sender", "bên gửi"),
+    "province": ("province", "tỉnh"),
+    "vendor": ("dialect", "phương ngữ"),
+    "hub": ("the whole hub", "toàn bộ trục"),
+}
+"""What an incident and its cause are called, in English and Vietnamese."""
 JUDGE_H: Final = 3
 """Volume is judged at midnight, all else but silence so often."""
 _HEARD_AGAIN: Final = 0.75

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from psycopg import Connection
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from hub.journal.incidents import RECEIVED, Feed
 from hub.journal.rhythm import Hour
@@ -106,6 +106,49 @@ def in_hours(database: Connection[TupleRow], since: Hour, until: Hour) -> list[d
     for hour, sender, facility, what, messages in rows:
         hours[hour_of(hour) - since].setdefault(Feed(sender, facility), {})[what] = messages
     return hours
+
+
+def feeds_after(
+    database: Connection[TupleRow], sender: str, facility: str, today: datetime, limit: int = 200
+) -> list[dict[str, Any]]:
+    """Feeds in the order of their names, behind this one: sender, facility, heard (the hour), and today's received and refused.
+
+    One step through an index a feed, so a page costs what it shows, however long the past is.
+    """
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_AFTER, {"sender": sender, "facility": facility, "today": today, "limit": limit}).fetchall()
+
+
+_AFTER: Final = """
+with recursive feed as (
+    (select sender, facility from journal_traffic where (sender, facility) > (%(sender)s, %(facility)s)
+     order by sender, facility limit 1)
+    union all
+    select following.* from feed cross join lateral (
+        select sender, facility from journal_traffic where (sender, facility) > (feed.sender, feed.facility)
+        order by sender, facility limit 1) as following
+), page as (select * from feed limit %(limit)s)
+select page.*,
+    (select hour from journal_traffic as past where (past.sender, past.facility) = (page.sender, page.facility)
+     order by hour desc limit 1) as heard,
+    today.received, today.refused
+from page cross join lateral (
+    select coalesce(sum(messages) filter (where what = 'received'), 0)::bigint as received,
+           coalesce(sum(messages) filter (where what in ('refused', 'quarantined')), 0)::bigint as refused
+    from journal_traffic as now
+    where (now.sender, now.facility) = (page.sender, page.facility) and now.hour >= %(today)s) as today
+order by 1, 2
+"""
+
+
+def senders_of(database: Connection[TupleRow], facility: str) -> list[str]:
+    """Who sent the latest 1,000 messages of a facility."""
+    rows = database.execute(
+        "select distinct sender from (select sender from journal_message where facility = %s"
+        " order by received_at desc limit 1000) as latest order by 1",
+        (facility,),
+    )
+    return [sender for (sender,) in rows]
 
 
 _TOGETHER: Final = """

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from math import log10
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import TupleRow, dict_row
@@ -222,6 +223,51 @@ def rhythm_now(database: Connection[TupleRow], feed: Feed, at: datetime) -> tupl
         return None, None
     first = min(received)
     return learn(received, first, Calendar.of(holidays()).slots(first, max(hour, first + 1))), max(received)
+
+
+def feed_now(database: Connection[TupleRow], feed: Feed, at: datetime) -> dict[str, Any]:
+    """What is usual for a feed and how it is now, for `hie watch feed` and the sender's page.
+
+    Returns: sender, facility, last_heard_hour (None: not in eight weeks); where enough is known also weekly, expected_this_hour,
+             expected_since (the last hour it was heard in), silent, and week: messages by hour of the week, from Monday.
+    """
+    rhythm, heard = rhythm_now(database, feed, at)
+    hour, exact = hour_of(at), at.timestamp() / _HOUR_S
+    facts: dict[str, Any] = {
+        "sender": feed.sender, "facility": feed.facility, "last_heard_hour": None if heard is None else time_of(heard),
+    }  # fmt: skip
+    if rhythm is not None and heard is not None:
+        calendar, since = Calendar.of(holidays()), heard + 1.0
+        facts |= {
+            "weekly": rhythm.weekly,
+            "expected_this_hour": rhythm.expected(hour, hour + 1, calendar),
+            "expected_since": rhythm.expected(since, exact, calendar),
+            "silent": rhythm.silent(rhythm.silence(since, exact, calendar)),
+            "week": rhythm.rate,
+        }
+    return facts
+
+
+def incident(database: Connection[TupleRow], id_: UUID) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """One row of the table, and the newest 200 of those that became part of it."""
+    with database.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute("select * from incident where id = %s", (id_,)).fetchone()
+        parts = cursor.execute("select * from incident where part_of = %s order by noticed desc limit 200", (id_,)).fetchall()
+    return found, parts
+
+
+def incidents_of(database: Connection[TupleRow], sender: str, facility: str = "") -> list[dict[str, Any]]:
+    """The newest ten among the latest 1,000 incidents that name a sender, or one feed of it."""
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_OF_SENDER, {"sender": sender, "facility": facility}).fetchall()
+
+
+_OF_SENDER: Final = """
+select * from (select * from incident order by noticed desc limit 1000) as latest
+where exists (select 1 from unnest(members) as member where
+    case when %(facility)s = '' then starts_with(member, %(sender)s || '/') else member = %(sender)s || '/' || %(facility)s end)
+order by ended is not null, noticed desc limit 10
+"""
 
 
 def _feeds(members: Iterable[str]) -> set[Feed]:

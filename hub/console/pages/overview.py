@@ -55,7 +55,7 @@ async def page(console: Console) -> None:
 
 def _work(drawn: Figures, language: str) -> str:
     head = "".join(f"<th{' class=n' if at == 1 else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_COLUMNS))
-    rows = [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "hie watch")]
+    rows = [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "/incidents")]
     body = "".join(
         f"<tr><td>{escape(words.of(language))}</td>{figure(name, drawn, 'td', ' class=n')}<td>{_see(see)}</td></tr>"
         for words, name, see in rows

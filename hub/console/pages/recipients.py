@@ -41,7 +41,7 @@ with waits as (
 ), listed as (
     select coalesce(waits.code, recipient.code) as code, coalesce(waiting, 0) as waiting, oldest, paused_at,
            coalesce(paused_by, '') as paused_by, coalesce(paused_reason, '') as paused_reason
-    from waits full join recipient on recipient.code = waits.code where waiting > 0 or paused_at is not null
+    from waits full join recipient on recipient.code = waits.code
     order by paused_at nulls last, waiting desc nulls last, 1 limit 200
 )
 select listed.*, (select max(state_at) from (

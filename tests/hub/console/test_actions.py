@@ -167,7 +167,7 @@ def test_pages_show_a_viewer_what_is_and_nothing_to_change_it_with(here, wire, p
         assert "MSH-10" in found
         assert message["message_id"] in story and "P7788" not in story and "NGUYEN" not in story
         assert "Không có bản tin" in wrong and "Không có bản tin" in absent
-    told = bytes_of(here, border(here, KEYRING), story_of(here, message["message_id"]))
+    told = bytes_of(here, border(here, KEYRING), story_of(here, message["message_id"], None))
     assert told.reading is not None
     assert told.reading.text == RAW.decode()
     assert "PID-7" in {one.path for one in told.reading.troubles}
