@@ -17,12 +17,23 @@ from tests.whole_hub import Hub
 
 PAGES = {
     "overview": ("lan", "/"),
+    "incidents": ("lan", "/incidents"),
+    "senders": ("lan", "/senders"),
+    "sender": ("lan", "/senders/local"),
     "search": ("lan", "/search"),
-    "message": ("lan", "/messages/{DEMO-04}"),
+    "message": ("lan", "/messages/{DEMO-90}"),
+    "story": ("lan", "/messages/{DEMO-04}"),
+    "cases": ("lan", "/cases"),
+    "worklists": ("lan", "/worklists"),
     "dead-letters": ("lan", "/dead-letters"),
     "recipients": ("lan", "/recipients"),
     "topics": ("lan", "/topics"),
     "topic": ("lan", "/topics/referral.v1"),
+    "payer": ("lan", "/payers/vss"),
+    "statement": ("giamdinh", "/payers/vss/statements"),
+    "mine": ("mai", "/mine"),
+    "try": ("mai", "/try"),
+    "audit": ("hoa", "/audit"),
 }
 """Name of the picture to who looks, and at what; a control id in braces is its message."""
 
