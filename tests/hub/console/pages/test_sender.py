@@ -88,7 +88,7 @@ def test_the_page_and_the_command_have_the_same_facts(here):
         assert incidents_of(database, *OTHER) == []
         assert incident(database, row["id"]) == (row, [])
     assert silent["silent"] and not usual["silent"]
-    assert silent["expected_since"] == pytest.approx(3 * QUIET_H, abs=6)
+    assert 10 < silent["expected_since"] < 100, "about three an hour, drawn to what the nation does at that time of day"
 
 
 def test_refusals_of_today_say_what_to_do():
