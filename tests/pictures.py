@@ -23,6 +23,8 @@ PAGES = {
     "recipients": ("lan", "/recipients"),
     "topics": ("lan", "/topics"),
     "topic": ("lan", "/topics/referral.v1"),
+    "mine": ("mai", "/mine"),
+    "try": ("mai", "/try"),
 }
 """Name of the picture to who looks, and at what; a control id in braces is its message."""
 
