@@ -23,6 +23,7 @@ from hub.routing.stream import CaseRef
 PAGE: Final = 200
 WALKED: Final = 1_000  # messages looked at for one page
 _LIMIT_MS: Final = 5_000
+_DONE: Final = UUID(int=0)  # less than any event's id
 Part = Literal["referrals", "results", "claims"]
 PARTS: Final = get_args(Part)
 RECORDS: Final[Mapping[Part, tuple[str, ...]]] = {
@@ -95,6 +96,7 @@ def walk(
     after: str = "",
 ) -> Cases:
     """A page of cases of which a message was received then, newest first, `PAGE` of them or as many as `WALKED` messages made.
+    One with an older message too may stand on a later page again.
 
     facility: that sent the message; "" for all.
     after:    `next` of the page before.
@@ -104,7 +106,8 @@ def walk(
     where = [words for name, words in _WORDS.items() if wanted[name]]
     behind = _place(after) if after else {}
     if after:
-        where.append("(received_at, message_id) <= (%(at)s, %(message)s)")
+        done = behind["event"] == _DONE  # all of that message was shown
+        where.append(f"(received_at, message_id) {'<' if done else '<='} (%(at)s, %(message)s)")
     walked = _asked(database, _WALKED.format(where=" and ".join(where) or "true"), wanted | behind)
     times, ids = [one["at"] for one in walked], [one["message_id"] for one in walked]
     values = behind | {"times": times, "ids": ids, "records": list(RECORDS[part]), "most": PAGE}
@@ -113,7 +116,7 @@ def walk(
     if len(found) == PAGE:
         following = _written(found[-1].at, found[-1].message_id, found[-1].event_id)
     elif len(walked) == WALKED:
-        following = _written(times[-1], ids[-1], UUID(int=0))
+        following = _written(times[-1], ids[-1], _DONE)
     told = _with_states(database, part, found)
     return Cases(tuple(one for one in told if state in ("", one.state)), len(walked), following)
 

@@ -9,6 +9,7 @@ from hub.bus import Wire, apply_topics
 from hub.console import case_look
 from hub.console.case_look import by_number, case_of, keys_of_patient, walk
 from hub.contract.errors import HubError
+from hub.contract.events import now
 from hub.journal.consumer import index
 from hub.routing import cases
 from hub.routing.referrals import facts
@@ -57,7 +58,7 @@ def came(database, wire):
         records = (("message-received.v1", message), ("referral.v1", event), ("delivery.v1", sent))
         index(database, wire, [log.event(topic, one, at) for topic, one in records], {})
         said = [(fact, event["meta"]["event_id"], "referral.v1/0/0") for fact in facts(event, KEYRING)]
-        cases.state(database, said, AT, days=400_000)
+        cases.state(database, said, now(), days=400)
         return event["meta"], sent["meta"]
 
     return come
