@@ -63,7 +63,7 @@ def take(hub: Hub, browser: Browser, folder: Path) -> None:
             page.wait_for_url(lambda url: "/login" not in url)
         before, _, rest = path.partition("{")
         control_id, _, after = rest.partition("}")
-        pages[who].goto(base + before + (message_of(hub, control_id) + after if control_id else ""))
+        pages[who].goto(base + before + (f"{message_of(hub, control_id)}{after}" if control_id else ""))
         time.sleep(5)  # two samples: rates are there, too
         pages[who].screenshot(path=folder / f"{name}.png")
         print(name)
