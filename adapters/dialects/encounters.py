@@ -15,7 +15,7 @@ from adapters.dialects.persons import (
     read_person,
     read_procedures,
 )
-from adapters.dialects.reading import Reading, tell_left_early
+from adapters.dialects.reading import Reading, tell_beside, tell_left_early
 from adapters.dialects.transforms import percent
 from adapters.formats.hl7v2 import Segment
 from hub.contract import directory
@@ -74,6 +74,7 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     content: dict[str, Any] = {"action": ENCOUNTER_ACTIONS[trigger], "person": person}
     fill(dialect.plans["encounter"], scope, content, notes)
     tell_left_early(dialect.plans["encounter"], scope, content, notes)
+    tell_beside(dialect.plans["encounter"], ("ngay_vao", "ngay_ra"), scope, content, notes)
     tell_unread(_FACILITIES, dialect.plans["encounter"], scope, content, notes)
     if trigger == _ADMITTED:
         fill(dialect.plans["admission"], scope, content, notes)

@@ -11,7 +11,7 @@ from adapters.dialects.observed import TEXT, VALUES, answers, concludes, is_sile
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
-from adapters.dialects.reading import SEEN_MAX, Reading, tell_priority
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_beside, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.unnamed import STOPS, is_unnamed_order, is_unnamed_result
 from hub.contract.writer import Steady, Varied
@@ -316,6 +316,7 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     if group.lines:
         scope["OBX"] = group.lines[0]
     fill(reading.dialect.plans["result"], scope, result, notes)
+    tell_beside(reading.dialect.plans["result"], ("sampled_at", "reported_at"), scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
     conclusions: list[str] = []

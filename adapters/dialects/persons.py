@@ -43,7 +43,12 @@ _FORMS: Final = {  # of the kinds that have one: whatever CX-5 or the profile sa
     "CMND9": re.compile(r"\d{9}"),
     "BHXH_NUMBER": re.compile(r"\d{10}"),
 }
-_ISSUERS: Final = {"SDDCN": "BCA", "CMND9": "BCA", "BHYT_CARD": "VSS", "BHXH_NUMBER": "VSS"}
+_ISSUERS: Final = {  # of national issue, whatever CX-4 says: many repeat the kind there, such as BHYT or CCCD
+    "SDDCN": "BCA",
+    "CMND9": "BCA",
+    "BHYT_CARD": "VSS",
+    "BHXH_NUMBER": "VSS",
+}
 
 
 def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], notes: Notes) -> Record:
@@ -300,7 +305,7 @@ def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
     known_as: another name of the sender's facility; "" for none.
     """
     if kind not in _FACILITYS_OWN:
-        return authority or _ISSUERS.get(kind, "")
+        return _ISSUERS.get(kind) or authority
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"

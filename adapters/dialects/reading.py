@@ -7,7 +7,7 @@ from typing import Any, Final
 from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.paths import Notes, Plan, Scope, place_of
 from adapters.dialects.profile import Dialect
-from adapters.dialects.transforms import code, day_first, moment
+from adapters.dialects.transforms import code, day_first, moment, stamped
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 from hub.contract.errors import HubError, Problem, Severity
 from hub.contract.events import Event, stamp
@@ -15,6 +15,12 @@ from hub.contract.events import Event, stamp
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
 _NO_HOUR: Final = "0000"
+_BESIDE: Final = {  # times by name: segment, field, and what stands beside it there, which is no time, or not the one that is read
+    "ngay_vao": ("PV1", 44, (43,)),
+    "ngay_ra": ("PV1", 45, (46,)),
+    "sampled_at": ("OBR", 7, (8,)),
+    "reported_at": ("OBR", 22, (21, 23)),
+}
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
 
 
@@ -158,3 +164,21 @@ def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes:
     if left and left < came and (left[:8] < came[:8] or left[8:] != _NO_HOUR):
         found = place_of(left, next(rule for rule in plan if rule.name == "ngay_ra"), scope)
         notes.warn("DATES_CONTRADICT", notes.message.path(*found) if found else "PV1-45")
+
+
+def tell_beside(plan: Plan, names: Iterable[str], scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
+    """That a time stands one field beside its own, which is empty, and where no rule reads it."""
+    for name in names:
+        if name in content:
+            continue
+        key, own, beside = _BESIDE[name]
+        segment = scope.get(key)
+        if segment is None or segment.field(own):
+            continue
+        for field in beside:
+            if stamped(segment.get(field).removesuffix("+0700")) and not _reads(plan, key, field):
+                notes.warn("FIELDS_SHIFTED", notes.message.path(segment, field))
+
+
+def _reads(plan: Plan, segment: str, field: int) -> bool:
+    return any((place.segment, place.field) == (segment, field) for rule in plan for place in rule.places)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, tell_notes, tell_priority
-from adapters.dialects.transforms import facility_code, minute, moment
+from adapters.dialects.transforms import facility_code, minute, stamped
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
 from hub.contract.events import VIETNAM
@@ -37,7 +37,7 @@ def map_issued(reading: Reading, trigger: str) -> None:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
     slip = content.get("slip", "")
-    if len(slip) == len("YYYYMMDDHHMMSS") and moment(slip) and not said.field(7):  # the time of issue in the place of the number
+    if len(slip) == len("YYYYMMDDHHMMSS") and stamped(slip) and not said.field(7):  # the time of issue in the place of the number
         notes.warn("FIELDS_SHIFTED", notes.message.path(said, 6))
     if label := reading.dialect.labels.in_words(f"{said.field(10)}\n{in_words(content['xml13'])}"):
         notes.labels.add(label)

@@ -111,6 +111,11 @@ def moment(value: str) -> str | None:
     return when.isoformat() if hours_stated else f"{year:04}-{month:02}-{date:02}"
 
 
+def stamped(value: str) -> bool:
+    """Whether it is a time to the minute or second as systems stamp it: digits alone, of a year that is likely."""
+    return len(value) in (12, 14) and value.isdecimal() and "1900" <= value[:4] <= "2100" and moment(value) is not None
+
+
 _PUNCTUATION: Final = str.maketrans("", "", "-:T")
 
 

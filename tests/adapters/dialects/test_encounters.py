@@ -1,5 +1,6 @@
 """ADT of visits: what follows from PV1, and what only some triggers tell. The golden messages show the rest."""
 
+import csv
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +12,8 @@ from adapters.dialects.profile import Dialect, compile_text, load_dialect
 from adapters.formats.hl7v2 import parse
 from hub.contract.errors import Severity
 from hub.contract.events import Event, Keyring, Origin
-from tests.adapters.dialects.said import PV1, mapped, told
+from hub.contract.places import shipped
+from tests.adapters.dialects.said import PV1, mapped, only, told
 
 ORIGIN = Origin("8f14e45f-0000-5000-8000-000000000000", datetime(2026, 11, 23, 1, 5, tzinfo=UTC), {"sender": "local"})
 PID = "PID|1||BN1^^^^MR||Lê^Bình"
@@ -222,3 +224,46 @@ def test_who_left_before_coming_is_told(came, left, is_told):
 def test_who_is_born_after_the_message_is_told(born, is_told):
     person = f"PID|1||N1^^^^MR||Phạm^Hà^Thị||{born}|F"
     assert (("DATES_CONTRADICT", "PID-7") in told(mapped("ADT^A04", person, PV1))) is is_told
+
+
+@pytest.mark.parametrize(
+    ("times", "shifted"),
+    [
+        ({43: "20261124081000"}, "PV1-43"),
+        ({43: "202611240810"}, "PV1-43"),
+        ({43: "20261124081000+0700"}, "PV1-43"),
+        ({44: "20261124081000", 46: "20261128095500"}, "PV1-46"),
+        ({43: "K.NOI^P302", 46: "150000"}, ""),
+        ({43: "20261124081000", 44: "20261124081000"}, ""),
+        ({43: "20261399999999"}, ""),
+        ({43: "26111212000001"}, ""),
+    ],
+    ids=["before", "to the minute", "with an offset", "behind", "other things", "both", "no time", "a number"],
+)
+def test_a_time_beside_its_own_field_which_is_empty_is_told(times: dict[int, str], shifted: str) -> None:
+    visit = "|".join(["PV1", "1", "I", *(times.get(field, "LK1" if field == 19 else "") for field in range(3, 47))])
+    found = {place for code, place in told(mapped("ADT^A01", PID, visit)) if code == "FIELDS_SHIFTED"}
+    assert found == ({shifted} if shifted else set())
+
+
+def test_a_time_beside_its_own_field_is_not_told_where_the_profile_reads_it() -> None:
+    rules = '[encounter]\nngay_vao = { from = "PV1-43", as = "minute" }\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rules}')
+    visit = PV1 + "|" * 24 + "20261124081000"
+    assert only(mapped("ADT^A01", PID, visit, dialect=mine))["ngay_vao"] == "202611240810"
+    assert not {code for code, _ in told(mapped("ADT^A01", PID, visit, dialect=mine))} & {"FIELDS_SHIFTED"}
+
+
+def test_a_class_of_patient_that_is_none_of_the_official_list_is_told_kept_and_not_passed_on() -> None:
+    found = mapped("ADT^A01", PID, f"{PV1}|BHYT")
+    assert ("CODE_UNKNOWN", "PV1-20") in told(found)
+    assert "ma_doituong_kcb" not in only(found)
+    assert only(found)["meta"]["unparsed"]["ma_doituong_kcb"] == "BHYT"
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.doituong_kcb]\nBHYT = "1.1"\n')
+    assert only(mapped("ADT^A01", PID, f"{PV1}|BHYT", dialect=mine))["ma_doituong_kcb"] == "1.1"
+
+
+def test_the_classes_of_patients_are_those_of_the_official_lists() -> None:
+    with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
+        official = {row["code"] for row in csv.DictReader(file) if row["list"] in ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_824")}
+    assert load_dialect("_standard").codes["doituong_kcb"] == {code: code for code in official}

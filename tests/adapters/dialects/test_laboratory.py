@@ -507,3 +507,19 @@ def test_so_does_it_in_what_is_said_in_words() -> None:
 def test_that_the_last_of_several_orders_alone_has_a_diagnosis_is_told(rows: list[str], place: str) -> None:
     found = mapped("OML^O21", PID, *rows)
     assert [path for code, path in problems(found) if code == "DIAGNOSIS_OF_LAST"] == ([place] if place else [])
+
+
+@pytest.mark.parametrize(
+    ("times", "shifted"),
+    [
+        ({7: "20261124110000", 23: "20261124112800"}, "OBR-23"),
+        ({7: "20261124110000", 21: "20261124112800"}, "OBR-21"),
+        ({8: "20261124110000", 22: "20261124112800"}, "OBR-8"),
+        ({7: "20261124110000", 8: "20261124110500", 21: "LAB-7", 22: "20261124112800"}, ""),
+        ({7: "20261124110000", 21: "26110045000123", 23: "150000&VND"}, ""),
+    ],
+)
+def test_a_time_beside_its_own_field_of_a_result_which_is_empty_is_told(times: dict[int, str], shifted: str) -> None:
+    request = "|".join(["OBR", "1", "P1", "F1", "GLU", *(times.get(field, "") for field in range(5, 25)), "F"])
+    found = mapped("ORU^R01", "PID|1||N1^^^^MR||Phạm^Hà", request, "OBX|1|NM|GLU||5.6|mmol/L||||F").problems
+    assert {problem.path for problem in found if problem.code == "FIELDS_SHIFTED"} == ({shifted} if shifted else set())

@@ -84,6 +84,21 @@ def test_a_type_that_a_number_has_not_the_form_of_makes_none_of_that_kind(stated
         assert others[0]["issuer"] == {"BHYT_CARD": "VSS", "SDDCN": "BCA"}[kind or ""], "the authority was that of another kind"
 
 
+@pytest.mark.parametrize(
+    ("stated", "issuer"),
+    [
+        ("DN4010112345678^^^BHYT^HC", "VSS"),
+        ("DN4010112345678^^^BHXH_HN^HC", "VSS"),
+        ("0112345678^^^BHXH^SB", "VSS"),
+        ("001184009871^^^CCCD^NI", "BCA"),
+        ("C1234567^^^KOR^PPN", "KOR"),
+    ],
+)
+def test_a_number_of_national_issue_has_one_issuer_whatever_stands_beside_it(stated: str, issuer: str) -> None:
+    found = only(mapped("ADT^A04", f"PID|1||{stated}||Phạm^Hà||19850612|F", PV1))["person"]["identifiers"]
+    assert found[0]["issuer"] == issuer
+
+
 @pytest.mark.parametrize("untyped", ["true", "false"])
 @pytest.mark.parametrize(
     ("numbers", "kinds"),
