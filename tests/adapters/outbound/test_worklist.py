@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from uuid import UUID
 
 import httpx
@@ -45,6 +46,13 @@ def ask(settings, work):
             return await work(connection)
 
     return run(asked())
+
+
+def counted(own_settings):
+    """How many wait for what; every one since some time."""
+    found = ask(own_settings, worklist.counts)
+    assert all(oldest <= datetime.now(UTC) for _, oldest in found.values())
+    return {code: count for code, (count, _oldest) in found.items()}
 
 
 @asynccontextmanager
@@ -101,10 +109,10 @@ def test_a_facility_sees_its_own_slips_with_each_reason_and_nobody_elses(databas
 def test_a_slip_leaves_it_when_its_correction_comes_also_one_that_the_portal_refused(database, own_settings, wire, portal):
     portal.people = {"GD4010118004321": ("TRẦN THỊ MẬN", "")}
     drain(database, own_settings, wire, portal.path, referral("GCT-1"))
-    assert ask(own_settings, worklist.counts) == {"RECIPIENT_REFUSED": 1}
+    assert counted(own_settings) == {"RECIPIENT_REFUSED": 1}
     portal.people = {}
     drain(database, own_settings, wire, portal.path, referral("GCT-1", action="MODIFIED", stated_at="20260623120000"))
-    assert ask(own_settings, worklist.counts) == {}
+    assert counted(own_settings) == {}
     assert sorted(state for state, _code in states(database).values()) == ["ACKNOWLEDGED", "REFUSED"]  # the portal's word stands
 
 
@@ -122,7 +130,7 @@ def test_a_person_gives_one_up_and_sends_another(database, own_settings, wire, p
     drain(database, own_settings, wire, portal.path)
     run(_until_settled(database, own_settings, wire, portal))
     assert states(database) == {one: ("ACKNOWLEDGED", ""), other: ("DISCARDED", "GIVEN_UP")}
-    assert ask(own_settings, worklist.counts) == {}
+    assert counted(own_settings) == {}
 
 
 async def _until_settled(database, settings, wire, portal):
@@ -152,7 +160,7 @@ def test_one_number_in_both_kinds_is_two_slips(database, own_settings, wire, por
     slips = [referral("25/2026", ma_ttdv=""), follow_up("25/2026", ma_bac_si="", stated_at="20260624080000")]
     drain(database, own_settings, wire, portal.path, *slips)
     assert [row.record for row in ask(own_settings, worklist.listed)] == ["hie.Referral", "hie.FollowUp"]
-    assert ask(own_settings, worklist.counts) == {"FIELD_MISSING": 2}
+    assert counted(own_settings) == {"FIELD_MISSING": 2}
     assert ask(own_settings, worklist.arrival).slips == 2
 
 
@@ -200,4 +208,4 @@ def test_how_much_more_arrives_because_of_it(database, own_settings, wire, porta
     assert (after.slips, after.at_once, after.corrected) == (100, 40, 60)
     assert (after.without_list, after.with_list) == (0.4, 1.0)
     assert sum(portal.refused.values()) == 0
-    assert ask(own_settings, worklist.counts) == {"SENSITIVE_HELD": 4}
+    assert counted(own_settings) == {"SENSITIVE_HELD": 4}
