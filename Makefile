@@ -27,10 +27,10 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the whole story end to end on real Kafka, then the books
 	@$(BIN)/hie demo
 
-test: $(READY) ## the suite that a user runs (20 minutes at most)
+test: $(READY) ## the suite that a user runs (about half an hour, longer on a busy machine)
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY) ## the suite with the slow fault tests (80 minutes at most)
+test-all: $(READY) ## the suite with the slow fault tests (about an hour, longer on a busy machine)
 	@$(BIN)/python -m pytest
 
 check: $(READY) ## format, lint, strict types

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html import escape
@@ -104,6 +104,12 @@ def _top(console: Console, person: Person) -> str:
 def html(content: str, tag: str = "div") -> ui.html:
     """Markup of our own, put into the page as it is: what comes from outside has to be escaped before."""
     return ui.html(content, sanitize=False, tag=tag)
+
+
+def grid(head: Sequence[Words], rows: Iterable[str], language: str, numbers: Collection[int] = ()) -> str:
+    """A table. rows: markup, a `tr` each; numbers: columns, from 0, that stand to the right."""
+    names = "".join(f"<th{' class=n' if at in numbers else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(head))
+    return f"<table class=hie><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

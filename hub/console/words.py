@@ -1,7 +1,11 @@
 """What the console says, in Vietnamese and in English; never one without the other."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
+
+from hub.contract.errors import ERRORS
+from hub.contract.events import VIETNAM, now
 
 Language = Literal["vi", "en"]
 LANGUAGES: Final[dict[Language, str]] = {"vi": "Tiếng Việt", "en": "English"}
@@ -31,3 +35,19 @@ def span(seconds: float, language: str) -> str:
         if seconds >= size * 1.5:
             return f"{number(seconds / size, language)} {en if language == 'en' else vi}"
     return f"{number(max(0.0, seconds), language)} {'s' if language == 'en' else 'giây'}"
+
+
+def shown_time(at: datetime | None, *, seconds: bool = False) -> str:
+    """A time as clocks in Vietnam have it, to the minute or the second; "" for none."""
+    return at.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S" if seconds else "%d/%m/%Y %H:%M") if at else ""
+
+
+def today() -> datetime:
+    """When this day began in Vietnam."""
+    return now().astimezone(VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def why(code: str, language: str) -> str:
+    """What a code says in words; "" for one that is none of the hub's."""
+    row = ERRORS.get(code)
+    return "" if row is None else row.en if language == "en" else row.vi

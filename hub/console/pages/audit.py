@@ -15,10 +15,10 @@ from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.case_look import keys_of_patient
 from hub.console.pages.search import time_of
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, shown_time
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, Event
+from hub.contract.events import Event
 from hub.journal.looked import Audited, audited, ids_of
 from hub.store.database import connect
 
@@ -128,13 +128,12 @@ def summary(found: Audited | None, language: str) -> str:
 
 def table(found: tuple[Event, ...], language: str) -> str:
     """Who did what when, to what, and why; what was unmasked leads to its story."""
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
     rows = []
     for one in found:
         cells = "".join(f"<td>{cell}</td>" for cell in (escape(one["by"]), escape(one["action"]), _about(one["target"])))
-        at = f"{one['at'].astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
+        at = shown_time(one["at"], seconds=True)
         rows.append(f"<tr><td class=n>{at}</td>{cells}<td>{escape(one['reason'])}</td><td>{escape(one['outcome'])}</td></tr>")
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>" if rows else ""
+    return grid(_HEAD, rows, language) if rows else ""
 
 
 def _about(target: str) -> str:

@@ -3,17 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from hub.access.people import Right
 from hub.console.case_look import Case, case_of
 from hub.console.pages.cases import in_words
 from hub.console.pages.message import steps
-from hub.console.shell import Console, html
-from hub.console.words import Words
-from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, shown_time, why
+from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 from hub.journal.trace import Step, Story, trace_case
 from hub.store.database import connect
@@ -84,7 +83,12 @@ def decisions(story: Story, language: str) -> str:
     """What payers said of a claim; "" where they said nothing."""
     said = [one for one in story.steps if one.kind in ("event", "derived") and one.facts["record"] == "hie.ClaimDecision"]
     rows = [
-        (_at(one.at), escape(in_words(one.facts["action"], language)), escape(one.facts["rule"]), escape(one.facts["topic"]))
+        (
+            shown_time(one.at, seconds=True),
+            escape(in_words(one.facts["action"], language)),
+            escape(one.facts["rule"]),
+            escape(one.facts["topic"]),
+        )
         for one in said
     ]
     return _table(_DECISIONS, _DECIDED, rows, language)
@@ -98,17 +102,24 @@ def deliveries(story: Story, language: str) -> str:
 
 def _delivery(one: Step, language: str) -> tuple[str, ...]:
     told, code = one.facts, str(one.facts["code"])
-    if code in ERRORS:
-        code = f"{code}: {ERRORS[code].en if language == 'en' else ERRORS[code].vi}"
+    if words := why(code, language):
+        code = f"{code}: {words}"
     state = told["state"] or _ON_ITS_WAY.of(language)
     record = told["record"].removeprefix("hie.")
-    return _at(one.at), escape(record), escape(told["recipient"]), escape(state), escape(code), _at(told["state_at"])
+    return (
+        shown_time(one.at, seconds=True),
+        escape(record),
+        escape(told["recipient"]),
+        escape(state),
+        escape(code),
+        shown_time(told["state_at"], seconds=True),
+    )
 
 
 def messages(story: Story, language: str) -> str:
     """Links to the messages that it came in."""
     rows = "".join(
-        f'<li><a href="/messages/{one.id}">{_at(one.at)}</a> {escape(one.what)}</li>'
+        f'<li><a href="/messages/{one.id}">{shown_time(one.at, seconds=True)}</a> {escape(one.what)}</li>'
         for one in story.steps
         if one.kind == "received"
     )
@@ -119,10 +130,5 @@ def _table(title: Words, head: tuple[Words, ...], rows: Sequence[tuple[str, ...]
     """Of cells that are markup."""
     if not rows:
         return ""
-    names = "".join(f"<th>{escape(one.of(language))}</th>" for one in head)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<h2>{escape(title.of(language))}</h2><table class=hie><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _at(value: Any) -> str:
-    return f"{value.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}" if value else ""
+    body = (f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<h2>{escape(title.of(language))}</h2>{grid(head, body, language)}"

@@ -10,10 +10,9 @@ from nicegui import ui
 from hub.access.people import Right
 from hub.console.case_look import PAGE, PARTS, STATES, WALKED, Case, Cases, Part, by_number, walk
 from hub.console.pages.search import time_of
-from hub.console.shell import CURRENT, Console, html
-from hub.console.words import Words, number
+from hub.console.shell import CURRENT, Console, grid, html
+from hub.console.words import Words, number, shown_time
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM
 from hub.store.database import connect
 
 PATH: Final = "/cases"
@@ -157,11 +156,10 @@ def summary(found: Cases, language: str) -> str:
 
 def table(found: tuple[Case, ...], language: str) -> str:
     """One row a case; each leads to its story by its id."""
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
-    rows = "".join(
-        f'<tr><td class=n><a href="/cases/{case.event_id}">{case.at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</a></td>'
+    rows = [
+        f'<tr><td class=n><a href="/cases/{case.event_id}">{shown_time(case.at, seconds=True)}</a></td>'
         f"<td>{escape(case.record.removeprefix('hie.'))}{f' ({_TEST.of(language)})' if case.test else ''}</td>"
         f"<td>{escape(case.facility)}</td><td>{escape(in_words(case.state, language))}</td><td>{escape(case.holder)}</td></tr>"
         for case in found
-    )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else ""
+    ]
+    return grid(_HEAD, rows, language) if rows else ""

@@ -6,11 +6,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from hub.access.people import Right
-from hub.console.pages.incidents import at, compared, missing, named, table
+from hub.console.pages.incidents import compared, missing, named, table
 from hub.console.pages.message import OWN
 from hub.console.pages.senders import link
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, shown_time
 from hub.contract.directory import facilities
 from hub.journal.watch import incident
 from hub.store.database import connect
@@ -45,9 +45,9 @@ async def page(console: Console, incident_id: str) -> None:
         return
     html(escape(named(row, language)), "p")
     values = (
-        at(row["began"]),
-        at(row["noticed"]),
-        at(row["ended"]) or _OPEN.of(language),
+        shown_time(row["began"]),
+        shown_time(row["noticed"]),
+        shown_time(row["ended"]) or _OPEN.of(language),
         missing(row, language),
         compared(row, language),
     )
@@ -84,6 +84,5 @@ def _feeds(members: list[str], language: str) -> str:
         rows.append(
             f"<tr><td>{link(sender, facility)}</td><td>{escape(facility)}</td><td>{escape(known.name if known else '')}</td></tr>"
         )
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
     more = f"<p class=hie-soft>{_FIRST.of(language)}</p>" if len(members) > _MOST else ""
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}"
+    return grid(_HEAD, rows, language) + more

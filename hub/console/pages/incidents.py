@@ -8,8 +8,8 @@ from hub.access.people import Right
 from hub.console import flow
 from hub.console.pages.message import OWN
 from hub.console.sampler import Snapshot
-from hub.console.shell import Console, State, figure, html, live
-from hub.console.words import Words, number
+from hub.console.shell import Console, State, figure, grid, html, live
+from hub.console.words import Words, number, shown_time
 from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM, now
 from hub.contract.facilities import provinces
@@ -66,14 +66,13 @@ def table(rows: list[dict[str, Any]], language: str) -> str:
     """One row an incident, which leads to its own page."""
     if not rows:
         return f"<p class=hie-soft>{_NONE.of(language)}</p>"
-    head = "".join(f"<th{' class=n' if at in _NUMBERS else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_HEAD))
-    body = "".join(
-        f'<tr><td class=n><a href="/incidents/{row["id"]}">{at(row["began"])}</a></td><td>{escape(named(row, language))}</td>'
+    body = (
+        f'<tr><td class=n><a href="/incidents/{row["id"]}">{shown_time(row["began"])}</a></td><td>{escape(named(row, language))}</td>'
         f"<td class=n>{number(len(row['members']), language)}</td><td class=n>{missing(row, language)}</td>"
-        f"<td class=n>{escape(compared(row, language))}</td><td class=n>{at(row['ended'])}</td></tr>"
+        f"<td class=n>{escape(compared(row, language))}</td><td class=n>{shown_time(row['ended'])}</td></tr>"
         for row in rows
     )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return grid(_HEAD, body, language, _NUMBERS)
 
 
 def named(row: dict[str, Any], language: str) -> str:
@@ -101,8 +100,3 @@ def compared(row: dict[str, Any], language: str) -> str:
 def missing(row: dict[str, Any], language: str) -> str:
     """Messages that were expected and did not come, so far."""
     return number(row["missing"], language) if row["missing"] >= 1 else ""
-
-
-def at(value: Any) -> str:
-    """A time as it is in Vietnam, to the minute; "" for none."""
-    return f"{value.astimezone(VIETNAM):%d/%m/%Y %H:%M}" if value else ""

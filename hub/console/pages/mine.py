@@ -16,10 +16,10 @@ from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Conformance, Trouble
 from hub.console.pages.message import OWN, sentence
-from hub.console.shell import CURRENT, Console, html
-from hub.console.words import Words, number
+from hub.console.shell import CURRENT, Console, grid, html
+from hub.console.words import Words, number, shown_time, today
 from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, now
+from hub.contract.events import now
 from hub.journal.looked import values_at
 
 PATH: Final = "/mine"
@@ -105,7 +105,7 @@ async def page(console: Console, sender: str = "") -> None:
         return
     counts, rows = await look(console, chosen)
     problems = await _rows(console, _PROBLEMS, {"sender": chosen, "most": LATEST})
-    today = html(counted(counts, language), "p")
+    of_today = html(counted(counts, language), "p")
     html(f'<a href="/try?sender={quote(chosen)}">{escape(_TRY.of(language))}</a>', "p")
     html(escape(_LAST.of(language)), "h2")
     shown = html(messages(rows, language)).classes("hie-scroll")
@@ -120,8 +120,8 @@ async def page(console: Console, sender: str = "") -> None:
             counts, fresh = await look(console, chosen)
         except psycopg.Error:  # the next look may find it back
             return
-        for place, content in ((today, counted(counts, language)), (shown, messages(fresh, language))):
-            if place.content != content and (place is today or shown.props.get("data-older") is None):
+        for place, content in ((of_today, counted(counts, language)), (shown, messages(fresh, language))):
+            if place.content != content and (place is of_today or shown.props.get("data-older") is None):
                 place.set_content(content)
 
     ui.timer(_AGAIN_S, again, immediate=False)
@@ -140,8 +140,7 @@ def _choice(person: Any, chosen: str, language: str) -> str:
 
 async def look(console: Console, sender: str) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """Today's counts by what, and the last messages."""
-    moment = now()
-    midnight = moment.astimezone(VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight, moment = today(), now()
     hours = [midnight + timedelta(hours=at) for at in range(int((moment - midnight) / timedelta(hours=1)) + 1)]
     counts = await _rows(console, _COUNTS, {"hours": hours, "sender": sender})
     return {row["what"]: row["messages"] for row in counts}, await last(console, sender)
@@ -167,26 +166,24 @@ def messages(rows: list[dict[str, Any]], language: str) -> str:
     """One row a message; its control id leads to its story."""
     if not rows:
         return f"<p class=hie-soft>{escape(_NOTHING.of(language))}</p>"
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
     body = []
     for row in rows:
         told = sorted(row["problems"], key=lambda one: "EWI".find(one["severity"]))
         wrong = ", ".join(f"{one['code']} {one['path']}".strip() for one in told[:3]) + (" …" if len(told) > 3 else "")
         test = f" ({_TEST.of(language)})" if row["test"] else ""
         body.append(
-            f"<tr><td class=n>{row['received_at'].astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td>"
+            f"<tr><td class=n>{shown_time(row['received_at'], seconds=True)}</td>"
             f'<td><a href="/messages/{row["message_id"]}">{escape(row["control_id"] or "—")}</a></td><td>{escape(row["message_type"])}</td>'
             f'<td>{escape(row["facility"])}</td><td data-state="{_STATES.get(row["verdict"], "")}">{escape(row["verdict"] + test)}</td>'
             f"<td>{escape(row['ack'])}</td><td>{escape(wrong)}</td></tr>"
         )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return grid(_HEAD, body, language)
 
 
 def common(rows: list[dict[str, Any]], border: Any, language: str) -> str:
     """Each problem once a place, with its sentence, its fix and a message that has it."""
     if not rows:
         return f"<p class=hie-soft>{escape(_FINE.of(language))}</p>"
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _PROBLEM_HEAD)
     body = []
     for row in rows:
         text = ERRORS.get(row["code"])
@@ -197,7 +194,7 @@ def common(rows: list[dict[str, Any]], border: Any, language: str) -> str:
             f"<td class=n>{number(row['messages'], language)}</td><td>{sentence(one, language)}</td>"
             f'<td><a href="/messages/{row["example"]}">{escape(_OPEN.of(language))}</a></td></tr>'
         )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return grid(_PROBLEM_HEAD, body, language)
 
 
 def state(one: Trouble) -> str:

@@ -8,11 +8,11 @@ from typing import Any, Final
 from hub.access.credentials import Credential, Credentials
 from hub.access.people import Right
 from hub.console.pages import search as searching
-from hub.console.pages.incidents import at, table
+from hub.console.pages.incidents import table
 from hub.console.pages.message import OWN
-from hub.console.pages.senders import link, today
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.pages.senders import link
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, shown_time, today, why
 from hub.contract.directory import facilities
 from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM, now
@@ -181,7 +181,7 @@ def rhythm(facts: dict[str, Any], language: str) -> str:
     heard = facts["last_heard_hour"]
     if heard is None:
         return f"<p>{_NEVER.of(language)}</p>"
-    lines = [f"<p>{escape(_HEARD.of(language).format(hour=at(heard)))}</p>"]
+    lines = [f"<p>{escape(_HEARD.of(language).format(hour=shown_time(heard)))}</p>"]
     if "week" not in facts:
         return "".join([*lines, f"<p>{_LITTLE.of(language)}</p>"])
     told = _EXPECTED.of(language).format(
@@ -214,17 +214,15 @@ def week(rate: tuple[float, ...], language: str) -> str:
     )
 
 
-def counted(today_: dict[str, int], language: str) -> str:
+def counted(counts: dict[str, int], language: str) -> str:
     """Today's figures, and the commonest codes with what to do about each."""
-    figures = {name: number(today_.get(name, 0), language) for name in (RECEIVED, "refused", "quarantined")}
+    figures = {name: number(counts.get(name, 0), language) for name in (RECEIVED, "refused", "quarantined")}
     told = f"<p>{_COUNTS.of(language).format(**figures)}</p>"
-    codes = sorted(((count, code) for code, count in today_.items() if code in ERRORS), reverse=True)[:_CODES]
+    codes = sorted(((count, code) for code, count in counts.items() if code in ERRORS), reverse=True)[:_CODES]
     if not codes:
         return told
-    head = "".join(f"<th{' class=n' if place == 1 else ''}>{escape(one.of(language))}</th>" for place, one in enumerate(_CODE))
-    body = "".join(
-        f"<tr><td><code>{code}</code></td><td class=n>{number(count, language)}</td>"
-        f"<td>{escape(ERRORS[code].en if language == 'en' else ERRORS[code].vi)}</td></tr>"
+    body = (
+        f"<tr><td><code>{code}</code></td><td class=n>{number(count, language)}</td><td>{escape(why(code, language))}</td></tr>"
         for count, code in codes
     )
-    return f"{told}<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return told + grid(_CODE, body, language, {1})

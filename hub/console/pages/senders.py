@@ -1,7 +1,7 @@
 """Senders: every feed (a sender and a facility), last heard, what came of it today; found by its name or its facility."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from html import escape
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,8 +10,8 @@ from nicegui import ui
 
 from hub.access.people import Right
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, today
 from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM, now
 from hub.journal.traffic import feeds_after, senders_of
@@ -77,11 +77,6 @@ async def page(console: Console) -> None:
         field.on("keydown.enter", seek)
 
 
-def today() -> datetime:
-    """When this day began in Vietnam."""
-    return now().astimezone(VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
 def look(console: Console, sender: str, facility: str) -> list[dict[str, Any]]:
     """The feeds behind this one."""
     with connect(console.settings.database_url.get_secret_value()) as database:
@@ -102,7 +97,6 @@ def link(sender: str, facility: str) -> str:
 def table(rows: list[dict[str, Any]], language: str) -> str:
     """One row a feed; that it was not heard for a day is marked, whether that is unusual its own page says."""
     day_ago = now() - timedelta(days=1)
-    head = "".join(f"<th{' class=n' if place > 2 else ''}>{escape(one.of(language))}</th>" for place, one in enumerate(_HEAD))
     body = []
     for row in rows:
         known = facilities().get(row["facility"])
@@ -112,4 +106,4 @@ def table(rows: list[dict[str, Any]], language: str) -> str:
             f"<td>{escape(known.name if known else '')}</td><td class=n{quiet}>{row['heard'].astimezone(VIETNAM):%d/%m/%Y %H h}</td>"
             f"<td class=n>{number(row['received'], language)}</td><td class=n>{number(row['refused'], language)}</td></tr>"
         )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return grid(_HEAD, body, language, range(3, len(_HEAD)))

@@ -14,10 +14,10 @@ from nicegui import ui
 from psycopg.errors import QueryCanceled
 
 from hub.access.people import Right
-from hub.console.shell import Console, html
-from hub.console.words import Words, number, span
-from hub.contract.errors import ERRORS, HubError
-from hub.contract.events import VIETNAM, now
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, shown_time, span, why
+from hub.contract.errors import HubError
+from hub.contract.events import now
 from hub.journal.views import Held, held
 from hub.routing.parking import waiting
 from hub.routing.rules import in_words
@@ -116,7 +116,7 @@ def look(console: Console, facility: str = "") -> Lists:
 def lists(found: Lists, language: str, at: datetime) -> str:
     """The three of them. at: now, which ages are told of."""
     app = found.app
-    causes = [Cause(code, _of_error(code, language), count, app["oldest"][code]) for code, count in app["counts"].items()]
+    causes = [Cause(code, why(code, language), count, app["oldest"][code]) for code, count in app["counts"].items()]
     slips = _rows((_SINCE, _WHO, _WHAT, _STATE, _CAUSE, _TURN), (_slip(one, language) for one in app["slips"]), language)
     count, rows = found.held
     by_rule = _rows((_SINCE, _WHO, _WHAT, _CAUSE), (_held(one, language) for one in rows), language)
@@ -136,13 +136,8 @@ def parked_by_cause(parked: Iterable[dict[str, Any]], language: str) -> list[Cau
     causes = []
     for code, keys in by_code.items():
         oldest = min(keys, key=lambda one: one["since"])
-        causes.append(Cause(code, _of_error(code, language), len(keys), oldest["since"], str(oldest["event_id"] or "")))
+        causes.append(Cause(code, why(code, language), len(keys), oldest["since"], str(oldest["event_id"] or "")))
     return sorted(causes, key=lambda one: -one.count)
-
-
-def _of_error(code: str, language: str) -> str:
-    row = ERRORS.get(code)
-    return "" if row is None else row.en if language == "en" else row.vi
 
 
 def _slip(one: dict[str, Any], language: str) -> tuple[str, ...]:
@@ -154,13 +149,13 @@ def _slip(one: dict[str, Any], language: str) -> tuple[str, ...]:
 
 def _held(one: Held, language: str) -> tuple[str, ...]:
     words = in_words(one.rule)
-    why = words.en if language == "en" else words.vi
-    return _to(one.event_id, one.since), escape(one.facility), escape(one.record.removeprefix("hie.")), escape(why)
+    reason = words.en if language == "en" else words.vi
+    return _to(one.event_id, one.since), escape(one.facility), escape(one.record.removeprefix("hie.")), escape(reason)
 
 
 def _to(id: object, since: datetime) -> str:
     """A time that leads to the case."""
-    return f'<a href="/cases/{id}">{since.astimezone(VIETNAM):%d/%m/%Y %H:%M}</a>'
+    return f'<a href="/cases/{id}">{shown_time(since)}</a>'
 
 
 def _causes(causes: list[Cause], language: str, at: datetime) -> str:
@@ -172,17 +167,13 @@ def _causes(causes: list[Cause], language: str, at: datetime) -> str:
         rows.append(
             f"<tr><td>{escape(one.code)}{soft}</td><td class=n>{number(one.count, language)}</td><td class=n>{age}</td></tr>"
         )
-    if not rows:
-        return ""
-    head = f"<th>{_CAUSE.of(language)}</th><th class=n>{_COUNT.of(language)}</th><th class=n>{_OLDEST.of(language)}</th>"
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return grid((_CAUSE, _COUNT, _OLDEST), rows, language, {1, 2}) if rows else ""
 
 
 def _rows(heads: tuple[Words, ...], rows: Iterable[tuple[str, ...]], language: str) -> str:
     """A table of cells that are markup, the first of them a time; "" without rows."""
-    body = "".join(f"<tr><td class=n>{first}</td>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>" for first, *rest in rows)
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in heads)
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+    body = [f"<tr><td class=n>{first}</td>{''.join(f'<td>{cell}</td>' for cell in rest)}</tr>" for first, *rest in rows]
+    return grid(heads, body, language) if body else ""
 
 
 def _section(title: Words, content: str, language: str) -> str:
