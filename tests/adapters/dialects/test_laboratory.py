@@ -464,6 +464,13 @@ def test_a_state_that_the_profile_maps_is_looked_for_where_it_stands() -> None:
     assert ("CODE_UNKNOWN", "OBX[1]-20") not in problems(mapped("ORU^R01", PID, "OBR|1|1||A", *rows, dialect=mine))
 
 
+@pytest.mark.parametrize(("state", "told_of"), [("", True), ("F", True), ("P", False), ("X", False)])
+def test_a_final_result_without_a_line_is_told(state: str, told_of: bool) -> None:
+    found = mapped("ORU^R01", PID, f"OBR|1|P1|F1|CBC^Công thức máu^L|||20261123081500||||||||||||||||||{state}".rstrip("|"))
+    assert (("SEGMENT_MISSING", "OBX") in problems(found)) == told_of
+    assert only(found)["service"]["code"] == "CBC"
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [("GLU&2H", "GLU&2H"), ("GLU\\T\\2H", "GLU&2H"), ("URE&CREA", "URE&CREA"), ("GLU&GDT", "GLU"), ("GLU&", "GLU")],
