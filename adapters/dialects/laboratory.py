@@ -20,6 +20,7 @@ Record = dict[str, Any]
 
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
+_NO_LINES: Final = ("P", "X")  # states of results that may have none: there is nothing yet, or no more
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
@@ -329,6 +330,8 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
                 result["status"] = state
     if conclusions:
         result["ket_luan"] = "\n".join(conclusions)
+    if not group.lines and result.get("status") not in _NO_LINES:  # as it is of one that was cut within OBR, and counts as final
+        notes.warn("SEGMENT_MISSING", "OBX")
     if remarks := parents(reading.dialect, scope, notes) + group.notes:
         result["notes"] = result.get("notes", []) + remarks
     key = result.get("placer") or result.get("filler", "")

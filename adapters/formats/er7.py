@@ -146,16 +146,18 @@ def split_components(repetition: str, delimiters: Delimiters) -> list[str]:
 
 
 _TEXTS: Final = (1, 4, 8)  # of CE and CWE, from 0: text, alternate text, original text
+_SUFFIX: Final = re.compile(r"[A-Z]{3}")  # of the identifier of an observation, such as IMP, GDT or REC: HL7 v2.5.1 §7.1.4
 
 
 def split_coded(repetition: str, delimiters: Delimiters) -> list[str]:
-    """The same of a CE or CWE, whose texts have no subcomponents: `&` in them is text that nobody escaped, as it is with a blank
-    beside it in the place of a code."""
+    """The same of a CE or CWE, which have no subcomponents: `&` in them is text that nobody escaped, but before the suffix of an
+    observation's identifier. A code cut at it would be another test's (`GLU&2H`)."""
     parts = split_components(repetition, delimiters)
     if delimiters.subcomponent in repetition:
         sent = repetition.split(delimiters.component)
         for at, part in enumerate(sent):
-            if part != NULL and (at in _TEXTS or _is_typed(part, delimiters.subcomponent)):
+            _, mark, behind = part.partition(delimiters.subcomponent)
+            if mark and part != NULL and (at in _TEXTS or (behind and not _SUFFIX.fullmatch(behind))):
                 parts[at] = whole(part, delimiters)
     return parts
 

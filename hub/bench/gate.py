@@ -114,13 +114,13 @@ async def _load(place: Place, template: bytes, links: int, window: int, seconds:
     return await _closed(run, made)
 
 
-async def _paced(place: Place, template: bytes, links: int, seconds: float) -> _Run:
-    """`_PACE` messages a second, each due at its own time."""
+async def paced(place: Place, template: bytes, links: int, seconds: float, rate: float = _PACE) -> _Run:
+    """So many messages a second, each due at its own time."""
     run = _Run(template, float("inf"))
     made = await _links(place, lambda: _Link(run, 0), links)
     began = time.perf_counter()
-    for number in range(int(_PACE * seconds)):
-        due = began + number / _PACE
+    for number in range(int(rate * seconds)):
+        due = began + number / rate
         if (wait := due - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
         made[number % links].send(due)
@@ -142,7 +142,7 @@ async def _among_idle(
         taken = now
         await asyncio.sleep(_SETTLING_S)
     idle_now()
-    run = await _paced(place, template, _BUSY_LINKS, seconds)
+    run = await paced(place, template, _BUSY_LINKS, seconds)
     for transport in idle:
         transport.abort()
     return run
@@ -172,7 +172,7 @@ class _Bed:
 
     def pace(self, seconds: float) -> Figure:
         cpu, began = self.cpu_s(), time.perf_counter()
-        run = uvloop.run(_paced(self.place, self.template, 10, seconds))
+        run = uvloop.run(paced(self.place, self.template, 10, seconds))
         return self._figure(f"{_PACE}/s", run, len(run.waits_ms) / (time.perf_counter() - began), self.cpu_s() - cpu)
 
     def files(self) -> int:
@@ -181,7 +181,7 @@ class _Bed:
     def idle(self, seconds: float) -> Iterator[Figure]:
         """100 links at 1,000/s alone, then among 12,500 idle ones."""
         before, seen = self.rss_mb(), [0.0]
-        alone = uvloop.run(_paced(self.place, self.template, _BUSY_LINKS, seconds))
+        alone = uvloop.run(paced(self.place, self.template, _BUSY_LINKS, seconds))
         run = uvloop.run(_among_idle(self.place, self.template, seconds, self.files, lambda: seen.append(self.rss_mb())))
         yield figure(
             f"gate, {_BUSY_LINKS} links at {_PACE}/s among {_IDLE_LINKS} idle, p99",

@@ -84,8 +84,8 @@ def _server() -> Iterator[str]:
             spawner.close()
 
 
-def _load(database: Connection[TupleRow], messages: int, chunk: int = 250_000) -> None:
-    """Indexes are taken away first and built last: random ids would else be sorted in one by one."""
+def load(database: Connection[TupleRow], messages: int, chunk: int = 250_000) -> None:
+    """Fill the journal. Indexes are taken away first and built last: random ids would else be sorted in one by one."""
     database.execute("set synchronous_commit = off")
     database.execute("set maintenance_work_mem = '512MB'")
     tables = ["journal_message", "journal_event", "journal_delivery"]
@@ -223,7 +223,7 @@ def bench(messages: int) -> Iterator[Figure]:
     """The time to load, the size on disk, and p50 and p99 of each kind of search."""
     with _server() as url, connect(url, autocommit=True) as database:
         began = time.perf_counter()
-        _load(database, messages)
+        load(database, messages)
         row = database.execute("select pg_database_size(current_database())").fetchone()
         spent, size = time.perf_counter() - began, row[0] if row else 0
         yield figure("journal, loaded", messages / spent, "messages/s", messages=messages, disk_gb=round(size / 1e9, 2))

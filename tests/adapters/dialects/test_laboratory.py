@@ -464,13 +464,30 @@ def test_a_state_that_the_profile_maps_is_looked_for_where_it_stands() -> None:
     assert ("CODE_UNKNOWN", "OBX[1]-20") not in problems(mapped("ORU^R01", PID, "OBR|1|1||A", *rows, dialect=mine))
 
 
+@pytest.mark.parametrize(("state", "told_of"), [("", True), ("F", True), ("P", False), ("X", False)])
+def test_a_final_result_without_a_line_is_told(state: str, told_of: bool) -> None:
+    found = mapped("ORU^R01", PID, f"OBR|1|P1|F1|CBC^Công thức máu^L|||20261123081500||||||||||||||||||{state}".rstrip("|"))
+    assert (("SEGMENT_MISSING", "OBX") in problems(found)) == told_of
+    assert only(found)["service"]["code"] == "CBC"
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [("GLU&2H", "GLU&2H"), ("GLU\\T\\2H", "GLU&2H"), ("URE&CREA", "URE&CREA"), ("GLU&GDT", "GLU"), ("GLU&", "GLU")],
+    ids=["another test", "escaped", "a ratio", "a suffix of HL7", "nothing behind it"],
+)
+def test_a_code_with_an_ampersand_that_nobody_escaped_is_not_the_code_before_it(sent: str, code: str) -> None:
+    found = only(mapped("ORU^R01", PID, "OBR|1|||U1^Test^L", f"OBX|1|NM|{sent}^Glucose sau 2 giờ^L||9.1|mmol/L||||F"))
+    assert found["observations"][0]["code"]["code"] == code
+
+
 def test_text_behind_an_ampersand_that_nobody_escaped_stays_in_names() -> None:
     rows = ["OBR|1|P1|F1|XN1&A^Nước tiểu & máu^L^ALT^Urine & blood^LN", "OBX|1|NM|T&1^Na & K&^L||5||||||F"]
     event = only(mapped("ORU^R01", PID, *rows, 'OBX|2|CE|T^T||POS&1^Dương & tính~^""||||||F', "OBX|3|ST|T^T&||A||||||F"))
-    service = {"code": "XN1", "display": "Nước tiểu & máu", "system": "L", "alt_code": "ALT", "alt_display": "Urine & blood"}
+    service = {"code": "XN1&A", "display": "Nước tiểu & máu", "system": "L", "alt_code": "ALT", "alt_display": "Urine & blood"}
     assert event["service"] == service | {"alt_system": "LN"}
     assert [line["code"].get("display") for line in event["observations"]] == ["Na & K", "T", "T"]
-    assert [line["code"]["code"] for line in event["observations"]] == ["T", "T", "T"], "of a code what stands before it, as ever"
+    assert [line["code"]["code"] for line in event["observations"]] == ["T&1", "T", "T"]
     assert event["observations"][1]["gia_tri"] == "Dương & tính"
     [order] = [only(mapped("ORM^O01", PID, "ORC|NW|1", "OBR|1|1||X^Tim & phổi"))]
     assert order["services"] == [{"code": "X", "display": "Tim & phổi"}]
