@@ -66,15 +66,16 @@ async def page(console: Console) -> None:
 
     if dead:
         named = {f"{row['code']} · {row['topic']} · {row['letters']}": (row["code"], row["topic"]) for row in dead}
-        chosen = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _REDRIVE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "redrive"), again)
-        change(person, _TRANSLATE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "translate"), again)
-        change(person, _DISCARD.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "discard"), again)
+        cause = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
+        for title, action in ((_REDRIVE, "redrive"), (_TRANSLATE, "translate"), (_DISCARD, "discard")):
+            work = dead_work(console, person, action)
+            change(person, title.of(language), work, again, (cause,), lambda: named[str(cause.value)])
     if parked:
         keys = {f"{row['topic']} · {row['code']} · {row['event_id']}": (row["topic"], row["key"]) for row in parked}
         one = ui.select(list(keys), value=next(iter(keys)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _RELEASE.of(language), parked_work(console, person, lambda: keys[str(one.value)], "release"), again)
-        change(person, _DISCARD.of(language), parked_work(console, person, lambda: keys[str(one.value)], "discard"), again)
+        for title, action in ((_RELEASE, "release"), (_DISCARD, "discard")):
+            work = parked_work(console, person, action)
+            change(person, title.of(language), work, again, (one,), lambda: keys[str(one.value)])
         html(f"<code>{escape(_EDIT.of(language))}</code>")
 
 
@@ -84,11 +85,11 @@ def look(console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         return causes(database), parking.waiting(database)
 
 
-def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
+def dead_work(console: Console, person: Any, action: str) -> Work:
     """What is done with the open letters of a cause, the oldest 1,000."""
 
-    def work(do: bool, reason: str, stop: Stop, say: Say) -> str:
-        code, topic = chosen()
+    def work(chosen: tuple[str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
+        code, topic = chosen
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
             some = [one for one in actions.letters(hand.database, code=code, topic=topic) if not one.state]
             dealt = 0
@@ -105,11 +106,11 @@ def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
     return work
 
 
-def parked_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
+def parked_work(console: Console, person: Any, action: str) -> Work:
     """What is done with one parked key; before it what would follow from its release."""
 
-    def work(do: bool, reason: str, _stop: Stop, say: Say) -> str:
-        topic, key = chosen()
+    def work(chosen: tuple[str, str], do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        topic, key = chosen
         keyring = console.border.keyring
         if not do:
             with connect(console.settings.database_url.get_secret_value()) as database:

@@ -69,8 +69,8 @@ async def page(console: Console) -> None:
         shown.set_content(table(await asyncio.to_thread(look, console), language))
 
     for title, action in ((_PAUSE, "pause"), (_RESUME, "resume")):
-        doing = work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), action)
-        change(person, title.of(language), doing, again)
+        doing = work(console, person, action)
+        change(person, title.of(language), doing, again, (code, test), lambda: ((code.value or "").strip(), bool(test.value)))
 
 
 def look(console: Console) -> list[dict[str, Any]]:
@@ -79,11 +79,11 @@ def look(console: Console) -> list[dict[str, Any]]:
         return database.cursor(row_factory=dict_row).execute(_LIST).fetchall()
 
 
-def work(console: Console, person: Any, chosen: Any, action: str) -> Work:
-    """Pausing or resuming one mailbox; before it how it stands."""
+def work(console: Console, person: Any, action: str) -> Work:
+    """Pausing or resuming one mailbox, chosen by its facility and whether it is the test one's; before it how it stands."""
 
-    def done(do: bool, reason: str, _stop: Stop, say: Say) -> str:
-        code, test = chosen()
+    def done(chosen: tuple[str, bool], do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        code, test = chosen
         if not do:
             name = code + "!test" if test else code
             row = next((one for one in look(console) if one["code"] == name), {"waiting": 0, "paused_at": None})

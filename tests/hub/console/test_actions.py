@@ -96,11 +96,11 @@ def names(wire, messages):
 
 
 def test_a_redrive_shows_its_effect_first_then_is_done_in_the_persons_name(here, wire, buried, records):
-    work = dead_letters.dead_work(console(here), person(), lambda: ("EVENT_UNROUTABLE", "referral.v1"), "redrive")
-    said = []
-    assert work(False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
+    work = dead_letters.dead_work(console(here), person(), "redrive")
+    cause, said = ("EVENT_UNROUTABLE", "referral.v1"), []
+    assert work(cause, False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
     assert len(said) == 5 and all("to referral.v1" in line for line in said)
-    assert work(True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
+    assert work(cause, True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
     assert len(records("referral.v1", 5)) == 5
     assert names(wire, records("audit.v1", 5)) == [("dead-redrive", "lan", "broken table mended")] * 5
 
@@ -124,17 +124,16 @@ def test_nothing_is_changed_without_a_reason(here, reason):
 
 
 def test_a_recipient_is_paused_and_goes_on_in_the_persons_name(here, wire, records):
-    chosen = lambda: ("01021", False)  # noqa: E731
-    pause, resume = (recipients.work(console(here), person(), chosen, one) for one in ("pause", "resume"))
-    said = []
-    pause(False, "wrong system", Stop(), said.append)
+    pause, resume = (recipients.work(console(here), person(), one) for one in ("pause", "resume"))
+    chosen, said = ("01021", False), []
+    pause(chosen, False, "wrong system", Stop(), said.append)
     assert "it gets its deliveries" in said[0]
-    assert pause(True, "wrong system", Stop(), said.append) == "Done."
-    assert pause(True, "wrong system", Stop(), said.append) == "Nothing changed."
+    assert pause(chosen, True, "wrong system", Stop(), said.append) == "Done."
+    assert pause(chosen, True, "wrong system", Stop(), said.append) == "Nothing changed."
     [row] = recipients.look(console(here))
     assert (row["code"], row["paused_by"], row["paused_reason"]) == ("01021", "lan", "wrong system")
     assert "wrong system" in recipients.table([row], "vi")
-    assert resume(True, "mended", Stop(), said.append) == "Done."
+    assert resume(chosen, True, "mended", Stop(), said.append) == "Done."
     [row] = recipients.look(console(here))
     assert (row["paused_at"], row["paused_by"]) == (None, "")
     assert ("recipient-resume", "lan", "mended") in names(wire, records("audit.v1", 3))
