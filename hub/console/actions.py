@@ -69,13 +69,15 @@ def hand(settings: Settings, older: Archived, *, by: str, reason: str) -> Iterat
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
-def letters(database: Connection[TupleRow], ids: Sequence[str] = (), *, code: str = "", topic: str = "") -> list[Letter]:
+def letters(
+    database: Connection[TupleRow], ids: Sequence[str] = (), *, code: str = "", topic: str = "", stage: str = ""
+) -> list[Letter]:
     """Letters by their ids, or the open ones of a cause. Raises: HubError(NOT_FOUND)."""
     try:
         wanted = {str(uuid.UUID(one)) for one in ids}
     except ValueError:
         raise HubError("NOT_FOUND", "an id is a UUID; see `hie dead list`") from None
-    found = find(database, sorted(wanted), code=code, topic=topic)
+    found = find(database, sorted(wanted), code=code, topic=topic, stage=stage)
     if not found or len(found) < len(wanted):
         raise HubError("NOT_FOUND", "no such dead letter; see `hie dead list`, and the journal may be seconds behind")
     return found

@@ -16,7 +16,7 @@ from hub.console.shell import Console, html
 from hub.console.words import Words
 from hub.contract.errors import ERRORS
 from hub.contract.events import VIETNAM
-from hub.journal.dead_letters import causes
+from hub.journal.dead_letters import causes, count
 from hub.routing import parking
 from hub.store.database import connect
 
@@ -32,8 +32,11 @@ _REDRIVE: Final = Words(vi="Gửi lại", en="Redrive")
 _TRANSLATE: Final = Words(vi="Dịch lại bằng phương ngữ hôm nay", en="Translate again by today's dialects")
 _DISCARD: Final = Words(vi="Bỏ hẳn", en="Discard for good")
 _RELEASE: Final = Words(vi="Cho đi tiếp", en="Release")
-_WOULD: Final = Words(vi="{count} sẽ được xử lý; chưa làm gì.", en="{count} would be dealt with; nothing was done.")
-_DID: Final = Words(vi="{count} đã được xử lý, {left} để nguyên.", en="{count} dealt with, {left} left as they are.")
+_WOULD: Final = Words(
+    vi="{count} sẽ được xử lý, trong {all} đang mở; chưa làm gì.",
+    en="{count} would be dealt with, of {all} that are open; nothing was done.",
+)
+_DID: Final = Words(vi="{count} đã được xử lý, {left} vẫn còn.", en="{count} dealt with, {left} still there.")
 _EDIT: Final = Words(vi="Sửa một trường: hie parked edit", en="To mend a field: hie parked edit")
 _DEAD_HEAD: Final = (
     Words(vi="Nguyên nhân", en="Cause"), Words(vi="Chặng", en="Stage"), Words(vi="Topic", en="Topic"),
@@ -65,7 +68,10 @@ async def page(console: Console) -> None:
         keys_parked.set_content(parked_table(still, language))
 
     if dead:
-        named = {f"{row['code']} · {row['topic']} · {row['letters']}": (row["code"], row["topic"]) for row in dead}
+        named = {
+            f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}": (row["stage"], row["code"], row["topic"])
+            for row in dead
+        }
         cause = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
         for title, action in ((_REDRIVE, "redrive"), (_TRANSLATE, "translate"), (_DISCARD, "discard")):
             work = dead_work(console, person, action)
@@ -86,12 +92,13 @@ def look(console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
 
 
 def dead_work(console: Console, person: Any, action: str) -> Work:
-    """What is done with the open letters of a cause, the oldest 1,000."""
+    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000."""
 
-    def work(chosen: tuple[str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
-        code, topic = chosen
+    def work(chosen: tuple[str, str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
+        cause = dict(zip(("stage", "code", "topic"), chosen, strict=True))
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            some = [one for one in actions.letters(hand.database, code=code, topic=topic) if not one.state]
+            some = actions.letters(hand.database, **cause)
+            every = max(count(hand.database, **cause), len(some))  # before: the index hears of what is done here only later
             dealt = 0
             going = (
                 actions.discard(hand, some, do=do, stop=stop)
@@ -101,7 +108,7 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
             for step in going:
                 say(f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what}")
                 dealt += step.dealt
-        return (_DID if do else _WOULD).of(person.language).format(count=dealt, left=len(some) - dealt)
+        return (_DID if do else _WOULD).of(person.language).format(count=dealt, all=every, left=every - dealt)
 
     return work
 
@@ -120,10 +127,10 @@ def parked_work(console: Console, person: Any, action: str) -> Work:
             else:
                 for row in followed:
                     say(outcome(row, person.language))
-            return _WOULD.of(person.language).format(count=len(followed) and 1)
+            return _WOULD.of(person.language).format(count=len(followed) and 1, all=0)
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            count = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring, topic, key)
-        return _DID.of(person.language).format(count=count, left=0)
+            moved = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring, topic, key)
+        return _DID.of(person.language).format(count=moved, left=0)
 
     return work
 

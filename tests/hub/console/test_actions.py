@@ -97,12 +97,25 @@ def names(wire, messages):
 
 def test_a_redrive_shows_its_effect_first_then_is_done_in_the_persons_name(here, wire, buried, records):
     work = dead_letters.dead_work(console(here), person(), "redrive")
-    cause, said = ("EVENT_UNROUTABLE", "referral.v1"), []
+    cause, said = ("routing", "EVENT_UNROUTABLE", "referral.v1"), []
     assert work(cause, False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
     assert len(said) == 5 and all("to referral.v1" in line for line in said)
     assert work(cause, True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
     assert len(records("referral.v1", 5)) == 5
     assert names(wire, records("audit.v1", 5)) == [("dead-redrive", "lan", "broken table mended")] * 5
+
+
+def test_a_cause_is_of_one_stage_and_what_is_left_of_it_is_told(here, buried, monkeypatch):
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("update journal_dead_letter set stage = 'insurer' where record_offset = 4")
+    monkeypatch.setattr("hub.journal.dead_letters.AT_ONCE", 3)
+    work, said = dead_letters.dead_work(console(here), person(), "discard"), []
+    cause = ("routing", "EVENT_UNROUTABLE", "referral.v1")
+    assert work(cause, False, "an old fault", Stop(), said.append).startswith("3 would be dealt with, of 4 that are open")
+    assert work(cause, True, "an old fault", Stop(), said.append) == "3 dealt with, 1 still there."
+    said.clear()
+    work(("insurer", *cause[1:]), False, "an old fault", Stop(), said.append)
+    assert [line.split()[1][:-1] for line in said] == ["referral.v1/0/4"]
 
 
 def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
