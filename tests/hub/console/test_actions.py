@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from datetime import UTC, datetime
 from threading import Event as Stop
 from types import SimpleNamespace
 
@@ -116,6 +117,44 @@ def test_a_cause_is_of_one_stage_and_what_is_left_of_it_is_told(here, buried, mo
     said.clear()
     work(("insurer", *cause[1:]), False, "an old fault", Stop(), said.append)
     assert [line.split()[1][:-1] for line in said] == ["referral.v1/0/4"]
+
+
+def test_of_a_parked_key_it_is_said_how_many_wait_and_that_those_behind_go_on(here, wire):
+    event = referral(received())
+    key, topic = event["meta"]["key"], "referral.v1"
+    first, row = (
+        uuid.uuid4(),
+        "insert into parked (topic, partition, record_offset, key, event_id, code, value) values (%s, 0, %s, %s, %s, %s, %s)",
+    )
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        for offset, code in enumerate(("RECEIVER_UNKNOWN", "BEHIND", "BEHIND")):
+            database.execute(row, (topic, offset, key, first if offset == 0 else uuid.uuid4(), code, wire.pack(topic, event)))
+    release, discard = (dead_letters.parked_work(console(here), person(), one) for one in ("release", "discard"))
+    said = []
+    assert release(str(first), False, "mended", Stop(), said.append).startswith("3 events would go on in order")
+    assert discard(str(first), False, "wrong", Stop(), said.append).startswith("1 event would be given up, and the 2 behind")
+    assert discard(str(first), True, "wrong", Stop(), said.append) == "1 event was given up, and the 2 behind it went on."
+    said.clear()
+    for unknown in (str(uuid.uuid4()), "SLIP-77", str(first)):
+        assert discard(unknown, False, "wrong", Stop(), said.append).startswith("Nothing waits here any more")
+    assert said == [], "and so it cannot be done"
+
+
+def test_of_many_parked_keys_those_that_wait_longest_are_listed_and_all_are_counted(here, wire, monkeypatch):
+    monkeypatch.setattr(dead_letters, "_MOST", 2)
+    row = "insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at) values ('lab-result.v1', 0, %s, %s, %s, 'RECEIVER_UNKNOWN', '', %s)"
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("delete from parked")
+        for offset in range(5):
+            database.execute(row, (offset, f"k{offset}", uuid.UUID(int=offset), datetime(2026, 11, 20 + offset, tzinfo=UTC)))
+        seen = dead_letters.look(console(here))
+        assert [(row["code"], row["keys"], row["waiting"]) for row in seen.causes] == [("RECEIVER_UNKNOWN", 5, 5)]
+        assert [row["key"] for row in seen.parked] == ["k0", "k1"]
+        assert "the 2 keys that wait longest" in dead_letters.parked_part(seen, "en")
+        monkeypatch.setattr(dead_letters, "_LIMIT_MS", 100)
+        monkeypatch.setattr(dead_letters.parking, "causes", lambda database: database.execute("select pg_sleep(5)").fetchall())
+        assert "say the id of an event" in dead_letters.parked_part(dead_letters.look(console(here)), "en")
+        database.execute("delete from parked")
 
 
 def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
