@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Event as Stop
 from types import SimpleNamespace
@@ -155,6 +156,19 @@ def test_of_many_parked_keys_those_that_wait_longest_are_listed_and_all_are_coun
         monkeypatch.setattr(dead_letters.parking, "causes", lambda database: database.execute("select pg_sleep(5)").fetchall())
         assert "say the id of an event" in dead_letters.parked_part(dead_letters.look(console(here)), "en")
         database.execute("delete from parked")
+
+
+def test_a_translation_that_is_stopped_asked_only_for_what_it_closed(here, wire, buried, records, monkeypatch):
+    monkeypatch.setattr(actions, "_IN_MEMORY", 2)
+    stop, closed = Stop(), []
+    with actions.hand(here, lambda *_: None, by="lan", reason="dialect mended") as hand:
+        some = [replace(one, message_id=str(uuid.uuid4())) for one in open_letters(here)]
+        for step in actions.redrive(hand, some, do=True, translate=True, stop=stop):
+            closed.append(step.letter.message_id)
+            stop.set()
+    asked = [wire.unpack(one.value())[1]["message_ids"] for one in records("replay.v1", 1)]
+    assert len(closed) == 2
+    assert asked == [sorted(closed)]
 
 
 def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
