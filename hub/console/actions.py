@@ -69,13 +69,15 @@ def hand(settings: Settings, older: Archived, *, by: str, reason: str) -> Iterat
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
-def letters(database: Connection[TupleRow], ids: Sequence[str] = (), *, code: str = "", topic: str = "") -> list[Letter]:
+def letters(
+    database: Connection[TupleRow], ids: Sequence[str] = (), *, code: str = "", topic: str = "", stage: str = ""
+) -> list[Letter]:
     """Letters by their ids, or the open ones of a cause. Raises: HubError(NOT_FOUND)."""
     try:
         wanted = {str(uuid.UUID(one)) for one in ids}
     except ValueError:
         raise HubError("NOT_FOUND", "an id is a UUID; see `hie dead list`") from None
-    found = find(database, sorted(wanted), code=code, topic=topic)
+    found = find(database, sorted(wanted), code=code, topic=topic, stage=stage)
     if not found or len(found) < len(wanted):
         raise HubError("NOT_FOUND", "no such dead letter; see `hie dead list`, and the journal may be seconds behind")
     return found
@@ -116,9 +118,9 @@ def redrive(
     """
     if translate and (unknown := [one.id for one in some if not one.message_id]):
         raise HubError("REQUEST_WRONG", f"the journal does not know the message of {unknown[0]}; redrive it without --translate")
-    if translate and some and do:
-        hand.producer.publish_blocking([_replay(hand, some)])
-    for one, whole in _paced(hand, some, do, per_second, stop):
+    for number, (one, whole) in enumerate(_paced(hand, some, do, per_second, stop, _IN_MEMORY if translate else 1)):
+        if do and translate and number % _IN_MEMORY == 0:
+            hand.producer.publish_blocking([_replay(hand, some[number : number + _IN_MEMORY])])
         if whole is None and not translate:
             also = ", or redrive it with --translate" if one.message_id else ""
             yield Step(one, f"{GONE}, so it stays open: discard it{also}", dealt=False)
@@ -147,12 +149,12 @@ def target(letter: Letter) -> str:
 
 
 def _paced(
-    hand: Hand, some: Sequence[Letter], do: bool, per_second: float, stop: Stop | None
+    hand: Hand, some: Sequence[Letter], do: bool, per_second: float, stop: Stop | None, group: int = 1
 ) -> Iterator[tuple[Letter, Event | None]]:
-    """Until it is stopped, and no faster than it may where something is done."""
+    """Until it is stopped, behind a whole group, and no faster than it may where something is done."""
     stop, began = stop or Stop(), time.monotonic()
     for number, pair in enumerate(whole_letters(hand.kafka, hand.wire, some, hand.older)):
-        if stop.wait(max(0.0, began + number / per_second - time.monotonic()) if do else 0.0):
+        if stop.wait(max(0.0, began + number / per_second - time.monotonic()) if do else 0.0) and number % group == 0:
             return
         yield pair
 

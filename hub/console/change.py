@@ -1,12 +1,13 @@
 """The one form in which a person changes something: a reason, its effect first, then the change, which can be stopped."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event as Stop
 from typing import Any, Final
 
 from nicegui import ui
+from nicegui.elements.mixins.value_element import ValueElement
 
 from hub.console.shell import html
 from hub.console.words import Words
@@ -21,10 +22,15 @@ STOP: Final = Words(vi="Dừng", en="Stop")
 NO_REASON: Final = Words(vi="Hãy ghi lý do.", en="Say why.")
 NOT_YOURS: Final = Words(vi="Vai trò của bạn chỉ được xem.", en="Your role may only look.")
 STOPPED: Final = Words(vi="Đã dừng.", en="Stopped.")
+BROKE: Final = Words(
+    vi="Bị ngắt giữa chừng ({what}); có thể một phần đã làm xong: hãy xem lại danh sách.",
+    en="Broken off ({what}); some of it may be done: look at the list.",
+)
 
 Say = Callable[[str], None]
-Work = Callable[[bool, str, Stop, Say], str]
-"""What is done, in a thread: whether to do it or only to say what would be done, the reason, when to stop, where to tell each step.
+Work = Callable[[Any, bool, str, Stop, Say], str]
+"""What is done, in a thread: with what was chosen, whether to do it or only to say what would be done, the reason, when to stop, where
+to tell each step.
 
 Returns: one closing sentence.
 """
@@ -39,18 +45,30 @@ def check(person: Any, language: str, reason: str) -> str:
 
 @dataclass
 class _Run:
-    """One change as it goes."""
+    """One change as it goes. effect: what was chosen and the reason whose effect is on the page, and so may be done; None for none."""
 
     lines: list[str] = field(default_factory=list)
     stop: Stop = field(default_factory=Stop)
+    going: bool = False
+    effect: tuple[Any, str] | None = None
 
 
-def change(person: Any, title: str, work: Work, after: Callable[[], Awaitable[None]]) -> None:
+def change(
+    person: Any,
+    title: str,
+    work: Work,
+    after: Callable[[], Awaitable[None]],
+    inputs: Sequence[ValueElement] = (),
+    chosen: Callable[[], Any] = lambda: None,
+) -> None:
     """Draw the form; for who may only look, nothing of it is on the page, so nothing of it can be called.
+
+    What is done is what was last seen: whoever changes an input, or stops the look at the effect, has to look again.
 
     person: who is signed in.
     work:   raises HubError, which is shown in the reader's language.
     after:  once something was done: shows what the page lists as it is now.
+    inputs: of the page, besides the reason; chosen: what they say.
     """
     if not person.may("act"):
         return
@@ -71,30 +89,54 @@ def change(person: Any, title: str, work: Work, after: Callable[[], Awaitable[No
     def show() -> None:
         text.set_text("\n".join(run.lines[-_SHOWN:]))
 
-    async def go(do: bool) -> None:
-        if refusal := check(person, language, reason.value or ""):
+    def other() -> None:
+        run.effect = None
+        doing.disable()
+
+    async def go(*, do: bool) -> None:
+        wanted = run.effect if do else (chosen(), reason.value or "")
+        if run.going or wanted is None:
+            return
+        if refusal := check(person, language, wanted[1]):
             told.set_text(refusal)
             return
-        run.lines, run.stop = [], Stop()
+        run.lines, run.stop, run.going = [], Stop(), True
+        run.effect = None if do else wanted
+        told.set_text("…")
         ending.enable()
         looked.disable()
         doing.disable()
         timer = ui.timer(_LOOK_S, show)
-        try:
-            closing = await asyncio.to_thread(work, do, reason.value, run.stop, run.lines.append)
-            told.set_text(f"{STOPPED.of(language)} {closing}" if run.stop.is_set() else closing)
-        except HubError as wrong:
-            told.set_text(f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}")
-        finally:
-            timer.cancel()
-            show()
-            ending.disable()
-            looked.enable()
-            if do:
-                await after()
-            elif run.lines:
-                doing.enable()  # only behind its effect
+        closing, whole = await _worked(work, wanted, do, run, language)
+        timer.cancel()
+        run.going = False
+        show()
+        told.set_text(closing)
+        ending.disable()
+        looked.enable()
+        if do:
+            await after()
+        elif whole and run.lines and run.effect is not None:
+            doing.enable()  # only behind its effect
+        else:
+            run.effect = None
 
     looked.on_click(lambda: go(do=False))
     doing.on_click(lambda: go(do=True))
-    reason.on_value_change(lambda: doing.disable())
+    for one in (reason, *inputs):
+        one.on_value_change(other)
+    ui.context.client.on_delete(lambda: run.stop.set())  # nobody could stop it any more
+
+
+async def _worked(work: Work, wanted: tuple[Any, str], do: bool, run: _Run, language: str) -> tuple[str, bool]:
+    """What is told at its end, and whether it came to it."""
+    chosen, reason = wanted
+    try:
+        closing = await asyncio.to_thread(work, chosen, do, reason, run.stop, run.lines.append)
+    except HubError as wrong:
+        return f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}", False
+    except Exception as broken:  # what it says may hold values
+        return BROKE.of(language).format(what=type(broken).__name__), False
+    if run.stop.is_set():
+        return f"{STOPPED.of(language)} {closing}", False
+    return closing, True

@@ -52,12 +52,21 @@ def causes(database: Database) -> list[dict[str, Any]]:
         return cursor.execute(_CAUSES).fetchall()
 
 
-def find(database: Database, ids: Sequence[str] = (), *, code: str = "", topic: str = "") -> list[Letter]:
-    """Letters by their ids, in whatever state, or the oldest open ones of a cause, `AT_ONCE` at most."""
+def find(database: Database, ids: Sequence[str] = (), *, code: str = "", topic: str = "", stage: str = "") -> list[Letter]:
+    """Letters by their ids, in whatever state, or the oldest open ones of a cause, `AT_ONCE` at most.
+
+    topic, stage: only of that one; of all where they are empty.
+    """
     with database.cursor(row_factory=class_row(Letter)) as cursor:
         if ids:
             return cursor.execute(_BY_ID, (list(ids),)).fetchall()
-        return cursor.execute(_BY_CAUSE, {"code": code, "topic": topic, "most": AT_ONCE}).fetchall()
+        return cursor.execute(_BY_CAUSE, {"code": code, "topic": topic, "stage": stage, "most": AT_ONCE}).fetchall()
+
+
+def count(database: Database, *, code: str, topic: str, stage: str) -> int:
+    """How many of a cause are open."""
+    row = database.execute(_COUNT, {"code": code, "topic": topic, "stage": stage}).fetchone()
+    return row[0] if row else 0
 
 
 def read(kafka: str, wire: Wire, letters: Sequence[Letter], older: Archived) -> list[Event | None]:
@@ -121,9 +130,8 @@ select letter.id::text, stage, code, letter.topic, letter.partition, letter.reco
 from journal_dead_letter as letter
 """
 _BY_ID: Final = _LETTER + "where id = any(%s::uuid[]) order by at, id"
-_BY_CAUSE: Final = (
-    _LETTER
-    + """
-where state = '' and code = %(code)s and (%(topic)s = '' or letter.topic = %(topic)s) order by at, id limit %(most)s
+_OPEN: Final = """
+where state = '' and code = %(code)s and (%(topic)s = '' or letter.topic = %(topic)s) and (%(stage)s = '' or stage = %(stage)s)
 """
-)
+_BY_CAUSE: Final = _LETTER + _OPEN + "order by at, id limit %(most)s"
+_COUNT: Final = "select count(*) from journal_dead_letter as letter" + _OPEN  # noqa: S608  # constants only

@@ -170,10 +170,31 @@ def _again(topic: str, key: str, partition: int, offset: int, value: bytes) -> O
 # --- what an operator does --------------------------------------------------------------------------------------------
 
 
-def waiting(database: Database) -> list[dict[str, Any]]:
-    """One row a parked key: topic, key, code (why its oldest event waits), event_id (of that one), waiting (events), since."""
+def waiting(database: Database, most: int | None = None) -> list[dict[str, Any]]:
+    """One row a parked key: topic, key, code (why its oldest event waits), event_id (of that one), waiting (events), since.
+
+    most: so many at most, those that wait longest.
+    """
     with database.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_WAITING).fetchall()
+        return cursor.execute(_WAITING + "order by since limit %s", (most,)).fetchall()
+
+
+def causes(database: Database) -> list[dict[str, Any]]:
+    """What waits, one row a cause: topic, code, keys, waiting (events), since."""
+    with database.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_CAUSES).fetchall()
+
+
+def key_of(database: Database, event_id: str) -> tuple[str, str] | None:
+    """Topic and key of an event that waits; None where it does not. event_id: a UUID."""
+    row = database.execute("select topic, key from parked where event_id = %s and state = 'PARKED'", (event_id,)).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def count(database: Database, topic: str, key: str) -> int:
+    """How many events wait under a key."""
+    row = database.execute(_COUNT, (topic, key)).fetchone()
+    return row[0] if row else 0
 
 
 def release(database: Database, producer: Producer, wire: Wire, topic: str, key: str, *, by: str, reason: str) -> int:
@@ -420,8 +441,13 @@ update parked set event_id = %s, value = %s where topic = %s and partition = %s 
 _WAITING: Final = """
 select topic, key, (array_agg(code order by record_offset))[1] as code, (array_agg(event_id order by record_offset))[1] as event_id,
        count(*) as waiting, min(parked_at) as since
-from parked where state = 'PARKED' group by topic, key order by since
+from parked where state = 'PARKED' group by topic, key
 """
+_CAUSES: Final = f"""
+select topic, code, count(*) as keys, sum(waiting)::bigint as waiting, min(since) as since from ({_WAITING}) as key
+group by topic, code order by keys desc, topic, code
+"""  # noqa: S608  # constants only
+_COUNT: Final = "select count(*) from parked where topic = %s and key = %s and state = 'PARKED'"
 _DISCARD: Final = """
 update parked set state = 'DISCARDED', value = '' where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
 """

@@ -1,11 +1,14 @@
 """Dead letters and parked keys: by cause, what would happen, and the change."""
 
 import asyncio
+import re
+from dataclasses import dataclass
 from html import escape
 from threading import Event as Stop
 from typing import Any, Final
 
 from nicegui import ui
+from psycopg.errors import QueryCanceled
 
 from hub.access.people import Right
 from hub.bus import Wire
@@ -16,7 +19,7 @@ from hub.console.shell import Console, html
 from hub.console.words import Words
 from hub.contract.errors import ERRORS
 from hub.contract.events import VIETNAM
-from hub.journal.dead_letters import causes
+from hub.journal.dead_letters import causes, count
 from hub.routing import parking
 from hub.store.database import connect
 
@@ -27,13 +30,43 @@ RIGHT: Final[Right] = "see"
 _DEAD: Final = Words(vi="Thư chết đang mở, theo nguyên nhân", en="Open dead letters, by cause")
 _PARKED: Final = Words(vi="Khóa tạm giữ", en="Parked keys")
 _NONE: Final = Words(vi="Không có.", en="There are none.")
+_MOST: Final = 200
+_LIMIT_MS: Final = 10_000
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_BOUND: Final = Words(
+    vi="Số lượng là của tất cả; dưới đây là {most} khóa chờ lâu nhất.",
+    en="Counts are of all; below are the {most} keys that wait longest.",
+)
+_LONG: Final = Words(
+    vi="Quá nhiều khóa để đếm nhanh; hãy ghi mã sự kiện.", en="Too many keys to be counted soon; say the id of an event."
+)
+_EVENT: Final = Words(vi="Mã của một sự kiện đang tạm giữ", en="Id of an event that is parked")
 _CHOOSE: Final = Words(vi="Chọn", en="Choose")
 _REDRIVE: Final = Words(vi="Gửi lại", en="Redrive")
 _TRANSLATE: Final = Words(vi="Dịch lại bằng phương ngữ hôm nay", en="Translate again by today's dialects")
 _DISCARD: Final = Words(vi="Bỏ hẳn", en="Discard for good")
 _RELEASE: Final = Words(vi="Cho đi tiếp", en="Release")
-_WOULD: Final = Words(vi="{count} sẽ được xử lý; chưa làm gì.", en="{count} would be dealt with; nothing was done.")
-_DID: Final = Words(vi="{count} đã được xử lý, {left} để nguyên.", en="{count} dealt with, {left} left as they are.")
+_WOULD: Final = Words(
+    vi="{count} sẽ được xử lý, trong {all} đang mở; chưa làm gì.",
+    en="{count} would be dealt with, of {all} that are open; nothing was done.",
+)
+_DID: Final = Words(vi="{count} đã được xử lý, {left} vẫn còn.", en="{count} dealt with, {left} still there.")
+_WOULD_GO: Final = Words(
+    vi="{count} sự kiện sẽ đi tiếp theo thứ tự, kết quả trên là của sự kiện đầu; chưa làm gì.",
+    en="{count} events would go on in order, the above is of the first; nothing was done.",
+)
+_WENT: Final = Words(vi="{count} sự kiện đã đi tiếp.", en="{count} events went on.")
+_WOULD_GIVE_UP: Final = Words(
+    vi="1 sự kiện sẽ bị bỏ, {behind} sự kiện sau nó sẽ đi tiếp; chưa làm gì.",
+    en="1 event would be given up, and the {behind} behind it go on; nothing was done.",
+)
+_GAVE_UP: Final = Words(
+    vi="1 sự kiện đã bị bỏ, {behind} sự kiện sau nó đã đi tiếp.", en="1 event was given up, and the {behind} behind it went on."
+)
+_ON_ITS_WAY: Final = Words(
+    vi="Không còn gì chờ ở đây, hoặc vừa được cho đi tiếp; chưa làm gì.",
+    en="Nothing waits here any more, or it has just gone on its way; nothing was done.",
+)
 _EDIT: Final = Words(vi="Sửa một trường: hie parked edit", en="To mend a field: hie parked edit")
 _DEAD_HEAD: Final = (
     Words(vi="Nguyên nhân", en="Cause"), Words(vi="Chặng", en="Stage"), Words(vi="Topic", en="Topic"),
@@ -43,6 +76,9 @@ _PARKED_HEAD: Final = (
     Words(vi="Topic", en="Topic"), Words(vi="Chờ vì", en="Waits for"), Words(vi="Số sự kiện", en="Events"), Words(vi="Từ", en="Since"),
     Words(vi="Sự kiện", en="Event"),
 )  # fmt: skip
+_CAUSES_HEAD: Final = (
+    *_PARKED_HEAD[:2], Words(vi="Số khóa", en="Keys"), *_PARKED_HEAD[2:4],
+)  # fmt: skip
 
 
 async def page(console: Console) -> None:
@@ -51,46 +87,70 @@ async def page(console: Console) -> None:
     language = person.language
     if person.role not in OWN:
         return
-    dead, parked = await asyncio.to_thread(look, console)
+    seen = await asyncio.to_thread(look, console)
     html(escape(_DEAD.of(language)), "h2")
-    open_letters = html(dead_table(dead, language)).classes("hie-scroll")
+    open_letters = html(dead_table(seen.dead, language)).classes("hie-scroll")
     html(escape(_PARKED.of(language)), "h2")
-    keys_parked = html(parked_table(parked, language)).classes("hie-scroll")
+    keys_parked = html(parked_part(seen, language)).classes("hie-scroll")
     if not person.may("act"):
         return
 
     async def again() -> None:
-        left, still = await asyncio.to_thread(look, console)
-        open_letters.set_content(dead_table(left, language))
-        keys_parked.set_content(parked_table(still, language))
+        left = await asyncio.to_thread(look, console)
+        open_letters.set_content(dead_table(left.dead, language))
+        keys_parked.set_content(parked_part(left, language))
 
-    if dead:
-        named = {f"{row['code']} · {row['topic']} · {row['letters']}": (row["code"], row["topic"]) for row in dead}
-        chosen = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _REDRIVE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "redrive"), again)
-        change(person, _TRANSLATE.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "translate"), again)
-        change(person, _DISCARD.of(language), dead_work(console, person, lambda: named[str(chosen.value)], "discard"), again)
-    if parked:
-        keys = {f"{row['topic']} · {row['code']} · {row['event_id']}": (row["topic"], row["key"]) for row in parked}
-        one = ui.select(list(keys), value=next(iter(keys)), label=_CHOOSE.of(language)).props("dense outlined")
-        change(person, _RELEASE.of(language), parked_work(console, person, lambda: keys[str(one.value)], "release"), again)
-        change(person, _DISCARD.of(language), parked_work(console, person, lambda: keys[str(one.value)], "discard"), again)
+    if seen.dead:
+        named = {
+            f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}": (row["stage"], row["code"], row["topic"])
+            for row in seen.dead
+        }
+        cause = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
+        for title, action in ((_REDRIVE, "redrive"), (_TRANSLATE, "translate"), (_DISCARD, "discard")):
+            work = dead_work(console, person, action)
+            change(person, title.of(language), work, again, (cause,), lambda: named[str(cause.value)])
+    if seen.parked or seen.long:
+        first = str(seen.parked[0]["event_id"] or "") if seen.parked else ""
+        one = ui.input(_EVENT.of(language), value=first).props("dense outlined maxlength=36").style("min-width: 24rem")
+        for title, action in ((_RELEASE, "release"), (_DISCARD, "discard")):
+            work = parked_work(console, person, action)
+            change(person, title.of(language), work, again, (one,), lambda: str(one.value or "").strip())
         html(f"<code>{escape(_EDIT.of(language))}</code>")
 
 
-def look(console: Console) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Causes of dead letters, and parked keys."""
-    with connect(console.settings.database_url.get_secret_value()) as database:
-        return causes(database), parking.waiting(database)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the page shows.
+
+    dead:   causes of dead letters. causes: of parked keys, all of them. parked: the keys that wait longest.
+    long:   what is parked took too long to count, and stayed empty.
+    """
+
+    dead: list[dict[str, Any]]
+    causes: list[dict[str, Any]]
+    parked: list[dict[str, Any]]
+    long: bool = False
 
 
-def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
-    """What is done with the open letters of a cause, the oldest 1,000."""
+def look(console: Console) -> Seen:
+    """What is open and what waits, within a time."""
+    with connect(console.settings.database_url.get_secret_value(), autocommit=True) as database:
+        dead = causes(database)
+        database.execute(f"set statement_timeout = {_LIMIT_MS}".encode())
+        try:
+            return Seen(dead, parking.causes(database), parking.waiting(database, _MOST))
+        except QueryCanceled:
+            return Seen(dead, [], [], long=True)
 
-    def work(do: bool, reason: str, stop: Stop, say: Say) -> str:
-        code, topic = chosen()
+
+def dead_work(console: Console, person: Any, action: str) -> Work:
+    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000."""
+
+    def work(chosen: tuple[str, str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
+        cause = dict(zip(("stage", "code", "topic"), chosen, strict=True))
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            some = [one for one in actions.letters(hand.database, code=code, topic=topic) if not one.state]
+            some = actions.letters(hand.database, **cause)
+            every = max(count(hand.database, **cause), len(some))  # before: the index hears of what is done here only later
             dealt = 0
             going = (
                 actions.discard(hand, some, do=do, stop=stop)
@@ -100,29 +160,40 @@ def dead_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
             for step in going:
                 say(f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what}")
                 dealt += step.dealt
-        return (_DID if do else _WOULD).of(person.language).format(count=dealt, left=len(some) - dealt)
+        return (_DID if do else _WOULD).of(person.language).format(count=dealt, all=every, left=every - dealt)
 
     return work
 
 
-def parked_work(console: Console, person: Any, chosen: Any, action: str) -> Work:
-    """What is done with one parked key; before it what would follow from its release."""
+def parked_work(console: Console, person: Any, action: str) -> Work:
+    """What is done with the key that an event is parked under; before it how many events that is, and what would follow from the
+    oldest."""
+    would, did = (_WOULD_GO, _WENT) if action == "release" else (_WOULD_GIVE_UP, _GAVE_UP)
 
-    def work(do: bool, reason: str, _stop: Stop, say: Say) -> str:
-        topic, key = chosen()
-        keyring = console.border.keyring
-        if not do:
-            with connect(console.settings.database_url.get_secret_value()) as database:
-                followed = actions.foresee(database, Wire(console.settings.registry_url), keyring, topic, key)
-            if action == "discard":
-                say("dead-letter.v1 ← " + topic)
-            else:
-                for row in followed:
-                    say(outcome(row, person.language))
-            return _WOULD.of(person.language).format(count=len(followed) and 1)
-        with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            count = actions.release(hand, topic, key) if action == "release" else actions.give_up(hand, keyring, topic, key)
-        return _DID.of(person.language).format(count=count, left=0)
+    def work(event_id: str, do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        keyring, language = console.border.keyring, person.language
+        with connect(console.settings.database_url.get_secret_value()) as database:
+            chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
+            if chosen is None:
+                return _ON_ITS_WAY.of(language)
+            waits = parking.count(database, *chosen)
+            if not do:
+                followed = actions.foresee(database, Wire(console.settings.registry_url), keyring, *chosen)
+        if do:
+            with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
+                if action == "release":
+                    waits = actions.release(hand, *chosen)
+                else:
+                    actions.give_up(hand, keyring, *chosen)
+            return did.of(language).format(count=waits, behind=max(waits - 1, 0))
+        if not followed:
+            return _ON_ITS_WAY.of(language)
+        if action == "discard":
+            say("dead-letter.v1 ← " + chosen[0])
+        else:
+            for row in followed:
+                say(outcome(row, language))
+        return would.of(language).format(count=waits, behind=max(waits - 1, 0))
 
     return work
 
@@ -149,15 +220,25 @@ def dead_table(rows: list[dict[str, Any]], language: str) -> str:
     return _table(_DEAD_HEAD, body, language)
 
 
-def parked_table(rows: list[dict[str, Any]], language: str) -> str:
-    """One row a key, named by its oldest event."""
-    body = "".join(
+def parked_part(seen: Seen, language: str) -> str:
+    """Causes of parked keys, and the keys that wait longest, each named by its oldest event."""
+    if seen.long:
+        return f"<p data-state=warn>{escape(_LONG.of(language))}</p>"
+    counts = "".join(
         f"<tr><td>{escape(row['topic'])}</td><td>{escape(row['code'])}<div class=hie-soft>{escape(_why(row['code'], language))}</div></td>"
+        f"<td class=n>{row['keys']}</td><td class=n>{row['waiting']}</td><td class=n>{row['since'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td></tr>"
+        for row in seen.causes
+    )
+    keys = "".join(
+        f"<tr><td>{escape(row['topic'])}</td><td>{escape(row['code'])}</td>"
         f"<td class=n>{row['waiting']}</td><td class=n>{row['since'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td>"
         f'<td><a href="/messages/{row["event_id"]}">{row["event_id"]}</a></td></tr>'
-        for row in rows
+        for row in seen.parked
     )
-    return _table(_PARKED_HEAD, body, language)
+    if not keys:
+        return _table(_PARKED_HEAD, "", language)
+    bound = f"<p class=hie-soft>{escape(_BOUND.of(language).format(most=_MOST))}</p>"
+    return _table(_CAUSES_HEAD, counts, language) + bound + _table(_PARKED_HEAD, keys, language)
 
 
 def _why(code: str, language: str) -> str:

@@ -13,6 +13,7 @@ from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
 from hub.console.shell import Console, html
 from hub.console.words import Words, number
+from hub.contract.directory import facilities
 from hub.contract.events import VIETNAM
 from hub.store.database import connect
 
@@ -27,13 +28,17 @@ _RESUME: Final = Words(vi="Giao tiếp", en="Resume deliveries")
 _EFFECT: Final = Words(vi="{code}: {waiting} lượt giao đang chờ; {state}.", en="{code}: {waiting} deliveries wait; {state}.")
 _IS_PAUSED: Final = Words(vi="đang tạm dừng", en="it is paused")
 _GOES: Final = Words(vi="đang giao", en="it gets its deliveries")
+_UNKNOWN: Final = Words(
+    vi="Hub không biết cơ sở này; chưa làm gì.", en="The hub knows no facility of this code; nothing was done."
+)
 _DONE: Final = Words(vi="Xong.", en="Done.")
 _UNCHANGED: Final = Words(vi="Không có gì thay đổi.", en="Nothing changed.")
 _HEAD: Final = (
     Words(vi="Nơi nhận", en="Recipient"), Words(vi="Đang chờ", en="Waiting"), Words(vi="Chờ từ", en="Oldest"),
     Words(vi="Trả lời lần cuối", en="Last heard"), Words(vi="Tạm dừng từ", en="Paused since"), Words(vi="Bởi", en="By"), Words(vi="Lý do", en="Why"),
 )  # fmt: skip
-# What waits is in an index of its own; the last word is looked for among the last 200 deliveries of those that are listed.
+# What waits is in an index of its own. For the last word the newest deliveries are gone through until some have one: no more than
+# wait are passed by, and these were counted.
 _LIST: Final = """
 with waits as (
     select recipient || case when test then '!test' else '' end as code, count(*) as waiting, min(recorded_at) as oldest
@@ -45,9 +50,16 @@ with waits as (
     order by paused_at nulls last, waiting desc nulls last, 1 limit 200
 )
 select listed.*, (select max(state_at) from (
-    select state, state_at from journal_delivery where recipient = replace(listed.code, '!test', '')
-    order by recorded_at desc limit 200) as latest where state in ('ACKNOWLEDGED', 'REFUSED')) as heard
+    select state_at from journal_delivery
+    where recipient = replace(listed.code, '!test', '') and test = (right(listed.code, 5) = '!test') and state in ('ACKNOWLEDGED', 'REFUSED')
+    order by recorded_at desc limit 20) as latest) as heard
 from listed order by paused_at nulls last, waiting desc, code
+"""
+_ONE: Final = """
+select (select count(*) from journal_delivery where state in ('', 'QUEUED') and recipient = %(facility)s and test = %(test)s) as waiting,
+       (select paused_at from recipient where code = %(code)s) as paused_at,
+       exists (select from recipient where code = %(code)s)
+       or exists (select from journal_delivery where recipient = %(facility)s) as known
 """
 
 
@@ -69,8 +81,8 @@ async def page(console: Console) -> None:
         shown.set_content(table(await asyncio.to_thread(look, console), language))
 
     for title, action in ((_PAUSE, "pause"), (_RESUME, "resume")):
-        doing = work(console, person, lambda: ((code.value or "").strip(), bool(test.value)), action)
-        change(person, title.of(language), doing, again)
+        doing = work(console, person, action)
+        change(person, title.of(language), doing, again, (code, test), lambda: ((code.value or "").strip(), bool(test.value)))
 
 
 def look(console: Console) -> list[dict[str, Any]]:
@@ -79,14 +91,23 @@ def look(console: Console) -> list[dict[str, Any]]:
         return database.cursor(row_factory=dict_row).execute(_LIST).fetchall()
 
 
-def work(console: Console, person: Any, chosen: Any, action: str) -> Work:
-    """Pausing or resuming one mailbox; before it how it stands."""
+def look_at(console: Console, code: str, test: bool) -> dict[str, Any] | None:
+    """One mailbox, listed or not: waiting, paused_at. None where neither directory nor hub knows the facility."""
+    asked = {"facility": code, "test": test, "code": code + "!test" if test else code}
+    with connect(console.settings.database_url.get_secret_value()) as database:
+        row = database.cursor(row_factory=dict_row).execute(_ONE, asked).fetchone()
+    return row if row and (row["known"] or code in facilities()) else None
 
-    def done(do: bool, reason: str, _stop: Stop, say: Say) -> str:
-        code, test = chosen()
+
+def work(console: Console, person: Any, action: str) -> Work:
+    """Pausing or resuming one mailbox, chosen by its facility and whether it is the test one's; before it how it stands."""
+
+    def done(chosen: tuple[str, bool], do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        code, test = chosen
         if not do:
-            name = code + "!test" if test else code
-            row = next((one for one in look(console) if one["code"] == name), {"waiting": 0, "paused_at": None})
+            row = look_at(console, code, test)
+            if row is None:
+                return _UNKNOWN.of(person.language)
             state = (_IS_PAUSED if row["paused_at"] else _GOES).of(person.language)
             say(_EFFECT.of(person.language).format(code=code, waiting=row["waiting"], state=state))
             return ""

@@ -1,12 +1,16 @@
 """A console for a test: real servers, and a door that lets a fixed person in."""
 
+import asyncio
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from nicegui import ui
+from nicegui.testing import user_simulation
 from nicegui.testing.general import nicegui_reset_globals
+from nicegui.testing.user_interaction import UserInteraction
 
 from hub.access.people import ROLES
 from hub.console.app import build
@@ -75,6 +79,57 @@ def served():
             await pool.close()
 
     return serve
+
+
+@pytest.fixture
+def before():
+    """Walks through one page in the server alone: draws it, and hands on who stands before it, with each field and button by name."""
+
+    def walk(draw, steps):
+        async def run():
+            async with user_simulation(draw) as user:
+                await user.open("/")
+                await steps(Before(user))
+
+        asyncio.run(run())
+
+    return walk
+
+
+@dataclass(frozen=True)
+class Before:
+    """Who stands before a page."""
+
+    user: object
+
+    def all(self, kind, label):
+        found = self.user.find(kind=kind).elements
+        return sorted(
+            (one for one in found if label in (one.props.get("label"), getattr(one, "text", None))), key=lambda one: one.id
+        )
+
+    def one(self, kind, label, number=0):
+        return self.all(kind, label)[number]
+
+    def set(self, kind, label, value):
+        with self.user:
+            self.one(kind, label).set_value(value)
+
+    def press(self, label, number=0):
+        """As a browser would, whether or not it has heard that the button is off; the server decides."""
+        button = self.one(ui.button, label, number)
+        if not button.is_ignoring_events:
+            UserInteraction(self.user, {button}, None).click()
+
+    async def sees(self, text):
+        await self.user.should_see(text, retries=50)
+
+    async def until(self, condition):
+        for _ in range(200):
+            if condition():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it did not come to that")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import asyncio
 import time
 import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 from threading import Event as Stop
 from types import SimpleNamespace
 
@@ -96,13 +98,77 @@ def names(wire, messages):
 
 
 def test_a_redrive_shows_its_effect_first_then_is_done_in_the_persons_name(here, wire, buried, records):
-    work = dead_letters.dead_work(console(here), person(), lambda: ("EVENT_UNROUTABLE", "referral.v1"), "redrive")
-    said = []
-    assert work(False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
+    work = dead_letters.dead_work(console(here), person(), "redrive")
+    cause, said = ("routing", "EVENT_UNROUTABLE", "referral.v1"), []
+    assert work(cause, False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
     assert len(said) == 5 and all("to referral.v1" in line for line in said)
-    assert work(True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
+    assert work(cause, True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
     assert len(records("referral.v1", 5)) == 5
     assert names(wire, records("audit.v1", 5)) == [("dead-redrive", "lan", "broken table mended")] * 5
+
+
+def test_a_cause_is_of_one_stage_and_what_is_left_of_it_is_told(here, buried, monkeypatch):
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("update journal_dead_letter set stage = 'insurer' where record_offset = 4")
+    monkeypatch.setattr("hub.journal.dead_letters.AT_ONCE", 3)
+    work, said = dead_letters.dead_work(console(here), person(), "discard"), []
+    cause = ("routing", "EVENT_UNROUTABLE", "referral.v1")
+    assert work(cause, False, "an old fault", Stop(), said.append).startswith("3 would be dealt with, of 4 that are open")
+    assert work(cause, True, "an old fault", Stop(), said.append) == "3 dealt with, 1 still there."
+    said.clear()
+    work(("insurer", *cause[1:]), False, "an old fault", Stop(), said.append)
+    assert [line.split()[1][:-1] for line in said] == ["referral.v1/0/4"]
+
+
+def test_of_a_parked_key_it_is_said_how_many_wait_and_that_those_behind_go_on(here, wire):
+    event = referral(received())
+    key, topic = event["meta"]["key"], "referral.v1"
+    first, row = (
+        uuid.uuid4(),
+        "insert into parked (topic, partition, record_offset, key, event_id, code, value) values (%s, 0, %s, %s, %s, %s, %s)",
+    )
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        for offset, code in enumerate(("RECEIVER_UNKNOWN", "BEHIND", "BEHIND")):
+            database.execute(row, (topic, offset, key, first if offset == 0 else uuid.uuid4(), code, wire.pack(topic, event)))
+    release, discard = (dead_letters.parked_work(console(here), person(), one) for one in ("release", "discard"))
+    said = []
+    assert release(str(first), False, "mended", Stop(), said.append).startswith("3 events would go on in order")
+    assert discard(str(first), False, "wrong", Stop(), said.append).startswith("1 event would be given up, and the 2 behind")
+    assert discard(str(first), True, "wrong", Stop(), said.append) == "1 event was given up, and the 2 behind it went on."
+    said.clear()
+    for unknown in (str(uuid.uuid4()), "SLIP-77", str(first)):
+        assert discard(unknown, False, "wrong", Stop(), said.append).startswith("Nothing waits here any more")
+    assert said == [], "and so it cannot be done"
+
+
+def test_of_many_parked_keys_those_that_wait_longest_are_listed_and_all_are_counted(here, wire, monkeypatch):
+    monkeypatch.setattr(dead_letters, "_MOST", 2)
+    row = "insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at) values ('lab-result.v1', 0, %s, %s, %s, 'RECEIVER_UNKNOWN', '', %s)"
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("delete from parked")
+        for offset in range(5):
+            database.execute(row, (offset, f"k{offset}", uuid.UUID(int=offset), datetime(2026, 11, 20 + offset, tzinfo=UTC)))
+        seen = dead_letters.look(console(here))
+        assert [(row["code"], row["keys"], row["waiting"]) for row in seen.causes] == [("RECEIVER_UNKNOWN", 5, 5)]
+        assert [row["key"] for row in seen.parked] == ["k0", "k1"]
+        assert "the 2 keys that wait longest" in dead_letters.parked_part(seen, "en")
+        monkeypatch.setattr(dead_letters, "_LIMIT_MS", 100)
+        monkeypatch.setattr(dead_letters.parking, "causes", lambda database: database.execute("select pg_sleep(5)").fetchall())
+        assert "say the id of an event" in dead_letters.parked_part(dead_letters.look(console(here)), "en")
+        database.execute("delete from parked")
+
+
+def test_a_translation_that_is_stopped_asked_only_for_what_it_closed(here, wire, buried, records, monkeypatch):
+    monkeypatch.setattr(actions, "_IN_MEMORY", 2)
+    stop, closed = Stop(), []
+    with actions.hand(here, lambda *_: None, by="lan", reason="dialect mended") as hand:
+        some = [replace(one, message_id=str(uuid.uuid4())) for one in open_letters(here)]
+        for step in actions.redrive(hand, some, do=True, translate=True, stop=stop):
+            closed.append(step.letter.message_id)
+            stop.set()
+    asked = [wire.unpack(one.value())[1]["message_ids"] for one in records("replay.v1", 1)]
+    assert len(closed) == 2
+    assert asked == [sorted(closed)]
 
 
 def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
@@ -124,17 +190,16 @@ def test_nothing_is_changed_without_a_reason(here, reason):
 
 
 def test_a_recipient_is_paused_and_goes_on_in_the_persons_name(here, wire, records):
-    chosen = lambda: ("01021", False)  # noqa: E731
-    pause, resume = (recipients.work(console(here), person(), chosen, one) for one in ("pause", "resume"))
-    said = []
-    pause(False, "wrong system", Stop(), said.append)
+    pause, resume = (recipients.work(console(here), person(), one) for one in ("pause", "resume"))
+    chosen, said = ("01021", False), []
+    pause(chosen, False, "wrong system", Stop(), said.append)
     assert "it gets its deliveries" in said[0]
-    assert pause(True, "wrong system", Stop(), said.append) == "Done."
-    assert pause(True, "wrong system", Stop(), said.append) == "Nothing changed."
+    assert pause(chosen, True, "wrong system", Stop(), said.append) == "Done."
+    assert pause(chosen, True, "wrong system", Stop(), said.append) == "Nothing changed."
     [row] = recipients.look(console(here))
     assert (row["code"], row["paused_by"], row["paused_reason"]) == ("01021", "lan", "wrong system")
     assert "wrong system" in recipients.table([row], "vi")
-    assert resume(True, "mended", Stop(), said.append) == "Done."
+    assert resume(chosen, True, "mended", Stop(), said.append) == "Done."
     [row] = recipients.look(console(here))
     assert (row["paused_at"], row["paused_by"]) == (None, "")
     assert ("recipient-resume", "lan", "mended") in names(wire, records("audit.v1", 3))
