@@ -1,6 +1,7 @@
 """The border as the console sees it: reading a message, pausing a recipient, the work list."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -26,6 +27,7 @@ from hub.store.database import connect
 
 _FACILITY: Final = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _NEWEST: Final = "2.5.1"  # what a message of no version is laid beside
+_PLACES_MAX: Final = 2_000  # lines and fields of a message that a page shows
 Change = Callable[..., bool]
 
 
@@ -70,6 +72,7 @@ def explain(raw: bytes, facilities: frozenset[str] | None = None, *, bytes_max: 
     with suppress(HubError):
         text = decode(raw, charset or None).text
     segments = _segments(text) if told.get("format") == "hl7" else ()
+    cut = sum(1 + len(segment.fields) for segment in segments) >= _PLACES_MAX
     return Reading(
         text=text,
         charset=charset,
@@ -80,6 +83,7 @@ def explain(raw: bytes, facilities: frozenset[str] | None = None, *, bytes_max: 
         segments=segments,
         troubles=tuple(_trouble(one, charset) for one in done.problems),
         events=tuple({"record": record, **event} for record, event in done.events),
+        cut=cut,
     )
 
 
@@ -89,25 +93,34 @@ def _trouble(one: Problem, charset: str) -> Trouble:
 
 
 def _segments(text: str) -> tuple[Segment, ...]:
-    """With the place of each field in the text: a line that was broken within a field has none that is right, and the whole line's."""
+    """With the place of each field in the text: a line that was broken within a field has none that is right, and the whole line's.
+    Numbered as they are met, as `Message.path` counts from the first for each place that is asked for."""
     try:
         message = parse(text)
     except HubError:
         return ()
-    found, at = [], 0
+    found, at, left, numbers = [], 0, _PLACES_MAX, Counter[str]()
     for segment in message:
+        if not left:
+            break
+        numbers[segment.name] += 1
+        several = len(message.segments(segment.name)) > 1
+        path = f"{segment.name}[{numbers[segment.name]}]" if several else segment.name
         begins = text.find(segment.name, at)
         begins = at if begins < 0 else begins
-        fields, at = _fields(message, segment, text, begins)
-        found.append(Segment(segment.name, message.path(segment), fields, (begins, at)))
+        fields, at = _fields(message, segment, path, text, begins, left - 1)
+        found.append(Segment(segment.name, path, fields, (begins, at)))
+        left -= 1 + len(fields)
     return tuple(found)
 
 
-def _fields(message: Message, segment: Any, text: str, begins: int) -> tuple[tuple[Field, ...], int]:
+def _fields(message: Message, segment: Any, path: str, text: str, begins: int, most: int) -> tuple[tuple[Field, ...], int]:
     version = message.version if message.version in VERSIONS else _NEWEST
     rule = segment_rule(version, segment.name)
     found, at = [], begins + len(segment.name)
     for number, value in enumerate(segment.fields[1:], 1):
+        if len(found) == most:
+            break
         if segment.name == "MSH" and number == 1:  # the separator is its own field
             continue
         at += 1
@@ -116,7 +129,7 @@ def _fields(message: Message, segment: Any, text: str, begins: int) -> tuple[tup
             at, ends = begins, max(begins, text.find("\r", begins))
         if value:
             kind = rule.fields[number].kind if rule is not None and number in rule.fields else ""
-            found.append(Field(number, kind, message.path(segment, number), value, (at, ends)))
+            found.append(Field(number, kind, f"{path}-{number}", value, (at, ends)))
         at = ends
     return tuple(found), at
 

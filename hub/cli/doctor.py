@@ -17,6 +17,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "bad": "bold red", "unknown": "dim"
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     within: Annotated[float, typer.Option(min=1, max=60, help="Longest time to wait for an answer, in seconds.")] = 10.0,
+    down: Annotated[bool, typer.Option("--down", help="The hub is meant to be down: that it does not run is not bad.")] = False,
 ) -> None:
     """Look at machine, servers, services and what is kept, and say what to do; with the hub up or down. 1 if anything must be mended now.
 
@@ -27,10 +28,10 @@ def doctor(
     settings = read_settings()
     try:
         settings = connected(settings)
-    except HubError as down:
-        if down.code != "NOT_RUNNING":
+    except HubError as stopped:
+        if stopped.code != "NOT_RUNNING":
             raise
-    found = examine(settings, now(), within_s=within)
+    found = examine(settings, now(), within_s=within, down=down)
     if as_json:
         print(to_json({"sound": sound(found), "checks": [asdict(one) for one in found]}).decode())
         raise typer.Exit(0 if sound(found) else 1)

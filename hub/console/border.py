@@ -54,7 +54,7 @@ class Reading:
 
     text:     all of it; "" where its bytes are no text.
     charset:  what it was read in. format: hl7, xml, json or unknown.
-    segments: of HL7; none of anything else.
+    segments: of HL7; none of anything else. cut: there are more than anybody looks at, which are left out.
     events:   what it would become, as plain JSON values.
     """
 
@@ -67,6 +67,7 @@ class Reading:
     segments: tuple[Segment, ...]
     troubles: tuple[Trouble, ...]
     events: tuple[dict[str, Any], ...]
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

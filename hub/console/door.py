@@ -48,6 +48,7 @@ _HEADERS: Final = {
 }
 _STATIC: Final = tuple(f"/_nicegui/{__version__}/{room}/" for room in ("static", "libraries", "components", "resources", "esm"))
 _SOCKET: Final = "/_nicegui_ws/"
+_HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
 _BODY_MAX: Final = 8 * 1024
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
@@ -165,17 +166,16 @@ class _Middleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
-        near = _is_near(scope)
-        if not (self._door.tls or near):
+        if not (self._door.tls or _is_near(scope)):
             await _refuse(send, 403, "plain")
         elif method not in _SAFE and not self._door.at_home(headers):
             await _refuse(send, 403, "origin")
         elif path == "/login":
             await self._login(scope, receive, send)
-        elif method in _SAFE and (path == "/health" or (path.startswith(_STATIC) and ".." not in path)):
+        elif method in _SAFE and path == "/health":
+            await _answer(send, 200, _HEALTH, kind="application/json")
+        elif method in _SAFE and path.startswith(_STATIC) and ".." not in path:
             await self._app(scope, receive, send)
-        elif method in _SAFE and path == "/metrics":
-            await (self._app(scope, receive, send) if near else _refuse(send, 404, "loopback"))
         else:
             await self._inside(scope, receive, send)
 
@@ -359,9 +359,11 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _answer(send: Send, status: int, page: bytes, *headers: tuple[str, str]) -> None:
+async def _answer(
+    send: Send, status: int, page: bytes, *headers: tuple[str, str], kind: str = "text/html; charset=utf-8"
+) -> None:
     made = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    made += [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(page)).encode())]
+    made += [(b"content-type", kind.encode()), (b"content-length", str(len(page)).encode())]
     made += [(b"content-security-policy", CSP.encode())]
     await send({"type": "http.response.start", "status": status, "headers": made})
     await send({"type": "http.response.body", "body": page})

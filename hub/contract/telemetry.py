@@ -370,7 +370,7 @@ def sign_in_answered(answer: str) -> None:
 
 
 def door_refused(reason: str) -> None:
-    """reason: session, origin, form, plain, polling or loopback."""
+    """reason: session, origin, form, plain or polling."""
     _DOOR_REFUSED.labels(reason).inc()
 
 

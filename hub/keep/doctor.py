@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -33,19 +33,25 @@ class Finding:
     vi: str
 
 
-def examine(settings: Settings, now: datetime, limits: Limits | None = None, within_s: float = WITHIN_S) -> list[Finding]:
+def examine(
+    settings: Settings, now: datetime, limits: Limits | None = None, within_s: float = WITHIN_S, *, down: bool = False
+) -> list[Finding]:
     """Every check's finding, in the order of the tables above; never raises, and takes no longer than `within_s` seconds.
 
-    settings: with the servers' addresses where a hub runs. Where they are empty the checks that need them are unknown.
+    settings: with the servers' addresses where a hub runs. Where they are empty the checks that need them are unknown, and services
+              are bad on a folder that has a hub's data.
+    down:     the hub is meant to be down: then that is not bad.
     """
     hub = Examined(settings, limits or Limits(), now)
     connected = bool(settings.kafka and settings.registry_url and settings.database_url.get_secret_value())
-    down = Seen(
+    off = Seen(
         "unknown", "no hub runs on this data folder", "Start it with `hie up`, and look again.", "Hãy chạy `hie up` rồi xem lại."
     )
     wanted = LOCAL | (OF_SERVERS if connected else {})
     found = _all(hub, wanted, within_s)
-    told = {name: found.get(name, down) for name in (*LOCAL, *OF_SERVERS)}
+    told = {name: found.get(name, off) for name in (*LOCAL, *OF_SERVERS)}
+    if not (connected or down) and (settings.data_dir / "kafka.json").is_file():
+        told["services"] = replace(off, state="bad")
     return [Finding(name, one.state, one.seen, one.en, one.vi) for name, one in told.items()]
 
 
@@ -63,7 +69,7 @@ def _all(hub: Examined, checks: dict[str, Check], within_s: float) -> dict[str, 
 
     for name, check in checks.items():
         threading.Thread(target=look, args=(name, check), daemon=True).start()
-    late = Seen("unknown", f"no answer within {within_s:.0f} s", "Look again; if it stays so, the machine or that server is overloaded.",
+    late = Seen("bad", f"no answer within {within_s:.0f} s", "Look again; if it stays so, the machine or that server is overloaded.",
                 "Hãy xem lại; nếu vẫn vậy thì máy hoặc máy chủ đó đang quá tải.")  # fmt: skip
     found: dict[str, Seen] = {}
     deadline = time.monotonic() + within_s
@@ -84,4 +90,4 @@ def _guarded(name: str, check: Check, hub: Examined) -> Seen:
         state: State = "bad" if wrong.code == _SERVER_OF.get(name) or wrong.code not in _SERVER_OF.values() else "unknown"
         return Seen(state, f"{wrong.code} {wrong.where}".strip(), wrong.row.en, wrong.row.vi)
     except Exception as broken:  # a check that fails is no reason not to hear the others; its text may hold a value
-        return Seen("unknown", f"the check itself failed ({type(broken).__name__})")
+        return Seen("bad", f"the check itself failed ({type(broken).__name__})")

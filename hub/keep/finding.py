@@ -15,7 +15,7 @@ GB: Final = 1_000_000_000
 class Seen:
     """What one check saw.
 
-    state: bad must be mended now; warn will be bad; unknown could not be looked at.
+    state: bad must be mended now; warn will be bad; unknown need not, or cannot, be looked at now.
     seen:  figures, names of files, topics, services; never a person's data or a secret.
     en, vi: what to do, one sentence; "" where there is nothing to do.
     """

@@ -38,6 +38,9 @@ _STEPS: Final = Words(vi="Các bước", en="Steps")
 _READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it today")
 _PROBLEMS: Final = Words(vi="Vấn đề", en="Problems")
 _BYTES: Final = Words(vi="Toàn văn", en="Its text")
+_CUT: Final = Words(vi="Chỉ hiện phần đầu: bản tin có nhiều hơn.", en="Only the first part is shown: the message has more.")
+_VALUE_SHOWN: Final = 1_000  # characters of one field
+_TEXT_SHOWN: Final = 100_000  # of the whole
 _SHOW: Final = Words(vi="Hiện giá trị cá nhân", en="Show personal values")
 _LOOKED: Final = Words(vi="Ai đã xem hoặc làm gì", en="Who looked, or did something")
 _NOBODY: Final = Words(
@@ -85,12 +88,13 @@ async def page(console: Console, message_id: str) -> None:
     async def fill() -> None:
         """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
         told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+        masked = "" if told.reading is None else await asyncio.to_thread(reading, told.reading, language, show=False)
         with place.parent_slot.parent if place.parent_slot else place:
             if told.reading is None:
                 place.set_content(escape(_GONE.of(language)))
                 return
             place.set_content(facts(told.reading, told.whole or {}) + troubles(told.reading.troubles, language))
-            shown = html(reading(told.reading, language, show=False))
+            shown = html(masked)
             if person.may("unmask"):
                 _unmasking(console, told, shown, person)
 
@@ -162,13 +166,15 @@ def sentence(one: Trouble, language: str) -> str:
 
 
 def reading(one: Reading, language: str = "vi", *, show: bool) -> str:
-    """Segments and fields with problems in place; the text below. show: personal values too."""
+    """Segments and fields with problems in place; the text below, of a long one the first part. show: personal values too."""
     where = {anchor(trouble.path): trouble for trouble in reversed(one.troubles)}
     rows = "".join(_segment(segment, where, show=show) for segment in one.segments)
     table = f"<table class=hie><tbody>{rows}</tbody></table>" if rows else ""
-    text = one.text if show else masked_text(one.text)
+    first = one.text[:_TEXT_SHOWN]
+    text = first if show else masked_text(first)
     pre = escape(text.replace("\r\n", "\n").replace("\r", "\n"))
-    return f"{table}<details><summary>{escape(_BYTES.of(language))}</summary><pre class=hie-scroll>{pre}</pre></details>"
+    cut = f"<p class=hie-soft>{escape(_CUT.of(language))}</p>" if one.cut or len(one.text) > _TEXT_SHOWN else ""
+    return f"{cut}{table}<details><summary>{escape(_BYTES.of(language))}</summary><pre class=hie-scroll>{pre}</pre></details>"
 
 
 def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
@@ -178,6 +184,7 @@ def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
     for field in segment.fields:
         wrong = where.get(field.path)
         value = field.value if show or f"{segment.name}-{field.number}" in OPEN_HL7 else mask(field.value)
+        value = value[:_VALUE_SHOWN] + "…" * (len(value) > _VALUE_SHOWN)
         cells.append(
             f'<tr id="at-{escape(field.path)}"><td><code>{escape(field.path)}</code> <span class=hie-soft>{escape(field.kind)}</span></td>'
             f"<td{_marked(wrong)}>{escape(value)}{f' <b>{escape(wrong.code)}</b>' if wrong else ''}</td></tr>"
@@ -235,6 +242,6 @@ def _unmasking(console: Console, told: Told, shown: Any, person: Any) -> None:
             if not (reason.value or "").strip() or told.reading is None:
                 return
             await unmask(console.pool, person, f"message:{(told.whole or {})['message_id']}", reason.value)
-            shown.set_content(reading(told.reading, person.language, show=True))
+            shown.set_content(await asyncio.to_thread(reading, told.reading, person.language, show=True))
 
         ui.button(_SHOW.of(person.language), on_click=show).props("unelevated no-caps outline")

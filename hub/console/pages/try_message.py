@@ -27,6 +27,7 @@ SCOPED: Final = "vendor"
 
 _CHARACTERS_MAX: Final = 100_000  # what a page sends is one message of its link, which takes 1 MiB
 _EVENT_SHOWN: Final = 20_000  # characters of an event
+_FOLLOWS_SHOWN: Final = 200  # events of which it is said who gets them
 _LINE_END: Final = re.compile(r"\r\n|\n")
 _REASON: Final = "pasted on the page of one's own"
 
@@ -40,6 +41,10 @@ _SENDER: Final = Words(vi="Nguồn gửi", en="Sender")
 _TEXT: Final = Words(vi="Bản tin: HL7 v2, XML hoặc JSON", en="Message: HL7 v2, XML or JSON")
 _READ: Final = Words(vi="Đọc thử", en="Read it")
 _SEND: Final = Words(vi="Gửi thử", en="Send as test")
+_LONG: Final = Words(
+    vi=f"Dài quá {_CHARACTERS_MAX:,} ký tự: hãy gửi thử qua đường gửi của hệ thống.".replace(",", "."),
+    en=f"Longer than {_CHARACTERS_MAX:,} characters: send it as a test by your system's own link.",
+)
 _EMPTY: Final = Words(vi="Hãy dán một bản tin.", en="Paste a message.")
 _NONE: Final = Words(vi="Không có nguồn gửi nào mang tên này.", en="There is no sender of this name.")
 _VERDICTS: Final = {
@@ -89,15 +94,21 @@ async def page(console: Console, sender: str = "") -> None:
     async def look() -> None:
         send.disable()
         answer.set_content("")
+        said = text.value, whose.value
         pasted.raw, pasted.sender = as_bytes(str(text.value or "")), str(whose.value or "").strip()
         if refusal := check(person, pasted.sender, pasted.raw):
             told.set_content(escape(refusal))
             return
         told.set_content("…")
-        one = await asyncio.to_thread(console.border.explain, pasted.raw, pasted.sender)
+        read.disable()  # one at a time
+        try:
+            one, page = await asyncio.to_thread(_read, console, pasted, language)
+        finally:
+            read.enable()
         told.set_content(escape(f"{_VERDICTS[one.verdict].of(language)} {one.dialect} · {one.ack}"))
-        answer.set_content(shown(one, await asyncio.to_thread(_follows, console, one), language))
-        send.enable()
+        answer.set_content(page)
+        if said == (text.value, whose.value):
+            send.enable()
 
     async def go() -> None:
         send.disable()
@@ -109,6 +120,7 @@ async def page(console: Console, sender: str = "") -> None:
             told.set_content(escape(f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}"))
 
     text.on_value_change(send.disable)
+    whose.on_value_change(send.disable)
     read.on_click(look)
     send.on_click(go)
 
@@ -122,6 +134,8 @@ def check(person: Person, sender: str, raw: bytes) -> str:
     """Why nothing is read; "" where it may be. A sender of another vendor is answered like one that is not there."""
     if not raw:
         return _EMPTY.of(person.language)
+    if len(raw.decode("utf-8", "replace")) > _CHARACTERS_MAX + 1:  # what the form says, the browser need not keep to
+        return _LONG.of(person.language)
     return _NONE.of(person.language) if person.role not in OWN and sender not in person.scope else ""
 
 
@@ -130,6 +144,12 @@ def as_bytes(text: str) -> bytes:
     begun = text.lstrip("\ufeff\x0b\x1c \r\n\t")[:3] in ("MSH", "FHS", "BHS")
     bare = text.strip("\ufeff\x0b\x1c \r\n\t")
     return (_LINE_END.sub("\r", bare) + "\r" if begun else bare).encode("utf-8", "replace")
+
+
+def _read(console: Console, pasted: _Pasted, language: str) -> tuple[Reading, str]:
+    """What is made of it, and how that is shown: of a long message both take a while."""
+    one: Reading = console.border.explain(pasted.raw, pasted.sender)
+    return one, shown(one, _follows(console, one), language)
 
 
 def _follows(console: Console, one: Reading) -> list[dict[str, Any]] | str:
@@ -163,7 +183,7 @@ def becomes(one: Reading, follows: list[dict[str, Any]] | str, language: str) ->
     if isinstance(follows, str):
         body = f"<tr><td>{escape(follows)}</td></tr>"
     else:
-        body = "".join(_follow(row, language) for row in follows)
+        body = "".join(_follow(row, language) for row in follows[:_FOLLOWS_SHOWN])
     whole = "".join(
         f"<details><summary>{escape(_WHOLE.of(language))}: {escape(event['record'].removeprefix('hie.'))}</summary>"
         f"<pre class=hie-scroll>{escape(json.dumps(event, ensure_ascii=False, indent=1, default=str)[:_EVENT_SHOWN])}</pre></details>"

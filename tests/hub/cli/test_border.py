@@ -31,6 +31,17 @@ def test_a_problem_names_the_path_of_a_field_or_segment_that_is_there_or_missing
     assert {field.kind for segment in reading.segments for field in segment.fields if field.path == "PID-5"} == {"XPN"}
 
 
+def test_of_a_message_of_many_lines_or_fields_the_first_are_placed_and_that_is_said():
+    head = "MSH|^~\\&|X|01004|HIE|HIE|20261123||ADT^A01^ADT_A01|C1|P|2.5.1\r"
+    for raw in (head + "NTE|1\r" * 20_000, head + "NTE|1\r" * 2 + "ZZZ" + "|a" * 20_000):
+        reading = explain(raw.encode(), bytes_max=MAX)
+        assert reading.cut
+        assert sum(1 + len(one.fields) for one in reading.segments) == 2_000
+        assert [one.path for one in reading.segments[:3]] == ["MSH", "NTE[1]", "NTE[2]"]
+        assert [one.path for one in reading.segments[2].fields] == ["NTE[2]-1"]
+    assert not of(next(SEED.glob("04-*.hl7"))).cut
+
+
 def test_bytes_that_are_no_message_are_told_and_never_raise():
     for raw in (b"", b"\x00\xff\xfe", b"no message", b"MSH|", b"<xml", b"{"):
         reading = explain(raw, bytes_max=MAX)

@@ -43,7 +43,8 @@ def test_one_that_hangs_holds_up_nobody(checks):
     found = {one.id: one for one in doctor.examine(read_settings(), now(), within_s=0.5)}
     released.set()
     assert time.monotonic() - began < 30
-    assert (found["hangs"].state, found["fine"].state) == ("unknown", "ok")
+    assert (found["hangs"].state, found["fine"].state) == ("bad", "ok")
+    assert not doctor.sound(found.values())
 
 
 def test_one_that_fails_says_so_without_the_words_of_its_error(checks):
@@ -52,8 +53,17 @@ def test_one_that_fails_says_so_without_the_words_of_its_error(checks):
 
     checks["fails"] = fails
     code, said = run()
-    assert code == 0
+    assert code == 1
     assert "ValueError" in said and "NGUYEN" not in said
+
+
+def test_a_hub_that_is_down_is_bad_unless_it_is_meant_to_be(checks, tmp_path):
+    assert run()[0] == 0, "nothing was ever here"
+    (tmp_path / "kafka.json").write_text("{}")
+    code, said = run()
+    assert code == 1
+    assert "no hub runs on this data folder" in said and "`hie up`" in said
+    assert run("--down")[0] == 0
 
 
 def test_what_is_bad_ends_with_1_and_says_what_to_do_in_both_languages(checks):

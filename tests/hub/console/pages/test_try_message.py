@@ -58,6 +58,20 @@ def test_nobody_reads_in_the_name_of_a_sender_that_is_not_his(someone):
     assert not may_send(someone(role="viewer"))
 
 
+def test_what_no_form_of_ours_sends_is_not_read(someone):
+    vendor = someone(role="vendor", scope=("mine_his",), language="en")
+    assert check(vendor, "mine_his", as_bytes("MSH|" + "ế" * 99_996)) == ""
+    assert "100,000" in check(vendor, "mine_his", as_bytes("MSH|" + "ế" * 99_998))
+
+
+def test_of_a_long_message_the_first_part_is_shown_and_that_is_said():
+    lines = b"".join(b"OBX|%d|TX|N^Note||%s||||||F\r" % (at, b"x" * 2_000) for at in range(1, 1_000))
+    page = shown(read(REFUSED.rstrip(b"\r\n") + b"\r" + lines[:900_000]), [], "en")
+    assert len(page) < 900_000
+    assert "Only the first part is shown" in page
+    assert "Only the first" not in shown(read(REFUSED), [], "en")
+
+
 def test_a_sender_is_held_to_its_facilities(settings, tmp_path):
     file = tmp_path / "credentials.toml"
     file.write_text('[sender.mine_his]\nfacilities = ["01021"]\n', "utf-8")
