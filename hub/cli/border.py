@@ -117,7 +117,8 @@ def _segments(text: str) -> tuple[Segment, ...]:
 def _fields(message: Message, segment: Any, path: str, text: str, begins: int, most: int) -> tuple[tuple[Field, ...], int]:
     version = message.version if message.version in VERSIONS else _NEWEST
     rule = segment_rule(version, segment.name)
-    found, at = [], begins + len(segment.name)
+    found: list[Field] = []
+    at = begins + len(segment.name)
     for number, value in enumerate(segment.fields[1:], 1):
         if len(found) == most:
             break

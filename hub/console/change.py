@@ -58,7 +58,7 @@ def change(
     title: str,
     work: Work,
     after: Callable[[], Awaitable[None]],
-    inputs: Sequence[ValueElement] = (),
+    inputs: Sequence[ValueElement[Any]] = (),
     chosen: Callable[[], Any] = lambda: None,
 ) -> None:
     """Draw the form; for who may only look, nothing of it is on the page, so nothing of it can be called.
@@ -74,17 +74,10 @@ def change(
         return
     language, run = person.language, _Run()
     html(title, "h2")
-    with ui.element("div").classes("hie-form"):
-        reason = ui.input(REASON.of(language)).props("dense outlined maxlength=500").classes("hie-reason")
-        looked = ui.button(TRY.of(language)).props("unelevated no-caps outline")
-        doing = ui.button(DO.of(language)).props("unelevated no-caps")
-        ending = ui.button(STOP.of(language), on_click=lambda: run.stop.set()).props("unelevated no-caps outline")
+    reason, looked, doing, ending = _form(language)
     told = ui.label("").props("role=status")
-    steps = ui.element("pre").classes("hie-steps")
-    with steps:
+    with ui.element("pre").classes("hie-steps"):
         text = ui.label("").style("white-space: pre-wrap")
-    doing.disable()
-    ending.disable()
 
     def show() -> None:
         text.set_text("\n".join(run.lines[-_SHOWN:]))
@@ -123,9 +116,22 @@ def change(
 
     looked.on_click(lambda: go(do=False))
     doing.on_click(lambda: go(do=True))
+    ending.on_click(lambda: run.stop.set())
     for one in (reason, *inputs):
         one.on_value_change(other)
     ui.context.client.on_delete(lambda: run.stop.set())  # nobody could stop it any more
+
+
+def _form(language: str) -> tuple[ui.input, ui.button, ui.button, ui.button]:
+    """Reason; look, do and stop, of which only the first can be pressed yet."""
+    with ui.element("div").classes("hie-form"):
+        reason = ui.input(REASON.of(language)).props("dense outlined maxlength=500").classes("hie-reason")
+        looked = ui.button(TRY.of(language)).props("unelevated no-caps outline")
+        doing = ui.button(DO.of(language)).props("unelevated no-caps")
+        ending = ui.button(STOP.of(language)).props("unelevated no-caps outline")
+    doing.disable()
+    ending.disable()
+    return reason, looked, doing, ending
 
 
 async def _worked(work: Work, wanted: tuple[Any, str], do: bool, run: _Run, language: str) -> tuple[str, bool]:
