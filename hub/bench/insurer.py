@@ -48,7 +48,7 @@ def bench(seconds: float) -> Iterator[Figure]:
         for stage, spent in cpu_s.items():
             yield figure(f"insurer-cpu-{stage}", spent / count * 1e6, "µs/claim")
         yield figure("insurer-cpu", sum(cpu_s.values()) / count * 1e6, "µs/claim")
-        yield figure("insurer-ledger", _size(alone.ledger) / count, "bytes/claim")
+        yield figure("insurer-ledger", size_of(alone.ledger) / count, "bytes/claim")
         pair = made.settings.model_copy(update={"ledger_dir": made.settings.data_dir / "pair"})
         yield figure("insurer-claims", several_workers(pair, count, 2), "claims/s", cores=os.cpu_count() or 1, workers=2)
 
@@ -171,5 +171,6 @@ def ends(settings: Settings, topic: str) -> list[int]:
         reader.close()
 
 
-def _size(folder: Path) -> int:
+def size_of(folder: Path) -> int:
+    """Bytes of all files in a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

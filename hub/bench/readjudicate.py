@@ -176,7 +176,7 @@ def run(claims: int, workers: int, seed: int, without: str) -> dict[str, Any]:
     steps: dict[str, dict[str, float]] = {}
 
     def step(name: str, work: Callable[..., Any], *each: tuple[Any, ...]) -> Any:
-        found, steps[name] = _apart(name, work, *each)
+        found, steps[name] = apart(name, work, *each)
         return found
 
     with rig([]) as made:
@@ -238,7 +238,7 @@ def _sums(amounts: Sequence[tuple[str, Decimal]]) -> Money:
     return {facility: amount for facility, amount in money.items() if amount}
 
 
-def _apart(name: str, work: Callable[..., Any], *each: tuple[Any, ...]) -> tuple[list[Any], dict[str, float]]:
+def apart(name: str, work: Callable[..., Any], *each: tuple[Any, ...]) -> tuple[list[Any], dict[str, float]]:
     """The results of some calls at once, each in a new process; the seconds and the MB of the one that had most."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(each), spawn, max_tasks_per_child=1) as pool:

@@ -186,6 +186,24 @@ def _cell(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int | Decimal) else str(value if value is not None else "")
 
 
+# --- compact ----------------------------------------------------------------------------------------------------------
+
+
+@ledger_app.command("compact")
+def compact_command(payer: Payer = "") -> None:
+    """Make few large files of many small ones, now. The insurer's first worker does it every hour by itself; nobody has to stop.
+
+    Example: hie ledger compact
+    """
+    from hub.insurer.compaction import compact
+
+    done = compact(folder_of(read_settings(), payer), least=2)
+    for table, (before, after) in done.items():
+        out.print(f"{table}: {before:,} files, now {after:,}")
+    if not done:
+        out.print("nothing to do · không có gì để gộp")
+
+
 # --- statement --------------------------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,7 @@ EVENTS: Final = frozenset(
         "circuit_opened",
         "portal_answered",
         "ledger_rows_written",
+        "ledger_compacted",
         "service_ready",
         "service_stopping",
         "directory_taken",
@@ -357,6 +358,11 @@ def ledger_rows_written(payer: str, claims: int, lines: int, findings: int, repe
     for kind, count in (("claims", claims), ("lines", lines), ("findings", findings), ("repeats", repeats)):
         _LEDGER.labels(payer, kind).inc(count)
     _log.info("ledger_rows_written", payer=payer, claims=claims, lines=lines, findings=findings, repeats=repeats)
+
+
+def ledger_compacted(payer: str, table: str, before: int, after: int) -> None:
+    """before, after: files of the table."""
+    _log.info("ledger_compacted", payer=payer, table=table, before=before, after=after)
 
 
 # --- the console ------------------------------------------------------------------------------------------------------

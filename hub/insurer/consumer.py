@@ -29,6 +29,7 @@ from hub.contract.settings import Settings
 from hub.insurer.adjusted import Adjusted
 from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
+from hub.insurer.compaction import compact
 from hub.insurer.decisions import decide
 from hub.insurer.ledger import PLACE, TABLES, Ledger, ledger_folder, schema_of
 from hub.insurer.outbox import Outbox
@@ -43,6 +44,7 @@ _CHUNK: Final = 500
 _BATCH_BYTES: Final = 64 * 1024 * 1024
 _LAG_S: Final = 15.0  # how often its metrics are told how far behind it is
 _LOOK_S: Final = 5.0  # how often the first worker looks whether a month was closed
+_TIDY_S: Final = 3_600.0  # how often it looks whether the ledger has many small files
 _WAITS_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 _PLACE_IS_WRONG: Final = (KafkaError._AUTO_OFFSET_RESET, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.UNKNOWN_TOPIC_ID)
@@ -105,6 +107,7 @@ class Insurer:
         self._adjusted: Adjusted
         self._look_at = 0.0
         self._lag_at = 0.0
+        self._tidy_at = time.monotonic() + _TIDY_S
         self._memory: dict[int, _Memory] = {}
         self._said = ""
 
@@ -136,6 +139,10 @@ class Insurer:
         if self.worker == 0 and time.monotonic() >= self._look_at:
             self._patiently(self._adjusted.publish)
             self._look_at = time.monotonic() + _LOOK_S
+        if self.worker == 0 and time.monotonic() >= self._tidy_at:
+            # beside the batches, which it does not concern; a process that ends meanwhile has changed nothing
+            threading.Thread(target=self._tidy, name="compaction", daemon=True).start()
+            self._tidy_at = time.monotonic() + _TIDY_S
         if time.monotonic() >= self._lag_at:
             telemetry.stands("hie_consumer_lag_records", {(f"insurer-{self.payer}", self.topic): self._lag()})
             self._lag_at = time.monotonic() + _LAG_S
@@ -283,6 +290,15 @@ class Insurer:
             frame = frames[name] if name == "claims" else frames[name].join(ids, on="row", how="left", maintain_order="left")
             placed[name] = frame.join(places, on="row", how="left", maintain_order="left").select(*schema_of(name))
         return placed
+
+    def _tidy(self) -> None:
+        try:
+            done = compact(self._ledger.folder)
+        except (HubError, DeltaError, OSError) as failed:  # in an hour again
+            telemetry.fault(STAGE, *_named(failed))
+            return
+        for table, (before, after) in done.items():
+            telemetry.ledger_compacted(self.payer, table, before, after)
 
     def _bury(self, dead: Sequence[tuple[Message, str]]) -> None:
         self._patiently(

@@ -43,6 +43,11 @@ _LINES_WRITER: Final = WriterProperties(
 """Lines are found by the place of their claim, so statistics of their sixty elements would cost a third of the writing for nothing."""
 
 
+def writer_of(name: str) -> WriterProperties:
+    """How files of a table are written."""
+    return _LINES_WRITER if name == "lines" else _WRITER
+
+
 def schema_of(name: str) -> dict[str, pl.DataType]:
     """Columns of one table: the place, the claim's `event_id`, then the table's own."""
     own = {"claims": claim_schema(), "lines": row_schema("lines"), "findings": FINDINGS, "decisions": DECISIONS}[name]
@@ -145,7 +150,7 @@ class Ledger:
             self._tables[name],
             frame,
             mode="append",
-            writer_properties=_LINES_WRITER if name == "lines" else _WRITER,
+            writer_properties=writer_of(name),
             commit_properties=CommitProperties(app_transactions=marks),
         )
 

@@ -57,10 +57,14 @@ def reread(settings: Settings, topic: str, places: pl.DataFrame, batch: int) -> 
         reader.close()
 
 
-def _there(settings: Settings, topic: str, places: pl.DataFrame) -> None:
+def topic_id(settings: Settings, topic: str) -> str:
+    """Kafka's id of a topic, as the ledger keeps it."""
     admin = AdminClient({**client(settings.kafka), "log_level": 2})
-    found = admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result(15)
-    others = places.filter(pl.col("kafka_topic_id") != str(found.topic_id)).height
+    return str(admin.describe_topics(TopicCollection([topic]), request_timeout=10)[topic].result(15).topic_id)
+
+
+def _there(settings: Settings, topic: str, places: pl.DataFrame) -> None:
+    others = places.filter(pl.col("kafka_topic_id") != topic_id(settings, topic)).height
     if others:
         raise HubError("NOT_FOUND", f"{topic}: {others} of {places.height} claims stood in a topic of this name that is gone")
 

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from hub.cli.main import app
 from hub.contract.errors import HubError
+from hub.insurer.ledger import Ledger
 from hub.insurer.questions import QUESTIONS
 from hub.insurer.views import opened
+from tests.hub.insurer.made import batch, claim
 from tests.hub.insurer.small_ledger import small_ledger
 
 
@@ -160,3 +162,15 @@ def test_another_payers_ledger_is_asked_and_stated_by_its_code(hie, folder):
 def test_a_payer_that_has_no_ledger_is_told(hie, payer):
     with pytest.raises(HubError, match="NOT_FOUND"):
         hie("statement", "01021", "2026-11", "--payer", payer)
+
+
+def test_small_files_are_made_one_and_the_second_time_there_is_nothing_to_do(tmp_path, monkeypatch):
+    written = Ledger(tmp_path / "ledger", "topic-a")
+    for number in range(2):
+        written.append(batch([claim(number + 1)], [(0, number)]), {0: number + 1})
+    monkeypatch.setenv("HIE_DATA_DIR", str(tmp_path))
+    before = CliRunner().invoke(app, ["ledger"]).stdout
+    first, second = (CliRunner().invoke(app, ["ledger", "compact"]).stdout for _ in range(2))
+    assert "claims: 2 files, now 1\n" in first
+    assert second == "nothing to do · không có gì để gộp\n"
+    assert CliRunner().invoke(app, ["ledger"]).stdout == before
