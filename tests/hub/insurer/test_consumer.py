@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from datetime import UTC, date, datetime
+from functools import partial
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
@@ -22,6 +23,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import encode
 from hub.contract.kafka import client
 from hub.insurer import consumer as module
+from hub.insurer.compaction import compact
 from hub.insurer.consumer import Insurer
 from hub.insurer.history import close
 from hub.insurer.ledger import TABLES, Ledger, ledger_folder, scan, schema_of
@@ -234,6 +236,22 @@ def test_killed_between_any_two_commits_the_ledger_is_that_of_an_unbroken_run(be
     assert {one["meta"]["event_id"] for one in every} == set(once)
     assert all(one == once[one["meta"]["event_id"]] for one in every)
     assert len(every) >= 2 * len(once)
+
+
+def test_files_are_made_few_beside_the_batches_and_the_ledger_is_that_of_a_run_without(bench, stream, monkeypatch):
+    bench.put(stream, DAMAGED)
+    whole = table_rows(bench.run("whole", len(stream)))
+    monkeypatch.setattr(module, "_TIDY_S", 0.0)
+    monkeypatch.setattr(module, "compact", partial(compact, least=2))
+    tidied = table_rows(bench.run("tidied", len(stream)))
+    for thread in threading.enumerate():
+        if thread.name == "compaction":
+            thread.join()
+    compact(bench.folder / "tidied", least=2)
+    assert all(tidied[name].equals(whole[name]) for name in TABLES)
+    assert all(rows.equals(whole[name]) for name, rows in table_rows(bench.folder / "tidied").items())
+    files = [len(DeltaTable(str(bench.folder / name / "claims")).file_uris()) for name in ("whole", "tidied")]
+    assert files[0] > files[1] == 1
 
 
 def same_service_twice():
