@@ -13,7 +13,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["adapters"]):
-    from tests.fuzz.targets import LONGEST, TARGETS
+    from tests.fuzz.targets import HANGS, LONGEST, TARGETS, within
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / ".fuzz"
@@ -85,14 +85,14 @@ def _run(target: str, seconds: int) -> None:
     options = (
         f"-max_total_time={seconds}",
         f"-max_len={LARGEST_BYTES}",
-        f"-timeout={int(LONGEST.total_seconds())}",
+        f"-timeout={int(HANGS.total_seconds())}",
         "-rss_limit_mb=2048",
         f"-artifact_prefix={WORK / target}/broken-",
         f"-dict={words}",
         "-print_final_stats=1",
         "-verbosity=1",
     )
-    atheris.Setup([sys.argv[0], *options, str(learnt)], TARGETS[target])
+    atheris.Setup([sys.argv[0], *options, str(learnt)], within(LONGEST, TARGETS[target]))
     atheris.Fuzz()
 
 

@@ -4,6 +4,7 @@ Pure and without a fuzzer: `__main__` feeds them what coverage leads to, `test_t
 """
 
 import re
+import time
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -184,4 +185,16 @@ def _hosos(pieces: list[bytes]) -> tuple[str, list[object]]:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"framer": framer, "reader": reader, "charset": charsets, "xml": xml}
-LONGEST = timedelta(seconds=10)  # for one input of a few kilobytes
+LONGEST = timedelta(seconds=10)  # of CPU, for one input of a few kilobytes
+HANGS = timedelta(minutes=5)  # on the clock: what waits for a core on a busy machine is no hang
+
+
+def within(longest: timedelta, target: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """The target, which also raises when it took more CPU than that."""
+
+    def timed(data: bytes) -> None:
+        began = time.process_time()
+        target(data)
+        assert time.process_time() - began <= longest.total_seconds(), "it took too long"
+
+    return timed

@@ -1,12 +1,13 @@
 """The invariants of the fuzz targets over the goldens, over damage to them, and over inputs that broke one or came near it."""
 
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from hub.contract.places import shipped
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, within
 
 FOUND = Path(__file__).parent / "found"
 CASES = sorted((path.parent.name, path) for path in FOUND.glob("*/*"))
@@ -33,3 +34,9 @@ def test_a_broken_invariant_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.formats.mllp.Decoder.close", lambda self: [])
     with pytest.raises(AssertionError):
         TARGETS["framer"](b"\xff\x20\x60\xa0\xc0\x0bMSH|")
+
+
+def test_an_input_that_takes_too_much_cpu_is_a_find() -> None:
+    within(timedelta(seconds=5), lambda _data: None)(b"")
+    with pytest.raises(AssertionError, match="too long"):
+        within(timedelta(0), lambda _data: sum(range(100_000)))(b"")
