@@ -151,25 +151,24 @@ class Wire:
 
 
 def event_out(wire: Wire, topic: str, event: Event) -> Out:
-    """The Kafka record of an event: its key, its value, and headers by CloudEvents' Kafka binding."""
-    meta = event["meta"]
-    message = meta.get("message_id", "")
+    """The Kafka record of an event."""
+    return body_out(topic, wire.pack(topic, event), event["meta"])
+
+
+def body_out(topic: str, value: bytes, meta: Mapping[str, Any]) -> Out:
+    """The same of an event that is encoded: its key, its value, and headers by CloudEvents' Kafka binding."""
+    event_id, message = meta["event_id"], meta.get("message_id", "")
+    trace, span = ((text or event_id).replace("-", "") for text in (message, event_id))  # W3C: the message, the event
     headers: Headers = [
         ("ce_specversion", b"1.0"),
-        ("ce_id", meta["event_id"].encode()),
+        ("ce_id", event_id.encode()),
         ("ce_type", topics()[topic].record.encode()),
         ("ce_source", f"/facility/{meta['key'].partition(':')[0]}".encode()),
         ("ce_time", meta["revision"]["received_at"].isoformat().encode()),
         ("hie_message_id", message.encode()),
-        ("traceparent", trace_parent(message, meta["event_id"])),
+        ("traceparent", f"00-{trace:0>32.32}-{span[:16]:0>16}-01".encode()),
     ]
-    return Out(topic, meta["key"], wire.pack(topic, event), headers)
-
-
-def trace_parent(message_id: str, event_id: str) -> bytes:
-    """W3C trace context: the trace is the message, the span is the event."""
-    trace = (message_id or event_id).replace("-", "")
-    return f"00-{trace:0>32.32}-{event_id.replace('-', '')[:16]:0>16}-01".encode()
+    return Out(topic, meta["key"], value, headers)
 
 
 def dead_letter(wire: Wire, stage: str, code: str, message: Message, detail: str = "") -> Out:

@@ -6,7 +6,7 @@ An event is a typed dict of `hub.contract.records` whose first field is `meta`. 
 import hashlib
 import io
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -21,7 +21,7 @@ from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.contract.reader import Read, compile_reader
 from hub.contract.records import Meta, Revision, Source
-from hub.contract.writer import compile_writer
+from hub.contract.writer import compile_column_writer, compile_writer
 
 Rows = tuple[tuple[str, tuple[str, ...]], ...]  # a list of a record, and the fields of its rows that are wanted
 Event = dict[str, Any]  # one of the typed dicts; the record's name travels beside it, as in Kafka
@@ -66,6 +66,16 @@ def encode(record: str, event: Mapping[str, Any]) -> bytes:
 @cache
 def _writer(record: str) -> Callable[[Mapping[str, Any]], bytes]:
     return compile_writer(schema(record))
+
+
+def encode_columns(record: str, columns: Mapping[str, Any]) -> Iterator[bytes]:
+    """The bodies of many events, out of the columns of their fields, as `compile_column_writer` says."""
+    return _column_writer(record)(columns)
+
+
+@cache
+def _column_writer(record: str) -> Callable[[Mapping[str, Any]], Iterator[bytes]]:
+    return compile_column_writer(schema(record))
 
 
 def decode(record: str, body: bytes, writer: Any = None, rows: Rows = ()) -> Event:

@@ -31,7 +31,7 @@ from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
 from hub.insurer.compaction import compact
 from hub.insurer.decisions import decide
-from hub.insurer.ledger import PLACE, TABLES, Ledger, ledger_folder, schema_of
+from hub.insurer.ledger import PLACE, Ledger, ledger_folder, schema_of
 from hub.insurer.outbox import Outbox
 from hub.insurer.rules import adjudicate
 
@@ -284,11 +284,11 @@ class Insurer:
             },
             schema={"row": pl.UInt32(), **PLACE},
         )
-        ids = frames["claims"].select("row", "event_id")
+        at = places.join(frames["claims"].select("row", "event_id"), on="row", how="left", maintain_order="left").drop("row")
         placed = {}
-        for name in TABLES:
-            frame = frames[name] if name == "claims" else frames[name].join(ids, on="row", how="left", maintain_order="left")
-            placed[name] = frame.join(places, on="row", how="left", maintain_order="left").select(*schema_of(name))
+        for name, frame in frames.items():
+            of_rows = at.select(pl.all().gather(frame.get_column("row")))  # a join would copy the sixty columns of a line
+            placed[name] = of_rows.hstack(frame.drop("row", "event_id", strict=False)).select(*schema_of(name))
         return placed
 
     def _tidy(self) -> None:

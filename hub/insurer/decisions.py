@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from hub.contract.events import Event, derive, new_id
+from hub.contract.events import Event, content_hash, decode, encode_columns, new_id
 from hub.insurer.columns import SOURCE
 
 RECORD: Final = "hie.ClaimDecision"
@@ -22,6 +22,7 @@ _SAME: Final = (
 )
 _TEXTS: Final = tuple(name for name in _SAME if name not in ("version", "received_at", "test") and not name.startswith("t_"))
 _AMOUNT: Final = pl.Decimal(18, 2)
+_AMOUNTS: Final = ("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd")
 
 DECISIONS: Final[dict[str, pl.DataType]] = {
     "row": pl.UInt32(),
@@ -32,9 +33,12 @@ DECISIONS: Final[dict[str, pl.DataType]] = {
     "version": pl.Int64(),
     "received_at": pl.Datetime("us", "UTC"),
     "test": pl.Boolean(),
-    **dict.fromkeys(("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd"), _AMOUNT),
+    **dict.fromkeys(_AMOUNTS, _AMOUNT),
 }
 """Columns of decisions; `row` is that of the claim, t_bhtt_gd what the fund grants."""
+
+_TOLD: Final = ("event_id", *(name for name in DECISIONS if name not in ("row", "supersedes")))
+_FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
 
 
 def decide(claims: pl.DataFrame, findings: pl.DataFrame, payer: str) -> pl.DataFrame:
@@ -65,43 +69,45 @@ def decision_id(claim_event_id: str, payer: str) -> str:
     return new_id(RECORD, claim_event_id, RULE, payer)
 
 
-def events(decisions: pl.DataFrame, findings: pl.DataFrame) -> Iterator[Event]:
-    """The events of rows of `decisions` and `findings`, which belong together by the claim's `event_id`."""
+def bodies(decisions: pl.DataFrame, findings: pl.DataFrame) -> Iterator[tuple[Event, bytes]]:
+    """The events of rows of `decisions`, in their order, with the `findings` of the claim's `event_id`: of each what the record
+    in Kafka needs of `meta`, and the Avro body. No event is ever built."""
+    of = {name: column.to_list() for name, column in decisions.select(*_TOLD).to_dict().items()}
     found: dict[str, list[dict[str, Any]]] = {}
-    names = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
-    for event_id, *values in findings.sort("number").select("event_id", *names).iter_rows():
-        found.setdefault(event_id, []).append(dict(zip(names, values, strict=True)))
-    for row in decisions.iter_rows(named=True):
-        yield _event(row, _limited(found.get(row["event_id"], [])))
-
-
-def _event(row: Mapping[str, Any], findings: list[dict[str, Any]]) -> Event:
-    revision = {"version": row["version"], "stated_at": row["stated_at"], "received_at": row["received_at"]}
-    source = {name: row[f"source_{name}"] for name in SOURCE}
-    claim = {
-        "meta": {name: row[name] for name in ("event_id", "occurred_at", "message_id", "test", "sensitivity")}
-        | {"source": source}
-    }
+    for event_id, *values in findings.sort("number").select("event_id", *_FINDING).iter_rows():
+        found.setdefault(event_id, []).append(dict(zip(_FINDING, values, strict=True)))
+    revision = {name: of[name] for name in ("version", "stated_at", "received_at")}
     content = {
-        "payer": row["payer"],
-        "ma_cskcb": row["ma_cskcb"],
-        "ma_lk": row["ma_lk"],
-        "claim_event_id": row["event_id"],
+        **{name: of[name] for name in ("payer", "ma_cskcb", "ma_lk")},
+        "claim_event_id": of["event_id"],
         "claim_revision": revision,
-        "verdict": row["verdict"],
-        **{name: row[name] for name in ("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd")},
-        "findings": findings,
+        "verdict": of["verdict"],
+        "findings": [_limited(found.get(event_id, [])) for event_id in of["event_id"]],
     }
-    return derive(
-        RECORD,
-        content,
-        parents=[claim],
-        rule=RULE,
-        facility=row["facility"],
-        key=row["key"],
-        revision=revision,  # type: ignore[arg-type]  # a Revision by its three names
-        to=row["payer"],
-    )
+    # amounts are hashed as texts, which `content_hash` makes of them anyway
+    texts = decisions.select(pl.col(_AMOUNTS).cast(pl.String)).to_dict(as_series=False)
+    head = {"event_id": of["decision_id"], "revision": revision, "key": of["key"], "message_id": of["message_id"]}
+    meta = {
+        **head,
+        **{name: of[name] for name in ("facility", "occurred_at", "test", "sensitivity")},
+        "causes": [[event_id] for event_id in of["event_id"]],
+        "rule": [RULE] * decisions.height,
+        "content_hash": [content_hash(row) for row in _rows(content | texts)],
+        "source": {name: of[f"source_{name}"] for name in SOURCE},
+    }
+    encoded = encode_columns(RECORD, {"meta": meta, **content, **{name: of[name] for name in _AMOUNTS}})
+    return zip(_rows(head), encoded, strict=True)
+
+
+def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Columns, some of them of records, as one dict a row."""
+    lists = [_rows(column) if isinstance(column, dict) else column for column in columns.values()]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+
+
+def events(decisions: pl.DataFrame, findings: pl.DataFrame) -> Iterator[Event]:
+    """The same events, for whoever wants to read them."""
+    return (decode(RECORD, body) for _, body in bodies(decisions, findings))
 
 
 def _limited(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:

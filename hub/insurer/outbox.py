@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from hub.bus import Out, Producer, Wire, event_out
-from hub.insurer.decisions import events
+from hub.bus import Out, Producer, Wire, body_out
+from hub.insurer.decisions import bodies
 from hub.insurer.ledger import Ledger
 
 
@@ -47,7 +47,8 @@ class Outbox:
         self._write()
 
     def _records(self, decisions: pl.DataFrame, findings: pl.DataFrame) -> list[Out]:
-        return [event_out(self._wire, self._topic, event) for event in events(decisions, findings)]
+        prefix, told = self._wire.prefix(self._topic), bodies(decisions, findings)
+        return [body_out(self._topic, prefix + body, meta) for meta, body in told]
 
     def _read(self) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.contract.events import schema
 from hub.contract.topics import topics
-from hub.contract.writer import Steady, Varied, compile_writer
+from hub.contract.writer import Steady, Varied, compile_column_writer, compile_writer
 
 RECORDS = sorted({topic.record for topic in topics().values()})
 TEXT = st.text(max_size=12)
@@ -97,6 +97,42 @@ def test_the_order_in_which_fields_are_named_does_not_matter(data):
     write = compile_writer(schema("hie.Referral"))
     event = data.draw(values(schema("hie.Referral"), {}))
     assert write(dict(reversed(event.items()))) == write(event)
+
+
+def columns_of(events):
+    """A column of records by its fields, any other as the list of its values."""
+    first = events[0]
+    return {
+        name: columns_of([event[name] for event in events])
+        if isinstance(first[name], dict) and name != "unparsed"
+        else [event[name] for event in events]
+        for name in first
+    }
+
+
+def test_columns_of_events_give_the_bytes_of_each_of_them():
+    from tests.archive.make import example
+
+    avro = schema("hie.ClaimDecision")
+    whole = example(avro, {})
+    without = {name: value for name, value in whole.items() if name not in ("answer_by", "paid", "ma_lk")}
+    for one in (whole, without, without | {"meta": {n: v for n, v in whole["meta"].items() if n not in ("test", "unparsed")}}):
+        other = one | {"verdict": "ế" * 100, "t_bhtt": None, "findings": []}
+        made = list(compile_column_writer(avro)(columns_of([one, other, one])))
+        assert made == [compile_writer(avro)(event) for event in (one, other, one)]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"no_such_field": ["x"]}, KeyError), ({"meta": {}}, TypeError), ({"t_bhtt": [Decimal("0.001")]}, ValueError)],
+)
+def test_columns_that_do_not_fit_the_schema_are_never_written(change, error):
+    from tests.archive.make import example
+
+    avro = schema("hie.ClaimDecision")
+    columns = columns_of([example(avro, {})])
+    with pytest.raises(error):
+        list(compile_column_writer(avro)(columns | change))
 
 
 def test_the_same_bytes_for_claims_of_full_width():

@@ -6,7 +6,7 @@ import polars as pl
 
 from hub.contract.events import decode, derive, encode
 from hub.insurer import decisions
-from hub.insurer.decisions import decide, events
+from hub.insurer.decisions import bodies, decide, events
 from hub.insurer.rules import adjudicate
 from tests.hub.insurer.made import claim, columns_of
 
@@ -69,6 +69,29 @@ def test_identity_key_and_revision_are_those_of_the_claim_and_the_id_derives_fro
     assert (meta["key"], meta["facility"], meta["test"]) == (event["meta"]["key"], event["meta"]["facility"], False)
     assert decision["claim_event_id"] == event["meta"]["event_id"]
     assert decision["claim_revision"] == meta["revision"] == event["meta"]["revision"]
+
+
+def test_a_body_is_that_of_the_event_that_derives_from_the_claim():
+    right, wrong = claim(1), claim(2)
+    made = [right | {"ma_lk": 'ế"\\'}, wrong | {"xml1": wrong["xml1"] | {"t_thuoc": None, "t_bhtt": Decimal("-0.50")}}]
+    decoded = columns_of(made)
+    findings, ids = adjudicate(decoded), decoded.claims.select("row", "event_id")
+    rows = decide(decoded.claims, findings, "vss").join(ids, on="row")
+    told = list(bodies(rows, findings.join(ids, on="row")))
+    for event, row, (head, body) in zip(made, rows.iter_rows(named=True), told, strict=True):
+        said = findings.filter(pl.col("row") == row["row"]).drop("row", "number").to_dicts()
+        content = {
+            **{name: row[name] for name in ("payer", "ma_cskcb", "ma_lk", "verdict")},
+            **{name: row[name] for name in ("t_tongchi_bv", "t_tongchi_bh", "t_bhtt", "t_bhtt_gd")},
+            "claim_event_id": row["event_id"],
+            "claim_revision": {name: row[name] for name in ("version", "stated_at", "received_at")},
+            "findings": said,
+        }
+        of_claim = {name: row[name] for name in ("facility", "key")} | {"revision": content["claim_revision"]}
+        expected = derive("hie.ClaimDecision", content, parents=[event], rule="adjudicated", to="vss", **of_claim)
+        assert body == encode("hie.ClaimDecision", expected)
+        assert head == {name: expected["meta"].get(name) for name in head}
+    assert findings.filter(pl.col("row") == 1).height
 
 
 def test_test_traffic_stays_marked():
