@@ -232,7 +232,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     faults: list[str] = []
     profile = _read_model(misplaced(raw, faults), faults)
     if name != STANDARD and RECORDS.keys() - raw.keys():  # nobody writes all of them
-        faults = [_NO_PARENT, *(one for one in faults if not one.endswith(MISSING))]
+        raise _wrong(name, [_NO_PARENT, *(one for one in faults if not one.endswith(MISSING))])
     if profile is None:
         raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():
