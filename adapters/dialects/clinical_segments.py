@@ -30,7 +30,10 @@ _NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
 _LICENCE: Final = re.compile(
     r"\d{1,7}(?:/[A-ZĐ]+-[A-ZĐ]+)?(?:\.[A-Z]{2}\.\d+)?$"
 )  # 000123/HNO-CCHN, with what QĐ 3176 puts behind it
-_ORDER_CONTROL: Final = {"PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD"}
+_ORDER_CONTROL: Final = {
+    "PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD", "ACCEPTED": "OK", "IN_PROGRESS": "SC", "REFUSED": "UA",
+}  # fmt: skip
+_SAMPLE: Final = "Mã mẫu (SPM-2): "
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "dau_hieu_ls": "VN-DHLS",
     "qt_benhly": "VN-QTBL",
@@ -236,7 +239,8 @@ def _value(line: Event) -> Value:
 
 
 def order_segments(event: Event, version: str) -> Segments:
-    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places."""
+    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, and the number of the
+    sample has none but a note."""
     modern = version >= "2.5"
     number, filler = event.get("placer", ""), (event.get("filler", ""), event.get("performer", ""))
     common = segment(
@@ -249,6 +253,7 @@ def order_segments(event: Event, version: str) -> Segments:
             7: "" if modern else ("", "", "", "", "", event.get("priority", "")),
             9: event.get("ordered_at", ""),
             12: licence(event.get("ma_bac_si", "")),
+            16: ("", event["reason"]) if event.get("reason") else "",
         },
     )
     built: Segments = [
@@ -257,13 +262,18 @@ def order_segments(event: Event, version: str) -> Segments:
         *insurance_segments(event.get("person") or {}),
     ]
     specimen, sample = event.get("specimen_type", ""), event.get("specimen_id", "")
+    told = [*([f"{_SAMPLE}{sample}"] if sample and not modern else []), *(event.get("notes") or [])]
     for n, service in enumerate(event.get("services") or [{}], 1):
         built.append(common)
         if modern and event.get("priority"):
             built.append(segment("TQ1", {1: "1", 9: event["priority"]}))
-        built.append(segment("OBR", {1: str(n), 2: number, 3: filler, 4: code(service), 15: "" if modern else specimen}))
+        request = {
+            1: str(n), 2: number, 3: filler, 4: code(service), 7: event.get("sampled_at", ""), 15: "" if modern else specimen,
+        }  # fmt: skip
+        built.append(segment("OBR", request))
         if n == 1:
-            built += note_segments(event.get("notes")) + diagnosis_segments(event)
+            built += note_segments(told) + diagnosis_segments(event)
+            built += [line for each in event.get("observations") or [] for line in _observation(each)]
             if modern and (specimen or sample):
                 built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
     return built

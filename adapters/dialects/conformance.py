@@ -61,7 +61,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One field that was sent. read, ignored: the types of message in which something reads it, or nothing does."""
+    """One field that was sent. read, ignored: the types of message in which something reads it, or nothing does and nothing is
+    told of it; unread: how often it was sent in the latter."""
 
     place: str
     name: str
@@ -70,18 +71,20 @@ class FieldRow:
     status: str  # understood, wrong, ignored, or form: a set id and the like
     read: tuple[str, ...]
     ignored: tuple[str, ...]
+    unread: int
     shapes: tuple[tuple[str, int], ...]
     codes: tuple[tuple[str, int], ...]
 
     @property
     def passed_over(self) -> bool:
         """Whether a type of message has it and nothing reads it there, though something may in another."""
-        return bool(self.ignored) and self.status in ("ignored", "understood")
+        return bool(self.ignored) and self.status != "form"
 
     @property
     def where(self) -> str:
-        """The place, with the types in which nothing reads it, if something does in another."""
-        return f"{self.place} (in {', '.join(self.ignored)})" if self.read and self.ignored else self.place
+        """The place, with the types in which nothing reads it, if something does in another, or is told of it there."""
+        apart = self.ignored and (self.read or self.status == "wrong")
+        return f"{self.place} (in {', '.join(self.ignored)})" if apart else self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +162,7 @@ def report(samples: Sequence[Sample], dialect: Dialect) -> Report:
         read_by=_counts(event["meta"]["source"]["dialect"] for sample in samples for _, event in sample.events[:1]),
         findings=findings,
         accepted=_findings(samples, seen, lambda sample: sample.as_accepted),
-        fields=_fields(samples, seen, findings),
+        fields=_fields(samples, seen),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
         refused=tuple(
@@ -307,7 +310,7 @@ def _seen(samples: Sequence[Sample], dialect: Dialect) -> _Seen:
     return seen
 
 
-def _fields(samples: Sequence[Sample], read: _Seen, findings: Sequence[Finding]) -> tuple[FieldRow, ...]:
+def _fields(samples: Sequence[Sample], read: _Seen) -> tuple[FieldRow, ...]:
     sent: dict[tuple[str, int], _Sent] = defaultdict(_Sent)
     for sample in samples:
         message = sample.message
@@ -315,18 +318,31 @@ def _fields(samples: Sequence[Sample], read: _Seen, findings: Sequence[Finding])
             continue
         for one in {one for segment in message for one in _note(segment, sample.kind, message.version, sent)}:
             sent[one].messages += 1
-    wrong = {one.place.partition(".")[0] for one in findings if one.severity != Severity.INFORMATION and not one.missing}
+    wrong = _wrong_places(samples)
     rows = []
     for (name, number), what in sorted(sent.items()):
         place = f"{name}-{number}"
         known = tuple(sorted(kind for kind in what.kinds if (name, number) in read[kind]))
-        ignored = tuple(sorted(kind for kind in what.kinds if kind not in known))
+        ignored = tuple(sorted(kind for kind in what.kinds if kind not in known and kind not in wrong[place]))
+        unread = sum(what.kinds[kind] for kind in ignored)
         words, datatype = field_name(what.version, name, number)
         formal = name == "MSH" or datatype == "SI" or (name, number) in _OF_THE_FORM
-        status = "wrong" if place in wrong else "form" if formal else "understood" if known else "ignored"
+        status = "wrong" if wrong[place] else "form" if formal else "understood" if known else "ignored"
         shapes, codes = (tuple(each.most_common(_SHOWN)) for each in (what.shapes, what.codes))
-        rows.append(FieldRow(place, words, what.messages, what.count, status, known, ignored, shapes, codes))
+        rows.append(FieldRow(place, words, what.messages, what.count, status, known, ignored, unread, shapes, codes))
     return tuple(rows)
+
+
+def _wrong_places(samples: Sequence[Sample]) -> defaultdict[str, set[str]]:
+    """Fields at which more is found than that they are missing, each with the types of message in which it is."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        if sample.refused and sample.expected:
+            continue
+        for problem in sample.unaccepted:
+            if problem.severity is not Severity.INFORMATION and not problem.code.endswith("_MISSING"):
+                found[_NUMBERS.sub("", problem.path).partition(".")[0]].add(sample.kind)
+    return found
 
 
 def _note(segment: Segment, kind: str, version: str, sent: dict[tuple[str, int], _Sent]) -> Iterable[tuple[str, int]]:

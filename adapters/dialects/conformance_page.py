@@ -152,7 +152,7 @@ def _refused(report: Report) -> str:
 
 def _ignored(rows: Iterable[FieldRow]) -> str:
     items = "".join(
-        f"<li><code>{escape(row.where)}</code> {escape(row.name)} × {row.count} "
+        f"<li><code>{escape(row.where)}</code> {escape(row.name)} × {row.unread} "
         f'<span class="shape">{escape(row.shapes[0][0]) if row.shapes else ""}</span></li>'
         for row in rows
         if row.passed_over

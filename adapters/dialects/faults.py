@@ -10,8 +10,9 @@ from adapters.dialects.profile_model import Profile
 
 _LIST: Final = 'a list is wanted, in brackets: ["…", "…"]'
 _TABLE: Final = "a table is wanted: lines behind [its name], or { … }"
+MISSING: Final = "this line is missing"
 _WANTED: Final = {  # by pydantic's name of the fault
-    "missing": "this line is missing",
+    "missing": MISSING,
     "string_type": 'a text is wanted, in quotes: "…"',
     "string_too_short": "it must not be empty",
     "bool_type": "true or false is wanted, without quotes",

@@ -13,7 +13,7 @@ from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
 from adapters.dialects.reading import SEEN_MAX, Reading, tell_beside, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
-from hub.contract.unnamed import STOPS, is_unnamed_order, is_unnamed_result
+from hub.contract.unnamed import ANSWERS, STOPS, is_unnamed_order, is_unnamed_result
 from hub.contract.writer import Steady, Varied
 
 Record = dict[str, Any]
@@ -196,7 +196,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         _tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    if services := _services(reading, groups, notes, wanted=order["action"] not in STOPS):
+    if services := _services(reading, groups, notes, wanted=order["action"] not in STOPS + ANSWERS):
         order["services"] = services
     _read_performer(reading, order, notes)
     if own:
@@ -206,7 +206,13 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     diagnosed = patient.others + [segment for group in groups for segment in group.others]
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
-    said = [*order.get("notes", ()), *_information(reading, groups[1:])]
+    observations: list[Record] = []
+    conclusions: list[str] = []
+    for group in groups:
+        _read_lines(reading, group, observations, conclusions, notes)
+    if observations:
+        order["observations"] = observations
+    said = [*order.get("notes", ()), *_information(reading, groups[1:]), *conclusions]
     if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
         order["notes"] = remarks
         if label := label_told(dialect, "", "\n".join(remarks)):
@@ -321,7 +327,8 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
     conclusions: list[str] = []
-    observations = _observations(reading, group, conclusions, notes)
+    observations: list[Record] = []
+    _read_lines(reading, group, observations, conclusions, notes)
     if observations:
         result["observations"] = observations
         if "status" not in result:
@@ -340,8 +347,8 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     reading.publish("hie.LabResult", result, key, notes, key_path="OBR-2")
 
 
-def _observations(reading: Reading, group: _Group, conclusions: list[str], notes: Notes) -> list[Record]:
-    found: list[Record] = []
+def _read_lines(reading: Reading, group: _Group, found: list[Record], conclusions: list[str], notes: Notes) -> None:
+    """The OBX of a group, behind those that were found already."""
     silent: list[Segment] = []
     dialect, remarks = reading.dialect, group.remarks
     forms = dialect.forms if reading.message.delimiters is STANDARD else {}
@@ -384,7 +391,6 @@ def _observations(reading: Reading, group: _Group, conclusions: list[str], notes
         found.append(line)
         text_of = test if kind in TEXT else ""
     tell_silent(silent, group.lines, notes)
-    return found
 
 
 def _go_on(before: Record, segment: Segment, remarks: list[str] | None) -> None:

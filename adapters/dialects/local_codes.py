@@ -127,7 +127,9 @@ def _other_sex(meant: Mapping[str, str]) -> tuple[str, str] | None:
     known = {sex for sex in meant.values() if sex}
     if len(unknown) != 1 or len(unknown[0]) > _SEX_WORD or len(known) != 1 or any(sign.isdigit() for sign in unknown[0]):
         return None
-    return (unknown[0], "2") if known == {"1"} else (unknown[0], "1") if known == {"2"} else None
+    other = {"1": "2", "2": "1"}.get(known.pop(), "")
+    begins = fold(unknown[0])[:1] in {word[0] for word, sex in _WORDS["sex"].items() if sex == other}  # a K is no word for a man
+    return (unknown[0], other) if begins else None
 
 
 def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str], known: Mapping[str, str]) -> None:

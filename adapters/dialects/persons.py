@@ -235,6 +235,11 @@ class _Collected:
                 continue  # the policy of another insurer
             self._add_card(policy, field, value, comparable)
             return
+        beside = (at for field in table.cards for at in (field - 1, field + 1) if at not in table.cards)
+        for at in beside:
+            if CARD.fullmatch(normalise(policy.get(at))):
+                self.notes.warn("FIELDS_SHIFTED", self.notes.message.path(policy, at))
+                return
 
     def add_card_apart(self, segment: Segment, place: Place) -> None:
         """The card that the profile says stands in a segment of the sender's own."""

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from adapters.dialects.faults import among, told
+from adapters.dialects.faults import MISSING, among, told
 from adapters.dialects.paths import Plan, Rule
 from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
 from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
@@ -91,6 +91,9 @@ class Dialect:
     line: Line | None
     seen: dict[str, tuple[dict[str, str], str]] = field(default_factory=dict, repr=False, compare=False)
     forms: dict[str, list[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+
+_NO_PARENT: Final = f'extends: {MISSING}, so the profile would have to say everything itself; write extends = "_standard" before the first [section]'
 
 
 def use_vendors(folder: Path | None) -> None:
@@ -228,6 +231,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     """
     faults: list[str] = []
     profile = _read_model(misplaced(raw, faults), faults)
+    if name != STANDARD and RECORDS.keys() - raw.keys():  # nobody writes all of them
+        raise _wrong(name, [_NO_PARENT, *(one for one in faults if not one.endswith(MISSING))])
     if profile is None:
         raise _wrong(name, faults)
     for table, allowed in CODED_AS.items():

@@ -7,6 +7,7 @@ from typing import Any, Final
 from adapters.dialects.transforms import CODE, DECIMAL, FLAG, LIST, TEXT, WHOLE, Gives, Transform, day
 from hub.contract import records
 from hub.contract.events import schema
+from hub.contract.unnamed import ANSWERS
 
 RECORDS: Final[dict[str, Any]] = {
     "person": records.Person,
@@ -54,7 +55,7 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "care_form": frozenset(f"{number:02}" for number in range(1, 17)),
     "benefit_level": frozenset({"80", "95", "100"}),
     "discharge": frozenset(["", *"12345"]),
-    "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD"}),
+    "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD", *ANSWERS}),
     "result_status": frozenset("PFCX"),
     "referral_answer": frozenset({"ACCEPTED", "REJECTED"}),
     "referral_reason": frozenset("123"),

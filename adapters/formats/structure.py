@@ -71,6 +71,9 @@ _FORMS: Final = {
 _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
 _WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
 _VALUE = 5  # of OBX
+_BEHIND_TYPE: Final = 10  # of MSH: the control id
+_SECOND: Final = ("SFT", "EVN", "PID", "ORC", "OBR", "PRD", "RF1", "SCH", "MFI", "MSA", "PRT", "UAC", "NTE", "IVC")
+"""Segments that may stand behind MSH, in the types that the hub takes."""
 _SHORT_MONTHS: Final = frozenset({"04", "06", "09", "11"})
 _SEGMENT_ENDS: Final = ("\r", "\n")
 _FRAME_BEGINS, _FRAME_ENDS, _HEADER = "\x0b", "\x1c", "MSH"
@@ -158,8 +161,8 @@ def broken_off(message: Message, text: str) -> str:
     """Where a message of any type breaks off, `DG1[2]-3`; "" where nothing proves it.
 
     Besides the missing segment end one of these has to be seen: an MLLP frame that begins and does not end, an escape sequence that is
-    not closed, a name of one or two letters, fields missing that are required and that every other segment of that name has, or
-    segments missing behind it that the structure requires, where it goes no further than the last field that it must have.
+    not closed, a name of one or two letters, fields missing that are required and that every other segment of that name has, or that the
+    only OBX of a result has not behind its value, or segments missing behind it that the structure requires, where it goes no further than the last field that it must have.
 
     text: what the message was read from.
     """
@@ -172,7 +175,8 @@ def broken_off(message: Message, text: str) -> str:
         return ""  # no segment, and told as that
     reach = len(last.fields) - 1
     rule = segment_rule(message.version, last.name) if message.version in VERSIONS else None
-    lacks = rule is not None and any(number > reach for number in rule.required) and _others_go_on(message, last)
+    lacks = rule is not None and any(number > reach for number in rule.required)
+    lacks = lacks and (_others_go_on(message, last) or (reach <= _VALUE and _is_the_only_value(message)))
     ends_early = rule is not None and reach < rule.asks_up_to and last is not message.header and _lacks_segments(message)
     opened = _FRAME_BEGINS in text[: text.find(_HEADER)] and _FRAME_ENDS not in text
     value, mark = last.field(reach), message.delimiters.escape
@@ -196,6 +200,23 @@ def _others_go_on(message: Message, last: Segment) -> bool:
     """Whether there are more segments of that name, and each of them has more fields than the last."""
     *others, _ = message.segments(last.name)
     return bool(others) and all(len(other.fields) > len(last.fields) for other in others)
+
+
+def _is_the_only_value(message: Message) -> bool:
+    """Whether a message of results or of a document has one OBX, its last segment: no other can tell how far they go."""
+    return message.type in _WITH_VALUES and message.names[-1] == "OBX" and message.names.count("OBX") == 1
+
+
+def run_together(message: Message) -> str:
+    """Where in MSH the next segment begins, `MSH-12`, of a message whose segment ends were all taken out; "" where none does.
+
+    `curl -d` sends a file so. Z-segments tell nothing: a version that ends in one is not to be looked for.
+    """
+    if len(message.names) > 1:
+        return ""
+    fields = message.header.fields
+    ends = (number for number in range(_BEHIND_TYPE, len(fields) - 1) if fields[number].endswith(_SECOND))
+    return f"MSH-{number}" if (number := next(ends, 0)) else ""
 
 
 def structure_of(version: str, type_: str, trigger: str, structure: str = "") -> str:

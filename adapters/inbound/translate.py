@@ -34,7 +34,7 @@ from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.spans import message_spans
-from adapters.formats.structure import VERSIONS, broken_off, check, cut_within_value
+from adapters.formats.structure import VERSIONS, broken_off, check, cut_within_value, run_together
 from adapters.formats.xml_signature import State
 from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
 from adapters.inbound.outcome import PROBLEMS_MAX, Walk, fault_of, finished, origin_of, stated_at_of, stopped
@@ -238,6 +238,8 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     kind = note["message_type"]
     if kind not in SUPPORTED:
         raise HubError("TYPE_UNSUPPORTED" if kind else "TYPE_MISSING", "MSH-9")
+    if place := run_together(message):
+        raise HubError("SEGMENTS_JOINED", place)
     _check_version(walk)
     if not note["control_id"]:
         walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))

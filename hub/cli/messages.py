@@ -14,9 +14,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from hub.cli.running import OFFLINE, connected, dialect_of, paragraph, terminal, use_profiles
+from hub.cli.running import OFFLINE, connected, dialect_of, paragraph, tell_edited, terminal, use_profiles
 from hub.contract.directory import facilities, use_directory
-from hub.contract.errors import ERRORS, HubError, Problem
+from hub.contract.errors import ERRORS, GUESSED, HubError, Problem
 from hub.contract.events import VIETNAM, Keyring, now
 from hub.contract.settings import Settings, read_settings
 from hub.services import address
@@ -28,7 +28,7 @@ out = terminal()
 _SHOWN, _PLACES = 20, 6  # kinds of problems of a message, places of each; --json has all
 _NAMED = re.compile(r"([A-Z_]+)(?: ([^ (]+))?")  # each finding of MSA-3 before v2.5, as adapters.formats.ack writes it
 _NO_PROFILE = re.compile(r"NOT_FOUND dialect (\w+)")  # where translation failed for want of one
-_CAUSE = "MESSAGE_CUT"  # of what else is missing in a message, though it was a warning
+_CAUSES = ("FIELDS_SHIFTED", "MESSAGE_CUT")  # of what else is wrong in a message, though they are warnings; the last first
 _NOT_NAMED = re.compile(r" \(\+(\d+)\)$")  # how many more there are
 
 
@@ -103,6 +103,7 @@ def send(
     from adapters.inbound.translate import split
 
     settings, tls = connected(read_settings()), _tls(ca, cert, key)
+    tell_edited(settings)
     refused = 0
     for file in files:
         bodies = [file.read_bytes()] if whole else split(file.read_bytes()) or [b""]
@@ -364,10 +365,17 @@ def show_translation(row: dict[str, Any]) -> None:
     _show_problems(row["problems"])
 
 
+def _by_harm(problem: dict[str, str]) -> tuple[int, int, bool]:
+    """What explains the others first, then what refuses the message, what loses or guesses something, what is noted only."""
+    code = problem["code"]
+    cause = _CAUSES.index(code) + 1 if code in _CAUSES else 0
+    return -cause, "EWI".find(problem["severity"]), code not in GUESSED
+
+
 def _show_problems(problems: Sequence[dict[str, str]]) -> None:
     """What was found of a message, each kind with its first places and one sentence, at the width of the terminal."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for problem in sorted(problems, key=lambda one: (one["code"] != _CAUSE, one["severity"] != "E")):
+    for problem in sorted(problems, key=_by_harm):
         found.setdefault((problem["severity"], problem["code"], problem["text"]), []).append(problem["path"])
     for (severity, code, text), places in list(found.items())[:_SHOWN]:
         more = f", … {len(places)} places" if len(places) > _PLACES else ""

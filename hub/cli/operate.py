@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hub.cli.parked import parked_app
 from hub.cli.recipient import recipient_app
-from hub.cli.running import check_dialects, connected, keyring, older, paragraph, terminal
+from hub.cli.running import check_dialects, connected, keyring, older, paragraph, tell_edited, terminal
 from hub.cli.why import foresight
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -283,6 +283,7 @@ def status(as_json: AsJson = False) -> None:
     Example: hie status
     """
     settings = connected(read_settings())
+    tell_edited(settings)
     found = _status(settings)
     if as_json:
         print(to_json(found).decode())

@@ -201,6 +201,7 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
         missing.update(_missing_dialects(names))
         return {}
 
+    tell_edited(settings)
     use_vendors(settings.vendors_dir)
     if needed in dialect_names():
         load_dialect(needed)
@@ -217,20 +218,20 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
         err.print(f"left out, and no hub would start with it: {where}", markup=False)
     for clash in clashes:
         err.print(f"no hub would start with this: {clash}", markup=False)
-    if edited := _edited(settings):
-        err.print(
-            f"edited since the hub was started, which reads by the older ones until it is started again: {', '.join(edited)}",
-            markup=False,
-        )
 
 
-def _edited(settings: Settings) -> list[str]:
-    """The profiles that are newer than the hub that runs on this data folder."""
-    from adapters.dialects.profile import edited_since
+def tell_edited(settings: Settings) -> None:
+    """Which profiles are newer than the hub that runs on this data folder, which reads by what they said when it was started."""
+    from adapters.dialects.profile import edited_since, use_vendors
     from hub.stack import running_since
 
     since = running_since(settings)
-    return [] if since is None else edited_since(since)
+    if since is None:
+        return
+    use_vendors(settings.vendors_dir)
+    if edited := edited_since(since):
+        told = "edited since the hub was started, which reads by the older ones until it is started again"
+        terminal(stderr=True).print(f"{told}: {', '.join(edited)}", markup=False)
 
 
 def dialect_of(named: str) -> "Dialect":

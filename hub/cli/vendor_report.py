@@ -92,7 +92,7 @@ def _ignored(out: Console, found: Report) -> None:
     )
     for row in rows[:_SHOWN]:
         looks = row.shapes[0][0] if row.shapes else ""
-        paragraph(out, f"{row.where:8} × {row.count:<4} {row.name[:28]:28} {looks}", 2)
+        paragraph(out, f"{row.where:8} × {row.unread:<4} {row.name[:28]:28} {looks}", 2)
     if len(rows) > _SHOWN:
         paragraph(out, "… " + ", ".join(row.where for row in rows[_SHOWN:]), 2, "dim")
 

@@ -403,6 +403,9 @@ class LabOrder(TypedDict, total=False):
     specimen_id: str
     notes: list[str]
     patient_class: str
+    sampled_at: str
+    reason: str
+    observations: list["Observation"]
 
 
 class LabResult(TypedDict, total=False):

@@ -5,13 +5,15 @@ from typing import Any, Final
 
 STOPS: Final = ("CANCELLED", "HELD")
 """Actions of an order that say what is not to be done, or not now."""
+ANSWERS: Final = ("ACCEPTED", "IN_PROGRESS", "REFUSED")
+"""Actions of an order by which the one that is to perform it answers."""
 WITHDRAWN: Final = "X"
 """Status of a result that is taken back (OBR-25)."""
 
 
 def is_unnamed_order(order: Mapping[str, Any]) -> bool:
-    """Whether nobody can tell for whom a LabOrder is. Of what stops one its number is enough: it goes out all the same."""
-    return _is_nobody(order["person"]) and order.get("action") not in STOPS
+    """Whether nobody can tell for whom a LabOrder is. Of what stops or answers one its number is enough: it goes out all the same."""
+    return _is_nobody(order["person"]) and order.get("action") not in STOPS + ANSWERS
 
 
 def is_unnamed_result(result: Mapping[str, Any]) -> bool:

@@ -29,7 +29,7 @@ _PRESCRIBED: Final = (
 )
 _ORDERED: Final = ("ngay_yl", "ma_bac_si", "ma_benh")
 _END: Final = ("ngay_ra", "ma_loai_rv", "ket_qua_dtri", "ma_noi_den")  # what a reopened stay (A13) has no longer
-_WITHDRAWN: Final = ("CANCELLED", "DELETED", "HELD")
+_WITHDRAWN: Final = ("CANCELLED", "DELETED", "HELD", "REFUSED")
 NOTES: Final = {"PN": "dien_bien_ls", "CN": "hoi_chan", "OP": "phau_thuat"}  # HL7 table 0270 to the element of XML5
 _NO_DAYS: Final = ("01", "07", "09")  # MA_LOAI_KCB
 _WHOLE_DAYS: Final = ("02", "03", "04", "06")

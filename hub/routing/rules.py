@@ -35,6 +35,7 @@ RULES: Final[Mapping[str, Words]] = {
     "expiry-to-issuer": Words("The issuer hears that the slip has expired.", "Nơi cấp giấy được báo giấy đã hết hạn."),
     "expiry-to-receiver": Words("The receiver hears that the slip has expired.", "Nơi nhận được báo giấy đã hết hạn."),
     "nobody-expiry-void": Words("The slip has ended otherwise or was prolonged, so its expiry concerns nobody.", "Giấy đã kết thúc cách khác hoặc được gia hạn nên không báo hết hạn."),
+    "answer-to-orderer": Words("What the laboratory says of an order goes to whoever ordered.", "Trả lời của phòng xét nghiệm về chỉ định được gửi đến nơi chỉ định."),
     "order-to-laboratory": Words("An order goes to the other facility that shall perform it.", "Chỉ định được gửi đến cơ sở khác thực hiện."),
     "result-to-orderer": Words("A result goes to who ordered it.", "Kết quả được gửi về nơi chỉ định."),
     "result-to-receiver": Words("A result of a person with an open slip goes to the receiver of the slip.", "Kết quả của người có giấy chuyển còn hiệu lực được gửi đến nơi nhận."),

@@ -40,6 +40,8 @@ STATE_WORDS: Final = {
     "PLACED": Words(vi="đã chỉ định", en="ordered"),
     "CHANGED": Words(vi="chỉ định đã sửa", en="order changed"),
     "HELD": Words(vi="chỉ định tạm dừng", en="order on hold"),
+    "IN_PROGRESS": Words(vi="đang thực hiện", en="in progress"),
+    "REFUSED": Words(vi="không thực hiện được", en="cannot be performed"),
     "P": Words(vi="kết quả sơ bộ", en="preliminary"),
     "F": Words(vi="kết quả cuối", en="final"),
     "C": Words(vi="kết quả đã sửa", en="corrected"),

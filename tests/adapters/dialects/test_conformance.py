@@ -102,6 +102,17 @@ def test_a_field_may_be_read_in_one_type_and_ignored_in_another() -> None:
     assert not row.passed_over
 
 
+def test_a_finding_in_one_type_hides_no_field_that_another_ignores() -> None:
+    """The day of coming is wrong in ADT; of a result nothing reads it, which is counted by itself."""
+    stay = "PID|1||777^^^01021^MR\rPV1|1|O" + "|" * 17 + "01021.1" + "|" * 25 + "%s\r"
+    result = stay % "20261123" + "OBR|1|5||X\rOBX|1|NM|GLU||5.1||||||F\r"
+    wrong = visit("EVN|A03\r" + stay % "hôm qua", "ADT^A03^ADT_A03")
+    found = report([visit(result, "ORU^R01^ORU_R01"), wrong, wrong], STANDARD)
+    [row] = [one for one in found.fields if one.place == "PV1-44"]
+    assert (row.status, row.ignored, row.passed_over, row.where) == ("wrong", ("ORU^R01",), True, "PV1-44 (in ORU^R01)")
+    assert (row.count, row.unread) == (3, 1)
+
+
 def test_what_is_missing_names_the_places_that_would_fill_it() -> None:
     [row] = report([visit()], STANDARD).events
     assert row.record == "hie.Encounter"

@@ -285,6 +285,30 @@ def test_a_result_that_is_withdrawn_by_its_number_needs_nobody(numbers: str, tol
     assert (("PERSON_MISSING", "PID") in problems(found)) == told
 
 
+def test_what_an_order_observes_and_when_the_sample_was_taken_goes_with_it() -> None:
+    rows = [PID, "ORC|NW|P1", "OBR|1|P1||GLU^G|||20261123075500", "OBX|1|NM|W^Weight||52.5|kg|||||F", "NTE|1||sáng nay",
+            "ORC|NW|P1", "OBR|2|P1||HIV^HIV", "OBX|1|ST|FAST^Fasting||yes"]  # fmt: skip
+    order = only(mapped("OML^O21", *rows))
+    assert order["sampled_at"] == "20261123075500"
+    assert [(line["code"]["code"], line["gia_tri"], line.get("notes", [])) for line in order["observations"]] == [
+        ("W", "52.5", ["sáng nay"]),
+        ("FAST", "yes", []),
+    ]
+    tube = "SPM|1|T1||WB" + "|" * 13 + "20261123080100"
+    assert only(mapped("OML^O21", *rows[:3], tube))["sampled_at"] == "20261123080100"
+    told = mapped("OML^O21", PID, "ORC|NW|P1", "OBR|1|P1||GLU^G", "OBX|1|NM|W^Weight||nặng|kg")
+    assert ("NUMBER_UNPARSABLE", "OBX-5") in problems(told)
+
+
+@pytest.mark.parametrize(
+    ("control", "action"), [("OK", "ACCEPTED"), ("SC", "IN_PROGRESS"), ("UA", "REFUSED"), ("CR", "CANCELLED")]
+)
+def test_what_a_laboratory_says_of_an_order_keeps_its_reason(control: str, action: str) -> None:
+    found = mapped("ORM^O01", PID, f"ORC|{control}|P1|F1{'|' * 13}HONG^Mẫu vỡ hồng cầu")
+    assert (only(found)["action"], only(found)["reason"]) == (action, "Mẫu vỡ hồng cầu")
+    assert "TEST_MISSING" not in {code for code, _ in problems(found)}
+
+
 def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
     obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
     found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",

@@ -87,6 +87,15 @@ def test_of_two_words_for_a_sex_both_are_proposed(other: str, row: str) -> None:
     assert {'Nam = "1" # × 2', row} <= set(learned(raws)[2].splitlines())
 
 
+def test_of_what_begins_like_no_word_for_the_other_sex_none_is_proposed() -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", n) + f"PID|1||{n}^^^^MR||A^B||1990|{sex}\r").encode()
+        for n, sex in enumerate(["Nu", "K", "Nu", "K"])
+    ]
+    lines = set(learned(raws)[2].splitlines())
+    assert {'Nu = "2" # × 2', '# K = "?" # × 2'} <= lines
+
+
 def test_codes_that_are_the_official_ones_stand_and_others_are_asked_for() -> None:
     raws = [
         (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||{number}^^^^MR||A^B||1990|{sex}\r").encode()

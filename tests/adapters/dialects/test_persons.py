@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.dialects.profile import compile_text
-from tests.adapters.dialects.said import PV1, mapped, only, told
+from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 MANY = "&".join(map(str, range(100_000)))  # parts of FN or SAD, which have five at most
 
@@ -183,3 +183,12 @@ def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: 
 def test_an_address_that_goes_on_in_the_next_field_is_told(address: str, shifted: bool) -> None:
     found = mapped("ADT^A04", f"PID|1||N1^^^^MR||Phạm^Hà||19850612|F|||{address}", PV1)
     assert (("FIELDS_SHIFTED", "PID-12") in told(found)) is shifted
+
+
+@pytest.mark.parametrize(
+    ("field", "told_at"), [(36, set()), (37, {("FIELDS_SHIFTED", "IN1-37")}), (35, {("FIELDS_SHIFTED", "IN1-35")})]
+)
+def test_a_card_beside_its_field_is_told_and_is_none(field: int, told_at: set[tuple[str, str]]) -> None:
+    found = mapped("ADT^A04", PID, "IN1|1|BHYT|VSS" + "|" * (field - 3) + "GD4010116149000", PV1)
+    assert {one for one in told(found) if one[0] == "FIELDS_SHIFTED"} == told_at
+    assert any(each.get("type") == "BHYT_CARD" for each in only(found)["person"]["identifiers"]) == (not told_at)

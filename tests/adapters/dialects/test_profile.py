@@ -287,6 +287,14 @@ def test_a_file_that_is_no_toml_is_named_with_the_line(text: str, told: str) -> 
     assert told in refused.value.where
 
 
+def test_a_profile_that_extends_nothing_is_told_so_and_not_each_line_that_it_lacks() -> None:
+    with pytest.raises(HubError) as refused:
+        compile_text("mine", 'version = "1"\ncoments = "…"\n[codes.sex]\nNU = "2"\n')
+    told = refused.value.where
+    assert told.startswith("mine.toml extends: this line is missing") and 'extends = "_standard"' in told
+    assert told.count("is missing") == 1 and "coments" in told, "and what else is wrong"
+
+
 def test_a_profile_that_extends_nobody_is_named_itself() -> None:
     with pytest.raises(HubError) as refused:
         compile_text("mine", 'extends = "nobody"\n')

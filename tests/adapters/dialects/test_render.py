@@ -80,8 +80,8 @@ def carried(event: Event, *, legacy: bool = False) -> Event:
     for identifier in (*person.get("identifiers", ()), *guardians, *content.get("merged", ()), *content.get("linked", ())):
         identifier.pop("inferred", None)
         identifier.pop("normalised", None)  # where the sender's own prefix was taken off
-    if legacy:
-        content.pop("specimen_id", None)
+    if legacy and (sample := content.pop("specimen_id", "")) and "service" not in content:
+        content["notes"] = [f"mã mẫu (spm-2): {sample}", *content.get("notes", ())]
     return content
 
 
@@ -101,7 +101,14 @@ def test_a_written_event_is_read_again_with_equal_content(record: str, event: Ev
     mapped = read_again(message)
     [(again, read)] = mapped.events
     assert again == record
-    assert carried(read, legacy=legacy) == carried(event, legacy=legacy)
+    assert carried(read, legacy=legacy) == carried(event, legacy=legacy)  # of an old system's order a note says which sample
+
+
+@pytest.mark.parametrize(("action", "control"), [("ACCEPTED", "OK"), ("IN_PROGRESS", "SC"), ("REFUSED", "UA")])
+def test_the_answer_of_a_laboratory_goes_out_as_such(action: str, control: str) -> None:
+    answer = stamped("hie.LabOrder", {"person": {}, "placer": "1", "action": action, "reason": "vỡ hồng cầu"})
+    message = rendered("hie.LabOrder", answer)
+    assert (message.get("ORC", 1), message.get("ORC", 16, 2)) == (control, "vỡ hồng cầu")
 
 
 @pytest.mark.parametrize(("record", "event"), shown())

@@ -82,6 +82,26 @@ def test_a_message_cut_within_its_last_result_is_refused(observations, place, en
     assert read(lines(*observations, end="\r")).verdict == "translated", "ended, it is the sender's own way"
 
 
+@pytest.mark.parametrize(("line", "places"), [("1|NM|GLU^Glucose^L||15", ["OBX-5"]), ("1|NM|GLU^Glucose^L||15|mmol/L|||||F", [])])
+def test_that_the_only_result_may_be_cut_is_told_and_not_refused(line, places):
+    done = read(lines(line))
+    assert done.verdict == "translated", "no other result shows how far they go"
+    assert [at for code, severity, at in found(done) if (code, severity) == ("MESSAGE_CUT", "W")] == places
+    assert "MESSAGE_CUT" not in {code for code, _, _ in found(read(lines(line, end="\r")))}
+
+
+@pytest.mark.parametrize(("end", "place"), [("|2.5.1", "MSH-12"), ("|2.5.1||||||UNICODE UTF-8", "MSH-18")])
+def test_a_message_whose_segment_ends_were_taken_out_is_refused_with_what_does_so(end, place):
+    message = f"MSH|^~\\&|LIS|01004|HIE|HUB|20261015081530||ADT^A04|C1|P{end}\r{VISIT}"
+    assert read(message.encode()).verdict == "translated"
+    done = read(message.replace("\r", "").encode())
+    assert (done.verdict, [(code, at) for code, severity, at in found(done) if severity == "E"]) == (
+        "refused",
+        [("SEGMENTS_JOINED", place)],
+    )
+    assert "--data-binary" in ERRORS["SEGMENTS_JOINED"].en
+
+
 VISIT = "EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O|||||||||||||||||LK1\r"
 
 

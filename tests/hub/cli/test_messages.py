@@ -169,6 +169,19 @@ def test_that_a_message_was_cut_is_shown_before_what_it_lacks_therefore(version:
     assert shown == ["W MESSAGE_CUT PID-4", "E NOTHING_REPRESENTABLE OBR", "E FIELD_MISSING PV1-2"]
 
 
+def test_what_loses_something_is_shown_before_what_is_only_a_matter_of_form(capsys: pytest.CaptureFixture[str]) -> None:
+    codes = [
+        ("FIELD_TOO_LONG", "W"),
+        ("IDENTIFIER_INFERRED", "I"),
+        ("NAME_ODD", "W"),
+        ("CODE_UNKNOWN", "W"),
+        ("FIELDS_SHIFTED", "W"),
+    ]
+    messages._show_problems([{"code": code, "severity": severity, "path": "X-1", "text": "…"} for code, severity in codes])
+    shown = [row.split()[1] for row in capsys.readouterr().out.splitlines() if row.startswith("    ") and row[4] in "EWI"]
+    assert shown == ["FIELDS_SHIFTED", "NAME_ODD", "FIELD_TOO_LONG", "CODE_UNKNOWN", "IDENTIFIER_INFERRED"]
+
+
 def test_what_an_older_answer_names_and_how_many_more_it_counts_are_read() -> None:
     body = b"MSH|^~\\&|H|H|A|B|20261123||ACK|1|P|2.4\rMSA|AA|X1|TIME_UNPARSABLE RF1-7; KEY_MISSING RF1-6 (+3)\r"
     answer = read_ack(body)

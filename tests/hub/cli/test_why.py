@@ -67,16 +67,19 @@ def test_profiles_edited_since_the_hub_was_started_are_told(tmp_path, monkeypatc
     own.mkdir()
     (own / "minhtam_his.toml").write_text('extends = "_standard"\nversion = "1"\nabout = "Invented."\n', "utf-8")
     started = 4_000_000_000
+    monkeypatch.setattr("hub.cli.messages.connected", lambda settings: settings)
+    monkeypatch.setattr("hub.cli.messages._sent", lambda *_: [])
     os.utime(own / "minhtam_his.toml", (started + 1, started + 1))
     monkeypatch.setenv("HIE_VENDORS_DIR", str(own))
     try:
         for since, told in ((started, True), (started + 2, False)):
             monkeypatch.setattr("hub.stack.running_since", lambda _settings, since=since: since)
-            done = CliRunner().invoke(app, ["why", "--offline", str(shipped(SLIP))])
-            assert (
-                "edited since the hub was started, which reads by the older ones until it is started again: minhtam_his"
-                in done.stderr
-            ) is told
-            assert done.exit_code == 0
+            for command in (["why", "--offline"], ["send"]):
+                done = CliRunner().invoke(app, [*command, str(shipped(SLIP))])
+                assert (
+                    "edited since the hub was started, which reads by the older ones until it is started again: minhtam_his"
+                    in done.stderr
+                ) is told
+                assert done.exit_code == 0
     finally:
         use_vendors(None)

@@ -19,7 +19,9 @@ def test_a_number_or_a_name_is_enough(person):
     assert not is_unnamed_result({"person": person})
 
 
-@pytest.mark.parametrize(("action", "unnamed"), [("PLACED", True), ("CHANGED", True), ("HELD", False), ("CANCELLED", False)])
+@pytest.mark.parametrize(
+    ("action", "unnamed"), [("PLACED", True), ("CHANGED", True), ("HELD", False), ("CANCELLED", False), ("REFUSED", False)]
+)
 def test_what_stops_an_order_needs_no_person(action, unnamed):
     assert is_unnamed_order({"person": {}, "action": action}) is unnamed
 

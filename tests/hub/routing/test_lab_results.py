@@ -74,6 +74,28 @@ def test_an_unknown_laboratory_makes_the_order_wait():
     assert waits.value.code == "RECEIVER_UNKNOWN"
 
 
+@pytest.mark.parametrize("action", ["ACCEPTED", "IN_PROGRESS", "REFUSED", "CANCELLED"])
+def test_what_a_laboratory_says_of_an_order_goes_to_whoever_ordered(action):
+    """Found by the number and the laboratory; the patient must not be another, and of what stops an order has to be the same."""
+    answer = order(by=LAB, performer="", action=action)
+    assert decided(ORDERS, answer, orders(order())) == [Deliver(PROVINCE, "answer-to-orderer")]
+    nobody = decided(ORDERS, order(by=LAB, performer="", action=action, person={}), orders(order()))
+    assert (nobody == [Deliver(PROVINCE, "answer-to-orderer")]) == (action != "CANCELLED"), "it may be of an order of its own"
+    assert decided(ORDERS, answer, orders(order(person=person("001090000002")))) == [Nobody("nobody-order")]
+    looked = {ref.ref for ref in STREAMS[ORDERS].lookups(answer, KEYRING) if ref.kind == "order"}
+    assert looked & {fact.ref for fact in STREAMS[ORDERS].facts(order(), KEYRING)}
+    assert not any(ref.kind == "order" for ref in STREAMS[ORDERS].lookups(order(), KEYRING)), (
+        "of an order nobody looks for another"
+    )
+
+
+def test_an_answer_that_names_who_ordered_goes_there():
+    named = order(by=LAB, performer=PROVINCE, action="REFUSED")
+    assert decided(ORDERS, named) == [Deliver(PROVINCE, "answer-to-orderer")]
+    assert [fact.kind for fact in STREAMS[ORDERS].facts(named, KEYRING)] == ["answer"], "no result of the orderer's own goes back"
+    assert STREAMS[ORDERS].lookups(named, KEYRING) == []
+
+
 def test_a_result_within_the_house_is_for_nobody():
     own = order(by=LAB, performer="")
     assert decided(RESULTS, result(), orders(own)) == [Nobody("nobody-result")]
