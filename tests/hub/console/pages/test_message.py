@@ -1,9 +1,12 @@
 """No value of a person is on a page unless somebody may see it and says why."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hub.access.masking import masked_text
 from hub.cli.border import explain
+from hub.console.pages import message
 from hub.console.pages.message import anchor, reading, standing, steps, troubles
 from hub.contract.events import now
 from hub.journal.trace import Step, Story
@@ -77,3 +80,13 @@ def test_a_story_says_how_it_stands_now_and_what_of_it_is_a_test():
         assert line in told
     assert "Nothing was delivered" in standing(Story("m", (step("received", test=False),), cut=False), "en")
     assert steps(story, "vi").count("(thử)") == 4
+
+
+def test_a_message_is_read_with_the_right_of_its_sender(monkeypatch):
+    whole = {"raw": RAW, "sender": "lab"}
+    monkeypatch.setattr(message, "value_at", lambda *_: b"kept")
+    monkeypatch.setattr(message, "Wire", lambda _url: SimpleNamespace(unpack=lambda _value: ("hie.MessageReceived", whole)))
+    border = SimpleNamespace(older=None, explain=lambda raw, sender: (raw, sender))
+    place = {"topic": "message-received.v1", "partition": 0, "record_offset": 0}
+    story = Story("m", (Step(now(), "received", "m", "", place),), cut=False)
+    assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, story).reading == (RAW, "lab")
