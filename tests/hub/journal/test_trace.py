@@ -76,7 +76,8 @@ def test_the_whole_story_by_any_of_its_ids(database, told_story, by):
     story = trace(database, told_story[by], KEYRING)
     kinds = [step.kind for step in story.steps]
     assert sorted(kinds) == sorted(["received", "event", "delivery", "receipt", "receipt", "receipt", "derived", "delivery"])
-    assert [step.at for step in story.steps] == sorted(step.at for step in story.steps)
+    times = [step.at for step in story.steps if step.kind != "receipt"]
+    assert times == sorted(times), "a receipt stands behind its delivery, which is written down later"
     assert kinds[0] == "received"
     assert kinds[-2:] == ["derived", "delivery"]
 
