@@ -43,6 +43,7 @@ def test_each_reader_gets_his_language_and_a_switch(served, here, someone):
     vi, en = get(served, here, "/")[0], get(served, here, "/", person=someone(language="en"))[0]
     assert '<html lang="vi">' in vi.text and "Toàn cảnh" in vi.text
     assert '<html lang="en-US">' in en.text and "Overview" in en.text
+    assert "Mất kết nối" in vi.text and "figures in grey" in en.text, "what NiceGUI says by itself, too"
     (switched,) = get(served, here, "/", headers={"cookie": "hie_language=en"})
     assert "Overview" in switched.text
     (chosen,) = get(served, here, "/language/en", headers={"referer": "https://elsewhere.test/topics?at=1"})
