@@ -7,6 +7,7 @@ may be killed at any time.
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from hub.stack.process import Process, Spawner
 
 _BACKOFF_S: Final = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _METRICS_BYTES: Final = 256 * 1024  # some 1,000 series of a process, whose labels are bounded; the file outlives it
+ANSWER_S: Final = 3.0  # a loaded machine is slow, not broken
 _STEADY_S: Final = 60.0  # a service that ran this long starts its back-off anew
 
 
@@ -57,6 +59,19 @@ def facts_of(settings: Settings, name: str) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads(ready_file(settings, name).read_text("utf-8")))
     return {}
+
+
+def answers(settings: Settings, name: str) -> bool | None:
+    """Whether a service says at its `/health` that it lives, which one that hangs or was stopped by a signal does not; blocks for
+    `ANSWER_S` at most. None where it has told no port for that."""
+    port = facts_of(settings, name).get("metrics_port")
+    if not port:
+        return None
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.metrics_listen, settings.metrics_listen)  # noqa: S104
+    with suppress(OSError), socket.create_connection((host, int(port)), ANSWER_S) as link:
+        link.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        return bool(link.recv(1))
+    return False
 
 
 def gate_ports(settings: Settings, name: str) -> Settings:

@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from hub.access.people import People, Person
-from hub.cli.demo import Story, sample
+from hub.cli.demo import PROVINCE, Story, is_a, sample
 from hub.contract.events import VIETNAM, now
+from hub.contract.places import shipped
 from hub.insurer.views import opened
 from hub.journal.incidents import Feed
 from hub.journal.traffic import count
@@ -34,11 +35,24 @@ PEOPLE = (
     Person("mai", "vendor", ("local",), "en"),  # what the demo's machines send comes from this one
 )
 NAME_OF_PATIENT = "Trần"
+HILL = "01990"  # a hospital of these walks; its system writes the receiver's number in its own list before that of the directory
+HILL_DIALECT = """extends = "_standard"
+version = "{version}"
+about = "System of a hill hospital."
+[send]
+version = "2.5.1"
+[referral]
+ma_cskcb_den = {{ from = ["{receiver}"], as = "facility_code" }}
+"""
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    with Hub(tmp_path_factory.mktemp("console")) as running:
+    own = tmp_path_factory.mktemp("own")
+    rows = shipped("seeds/facilities.csv").read_text("utf-8")
+    (own / "facilities.csv").write_text(f"{rows}{HILL},Đồi,Hill,district,basic,hospital,01,hill_his,,,2019-01-01,,\n", "utf-8")
+    (own / "hill_his.toml").write_text(HILL_DIALECT.format(version=1, receiver="PRD[RT]-7"), "utf-8")
+    with Hub(tmp_path_factory.mktemp("console"), vendors_dir=own, directory_dir=own) as running:
         Story(running.town, lambda _step, _proof: None).tell()
         running.settled()
         come(running)
@@ -180,6 +194,42 @@ def test_an_operator_pauses_a_recipient_and_lets_it_go_on(walk):
     lan.sees("is paused")
     lan.page.get_by_role("button", name="Do it").nth(1).click()
     sync_api.expect(lan.page.locator("#main")).not_to_contain_text("its system is moved tonight", timeout=20_000)
+
+
+def test_an_operator_redrives_a_dead_letter_after_fixing_its_dialect(walk, hub):
+    slip = sample("04").read_bytes().replace(b"DEMO-04", b"HILL-04").replace(b"01021", HILL.encode())
+    assert hub.town.send(slip.replace(b"01004^FI", b"09999^L~01004^FI"))["ack"] == "AA"
+    hub.wait(lambda: hub.sql("select 1 from parked where state = 'PARKED'") != [])
+    lan = walk("lan")
+    lan.go("/dead-letters")
+    lan.sees("RECEIVER_UNKNOWN")
+    do(lan, 1, "our colleague took its receiver for a slip of the pen")  # discards what is parked
+    lan.sees("1 event was given up")
+    hub.wait(lambda: hub.sql("select 1 from journal_dead_letter where state = ''") != [])
+
+    (hub.settings.vendors_dir / "hill_his.toml").write_text(HILL_DIALECT.format(version=2, receiver="PRD[RT]-7[FI].1"), "utf-8")
+    before = hub.services.pid("gate")
+    hub.services.end("gate")  # a profile that was edited is read at the start
+    hub.wait(lambda: hub.services.pid("gate") != before and hub.services.serves("gate"))
+
+    lan.go("/dead-letters")
+    lan.sees("EVENT_UNROUTABLE")
+    lan.sees("Translate again by today's dialects")
+    do(lan, 1, "the dialect is mended")
+    lan.sees("1 dealt with, 0 still there.")
+    hub.town.expect(PROVINCE, is_a("Referral", "ISSUED", ma_cskcb=HILL))
+    hub.wait(lambda: hub.sql("select 1 from journal_dead_letter where state = ''") == [])
+    lan.go(f"/messages/{message_of(hub, 'HILL-04')}")
+    for text in ("dead letter", "REDRIVEN", "referral-to-receiver", f"{PROVINCE} ACKNOWLEDGED"):
+        lan.sees(text)
+    assert NAME_OF_PATIENT not in lan.page.content()
+
+
+def do(person, number, reason):
+    """The form of that number on the page, from its reason to its end."""
+    person.page.get_by_label("Reason").nth(number).fill(reason)
+    person.page.get_by_role("button", name="Show the effect").nth(number).click()
+    person.page.get_by_role("button", name="Do it").nth(number).click()  # once its effect is shown
 
 
 def test_a_viewer_sees_and_has_nothing_to_act_with(walk):

@@ -28,7 +28,7 @@ select pg_notify('hie_inbox', code) from resumed
 """
 _LIST: Final = """
 select code, paused_at, paused_by, paused_reason, (
-    select count(*) from mailbox where mailbox.recipient = recipient.code and state in ('QUEUED', 'SENT')) as waiting
+    select count(*) from mailbox where mailbox.recipient = recipient.code and state = 'QUEUED') as waiting
 from recipient where paused_at is not null order by code
 """
 
@@ -44,7 +44,7 @@ def resume(database: Connection[TupleRow], producer: Producer, wire: Wire, mailb
 
 
 def paused(database: Connection[TupleRow]) -> list[dict[str, Any]]:
-    """Who is paused: code (of the mailbox), paused_at, paused_by, paused_reason, waiting (deliveries without the recipient's word)."""
+    """Who is paused: code (of the mailbox), paused_at, paused_by, paused_reason, waiting (deliveries that are not handed over yet)."""
     return database.cursor(row_factory=dict_row).execute(_LIST).fetchall()
 
 

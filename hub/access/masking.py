@@ -1,30 +1,16 @@
-"""What is shown of a message or an event while nobody has lifted the mask: its shape, and what is no person's.
+"""What is shown of a message while nobody has lifted the mask: its shape, and what is no person's.
 
-The lists say what may be seen; everything else is masked. So a field that a schema or a sender adds is masked from the
+The list says what may be seen; everything else is masked. So a field that a sender adds is masked from the
 first day, and free text, wherever it stands. `unmask` is the one way to lift it: a right, a reason, an audit event.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from psycopg_pool import AsyncConnectionPool
 
 from hub.access.people import Person, note
 from hub.contract.errors import HubError
-
-_OPEN: Final = """
-event_id facility key message_id test supersedes causes rule content_hash sensitivity cleared occurred_at received_at stated_at version
-sender application message_type control_id dialect dialect_version charset source.signature
-raw_hash raw_size transport format ack path severity stage topic partition offset detail state channel lane recipient delivery_id
-subject_event_id subject_record subject_topic claim_event_id decision_event_id problems.code findings.code
-action status verdict payer ma_cskcb ma_cskcb_den by_facility redirect_to priority patient_class value_type set_id sub_id stt table field
-don_vi_do service.code service.display service.system services.code services.display services.system
-observations.code.code observations.code.display observations.code.system
-"""
-OPEN_FIELDS: Final = frozenset(_OPEN.split())
-"""Fields of events whose values are shown, where need be with what they stand in: who sent it, how it was read, what the hub
-says itself, what kind of thing it is, and whom it concerns that is no patient."""
 
 OPEN_HL7: Final = frozenset(
     f"{segment}-{number}"
@@ -50,21 +36,6 @@ def mask(value: object) -> str:
         return ""
     size = len(value) if isinstance(value, str | bytes) else 1
     return _SHORT if size <= _SHORT_MAX else _MIDDLE if size <= _MIDDLE_MAX else _LONG
-
-
-def masked_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event of any record with its own fields and lengths of lists, and every value masked but of `OPEN_FIELDS`."""
-    return {name: _masked(value, (name,)) for name, value in event.items()}
-
-
-def _masked(value: Any, path: tuple[str, ...]) -> Any:
-    if isinstance(value, Mapping):  # of `unparsed` the names are paths in the message, which tell nothing
-        return {name: _masked(inner, (*path[-2:], name)) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_masked(one, path) for one in value]
-    if any(".".join(path[at:]) in OPEN_FIELDS for at in range(len(path))):
-        return value
-    return mask(value)
 
 
 def masked_text(text: str) -> str:

@@ -82,16 +82,6 @@ class People:
                 raise HubError("REQUEST_WRONG", "NAME: there is such a person, perhaps a disabled one") from None
             await note(database, "person-new", f"{person.name} {_spelled(person.role, person.scope)}", by, reason)
 
-    async def find(self, name: str) -> Person:
-        """Raises: HubError(NOT_FOUND)."""
-        async with self._pool.connection() as database:
-            row = await (
-                await database.execute("select name, role, scope, language from person where name = %s", (name,))
-            ).fetchone()
-        if row is None:
-            raise HubError("NOT_FOUND", "NAME")
-        return as_person(row)
-
     async def list(self) -> list[dict[str, Any]]:
         """name, role, scope, language, created_at, changed_at, disabled_at, failed (tries since the last right one), seen_at."""
         columns = "name, role, scope, language, created_at, changed_at, disabled_at, failed, seen_at"
@@ -116,11 +106,6 @@ class People:
     async def enable(self, name: str, by: str, reason: str) -> None:
         """May sign in again, with the password as it was."""
         await self._change("person-enable", name, name, by, reason, "disabled_at = null, failed = 0", ())
-
-    async def speak(self, name: str, language: Language) -> None:
-        """The language of the pages from the next one on."""
-        async with self._pool.connection() as database:
-            await database.execute("update person set language = %s where name = %s", (language, name))
 
     async def _change(
         self, action: str, name: str, target: str, by: str, reason: str, change: str, values: Sequence[object]

@@ -64,7 +64,7 @@ class SignIn:
         Raises: HubError(CREDENTIAL_WRONG); HubError(TRIES_EXCEEDED), whatever the password; HubError(OVERLOADED).
         """
         name = name.strip().casefold()
-        if not name or not password or max(len(name), len(password)) > PASSWORD_MAX:
+        if not name or not password or max(len(name), len(password)) > PASSWORD_MAX or "\x00" in name:  # no column holds that
             raise HubError("CREDENTIAL_WRONG", "name")
         self._checker.room()
         keys = _keys(name, address)

@@ -19,7 +19,7 @@ from hub.bus import Producer, Wire
 from hub.cli.running import OFFLINE, older
 from hub.cli.vendor_border import check, entitled, foreseen, remedy_of, send_test
 from hub.cli.worklist import worklist
-from hub.console.border import Border, Field, Paused, Reading, Segment, Trouble
+from hub.console.border import Border, Field, Reading, Segment, Trouble
 from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
@@ -41,10 +41,8 @@ def border(settings: Settings, keyring: Keyring) -> Border:
         send_test=partial(send_test, settings, keyring),
         check=check,
         remedy=remedy_of,
-        as_text=as_text,
         pause=partial(_change, settings, pauses.pause),
         resume=partial(_change, settings, pauses.resume),
-        paused=partial(_paused, settings),
         older=older(settings).value,
         keyring=keyring,
         worklist=partial(worklist, settings),
@@ -144,9 +142,3 @@ def _change(settings: Settings, change: Change, code: str, test: bool, by: str, 
             return change(database, producer, Wire(settings.registry_url), mailbox_name(code, test=test), by, reason)
     finally:
         producer.close()
-
-
-def _paused(settings: Settings) -> list[Paused]:
-    with connect(settings.database_url.get_secret_value()) as database:
-        rows = pauses.paused(database)
-    return [Paused(row["code"], row["paused_at"], row["paused_by"], row["paused_reason"], row["waiting"]) for row in rows]

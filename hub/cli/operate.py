@@ -301,7 +301,7 @@ def status(as_json: AsJson = False) -> None:
     portal = found["portal"]
     way = "" if portal["configured"] else "no way to it (HIE_PORTAL is not set here); "
     out.print(
-        f"insurance portal: {way}{portal['waiting']} documents wait, {portal['held_or_refused']} held or refused: hie worklist list"
+        f"insurance portal: {way}{portal['waiting']} documents wait to be handed over, {portal['held_or_refused']} are held or refused: of these `hie worklist list` tells why"
     )
     if found["not_checked"]:
         paragraph(out, f"claims: {found['not_checked']}", 0)

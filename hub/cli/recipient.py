@@ -42,7 +42,7 @@ def resume(code: Code, reason: Reason, test: Test = False) -> None:
 
 @recipient_app.command("list")
 def list_paused(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Who is paused, since when, by whom and why, and how many deliveries wait.
+    """Who is paused, since when, by whom and why, and how many deliveries are not handed over yet.
 
     Example: hie recipient list
     """
@@ -58,7 +58,7 @@ def list_paused(as_json: Annotated[bool, typer.Option("--json", help="For progra
     if not rows:
         out.print("nobody is paused")
         return
-    table = Table("recipient", "since", "by", "waiting", "why", box=None)
+    table = Table("recipient", "since", "by", "not handed over", "why", box=None)
     for row in rows:
         since = f"{row['paused_at'].astimezone(VIETNAM):%d/%m/%Y %H:%M}"
         table.add_row(row["code"], since, row["paused_by"], str(row["waiting"]), row["paused_reason"])

@@ -50,7 +50,8 @@ def show(
 
     Example: hie worklist list 01021
     """
-    found = worklist(connected(read_settings()), facility, limit)
+    settings = connected(read_settings())
+    found = worklist(settings, facility, limit) | {"held": _held_count(settings, facility)}
     if as_json:
         print(to_json(found).decode())
     else:
@@ -59,22 +60,18 @@ def show(
 
 
 def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[str, Any]:
-    """`slips` as `worklist.Waiting.shown` tells them, `counts` and `oldest` (times) by first reason, `held` (how many stand beside it, held by rule),
-    `arrival` rates with and without the list.
+    """`slips` as `worklist.Waiting.shown` tells them, `counts` and `oldest` (times) by first reason, `arrival` rates with and without the list.
 
     Raises: HubError(DATABASE_UNAVAILABLE, REGISTRY_UNAVAILABLE).
     """
     from adapters.outbound import worklist as lists
     from hub.bus import Wire
-    from hub.journal.views import held as held_by_rule
 
     async def read(connection: Connection) -> tuple[list[lists.Waiting], dict[str, tuple[int, datetime]], lists.Arrival]:
         rows = await lists.listed(connection, facility, limit=limit)
         return rows, await lists.counts(connection, facility), await lists.arrival(connection)
 
     rows, counts, arrived = _ask(settings, read)
-    with connect(settings.database_url.get_secret_value()) as database:
-        held, _ = held_by_rule(database, facility, 0)
     wire = Wire(settings.registry_url)
     rates = {
         "slips": arrived.slips,
@@ -86,7 +83,15 @@ def worklist(settings: Settings, facility: str = "", limit: int = 500) -> dict[s
     by_code = {code: count for code, (count, _) in counts.items()}
     oldest = {code: at for code, (_, at) in counts.items()}
     slips = [row.shown(wire) for row in rows]
-    return {"slips": slips, "counts": by_code, "oldest": oldest, "held": held, "arrival": rates}
+    return {"slips": slips, "counts": by_code, "oldest": oldest, "arrival": rates}
+
+
+def _held_count(settings: Settings, facility: str) -> int:
+    """How many stand beside the list, held by rule."""
+    from hub.journal.views import held as held_by_rule
+
+    with connect(settings.database_url.get_secret_value()) as database:
+        return held_by_rule(database, facility, 0)[0]
 
 
 def _print(found: dict[str, Any]) -> None:

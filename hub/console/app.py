@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
 from nicegui import core, ui
+from nicegui.translations import translations
 
 from hub.console.pages import (
     audit,
@@ -59,6 +60,13 @@ PAGES: Final[tuple[Any, ...]] = (
 )
 """Every page, in the order of the navigation."""
 _PAGE_S: Final = 30.0  # a loaded machine is slow, not broken
+_LOST: Final = {  # NiceGUI has no Vietnamese of its own for what it says by itself
+    "connection_lost": "Mất kết nối với bảng điều khiển.",
+    "trying_to_reconnect": "Đang thử kết nối lại; số liệu màu xám là số cuối cùng biết được.",
+    "message_too_long": "Nội dung quá dài",
+    "message_too_long_body": "Nội dung quá lớn để gửi đi.",
+}
+_LOST_EN: Final = {"trying_to_reconnect": "Trying to reconnect; figures in grey are the last known."}
 _NOT_YOURS: Final = Words(vi="Trang này không dành cho vai trò của bạn.", en="This page is not for your role.")
 
 
@@ -77,6 +85,7 @@ def build(console: Console) -> FastAPI:
         binding_refresh_interval=None,
         show_welcome_message=False,
     )
+    translations["vi"], translations["en-US"] = _LOST, translations["en-US"] | _LOST_EN
     core.app.config.socket_io_js_transports = ["websocket"]  # one way in for live figures, which the door looks at
     return app
 

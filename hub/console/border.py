@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from hub.contract.events import Keyring
@@ -102,17 +101,6 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Paused:
-    """A mailbox that is paused. waiting: deliveries without the recipient's word."""
-
-    mailbox: str
-    at: datetime
-    by: str
-    reason: str
-    waiting: int
-
-
-@dataclass(frozen=True, slots=True)
 class Border:
     """What the composition root hands in. All of it blocks: call it in a thread.
 
@@ -123,14 +111,12 @@ class Border:
                  a credential NOT_FOUND.
     check:       messages of one sender, some that can be read among them -> how well they are understood. Raises HubError.
     remedy:      code of a problem -> what to do about it in Vietnamese and English, "" where nothing is written.
-    as_text:     bytes of a message -> its text, as far as they are one.
     pause, resume: facility code, whether of its test mailbox, who, and why -> false where nothing changed. Leaves an audit event.
                  Raise HubError.
-    paused:      who is.
     older:       topic, partition, offset -> the value as the archive has it, None where it has not.
     keyring:     makes Kafka keys of business keys.
     worklist:    facility code ("" for all) and how many at most -> what does not reach the citizen's app, as `hie worklist list`
-                 has it: `slips` (oldest first), `counts` and `oldest` by first reason, `held`.
+                 has it: `slips` (oldest first), `counts` and `oldest` by first reason.
     """
 
     explain: Callable[[bytes, str], Reading]
@@ -138,10 +124,8 @@ class Border:
     send_test: Callable[[bytes, str], Sent]
     check: Callable[[Sequence[bytes]], Conformance]
     remedy: Callable[[str], tuple[str, str]]
-    as_text: Callable[[bytes], str]
     pause: Callable[[str, bool, str, str], bool]
     resume: Callable[[str, bool, str, str], bool]
-    paused: Callable[[], list[Paused]]
     older: Callable[[str, int, int], bytes | None]
     keyring: Keyring
     worklist: Callable[[str, int], dict[str, Any]]

@@ -328,8 +328,12 @@ def own_path(wanted: str) -> str:
 
 
 def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
-    """Whether the page that a websocket belongs to was made for this person; a page that is no more is for NiceGUI to refuse."""
-    client = Client.instances.get(_fields(scope["query_string"]).get("client_id", ""))
+    """Whether the page that a websocket belongs to was made for this person; a page that is no more is for NiceGUI to refuse, and none
+    is no page of ours."""
+    named = _fields(scope["query_string"]).get("client_id", "")
+    if not named:
+        return False
+    client = Client.instances.get(named)
     made_for = _signed_of(client) if client is not None else None
     return made_for is None or made_for.person == signed.person
 

@@ -96,7 +96,7 @@ def lag(seen: Snapshot, reader: str, which: Callable[[str], bool]) -> tuple[int,
 
 def state(seen: Snapshot, box: Box) -> State:
     """How a stage does: from its services, and from what it has still to read."""
-    mine = [one.alive for name, one in seen.services.items() if name.partition("-")[0] in box.parts]
+    mine = [one.well for name, one in seen.services.items() if name.partition("-")[0] in box.parts]
     if mine and not all(mine):
         return "bad"
     if "kafka" in seen.faults:
@@ -129,7 +129,7 @@ def _is(name: str) -> Callable[[str], bool]:
 RECEIVED, TRANSLATED = Words(vi="Nhận hôm nay", en="Received today"), Words(vi="Đã dịch", en="Translated")
 REFUSED, QUARANTINED = Words(vi="Từ chối", en="Refused"), Words(vi="Cách ly", en="Quarantined")
 QUEUED, DELIVERED = Words(vi="Chờ lấy · lâu nhất", en="Queued · oldest"), Words(vi="Đã giao hôm nay", en="Delivered today")
-HELD, PARKED = Words(vi="Giữ lại · lâu nhất", en="Held · oldest"), Words(vi="Tạm đỗ · lâu nhất", en="Parked · oldest")
+HELD, PARKED = Words(vi="Giữ lại · lâu nhất", en="Held · oldest"), Words(vi="Tạm giữ · lâu nhất", en="Parked · oldest")
 DUE, DEAD = Words(vi="Quá hẹn · lâu nhất", en="Overdue · oldest"), Words(vi="Thư chết · lâu nhất", en="Dead letters · oldest")
 CLAIMS, DECISIONS = Words(vi="Hồ sơ vào", en="Claims in"), Words(vi="Quyết định ra", en="Decisions out")
 LAG: Final = Words(vi="Chưa đọc", en="To read")
@@ -154,9 +154,14 @@ ARROWS: Final = (
     ("events", "M520 150 H588", 554, 140, _rate(_made)),
     ("deliveries", "M810 120 L878 80", 836, 82, _rate(_is("delivery.v1"))),
     ("claims", "M810 180 L878 240", 822, 226, _rate(_payer("claim"))),
-    ("decisions", "M878 300 C760 330 700 290 700 196", 740, 322, _rate(_is("claim-decision.v1"))),
-    ("indexed", "M410 176 V298", 446, 244, _rate(_any)),
+    ("decisions", "M878 300 C760 330 700 290 700 216", 740, 330, _rate(_is("claim-decision.v1"))),
+    ("indexed", "M410 196 V298", 446, 254, _rate(_any)),
 )
+_LEADS: Final = {
+    REFUSED: "/search?verdict=refused", QUARANTINED: "/search?verdict=quarantined", QUEUED: "/recipients", HELD: "/worklists",
+    PARKED: "/dead-letters", DEAD: "/dead-letters",
+}  # fmt: skip
+"""Where a figure leads to what it counts."""
 _MAP: Final = Words(vi="Bản đồ dòng chảy của hub", en="Map of the hub's flow")
 _WIDTH: Final = 220
 _LINE: Final = 20
@@ -207,14 +212,15 @@ def drawing(drawn: Figures, language: str) -> str:
             *((label, f"map-{box.name}-{at}") for at, (label, _) in enumerate(box.lines)),
         ]
         right = box.x + _WIDTH - 12
-        parts.append(f'<rect x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{44 + _LINE * len(rows)}" rx="6"/>')
+        parts.append(f'<rect x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{64 + _LINE * len(rows)}" rx="6"/>')
         parts.append(f'<text class="t" x="{box.x + 12}" y="{box.y + 24}">{escape(box.title.of(language))}</text>')
-        parts.append(figure(f"map-{box.name}", drawn, "text", f' x="{right}" y="{box.y + 24}" text-anchor="end"'))
+        parts.append(figure(f"map-{box.name}", drawn, "text", f' x="{box.x + 12}" y="{box.y + 44}"'))
         for at, (label, name) in enumerate(rows):
-            y = box.y + 48 + _LINE * at
-            parts.append(f'<text class="l" x="{box.x + 12}" y="{y}">{escape(label.of(language))}</text>')
+            y = box.y + 68 + _LINE * at
+            words = f'<text class="l" x="{box.x + 12}" y="{y}">{escape(label.of(language))}</text>'
+            parts.append(f'<a href="{_LEADS[label]}">{words}</a>' if label in _LEADS else words)
             parts.append(figure(name, drawn, "text", f' x="{right}" y="{y}" text-anchor="end"'))
-    return f'<svg class="hie-map" viewBox="0 0 1110 400" role="group" aria-label="{_MAP.of(language)}">{"".join(parts)}</svg>'
+    return f'<svg class="hie-map" viewBox="0 0 1110 420" role="group" aria-label="{_MAP.of(language)}">{"".join(parts)}</svg>'
 
 
 def clock(at: datetime | None) -> str:

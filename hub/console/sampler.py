@@ -7,8 +7,7 @@ asked for more rarely, so that a busy day costs no more than a quiet one.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +16,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.console.kafka_look import KafkaLook
-from hub.console.services_look import ServiceNow, answers, disk_free, services_now
+from hub.console.services_look import ServiceNow, disk_free, listens, services_now
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now
@@ -37,6 +36,7 @@ WAITS: Final[Mapping[str, str]] = {
     "under way": "select count(*), min(recorded_at) from journal_delivery where state = '' and recipient <> ''",
     "parked": "select count(distinct (topic, key)), min(parked_at) from parked where state = 'PARKED'",
     "dead": "select count(*), min(recorded_at) from journal_dead_letter where state = ''",
+    "paused": "select count(*), min(paused_at) from recipient where paused_at is not null",
     "due": "select count(*), min(due_at) from due where due_at < now()",
 }
 """Name of what waits to how many there are and since when the oldest waits."""
@@ -129,16 +129,8 @@ class Sampler:
     _task: asyncio.Task[None] | None = None
     _count: int = 0
 
-    @contextmanager
-    def watched(self, told: Callable[[Snapshot], None]) -> Iterator[None]:
-        """While this is open samples are taken, and `told` gets each."""
-        self.begin(told)
-        try:
-            yield
-        finally:
-            self.end(told)
-
     def begin(self, told: Callable[[Snapshot], None]) -> None:
+        """From now on samples are taken, and `told` gets each."""
         self._watchers.add(told)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -173,9 +165,11 @@ class Sampler:
         spent = time.process_time()
         kept = self.now
         if self._count % _SLOWLY == 0:
-            registry = await asyncio.to_thread(answers, self.settings.registry_url)
+            registry, services = await asyncio.gather(
+                asyncio.to_thread(listens, self.settings.registry_url), asyncio.to_thread(services_now, self.settings)
+            )
             free = disk_free(self.settings.data_dir)
-            kept = replace(kept, services=services_now(self.settings), disk_free_bytes=free, registry_answers=registry)
+            kept = replace(kept, services=services, disk_free_bytes=free, registry_answers=registry)
         self._count += 1
         kept, (offsets, journal) = await self._look(kept)
         if offsets is not None:

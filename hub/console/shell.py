@@ -9,11 +9,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import psycopg
 from nicegui import ui
-from psycopg_pool import AsyncConnectionPool
+from psycopg.errors import QueryCanceled
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from hub.access.people import Person
-from hub.console.words import LANGUAGES, Words
+from hub.console.words import LANGUAGES, Words, why
+from hub.contract.errors import HubError
 from hub.contract.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,6 +58,13 @@ def may_open(person: Person, page: Any) -> bool:
 
 MENU: Final = Words(vi="Mục lục", en="Pages")
 SKIP: Final = Words(vi="Đến nội dung", en="Skip to content")
+_ROLES: Final = {
+    "viewer": Words(vi="người xem", en="viewer"),
+    "operator": Words(vi="người vận hành", en="operator"),
+    "admin": Words(vi="quản trị", en="admin"),
+    "vendor": Words(vi="nhà cung cấp phần mềm", en="vendor"),
+    "insurer": Words(vi="cơ quan bảo hiểm", en="insurer"),
+}
 LEAVE: Final = Words(vi="Đăng xuất", en="Sign out")
 _ACCENT: Final = "#0b5c7a"  # of buttons; style.css has the rest
 CURRENT: Final = ' aria-current="page"'
@@ -96,9 +106,27 @@ def _top(console: Console, person: Person) -> str:
     )
     return (
         f'<a class="hie-name" href="/">hie-hub</a><span class="hie-languages">{choices}</span>'
-        f"<span>{escape(person.name)} · {escape(person.role)}</span>"
+        f"<span>{escape(person.name)} · {escape(_ROLES[person.role].of(person.language))}</span>"
         f'<form method="post" action="{console.door.leave}"><button type="submit">{LEAVE.of(person.language)}</button></form>'
     )
+
+
+FAULTS: Final[tuple[type[Exception], ...]] = (HubError, psycopg.Error, PoolTimeout)
+"""What asking the hub may raise; `sorry` says it to whoever asked."""
+_WRONG: Final = Words(vi="Không hiểu: {where}", en="Not understood: {where}")
+_TOO_LONG: Final = Words(
+    vi="Mất quá nhiều thời gian nên đã dừng; hãy thu hẹp.", en="It took too long and was given up; narrow it down."
+)
+
+
+def sorry(wrong: Exception, language: str) -> str:
+    """Why there is no answer, in words. Of a fault of the database only what it is: its text may quote a value."""
+    if isinstance(wrong, QueryCanceled):
+        return _TOO_LONG.of(language)
+    code = wrong.code if isinstance(wrong, HubError) else "DATABASE_UNAVAILABLE"
+    if isinstance(wrong, HubError) and code == "REQUEST_WRONG":
+        return _WRONG.of(language).format(where=wrong.where)
+    return f"{code}: {why(code, language)}"
 
 
 def html(content: str, tag: str = "div") -> ui.html:

@@ -23,6 +23,15 @@ class Words:
         return self.en if language == "en" else self.vi
 
 
+_VERDICTS: Final = {
+    "translated": Words(vi="đã dịch", en="translated"),
+    "refused": Words(vi="từ chối", en="refused"),
+    "quarantined": Words(vi="cách ly", en="quarantined"),
+}
+TEST: Final = Words(vi="thử", en="test")
+"""What stands beside a test message, event or delivery, wherever it is listed with real ones."""
+
+
 def number(value: float, language: str, digits: int = 0) -> str:
     """A figure as it is written: 1.234,5 in Vietnamese, 1,234.5 in English."""
     text = f"{value:,.{digits}f}"
@@ -45,6 +54,12 @@ def shown_time(at: datetime | None, *, seconds: bool = False) -> str:
 def today() -> datetime:
     """When this day began in Vietnam."""
     return now().astimezone(VIETNAM).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def verdict_words(verdict: str, language: str) -> str:
+    """A verdict as it is searched for, with what it means where that is another word; whatever is none as it is."""
+    words = _VERDICTS.get(verdict)
+    return verdict if words is None or language == "en" else f"{verdict} · {words.of(language)}"
 
 
 def why(code: str, language: str) -> str:

@@ -17,7 +17,6 @@ from hub.journal.dead_letters import Archived
 from hub.journal.looked import value_at
 from hub.journal.search import PAGE, Cost, Database, Hit, Page, Wanted, found_rows, search
 
-LIMIT: Final = 20
 _PATIENCE_S: Final = 60.0
 _READ_A_SECOND: Final = 100  # each is sought by its place; from the archive it takes longer
 _COUNTED: Final = 10 * PAGE  # so many are counted, more are guessed

@@ -37,6 +37,7 @@ _LABELS: Final[Mapping[str, str]] = {
     "parked": "tạm giữ · parked",
     "dead-letter": "thư chết · dead letter",
 }
+_TEST: Final = "\nthử · test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Everything that belongs together, in time order. cut: there is more than is shown."""
+    """Everything that belongs together, in time order, a receipt behind its delivery. cut: there is more than is shown."""
 
     id: str
     steps: tuple[Step, ...]
@@ -73,7 +74,8 @@ class Story:
         for step in self.steps:  # an id has a line of its own: whole, to be copied, in a window of 80 columns too
             at = step.at.astimezone(VIETNAM).strftime("%d/%m/%Y\n%H:%M:%S.%f")[:-3]
             words = why(step.facts["rule"]) if step.kind == "nobody" else ""
-            table.add_row(at, _LABELS[step.kind], "\n".join(filter(None, (step.what, words, step.id))))
+            label = _LABELS[step.kind] + (_TEST if step.facts.get("test") else "")
+            table.add_row(at, label, "\n".join(filter(None, (step.what, words, step.id))))
         page = Console(file=io.StringIO(), width=width, highlight=False, markup=False)
         with page.capture() as captured:
             page.print(table)
@@ -117,7 +119,14 @@ def trace_case(database: Connection[TupleRow], id: UUID) -> Story:
 def _story(id: str, steps: list[Step], *, cut: bool) -> Story:
     if not steps:
         raise HubError("NOT_FOUND", "id")
-    return Story(id, tuple(sorted(steps, key=lambda step: (step.at, list(_LABELS).index(step.kind), step.id))), cut)
+    given = {step.id: step.at for step in steps if step.kind == "delivery"}
+
+    def place(step: Step) -> tuple[datetime, int, datetime, str]:
+        """A receipt stands behind its delivery, which is written down a moment after it was handed over."""
+        at = max(step.at, given.get(step.id, step.at))
+        return at, list(_LABELS).index(step.kind), step.at, step.id
+
+    return Story(id, tuple(sorted(steps, key=place)), cut)
 
 
 def of_senders(story: Story, senders: Collection[str]) -> Story:
@@ -335,7 +344,7 @@ def _parked(row: dict[str, Any]) -> Step:
 
 
 def _dead_letter(row: dict[str, Any]) -> Step:
-    what = _words(row["stage"], row["code"], _place(row))
+    what = _words(row["stage"], row["code"], row["state"], _place(row))
     return Step(row["recorded_at"], "dead-letter", str(row["id"]), what, _facts(row, "id", "recorded_at"))
 
 

@@ -11,7 +11,7 @@ from hub.journal.archive import Archive
 from hub.journal.consumer import lag
 from hub.journal.places import ends, topic_ids
 from hub.keep.finding import Examined, Seen, ok
-from hub.services import facts_of, service_names
+from hub.services import answers, facts_of, service_names
 from hub.stack import running_since
 from hub.store.database import available, connect
 
@@ -22,13 +22,15 @@ def services(hub: Examined) -> Seen:
     if since is None:
         return Seen("unknown", "services are not run by `hie up` here; look at what runs them")
     written = {path.stem for path in (hub.settings.data_dir / "run").glob("*.json")}
-    dead, again = [], []
+    dead, again, hang = [], [], []
     names = sorted(written | set(service_names(gate_workers=hub.settings.gate_workers)))
     for name in names:
         pid = int(facts_of(hub.settings, name).get("pid", 0))
         if not pid or not psutil.pid_exists(pid):
             dead.append(name)
             continue
+        if answers(hub.settings, name) is False:
+            hang.append(name)
         age_s = hub.now.timestamp() - psutil.Process(pid).create_time()
         if hub.now.timestamp() - since - age_s > _STARTING_S and age_s < hub.limits.restarted_warn_s:
             again.append(f"{name} {age_s / 60:.0f} minutes ago")
@@ -41,6 +43,10 @@ def services(hub: Examined) -> Seen:
         return Seen("warn", f"the hub is starting; not there yet: {', '.join(dead)}", *wait)
     if dead:
         return Seen("bad", f"not running: {', '.join(dead)}", en, vi)
+    if hang:
+        en = f"It runs and does not answer: end its process (`hie status` names it), and it is started again. {en}"
+        vi = f"Tiến trình còn chạy nhưng không trả lời: hãy kết thúc nó (`hie status` cho biết mã), hub sẽ chạy lại. {vi}"
+        return Seen("bad", f"no answer of {', '.join(hang)}", en, vi)
     if again:
         return Seen("warn", f"started again: {', '.join(again)}", en, vi)
     return ok(f"{len(names)} run, since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M} UTC")

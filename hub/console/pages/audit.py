@@ -15,9 +15,8 @@ from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.case_look import keys_of_patient
 from hub.console.pages.search import time_of
-from hub.console.shell import Console, grid, html
+from hub.console.shell import FAULTS, Console, grid, html, sorry
 from hub.console.words import Words, number, shown_time
-from hub.contract.errors import HubError
 from hub.contract.events import Event
 from hub.journal.looked import Audited, audited, ids_of
 from hub.store.database import connect
@@ -41,7 +40,6 @@ _BOUND: Final = Words(
     en=f"A page reads {_MOST} events at most, newest first. Of a patient: by the slips, visits and results that the hub knows.",
 )
 _UNKNOWN: Final = Words(vi="Hub không biết gì về người bệnh này.", en="The hub knows nothing of this patient.")
-_WRONG: Final = Words(vi="Không hiểu: {where}", en="Not understood: {where}")
 _HEAD: Final = (
     Words(vi="Giờ", en="Time"), Words(vi="Ai", en="Who"), Words(vi="Thao tác", en="Action"), Words(vi="Về", en="About"),
     Words(vi="Lý do", en="Why"), Words(vi="Kết quả", en="Outcome"),
@@ -70,8 +68,8 @@ async def page(console: Console) -> None:
         said = [field.value or "" for field in fields]
         try:
             found = await asyncio.to_thread(look, console, said, of, after)
-        except HubError as wrong:
-            told.set_text(_WRONG.of(language).format(where=wrong.where) if wrong.code == "REQUEST_WRONG" else wrong.code)
+        except FAULTS as wrong:
+            told.set_text(sorry(wrong, language))
             return
         going_on.update(after=found.next if found else "", of=of)
         told.set_text(summary(found, language))

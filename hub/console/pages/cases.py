@@ -10,9 +10,8 @@ from nicegui import ui
 from hub.access.people import Right
 from hub.console.case_look import PAGE, PARTS, STATES, WALKED, Case, Cases, Part, by_number, walk
 from hub.console.pages.search import time_of
-from hub.console.shell import CURRENT, Console, grid, html
-from hub.console.words import Words, number, shown_time
-from hub.contract.errors import HubError
+from hub.console.shell import CURRENT, FAULTS, Console, grid, html, sorry
+from hub.console.words import TEST, Words, number, shown_time
 from hub.store.database import connect
 
 PATH: Final = "/cases"
@@ -61,7 +60,6 @@ _FIND: Final = Words(vi="Tìm theo số", en="Find by number")
 _LIST: Final = Words(vi="Liệt kê", en="List")
 _MORE: Final = Words(vi="Trang sau", en="Next page")
 _NOTHING: Final = Words(vi="Không tìm thấy gì.", en="Nothing was found.")
-_WRONG: Final = Words(vi="Không hiểu: {where}", en="Not understood: {where}")
 _WALKED: Final = Words(vi="{count} kết quả trong {walked} bản tin đã xem.", en="{count} found in {walked} messages looked at.")
 _BOUND: Final = Words(
     vi=f"Một trang xem nhiều nhất {WALKED} bản tin và hiện nhiều nhất {PAGE} dòng, mới nhất trước.",
@@ -71,7 +69,6 @@ _HEAD: Final = (
     Words(vi="Bản tin mới nhất", en="Newest message"), Words(vi="Loại", en="Kind"), Words(vi="Cơ sở", en="Facility"),
     _STATE, Words(vi="Nơi đang giữ", en="Who has it"),
 )  # fmt: skip
-_TEST: Final = Words(vi="thử nghiệm", en="test")
 
 
 async def page(console: Console, part: str = "referrals") -> None:
@@ -103,8 +100,8 @@ async def page(console: Console, part: str = "referrals") -> None:
         told.set_text("…")
         try:
             found: Cases = await asyncio.to_thread(look, console, chosen, *values)
-        except HubError as wrong:
-            told.set_text(_WRONG.of(language).format(where=wrong.where) if wrong.code == "REQUEST_WRONG" else wrong.code)
+        except FAULTS as wrong:
+            told.set_text(sorry(wrong, language))
             return
         following["next"] = found.next
         told.set_text(summary(found, language))
@@ -160,7 +157,7 @@ def table(found: tuple[Case, ...], language: str) -> str:
     """One row a case; each leads to its story by its id."""
     rows = [
         f'<tr><td class=n><a href="/cases/{case.event_id}">{shown_time(case.at, seconds=True)}</a></td>'
-        f"<td>{escape(case.record.removeprefix('hie.'))}{f' ({_TEST.of(language)})' if case.test else ''}</td>"
+        f"<td>{escape(case.record.removeprefix('hie.'))}{f' ({TEST.of(language)})' if case.test else ''}</td>"
         f"<td>{escape(case.facility)}</td><td>{escape(in_words(case.state, language))}</td><td>{escape(case.holder)}</td></tr>"
         for case in found
     ]

@@ -15,10 +15,8 @@ from hub.bus import Wire
 from hub.console import actions
 from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, html
-from hub.console.words import Words
-from hub.contract.errors import ERRORS
-from hub.contract.events import VIETNAM
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, shown_time, why
 from hub.journal.dead_letters import causes, count
 from hub.routing import parking
 from hub.store.database import connect
@@ -212,9 +210,9 @@ def outcome(row: dict[str, Any], language: str) -> str:
 def dead_table(rows: list[dict[str, Any]], language: str) -> str:
     """One row a cause; the oldest letters' ids for `hie dead show`."""
     body = "".join(
-        f"<tr><td>{escape(row['code'])}<div class=hie-soft>{escape(_why(row['code'], language))}</div></td><td>{escape(row['stage'])}</td>"
+        f"<tr><td>{escape(row['code'])}<div class=hie-soft>{escape(why(row['code'], language))}</div></td><td>{escape(row['stage'])}</td>"
         f"<td>{escape(row['topic'])}</td><td class=n>{row['letters']}</td>"
-        f"<td class=n>{row['first'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td><td class=n>{row['last'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td></tr>"
+        f"<td class=n>{shown_time(row['first'])}</td><td class=n>{shown_time(row['last'])}</td></tr>"
         for row in rows
     )
     return _table(_DEAD_HEAD, body, language)
@@ -225,13 +223,13 @@ def parked_part(seen: Seen, language: str) -> str:
     if seen.long:
         return f"<p data-state=warn>{escape(_LONG.of(language))}</p>"
     counts = "".join(
-        f"<tr><td>{escape(row['topic'])}</td><td>{escape(row['code'])}<div class=hie-soft>{escape(_why(row['code'], language))}</div></td>"
-        f"<td class=n>{row['keys']}</td><td class=n>{row['waiting']}</td><td class=n>{row['since'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td></tr>"
+        f"<tr><td>{escape(row['topic'])}</td><td>{escape(row['code'])}<div class=hie-soft>{escape(why(row['code'], language))}</div></td>"
+        f"<td class=n>{row['keys']}</td><td class=n>{row['waiting']}</td><td class=n>{shown_time(row['since'])}</td></tr>"
         for row in seen.causes
     )
     keys = "".join(
         f"<tr><td>{escape(row['topic'])}</td><td>{escape(row['code'])}</td>"
-        f"<td class=n>{row['waiting']}</td><td class=n>{row['since'].astimezone(VIETNAM):%d/%m/%Y %H:%M}</td>"
+        f"<td class=n>{row['waiting']}</td><td class=n>{shown_time(row['since'])}</td>"
         f'<td><a href="/messages/{row["event_id"]}">{row["event_id"]}</a></td></tr>'
         for row in seen.parked
     )
@@ -241,11 +239,7 @@ def parked_part(seen: Seen, language: str) -> str:
     return _table(_CAUSES_HEAD, counts, language) + bound + _table(_PARKED_HEAD, keys, language)
 
 
-def _why(code: str, language: str) -> str:
-    return (ERRORS[code].en if language == "en" else ERRORS[code].vi) if code in ERRORS else ""
-
-
 def _table(head: tuple[Words, ...], body: str, language: str) -> str:
     if not body:
         return f"<p class=hie-soft>{escape(_NONE.of(language))}</p>"
-    return f"<table class=hie><thead><tr>{''.join(f'<th>{escape(one.of(language))}</th>' for one in head)}</tr></thead><tbody>{body}</tbody></table>"
+    return grid(head, [body], language)

@@ -14,9 +14,9 @@ from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Reading, Segment, Trouble
 from hub.console.change import REASON
-from hub.console.shell import Console, html
-from hub.console.words import Words
-from hub.contract.errors import ERRORS, HubError
+from hub.console.shell import FAULTS, Console, html, sorry
+from hub.console.words import TEST, Words, shown_time, why
+from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event
 from hub.contract.settings import Settings
 from hub.journal.looked import looked_at, value_at
@@ -34,6 +34,13 @@ _ABSENT: Final = Words(
     vi="Không có bản tin, sự kiện hay lượt giao nào mang mã này.", en="There is no message, event or delivery of this id."
 )
 _GONE: Final = Words(vi="Byte của bản tin không còn được lưu.", en="The message's bytes are kept no more.")
+_IS_TEST: Final = Words(
+    vi="Bản tin thử: những gì sinh ra từ nó chỉ đến hộp thư thử nghiệm.",
+    en="A test message: what follows from it goes to mailboxes of test traffic only.",
+)
+_NOW: Final = Words(vi="Hiện nay", en="Now")
+_UNDER_WAY: Final = Words(vi="đang đi", en="under way")
+_NOTHING_CAME: Final = Words(vi="Không có gì được giao hay đang chờ.", en="Nothing was delivered, and nothing waits.")
 _STEPS: Final = Words(vi="Các bước", en="Steps")
 _READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it today")
 _PROBLEMS: Final = Words(vi="Vấn đề", en="Problems")
@@ -79,6 +86,9 @@ async def page(console: Console, message_id: str) -> None:
             raise
         html(escape(_ABSENT.of(language))).classes("hie-notice")
         return
+    if any(step.kind == "received" and step.facts.get("test") for step in story.steps):
+        html(escape(_IS_TEST.of(language)), "p").props("data-state=warn")
+    html(standing(story, language))
     html(steps(story, language)).classes("hie-scroll")
     if senders is None:
         _looking(console, story, language)
@@ -87,7 +97,11 @@ async def page(console: Console, message_id: str) -> None:
 
     async def fill() -> None:
         """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
-        told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+        try:
+            told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+        except FAULTS as wrong:
+            place.set_content(escape(sorry(wrong, language)))
+            return
         masked = "" if told.reading is None else await asyncio.to_thread(reading, told.reading, language, show=False)
         with place.parent_slot.parent if place.parent_slot else place:
             if told.reading is None:
@@ -119,7 +133,32 @@ def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
     if value is None:
         return Told(story, None, None)
     whole = Wire(settings.registry_url).unpack(value)[1]
-    return Told(story, whole, border.explain(bytes(whole["raw"]), "") if whole["raw"] else None)
+    return Told(story, whole, border.explain(bytes(whole["raw"]), whole["sender"]) if whole["raw"] else None)
+
+
+def standing(story: Story, language: str) -> str:
+    """How it stands now: where each delivery is, what waits parked, what is dead; for what is told of a step stands at its beginning."""
+    lines = []
+    for step in story.steps:
+        facts, kind = step.facts, _KINDS[step.kind].of(language)
+        stands = str(facts.get("state") or "")
+        if step.kind == "delivery":
+            record = str(facts["record"]).removeprefix("hie.")
+            at = shown_time(facts.get("state_at"), seconds=True)
+            words: tuple[str, ...] = (
+                f"{record} → {facts['recipient']}",
+                stands or _UNDER_WAY.of(language),
+                str(facts["code"]),
+                at,
+            )
+        elif (step.kind == "parked" and stands == "PARKED") or (step.kind == "dead-letter" and not stands):
+            words = (kind, str(facts["code"]), why(str(facts["code"]), language))
+        else:
+            continue
+        tag = f" ({TEST.of(language)})" if facts.get("test") else ""
+        lines.append(f"<li>{escape(' · '.join(filter(None, words)) + tag)}</li>")
+    told = f"<ul>{''.join(lines)}</ul>" if lines else f"<p class=hie-soft>{escape(_NOTHING_CAME.of(language))}</p>"
+    return f"<h2>{escape(_NOW.of(language))}</h2>{told}"
 
 
 def steps(story: Story, language: str) -> str:
@@ -128,14 +167,13 @@ def steps(story: Story, language: str) -> str:
     for step in story.steps:
         rule = str(step.facts.get("rule") or "")
         words = in_words(rule) if rule else None
-        why = (words.en if language == "en" else words.vi) if words else ""
-        code = str(step.facts.get("code") or "")
-        if code in ERRORS:
-            why = f"{why} {ERRORS[code].en if language == 'en' else ERRORS[code].vi}".strip()
+        told = (words.en if language == "en" else words.vi) if words else ""
+        told = f"{told} {why(str(step.facts.get('code') or ''), language)}".strip()
         at = step.at.astimezone(VIETNAM)
+        test = f" <b data-state=warn>({TEST.of(language)})</b>" if step.facts.get("test") else ""
         rows.append(
-            f"<tr><td class=n>{at:%d/%m/%Y %H:%M:%S}.{at.microsecond // 1000:03}</td><td>{escape(_KINDS[step.kind].of(language))}</td>"
-            f"<td>{escape(step.what)}<div class=hie-soft>{escape(why)}</div></td><td><code>{escape(step.id)}</code></td></tr>"
+            f"<tr><td class=n>{at:%d/%m/%Y %H:%M:%S}.{at.microsecond // 1000:03}</td><td>{escape(_KINDS[step.kind].of(language))}{test}</td>"
+            f"<td>{escape(step.what)}<div class=hie-soft>{escape(told)}</div></td><td><code>{escape(step.id)}</code></td></tr>"
         )
     return f"<h2>{escape(_STEPS.of(language))}</h2><table class=hie><tbody>{''.join(rows)}</tbody></table>"
 
@@ -152,7 +190,7 @@ def troubles(found: tuple[Trouble, ...], language: str) -> str:
     if not found:
         return ""
     rows = "".join(
-        f'<tr><td><a href="#at-{escape(anchor(one.path))}">{escape(one.path or "—")}</a></td><td data-state="{_state(one)}">{escape(one.code)}</td>'
+        f'<tr><td><a href="#at-{escape(anchor(one.path))}">{escape(one.path or "—")}</a></td><td data-state="{state(one)}">{escape(one.code)}</td>'
         f"<td>{sentence(one, language)}</td></tr>"
         for one in found
     )
@@ -198,12 +236,13 @@ def anchor(path: str) -> str:
     return segment + dash + field.partition(".")[0].partition("[")[0]
 
 
-def _state(one: Trouble) -> str:
-    return "bad" if one.severity == "E" else "warn"
+def state(one: Trouble) -> str:
+    """How a finding is meant: an error refuses, a warning costs something, the rest is only told."""
+    return {"E": "bad", "W": "warn"}.get(one.severity, "")
 
 
 def _marked(one: Trouble | None) -> str:
-    return f' data-state="{_state(one)}"' if one else ""
+    return f' data-state="{state(one)}"' if one else ""
 
 
 def looked(found: list[Event], count: int, language: str) -> str:
@@ -229,7 +268,10 @@ def _looking(console: Console, story: Story, language: str) -> None:
             return looked_at(database, settings.kafka, Wire(settings.registry_url), older, ids, since)
 
     async def show() -> None:
-        shown.set_content(looked(*await asyncio.to_thread(read), language))
+        try:
+            shown.set_content(looked(*await asyncio.to_thread(read), language))
+        except FAULTS as wrong:
+            shown.set_content(escape(sorry(wrong, language)))
 
     ui.button(_LOOKED.of(language), on_click=show).props("unelevated no-caps outline")
 

@@ -15,10 +15,10 @@ from psycopg.rows import dict_row
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Conformance, Trouble
-from hub.console.pages.message import OWN, sentence
-from hub.console.shell import CURRENT, Console, grid, html
-from hub.console.words import Words, number, shown_time, today
-from hub.contract.errors import ERRORS, HubError
+from hub.console.pages.message import OWN, sentence, state
+from hub.console.shell import CURRENT, FAULTS, Console, grid, html, sorry
+from hub.console.words import TEST, Words, number, shown_time, today, verdict_words
+from hub.contract.errors import ERRORS
 from hub.contract.events import now
 from hub.journal.looked import values_at
 
@@ -61,7 +61,6 @@ _READ_BY: Final = Words(
 _IGNORED: Final = Words(vi="Đã gửi nhưng không được đọc", en="Sent, and read by nothing")
 _NEVER: Final = Words(vi="{record}: luôn trống", en="{record}: never filled")
 _TRY: Final = Words(vi="Dán thử một bản tin", en="Try a message")
-_TEST: Final = Words(vi="thử", en="test")
 _HEAD: Final = (
     Words(vi="Giờ", en="Time"), Words(vi="Mã kiểm soát", en="Control id"), Words(vi="Loại", en="Type"), Words(vi="Cơ sở", en="Facility"),
     Words(vi="Kết luận", en="Verdict"), Words(vi="Trả lời", en="Answer"), Words(vi="Vấn đề", en="Problems"),
@@ -170,11 +169,11 @@ def messages(rows: list[dict[str, Any]], language: str) -> str:
     for row in rows:
         told = sorted(row["problems"], key=lambda one: "EWI".find(one["severity"]))
         wrong = ", ".join(f"{one['code']} {one['path']}".strip() for one in told[:3]) + (" …" if len(told) > 3 else "")
-        test = f" ({_TEST.of(language)})" if row["test"] else ""
+        test = f" ({TEST.of(language)})" if row["test"] else ""
         body.append(
             f"<tr><td class=n>{shown_time(row['received_at'], seconds=True)}</td>"
             f'<td><a href="/messages/{row["message_id"]}">{escape(row["control_id"] or "—")}</a></td><td>{escape(row["message_type"])}</td>'
-            f'<td>{escape(row["facility"])}</td><td data-state="{_STATES.get(row["verdict"], "")}">{escape(row["verdict"] + test)}</td>'
+            f'<td>{escape(row["facility"])}</td><td data-state="{_STATES.get(row["verdict"], "")}">{escape(verdict_words(row["verdict"], language) + test)}</td>'
             f"<td>{escape(row['ack'])}</td><td>{escape(wrong)}</td></tr>"
         )
     return grid(_HEAD, body, language)
@@ -195,11 +194,6 @@ def common(rows: list[dict[str, Any]], border: Any, language: str) -> str:
             f'<td><a href="/messages/{row["example"]}">{escape(_OPEN.of(language))}</a></td></tr>'
         )
     return grid(_PROBLEM_HEAD, body, language)
-
-
-def state(one: Trouble) -> str:
-    """How a finding is meant: an error refuses, a warning costs something, the rest is only told."""
-    return {"E": "bad", "W": "warn"}.get(one.severity, "")
 
 
 def _older(console: Console, sender: str, rows: list[dict[str, Any]], shown: Any, language: str) -> None:
@@ -228,8 +222,8 @@ def _reporting(console: Console, sender: str, language: str) -> None:
         shown.set_content("…")
         try:
             shown.set_content(report(await asyncio.to_thread(check, console, await last(console, sender)), language))
-        except HubError as wrong:
-            shown.set_content(escape(f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}"))
+        except FAULTS as wrong:
+            shown.set_content(escape(sorry(wrong, language)))
         finally:
             make.enable()
 

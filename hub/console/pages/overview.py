@@ -21,11 +21,13 @@ _COLUMNS: Final = (
     Words(vi="Xem", en="See"),
 )
 _WORK: Final = (
-    ("parked", Words(vi="Khóa tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "/dead-letters"),
+    ("parked", Words(vi="Khóa tạm giữ, chờ dữ kiện hoặc sửa", en="Parked keys, waiting for a fact or a fix"), "/dead-letters"),
     ("dead", Words(vi="Thư chết, không xử lý được", en="Dead letters, which could not be processed"), "/dead-letters"),
     ("held", Words(vi="Giao nhận bị giữ lại", en="Deliveries that are held"), "/worklists"),
+    ("paused", Words(vi="Nơi nhận đang tạm dừng", en="Recipients that are paused"), "/recipients"),
     ("due", Words(vi="Hẹn giờ đã quá hạn", en="Deadlines that have passed"), "hie status"),
 )
+_DOWN: Final = Words(vi="Phần của hub dừng hoặc không trả lời", en="Parts of the hub that stopped or do not answer")
 _INCIDENTS: Final = Words(vi="Sự cố đang mở", en="Open incidents")
 _ALIVE: Final[dict[bool, Words]] = {True: Words(vi="chạy", en="runs"), False: Words(vi="không chạy", en="does not run")}
 _ANSWERS: Final[dict[bool, Words]] = {
@@ -55,7 +57,8 @@ async def page(console: Console) -> None:
 
 def _work(drawn: Figures, language: str) -> str:
     head = "".join(f"<th{' class=n' if at == 1 else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_COLUMNS))
-    rows = [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "/incidents")]
+    rows = [(_DOWN, "work-down", "hie doctor")]
+    rows += [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "/incidents")]
     body = "".join(
         f"<tr><td>{escape(words.of(language))}</td>{figure(name, drawn, 'td', ' class=n')}<td>{_see(see)}</td></tr>"
         for words, name, see in rows
@@ -78,12 +81,19 @@ def figures(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
         found[f"work-{name}"] = (flow.waiting(one, language), old or ("warn" if one and one.count else ""))
     if seen.incidents is not None:
         found["work-incidents"] = (flow.waiting(seen.incidents, language), old or ("warn" if seen.incidents.count else ""))
-    return found | {f"part-{name}": value for name, value in _parts(seen, language).items()}
+    parts = _parts(seen, language)
+    down = sum(state == "bad" for _, state in parts.values())
+    found["work-down"] = (number(down, language), "bad" if down else "")
+    return found | {f"part-{name}": value for name, value in parts.items()}
 
 
 def _parts(seen: Snapshot, language: str) -> dict[str, tuple[str, State]]:
     found: dict[str, tuple[str, State]] = {
-        name: (_ALIVE[one.alive].of(language), "good" if one.alive else "bad") for name, one in seen.services.items()
+        name: (
+            (_ALIVE[True] if one.well else (_ANSWERS if one.alive else _ALIVE)[False]).of(language),
+            "good" if one.well else "bad",
+        )
+        for name, one in seen.services.items()
     }
     answers = {"PostgreSQL": "database" not in seen.faults, "registry": seen.registry_answers}
     for name, answer in answers.items():

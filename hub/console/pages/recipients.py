@@ -11,10 +11,9 @@ from psycopg.rows import dict_row
 from hub.access.people import Right
 from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.shell import Console, grid, html
+from hub.console.words import Words, number, shown_time
 from hub.contract.directory import facilities
-from hub.contract.events import VIETNAM
 from hub.store.database import connect
 
 PATH: Final = "/recipients"
@@ -34,7 +33,7 @@ _UNKNOWN: Final = Words(
 _DONE: Final = Words(vi="Xong.", en="Done.")
 _UNCHANGED: Final = Words(vi="Không có gì thay đổi.", en="Nothing changed.")
 _HEAD: Final = (
-    Words(vi="Nơi nhận", en="Recipient"), Words(vi="Đang chờ", en="Waiting"), Words(vi="Chờ từ", en="Oldest"),
+    Words(vi="Nơi nhận", en="Recipient"), Words(vi="Chưa giao", en="Not handed over"), Words(vi="Chờ từ", en="Oldest"),
     Words(vi="Trả lời lần cuối", en="Last heard"), Words(vi="Tạm dừng từ", en="Paused since"), Words(vi="Bởi", en="By"), Words(vi="Lý do", en="Why"),
 )  # fmt: skip
 # What waits is in an index of its own. For the last word the newest deliveries are gone through until some have one: no more than
@@ -120,14 +119,13 @@ def work(console: Console, person: Any, action: str) -> Work:
 def table(rows: list[dict[str, Any]], language: str) -> str:
     """One row a mailbox."""
 
-    def at(value: Any) -> str:
-        return f"{value.astimezone(VIETNAM):%d/%m/%Y %H:%M}" if value else ""
-
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
-    body = "".join(
-        f"<tr{' data-state=warn' if row['paused_at'] else ''}><td>{escape(row['code'])}</td><td class=n>{number(row['waiting'], language)}</td>"
-        f"<td class=n>{at(row['oldest'])}</td><td class=n>{at(row['heard'])}</td><td class=n>{at(row['paused_at'])}</td>"
-        f"<td>{escape(row['paused_by'])}</td><td>{escape(row['paused_reason'])}</td></tr>"
-        for row in rows
+    return grid(
+        _HEAD,
+        (
+            f"<tr{' data-state=warn' if row['paused_at'] else ''}><td>{escape(row['code'])}</td><td class=n>{number(row['waiting'], language)}</td>"
+            f"<td class=n>{shown_time(row['oldest'])}</td><td class=n>{shown_time(row['heard'])}</td><td class=n>{shown_time(row['paused_at'])}</td>"
+            f"<td>{escape(row['paused_by'])}</td><td>{escape(row['paused_reason'])}</td></tr>"
+            for row in rows
+        ),
+        language,
     )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

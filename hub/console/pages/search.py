@@ -1,17 +1,21 @@
 """Search: by what one knows of a message, newest first. What is looked for is sent by the page's own link, never in an address."""
 
 import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Any, Final
 
+import psycopg
 from nicegui import ui
 
 from hub.access.people import Right
 from hub.console.pages.message import OWN
-from hub.console.shell import Console, html
-from hub.console.words import Words, number
+from hub.console.shell import FAULTS, Console, html, sorry
+from hub.console.words import TEST, Words, number, today, verdict_words
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
 from hub.journal.search import PATIENCE_S, Cost, Hit, Page, Wanted, search
@@ -21,6 +25,8 @@ PATH: Final = "/search"
 TITLE: Final = Words(vi="Tìm kiếm", en="Search")
 RIGHT: Final[Right] = "see"
 _LONG_S: Final = 120.0
+_SEARCHES: Final = ThreadPoolExecutor(8, "search")  # of all who look: each holds a connection, a long one for minutes
+_VERDICTS: Final = ("translated", "refused", "quarantined")
 
 _FIELDS: Final = {
     "control_id": Words(vi="Mã kiểm soát (MSH-10)", en="Control id (MSH-10)"),
@@ -45,11 +51,14 @@ _COST: Final = Words(
     en="Not begun: about {rows} rows, {seconds} seconds at most. Narrow the time, or say a facility.",
 )
 _STOPPED: Final = Words(vi="Đã dừng.", en="Stopped.")
-_WRONG: Final = Words(vi="Không hiểu: {where}", en="Not understood: {where}")
 _HEAD: Final = (
     Words(vi="Giờ", en="Time"), Words(vi="Loại", en="Kind"), Words(vi="Cơ sở", en="Facility"), Words(vi="Nguồn", en="Sender"),
     Words(vi="Nội dung", en="What"), Words(vi="Mã kiểm soát", en="Control id"), Words(vi="Trạng thái", en="State"), Words(vi="Mã", en="Code"),
 )  # fmt: skip
+
+_KINDS: Final = {
+    "message": Words(vi="bản tin", en="message"), "event": Words(vi="sự kiện", en="event"), "delivery": Words(vi="lượt giao", en="delivery"),
+}  # fmt: skip
 
 
 @dataclass
@@ -57,12 +66,14 @@ class _State:
     """What this page looks for now."""
 
     wanted: Wanted
+    going: bool = False  # one search a page at a time, whatever is pressed meanwhile
     running: Any = None  # the connection of a search that is under way, to be cancelled
     next: str = ""
 
 
-async def page(console: Console) -> None:
-    """The form; its answer below it."""
+async def page(console: Console, verdict: str = "", sender: str = "") -> None:
+    """The form; its answer below it. Of a verdict, and a sender where one is said, today's messages are shown at once: other pages count
+    them."""
     person, state = console.person(), _State(Wanted())
     language = person.language
     if person.role not in OWN:
@@ -79,17 +90,26 @@ async def page(console: Console) -> None:
         button.set_visibility(False)
 
     async def go(after: str = "", patience_s: float = PATIENCE_S) -> None:
+        if state.going:
+            return
+        state.going = True
         told.set_text("…")
         stop.set_visibility(patience_s > PATIENCE_S)
+        for button in (find, long, more):
+            button.disable()
         try:
             if not after:
                 state.wanted = wanted({name: one.value or "" for name, one in inputs.items()})
-            found = await asyncio.to_thread(_search, console, state, after, patience_s)
-        except HubError as wrong:
-            told.set_text(_WRONG.of(language).format(where=wrong.where) if wrong.code == "REQUEST_WRONG" else wrong.code)
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(_SEARCHES, _search, console, state, after, patience_s)
+        except FAULTS as wrong:
+            told.set_text(sorry(wrong, language))
             return
         finally:
+            state.going = False
             stop.set_visibility(False)
+            for button in (find, long, more):
+                button.enable()
         long.set_visibility(isinstance(found, Cost))
         if not isinstance(found, Page):
             told.set_text(cost(found, language) if found else _STOPPED.of(language))
@@ -99,9 +119,10 @@ async def page(console: Console) -> None:
         answer.set_content(table(found.hits, language))
         more.set_visibility(bool(found.next))
 
-    def end() -> None:
-        if state.running is not None:
-            state.running.cancel_safe()
+    async def end() -> None:
+        if (running := state.running) is not None:
+            with suppress(psycopg.Error):  # it has just ended by itself
+                await asyncio.to_thread(running.cancel_safe)
 
     find.on_click(lambda: go())
     long.on_click(lambda: go(patience_s=_LONG_S))
@@ -110,6 +131,10 @@ async def page(console: Console) -> None:
     ui.context.client.on_delete(end)  # nobody waits for it any more
     for field in inputs.values():
         field.on("keydown.enter", lambda: go())
+    if verdict in _VERDICTS and re.fullmatch(r"[\w.-]{0,64}", sender):
+        for name, value in {"verdict": verdict, "sender": sender, "since": f"{today():%d/%m/%Y}"}.items():
+            inputs[name].set_value(value)
+        ui.timer(0.05, go, once=True)
 
 
 def wanted(said: dict[str, str]) -> Wanted:
@@ -156,7 +181,16 @@ def table(hits: tuple[Hit, ...], language: str) -> str:
     rows = []
     for hit in hits:
         at = f"{hit.at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
-        cells = (hit.kind, hit.facility, hit.sender, hit.what.removeprefix("hie."), hit.control_id, hit.state, hit.code)
+        state = verdict_words(hit.state, language) + (f" ({TEST.of(language)})" if hit.test else "")
+        cells = (
+            _KINDS[hit.kind].of(language),
+            hit.facility,
+            hit.sender,
+            hit.what.removeprefix("hie."),
+            hit.control_id,
+            state,
+            hit.code,
+        )
         row = "".join(f"<td>{escape(one)}</td>" for one in cells)
         rows.append(f'<tr><td class=n><a href="/messages/{hit.id}">{at}</a></td>{row}</tr>')
     return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>" if rows else ""

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
+from urllib.parse import quote
 
 from hub.access.credentials import Credential, Credentials
 from hub.access.people import Right
@@ -115,7 +116,7 @@ async def page(console: Console, sender: str, facility: str = "") -> None:
         html(escape(_INCIDENTS.of(language)), "h2")
         html(table(seen.incidents, language)).classes("hie-scroll")
     html(escape(_TODAY.of(language)), "h2")
-    html(counted(seen.today, language))
+    html(counted(seen.today, sender, language))
     html(escape(_CREDENTIAL.of(language)), "h2")
     html("".join(f"<li>{escape(line)}</li>" for line in credentials(credential, trouble, seen.facility, language)), "ul")
     if seen.facility:
@@ -214,9 +215,12 @@ def week(rate: tuple[float, ...], language: str) -> str:
     )
 
 
-def counted(counts: dict[str, int], language: str) -> str:
-    """Today's figures, and the commonest codes with what to do about each."""
+def counted(counts: dict[str, int], sender: str, language: str) -> str:
+    """Today's figures, those of a verdict leading to its messages, and the commonest codes with what to do about each."""
     figures = {name: number(counts.get(name, 0), language) for name in (RECEIVED, "refused", "quarantined")}
+    for verdict in ("refused", "quarantined"):
+        if counts.get(verdict):
+            figures[verdict] = f'<a href="/search?verdict={verdict}&amp;sender={quote(sender)}">{figures[verdict]}</a>'
     told = f"<p>{_COUNTS.of(language).format(**figures)}</p>"
     codes = sorted(((count, code) for code, count in counts.items() if code in ERRORS), reverse=True)[:_CODES]
     if not codes:

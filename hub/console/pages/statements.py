@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from html import escape
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nicegui import ui
 
@@ -17,12 +17,14 @@ from hub.console.kept import LEDGER
 from hub.console.pages.payer import ABSENT, ELSEWHERE, NO_LEDGER, UNREADABLE
 from hub.console.pages.payers import name_of
 from hub.console.payer_look import seen_by, unreadable
-from hub.console.shell import Console, html
+from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import Words
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
-from hub.store.database import UNAVAILABLE
+
+if TYPE_CHECKING:
+    from hub.insurer.statement import Sheet, Statement
 
 PATH: Final = "/payers/{payer}/statements"
 TITLE: Final = Words(vi="Bảng quyết toán", en="Statements")
@@ -42,7 +44,11 @@ _MASKED: Final = Words(
 )
 _BACK: Final = Words(vi="Luồng và sổ của bên này", en="This payer's stream and ledger")
 
-_FAULTS: Final[tuple[type[Exception], ...]] = (HubError, *UNAVAILABLE)
+_ROWS: Final = 500
+_SHORT: Final = Words(
+    vi="Bảng dài chỉ hiện {most} dòng đầu; bản tải về có đủ.",
+    en="Of long tables the first {most} rows are shown; what you download has all.",
+)
 
 
 @dataclass
@@ -75,6 +81,8 @@ async def page(console: Console, payer: str) -> None:
     shown = html("").classes("hie-scroll hie-paper")
 
     async def go() -> None:
+        if not opening.enabled:  # Enter in a field passes by the button
+            return
         wanted = asked(facility.value or "", month.value or "")
         if wanted is None or not (reason.value or "").strip():
             said.set_text((NO_REASON if wanted else _WRONG).of(language))
@@ -84,7 +92,7 @@ async def page(console: Console, payer: str) -> None:
         try:
             await _note(console, person, payer, wanted, reason.value)
             content, state.told = await _made(folder, *wanted, whole=sees_keys(person))
-        except _FAULTS + unreadable() as broken:
+        except FAULTS + unreadable() as broken:
             said.set_text(_sorry(broken, language))
             return
         finally:
@@ -149,12 +157,24 @@ def made(folder: Path, facility: str, month: str, *, whole: bool) -> tuple[str, 
     if not whole:
         found = masked(found, mask)
     head = escape(f"{found.facility} · {found.name} · {found.month}")
-    return f"<h2>{head}</h2>{sheets(found)}", printed(found, f"{now().astimezone(VIETNAM):%H:%M %d/%m/%Y}")
+    seen = shortened(found)
+    short = "" if seen == found else f"<p class=hie-soft>{_SHORT.vi.format(most=_ROWS)}<br>{_SHORT.en.format(most=_ROWS)}</p>"
+    return f"<h2>{head}</h2>{short}{sheets(seen)}", printed(found, f"{now().astimezone(VIETNAM):%H:%M %d/%m/%Y}")
+
+
+def shortened(found: "Statement", most: int = _ROWS) -> "Statement":
+    """The same with so many rows of each sheet, and its sum, for a page."""
+
+    def first(sheet: "Sheet") -> "Sheet":
+        if len(sheet.rows) <= most + sheet.total:
+            return sheet
+        return replace(sheet, rows=sheet.rows[:most] + sheet.rows[-1:] * sheet.total)
+
+    return replace(found, forms=[replace(form, sheets=[first(sheet) for sheet in form.sheets]) for form in found.forms])
 
 
 def _sorry(broken: Exception, language: str) -> str:
     """Of a fault only what it is: what it says may hold more."""
-    wrong = HubError("DATABASE_UNAVAILABLE", "audit") if isinstance(broken, UNAVAILABLE) else broken
-    if isinstance(wrong, HubError):
-        return f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}"
+    if isinstance(broken, FAULTS):
+        return sorry(broken, language)
     return UNREADABLE.of(language).format(what=type(broken).__name__)

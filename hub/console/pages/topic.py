@@ -7,15 +7,15 @@ from html import escape
 from typing import Final
 from uuid import UUID
 
+from nicegui import ui
+
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.records import MOST, Shown, at_places, from_offset, from_time, newest
-from hub.console.shell import Console, html
+from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import Words, number
-from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import VIETNAM
 from hub.contract.topics import topics
-from hub.store.database import UNAVAILABLE
 
 PATH: Final = "/topics/{name}"
 TITLE: Final = Words(vi="Bản ghi của một chủ đề", en="Records of a topic")
@@ -45,8 +45,8 @@ select partition, record_offset from journal_event where topic = %(topic)s and {
 _MESSAGE: Final = "select partition, record_offset from journal_message where topic = %(topic)s and message_id = %(what)s"
 
 
-async def page(console: Console, name: str, at: str = "", partition: str = "", offset: str = "", what: str = "") -> None:
-    """at: local time of Vietnam, as a browser's field gives it. what: a key (a hash) or an id; never a business key."""
+async def page(console: Console, name: str) -> None:
+    """The newest, and the form. What is typed is sent by the page's own link, never in an address: it may be anything."""
     language = console.person().language
     if name not in topics():
         html(escape(_UNKNOWN.of(language)), "p")
@@ -55,22 +55,49 @@ async def page(console: Console, name: str, at: str = "", partition: str = "", o
         f'<a href="/topics">{escape(_BACK.of(language))}</a> · <strong>{name}</strong> · <code>{topics()[name].record}</code>',
         "p",
     )
-    html(_form(name, at, partition, offset, what, language))
+    most = topics()[name].partitions - 1
+    with ui.element("div").classes("hie-form"):
+        at = ui.input(_FROM.of(language)).props("dense outlined stack-label type=datetime-local step=1")
+        partition = ui.input(_PARTITION.of(language)).props(f"dense outlined type=number min=0 max={most}")
+        offset = ui.input(_OFFSET.of(language)).props("dense outlined type=number min=0")
+        what = ui.input(_WHAT.of(language)).props("dense outlined maxlength=128 autocomplete=off").style("min-width: 22rem")
+        look = ui.button(_LOOK.of(language)).props("unelevated no-caps")
+    shown = html("").classes("hie-scroll").props("role=status")
+    html(escape(_HIDDEN.of(language)), "p").classes("hie-soft")
+
+    async def go() -> None:
+        look.disable()
+        try:
+            said = (str(field.value or "").strip() for field in (at, partition, offset, what))
+            shown.set_content(await answer(console, name, *said, language=language))
+        finally:
+            look.enable()
+
+    look.on_click(go)
+    for field in (at, partition, offset, what):
+        field.on("keydown.enter", go)
+    shown.set_content(await answer(console, name, language=language))
+
+
+async def answer(
+    console: Console, name: str, at: str = "", partition: str = "", offset: str = "", what: str = "", *, language: str
+) -> str:
+    """The records as a table, or why there is none.
+
+    at:   local time of Vietnam, as a browser's field gives it.
+    what: a key (a hash) or an id; never a business key.
+    """
     try:
         found = await _found(console, name, at, partition, offset, what)
     except ValueError:
-        html(escape(_WRONG.of(language)), "p").classes("hie-notice").props("role=alert")
-        return
-    except HubError as away:
-        row = ERRORS[away.code]
-        html(escape(row.en if language == "en" else row.vi), "p").classes("hie-notice").props("role=alert")
-        return
-    html(_table(found, language) if found else escape(_NONE.of(language))).classes("hie-scroll")
-    html(escape(_HIDDEN.of(language)), "p").classes("hie-soft")
+        return f"<p class=hie-notice>{escape(_WRONG.of(language))}</p>"
+    except FAULTS as wrong:
+        return f"<p class=hie-notice>{escape(sorry(wrong, language))}</p>"
+    return _table(found, language) if found else escape(_NONE.of(language))
 
 
 async def _found(console: Console, name: str, at: str, partition: str, offset: str, what: str) -> list[Shown]:
-    """Raises: ValueError for what is no time, number or id; HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, DATABASE_UNAVAILABLE)."""
+    """Raises: ValueError for what is no time, number or id; `FAULTS`."""
     kafka, wire = console.settings.kafka, Wire(console.settings.registry_url)
     if what:
         return await asyncio.to_thread(at_places, kafka, wire, name, await _places(console, name, what.strip()))
@@ -85,32 +112,19 @@ async def _found(console: Console, name: str, at: str, partition: str, offset: s
 
 
 async def _places(console: Console, topic: str, what: str) -> Sequence[tuple[int, int]]:
-    """Where the journal's index has them: nothing is searched through. Raises: ValueError; HubError(DATABASE_UNAVAILABLE)."""
+    """Where the journal's index has them: nothing is searched through. Raises: ValueError; `FAULTS`."""
+    if "\x00" in what:
+        raise ValueError
     if ":" in what:
         queries = [_PLACES.format("key")]
     else:
         UUID(what)
         queries = [_MESSAGE, _PLACES.format("event_id"), _PLACES.format("message_id")]
-    try:
-        async with console.pool.connection(2.0) as database:
-            for query in queries:
-                if rows := await (await database.execute(query, {"topic": topic, "what": what})).fetchall():
-                    return [(row[0], row[1]) for row in rows]
-    except UNAVAILABLE as broken:
-        raise HubError("DATABASE_UNAVAILABLE", "query") from broken
+    async with console.pool.connection(2.0) as database:
+        for query in queries:
+            if rows := await (await database.execute(query, {"topic": topic, "what": what})).fetchall():
+                return [(row[0], row[1]) for row in rows]
     return []
-
-
-def _form(name: str, at: str, partition: str, offset: str, what: str, language: str) -> str:
-    most = topics()[name].partitions - 1
-    fields = (
-        (_FROM, f'<input type="datetime-local" step="1" name="at" value="{escape(at)}">'),
-        (_PARTITION, f'<input type="number" name="partition" min="0" max="{most}" value="{escape(partition)}">'),
-        (_OFFSET, f'<input type="number" name="offset" min="0" value="{escape(offset)}">'),
-        (_WHAT, f'<input name="what" size="42" autocomplete="off" value="{escape(what)}">'),
-    )
-    labels = "".join(f"<label>{escape(words.of(language))}{field}</label>" for words, field in fields)
-    return f'<form class="hie-form" method="get" action="/topics/{name}">{labels}<button type="submit">{_LOOK.of(language)}</button></form>'
 
 
 def _table(found: Sequence[Shown], language: str) -> str:

@@ -16,7 +16,7 @@ from nicegui import ui
 from hub.access.people import Person, Right, note
 from hub.console.border import Reading, Sent
 from hub.console.pages.message import OWN, reading, troubles
-from hub.console.shell import Console, html
+from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import Words
 from hub.contract.errors import HubError
 
@@ -116,8 +116,8 @@ async def page(console: Console, sender: str = "") -> None:
             return
         try:
             told.set_content(sent(await _send(console, person, pasted), language))
-        except HubError as wrong:
-            told.set_content(escape(f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}"))
+        except FAULTS as wrong:
+            told.set_content(escape(sorry(wrong, language)))
 
     text.on_value_change(send.disable)
     whose.on_value_change(send.disable)

@@ -14,9 +14,8 @@ from nicegui import ui
 from psycopg.errors import QueryCanceled
 
 from hub.access.people import Right
-from hub.console.shell import Console, grid, html
+from hub.console.shell import FAULTS, Console, grid, html, sorry
 from hub.console.words import Words, number, shown_time, span, why
-from hub.contract.errors import HubError
 from hub.contract.events import now
 from hub.journal.views import Held, held
 from hub.routing.parking import waiting
@@ -33,7 +32,7 @@ _FACILITY: Final = Words(vi="Chỉ của cơ sở", en="Only of this facility")
 _SHOW: Final = Words(vi="Xem", en="Show")
 _APP: Final = Words(vi="Chưa lên được ứng dụng của người dân", en="Not in the citizen's app yet")
 _HELD: Final = Words(vi="Giữ lại theo quy tắc", en="Held by rule")
-_PARKED: Final = Words(vi="Tạm đỗ, chờ dữ kiện hoặc sửa", en="Parked, waiting for a fact or a fix")
+_PARKED: Final = Words(vi="Tạm giữ, chờ dữ kiện hoặc sửa", en="Parked, waiting for a fact or a fix")
 _NONE: Final = Words(vi="Không có gì.", en="Nothing.")
 _BOUND: Final = Words(
     vi="Số lượng là của tất cả; danh sách hiện {most} mục lâu nhất.", en="Counts are of all; the lists show the oldest {most}."
@@ -91,8 +90,8 @@ async def page(console: Console) -> None:
     async def go() -> None:
         try:
             found = await asyncio.to_thread(look, console, (facility.value or "").strip())
-        except HubError as wrong:
-            shown.set_content(escape(f"{wrong.code}: {wrong.row.en if language == 'en' else wrong.row.vi}"))
+        except FAULTS as wrong:
+            shown.set_content(escape(sorry(wrong, language)))
             return
         shown.set_content(lists(found, language, now()))
 

@@ -7,6 +7,9 @@ import pytest
 from pydantic import SecretStr
 
 from hub.bus import Producer, Wire, apply_topics
+from hub.console.pages import topic
+from hub.console.shell import Console
+from hub.store.database import async_pool
 from tests.made import out, received, referral
 from tests.own_database import own_database
 
@@ -40,6 +43,7 @@ def test_each_reader_gets_his_language_and_a_switch(served, here, someone):
     vi, en = get(served, here, "/")[0], get(served, here, "/", person=someone(language="en"))[0]
     assert '<html lang="vi">' in vi.text and "Toàn cảnh" in vi.text
     assert '<html lang="en-US">' in en.text and "Overview" in en.text
+    assert "Mất kết nối" in vi.text and "figures in grey" in en.text, "what NiceGUI says by itself, too"
     (switched,) = get(served, here, "/", headers={"cookie": "hie_language=en"})
     assert "Overview" in switched.text
     (chosen,) = get(served, here, "/language/en", headers={"referer": "https://elsewhere.test/topics?at=1"})
@@ -80,21 +84,45 @@ def test_a_topic_shows_its_records_and_hides_the_patients(served, here):
             assert secret.encode("ascii", "xmlcharrefreplace").decode() not in page.text
 
 
-@pytest.mark.parametrize("wrong", ["at=yesterday", "offset=x", "what=NGUYEN", "partition=99&offset=1"])
-def test_what_is_no_time_number_or_id_is_told_and_nothing_is_searched(served, here, wrong):
-    (answer,) = get(served, here, f"/topics/referral.v1?{wrong}")
-    assert answer.status_code == 200
-    assert "Không đọc được" in answer.text
+def records(settings, **said):
+    """What a topic's page answers to what is typed there."""
+
+    async def run():
+        async with async_pool(settings.database_url.get_secret_value(), size=1) as pool:
+            await pool.open()
+            return await topic.answer(Console(settings, pool, None, None), "referral.v1", **said, language="vi")
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"at": "yesterday"}, {"offset": "x"}, {"what": "NGUYEN"}, {"what": "a:\x00"}, {"partition": "99", "offset": "1"}],
+    ids=str,
+)
+def test_what_is_no_time_number_or_id_is_told_and_nothing_is_searched(here, wrong):
+    assert "Không đọc được" in records(here, **wrong)
 
 
 def test_records_are_found_by_time_and_by_offset(served, here):
-    late, early, other = get(
-        served,
-        here,
-        "/topics/referral.v1?at=2199-01-01T00:00:00",
-        "/topics/referral.v1?at=2020-01-01T00:00:00",
-        "/topics/no-such.v1",
-    )
-    assert "Không có bản ghi nào" in late.text
-    assert "hie.Referral" in early.text
+    assert "Không có bản ghi nào" in records(here, at="2199-01-01T00:00:00")
+    assert "hie.Referral" in records(here, at="2020-01-01T00:00:00")
+    (other,) = get(served, here, "/topics/no-such.v1")
     assert "Không có chủ đề này" in other.text
+
+
+def test_what_is_typed_on_a_topics_page_is_in_no_address(served, here):
+    (page,) = get(served, here, "/topics/referral.v1?what=NGUYEN")
+    assert "Không đọc được" not in page.text and "NGUYEN" not in page.text
+    assert 'method=\\"get\\"' not in page.text and 'method="get"' not in page.text
+
+
+def test_a_database_that_is_away_is_told_in_words(here):
+    away = here.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none?connect_timeout=1")})
+
+    async def run():
+        async with async_pool(away.database_url.get_secret_value(), size=1) as pool:
+            await pool.open(wait=False)
+            return await topic.answer(Console(away, pool, None, None), "referral.v1", what="01004:x", language="en")
+
+    assert "DATABASE_UNAVAILABLE: " in asyncio.run(run())

@@ -128,7 +128,7 @@ def sign_in(browser, password=PASSWORD, next_path="/", **more):
     return browser.post("/login", data={**fields, "name": NAME, "password": password, **more})
 
 
-def socket_of(browser, origin="", path="/_nicegui_ws/socket.io/"):
+def socket_of(browser, origin="", path="/_nicegui_ws/socket.io/?client_id=a-page-that-is-no-more"):
     host = browser.base_url.netloc.decode()
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     return ws_connect(f"ws://{host}{path}", additional_headers={"Cookie": cookies}, origin=origin or f"http://{host}", proxy=None)
@@ -197,7 +197,7 @@ def test_unknown_and_wrong_get_the_same_page_and_too_many_wait(browser, console)
         return re.sub(r'value="[0-9a-f]{32}"', "", answer.text), answer.status_code
 
     wrong, unknown = sign_in(browser, "wrong password"), sign_in(browser, name="nobody-at-all")
-    assert plain(wrong) == plain(unknown)
+    assert plain(wrong) == plain(unknown) == plain(sign_in(browser, name="no\x00body"))
     assert wrong.status_code == 403
     assert NAME not in wrong.text
     for _ in range(10):
@@ -276,6 +276,8 @@ def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
     sign_in(browser)
     with pytest.raises(InvalidStatus, match="403"):
         socket_of(browser, origin="http://evil.example")
+    with pytest.raises(InvalidStatus, match="403"):
+        socket_of(browser, path="/_nicegui_ws/socket.io/")
     with socket_of(browser) as link:
         link.send("hello")
         assert link.recv(5) == f"{NAME} hello"

@@ -37,6 +37,10 @@ def test_a_stage_whose_service_died_is_stopped_whatever_its_lag_says():
     assert state(replace(SEEN, services={"routing-1": ServiceNow(alive=False, addresses="")}), ROUTING) == "bad"
 
 
+def test_a_stage_whose_service_runs_and_hangs_is_stuck_too():
+    assert state(replace(SEEN, services={"routing-1": ServiceNow(alive=True, addresses="", answers=False)}), ROUTING) == "bad"
+
+
 def test_without_kafka_figures_are_the_last_known_and_the_page_says_since_when():
     gone = replace(SEEN, faults={"kafka": datetime(2026, 11, 29, 3, 4, 5, tzinfo=UTC)})
     found = figures(gone, "en")

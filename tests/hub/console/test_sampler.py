@@ -95,6 +95,7 @@ def test_today_is_counted_from_the_journal_without_test_traffic(here):
         "under way": 0,
         "parked": 0,
         "dead": 0,
+        "paused": 0,
         "due": 0,
     }
     assert seen.waits["queued"].oldest == at
@@ -124,9 +125,15 @@ def test_without_a_database_offsets_are_still_read(here):
 def test_samples_are_taken_only_while_somebody_looks(here):
     async def work(sampler):
         told, came = [], asyncio.Event()
-        with sampler.watched(lambda seen: (told.append(seen), came.set())):
-            await asyncio.wait_for(came.wait(), 60)
-            running = sampler._task
+
+        def hear(seen):
+            told.append(seen)
+            came.set()
+
+        sampler.begin(hear)
+        await asyncio.wait_for(came.wait(), 60)
+        running = sampler._task
+        sampler.end(hear)
         await asyncio.sleep(0)
         return told, running, sampler._task
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hub import services
 from hub.contract.settings import Settings, read_settings
 from hub.keep import flow
 from hub.keep.finding import Examined, Limits
@@ -50,6 +52,14 @@ def test_all_run(hub: Settings) -> None:
     started(hub, 0)
     state, seen = look(hub)
     assert state == "ok" and seen.startswith(f"{len(service_names())} run, since ")
+
+
+def test_one_that_runs_and_does_not_answer(hub: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "ANSWER_S", 0.3)
+    started(hub, timedelta(hours=HOURS).total_seconds())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ready_file(hub, "mailbox").write_text(json.dumps({"pid": os.getpid(), "metrics_port": silent.getsockname()[1]}))
+        assert look(hub) == ("bad", "no answer of mailbox")
 
 
 def test_one_that_is_gone(hub: Settings) -> None:

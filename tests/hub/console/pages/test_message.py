@@ -1,10 +1,15 @@
 """No value of a person is on a page unless somebody may see it and says why."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from hub.access.masking import masked_text
 from hub.cli.border import explain
-from hub.console.pages.message import anchor, reading, troubles
+from hub.console.pages import message
+from hub.console.pages.message import anchor, reading, standing, steps, troubles
+from hub.contract.events import now
+from hub.journal.trace import Step, Story
 
 RAW = (
     "MSH|^~\\&|X|01004|HIE|HIE|20261123||ADT^A01^ADT_A01|C1|P|2.5.1\rEVN||20261123\r"
@@ -57,3 +62,31 @@ def test_a_problem_stands_at_its_field(read):
 @pytest.mark.parametrize("raw", [b"<a><ho_ten>NGUYEN SEN</ho_ten></a>", b'{"ho_ten": "NGUYEN SEN"}', b"NGUYEN SEN"])
 def test_of_what_is_no_hl7_no_value_is_shown_at_all(raw):
     assert "SEN" not in masked_text(explain(raw, bytes_max=1_000).text)
+
+
+def test_a_story_says_how_it_stands_now_and_what_of_it_is_a_test():
+    def step(kind, **more):
+        return Step(now(), kind, kind, kind, {"code": "", **more})
+
+    to = {"record": "hie.Referral", "test": True}
+    story = Story("m", (
+        step("received", test=True), step("delivery", recipient="01004", state="ACKNOWLEDGED", **to),
+        step("delivery", recipient="01021", state="", **to), step("nobody", recipient="", **to),
+        step("parked", state="RELEASED"), step("parked", state="PARKED") , step("dead-letter", state="REDRIVEN"),
+    ), cut=False)  # fmt: skip
+    told = standing(story, "en")
+    assert told.count("<li>") == 3
+    for line in ("Referral → 01004 · ACKNOWLEDGED (test)", "Referral → 01021 · under way (test)", "<li>parked</li>"):
+        assert line in told
+    assert "Nothing was delivered" in standing(Story("m", (step("received", test=False),), cut=False), "en")
+    assert steps(story, "vi").count("(thử)") == 4
+
+
+def test_a_message_is_read_with_the_right_of_its_sender(monkeypatch):
+    whole = {"raw": RAW, "sender": "lab"}
+    monkeypatch.setattr(message, "value_at", lambda *_: b"kept")
+    monkeypatch.setattr(message, "Wire", lambda _url: SimpleNamespace(unpack=lambda _value: ("hie.MessageReceived", whole)))
+    border = SimpleNamespace(older=None, explain=lambda raw, sender: (raw, sender))
+    place = {"topic": "message-received.v1", "partition": 0, "record_offset": 0}
+    story = Story("m", (Step(now(), "received", "m", "", place),), cut=False)
+    assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, story).reading == (RAW, "lab")

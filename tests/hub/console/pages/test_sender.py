@@ -92,8 +92,9 @@ def test_the_page_and_the_command_have_the_same_facts(here):
 
 
 def test_refusals_of_today_say_what_to_do():
-    told = counted({"received": 1200, "refused": 2, "TYPE_UNSUPPORTED": 2}, "en")
-    assert "1,200 messages, 2 refused, 0 quarantined" in told
+    told = counted({"received": 1200, "refused": 2, "TYPE_UNSUPPORTED": 2}, "a b", "en")
+    assert '<a href="/search?verdict=refused&amp;sender=a%20b">2</a> refused' in told and "verdict=quarantined" not in told
+    assert "1,200 messages, " in told and ", 0 quarantined" in told
     assert "does not take this message type" in told
 
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from hub.access.people import Person
-from hub.console.pages.statements import asked, last_month, made, sees_keys
+from hub.console.pages import statements
+from hub.console.pages.statements import asked, last_month, made, sees_keys, shortened
 from tests.hub.insurer.small_ledger import small_ledger
 
 
@@ -38,3 +39,13 @@ def test_masked_the_paper_and_the_page_name_no_claim_and_have_all_amounts(tmp_pa
     assert not [one for one in hidden if key in one]
     amounts = r"\d[\d.]*,\d\d"
     assert [re.findall(amounts, one) for one in whole] == [re.findall(amounts, one) for one in hidden]
+
+
+def test_a_page_shows_the_first_rows_of_a_long_table_and_the_paper_all(tmp_path, monkeypatch):
+    small_ledger(tmp_path)
+    page, paper = made(tmp_path, "01021", "2026-11", whole=True)
+    monkeypatch.setattr(statements, "shortened", lambda found: shortened(found, 0))
+    short, same = made(tmp_path, "01021", "2026-11", whole=True)
+    assert "first 500 rows" in short and "first 500 rows" not in page
+    assert "<td>rejected</td>" in page and "<td>rejected</td>" not in short
+    assert "<td>rejected</td>" in same and "<td>rejected</td>" in paper
