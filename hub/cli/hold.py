@@ -25,7 +25,7 @@ LastDay = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], 
 
 @hold_app.command("add")
 def add_command(name: Name, first: Day, reason: Reason, last: LastDay = None) -> None:
-    """Hold some days: archive and mailboxes keep them, whatever their age.
+    """Hold some days: archive, mailboxes and what the portal's client knows of them stay, whatever their age.
 
     Example: hie hold add tand-123-2026 --from 2026-01-01 --to 2026-06-30 --reason "request of the court"
     """
