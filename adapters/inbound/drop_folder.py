@@ -210,7 +210,8 @@ class DropFolder:
 
     def __init__(self, settings: Settings, gate: Gate, credentials: Credentials, quotas: Quotas) -> None:
         self._settings, self._gate, self._credentials, self._quotas = settings, gate, credentials, quotas
-        self._known: set[str] = set()
+        self._known: set[str] = set()  # folders that are tended,
+        self._strange: set[str] = set()  # and those of nobody, which were told of
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -242,6 +243,11 @@ class DropFolder:
 
     async def _tend(self, inbox: Inbox) -> None:
         while not self._stopping.is_set():
+            sender = self._credentials.of_name(inbox.sender.name)
+            if sender is None:  # since the credentials changed
+                self._known.discard(inbox.sender.name)
+                return
+            inbox.sender = sender
             await self._serve(inbox)
             await self._pause()
 
@@ -259,11 +265,13 @@ class DropFolder:
         for name in [""] if local else names:
             if name in self._known:
                 continue
-            self._known.add(name)
             sender = self._credentials.of_name(name or "local")
-            if sender is None:
+            if sender is None and name not in self._strange:
+                self._strange.add(name)
                 telemetry.fault("folder", "CREDENTIAL_WRONG", "HIE_DROP_DIR")
-            else:
+            elif sender is not None:
+                self._strange.discard(name)
+                self._known.add(name)
                 found.append(Inbox(root / name, sender, self._settings.drop_settle_s))
         return found
 

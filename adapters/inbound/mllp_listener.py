@@ -53,6 +53,7 @@ class _Link(asyncio.Protocol):
         self._sender = Credential("", frozenset())
         self._quota: Quota | None = None
         self._secure = False
+        self._edition = 0  # of the credentials that say whose it is
         self._decoder = Decoder(listener.settings.message_bytes_max)
         self._transport: asyncio.Transport | None = None
         self._unread = b""  # of a read that holds very many frames: decoded slice by slice
@@ -75,19 +76,11 @@ class _Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
-        secured = transport.get_extra_info("ssl_object")
-        self._secure = secured is not None
-        certificate = secured.getpeercert(binary_form=True) if secured is not None else None
-        known = self._listener.credentials.of_certificate(certificate) if certificate else None
-        sender = known or self._listener.credentials.of_address(address)
+        self._secure = transport.get_extra_info("ssl_object") is not None
         if not self._listener.enter(self):
             return self.drop("OVERLOADED")
-        if sender is None:
-            return self.drop("CREDENTIAL_WRONG")
-        self._sender = sender
-        self._quota = self._listener.quotas.of(sender, self._listener.loop.time())
+        if not self._recognised():
+            return
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         link = transport.get_extra_info("socket")
         link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -97,8 +90,23 @@ class _Link(asyncio.Protocol):
                 link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
         self._listener.loop.call_soon(self.set_reading)  # uvloop begins to read only after this, whatever is said before
 
+    def _recognised(self) -> bool:
+        """Whether it is somebody's by the credentials as they are now, and the same one's as before; else it is dropped."""
+        transport, credentials = self._transport, self._listener.credentials
+        assert transport is not None
+        self._edition = credentials.edition
+        peer, secured = transport.get_extra_info("peername"), transport.get_extra_info("ssl_object")
+        certificate = secured.getpeercert(binary_form=True) if secured is not None else None
+        known = credentials.of_certificate(certificate) if certificate else None
+        sender = known or credentials.of_address(str(peer[0]) if peer else "")
+        if sender is None or self._sender.name not in ("", sender.name):
+            self.drop("CREDENTIAL_WRONG")
+            return False
+        self._sender, self._quota = sender, self._listener.quotas.of(sender, self._listener.loop.time())
+        return True
+
     def data_received(self, data: bytes) -> None:
-        if self.ending:
+        if self.ending or (self._edition != self._listener.credentials.edition and not self._recognised()):
             return
         self._last_byte = self._listener.loop.time()
         self._listener.bytes_came += len(data)
@@ -188,6 +196,8 @@ class _Link(asyncio.Protocol):
         if self._closed_at:
             if at - self._closed_at > _LINGER_S:
                 self._transport.abort()
+        elif self._edition != self._listener.credentials.edition and not self.ending and not self._recognised():
+            return
         elif self._frame_began and self._reading and at - self._frame_began > settings.frame_wait_s:
             self.end("FRAME_UNFINISHED")
         elif silent_s > settings.idle_s and self._reading and not self._slots and not self._backlog:

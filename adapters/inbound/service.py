@@ -46,6 +46,7 @@ async def run(
     if not secret:
         raise HubError("SETTING_WRONG", "HIE_KEY_SECRET is empty")
     credentials = Credentials.open(settings.credentials)
+    credentials.follow()
     signers = Signers.open(settings.signers, required=settings.signature_required)
     certificate = _certificate(settings)
     keyring = Keyring(secret.encode())

@@ -2,7 +2,7 @@
 
 Nothing leaves without a word: whatever lacks the recipient's word expires first, with its receipt, and its sender gets a notice
 (`receipts.notice_of`), but for papers of a claim that the portal did not take. An expired delivery stays readable, and a late
-word still counts, until its day is dropped.
+word still counts, until its day is dropped. A day of a legal hold is not dropped.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from hub.contract import telemetry
 from hub.contract.events import VIETNAM, now
 from hub.contract.settings import Settings
 from hub.store.database import available
+from hub.store.holds import IN_FORCE, is_held
 
 _EVERY_S: Final = 60.0
 _BATCH: Final = 2_000
@@ -41,6 +42,7 @@ class Keeper:
         self._settings = settings
         self._pool = pool
         self._teller = teller
+        self._ended: set[str] = set()  # days whose last deliveries have expired here: of one that is held this is asked once
 
     async def run(self) -> None:
         """Until cancelled. Raises: HubError(DATABASE_UNAVAILABLE); the caller runs it again."""
@@ -57,8 +59,14 @@ class Keeper:
                     return
                 try:
                     expired = await self._all(connection, _EXPIRE, at)
+                    periods = await (await connection.execute(IN_FORCE)).fetchall()
                     for name in await _days_before(connection, today - timedelta(days=self._settings.mailbox_days)):
-                        expired += await self._end(connection, name, at)
+                        held = is_held(datetime.strptime(name[8:], "%Y%m%d").date(), periods)  # a day, no time
+                        if not held or name not in self._ended:
+                            expired += await self._end(connection, name, at)
+                            self._ended.add(name)
+                        if not held:
+                            await self._drop(connection, name)
                     await self._all(connection, _FORGET, today - timedelta(days=self._settings.seen_days))
                 finally:
                     await connection.execute("select pg_advisory_unlock(%s)", (_LOCK,))
@@ -76,10 +84,7 @@ class Keeper:
 
     @staticmethod
     async def _end(connection: AsyncConnection[TupleRow], name: str, at: datetime) -> int:
-        """Expire what a day still holds without the recipient's word, then drop it.
-
-        Dropping asks for the whole table for a moment; if it is not free within two seconds, the day stays until the next round.
-        """
+        """Expire what a day still has without the recipient's word. Returns: how many."""
         end = SQL(_END).format(Identifier(name))
         last: tuple[object, ...] = ("", 0)
         expired = 0
@@ -91,6 +96,11 @@ class Keeper:
                 break
             last = max(rows)
             expired += len(rows)
+        return expired
+
+    @staticmethod
+    async def _drop(connection: AsyncConnection[TupleRow], name: str) -> None:
+        """Drop a day. That asks for the whole table for a moment; if it is not free within two seconds, the day stays until the next round."""
         try:
             async with connection.transaction():
                 await connection.execute("set local lock_timeout = '2s'")
@@ -103,7 +113,6 @@ class Keeper:
                     await connection.execute(SQL("drop table {}").format(Identifier(name)))
         except LockNotAvailable:
             telemetry.fault("keeper", "DATABASE_UNAVAILABLE", "lock")
-        return expired
 
 
 async def _alone(connection: AsyncConnection[TupleRow]) -> bool:

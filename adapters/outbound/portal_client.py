@@ -434,4 +434,8 @@ select document.delivery_id, document.facility
 from portal_document document join mailbox on mailbox.recipient = document.mailbox and mailbox.seq = document.seq
 where document.mailbox = %s and mailbox.state = 'HELD' and mailbox.code = 'PORTAL_ACCOUNT_MISSING'
 """
-_CLEAN: Final = "delete from portal_document where taken_at < now() - make_interval(days => %s)"
+_CLEAN: Final = """
+delete from portal_document where taken_at < now() - make_interval(days => %s) and not exists (
+    select from legal_hold where ended_at is null
+    and (taken_at at time zone 'Asia/Ho_Chi_Minh')::date between first_day and coalesce(last_day, '9999-12-31'))
+"""

@@ -56,6 +56,7 @@ async def run(settings: Settings, ready: Callable[[dict[str, object]], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     credentials = Credentials.open(settings.credentials)
+    credentials.follow()
     targets, portal = read_targets(settings.push), read_portal(settings.portal)
     url = settings.database_url.get_secret_value()
     async with AsyncExitStack() as held:

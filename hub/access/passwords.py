@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from argon2 import PasswordHasher, Type, extract_parameters
@@ -70,7 +71,7 @@ class Login:
         self._tries = FailedTries(clock)
 
     async def account(self, user: str, sent: str, address: str) -> Account:
-        """The account, if the password is right. A user that nobody has takes as long as a wrong password.
+        """The account, with the hash that the password is right by. A user that nobody has takes as long as a wrong password.
 
         Raises: HubError(CREDENTIAL_WRONG); HubError(TRIES_EXCEEDED), whatever the password; HubError(OVERLOADED).
         """
@@ -81,11 +82,12 @@ class Login:
         self._tries.take(keys)  # before the password is looked at: many tries at once count as many
         found = self._credentials.of_user(user, address)
         decoy = found or self._credentials.any_account()
-        right = decoy is not None and await self._checker.matches(decoy.password, normal(sent))
-        if found is None or not right:
-            raise HubError("CREDENTIAL_WRONG", "username")
-        self._tries.give_back(keys)
-        return found
+        # A wrong one costs two hashes of everybody, whether or not there is a former password.
+        for stored in (decoy.password, decoy.former or decoy.password) if decoy is not None else ():
+            if await self._checker.matches(stored, normal(sent)) and found is not None:
+                self._tries.give_back(keys)
+                return found if stored == found.password else replace(found, password=stored)
+        raise HubError("CREDENTIAL_WRONG", "username")
 
     def close(self) -> None:
         self._checker.close()

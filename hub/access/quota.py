@@ -29,6 +29,7 @@ class Quota:
     """What one credential has left. `at` is any clock in seconds that only goes forward."""
 
     def __init__(self, credential: Credential, at: float) -> None:
+        self.limits = (credential.messages_per_minute, credential.bytes_per_minute)
         self._messages = _full(credential.messages_per_minute, at)
         self._bytes = _full(credential.bytes_per_minute, at)
 
@@ -54,9 +55,10 @@ class Quotas:
         """The quota of a sender; None for one without limits."""
         if not credential.messages_per_minute and not credential.bytes_per_minute:
             return None
-        if credential.name not in self._by_name:
-            self._by_name[credential.name] = Quota(credential, at)
-        return self._by_name[credential.name]
+        found = self._by_name.get(credential.name)
+        if found is None or found.limits != (credential.messages_per_minute, credential.bytes_per_minute):
+            found = self._by_name[credential.name] = Quota(credential, at)
+        return found
 
 
 def _full(per_minute: int, at: float) -> _Bucket | None:

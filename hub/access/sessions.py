@@ -1,7 +1,7 @@
 """Tokens of the insurance gateway's calls: signed, not stored, so that every process of the gate knows those of the others.
 
 A token holds the user's name, its end, a nonce and a keyed hash of the password that was sent. It ends at its time, and
-at once when the account's password or the hub's secret changes. Nothing in it is a person's.
+at once when the password it was opened by or the hub's secret is good no more. Nothing in it is a person's.
 """
 
 import base64
@@ -18,6 +18,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring
 
 _TOKEN_MAX: Final = 2048  # characters
+_KINDS: Final = ("access", "id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Sessions:
         nonce = secrets.token_hex(8)
         held = "\x1f".join((f"{expires_at.timestamp():.6f}", nonce, self._sent_hash(nonce, sent), account.user))
         payload = base64.urlsafe_b64encode(held.encode()).decode().rstrip("=")
-        access, ident = (f"{payload}.{self._signature(kind, payload, account)}" for kind in ("access", "id"))
+        access, ident = (f"{payload}.{self._signature(kind, payload, account.password)}" for kind in _KINDS)
         return Session(access, ident, account.user, expires_at)
 
     def account(self, access_token: str, id_token: str, sent: str, address: str, at: datetime) -> Account:
@@ -66,9 +67,7 @@ class Sessions:
         account = self._of_user(user, address)
         if account is None or again != payload:
             raise HubError("CREDENTIAL_WRONG", "accessToken")
-        right = hmac.compare_digest(signature.encode(), self._signature("access", payload, account).encode())
-        right &= hmac.compare_digest(id_signature.encode(), self._signature("id", payload, account).encode())
-        if not right:
+        if not any(self._signed(payload, (signature, id_signature), one) for one in (account.password, account.former or None)):
             raise HubError("CREDENTIAL_WRONG", "accessToken")
         if not hmac.compare_digest(sent_hash, self._sent_hash(nonce, sent)):
             raise HubError("CREDENTIAL_WRONG", "passwordHash")
@@ -76,8 +75,16 @@ class Sessions:
             raise HubError("TOKEN_EXPIRED", "accessToken")
         return account
 
-    def _signature(self, kind: str, payload: str, account: Account) -> str:
-        return self._keyring.hash(f"gateway-{kind}", payload, account.password)
+    def _signed(self, payload: str, signatures: tuple[str, str], password: str | None) -> bool:
+        if password is None:
+            return False
+        right = True
+        for kind, signature in zip(_KINDS, signatures, strict=True):
+            right &= hmac.compare_digest(signature.encode(), self._signature(kind, payload, password).encode())
+        return right
+
+    def _signature(self, kind: str, payload: str, password: str) -> str:
+        return self._keyring.hash(f"gateway-{kind}", payload, password)
 
     def _sent_hash(self, nonce: str, sent: str) -> str:
         return self._keyring.hash("gateway-password", nonce, normal(sent))

@@ -49,6 +49,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     """
     import uvicorn
 
+    from adapters.inbound.tls import ServerTls
     from hub.audit import tell_noted
     from hub.bus import Producer, Wire
     from hub.cli.border import border
@@ -71,6 +72,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
                 ready({"console_port": port})
                 telemetry.service_ready("console", console_port=port)
 
+    tls = ServerTls(settings.tls_certificate, settings.tls_key) if settings.tls_certificate and settings.tls_key else None
     with closing(_bound(settings)) as listener:
         pool = async_pool(settings.database_url.get_secret_value(), size=_CONNECTIONS)
         await pool.open(wait=False)
@@ -86,8 +88,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
                     log_config=None,
                     server_header=False,
                     proxy_headers=False,  # who connects is who is asked for: the door looks whether that is this machine
-                    ssl_certfile=settings.tls_certificate,
-                    ssl_keyfile=settings.tls_key,
+                    ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
                     ws="websockets-sansio",
                     ws_max_size=1024 * 1024,  # what a page sends is a click or a form
                     limit_concurrency=_OPEN_MAX,

@@ -25,6 +25,7 @@ from hub.cli.archive import archive_app, journal_app
 from hub.cli.claim import claim_app
 from hub.cli.console import console_command, scheme
 from hub.cli.directory import directory_app
+from hub.cli.hold import hold_app
 from hub.cli.ledger import ledger_app
 from hub.cli.payer import payer_app
 from hub.cli.person import person_app
@@ -255,6 +256,7 @@ app.add_typer(journal_app, name="journal", rich_help_panel="An operator")
 app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 app.add_typer(payer_app, name="payer", rich_help_panel="An operator")
 app.add_typer(person_app, name="person", rich_help_panel="An operator")
+app.add_typer(hold_app, name="hold", rich_help_panel="An operator")
 app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

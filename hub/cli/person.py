@@ -62,7 +62,7 @@ def list_people(as_json: AsJson = False) -> None:
 
     Example: hie person list
     """
-    rows = _with(lambda pool: People(pool).list())
+    rows = asked_and_told(lambda pool: People(pool).list())
     if as_json:
         print(to_json(rows).decode())
         return
@@ -127,7 +127,7 @@ def sessions_command(name: Annotated[str, typer.Argument(help="Of this person on
     from hub.access.signin import sessions
 
     settings = read_settings()
-    rows = _with(lambda pool: sessions(pool, settings.console_idle_s, settings.console_session_s, name))
+    rows = asked_and_told(lambda pool: sessions(pool, settings.console_idle_s, settings.console_session_s, name))
     if as_json:
         print(to_json(rows).decode())
         return
@@ -149,7 +149,7 @@ def revoke_command(
     """
     from hub.access.signin import revoke
 
-    count = _with(lambda pool: revoke(pool, name, session, getpass.getuser(), reason))
+    count = asked_and_told(lambda pool: revoke(pool, name, session, getpass.getuser(), reason))
     out.print(f"{count} {'session' if count == 1 else 'sessions'} of {name} ended")
 
 
@@ -176,10 +176,10 @@ def _time(at: datetime | None) -> str:
 
 
 def _do(change: Callable[[People, str], Awaitable[None]]) -> None:
-    _with(lambda pool: change(People(pool), getpass.getuser()))
+    asked_and_told(lambda pool: change(People(pool), getpass.getuser()))
 
 
-def _with(ask: "Callable[[AsyncConnectionPool], Awaitable[Found]]") -> Found:
+def asked_and_told(ask: "Callable[[AsyncConnectionPool], Awaitable[Found]]") -> Found:
     """Ask the database, and tell the audit topic what was noted there; where the brokers are away the console tells it later."""
     from hub.audit import tell_noted
     from hub.bus import Producer, Wire

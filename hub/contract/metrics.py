@@ -35,7 +35,7 @@ def _groups() -> frozenset[str]:
 
 _STAGES: Final = (
     "gate", "translate", "tls", "card-check", "folder", "sweeper", "replay", "producer",
-    "routing", "insurer", "journal", "archive", "mailbox", "receipts", "wakes", "keeper", "push", "portal", "inbox", "metrics", "directory",
+    "routing", "insurer", "journal", "archive", "mailbox", "receipts", "wakes", "keeper", "push", "portal", "inbox", "metrics", "directory", "credentials",
     "console", "watch",
 )  # fmt: skip
 _STATES: Final = ("QUEUED", "SENT", "ACKNOWLEDGED", "REFUSED", "EXPIRED", "HELD", "DISCARDED")

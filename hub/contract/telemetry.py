@@ -45,6 +45,7 @@ EVENTS: Final = frozenset(
         "service_ready",
         "service_stopping",
         "directory_taken",
+        "credentials_taken",
         "incident_opened",
         "incident_ended",
         "sign_in_refused",
@@ -399,6 +400,11 @@ def service_stopping(service: str) -> None:
 def directory_taken(facilities: int) -> None:
     """The file of the directory changed, was read to its end, and is in force."""
     _log.info("directory_taken", facilities=facilities)
+
+
+def credentials_taken(senders: int) -> None:
+    """The file of credentials changed, was read to its end, and is in force."""
+    _log.info("credentials_taken", senders=senders)
 
 
 def fault(stage: str, code: str, where: str = "") -> None:

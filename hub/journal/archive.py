@@ -15,7 +15,7 @@ import shutil
 import struct
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
+from hub.store.holds import Period, is_held
 
 _SCHEMA: Final[dict[str, Any]] = {
     "kafka_partition": pl.Int32(),
@@ -197,20 +198,26 @@ class Archive:
                 fresh.write_text(text, "utf-8")
                 fresh.replace(path)
 
-    def tidy(self, days: int, today: date) -> None:
-        """Put small files together, forget days that are older than `days`, and delete files that nobody needs any more."""
+    def tidy(self, days: int, today: date, held: Callable[[], Sequence[Period] | None] = tuple) -> None:
+        """Put small files together, forget days that are older than `days`, and delete files that nobody needs any more.
+
+        held: periods of which nothing is forgotten, or None when that is not known now, which holds everything.
+        """
         with _disk():
             self._compact()
             oldest = today - timedelta(days=days)
-            if any(one["day"] < oldest for one in self.files()):
-                self._table.delete(f"day < '{oldest.isoformat()}'")
+            old = {one["day"] for one in self.files() if one["day"] < oldest}
+            periods = held() if old else None
+            if periods is not None and not all(is_held(day, periods) for day in old):
+                kept = "".join(f" and not (day >= '{first}' and day <= '{last}')" for first, last in periods)
+                self._table.delete(f"day < '{oldest.isoformat()}'{kept}")
                 named = {row[0] for row in self.select("raw_ref", self.files(), "raw_ref <> ''")}
                 for raw in (self.folder / "raw").glob("*"):
                     if raw.name not in named:
                         raw.unlink(missing_ok=True)
-            for old in self.folder.glob("sort-*"):
-                if old.stat().st_mtime < time.time() - _STALE_S:
-                    shutil.rmtree(old, ignore_errors=True)
+            for sorting in self.folder.glob("sort-*"):
+                if sorting.stat().st_mtime < time.time() - _STALE_S:
+                    shutil.rmtree(sorting, ignore_errors=True)
             self._table.vacuum(retention_hours=_KEPT_HOURS, dry_run=False, full=True)
 
     def _compact(self) -> None:

@@ -27,6 +27,7 @@ from hub.contract.topics import topics
 from hub.journal.archive import Archive, private
 from hub.journal.cut import cut
 from hub.journal.places import Place, ends, topic_ids
+from hub.store.holds import Period, held_periods
 
 STAGE: Final = "archive"
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
@@ -118,8 +119,15 @@ class Archiver:
     def _tidy(self, archive: Archive) -> None:
         today = now().astimezone(VIETNAM).date()
         if self._commits >= _COMPACT or (self._commits and self._tidied != today):
-            archive.tidy(self.settings.archive_days, today)
+            archive.tidy(self.settings.archive_days, today, self._held)
             self._commits, self._tidied = 0, today
+
+    def _held(self) -> list[Period] | None:
+        try:
+            return held_periods(self.settings.database_url.get_secret_value())
+        except HubError as silent:
+            telemetry.fault(STAGE, silent.code, silent.where)
+            return None
 
 
 def _schema_and_reference(archive: Archive, wire: Wire, message: Message) -> str:

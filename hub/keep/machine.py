@@ -231,8 +231,8 @@ def credentials(hub: Examined) -> Seen:
         Credentials.open(path)
     except HubError as wrong:
         en, vi = (
-            "Mend that place of the file before the next restart: the hub would not start.",
-            "Hãy sửa chỗ đó trong tệp trước lần khởi động sau: hub sẽ không chạy được.",
+            "Mend that place of the file: a hub that runs goes on with what it read before, and would not start again.",
+            "Hãy sửa chỗ đó trong tệp: hub đang chạy vẫn dùng nội dung đọc trước đó, nhưng sẽ không khởi động lại được.",
         )
         return Seen("bad", wrong.where, en, vi)
     return worst(ok(f"{path.name} can be read"), _private(path, 0o600))

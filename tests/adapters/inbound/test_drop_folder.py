@@ -383,6 +383,33 @@ def test_each_sender_has_a_folder_and_speaks_for_its_own_facilities(drop, tmp_pa
     run(drop_three())
 
 
+def test_a_folder_is_tended_while_its_credential_is_there(drop, tmp_path):
+    file = tmp_path / "credentials.toml"
+    here, gone = '[sender.his]\nfacilities = ["01004"]\n', "[sender.lab]\n"
+    file.write_text(here)
+    credentials = Credentials.open(file)
+    (drop / "his").mkdir()
+
+    def change(text):
+        file.write_text(text)
+        credentials.look()
+        credentials.look()
+
+    async def drop_three():
+        async with watching(drop, credentials) as brokers:
+            (drop / "his/1.hl7").write_bytes(oru("G1"))
+            await until(drop / "his/done/1.hl7.ack")
+            change(gone)
+            await asyncio.sleep(0.2)  # the round that was under way
+            (drop / "his/2.hl7").write_bytes(oru("G2"))
+            await asyncio.sleep(0.5)
+            assert [message["control_id"] for message in brokers.messages()] == ["G1"]
+            change(here)
+            await until(drop / "his/done/2.hl7.ack")
+
+    run(drop_three())
+
+
 def test_odd_names_are_taken_like_others(drop):
     names = [b"b\xe1\xbb\x87nh nh\xc3\xa2n.hl7", b"\xff\xfe.hl7", b"new\nline", b"-rf", b"n" * 250]
     for name in names:

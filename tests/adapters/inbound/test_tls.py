@@ -167,6 +167,85 @@ def test_a_new_certificate_serves_the_next_link_without_a_restart(hub, tmp_path)
     asyncio.run(talk())
 
 
+def test_new_authorities_of_clients_serve_the_next_link_and_broken_ones_do_not(hub, clients, tmp_path):
+    server, known = hub.sign("server"), clients.sign("known")
+    others = Authority(tmp_path, "other-authority")
+    newcomer = others.sign("newcomer")
+
+    async def enters(doors, pair):
+        try:
+            link = await doors.link(hub.client(pair))
+            return await link.ask(oru("A1")) != b""
+        except OSError:
+            return False
+
+    async def talk():
+        authorities = clients.certificate
+        certificate = ServerTls(server.certificate, server.key, authorities)
+        async with listening(tmp_path, tls=certificate) as doors:
+            assert (await enters(doors, known), await enters(doors, newcomer)) == (True, False)
+            authorities.write_text("no certificate\n")
+            assert (await enters(doors, known), await enters(doors, newcomer)) == (True, False)
+            authorities.write_bytes(others.certificate.read_bytes())
+            assert (await enters(doors, known), await enters(doors, newcomer)) == (False, True)
+
+    asyncio.run(talk())
+
+
+def test_changed_credentials_are_taken_by_open_doors_within_seconds(hub, clients, tmp_path):
+    server, lab, clinic = hub.sign("server"), clients.sign("lab"), clients.sign("clinic")
+    (before, before_hash), (after, after_hash) = make_token(), make_token()
+    file = tmp_path / "credentials.toml"
+
+    def write(*certificates, token):
+        named = "\n".join(
+            f'[sender.{pair.certificate.stem}]\nfacilities = ["01004"]\ncertificates = ["{pair.fingerprint}"]'
+            for pair in certificates
+        )
+        file.write_text(f'[sender.his]\nfacilities = ["01004"]\n{token}\n{named}\n')
+
+    write(lab, clinic, token=f'token_blake2b = "{before_hash}"')
+
+    async def talk():
+        credentials = Credentials.open(file)
+        credentials.follow()
+        http = served(tmp_path, credentials, ServerTls(server.certificate, server.key))
+        port = await http.start()
+        tls_of = ServerTls(server.certificate, server.key, clients.certificate)
+        async with (
+            listening(tmp_path, credentials, tls_of) as doors,
+            httpx.AsyncClient(verify=hub.client(), base_url=f"https://localhost:{port}") as client,
+        ):
+
+            async def statuses():
+                each = []
+                for token in (before, after):
+                    got = await client.post("/v1/messages", content=oru("S1"), headers={"Authorization": f"Bearer {token}"})
+                    each.append(got.status_code)
+                return each
+
+            leaves, idles, stays = [await doors.link(hub.client(pair)) for pair in (lab, lab, clinic)]
+            assert msa((await leaves.ask(oru("L1"))).decode()) == ("AA", "L1")
+            assert await statuses() == [200, 401]
+
+            both = f'token_blake2b = "{after_hash}"\nformer_token_blake2b = "{before_hash}"\nformer_until = 2999-12-31'
+            write(lab, clinic, token=both)
+            await eventually(lambda: credentials.edition == 1)
+            assert await statuses() == [200, 200]
+            assert msa((await leaves.ask(oru("L2"))).decode()) == ("AA", "L2")  # links that are open stay
+
+            write(clinic, token=f'token_blake2b = "{after_hash}"')
+            await eventually(lambda: credentials.edition == 2)
+            assert await statuses() == [401, 200]
+            assert await leaves.ask(oru("L3")) == b"" and await idles.answer() == b""
+            assert await (await doors.link(hub.client(lab))).answer() == b""
+            assert msa((await stays.ask(oru("C1"))).decode()) == ("AA", "C1")
+            assert "L3" not in {message["control_id"] for message in doors.brokers.messages()}
+        await http.stop(5)
+
+    asyncio.run(talk())
+
+
 def _anyone() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

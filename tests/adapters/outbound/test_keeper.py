@@ -11,7 +11,7 @@ from adapters.outbound.item import shown
 from adapters.outbound.keeper import Keeper, expires_at
 from adapters.outbound.mailbox import make_days, put, read_delivery
 from adapters.outbound.receipts import Teller, notice_of, receipt_of
-from hub.contract.events import now, to_json
+from hub.contract.events import VIETNAM, now, to_json
 from hub.store.database import async_pool
 from tests.adapters.outbound.test_inbox_api import api, run
 from tests.made import AT, delivery, received, referral, unique
@@ -200,6 +200,28 @@ def test_a_day_is_dropped_once_all_it_held_has_said_its_word_or_expired(database
     assert [(one["delivery_id"], one["cursor"]) for one in rest] == [(fresh[0], 7)]
     seen = database.execute("select count(*) from delivery_seen where recipient = %s", (box,)).fetchone()
     assert seen == (7,), "a replay of what was dropped is still absorbed"
+
+
+def test_a_day_of_a_legal_hold_expires_and_stays_until_the_hold_ends(database, own_settings, wire):
+    box = unique("K")
+
+    async def story():
+        await filled(own_settings, wire, box, 2, days_ago=100)
+        at = now()
+        day = at.astimezone(VIETNAM).date() - timedelta(days=100)
+        values = (day, day, at)
+        database.execute("insert into legal_hold values ('a-case', %s, %s, 'a court', 'somebody', %s)", values)
+        async with async_pool(own_settings.database_url.get_secret_value()) as pool:
+            keeper = Keeper(own_settings, pool, Teller(pool, wire, Brokers()))
+            for _ in range(2):
+                await keeper.round(at)
+            held = states(database, box)
+            database.execute("update legal_hold set ended_at = %s", (at,))
+            await keeper.round(at)
+        return held
+
+    assert run(story()) == [("EXPIRED", "NOT_FETCHED")] * 2
+    assert states(database, box) == [] and days(database) == 0
 
 
 def test_a_reader_that_holds_the_table_puts_the_dropping_off_and_loses_nothing(database, own_settings, wire):

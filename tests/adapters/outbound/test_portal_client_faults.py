@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
@@ -335,3 +336,20 @@ def test_what_older_releases_noted_of_slips_is_kept(stack):
         rows = database.execute("select record, sent_at is not null from portal_document order by seq").fetchall()
         assert rows == [("hie.FollowUp", True), ("hie.FollowUp", True), ("hie.FollowUp", False)]
         assert database.execute("select count(expires_at) from mailbox").fetchone() == (0,)
+
+
+def test_what_is_old_goes_but_for_the_days_of_a_legal_hold(database):
+    days = [500, 450, 10]
+    for ago in days:
+        database.execute(
+            "insert into portal_document (delivery_id, mailbox, seq, subject_key, rank, facility, record, taken_at)"
+            " values (gen_random_uuid(), 'portal', %s, 'k', '', '01021', 'hie.Referral', now() - make_interval(days => %s))",
+            (ago, ago),
+        )
+    held = (now() - timedelta(days=501)).date(), (now() - timedelta(days=499)).date()
+    database.execute("insert into legal_hold values ('a-case', %s, %s, 'a court', 'somebody', now())", held)
+    database.execute(portal_client._CLEAN.encode(), (400,))
+    assert database.execute("select seq from portal_document order by seq desc").fetchall() == [(500,), (10,)]
+    database.execute("update legal_hold set ended_at = now()")
+    database.execute(portal_client._CLEAN.encode(), (400,))
+    assert database.execute("select seq from portal_document").fetchall() == [(10,)]

@@ -1,11 +1,14 @@
 """Credentials: who a caller is."""
 
 import hashlib
+from datetime import datetime
 
 import pytest
 
 from hub.access.credentials import LOCAL, Credentials, make_token, token_hash
+from hub.contract import telemetry
 from hub.contract.errors import HubError
+from hub.contract.events import VIETNAM
 
 
 @pytest.fixture
@@ -141,3 +144,79 @@ def test_quotas_stand_with_the_sender(open_file):
     credentials = open_file("[sender.a]\nmessages_per_minute = 600\nbytes_per_minute = 1000\n")
     found = credentials.of_name("a")
     assert (found.messages_per_minute, found.bytes_per_minute) == (600, 1000)
+
+
+# --- while they are changed -------------------------------------------------------------------------------------------
+
+
+def test_what_is_former_is_good_beside_the_new_until_the_end_of_its_day_in_vietnam(tmp_path):
+    (before, before_hash), (after, after_hash) = make_token(), make_token()
+    file = tmp_path / "credentials.toml"
+    file.write_text(
+        f'[sender.a]\nfacilities = ["01004"]\ntoken_blake2b = "{after_hash}"\nformer_token_blake2b = "{before_hash}"\n'
+        f'gateway_user = "u"\ngateway_password = "{HASH}1"\nformer_gateway_password = "{HASH}2"\nformer_until = 2026-12-31\n'
+    )
+    at = datetime(2026, 12, 31, 23, 59, tzinfo=VIETNAM)
+    credentials = Credentials.open(file, lambda: at)
+    assert credentials.of_token(before).name == credentials.of_token(after).name == "a"
+    assert (credentials.of_user("u").password, credentials.of_user("u").former) == (f"{HASH}1", f"{HASH}2")
+    at = datetime(2027, 1, 1, tzinfo=VIETNAM)
+    assert credentials.of_token(before) is None and credentials.of_token(after).name == "a"
+    assert (credentials.of_user("u").password, credentials.of_user("u").former) == (f"{HASH}1", "")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f'former_token_blake2b = "{"0" * 64}"',
+        "former_until = 2026-12-31",
+        f'former_gateway_password = "{HASH}"\nformer_until = 2026-12-31',
+        f'former_token_blake2b = "{"0" * 64}"\nformer_until = 9999-12-31',
+    ],
+    ids=["for ever", "nothing that ends", "no password after it", "as good as for ever"],
+)
+def test_what_is_former_has_an_end_and_a_successor(open_file, lines):
+    with pytest.raises(HubError, match="SETTING_WRONG"):
+        open_file(f"[sender.a]\n{lines}\n")
+
+
+@pytest.fixture
+def told(monkeypatch):
+    lines = []
+    monkeypatch.setattr(telemetry, "fault", lambda stage, code, where="": lines.append((stage, code, where)))
+    monkeypatch.setattr(telemetry, "credentials_taken", lines.append)
+    return lines
+
+
+def test_a_changed_file_is_taken_once_two_looks_in_a_row_saw_it_the_same(tmp_path, told):
+    file = tmp_path / "credentials.toml"
+    file.write_text('[sender.a]\nmllp_from = ["10.1.0.0/16"]\n')
+    credentials = Credentials.open(file)
+    credentials.look()
+    file.write_text('[sender.b]\nmllp_from = ["10.2.0.0/16"]\n')
+    credentials.look()
+    file.write_text('[sender.b]\nmllp_from = ["10.2.0.0/16"]\n[sender.c]\nmllp_from = ["10.3.0.0/16"]\n')  # still written
+    credentials.look()
+    assert credentials.of_address("10.1.0.1").name == "a" and (credentials.edition, told) == (0, [])
+    for _ in range(3):
+        credentials.look()
+    assert credentials.of_address("10.1.0.1") is None and credentials.of_name("a") is None
+    assert credentials.of_address("10.3.0.1").name == "c"
+    assert (credentials.edition, told) == (1, [2])
+
+
+def test_a_broken_change_is_told_once_and_what_was_good_stays(tmp_path, told):
+    file = tmp_path / "credentials.toml"
+    good = '[sender.a]\nmllp_from = ["10.1.0.0/16"]\n'
+    file.write_text(good)
+    credentials = Credentials.open(file)
+    for change in (lambda: file.write_text("[sender.a]\nfacility = 1\n"), lambda: file.write_text(""), file.unlink):
+        change()
+        for _ in range(3):
+            credentials.look()
+        assert credentials.of_address("10.1.0.1").name == "a" and credentials.edition == 0
+    assert [line[:2] for line in told] == [("credentials", "SETTING_WRONG")] * 3 and "sender.a.facility" in told[0][2]
+    file.write_text(good + "[sender.b]\n")
+    credentials.look()
+    credentials.look()
+    assert credentials.of_name("b").name == "b" and told[3:] == [2]

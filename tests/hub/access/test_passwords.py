@@ -67,11 +67,24 @@ def test_the_md5_counts_in_both_cases_and_the_user_in_any(login):
     assert tried(login, ("01004_BV", MD5), ("01004_bv", MD5.lower())) == ["", ""]
 
 
-def test_a_wrong_password_and_a_user_that_nobody_has_are_answered_alike_and_both_cost_a_hash(login, monkeypatch):
+def test_the_former_password_is_right_too_and_the_account_says_by_which_it_came(clock):
+    new, old, other = MD5, "0" * 32, "1" * 32
+    account = Account("u", password_hash(new), Credential("songhong", frozenset({"01004"})), password_hash(old))
+    login = Login(Credentials({}, [], [account]), clock)
+
+    async def both():
+        return [(await login.account("u", sent, "10.0.0.1")).password for sent in (new, old)]
+
+    assert asyncio.run(both()) == [account.password, account.former]
+    assert tried(login, ("u", other)) == ["CREDENTIAL_WRONG"]
+    login.close()
+
+
+def test_a_wrong_password_and_a_user_that_nobody_has_are_answered_alike_and_both_cost_the_same(login, monkeypatch):
     hashed = []
     monkeypatch.setattr(passwords, "_matches", lambda stored, sent: hashed.append(stored) or False)
     assert tried(login, ("01004_BV", "0" * 32), ("01021_BV", MD5)) == ["CREDENTIAL_WRONG"] * 2
-    assert len(hashed) == 2 and hashed[0] == hashed[1]
+    assert len(hashed) == 4 and len(set(hashed)) == 1
 
 
 def test_the_right_password_of_a_user_that_nobody_has_opens_nothing(login):

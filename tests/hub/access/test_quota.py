@@ -46,3 +46,11 @@ def test_the_stricter_of_the_two_decides_and_all_ways_in_share_them():
     assert quotas.of(sender, 0.0) is quotas.of(sender, 9.0)
     assert quotas.of(sender, 9.0).wait_s(0.0) == pytest.approx(0.1)
     assert quotas.of(Credential("b", None, messages_per_minute=60), 0.0).wait_s(0.0) == 0
+
+
+def test_a_changed_limit_begins_a_new_quota():
+    quotas = Quotas()
+    before = quotas.of(Credential("a", None, messages_per_minute=60), 0.0)
+    assert quotas.of(Credential("a", None, messages_per_minute=60), 1.0) is before
+    assert quotas.of(Credential("a", None, messages_per_minute=120), 1.0) is not before
+    assert quotas.of(Credential("a", None), 1.0) is None

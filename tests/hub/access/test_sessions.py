@@ -57,6 +57,13 @@ def test_another_password_another_secret_a_changed_password_or_a_removed_account
     assert refused(sessions(account=None), opened) == ("CREDENTIAL_WRONG", "accessToken")
 
 
+def test_a_session_lasts_as_long_as_the_password_it_was_opened_by_is_good():
+    opened = sessions().open(ACCOUNT, SENT, AT)
+    changed = replace(ACCOUNT, password="$argon2id$…2", former=ACCOUNT.password)
+    assert sessions(account=changed).account(opened.access_token, opened.id_token, SENT, "10.0.0.1", AT) is changed
+    assert refused(sessions(account=replace(changed, former="")), opened) == ("CREDENTIAL_WRONG", "accessToken")
+
+
 def test_tokens_stand_for_each_other_only_within_one_login():
     one, two = (sessions().open(ACCOUNT, SENT, AT) for _ in range(2))
     assert refused(sessions(), one, ident=two.id_token)[0] == "CREDENTIAL_WRONG"

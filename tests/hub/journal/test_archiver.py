@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 
 import duckdb
 import pytest
@@ -279,7 +279,11 @@ def test_compacted_it_holds_the_same_and_old_days_go(own_archive, wire):
     assert held(own_archive) == before
     place = (topic_ids(own_archive.kafka)[MESSAGES], 0)
     reached = archive.next_offset(*place)
-    archive.tidy(1, now().date() + timedelta(days=3))
+    later, every_day = now().date() + timedelta(days=3), [(date.min, date.max)]
+    for periods in (every_day, None):  # legal holds; or nobody could be asked for them
+        archive.tidy(1, later, lambda found=periods: found)
+        assert held(own_archive) == before
+    archive.tidy(1, later, lambda: [(date.min, date(2000, 1, 1)), (later, date.max)])
     assert held(own_archive) == {}
     assert Archive.open(own_archive.archive).next_offset(*place) == reached  # it does not begin again
 
