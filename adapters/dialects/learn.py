@@ -28,7 +28,9 @@ from adapters.formats.structure import VERSIONS
 from adapters.formats.vietnamese import LEGACY
 from hub.contract.directory import facilities
 
+_ENOUGH: Final = 10  # messages that show a habit of all
 _MOST, _MANY, _SOME = 0.9, 0.5, 0.05  # shares of what was seen that make a rule, a habit, a sign
+_MOST_TIMES: Final = 0.8  # of times in a form: some were never a day, such as 99/99/9999
 _PREFIX: Final = re.compile(r"([A-Z]{1,6}\d{0,2}[-./_])\d")
 
 
@@ -43,6 +45,7 @@ def learn(seen: Evidence, name: str) -> str:
     _charset(draft, seen)
     for row in sign_rows(seen):
         draft.add("", row)
+    _ends(draft, seen)
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])
@@ -120,6 +123,21 @@ def _charset(draft: Draft, seen: Evidence) -> None:
             "",
             f'# charset = "{name}" # of messages beyond ASCII {count}, but {others}: without this row the hub tells each apart',
         )
+
+
+def _ends(draft: Draft, seen: Evidence) -> None:
+    """Whether each message ends its last segment. A row where all do as on a link, since it refuses any other; a file that an editor
+    wrote may have got its last line end there."""
+    count, unended = seen.ends.total(), seen.ends["none"]
+    ended = count - unended
+    if ended < _ENOUGH or ended < _MANY * count:
+        return
+    told = f"{ended} of {count} messages end their last segment"
+    if unended:
+        told += f"; were the other {unended} cut? Without this row a value that lost its end may be taken"
+    elif seen.ends["cr"] < _ENOUGH:
+        told += ", with line ends that an editor may have written: if they do on your link, take the # away"
+    draft.add("", f"{'# ' if unended or seen.ends['cr'] < _ENOUGH else ''}ended = true # {told}")
 
 
 def _send(draft: Draft, seen: Evidence) -> None:

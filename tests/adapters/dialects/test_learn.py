@@ -354,6 +354,34 @@ def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str],
 
 
 @pytest.mark.parametrize(
+    ("ends", "row"),
+    [
+        (["\r"] * 10, "ended = true # 10 of 10 messages end their last segment"),
+        (["\r"] * 9, None),
+        (["\r"] * 11 + [""], "# ended = true # 11 of 12 messages end their last segment; were the other 1 cut?"),
+        (
+            ["\r"] * 11 + ["\n"],
+            "# ended = true # 11 of 12 messages end their last segment; were the other 1 cut?",
+        ),  # a log's own line end
+        (["\r"] * 10 + [""] * 11, None),
+    ],
+)
+def test_that_every_message_ends_its_last_segment_is_learned(ends: list[str], row: str | None) -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^01021^MR||Lê^Hoa{end}").encode()
+        for number, end in enumerate(ends)
+    ]
+    mine, _, text = learned(raws)
+    rows = [line for line in text.splitlines() if "ended =" in line]
+    assert [line[: len(row or "")] for line in rows] == ([row] if row else [])
+    assert mine.ended is bool(row and row[0] != "#")
+    [asked] = [
+        line for line in learned([raw.replace(b"\r", b"\n") for raw in raws[:1]] * 10)[2].splitlines() if "ended =" in line
+    ]
+    assert asked.startswith("# ended = true") and "an editor may have written" in asked
+
+
+@pytest.mark.parametrize(
     ("amounts", "row"),
     [
         (["148.480", "42.100", "500"], 'point = "thousands" # 2 of 2 amounts with a point are read so: 999.999 × 1, 99.999 × 1'),
