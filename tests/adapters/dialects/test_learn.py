@@ -317,6 +317,19 @@ def test_a_day_in_another_form_gets_the_transform_that_gives_it() -> None:
     assert (slip["issued_on"], slip["expires_on"]) == ("20261124", "20261224")
 
 
+@pytest.mark.parametrize(("bad", "proposed"), [(1, True), (2, True), (3, False)])
+def test_a_few_days_that_never_were_do_not_hide_the_transform_that_reads_the_others(bad: int, proposed: bool) -> None:
+    born = ["02/01/1990"] * (10 - bad) + ["99/99/9999"] * bad
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^^MR||A^B||{day}\rPV1|1|O\r").encode()
+        for number, day in enumerate(born)
+    ]
+    _, stated, text = learned(raws)
+    assert stated.get("person", {}).get("ngay_sinh") == ({"from": "PID-7", "as": "day_first"} if proposed else None)
+    assert (f"10 of 10 are unread: 99/99/9999 × 10; {bad} of these stay so: 99/99/9999 × {bad}" in text) is proposed
+    assert ("no transform reads them" in text) is not proposed
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without_events(count: int) -> None:
     body = "EVN||23/11/2026 07:30\rPID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|K01||||||||||||||||V%d\r"
@@ -407,6 +420,34 @@ def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
     assert "QUYBH" in stated["identifiers"]["payers"]
     [(_, event)] = events(raws[0], mine)
     assert "BHYT_CARD" in [each["type"] for each in event["person"]["identifiers"]]
+
+
+def test_the_number_of_the_visit_one_field_beside_its_own_is_suggested_in_every_section_that_has_it() -> None:
+    body = "PID|1||7^^^^MR||A^B\rPV1|1|O||||||||||||||||26NT%06d|\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % number).encode() for number in range(4)]
+    raws += [
+        (
+            HEAD % ("HIS", "01021", "ORU^R01", number) + body % number + f"OBR|1|5|L{number}|X^X^L\rOBX|1|NM|X^X^L||5|||||||F\r"
+        ).encode()
+        for number in range(4)
+    ]
+    text = learned(raws)[2]
+    rows = [line for line in text.splitlines() if "ma_lk" in line]
+    assert [row.partition(" # ")[0] for row in rows] == ['# ma_lk = ["PV1-19", "PV1-18"]'] * 2
+    class_of_patient = [raw.replace(b"26NT00000", b"BHYT1") for raw in raws]
+    assert all(
+        "PV1-18" not in row for row in learned([re.sub(rb"BHYT1\d", b"BHYT1", raw) for raw in class_of_patient])[2].splitlines()
+    )
+
+
+def test_a_code_that_is_a_conclusion_and_something_else_too_is_no_row() -> None:
+    body = "PID|1||7^^^^MR||A^B\rOBR|1|5|6|XQ01^X\rOBX|1|TX|XQ01^Mô tả^L||Mờ||||||F\rOBX|2|TX|XQ01^Kết luận^L||Viêm||||||F\r"
+    raws = [(HEAD % ("RIS", "01021", "ORU^R01", 1) + body).encode()]
+    _, stated, text = learned(raws)
+    assert stated.get("conclusions", {}) == {}
+    assert '"XQ01"] # XQ01 is called a conclusion × 1, something else × 1' in text
+    alone = [(HEAD % ("RIS", "01021", "ORU^R01", 1) + body.replace("XQ01^Mô", "XQ02^Mô")).encode()]
+    assert "XQ01" in learned(alone)[1]["conclusions"]["codes"]
 
 
 def test_a_key_that_stands_elsewhere_is_suggested_with_its_evidence() -> None:
