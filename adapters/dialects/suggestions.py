@@ -83,23 +83,38 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
             taken |= {one.place for one in likely}
             meant |= {one.place: name for one in likely if name in _KEYS and one.place not in meant}
             for one in likely:
-                told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
-                before = [place for place in places if one.place in _beside(name, [place])]
-                stated = json.dumps([*before, one.place] if before else one.place)
-                yield section, f"# {name} = {stated} # {', '.join(places)} hold nothing; here {told}"
+                yield section, _proposed(name, places, one, "hold nothing")
             if not likely and name in _FACILITIES:
                 told = "nor does another field hold a facility of the directory; which one is it, and where does it stand?"
                 yield section, f"# {name}: {', '.join(places)} hold nothing, {told}"
+        if places := row.partly.get("ma_lk", (0, ()))[1]:
+            without = [
+                one for one in having if not any(record == row.record and event.get("ma_lk") for record, event in one.events)
+            ]
+            for one in _ranked(without, set(), _fits_a_key, "ma_lk", places)[:1]:
+                yield section, _proposed("ma_lk", places, one, f"hold nothing in {len(without)} of {len(having)} messages")
+
+
+def _proposed(name: str, places: Sequence[str], one: _Candidate, why: str) -> str:
+    """The row of a candidate; of a place beside one of the rule's both."""
+    told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
+    before = [place for place in places if one.place in _beside(name, [place])]
+    stated = json.dumps([*before, one.place] if before else one.place)
+    return f"# {name} = {stated} # {', '.join(places)} {why}; here {told}"
 
 
 def _fitting(name: str) -> Callable[[str], bool] | None:
     if name in _KEYS:
-        return lambda value: bool(_KEY.fullmatch(value)) and not _is_day(value)
+        return _fits_a_key
     if name in _TIMES:
         return lambda value: len(value) >= 8 and moment(value) is not None
     if name in _FACILITIES:
         return lambda value: facility_code(value) in facilities()  # five digits alone may be anything
     return None
+
+
+def _fits_a_key(value: str) -> bool:
+    return bool(_KEY.fullmatch(value)) and not _is_day(value)
 
 
 def _is_day(value: str) -> bool:

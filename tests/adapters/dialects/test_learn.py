@@ -434,6 +434,9 @@ def test_the_number_of_the_visit_one_field_beside_its_own_is_suggested_in_every_
     text = learned(raws)[2]
     rows = [line for line in text.splitlines() if "ma_lk" in line]
     assert [row.partition(" # ")[0] for row in rows] == ['# ma_lk = ["PV1-19", "PV1-18"]'] * 2
+    right = [raw.replace(b"|26NT", b"||26NT") for raw in raws[:2]]
+    [row] = [line for line in learned(raws[:4] + right)[2].splitlines() if "ma_lk" in line]
+    assert row.startswith('# ma_lk = ["PV1-19", "PV1-18"] # PV1-19, PID-18 hold nothing in 4 of 6 messages; here 4 values')
     class_of_patient = [raw.replace(b"26NT00000", b"BHYT1") for raw in raws]
     assert all(
         "PV1-18" not in row for row in learned([re.sub(rb"BHYT1\d", b"BHYT1", raw) for raw in class_of_patient])[2].splitlines()
