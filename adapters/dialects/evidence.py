@@ -20,6 +20,7 @@ from adapters.dialects.transforms import facility_code
 from adapters.formats.charset import decode
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment, parse, split_messages
+from adapters.formats.structure import stops_at
 from adapters.formats.vietnamese import likelihood
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
@@ -40,13 +41,15 @@ class Numbers(NamedTuple):
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen. unread: codes of what could not be read; likelihoods: of each charset, how well its texts read as Vietnamese."""
+    """What was seen. unread: codes of what could not be read; likelihoods: of each charset, how well its texts read as Vietnamese;
+    ends: what stands behind the last segment, `cr`, `lf` (an editor's line end, maybe) or `none`."""
 
     messages: list[Message] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
     charsets: Counter[str] = field(default_factory=Counter)
     likelihoods: dict[str, list[float]] = field(default_factory=dict)
     terminators: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
     segments: Counter[str] = field(default_factory=Counter)
@@ -138,10 +141,21 @@ def _count(seen: Evidence, message: Message, text: str, charset: str) -> None:
         seen.likelihoods.setdefault(charset, []).append(likelihood(text))
     seen.charsets[charset] += 1
     seen.terminators["crlf" if "\r\n" in text else "cr" if "\r" in text else "lf" if "\n" in text else "none"] += 1
+    seen.ends[_end(message, text)] += 1
     seen.versions[message.version] += 1
     seen.types[message_type(message)] += 1
     seen.segments.update(set(message.names))
     seen.senders[sender_of(message)] += 1
+
+
+def _end(message: Message, text: str) -> str:
+    """Of a text whose lines end in CR an LF alone is no end: whoever wrote the file put it between messages."""
+    if stops_at(message, text):
+        return "none"
+    behind = text[len(text.rstrip("\x0b\x1c\x00\r\n\t ")) :]
+    if "\r" not in behind and "\r" in text:
+        return "none"
+    return "lf" if "\n" in text else "cr"
 
 
 def sender_of(message: Message) -> tuple[str, str]:

@@ -28,7 +28,9 @@ from adapters.formats.structure import VERSIONS
 from adapters.formats.vietnamese import LEGACY
 from hub.contract.directory import facilities
 
+_ENOUGH: Final = 10  # messages that show a habit of all
 _MOST, _MANY, _SOME = 0.9, 0.5, 0.05  # shares of what was seen that make a rule, a habit, a sign
+_MOST_TIMES: Final = 0.8  # of times in a form: some were never a day, such as 99/99/9999
 _PREFIX: Final = re.compile(r"([A-Z]{1,6}\d{0,2}[-./_])\d")
 
 
@@ -43,6 +45,7 @@ def learn(seen: Evidence, name: str) -> str:
     _charset(draft, seen)
     for row in sign_rows(seen):
         draft.add("", row)
+    _ends(draft, seen)
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])
@@ -120,6 +123,21 @@ def _charset(draft: Draft, seen: Evidence) -> None:
             "",
             f'# charset = "{name}" # of messages beyond ASCII {count}, but {others}: without this row the hub tells each apart',
         )
+
+
+def _ends(draft: Draft, seen: Evidence) -> None:
+    """Whether each message ends its last segment. A row where all do as on a link, since it refuses any other; a file that an editor
+    wrote may have got its last line end there."""
+    count, unended = seen.ends.total(), seen.ends["none"]
+    ended = count - unended
+    if ended < _ENOUGH or ended < _MANY * count:
+        return
+    told = f"{ended} of {count} messages end their last segment"
+    if unended:
+        told += f"; were the other {unended} cut? Without this row a value that lost its end may be taken"
+    elif seen.ends["cr"] < _ENOUGH:
+        told += ", with line ends that an editor may have written: if they do on your link, take the # away"
+    draft.add("", f"{'# ' if unended or seen.ends['cr'] < _ENOUGH else ''}ended = true # {told}")
 
 
 def _send(draft: Draft, seen: Evidence) -> None:
@@ -331,7 +349,7 @@ def _ages(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str,
 
 
 def _times(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str, Any], places: list[Place]) -> None:
-    """Another transform of times, where it reads what this one cannot, and gives the form that this one gives."""
+    """The transform of times that reads most of what this one cannot, and gives the form that this one gives."""
     usual = TRANSFORMS[rule["as"]].function
     own = [place for place in places if place.segment != "MSH"] or places  # MSH-7 stands in for what is not there
     values = list(seen.first_values(own))
@@ -339,15 +357,20 @@ def _times(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str
     if not unread or len(unread) < _MANY * len(values):
         return
     shapes = f"{len(unread)} of {len(values)} are unread: {counted(Counter(map(shape, unread)), 3)}"
+    left: dict[str, list[str]] = {}  # by transform, what it cannot read either
     for other, transform in TRANSFORMS.items():
         if transform.kind == "value" and transform.problem == "TIME_UNPARSABLE" and other != rule["as"]:
-            read = [transform_of(section, name, transform).function(value) for value in unread]
-            if sum(bool(value) and usual(value) == value for value in read) >= _MOST * len(unread):
-                read_by_it = [place_text(place) for place in own]
-                stated = read_by_it[0] if len(read_by_it) == 1 else read_by_it
-                draft.add(section, f"{name} = {rule_text(rule | {'from': stated, 'as': other})} # {shapes}")
-                return
-    draft.add(section, f"# {name}: {shapes}; no transform reads them")
+            reads = transform_of(section, name, transform).function
+            left[other] = [value for value in unread if not (read := reads(value)) or usual(read) != read]
+    best = min(left, key=lambda other: len(left[other]))
+    if len(unread) - len(left[best]) < _MOST_TIMES * len(unread):
+        draft.add(section, f"# {name}: {shapes}; no transform reads them")
+        return
+    if left[best]:
+        shapes += f"; {len(left[best])} of these stay so: {counted(Counter(map(shape, left[best])), 3)}"
+    read_by_it = [place_text(place) for place in own]
+    stated = read_by_it[0] if len(read_by_it) == 1 else read_by_it
+    draft.add(section, f"{name} = {rule_text(rule | {'from': stated, 'as': best})} # {shapes}")
 
 
 def _swapped(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[str, Any], places: list[Place]) -> None:
@@ -369,13 +392,22 @@ def _swapped(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[s
 def _conclusions(draft: Draft, seen: Evidence, standard: Iterable[str]) -> None:
     """OBX that are called a conclusion, under a code that is not one of the hub's."""
     found: Counter[str] = Counter()
+    otherwise: Counter[str] = Counter()
     for message in seen.messages:
         for line in message.segments("OBX"):
             code, display = line.get(3), line.get(3, 2)
-            called = fold(display or code)
-            if code not in standard and display not in standard and called in ("ket luan", "conclusion", "impression"):
+            if fold(display or code) not in ("ket luan", "conclusion", "impression"):
+                otherwise[code] += 1
+            elif code not in standard and display not in standard:
                 found[code] += 1
     known = {code: count for code, count in found.items() if is_code(code)}
-    if known:
+    sure = {code: count for code, count in known.items() if code not in otherwise}
+    if sure:
+        codes = json.dumps([*standard, *sorted(sure)], ensure_ascii=False)
+        draft.add("conclusions", f"codes = {codes} # {counted(sure)}: OBX called a conclusion")
+    if doubtful := known.keys() - sure.keys():
+        told = "; ".join(
+            f"{code} is called a conclusion × {known[code]}, something else × {otherwise[code]}" for code in sorted(doubtful)
+        )
         codes = json.dumps([*standard, *sorted(known)], ensure_ascii=False)
-        draft.add("conclusions", f"codes = {codes} # {counted(known)}: OBX called a conclusion")
+        draft.add("conclusions", f"# codes = {codes} # {told}: with it that would be a conclusion too; better a code of its own")

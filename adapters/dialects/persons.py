@@ -25,6 +25,7 @@ _NUMBERS: Final = 3  # of PID
 _COUNTY: Final = 12  # of PID: a code without components
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
+_NO_END: Final = "9999"  # a day behind every other
 _CODE_IN_WORDS: Final = (
     re.compile(  # in capitals; not F18 the tracer, F20 the catheter, nor X60 the number of pills, which are read past
         r"\b(?:PET|CT|SONDE|FOLEY|ỐNG THÔNG|CATHETER)[\s:(-]+F\d+"
@@ -186,6 +187,8 @@ class _Collected:
                     identifier[end] = date
                 elif part and part != NULL:
                     self._unread("TIME_UNPARSABLE", _list_place(name, field, number), end, part)
+            if identifier.get("valid_to", _NO_END) < identifier.get("valid_from", ""):
+                self.notes.warn("DATES_CONTRADICT", _list_place(name, field, number))
         self.found.append((identifier, _list_place(name, field, number) if kind == "BHYT_CARD" else ""))
 
     def _kind_at(self, name: str, field: int, comparable: str, *, first: bool) -> str | None:
@@ -260,6 +263,10 @@ class _Collected:
                 card[name] = date
             elif text:
                 self.notes.unreadable("TIME_UNPARSABLE", segment, place.field, f"person.identifiers.{name}", text)
+        if card.get("valid_to", _NO_END) < card.get("valid_from", ""):
+            self.notes.warn(
+                "DATES_CONTRADICT", self.notes.message.path(segment, self.table.dates[segment.name]["valid_to"].field)
+            )
         self.found.append((card, self.notes.message.path(segment, field)))
 
     def finished(self) -> list[Record]:

@@ -57,6 +57,7 @@ class Dialect:
     version: its own version and those of what it extends, such as `1+1`.
     charset: the charset the vendor is known to write, or None.
     comma:   what a comma in a number means; rules for numbers know it already. point: the same of a point in an amount.
+    ended:   whether each message ends its last segment, so that one that does not is cut.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels:  what makes an event protected.
@@ -75,6 +76,7 @@ class Dialect:
     charset: str | None
     comma: Comma
     point: Point
+    ended: bool
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
@@ -263,6 +265,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         charset=profile.charset or None,
         comma=profile.comma,
         point=profile.point,
+        ended=profile.ended,
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),

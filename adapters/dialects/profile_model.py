@@ -135,6 +135,7 @@ class Profile(_Table):
     charset: Annotated[str, AfterValidator(_charset)]
     comma: Comma = ""
     point: Point = ""
+    ended: StrictBool = False
     ack: AckChoices
     send: Send
     facility: FacilityTable

@@ -14,7 +14,7 @@ from adapters.formats.charset import CHARSETS
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
-_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma", "point"})  # lines before the first section
+_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma", "point", "ended"})  # lines before the first section
 _SURELY_HEAD: Final = frozenset(
     {
         ("comma", "decimal"),
@@ -63,7 +63,7 @@ def misplaced(raw: Mapping[str, Any], faults: list[str]) -> dict[str, Any]:
         if not isinstance(part, Mapping):
             continue
         known = fields_of(section) if section in RECORDS else _OF_SEND if section == "send" else ()
-        wrong = [name for name in part if name in _HEAD and name not in known and isinstance(part[name], str)]
+        wrong = [name for name in part if name in _HEAD and name not in known and isinstance(part[name], str | bool)]
         faults += [_behind(section, name) for name in wrong]
         found[section] = kept = {name: value for name, value in part.items() if name not in wrong}
         for table, rows in part.items() if section in _OF_TABLES else ():  # anything may be a code there, but hardly these

@@ -3,6 +3,7 @@
 Each is one commented row of a proposal; a person decides.
 """
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -82,21 +83,38 @@ def candidates(samples: Sequence[Sample], found: Report) -> Iterator[tuple[str, 
             taken |= {one.place for one in likely}
             meant |= {one.place: name for one in likely if name in _KEYS and one.place not in meant}
             for one in likely:
-                told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
-                yield section, f'# {name} = "{one.place}" # {", ".join(places)} hold nothing; here {told}'
+                yield section, _proposed(name, places, one, "hold nothing")
             if not likely and name in _FACILITIES:
                 told = "nor does another field hold a facility of the directory; which one is it, and where does it stand?"
                 yield section, f"# {name}: {', '.join(places)} hold nothing, {told}"
+        if places := row.partly.get("ma_lk", (0, ()))[1]:
+            without = [
+                one for one in having if not any(record == row.record and event.get("ma_lk") for record, event in one.events)
+            ]
+            for one in _ranked(without, set(), _fits_a_key, "ma_lk", places)[:1]:
+                yield section, _proposed("ma_lk", places, one, f"hold nothing in {len(without)} of {len(having)} messages")
+
+
+def _proposed(name: str, places: Sequence[str], one: _Candidate, why: str) -> str:
+    """The row of a candidate; of a place beside one of the rule's both."""
+    told = f"{one.values} values, {one.distinct} different, {100 * one.share:.0f} % of messages: {one.looks}"
+    before = [place for place in places if one.place in _beside(name, [place])]
+    stated = json.dumps([*before, one.place] if before else one.place)
+    return f"# {name} = {stated} # {', '.join(places)} {why}; here {told}"
 
 
 def _fitting(name: str) -> Callable[[str], bool] | None:
     if name in _KEYS:
-        return lambda value: bool(_KEY.fullmatch(value)) and not _is_day(value)
+        return _fits_a_key
     if name in _TIMES:
         return lambda value: len(value) >= 8 and moment(value) is not None
     if name in _FACILITIES:
         return lambda value: facility_code(value) in facilities()  # five digits alone may be anything
     return None
+
+
+def _fits_a_key(value: str) -> bool:
+    return bool(_KEY.fullmatch(value)) and not _is_day(value)
 
 
 def _is_day(value: str) -> bool:
@@ -113,7 +131,7 @@ def _ranked(
     """Places, of the fields that nothing reads, where most values fit; a key differs from message to message, and no price is one.
 
     name, rule: what is looked for, and the places that hold none of it."""
-    distinct, facility = name in _KEYS, name in _FACILITIES
+    distinct, facility, near = name in _KEYS, name in _FACILITIES, _beside(name, rule)
     values: dict[str, list[str]] = defaultdict(list)
     met: dict[str, set[int]] = defaultdict(set)
     of_others: set[str] = set()  # places that name another facility than the sender's at least once
@@ -122,12 +140,13 @@ def _ranked(
         one.name for _, _, message in messages for one in message.segments_in_order if one.name[0] == "Z" and cards_of(one)
     }
     for position, sample, message in messages:
-        for called, segment, number in _fields(message, rule, among, facility=facility):
+        for called, segment, number in _fields(message, rule, among | near, facility=facility):
             if segment.fields[number] == NULL or (not distinct and segment.name in _NOT_OF_THE_VISIT):
                 continue
             if distinct and segment.name in _OF_PERSONS and number != ACCOUNT:
                 continue
-            if distinct and (segment.name in of_cards or _kind(message.version, segment.name, number) in _NO_KEYS):
+            other = _kind(message.version, segment.name, number) in _NO_KEYS and f"{called}-{number}" not in near
+            if distinct and (segment.name in of_cards or other):
                 continue
             for component, value in enumerate(segment.components(number), 1):
                 if value:
@@ -145,6 +164,13 @@ def _ranked(
             looks = Counter(map(shape, here)).most_common(1)[0][0]
             found.append(_Candidate(place, share, different, len(here), looks))
     return sorted(found, key=lambda one: (-one.share, -one.distinct, one.place))
+
+
+def _beside(name: str, rule: Sequence[str]) -> set[str]:
+    """The fields before and behind those of the rule of MA_LK: the number stands there by mistake, and what else is read there (the
+    patient's type in PV1-18) can hardly be meant."""
+    near = [read_place(place) for place in rule] if name == "ma_lk" else []
+    return {f"{place.segment}-{place.field + step}" for place in near for step in (-1, 1)}
 
 
 def _fields(message: Message, rule: Sequence[str], among: set[str], *, facility: bool) -> Iterator[tuple[str, Segment, int]]:

@@ -70,7 +70,7 @@ _FORMS: Final = {
 }
 _TEXT_MAX: Final = {"ST": LONG, "TX": 65536, "FT": 65536}  # asked of senders up to v2.6; later versions leave it to profiles
 _WITH_VALUES: Final = frozenset({"ORU", "OUL", "MDM"})  # MSH-9.1 of those whose OBX are results or a document
-_VALUE = 5  # of OBX
+_VALUE, _STATE = 5, 11  # of OBX
 _BEHIND_TYPE: Final = 10  # of MSH: the control id
 _SECOND: Final = ("SFT", "EVN", "PID", "ORC", "OBR", "PRD", "RF1", "SCH", "MFI", "MSA", "PRT", "UAC", "NTE", "IVC")
 """Segments that may stand behind MSH, in the types that the hub takes."""
@@ -140,11 +140,24 @@ def check(message: Message) -> list[Problem]:
     return problems
 
 
+def stops_at(message: Message, text: str) -> str:
+    """Where the message stops, `PV1-19`, when nothing ends its last segment; "" when a CR or LF does.
+
+    text: what the message was read from.
+    """
+    if text[-1:] in _SEGMENT_ENDS or not (line := _last_line(text)):
+        return ""
+    last = message.segments_in_order[-1]
+    whole = line.upper().startswith(last.name)
+    return message.path(last, len(last.fields) - 1) if whole else f"after {message.path(last)}"
+
+
 def cut_within_value(message: Message, text: str) -> str:
     """Where a message of results or of a document breaks off, `OBX[2]-5`; "" where nothing says that it does.
 
     Many senders leave out the last segment end, and some never send more than the value. It is taken for cut where nothing stands
-    behind the value, or not even that is there, and every other OBX of the message goes on further: no evidence, no refusal.
+    behind the value, or not even that is there, and every other OBX of the message goes on further. Where there is no other, the
+    version has to require what stands behind it: `1` may be the beginning of 17.8.
 
     text: what the message was read from.
     """
@@ -152,36 +165,41 @@ def cut_within_value(message: Message, text: str) -> str:
         return ""
     if _last_line(text)[:4].upper() != f"OBX{message.delimiters.field}" or message.names[-1] != "OBX":
         return ""
-    last = message.segments("OBX")[-1]
+    *others, last = message.segments("OBX")
     reach = len(last.fields) - 1
-    return message.path(last, reach) if reach <= _VALUE and _others_go_on(message, last) else ""
+    rule = _rule(message.version, "OBX")
+    goes_on = bool(others) or (rule is not None and _STATE in rule.required)
+    return message.path(last, reach) if reach <= _VALUE and goes_on and _others_go_on(others, last) else ""
 
 
 def broken_off(message: Message, text: str) -> str:
-    """Where a message of any type breaks off, `DG1[2]-3`; "" where nothing proves it.
+    """Where a message of any type seems to break off, `DG1[2]-3`; "" where nothing speaks for it.
 
     Besides the missing segment end one of these has to be seen: an MLLP frame that begins and does not end, an escape sequence that is
-    not closed, a name of one or two letters, fields missing that are required and that every other segment of that name has, or that the
-    only OBX of a result has not behind its value, or segments missing behind it that the structure requires, where it goes no further than the last field that it must have.
+    not closed, a name of one or two letters, fields missing that are required and that every other segment of that name has, if there
+    is one, or segments missing behind it that the structure requires, where it goes no further than the last field that it must have.
 
     text: what the message was read from.
     """
-    if text[-1:] in _SEGMENT_ENDS:
-        return ""
-    line, last = _last_line(text), message.segments_in_order[-1]
+    place = stops_at(message, text)
+    line, last = _last_line(text) if place else "", message.segments_in_order[-1]
     if line.isalpha() and line.isupper() and len(line) < len(last.name):
-        return f"after {message.path(last)}"
+        return place
     if not line.upper().startswith(last.name):
         return ""  # no segment, and told as that
     reach = len(last.fields) - 1
-    rule = segment_rule(message.version, last.name) if message.version in VERSIONS else None
-    lacks = rule is not None and any(number > reach for number in rule.required)
-    lacks = lacks and (_others_go_on(message, last) or (reach <= _VALUE and _is_the_only_value(message)))
+    rule = _rule(message.version, last.name)
+    *others, _ = message.segments(last.name)
+    lacks = rule is not None and any(number > reach for number in rule.required) and _others_go_on(others, last)
     ends_early = rule is not None and reach < rule.asks_up_to and last is not message.header and _lacks_segments(message)
     opened = _FRAME_BEGINS in text[: text.find(_HEADER)] and _FRAME_ENDS not in text
     value, mark = last.field(reach), message.delimiters.escape
     escaped = last is not message.header and value.count(mark) % 2 > 0 and _ESCAPE_BEGINS.fullmatch(value.rpartition(mark)[2])
-    return message.path(last, reach) if lacks or ends_early or opened or escaped else ""
+    return place if lacks or ends_early or opened or escaped else ""
+
+
+def _rule(version: str, name: str) -> SegmentRule | None:
+    return segment_rule(version, name) if version in VERSIONS else None
 
 
 def _lacks_segments(message: Message) -> bool:
@@ -196,15 +214,9 @@ def _last_line(text: str) -> str:
     return text[max(map(text.rfind, _SEGMENT_ENDS)) + 1 :].lstrip()
 
 
-def _others_go_on(message: Message, last: Segment) -> bool:
-    """Whether there are more segments of that name, and each of them has more fields than the last."""
-    *others, _ = message.segments(last.name)
-    return bool(others) and all(len(other.fields) > len(last.fields) for other in others)
-
-
-def _is_the_only_value(message: Message) -> bool:
-    """Whether a message of results or of a document has one OBX, its last segment: no other can tell how far they go."""
-    return message.type in _WITH_VALUES and message.names[-1] == "OBX" and message.names.count("OBX") == 1
+def _others_go_on(others: Sequence[Segment], last: Segment) -> bool:
+    """Whether each of the others has more fields than the last."""
+    return all(len(other.fields) > len(last.fields) for other in others)
 
 
 def run_together(message: Message) -> str:

@@ -62,7 +62,7 @@ def read_hosos(
             yield Mapped(problems=[Problem("FACILITY_NOT_ENTITLED", Severity.ERROR, f"HOSO[{hoso.number}]")])
         else:
             yield map_hoso(hoso, Context(origin, keyring, facility))
-    yield Mapped(problems=list(outline.problems))
+    yield Mapped(problems=[each for each in outline.problems if not (received.pasted and each.code == "CHARSET_DECLARED_WRONG")])
 
 
 def _read(source: Source) -> tuple[Reader, Iterable[Hoso]]:

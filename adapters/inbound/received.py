@@ -20,6 +20,7 @@ class Received:
     test:       the credential is a test credential.
     problems:   what its framing showed already.
     charset:    what the transport declares (HTTP's charset parameter); "" if it declares none.
+    pasted:     on a page: its letters are the page's UTF-8 whatever its system writes, and the last line end is easily left behind.
     """
 
     raw: bytes
@@ -30,6 +31,7 @@ class Received:
     test: bool = False
     problems: tuple[Problem, ...] = ()
     charset: str = ""
+    pasted: bool = False
 
     def speaks_for(self, facility: str, path: str) -> tuple[str, list[Problem]]:
         """Whether the sender may speak for the facility that stands at a path; one that speaks for a single one need not name it.

@@ -34,7 +34,7 @@ from adapters.formats.claim_xml import looks_like_envelope, trimmed
 from adapters.formats.hl7v2 import Message, parse
 from adapters.formats.mllp import Junk
 from adapters.formats.spans import message_spans
-from adapters.formats.structure import VERSIONS, broken_off, check, cut_within_value, run_together
+from adapters.formats.structure import VERSIONS, broken_off, check, cut_within_value, run_together, stops_at
 from adapters.formats.xml_signature import State
 from adapters.inbound.envelope import ENVELOPE, Source, read_hosos
 from adapters.inbound.outcome import PROBLEMS_MAX, Walk, fault_of, finished, origin_of, stated_at_of, stopped
@@ -217,14 +217,17 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
         decoded = Decoded(raw.decode("ascii"), "ascii", ())
         message = walk.header = parse(decoded.text)
         charset = _identify(walk, message).charset or (message.header.get(18) if len(message.header.fields) > 18 else "")
-        if charset and has_low_letters(raw, charset):  # capitals of VISCII or VPS, and no other letter beyond ASCII
+        if (
+            charset and not received.pasted and has_low_letters(raw, charset)
+        ):  # capitals of VISCII or VPS, and no other letter beyond ASCII
             decoded = decode(raw, charset)
             message = walk.header = parse(decoded.text)
     else:
         # Who sends it decides how it is read: MSH first, in a charset that maps every byte.
         walk.header = header = _read_header(raw)
         try:
-            decoded = decode(raw, _identify_undecoded(walk, header).charset, received.charset or None)
+            written = _identify_undecoded(walk, header).charset
+            decoded = decode(raw, "utf-8" if received.pasted else written, received.charset or None)
         except HubError as wrong:
             raise HubError("MESSAGE_CUT", "the last letter") if ends_within_letter(raw) else wrong from None
         message = walk.header = parse(decoded.text)
@@ -244,11 +247,8 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     if not note["control_id"]:
         walk.problems.append(Problem("CONTROL_ID_MISSING", Severity.WARNING, "MSH-10"))
     _check_facility(walk, "MSH-4")
-    if place := cut_within_value(message, decoded.text):
-        raise HubError("MESSAGE_CUT", place)
-    if place := broken_off(message, decoded.text):
-        walk.problems.append(Problem("MESSAGE_CUT", Severity.WARNING, place))
     assert walk.dialect is not None
+    _check_end(walk, message, decoded.text, walk.dialect)
     walk.problems += _of_form(check(message), message, walk.dialect)
     context = Context(origin_of(walk, message), keyring, note["facility"])
     if kind in CLAIM_TYPES:
@@ -257,6 +257,15 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     if typed := {each.path for each in mapped.problems if each.code == "VALUE_TYPE_UNKNOWN"}:  # told once, by what it does
         walk.problems = [each for each in walk.problems if each.code != "CODE_UNKNOWN" or each.path not in typed]
     return mapped
+
+
+def _check_end(walk: Walk, message: Message, text: str, dialect: Dialect) -> None:
+    """Whether the message is whole. Who pastes one leaves its last line end behind, whatever the sender does."""
+    ended = dialect.ended and not walk.received.pasted
+    if place := (stops_at(message, text) if ended else cut_within_value(message, text)):
+        raise HubError("MESSAGE_CUT", place)
+    if place := broken_off(message, text):
+        walk.problems.append(Problem("MESSAGE_CUT", Severity.WARNING, place))
 
 
 def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> list[Problem]:

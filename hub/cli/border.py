@@ -33,10 +33,13 @@ Change = Callable[..., bool]
 
 def border(settings: Settings, keyring: Keyring) -> Border:
     """All that the console needs of it. Profiles and directory are those in use in this process."""
+
+    def reading(raw: bytes, sender: str, *, pasted: bool) -> Reading:
+        return explain(raw, entitled(settings, sender), bytes_max=settings.message_bytes_max, keyring=keyring, pasted=pasted)
+
     return Border(
-        explain=lambda raw, sender: explain(
-            raw, entitled(settings, sender), bytes_max=settings.message_bytes_max, keyring=keyring
-        ),
+        explain=partial(reading, pasted=False),
+        pasted=partial(reading, pasted=True),
         foreseen=partial(foreseen, settings),
         send_test=partial(send_test, settings, keyring),
         check=check,
@@ -57,9 +60,16 @@ def as_text(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
-def explain(raw: bytes, facilities: frozenset[str] | None = None, *, bytes_max: int, keyring: Keyring = OFFLINE) -> Reading:
-    """How the hub reads a message today, as a test; see `Border.explain`. facilities: as of `Received`."""
-    received = Received(raw, now(), "http", facilities=facilities, test=True)
+def explain(
+    raw: bytes,
+    facilities: frozenset[str] | None = None,
+    *,
+    bytes_max: int,
+    keyring: Keyring = OFFLINE,
+    pasted: bool = False,
+) -> Reading:
+    """How the hub reads a message today, as a test; see `Border.explain`. facilities, pasted: as of `Received`."""
+    received = Received(raw, now(), "http", facilities=facilities, test=True, pasted=pasted)
     try:
         done = refused(received, "FRAME_TOO_LARGE") if len(raw) > bytes_max else tried(received, keyring)
     except HubError as stop:  # the machine's own trouble

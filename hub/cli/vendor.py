@@ -226,9 +226,9 @@ def check(
     samples = read_samples(where, chosen)
     if not samples:
         raise HubError("NOT_FOUND", f"no file of messages in {where}")
-    found = report(samples, chosen)
-    otherwise, odd = _read_otherwise(samples, chosen), doubts(chosen)
     differing = [] if folder or dialect.endswith(".toml") else [one.path.name for one in changes(where) if one.lost]
+    found = report(samples, chosen, differing=bool(differing))
+    otherwise, odd = _read_otherwise(samples, chosen), doubts(chosen)
     if html is not None:
         _write_page(found, html)
     if as_json:

@@ -52,7 +52,8 @@ def send_test(settings: Settings, keyring: Keyring, raw: bytes, sender: str) -> 
     signers = Signers.open(settings.signers, required=settings.signature_required)
     gate = Gate(producer, Wire(settings.registry_url), keyring, RawStore(settings.data_dir / "raw"), signers)
     try:
-        prepared = gate.prepare(Received(raw, gate.clock(), "http", credential.name, credential.facilities, test=True))
+        whose = credential.name, credential.facilities
+        prepared = gate.prepare(Received(raw, gate.clock(), "http", *whose, test=True, pasted=True))
         if prepared is None:
             raise HubError("BROKER_UNAVAILABLE")
         done, records = prepared

@@ -16,7 +16,7 @@ _SHOWN = 12  # findings and fields; --html and --json have all
 
 
 def show_report(out: Console, found: Report, html: Path | None, differing: Sequence[str] = ()) -> None:
-    """The conformance report, what to do first. differing: cases whose golden says otherwise, whatever the grade."""
+    """The conformance report, what to do first. differing: cases whose golden says otherwise."""
     colour = _COLOURS[found.grade]
     out.print(f"[bold white on {colour}] {found.grade} [/]  [bold]{found.dialect}[/] [dim]{found.version}[/]")
     en, vi = GRADES[found.grade]

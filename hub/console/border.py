@@ -106,6 +106,7 @@ class Border:
 
     explain:     bytes of a message, and the sender that it is read as coming from ("" for one that may speak for any facility) ->
                  how it is read: as a test, kept nowhere. Never raises for what the bytes say.
+    pasted:      likewise of what somebody pasted: it is in UTF-8 whatever the sender writes, and its last line end may be left behind.
     foreseen:    a reading -> what would follow from each of its events, as `hie why --json` tells it. Raises HubError.
     send_test:   bytes, and the sender in whose name: taken in as a test, as the front door does. Raises HubError, of a sender without
                  a credential NOT_FOUND.
@@ -120,6 +121,7 @@ class Border:
     """
 
     explain: Callable[[bytes, str], Reading]
+    pasted: Callable[[bytes, str], Reading]
     foreseen: Callable[[Reading], list[dict[str, Any]]]
     send_test: Callable[[bytes, str], Sent]
     check: Callable[[Sequence[bytes]], Conformance]

@@ -29,6 +29,7 @@ _CHARACTERS_MAX: Final = 100_000  # what a page sends is one message of its link
 _EVENT_SHOWN: Final = 20_000  # characters of an event
 _FOLLOWS_SHOWN: Final = 200  # events of which it is said who gets them
 _LINE_END: Final = re.compile(r"\r\n|\n")
+_AROUND: Final = "\ufeff\x0b\x1c \r\n\t"
 _REASON: Final = "pasted on the page of one's own"
 
 _ABOUT: Final = Words(
@@ -140,15 +141,18 @@ def check(person: Person, sender: str, raw: bytes) -> str:
 
 
 def as_bytes(text: str) -> bytes:
-    """What would come by a link: a browser writes the line ends of HL7 its own way."""
-    begun = text.lstrip("\ufeff\x0b\x1c \r\n\t")[:3] in ("MSH", "FHS", "BHS")
-    bare = text.strip("\ufeff\x0b\x1c \r\n\t")
-    return (_LINE_END.sub("\r", bare) + "\r" if begun else bare).encode("utf-8", "replace")
+    """What would come by a link: a browser writes the line ends of HL7 its own way. One behind the last line stays: without it the
+    message may be cut there."""
+    bare = text.strip(_AROUND)
+    if bare[:3] in ("MSH", "FHS", "BHS"):
+        ended = any(each in text[len(text.rstrip(_AROUND)) :] for each in "\r\n")
+        bare = _LINE_END.sub("\r", bare) + "\r" * ended
+    return bare.encode("utf-8", "replace")
 
 
 def _read(console: Console, pasted: _Pasted, language: str) -> tuple[Reading, str]:
     """What is made of it, and how that is shown: of a long message both take a while."""
-    one: Reading = console.border.explain(pasted.raw, pasted.sender)
+    one: Reading = console.border.pasted(pasted.raw, pasted.sender)
     return one, shown(one, _follows(console, one), language)
 
 

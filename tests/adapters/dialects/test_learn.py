@@ -317,6 +317,19 @@ def test_a_day_in_another_form_gets_the_transform_that_gives_it() -> None:
     assert (slip["issued_on"], slip["expires_on"]) == ("20261124", "20261224")
 
 
+@pytest.mark.parametrize(("bad", "proposed"), [(1, True), (2, True), (3, False)])
+def test_a_few_days_that_never_were_do_not_hide_the_transform_that_reads_the_others(bad: int, proposed: bool) -> None:
+    born = ["02/01/1990"] * (10 - bad) + ["99/99/9999"] * bad
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^^MR||A^B||{day}\rPV1|1|O\r").encode()
+        for number, day in enumerate(born)
+    ]
+    _, stated, text = learned(raws)
+    assert stated.get("person", {}).get("ngay_sinh") == ({"from": "PID-7", "as": "day_first"} if proposed else None)
+    assert (f"10 of 10 are unread: 99/99/9999 × 10; {bad} of these stay so: 99/99/9999 × {bad}" in text) is proposed
+    assert ("no transform reads them" in text) is not proposed
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_time_of_an_event_in_another_form_is_learned_beside_messages_without_events(count: int) -> None:
     body = "EVN||23/11/2026 07:30\rPID|1||7^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|K01||||||||||||||||V%d\r"
@@ -354,6 +367,34 @@ def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str],
 
 
 @pytest.mark.parametrize(
+    ("ends", "row"),
+    [
+        (["\r"] * 10, "ended = true # 10 of 10 messages end their last segment"),
+        (["\r"] * 9, None),
+        (["\r"] * 11 + [""], "# ended = true # 11 of 12 messages end their last segment; were the other 1 cut?"),
+        (
+            ["\r"] * 11 + ["\n"],
+            "# ended = true # 11 of 12 messages end their last segment; were the other 1 cut?",
+        ),  # a log's own line end
+        (["\r"] * 10 + [""] * 11, None),
+    ],
+)
+def test_that_every_message_ends_its_last_segment_is_learned(ends: list[str], row: str | None) -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", "ADT^A04", number) + f"PID|1||7^^^01021^MR||Lê^Hoa{end}").encode()
+        for number, end in enumerate(ends)
+    ]
+    mine, _, text = learned(raws)
+    rows = [line for line in text.splitlines() if "ended =" in line]
+    assert [line[: len(row or "")] for line in rows] == ([row] if row else [])
+    assert mine.ended is bool(row and row[0] != "#")
+    [asked] = [
+        line for line in learned([raw.replace(b"\r", b"\n") for raw in raws[:1]] * 10)[2].splitlines() if "ended =" in line
+    ]
+    assert asked.startswith("# ended = true") and "an editor may have written" in asked
+
+
+@pytest.mark.parametrize(
     ("amounts", "row"),
     [
         (["148.480", "42.100", "500"], 'point = "thousands" # 2 of 2 amounts with a point are read so: 999.999 × 1, 99.999 × 1'),
@@ -379,6 +420,35 @@ def test_cards_of_another_field_and_another_name_of_the_payer() -> None:
     assert "QUYBH" in stated["identifiers"]["payers"]
     [(_, event)] = events(raws[0], mine)
     assert "BHYT_CARD" in [each["type"] for each in event["person"]["identifiers"]]
+
+
+def test_the_number_of_the_visit_one_field_beside_its_own_is_suggested_in_every_section_that_has_it() -> None:
+    body = "PID|1||7^^^^MR||A^B\rPV1|1|O||||||||||||||||26NT%06d|\r"
+    raws = [(HEAD % ("HIS", "01021", "ADT^A04", number) + body % number).encode() for number in range(4)]
+    raws += [
+        (
+            HEAD % ("HIS", "01021", "ORU^R01", number) + body % number + f"OBR|1|5|L{number}|X^X^L\rOBX|1|NM|X^X^L||5|||||||F\r"
+        ).encode()
+        for number in range(4)
+    ]
+    text = learned(raws)[2]
+    rows = [line for line in text.splitlines() if "ma_lk" in line]
+    assert [row.partition(" # ")[0] for row in rows] == ['# ma_lk = ["PV1-19", "PV1-18"]'] * 2
+    right = [raw.replace(b"|26NT", b"||26NT") for raw in raws[:2]]
+    [row] = [line for line in learned(raws[:4] + right)[2].splitlines() if "ma_lk" in line]
+    assert row.startswith('# ma_lk = ["PV1-19", "PV1-18"] # PV1-19, PID-18 hold nothing in 4 of 6 messages; here 4 values')
+    types = [re.sub(rb"26NT0*\d", b"BHYT1", raw) for raw in raws]
+    assert "ma_lk" not in learned(types)[2], "the type of a patient is no number"
+
+
+def test_a_code_that_is_a_conclusion_and_something_else_too_is_no_row() -> None:
+    body = "PID|1||7^^^^MR||A^B\rOBR|1|5|6|XQ01^X\rOBX|1|TX|XQ01^Mô tả^L||Mờ||||||F\rOBX|2|TX|XQ01^Kết luận^L||Viêm||||||F\r"
+    raws = [(HEAD % ("RIS", "01021", "ORU^R01", 1) + body).encode()]
+    _, stated, text = learned(raws)
+    assert stated.get("conclusions", {}) == {}
+    assert '"XQ01"] # XQ01 is called a conclusion × 1, something else × 1' in text
+    alone = [(HEAD % ("RIS", "01021", "ORU^R01", 1) + body.replace("XQ01^Mô", "XQ02^Mô")).encode()]
+    assert "XQ01" in learned(alone)[1]["conclusions"]["codes"]
 
 
 def test_a_key_that_stands_elsewhere_is_suggested_with_its_evidence() -> None:

@@ -27,6 +27,29 @@ def test_the_old_place_of_the_number_is_read_beside_the_new_one(external, intern
 
 
 @pytest.mark.parametrize(
+    ("first", "last", "contradict"),
+    [("20261231", "20260101", True), ("20260101", "20261231", False), ("20260101", "20260101", False)],
+)
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        (f"IN1|1|BHYT|VSS{'|' * 9}{{}}|{{}}{'|' * 23}DN4010112345678", "IN1-13"),
+        ("ZBH|1|DN4010112345678|{}|{}", "ZBH-4"),
+        ("PID|1||MR7^^^^MR~DN4010112345678^^^VSS^HC^^{}^{}||Phạm^Hà||19850612|F", "PID-3[2]"),
+    ],
+)
+def test_a_card_that_ends_before_it_begins_is_told(row, place, first, last, contradict):
+    table = '[identifiers]\ncards = ["IN1-36", "ZBH-2"]\ncard_from = "ZBH-3"\ncard_to = "ZBH-4"\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{table if place == "ZBH-4" else ""}')
+    row = row.format(first, last)
+    person = () if row.startswith("PID") else ("PID|1||MR7^^^^MR||Phạm^Hà||19850612|F",)
+    found = mapped("ADT^A04", *person, row, PV1, dialect=mine)
+    [card] = [one for one in only(found)["person"]["identifiers"] if one["type"] == "BHYT_CARD"]
+    assert (card["valid_from"], card["valid_to"]) == (first, last), "kept as it came"
+    assert (("DATES_CONTRADICT", place) in told(found)) is contradict
+
+
+@pytest.mark.parametrize(
     ("number", "types", "read"),
     [
         ("DN4010112345678", "", "BHYT_CARD"),

@@ -16,6 +16,7 @@ OWN = 'extends = "_standard"\nversion = "1"\n'
     ("text", "where"),
     [
         ('[person]\ncomma = "decimal"\n', "person.comma: behind [person] this line belongs to that section; write it before"),
+        ("[person]\nended = true\n", "person.ended: behind [person] this line belongs to that section; write it before"),
         ('[send]\ncomma = "decimal"\n', "send.comma: behind [send] this line"),
         ('[codes]\ncomma = "decimal"\n', "codes.comma: behind [codes] this line"),
         ('[codes.sex]\nX = "3"\ncomma = "thousands"\n', "codes.sex.comma: behind [codes.sex] this line"),

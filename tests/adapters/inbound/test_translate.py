@@ -16,7 +16,7 @@ from adapters.formats.batch import cut
 from adapters.formats.charset import encode as written
 from adapters.formats.claim_xml import write
 from adapters.formats.hl7v2 import parse
-from adapters.formats.mllp import Junk
+from adapters.formats.mllp import Decoder, Junk
 from adapters.inbound import envelope as envelope_reader
 from adapters.inbound.received import Received
 from adapters.inbound.translate import failed, split, translate, unframed
@@ -71,6 +71,8 @@ WHOLE = "1|NM|URE^Urea^L||5.1|mmol/L|||||F"
         ([WHOLE, "2|NM|GLU^Glucose^L||15"], "OBX[2]-5"),
         ([WHOLE, "2|NM|GLU^Glu"], "OBX[2]-3"),
         (["1|NM|URE^Urea^L||5.1|mmol/L", "2|NM|GLU^Glucose^L||15"], "OBX[2]-5"),
+        (["1|NM|GLU^Glucose^L||1"], "OBX-5"),  # 17.8
+        (["1|ST|HBSAG^HBsAg^L||Âm"], "OBX-5"),
     ],
 )
 @pytest.mark.parametrize("end", ["", "\x1c", " "])
@@ -112,8 +114,9 @@ VISIT = "EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O|||||||||||||||
         ("", "DG1|1||J18.9^Viêm phổi^I10||20261015|A\rNTE|1||ho \\.b", "NTE-3"),
         ("", "DG1|1||J18.9^Viêm phổi^I10||20261015|A\rIN", "after DG1"),
         ("\x0b", "DG1|1||J18.9^Viêm", "DG1-3"),
+        ("", "DG1|1||I1", "DG1-3"),
     ],
-    ids=["the others go on", "an escape is open", "within a name", "the frame is open"],
+    ids=["the others go on", "an escape is open", "within a name", "the frame is open", "a field is missing that it must have"],
 )
 def test_a_message_cut_elsewhere_is_taken_and_told(start, rows, place):
     def told(text):
@@ -148,7 +151,7 @@ def test_a_message_that_ends_before_what_its_structure_requires_is_told_to_be_cu
 
 
 @pytest.mark.parametrize(
-    "rows", ["DG1|1||J18.9^Viêm phổi", "DG1|1||J18.9\rDG1|2||J45.9", "NTE|1||C:\\dicom", "NTE|1||ho \\", "AL1"]
+    "rows", ["DG1|1||J18.9^Viêm phổi||20261015|A", "DG1|1||J18.9\rDG1|2||J45.9", "NTE|1||C:\\dicom", "NTE|1||ho \\", "ZPV|1"]
 )
 def test_a_message_that_merely_ends_early_is_not_told_to_be_cut(rows):
     done = read((f"MSH|^~\\&|HIS|01004|HIE|HUB|20261015081530||ADT^A04|C1|P|2.5.1\r{VISIT}{rows}").encode())
@@ -160,7 +163,6 @@ def test_a_message_that_merely_ends_early_is_not_told_to_be_cut(rows):
     [
         [WHOLE],
         ["1|NM|GLU^Glucose^L||15.7|mmol/L"],  # no OBX-11, ever
-        ["1|NM|GLU^Glucose^L||15.7"],  # nothing to compare it with: told as a warning
         [WHOLE, "2|NM|GLU^Glucose^L||15.7|mmol/L"],  # the value is whole
         [WHOLE, "2|TX|CMT^Comment^L||hemolysed|||||"],
         ["1|NM|URE^Urea^L||5.1|mmol/L", "2|NM|GLU^Glucose^L||15.7|mmol/L"],
@@ -180,6 +182,47 @@ def test_what_is_left_of_a_segment_is_never_a_fault_of_ours(rest):
 
 def test_an_observation_beside_a_visit_may_end_anywhere():
     assert read(lines("1|NM|8302-2^Height^LN||170", kind="ADT^A04")).verdict == "translated"
+
+
+ENDED = compile_text("ended_his", 'extends = "_standard"\nversion = "1"\nabout = "ends every segment"\nended = true')
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "place"),
+    [
+        ("ADT^A04", "EVN|A04|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O|||||||||||||||||LK-2026000", "PV1-19"),
+        (
+            "DFT^P03",
+            "EVN|P03|20261015\rPID|1||MR1^^^01004^MR||MAU^AN\rPV1|1|O\rFT1|1|L1||20261015||CG|18.1^Siêu âm^L|||1|439",
+            "FT1-11",
+        ),
+        ("ORU^R01", f"PID|1||MR1^^^01004^MR||MAU^AN\rOBR|1|O1|L1|GLU^Glucose^L\rOBX|{WHOLE}", "OBX-11"),
+        ("ADT^A04", f"{VISIT}ZB", "after PV1"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\x1c", " "])
+def test_a_sender_that_ends_every_segment_has_sent_no_message_without_such_an_end(kind, rows, place, end):
+    def said(text, dialect=None, **more):
+        raw = f"MSH|^~\\&|HIS|01004|HIE|HUB|20261015081530||{kind}|C1|P|2.4\r{text}".encode()
+        done = translate(Received(raw, AT, "mllp", **more), KEYRING, dialect)
+        return done.verdict, [at for code, severity, at in found(done) if (code, severity) == ("MESSAGE_CUT", "E")]
+
+    assert said(rows + end, ENDED) == ("refused", [place])
+    assert said(rows + end, ENDED, pasted=True) == ("translated", []), "who pastes leaves the last end behind"
+    assert said(rows + end) == ("translated", []), "others have not said so"
+    assert said(rows + "\r" + end, ENDED) == said(rows + "\n", ENDED) == ("translated", [])
+
+
+def test_what_takes_a_stream_or_a_file_apart_leaves_each_message_its_end():
+    whole = lines(WHOLE, end="\r")
+    frames = Decoder(1_000_000).feed(b"\x0b" + whole + b"\x1c\r\x0b" + whole + b"\x1c\r")
+    parts = [*(frame.body for frame in frames), *split(whole + b"\r\n" + whole), *split(b"FHS|x\r" + whole + b"FTS|1\r")]
+    batch = cut(b"BHS|^~\\&|x\r" + whole + whole + b"BTS|2\r")
+    assert batch is not None
+    parts += batch.parts
+    assert len(parts) == 7
+    for part in parts:
+        assert "MESSAGE_CUT" not in [code for code, _, _ in found(translate(Received(part, AT, "mllp"), KEYRING, ENDED))]
 
 
 # --- the charset, as far as the border has to know it

@@ -238,6 +238,7 @@ def test_what_is_new_is_written_at_once_and_what_changes_needs_a_word(own: Path)
     (folder / "a.json").write_text(json.dumps(written), "utf-8")
     done = hie("check", "minhtam_his")
     assert done.exit_code == 1 and "Not as accepted: a.hl7." in done.stdout.partition("samples:")[0], "beside the grade"
+    assert done.stdout.split()[0] == "C", "whatever else was accepted"
     done = hie("accept", "minhtam_his")
     assert done.exit_code == 1
     assert "~ events[0].person.gioi_tinh" in done.stdout

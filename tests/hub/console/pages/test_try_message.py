@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.dialects.profile import use_vendors
 from hub.cli.border import explain
 from hub.cli.running import OFFLINE
 from hub.cli.vendor_border import check as checked
@@ -15,8 +16,8 @@ GOOD = (shipped("seeds/demo") / "02-order-to-laboratory.hl7").read_bytes()
 REFUSED = (shipped("seeds/demo") / "90-refused.hl7").read_bytes()
 
 
-def read(raw):
-    return explain(raw, bytes_max=1_000_000, keyring=OFFLINE)
+def read(raw, **more):
+    return explain(raw, bytes_max=1_000_000, keyring=OFFLINE, **more)
 
 
 def follows(one):
@@ -29,6 +30,34 @@ def test_line_ends_of_a_browser_are_those_of_hl7_again():
     assert as_bytes(pasted) == GOOD.rstrip(b"\r\n") + b"\r"
     assert as_bytes(" \n<a>\n</a>\n") == b"<a>\n</a>"
     assert as_bytes(" \n ") == b""
+    assert as_bytes(GOOD.decode().rstrip("\r\n")) == GOOD.rstrip(b"\r\n"), "what was not pasted is not made up"
+
+
+def test_of_pasted_text_neither_the_charset_nor_the_missing_last_line_end_is_told(tmp_path):
+    (tmp_path / "mine_his.toml").write_text(
+        'extends = "_standard"\nversion = "1"\nabout = "x"\ncharset = "tcvn3"\nended = true\n'
+        '[facility]\naliases = [{ application = "MINE", name = "CS1", code = "01004" }]\n'
+    )
+    use_vendors(tmp_path)
+    try:
+        raw = as_bytes(
+            "MSH|^~\\&|MINE|CS1|HIE|HUB|20261015||ADT^A04|C1|P|2.5.1\nEVN|A04|2026\nPID|1||7^^^01004^MR||Trần^Thị Ngọc\nPV1|1|O"
+            + "|" * 17
+            + "V1"
+        )
+        told = [(one.code, one.severity) for one in read(raw, pasted=True).troubles]
+        assert told == []
+        assert {"CHARSET_DECLARED_WRONG", "MESSAGE_CUT"} <= {one.code for one in read(raw).troubles}
+        assert read(raw, pasted=True).dialect == "mine_his"
+    finally:
+        use_vendors(None)
+
+
+def test_a_pasted_result_that_breaks_off_is_told_as_at_the_door():
+    head = "MSH|^~\\&|LIS|01004|HIE|HUB|20261015||ORU^R01|C1|P|2.5.1\nPID|1||7^^^01004^MR||Mau^An\nOBR|1|O1|L1|G^G^L\n"
+    one = read(as_bytes(head + "OBX|1|NM|G^G^L||1"), pasted=True)
+    assert (one.verdict, one.ack) == ("refused", "AE")
+    assert "MESSAGE_CUT" in [each.code for each in one.troubles]
 
 
 @pytest.mark.parametrize(("language", "fix"), [("en", "Leave this type out of the feed"), ("vi", "Không gửi loại này")])
