@@ -107,7 +107,7 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
         ("codes", "sex", {"NU": "F"}, "codes.sex: no F; there are 1, 2, 3"),
         ("codes", "care_form", {"NT": "I"}, "codes.care_form: no I; there are 01, 02"),
         ("codes", "discharge", {"VE": "01"}, "codes.discharge: no 01; did you mean 1? There are 1, 2"),
-        ("codes", "order_control", {"MOI": "NW"}, "codes.order_control: no NW; there are CANCELLED"),
+        ("codes", "order_control", {"MOI": "NW"}, "codes.order_control: no NW; there are ACCEPTED, CANCELLED"),
         (
             "observation",
             "flags",
