@@ -206,7 +206,7 @@ def test_a_recipient_is_paused_and_goes_on_in_the_persons_name(here, wire, recor
 
 
 def test_pages_show_a_viewer_what_is_and_nothing_to_change_it_with(here, wire, producer, buried, records, served, someone):
-    message = received("01004", raw=RAW, control_id="C1")
+    message = received("01004", sender="local", raw=RAW, control_id="C1")
     producer.publish_blocking([out(wire, "message-received.v1", message)])
     with connect(here.database_url.get_secret_value()) as database:
         index(database, wire, records("message-received.v1", 1)[-1:], {})
