@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
 
 import httpx
 import pytest
@@ -213,9 +214,11 @@ def test_changed_credentials_are_taken_by_open_doors_within_seconds(hub, clients
         port = await http.start()
         tls_of = ServerTls(server.certificate, server.key, clients.certificate)
         async with (
+            AsyncExitStack() as at_the_end,
             listening(tmp_path, credentials, tls_of) as doors,
             httpx.AsyncClient(verify=hub.client(), base_url=f"https://localhost:{port}") as client,
         ):
+            at_the_end.push_async_callback(http.stop, 5)
 
             async def statuses():
                 each = []
@@ -237,11 +240,12 @@ def test_changed_credentials_are_taken_by_open_doors_within_seconds(hub, clients
             write(clinic, token=f'token_blake2b = "{after_hash}"')
             await eventually(lambda: credentials.edition == 2)
             assert await statuses() == [401, 200]
-            assert await leaves.ask(oru("L3")) == b"" and await idles.answer() == b""
+            with suppress(ConnectionError):  # an end that is seen while one writes
+                assert await leaves.ask(oru("L3")) == b""
+            assert await idles.answer() == b""
             assert await (await doors.link(hub.client(lab))).answer() == b""
             assert msa((await stays.ask(oru("C1"))).decode()) == ("AA", "C1")
             assert "L3" not in {message["control_id"] for message in doors.brokers.messages()}
-        await http.stop(5)
 
     asyncio.run(talk())
 
