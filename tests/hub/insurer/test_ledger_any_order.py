@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hub.contract.settings import read_settings
 from hub.insurer import outbox as module
 from hub.insurer.consumer import Insurer, _Memory
+from hub.insurer.decisions import events as decided
 from hub.insurer.history import close
 from hub.insurer.ledger import Ledger
 from hub.insurer.statement import statement
@@ -51,7 +52,7 @@ def worker(folder):
     made._catalogues, made._wire, made._memory = None, Wire(), {0: _Memory(set())}
     made._ledger = Ledger(folder, TOPIC)
     made._outbox = module.Outbox(made._ledger, made._wire, Said(), "payer.vss.decision.v1", "0-of-1")
-    made._outbox._records = lambda decisions, findings: list(module.events(decisions, findings))
+    made._outbox._records = lambda decisions, findings: list(decided(decisions, findings))
     return made
 
 
@@ -90,10 +91,10 @@ def test_any_order_any_repeats_any_batches_one_ledger(stated, data):
     cuts = data.draw(st.lists(st.integers(0, 14), max_size=4))
     with tempfile.TemporaryDirectory() as folder:
         one, other = Path(folder, "in-order"), Path(folder, "any-order")
-        decided, again = read(one, events, ()), read(other, sent, cuts)
+        said, again = read(one, events, ()), read(other, sent, cuts)
         assert told(one) == told(other)
         by_id = lambda event: event["meta"]["event_id"]  # noqa: E731
-        assert sorted(decided, key=by_id) == sorted(again, key=by_id)
+        assert sorted(said, key=by_id) == sorted(again, key=by_id)
 
 
 @settings(max_examples=8, deadline=None)
