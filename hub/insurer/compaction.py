@@ -72,5 +72,6 @@ def _tidy(table: DeltaTable, kept: timedelta) -> None:
         "enforce_retention_duration": False,  # Delta's own week would be seven times the disk
         "full": True,
     }
+    # asked first, as each time it leaves two entries in the log
     if table.vacuum(dry_run=True, **wanted):  # type: ignore[arg-type]  # each has its own type
         table.vacuum(dry_run=False, **wanted)  # type: ignore[arg-type]

@@ -38,7 +38,8 @@ DECISIONS: Final[dict[str, pl.DataType]] = {
 """Columns of decisions; `row` is that of the claim, t_bhtt_gd what the fund grants."""
 
 _TOLD: Final = ("event_id", *(name for name in DECISIONS if name not in ("row", "supersedes")))
-_FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
+FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
+"""What a decision says of each finding."""
 
 
 def decide(claims: pl.DataFrame, findings: pl.DataFrame, payer: str) -> pl.DataFrame:
@@ -74,8 +75,8 @@ def bodies(decisions: pl.DataFrame, findings: pl.DataFrame) -> Iterator[tuple[Ev
     in Kafka needs of `meta`, and the Avro body. No event is ever built."""
     of = {name: column.to_list() for name, column in decisions.select(*_TOLD).to_dict().items()}
     found: dict[str, list[dict[str, Any]]] = {}
-    for event_id, *values in findings.sort("number").select("event_id", *_FINDING).iter_rows():
-        found.setdefault(event_id, []).append(dict(zip(_FINDING, values, strict=True)))
+    for event_id, *values in findings.sort("number").select("event_id", *FINDING).iter_rows():
+        found.setdefault(event_id, []).append(dict(zip(FINDING, values, strict=True)))
     revision = {name: of[name] for name in ("version", "stated_at", "received_at")}
     content = {
         **{name: of[name] for name in ("payer", "ma_cskcb", "ma_lk")},

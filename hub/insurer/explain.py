@@ -13,7 +13,7 @@ import polars as pl
 
 from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded
-from hub.insurer.decisions import decide
+from hub.insurer.decisions import FINDING, decide
 from hub.insurer.history import ADJUSTMENTS, adjustments
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, SIDES, files_of, scan, schema_of
@@ -139,7 +139,6 @@ _CLAIM: Final = (
     *("event_id", "key", "payer", "ma_cskcb", "ma_lk", "action", *_NEWEST, "ngaylap", "ngay_vao", "ngay_ra"),
     *("t_tongchi_bv", "t_tongchi_bh", "t_bhtt"),
 )
-_FINDING: Final = ("rule", "severity", "table", "stt", "field", "claimed", "computed", "reduction", "text_vi", "text_en")
 
 
 def checked(decoded: Decoded, payer: str, against: Catalogues | None = None) -> list[Explained]:
@@ -162,7 +161,7 @@ def explained(
     adjustments: pl.DataFrame | None = None,
 ) -> list[Explained]:
     """Claims in their order. All frames have the claim's `event_id`, and otherwise the columns of the ledger's tables."""
-    found = _by_event(findings.sort("number"), _FINDING)
+    found = _by_event(findings.sort("number"), FINDING)
     rows = _by_event(lines, ("table", "stt", "t_bhtt", *_NAMES))
     decided = {one["event_id"]: one for one in decisions.select("event_id", "verdict", "t_bhtt_gd").to_dicts()}
     later = _by_event(adjustments, tuple(ADJUSTMENTS)) if adjustments is not None else {}
