@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import psutil
@@ -27,6 +28,7 @@ _IDLE_LINKS: Final = 12_500
 _BUSY_LINKS: Final = 100
 _ID: Final = b"BENCH00000001"
 _PATIENCE_S: Final = 30.0  # for the last acknowledgements; what has not come by then counts as missing
+_IDLE_ROUNDS: Final = 5
 _SETTLING_S: Final = 1.0  # in which a gate that has links to take takes at least one
 
 Place = tuple[str, int]
@@ -131,20 +133,26 @@ async def paced(place: Place, template: bytes, links: int, seconds: float, rate:
     return await _closed(run, made)
 
 
+async def _settled(files: Callable[[], int]) -> None:
+    """Until the gate has taken, or let go of, all that came or went: till then those links are not idle but work."""
+    before = -1
+    while (now := files()) != before:
+        before = now
+        await asyncio.sleep(_SETTLING_S)
+
+
 async def _among_idle(
     place: Place, template: bytes, seconds: float, files: Callable[[], int], idle_now: Callable[[], None]
 ) -> _Run:
     """files: how many the gate has open."""
     loop = asyncio.get_running_loop()
     idle = [(await loop.create_connection(asyncio.Protocol, *place))[0] for _ in range(_IDLE_LINKS)]
-    taken = 0
-    while (now := files()) > taken:  # thousands are connected before the gate takes them: those are not idle yet, but work
-        taken = now
-        await asyncio.sleep(_SETTLING_S)
+    await _settled(files)
     idle_now()
     run = await paced(place, template, _BUSY_LINKS, seconds)
     for transport in idle:
         transport.abort()
+    await _settled(files)
     return run
 
 
@@ -179,19 +187,24 @@ class _Bed:
         return sum(process.num_fds() for process in self.processes)
 
     def idle(self, seconds: float) -> Iterator[Figure]:
-        """100 links at 1,000/s alone, then among 12,500 idle ones."""
+        """100 links at 1,000/s alone and among 12,500 idle ones, in turn; the middle p99 of each, as one pause of the
+        machine makes a round's."""
         before, seen = self.rss_mb(), [0.0]
-        alone = uvloop.run(paced(self.place, self.template, _BUSY_LINKS, seconds))
-        run = uvloop.run(_among_idle(self.place, self.template, seconds, self.files, lambda: seen.append(self.rss_mb())))
+        alone, among = list[_Run](), list[_Run]()
+        for _ in range(_IDLE_ROUNDS):
+            alone.append(uvloop.run(paced(self.place, self.template, _BUSY_LINKS, seconds)))
+            idle = _among_idle(self.place, self.template, seconds, self.files, lambda: seen.append(self.rss_mb()))
+            among.append(uvloop.run(idle))
         yield figure(
             f"gate, {_BUSY_LINKS} links at {_PACE}/s among {_IDLE_LINKS} idle, p99",
-            run.share(0.99),
+            median(run.share(0.99) for run in among),
             "ms",
-            alone_p99_ms=alone.share(0.99),
-            rss_mb=round(seen[-1]),
+            alone_p99_ms=median(run.share(0.99) for run in alone),
+            rounds=[(one.share(0.99), other.share(0.99)) for one, other in zip(alone, among, strict=True)],
+            rss_mb=round(max(seen)),
             rss_before_mb=round(before),
-            wrong=run.wrong,
-            missing=run.missing,
+            wrong=sum(run.wrong for run in alone + among),
+            missing=sum(run.missing for run in alone + among),
             workers=len(self.processes),
         )
 
