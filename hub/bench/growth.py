@@ -61,7 +61,10 @@ def batches() -> list[dict[str, pl.DataFrame]]:
 
 
 def copied(frames: Mapping[str, pl.DataFrame], number: int, topic_id: str) -> tuple[dict[str, pl.DataFrame], dict[int, int]]:
-    """The batch as that of other people, visits and days: ids, keys, persons and months by its number; and the offsets behind it."""
+    """The batch as other visits on other days: ids, keys, persons and months by its number; and the offsets behind it.
+
+    Of two people one comes in every month, and so has claims for the pass to lay side by side.
+    """
     month = MONTHS[number % len(MONTHS)].replace("-", "")
     claims = frames["claims"]
     ids = claims.select("row", event_id=f"{number:08x}" + pl.col("event_id").str.slice(8))
@@ -76,7 +79,9 @@ def copied(frames: Mapping[str, pl.DataFrame], number: int, topic_id: str) -> tu
         times = [name for name in _TIMES if name in frame.columns]
         frame = frame.with_columns(pl.concat_str(pl.lit(month), pl.col(name).str.slice(6)).alias(name) for name in times)
         if name == "claims":
-            person = (pl.lit(number * claims.height) + pl.int_range(claims.height)).cast(pl.String).str.zfill(9)
+            place = pl.int_range(claims.height)
+            batch = pl.when(place % 2 == 0).then(pl.lit(number)).otherwise(number - number % len(MONTHS))
+            person = (batch * claims.height + place).cast(pl.String).str.zfill(9)
             frame = frame.with_columns(
                 key=f"{number:08x}" + pl.col("key").str.slice(8), so_cccd="001" + person, supersedes=pl.lit(None, pl.String)
             )

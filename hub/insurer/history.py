@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError
 
 from hub.contract.errors import HubError
 from hub.contract.events import new_id
-from hub.insurer.history_rules import RULES, History, adjust
+from hub.insurer.history_rules import RULES, History, adjust, examination, hands_on
 from hub.insurer.ledger import files_of, opened, scan, schema_of
 from hub.insurer.settlement import LATE, TOLD, claims_of, late, settled
 
@@ -174,7 +174,11 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
 
 
 def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
-    """All lines of the recent claims, once each."""
+    """Lines of the recent claims that a rule can ask for, once each.
+
+    Whoever has no claim of the month, or no other one, can have nothing given twice: most lines are of such people, and
+    never held.
+    """
     col = pl.col
     drug, group = col("table") == "XML2", _text("ma_nhom").cast(pl.Int16, strict=False)
     service = col("table") == "XML3"
@@ -192,8 +196,10 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
         name.str.contains("thận nhân tạo|lọc máu|lọc màng bụng").alias("dialysis"),
         _hundredths("t_bhtt").alias("granted"),
     )  # fmt: skip
-    recent = claims.lazy().filter("recent").select("event_id", "claim")
-    found = lines.join(recent, on="event_id").join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
+    again = (pl.len() > 1) & col("now").any()
+    recent = claims.lazy().select("event_id", "claim", "recent", again.over("person").alias("again")).filter("recent")
+    asked = lines.join(recent.drop("recent"), on="event_id").filter(col("again") | examination() | hands_on()).drop("again")
+    found = asked.join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
     # Streamed, so that the event ids and texts of all lines are never in memory together.
     narrow = found.with_columns(col("table").cast(_TABLES)).collect(engine="streaming").lazy()

@@ -43,7 +43,8 @@ class History:
             now: the claim's day lies in the month.  recent: its lines are there.
             facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died,
             five_years (date), t_bncct, granted.
-    lines:  by claim, table, STT; `line` is the place.
+    lines:  by claim, table, STT; `line` is the place. Those of recent claims that a rule can ask for: all of a person who has
+            a claim of the month and another one, and `examination` and `hands_on` of all others.
             claim, table, group, code and doctor (numbers that stand for them), at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ),
             days (of supply, XML2), performers, outside (sub-contracted), dialysis, granted.
     """
@@ -151,6 +152,17 @@ def _day(time: str) -> pl.Expr:
     return pl.col(time) // 10_000
 
 
+def examination() -> pl.Expr:
+    """Whether the line is an examination: what a desk and a patient can have too many of in a day."""
+    return (pl.col("group") == _EXAMINATION) & (pl.col("table") == "XML3") & pl.col("at").is_not_null()
+
+
+def hands_on() -> pl.Expr:
+    """Whether the line is work that ties its performers to a place for its time."""
+    timed = pl.col("at") < pl.col("until")
+    return (pl.col("table") == "XML3") & pl.col("group").is_in(_HANDS_ON) & (pl.col("performers") != "") & timed
+
+
 # --- the rules --------------------------------------------------------------------------------------------------------
 
 
@@ -209,8 +221,7 @@ def given_again(history: History) -> pl.LazyFrame:
 
 
 def _examinations(history: History, *columns: str) -> pl.LazyFrame:
-    examined = (pl.col("group") == _EXAMINATION) & (pl.col("table") == "XML3") & pl.col("at").is_not_null()
-    return _rows(history, *columns).filter(examined).with_columns(day=_day("at"))
+    return _rows(history, *columns).filter(examination()).with_columns(day=_day("at"))
 
 
 def examined_twice(history: History) -> pl.LazyFrame:
@@ -267,11 +278,8 @@ def crowded_desks(history: History) -> pl.LazyFrame:
 def two_places(history: History) -> pl.LazyFrame:
     """H07: hands-on work of one licence at two facilities, or in two patients' operations, at once."""
     col = pl.col
-    hands_on = _rows(history, "facility").filter(
-        col("table") == "XML3", col("group").is_in(_HANDS_ON), col("performers") != "", col("at") < col("until")
-    )
     licence = col("performers").str.extract(r"^\s*(.*?)\s*(?:\.(?:HD|CG)\.\d{5})?\s*$")
-    rows = hands_on.with_columns(col("performers").str.split(";")).explode("performers")
+    rows = _rows(history, "facility").filter(hands_on()).with_columns(col("performers").str.split(";")).explode("performers")
     rows = rows.filter(~col("performers").str.contains(r"\.TX\.")).with_columns(licence.alias("performers"))
     rows = rows.filter(col("performers") != "")
     places = _beside_open(rows, ("performers",), "at", "until").filter(

@@ -1,4 +1,4 @@
-"""A ledger made large out of a few claims: each copy is of other people and another month, and nothing of it can clash."""
+"""A ledger made large out of a few claims: each copy is of another month and nothing of it can clash, and half of its people come again."""
 
 import polars as pl
 import pytest
@@ -25,7 +25,9 @@ def test_copies_have_keys_persons_and_months_of_their_own_and_all_their_rows(mad
     found = {name: scan(files_of(tmp_path, name), schema_of(name)).collect() for name in TABLES}
     claims = found["claims"]
     assert claims.height == 2 * len(MONTHS) * 40
-    assert claims.n_unique("event_id") == claims.n_unique("key") == claims.n_unique("so_cccd") == claims.height
+    assert claims.n_unique("event_id") == claims.n_unique("key") == claims.height
+    visits = claims.group_by("so_cccd").len().get_column("len")
+    assert visits.value_counts().sort("len").rows() == [(1, 12 * 20), (len(MONTHS), 2 * 20)]
     assert claims.get_column("so_cccd").str.len_chars().unique().to_list() == [12]
     assert found["lines"].height == len(MONTHS) * sum(frames["lines"].height for frames in made)
     assert found["lines"].join(claims, on="event_id", how="anti").is_empty()

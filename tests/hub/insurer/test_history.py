@@ -13,7 +13,7 @@ from hub.insurer.history import ADJUSTMENTS, TABLE, closed_months, summary
 from hub.insurer.ledger import files_of, scan
 from hub.insurer.settlement import LATE
 from tests.hub.insurer import naive_history
-from tests.hub.insurer.histories import lived, service, stay, visit, write
+from tests.hub.insurer.histories import drug, examination, lived, service, stay, visit, write
 
 NOVEMBER, DECEMBER = date(2026, 11, 1), date(2026, 12, 1)
 THEN = datetime(2026, 12, 3, 9, tzinfo=UTC)
@@ -99,6 +99,26 @@ def test_two_that_close_at_once_do_not_say_it_twice(tmp_path, monkeypatch):
     with pytest.raises(HubError, match="LEDGER_CONFLICT"):
         close(tmp_path, NOVEMBER, THEN)
     assert rows_of(tmp_path).height == 1
+
+
+def test_of_who_came_once_only_what_desks_and_performers_can_have_too_much_of_is_held(tmp_path):
+    work = {"ma_nhom": "8", "nguoi_thuc_hien": "000123/HNO-CCHN"}
+    lines = {"drugs": (drug(),), "services": (service(1), examination(2), service(3, **work))}
+    october = {"ngay_vao": "202610100800", "ngay_ra": "202610101000"}
+    desk = [("XML3", 2), ("XML3", 3)]
+    everything = [("XML2", 1), ("XML3", 1), *desk]
+    people = {
+        "001085000001": ([{}], desk),
+        "001085000002": ([october], desk),
+        "001085000003": ([october, october], 2 * desk),
+        "001085000004": ([october, {}], 2 * everything),
+    }
+    came = [(number, when) for number, (visits, _) in people.items() for when in visits]
+    write(tmp_path, [visit(f"V{n}", **lines, **when, so_cccd=number) for n, (number, when) in enumerate(came)])
+    history, _ = module.read_history(tmp_path, NOVEMBER)
+    persons = history.claims.select("claim", "person")
+    held = history.lines.join(persons, on="claim").group_by("person").agg("table", "stt").sort("person")
+    assert [list(zip(*lines, strict=True)) for _, *lines in held.iter_rows()] == [lines for _, lines in people.values()]
 
 
 # --- late corrections -------------------------------------------------------------------------------------------------
