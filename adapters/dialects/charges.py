@@ -4,6 +4,7 @@ One event a message and encounter, with a line for each FT1: what a message take
 together, and a claim is assembled from as many records as there were messages.
 """
 
+import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ Record = dict[str, Any]
 
 NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
 _DONG: Final = Decimal(1)  # what rounding may leave out
+_PERFORMED_BY: Final = 20  # of FT1: behind the diagnosis
+_ILLNESS: Final = re.compile(r"[A-Z]\d{2}\.\d{1,2}")  # with its dot, as without one people's own codes look alike
 _THOUSAND: Final = Decimal(1000)  # an amount below it may be one whose point was misread
 _SMALLEST: Final = Decimal(100)  # dong; what costs less has lost its thousands somewhere
 _KINDS: Final = ("CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT", "")  # none stated is a charge
@@ -70,6 +73,8 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     _place(reading, line, said, notes)
     if line.get("kind", "") not in _KINDS:
         notes.warn("CHARGE_KIND_UNKNOWN", reading.message.path(said, 6))
+    if "ma_benh" not in line and _ILLNESS.fullmatch(said.get(_PERFORMED_BY).strip()):
+        notes.warn("FIELDS_SHIFTED", reading.message.path(said, _PERFORMED_BY))
     if amount := line.get("thanh_tien_bv"):
         _tell_doubtful(reading, line, abs(amount), scope, notes)
     if line.get("kind", "") in _OWED and (line.get("so_luong", 0) < 0 or line.get("thanh_tien_bv", 0) < 0):

@@ -9,7 +9,8 @@ import re
 from itertools import zip_longest
 from typing import Any, Final
 
-from adapters.formats.hl7v2 import Component, Value
+from adapters.dialects.transforms import STRUCTURED
+from adapters.formats.hl7v2 import Component, Repetition, Value
 from hub.contract.events import Event
 
 Segments = list[list[Value]]
@@ -26,7 +27,6 @@ _IDENTIFIER_TYPES: Final = {
     "TEMP": "PNT",
 }
 _UNSPECIFIED: Final = "U"  # CX-5, table 0203: a kind that the hub has no name for, and that must not be guessed
-_NUMBER: Final = re.compile(r"(<=|>=|<>|<|>)?([^<>]*)", re.DOTALL)
 _LICENCE: Final = re.compile(
     r"\d{1,7}(?:/[A-ZĐ]+-[A-ZĐ]+)?(?:\.[A-Z]{2}\.\d+)?$"
 )  # 000123/HNO-CCHN, with what QĐ 3176 puts behind it
@@ -202,14 +202,15 @@ def result_segments(event: Event, version: str) -> Segments:
 
 def _observation(line: Event) -> Segments:
     laboratory = line.get("performer", "")
+    kind, value = _value(line)
     row = segment(
         "OBX",
         {
             1: line.get("set_id", ""),
-            2: line.get("value_type", ""),
+            2: kind,
             3: code(line.get("code") or {}),
             4: line.get("sub_id", ""),
-            5: _value(line),
+            5: value,
             6: line.get("don_vi_do", ""),
             7: line.get("reference_range", ""),
             8: [*(line.get("flags") or [])],
@@ -223,19 +224,20 @@ def _observation(line: Event) -> Segments:
     return [row, *note_segments(line.get("notes"))]
 
 
-def _value(line: Event) -> Value:
-    """OBX-5 by OBX-2."""
+def _value(line: Event) -> tuple[str, Value]:
+    """OBX-2, and OBX-5 by it. What is no SN in full goes as text."""
     value = line.get("gia_tri") or line.get("mo_ta") or ""
     kind = line.get("value_type", "")
-    if kind == "SN":
-        found = _NUMBER.fullmatch(value)
-        return (found[1] or "", found[2]) if found else ("", value)
+    if kind == "SN" and value:
+        found = [STRUCTURED.fullmatch(each) for each in value.split(";")]
+        rows: list[Repetition] = [each.groups("") for each in found if each]
+        return (kind, rows) if len(rows) == len(found) else ("ST", value)
     if kind in ("CE", "CWE", "CNE", "CF"):
         codes = line.get("value_codes")
-        return [code(each) for each in codes] if codes else ("", value)
+        return kind, ([code(each) for each in codes] if codes else ("", value))
     if kind == "ED":
-        return ("", *value.split("/", 1))
-    return str(value)
+        return kind, ("", *value.split("/", 1))
+    return kind, str(value)
 
 
 def order_segments(event: Event, version: str) -> Segments:

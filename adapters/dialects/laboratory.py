@@ -7,7 +7,18 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-from adapters.dialects.observed import TEXT, VALUES, answers, concludes, is_silent, parents, read_value, tell_silent, tell_state
+from adapters.dialects.observed import (
+    TEXT,
+    VALUES,
+    answers,
+    concludes,
+    is_silent,
+    parents,
+    read_value,
+    tell_flags,
+    tell_silent,
+    tell_state,
+)
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
@@ -323,7 +334,7 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     if group.lines:
         scope["OBX"] = group.lines[0]
     fill(reading.dialect.plans["result"], scope, result, notes)
-    tell_beside(reading.dialect.plans["result"], ("sampled_at", "reported_at"), scope, result, notes)
+    tell_beside(reading.dialect.plans["result"], ("sampled_at", "received_in_lab_at", "reported_at"), scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
     conclusions: list[str] = []
@@ -446,8 +457,10 @@ def _read_form(reading: Reading, segment: Segment, sent: list[str], notes: Notes
     dialect, fields = reading.dialect, segment.fields
     own = Notes(notes.message, {}, notes.read_code, notes.facility)
     fixed: Record = {"code": {}}
-    fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, f"observations[{position}].")
+    at = f"observations[{position}]."
+    fill(dialect.plans["observation"], {"OBX": segment}, fixed, own, at)
     tell_state(dialect, segment, fixed, own)
+    tell_flags(segment, fixed, own, at)
     concludes = segment.get(3) in dialect.conclusions or segment.get(3, 1, 2) in dialect.conclusions
     form = _Form(sent, fixed, concludes, reading.dialect.labels.gravest(own.labels))
     if own.problems or own.cleared or own.unparsed:

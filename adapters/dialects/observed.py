@@ -10,25 +10,31 @@ from typing import Any, Final
 from adapters.dialects.paths import Notes, Scope, place_of
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import tell_embedded
-from adapters.dialects.transforms import Comma, code, pointed
+from adapters.dialects.shapes import FLAGS
+from adapters.dialects.transforms import MEASURED, STRUCTURED, Comma, code, pointed
 from adapters.formats.hl7v2 import NULL, Segment
 
 Record = dict[str, Any]
 
 VALUES: Final = frozenset({"gia_tri", "number", "mo_ta"})  # where a line has what was measured
-_SAYING: Final = VALUES | {"flags", "notes", "value_codes"}
+_SAYING: Final = VALUES | {"notes", "value_codes"}
 _FINAL: Final = ("F", "C")
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _BEHIND_STATE: Final = 12  # of OBX: a time
 _PARENTS: Final = (26, 29)  # of OBR: the result, and the number of the order, that a result belongs to
 VALUE_MAX: Final = 255  # characters of GIA_TRI; what is longer is MO_TA
 TEXT: Final = frozenset({"TX", "FT"})
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?")
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF", "IS", "ID"})
 _WITH_TEXT: Final = _CODED - {"IS", "ID"}  # a code, its text and its system; the others are the code alone
 _NUMERIC: Final = frozenset({"NM", "SN"})
+_DIGITS: Final = r"\d+(?:[.,]\d+)?"
 _ANSWERS: Final = frozenset({"S", "I", "R", "SDD", "NS", "MS", "VS"})  # of a germ to an antibiotic: table 0078
+_IN_FLAGS: Final = _ANSWERS | {"POS", "NEG", "IND", "DET", "ND", "RR", "WR", "NR"}  # results by themselves; others rate a value
+_RANGE: Final = re.compile(rf"[<>≤≥]=?\s*{_DIGITS}|{_DIGITS}\s*[-–]\s*{_DIGITS}")
 _NORMAL: Final = "N"  # OBX-8
+_COMPARED: Final = re.compile(r"(<=|>=|<>|<|>|=)?\s*(.*)", re.DOTALL)  # SN-1, and what stands behind it where all is one text
+_SEPARATORS: Final = frozenset({"", "-", "+", "/", ".", ":"})  # SN-3
+_STRING: Final = "ST"
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
@@ -43,7 +49,8 @@ _OF_HL7: Final = TEXT | _CODED | frozenset(_DATATYPES.split())
 
 def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
     """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one. Of a sender with commas in its
-    numbers GIA_TRI has the point of the standard too, for whoever gets it."""
+    numbers GIA_TRI has the point of the standard too, for whoever gets it. What should be a number and cannot be read as one is ST
+    from here on: no recipient is to parse what the hub could not."""
     raw = segment.field(5)
     if not raw:
         return
@@ -81,9 +88,10 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
         return
     line["gia_tri" if len(value) <= VALUE_MAX else "mo_ta"] = value
     if kind == "NM" or kind == "SN":
-        if number is not None and _NUMBER.fullmatch(number):
+        if number is not None and MEASURED.fullmatch(number):
             line["number"] = float(number)
         elif kind == "NM" or number is None:
+            line["value_type"] = _STRING
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
@@ -114,13 +122,20 @@ def _whole(segment: Segment) -> str:
 
 
 def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
-    """Comparator, number, separator or suffix, number; and whether each of them can be one number only."""
-    if not parts:
+    """Comparator, number, separator or suffix, number, also of who writes comparator and number in one place; and whether it is
+    an SN, in which each number can be one only."""
+    if not any(parts):
         return "", True
-    read = [(pointed(part, comma), part) for part in map(str.strip, parts[1:4])]
-    clear = all(number is not None for number, _part in read)
-    comparator = "" if parts[0] == "=" else parts[0]
-    return "".join([comparator, *(part if number is None else number for number, part in read)]), clear
+    head, *rest = map(str.strip, parts[:4])
+    compared = _COMPARED.fullmatch(head or rest.pop(0))
+    assert compared is not None
+    comparator, number = compared.groups("")
+    said = [number, *rest] if number else rest
+    if not _SEPARATORS.issuperset(said[1:2]):
+        return "^".join(parts), False
+    read = [(pointed(part, comma), part) for part in said]
+    text = "".join(["" if comparator == "=" else comparator, *(part if plain is None else plain for plain, part in read)])
+    return text, all(plain is not None for plain, _part in read) and STRUCTURED.fullmatch(text) is not None
 
 
 def _codes(rows: list[list[str]]) -> list[Record]:
@@ -169,7 +184,7 @@ def parents(dialect: Dialect, scope: Scope, notes: Notes) -> list[str]:
 def is_silent(line: Record, segment: Segment, kind: str) -> bool:
     """Whether a line is final and says nothing. One without a type is a heading, an empty text a blank line."""
     said = segment.fields[5] or not kind or kind in TEXT or line.get("status") not in _FINAL
-    return not said and _SAYING.isdisjoint(line)
+    return not said and _SAYING.isdisjoint(line) and _IN_FLAGS.isdisjoint(line.get("flags", ()))
 
 
 def tell_silent(silent: list[Segment], lines: list[Segment], notes: Notes) -> None:
@@ -179,6 +194,21 @@ def tell_silent(silent: list[Segment], lines: list[Segment], notes: Notes) -> No
         for segment in silent:
             if segment.field(3) not in told:
                 notes.warn("FIELD_MISSING", notes.message.path(segment, 5))
+
+
+def tell_flags(segment: Segment, line: Record, notes: Notes, at: str) -> None:
+    """That a flag is none of HL7's: it is kept, but makes no result urgent. A range there is none, and is kept beside the event."""
+    flags = line.get("flags", ())
+    if FLAGS.issuperset(flags):
+        return
+    if known := [flag for flag in flags if not _RANGE.fullmatch(flag.strip())]:
+        line["flags"] = known
+    else:
+        del line["flags"]
+    if len(known) < len(flags):
+        notes.unreadable("FIELDS_SHIFTED", segment, 8, f"{at}flags", segment.text(8))
+    if not FLAGS.issuperset(known):
+        notes.warn("CODE_UNKNOWN", notes.message.path(segment, 8))
 
 
 def tell_state(dialect: Dialect, segment: Segment, line: Record, notes: Notes) -> None:

@@ -39,6 +39,9 @@ def map_issued(reading: Reading, trigger: str) -> None:
     slip = content.get("slip", "")
     if len(slip) == len("YYYYMMDDHHMMSS") and stamped(slip) and not said.field(7):  # the time of issue in the place of the number
         notes.warn("FIELDS_SHIFTED", notes.message.path(said, 6))
+    number = content["xml13"].get("so_chuyentuyen", "")
+    if " " in number and not any(map(str.isdigit, number)) and number == said.get(11).strip():  # the reason, of RF1-10
+        notes.warn("FIELDS_SHIFTED", notes.message.path(said, 11))
     if label := reading.dialect.labels.in_words(f"{said.field(10)}\n{in_words(content['xml13'])}"):
         notes.labels.add(label)
     if trigger != "I14":  # a slip is taken back by its number alone

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
-from adapters.dialects.shapes import FLAGS, cards_of, is_local_test, numbers_of_a_person
+from adapters.dialects.shapes import cards_of, is_local_test, numbers_of_a_person
 from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import Message
 from hub.contract.errors import Problem, Severity
@@ -65,14 +65,14 @@ class Sample:
 
 
 def looked_over(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples, each with what the gate does not tell: numbers that nothing reads or that several share, local tests and flags,
+    """The samples, each with what the gate does not tell: numbers that nothing reads or that several share, local tests,
     states that can hardly be meant."""
     doubtful, shared = _doubtful_states(samples), _shared_numbers(samples)
     return [
         replace(
             one,
             problems=(
-                *one.problems, *_unread_numbers(one), *_local_tests(one), *_local_flags(one), *_states_of(one, doubtful),
+                *one.problems, *_unread_numbers(one), *_local_tests(one), *_states_of(one, doubtful),
                 *shared.get(position, ()),
             ),
         )
@@ -172,13 +172,6 @@ def _local_tests(sample: Sample) -> Iterator[Problem]:
         test = line.get("code", {})
         if is_local_test(test.get("code", ""), test.get("system", ""), test.get("alt_system", "")):
             yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
-
-
-def _local_flags(sample: Sample) -> Iterator[Problem]:
-    """Results with a flag that nobody else knows: it does not make them urgent, and recipients cannot show it."""
-    for line in _lines(sample):
-        if not FLAGS.issuperset(line.get("flags", ())):
-            yield Problem("CODE_UNKNOWN", Severity.WARNING, "OBX-8")
 
 
 def _normalised(part: object) -> Iterator[str]:

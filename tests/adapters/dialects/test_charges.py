@@ -72,6 +72,16 @@ def test_an_illness_of_a_line_that_is_protected_labels_the_event():
     assert event["meta"]["sensitivity"] == "HIV"
 
 
+@pytest.mark.parametrize(
+    ("fields", "shifted"),
+    [("|J18.9", True), ("|000123/HNO-CCHN", False), ("|B12", False), ("J18.9|J18.9", False), ("J18.9|", False)],
+    ids=["for the performer", "a licence", "a code of people", "both", "in its place"],
+)
+def test_an_illness_in_the_place_of_the_performer_is_told(fields, shifted):
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X" + "|" * 12 + fields)
+    assert (("FIELDS_SHIFTED", "FT1-20") in told(found)) == shifted
+
+
 def test_a_service_that_is_protected_labels_the_event():
     for coded, label in (("X^Phá thai bằng thuốc", "REPRODUCTIVE"), ("X^Khâu vết thương", None)):
         event = only(mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|{coded}"))

@@ -127,3 +127,96 @@ def test_a_note_before_any_order_or_result_is_told() -> None:
 def test_a_bar_in_a_value_that_nobody_escaped_is_told_every_time_it_comes(behind: str, shifted: bool) -> None:
     for _ in range(2):
         assert (("FIELDS_SHIFTED", "OBX-5") in told(results(f"OBX|1|ST|K^Kali||{behind}"))) is shifted
+
+
+# --- numbers that are none --------------------------------------------------------------------------------------------
+
+
+def sent_and_passed_on(kind: str, value: str, comma: str = "") -> tuple[tuple[str, object], bool]:
+    """OBX-2 and OBX-5 as they leave, and whether the sender is told that no number could be read."""
+    rule = f'comma = "{comma}"\n' if comma else ""
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    found = mapped("ORU^R01", PID, OBR, f"OBX|1|{kind}|K^Kali||{value}||||||F", dialect=mine)
+    event = only(found)
+    [line] = event["observations"]
+    [row] = [row for row in result_segments(event, "2.5.1") if row[0] == "OBX"]
+    assert (row[2] in ("NM", "SN")) is (line["value_type"] in ("NM", "SN"))
+    return (str(row[2]), row[5]), ("NUMBER_UNPARSABLE", "OBX-5") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "comma", "leaves"),
+    [
+        ("1.250", "decimal", ("ST", "1.250")),
+        ("< 0,003", "decimal", ("ST", "< 0,003")),
+        ("Âm tính", "", ("ST", "Âm tính")),
+        ("1,234,567", "", ("ST", "1,234,567")),
+        ("1,234,567", "thousands", ("NM", "1234567")),
+        ("9,8", "decimal", ("NM", "9.8")),
+        ("5.6", "", ("NM", "5.6")),
+    ],
+)
+def test_what_could_not_be_read_as_a_number_leaves_as_text(value: str, comma: str, leaves: tuple[str, str]) -> None:
+    for _ in range(2):  # the second time its form is known
+        assert sent_and_passed_on("NM", value, comma) == (leaves, leaves[0] == "ST")
+
+
+@pytest.mark.parametrize(
+    ("value", "comma", "leaves"),
+    [
+        ("<^0.5", "", ("SN", [("<", "0.5", "", "")])),
+        ("<0,5", "decimal", ("SN", [("<", "0.5", "", "")])),
+        ("^<0,5", "decimal", ("SN", [("<", "0.5", "", "")])),
+        ("> 100", "", ("SN", [(">", "100", "", "")])),
+        ("^1^:^80", "", ("SN", [("", "1", ":", "80")])),
+        ("1:80", "", ("SN", [("", "1", ":", "80")])),
+        (">=^1^:^80", "", ("SN", [(">=", "1", ":", "80")])),
+        ("^2^+", "", ("SN", [("", "2", "+", "")])),
+        ("^3,5^-^5,5", "decimal", ("SN", [("", "3.5", "-", "5.5")])),
+        ("<^5~>^9", "", ("SN", [("<", "5", "", ""), (">", "9", "", "")])),
+        ("<0,5", "", ("ST", "<0,5")),
+        ("^100^-^1.234", "decimal", ("ST", "100-1.234")),
+        ("5^6", "", ("ST", "5^6")),
+        ("^Âm tính", "", ("ST", "Âm tính")),
+        ("<", "", ("ST", "<")),
+    ],
+)
+def test_a_structured_number_leaves_in_its_parts_or_as_text(value: str, comma: str, leaves: tuple[str, object]) -> None:
+    assert sent_and_passed_on("SN", value, comma) == (leaves, leaves[0] == "ST")
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+OWN_FLAGS = compile_text(
+    "mine",
+    'extends = "_standard"\nversion = "1"\n[observation]\n'
+    'flags = { from = "OBX-8", as = "list", codes = "flags", unknown = "keep" }\n[codes.flags]\nCAO = "H"\nBT = "N"\n',
+)
+
+
+@pytest.mark.parametrize(("flag", "silent"), [("BT", True), ("H", True), ("LẠ", True), ("R", False), ("NEG", False)])
+def test_a_flag_says_what_a_value_is_only_where_it_is_a_result_itself(flag: str, silent: bool) -> None:
+    found = mapped("ORU^R01", PID, OBR, f"OBX|1|NM|K^Kali||||3-5|{flag}|||F", dialect=OWN_FLAGS)
+    assert (("FIELD_MISSING", "OBX-5") in told(found)) is silent
+
+
+@pytest.mark.parametrize(
+    ("sent", "flags", "problem"),
+    [
+        ("CAO", ["H"], ""),
+        ("LẠ", ["LẠ"], "CODE_UNKNOWN"),
+        ("CAO~LẠ", ["H", "LẠ"], "CODE_UNKNOWN"),
+        ("3.5-5.5", [], "FIELDS_SHIFTED"),
+        ("3,5 - 5,5", [], "FIELDS_SHIFTED"),
+        ("< 5", [], "FIELDS_SHIFTED"),
+        ("CAO~3.5-5.5", ["H"], "FIELDS_SHIFTED"),
+        ("<", ["<"], ""),
+    ],
+)
+def test_a_flag_that_nobody_knows_is_kept_and_told_and_a_range_is_none(sent: str, flags: list[str], problem: str) -> None:
+    for _ in range(2):  # the second time its form is known
+        found = mapped("ORU^R01", PID, OBR, f"OBX|1|NM|K^Kali||4|mmol/L||{sent}|||F", dialect=OWN_FLAGS)
+        [line] = only(found)["observations"]
+        assert line.get("flags", []) == flags
+        assert told(found) == ({(problem, "OBX-8")} if problem else set())
+        assert (only(found)["meta"].get("unparsed") is not None) is (problem == "FIELDS_SHIFTED")

@@ -59,6 +59,15 @@ def test_a_time_in_the_place_of_the_slips_number_is_told(row, shifted):
     assert (("FIELDS_SHIFTED", "RF1-6") in told(mapped("REF^I12", row, PID))) == shifted
 
 
+@pytest.mark.parametrize(
+    ("number", "shifted"),
+    [("Vượt khả năng", True), ("SCT-2611-31", False), ("31 BVDK", False), ("SCT", False), ("", False)],
+)
+def test_a_reason_in_the_place_of_the_slips_other_number_is_told(number, shifted):
+    row = f"RF1|P|R||||GCT1^01021|20261123|20261204|||{number}"
+    assert (("FIELDS_SHIFTED", "RF1-11") in told(mapped("REF^I12", row, PID))) == shifted
+
+
 def test_a_time_of_an_earlier_stay_that_is_none_is_kept_beside_the_event():
     found = mapped("REF^I12", RF1, "PRD|PP||||||01731^FI|yesterday", "PRD|RP||||||01021^FI", PID)
     assert ("TIME_UNPARSABLE", "PRD[1]-8") in told(found)
