@@ -24,6 +24,8 @@ _NO_LINES: Final = ("P", "X")  # states of results that may have none: there is 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_REFUSED: Final = "REFUSED"  # an answer that leaves its orderer nothing to do without a reason
+_REASON: Final = 16  # of ORC
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
@@ -217,6 +219,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = remarks
         if label := label_told(dialect, "", "\n".join(remarks)):
             notes.labels.add(label)
+    if order["action"] == _REFUSED and not order.get("reason") and not remarks:
+        notes.warn("FIELD_MISSING", reading.message.path(scope["ORC"], _REASON) if "ORC" in scope else f"ORC-{_REASON}")
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
