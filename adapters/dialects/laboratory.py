@@ -24,14 +24,14 @@ _NO_LINES: Final = ("P", "X")  # states of results that may have none: there is 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
-_REFUSED: Final = "REFUSED"  # an answer that leaves its orderer nothing to do without a reason
-_REASON: Final = 16  # of ORC
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
 _SERVICES: Final = {"OBR": 4, "RXO": 1, "RXE": 2}  # where the test, or the drug, of an order stands
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
+_REFUSED: Final = "REFUSED"  # an answer that leaves its orderer nothing to do without a reason
+_REASON: Final = 16  # of ORC
 
 
 class _Group:
