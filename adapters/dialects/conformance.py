@@ -20,6 +20,7 @@ from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
 from adapters.dialects.sampled import Sample, looked_over
 from adapters.dialects.shapes import shape, shown_code, shown_name
+from adapters.formats.charset import charset_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
@@ -177,6 +178,14 @@ def report(samples: Sequence[Sample], dialect: Dialect, *, differing: bool = Fal
 def _remarks(samples: Sequence[Sample], dialect: Dialect) -> Iterator[tuple[str, str]]:
     if not dialect.about.strip():
         yield "`about` of the profile is empty: say who sends", "`about` của hồ sơ còn trống: hãy ghi hệ thống nào gửi"
+    told = any(problem.code == "CHARSET_DECLARED_WRONG" for sample in samples for problem in sample.problems)
+    met = Counter(sample.charset for sample in samples if sample.charset not in ("", "ascii"))
+    if dialect.charset and met and not told and charset_name(dialect.charset) not in met:  # MSH-18 is right, the profile is not
+        line, seen = f'charset = "{dialect.charset}"', ", ".join(f"{name} × {count}" for name, count in met.most_common())
+        yield (
+            f"{line} of the profile: none of these samples is in it ({seen}); take the line out",
+            f"{line} của hồ sơ: không mẫu nào dùng bảng mã này ({seen}); hãy bỏ dòng này",
+        )
     if unsaid := len({sample.name.partition("#")[0] for sample in samples if sample.unsaid}):
         en, vi = "`about` of goldens is empty: say what each shows", "`about` của mẫu chuẩn còn trống: hãy ghi mẫu cho thấy gì"
         yield f"{en} (× {unsaid})", f"{vi} (× {unsaid})"

@@ -41,6 +41,8 @@ _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
 _SERVICES: Final = {"OBR": 4, "RXO": 1, "RXE": 2}  # where the test, or the drug, of an order stands
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
+_REFUSED: Final = "REFUSED"  # an answer that leaves its orderer nothing to do without a reason
+_REASON: Final = 16  # of ORC
 
 
 class _Group:
@@ -228,6 +230,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = remarks
         if label := label_told(dialect, "", "\n".join(remarks)):
             notes.labels.add(label)
+    if order["action"] == _REFUSED and not order.get("reason") and not remarks:
+        notes.warn("FIELD_MISSING", reading.message.path(scope["ORC"], _REASON) if "ORC" in scope else f"ORC-{_REASON}")
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 

@@ -34,7 +34,13 @@ _IN_HL7: Final = {
 }  # fmt: skip
 """Table 0085 in a word or two: `STATES`."""
 _PLAIN_STATES: Final = frozenset({"F"})  # of which nobody asks
-_WITH_PRIORITY: Final = {"order": ("ORM", "OML", "OMG", "OMI"), "referral": ("REF", "RRI")}  # sections, with types of messages
+_ORDERS: Final = ("ORM", "OML", "OMG", "OMI")
+_WITH_PRIORITY: Final = {"order": _ORDERS, "referral": ("REF", "RRI")}  # sections, with types of messages
+_OF_TYPES: Final = {
+    "order_control": _ORDERS,
+    "prescription_control": ("RDE", "OMP"),
+}  # tables of one field, each for its own messages
+_SHORT: Final = 2  # signs of what can only be a code, however many of them there are
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")
 _SEX_WORD: Final = 4  # letters of a word for a sex that may be shown as it stands
 _SAY_NOTHING: Final = {"referral_answer": ("P", "E")}  # table 0283: pending, expired; no answers, and no table may make them one
@@ -50,7 +56,8 @@ def local_codes(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
                 where.setdefault(rule["codes"], []).extend(places_of(stated))
     for table, places in where.items():
         distinct = list(dict.fromkeys(places))
-        values = Counter(value for place in distinct for value in seen.values(place))
+        of = seen.of_types(_OF_TYPES[table]) if table in _OF_TYPES else seen
+        values = Counter(value for place in distinct for value in of.values(place))
         known = {code.casefold() for code in (*raw["codes"][table], *_SAY_NOTHING.get(table, ()))}  # as rules compare them
         local = Counter({value: count for value, count in values.items() if value.casefold() not in known})
         if not local:
@@ -62,10 +69,13 @@ def local_flags(draft: Draft, seen: Evidence) -> None:
     """Local words for high and low: urgent results are known by their flags."""
     values = Counter(row[0] for line in seen.result_lines() for row in line.rows(8) if row and row[0])
     local = Counter({value: count for value, count in values.items() if value not in FLAGS})
+    known = Counter({value: count for value, count in values.items() if value in FLAGS})
     if local:
         rule = {"from": "OBX-8", "as": "list", "codes": "flags", "unknown": "keep"}
         draft.add("observation", f"flags = {rule_text(rule)} # by the rows of [codes.flags]")
         _code_rows(draft, "flags", "OBX-8", values.total(), local, {flag: flag for flag in _FLAGS.values()})
+        if known:
+            draft.add("codes.flags", f"# as HL7 has them: {counted(known)}; a row for each that means something else to you")
 
 
 def local_states(draft: Draft, seen: Evidence) -> None:
@@ -147,7 +157,8 @@ def _code_rows(draft: Draft, table: str, at: str, total: int, local: Counter[str
         value, sex = other
         draft.add(f"codes.{table}", f'# {key_text(value)} = "{sex}" # × {local[value]}, the other of two words')
         del rest[value]
-    if len(rest) > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in rest):
+    long = sum(len(value) > _SHORT for value in rest)
+    if long > max(3, local.total() // 3) or not all(_WORD.fullmatch(value) or is_code(value) for value in rest):
         looks = counted(Counter(map(shape, rest.elements())), 4)
         draft.add(f"codes.{table}", f"# {rest.total()} of them are too varied for codes: {looks}")
     else:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from adapters.dialects.faults import MISSING, among, told
 from adapters.dialects.paths import Plan, Rule
 from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
-from adapters.dialects.rules import Identifiers, misplaced, read_identifiers, read_plan
+from adapters.dialects.rules import Identifiers, foreign, misplaced, read_identifiers, read_plan
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
 from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, Point, facility_code
@@ -62,7 +62,7 @@ class Dialect:
              `line` those of an OBX that change from line to line, `observation` the others.
     labels:  what makes an event protected.
     names:   facilities that its aliases know by one name only, with it; two names of one (`CS1`, `CS2`) may count patients apart.
-    foreign: fields that it reads in a form which HL7 does not have, such as `PID-7`; dates of cards among them.
+    foreign: fields that it reads in a form which HL7 does not have, or as no time, such as `PID-7`; dates of cards among them.
     mapped: fields whose first component it looks up (`ORC-1`), with every code that a table of it has, whatever case.
     unused:  code tables of its own that no rule looks anything up in.
     line:    the rules of plan `line` the short way: field of the record, fields of OBX, transform; None if they ask for more.
@@ -275,7 +275,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         codes=profile.codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
-        foreign=_foreign(plans.values(), identifiers),
+        foreign=foreign(plans.values(), identifiers),
         mapped=_mapped(plans.values()),
         unused=tuple(sorted(table for table, rows in profile.codes.items() if rows and table not in used)),
         line=_line(plans["line"]),
@@ -288,12 +288,6 @@ def _only_names(aliases: Iterable[Alias]) -> dict[str, str]:
     for alias in aliases:
         names.setdefault(alias.code, set()).add(alias.name)
     return {code: min(known) for code, known in names.items() if len(known) == 1}
-
-
-def _foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
-    rules = (rule for plan in plans for rule in plan if rule.transform is not None and rule.transform.foreign)
-    dates = (place for ends in identifiers.dates.values() for place in ends.values())
-    return frozenset(f"{place.segment[:3]}-{place.field}" for place in (*(one for rule in rules for one in rule.places), *dates))
 
 
 def _mapped(plans: Iterable[Plan]) -> dict[str, frozenset[str]]:

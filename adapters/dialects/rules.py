@@ -1,16 +1,18 @@
 """The rules of a profile: from what its file says to what mapping walks, with every fault in them said in a sentence."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.faults import among
-from adapters.dialects.paths import Place, Rule, read_place
+from adapters.dialects.paths import Place, Plan, Rule, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
 from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Point, Transform, fitting, with_comma
 from adapters.formats.charset import CHARSETS
+from adapters.formats.names import NEWEST_FIRST, field_name
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
@@ -26,6 +28,7 @@ _SURELY_HEAD: Final = frozenset(
 )
 _OF_TABLES: Final = frozenset({"codes", "identifiers"})  # sections of tables with names and codes of the file's own
 _OF_SEND: Final = frozenset({"version", "charset"})  # which has lines of these names, too
+_TIMES: Final = frozenset({"TS", "DTM", "DT", "TM"})
 _DATES_OF_IN1: Final = {"valid_from": "IN1-12", "valid_to": "IN1-13"}
 
 IN_WORDS: Final = (
@@ -161,6 +164,10 @@ def _rule_of(
     if rule.transform and rule.transform not in TRANSFORMS:
         raise ValueError(f"no transform {rule.transform}; {among(rule.transform, TRANSFORMS)}")
     places = tuple(_place(text, ONE_SEGMENT.get(section, ())) for text in rule.places)
+    if section == "order" and (found := next((text for text in rule.places if text[:3] == "OBX"), "")):
+        raise ValueError(
+            f"{found} cannot be read there: the OBX of an order, each with its notes, go with it as they stand; leave it out"
+        )
     transform = TRANSFORMS.get(rule.transform)
     if places:
         _check_kind(known[name], rule, transform)
@@ -195,3 +202,24 @@ def _caseless(table: Mapping[str, str]) -> dict[str, str]:
     for code, value in table.items():
         meant.setdefault(code.casefold(), set()).add(value)
     return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | dict(table)
+
+
+def foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:
+    """Fields that a profile reads in a form which HL7 does not have, or as no time where HL7 has one, such as `PID-7`."""
+    rules = [rule for plan in plans for rule in plan]
+    own = (place for rule in rules if rule.transform is not None and rule.transform.foreign for place in rule.places)
+    no_times = (
+        place for rule in rules if not _reads_time(rule) for place in rule.places if _is_time(place.segment[:3], place.field)
+    )
+    dates = (place for ends in identifiers.dates.values() for place in ends.values())
+    return frozenset(f"{place.segment[:3]}-{place.field}" for place in (*own, *no_times, *dates))
+
+
+def _reads_time(rule: Rule) -> bool:
+    return rule.transform is not None and rule.transform.problem == "TIME_UNPARSABLE"
+
+
+@cache
+def _is_time(segment: str, field: int) -> bool:
+    """Whether HL7 has a time there."""
+    return any(field_name(version, segment, field).kind in _TIMES for version in NEWEST_FIRST)

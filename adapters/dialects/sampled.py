@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
-from adapters.dialects.shapes import cards_of, is_local_test, numbers_of_a_person
+from adapters.dialects.shapes import LOINC, cards_of, is_local_test, is_mistyped, numbers_of_a_person
 from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import Message
 from hub.contract.errors import Problem, Severity
@@ -167,11 +167,15 @@ def _unread_numbers(sample: Sample) -> Iterator[Problem]:
 
 
 def _local_tests(sample: Sample) -> Iterator[Problem]:
-    """Results under a code that only the laboratory knows: the hub keeps and delivers them, so this lowers no grade."""
+    """Results under a code that only the laboratory knows: the hub keeps and delivers them, so this lowers no grade. One under a
+    code that LOINC cannot have counts as another test, or as none."""
     for line in _lines(sample):
         test = line.get("code", {})
         if is_local_test(test.get("code", ""), test.get("system", ""), test.get("alt_system", "")):
             yield Problem("TEST_LOCAL", Severity.INFORMATION, "OBX-3")
+        said = ((test.get("code", ""), test.get("system", "")), (test.get("alt_code", ""), test.get("alt_system", "")))
+        if any(system == LOINC and is_mistyped(code) for code, system in said):
+            yield Problem("TEST_CODE_WRONG", Severity.WARNING, "OBX-3")
 
 
 def _normalised(part: object) -> Iterator[str]:

@@ -63,7 +63,9 @@ FLAGS: Final = frozenset(
     ]
 )
 """What OBX-8 may hold: HL7 table 0078, with the codes of HL7's ObservationInterpretation."""
-_COMMON: Final = frozenset({"LN", "QD1227"})  # systems of tests
+LOINC: Final = "LN"
+_COMMON: Final = frozenset({LOINC, "QD1227"})  # systems of tests
+_LOINC_FORM: Final = re.compile(r"(\d{1,7})-(\d)")
 _LONGEST: Final = 36  # characters of a value that are looked at
 _RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's
 _RUNS: Final = re.compile(r"A{6,}|a{6,}")
@@ -128,6 +130,18 @@ def is_local_test(code: str, *systems: str) -> bool:
     (True, False, False)
     """
     return _COMMON.isdisjoint(systems) and not code.startswith("VN-")
+
+
+def is_mistyped(code: str) -> bool:
+    """Whether a code has the form of LOINC's, and its last digit is not the check digit (Luhn's) of those before.
+
+    >>> is_mistyped("14749-5"), is_mistyped("14749-6"), is_mistyped("GLU")
+    (True, False, False)
+    """
+    if not (found := _LOINC_FORM.fullmatch(code)):
+        return False
+    doubled = (int(digit) * (2 - at % 2) for at, digit in enumerate(reversed(found[1])))
+    return (sum(each // 10 + each % 10 for each in doubled) + int(found[2])) % 10 != 0
 
 
 def shown_code(version: str, segment: str, field: int, value: str) -> str:

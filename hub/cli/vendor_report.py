@@ -211,9 +211,9 @@ def show_begun(out: Console, name: str, profile: Path, samples: Path, *, learned
             if learned
             else "Say in the file what differs."
         ),
+        f"Name the facility: an alias under [facility] (MSH-3, MSH-4, its code), or its row in the directory, with {name} as its dialect.",
         f"Put samples into the folder, without real patients: one .hl7 or .xml a habit, some that must be refused.\n"
         f"hie vendor check {name} --html report.html",
-        "Name the facility: an alias under [facility] (MSH-3, MSH-4, its code), or a row in the directory.",
         f"hie vendor accept {name}\nwrites a .json beside each sample; say in its `about` what it shows.",
     )
     for number, step in enumerate(steps, 1):

@@ -108,6 +108,7 @@ _ROWS: Final = (
     ErrorCode("PERSON_MISSING", "101", "AE", False, "The result or order says of no person whose it is: neither a number (PID-3) nor a name (PID-5). It is held, and nobody gets it: send it again with the patient.", "Kết quả hoặc chỉ định không ghi của ai: không có số định danh (PID-3) lẫn họ tên (PID-5). Hub giữ lại, không ai nhận được: hãy gửi lại kèm người bệnh."),
     ErrorCode("TEST_MISSING", "101", "AE", False, "A result has a value, or an order a service, without a test (OBX-3, OBR-4): nobody can tell what was measured, or is wanted. It goes out all the same.", "Kết quả có giá trị, hoặc chỉ định, nhưng không ghi xét nghiệm (OBX-3, OBR-4): không ai biết đã đo gì hay cần làm gì. Hub vẫn chuyển."),
     ErrorCode("TEST_LOCAL", "103", "AE", False, "The test has only the laboratory's own code: nobody else can compare its results.", "Xét nghiệm chỉ có mã riêng của phòng xét nghiệm: nơi khác không so sánh được kết quả."),
+    ErrorCode("TEST_CODE_WRONG", "103", "AE", False, "The test is said to be one of LOINC, and its check digit (the last one) does not fit: it is mistyped, and nobody else finds its results.", "Mã xét nghiệm ghi là LOINC nhưng chữ số kiểm tra (chữ số cuối) không khớp: mã bị gõ sai nên nơi khác không tìm được kết quả."),
     ErrorCode("IDENTIFIER_INFERRED", "102", "AE", False, "The identifier has no type, or one that is not of its shape; one was inferred.", "Định danh không ghi loại hoặc ghi loại không hợp hình dạng; hub suy ra loại."),
     ErrorCode("ESCAPE_UNKNOWN", "102", "AE", False, "An escape sequence is not known; it was kept as it came.", "Chuỗi thoát không rõ; hub giữ nguyên văn."),
     # the insurance XML
@@ -229,6 +230,7 @@ GUESSED: Final = frozenset(
         "VALUE_TYPE_UNKNOWN",
         "PERSON_MISSING",
         "TEST_MISSING",
+        "TEST_CODE_WRONG",
         "CHARGE_KIND_UNKNOWN",
         "LINE_NUMBER_SHARED",
         "NUMBER_SHARED",

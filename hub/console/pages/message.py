@@ -46,6 +46,7 @@ _READ: Final = Words(vi="Cách hub đọc hôm nay", en="How the hub reads it to
 _PROBLEMS: Final = Words(vi="Vấn đề", en="Problems")
 _BYTES: Final = Words(vi="Toàn văn", en="Its text")
 _CUT: Final = Words(vi="Chỉ hiện phần đầu: bản tin có nhiều hơn.", en="Only the first part is shown: the message has more.")
+_OF_NO_PASTE: Final = frozenset({"CHARSET_DECLARED_WRONG", "MESSAGE_CUT"})  # told of no pasted text: see `Border.pasted`
 _VALUE_SHOWN: Final = 1_000  # characters of one field
 _TEXT_SHOWN: Final = 100_000  # of the whole
 _SHOW: Final = Words(vi="Hiện giá trị cá nhân", en="Show personal values")
@@ -133,7 +134,14 @@ def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
     if value is None:
         return Told(story, None, None)
     whole = Wire(settings.registry_url).unpack(value)[1]
-    return Told(story, whole, border.explain(bytes(whole["raw"]), whole["sender"]) if whole["raw"] else None)
+    read = border.pasted if _maybe_pasted(whole) else border.explain
+    return Told(story, whole, read(bytes(whole["raw"]), whole["sender"]) if whole["raw"] else None)
+
+
+def _maybe_pasted(whole: Event) -> bool:
+    """Whether it may have been pasted on a page and sent as a test, so that what is told of no pasted text was not told of it."""
+    test = whole["test"] and whole["transport"] == "http"
+    return test and _OF_NO_PASTE.isdisjoint(problem["code"] for problem in whole["problems"])
 
 
 def standing(story: Story, language: str) -> str:

@@ -309,6 +309,25 @@ def test_a_test_that_only_its_laboratory_knows_is_told_and_lowers_no_grade(test:
 
 
 @pytest.mark.parametrize(
+    ("test", "told"),
+    [("14749-6^Glucose^LN", 0), ("14749-5^Glucose^LN", 1), ("14749-5^Glucose^L", 0), ("GLU^G^L^14749-5^G^LN", 1)],
+)
+def test_a_code_that_loinc_cannot_have_is_told(test: str, told: int) -> None:
+    body = f"PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5|9|X|||20261123\rOBX|1|NM|{test}||5.1|mmol/L|||||F\r"
+    found = report([visit(body, "ORU^R01^ORU_R01")], STANDARD)
+    assert [(one.severity, one.place) for one in found.findings if one.code == "TEST_CODE_WRONG"] == [("W", "OBX-3")] * told
+
+
+@pytest.mark.parametrize(("charset", "told"), [("vni", 1), ("utf-8", 0), ("", 0)])
+def test_a_charset_of_the_profile_in_which_no_sample_is_is_told_though_each_declares_its_own(charset: str, told: int) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\nabout = "x"\ncharset = "{charset}"\n')
+    head = HEAD.rstrip("\r") % "ADT^A04^ADT_A01" + "||||||UNICODE UTF-8\r"
+    found = report([sample((head + VISIT).encode(), mine)], mine)
+    assert not found.findings and len(found.remarks) == told
+    assert all('charset = "vni" of the profile: none of these samples is in it (utf-8 × 1)' in en for en, _ in found.remarks)
+
+
+@pytest.mark.parametrize(
     ("states", "told"),
     [("D", 1), ("XX", 2), ("DNF", 2), ("DF", 0), ("DFF", 0), ("F", 0), ("CC", 0), ("P", 0), ("D-", 1), ("T", 0)],
 )

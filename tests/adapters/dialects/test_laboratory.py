@@ -309,6 +309,15 @@ def test_what_a_laboratory_says_of_an_order_keeps_its_reason(control: str, actio
     assert "TEST_MISSING" not in {code for code, _ in problems(found)}
 
 
+@pytest.mark.parametrize(
+    ("control", "rows", "told"),
+    [("UA", [], True), ("UA", ["NTE|1||mẫu vỡ hồng cầu"], False), ("OK", [], False), ("CR", [], False)],
+)
+def test_a_refused_order_says_why_in_its_reason_or_a_note(control: str, rows: list[str], told: bool) -> None:
+    found = problems(mapped("ORM^O01", PID, f"ORC|{control}|P1|F1", *rows))
+    assert (("FIELD_MISSING", "ORC-16") in found) == told
+
+
 def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_its_notes() -> None:
     obr = "OBR|{}|P1||{}^T|||||||||{}||||||||||||||||||R1^{}"
     found = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "sốt 3 ngày", ""), "NTE|1||lấy máu lúc đói",

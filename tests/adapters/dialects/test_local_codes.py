@@ -19,6 +19,24 @@ def test_words_for_high_and_low_are_told_and_learned() -> None:
     assert [line["flags"] for line in event["observations"]] == [["H"], ["L"], ["H", "H"], ["ZQ"]]
 
 
+def test_short_flags_are_asked_for_however_many_and_those_of_hl7_shown() -> None:
+    flags = ["C", "T", "CC", "KO", "TT", "A"]
+    lines = "".join(f"OBX|{n}|NM|2345^X^LN||9|mmol/L||{flag}|||F\r" for n, flag in enumerate(flags, 1))
+    raw = (HEAD % ("HIS", "01021", "ORU^R01", 1) + f"PID|1||7^^^^MR||LÊ^AN||19920101|M\rOBR|1|5||X|||20261123\r{lines}").encode()
+    text = learned([raw])[2]
+    assert all(f'# {flag} = "?" # × 1' in text for flag in flags[:-1]) and "too varied" not in text
+    assert "# as HL7 has them: A × 1; a row for each that means something else to you" in text
+
+
+def test_what_orders_and_prescriptions_say_in_one_field_is_looked_up_each_in_its_own_table() -> None:
+    order, drug = "PID|1||7^^^^MR\rORC|{}|1\rOBR|1|1||A\r", "PID|1||7^^^^MR\rORC|{}|1\rRXE|1|P^Paracetamol|1\r"
+    kinds = [("ORM^O01", order, "UA"), ("ORM^O01", order, "ZN"), ("RDE^O11", drug, "ZT")]
+    raws = [(HEAD % ("HIS", "01021", kind, n) + rows.format(said)).encode() for n, (kind, rows, said) in enumerate(kinds)]
+    tables = learned(raws)[2].partition("[codes.order_control]")[2].partition("[codes.prescription_control]")
+    assert '# ZN = "?"' in tables[0] and '# ZT = "?"' in tables[2] and "ZN" not in tables[2] and "UA" not in "".join(tables)
+    assert "prescription_control" not in learned(raws[:2])[2]
+
+
 def test_letters_for_the_state_of_a_line_are_asked_for() -> None:
     body = "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||N|||%s\r"
     raws = [(HEAD % ("LIS", "01021", "ORU^R01", n) + body % state).encode() for n, state in enumerate(["K", "K", "T", "F"])]

@@ -152,6 +152,23 @@ def test_delimiters_and_line_breaks_in_results_survive(lines: list[tuple[Event, 
     assert read.get("notes", []) == notes
 
 
+def test_a_note_of_an_order_and_one_behind_its_obx_each_go_out_where_they_stood() -> None:
+    line = {"set_id": "1", "value_type": "ST", "code": {"code": "FAST"}, "gia_tri": "có", "notes": ["từ 20h", "đã hỏi"]}
+    content = {
+        "placer": "1",
+        "ma_cskcb": "01004",
+        "person": {},
+        "services": [{"code": "X"}],
+        "notes": ["gấp"],
+        "action": "PLACED",
+    }
+    message = rendered("hie.LabOrder", stamped("hie.LabOrder", content | {"observations": [line]}))
+    names = [segment.name for segment in message.segments_in_order]
+    assert names[names.index("OBR") :] == ["OBR", "NTE", "OBX", "NTE", "NTE"]
+    [(_, read)] = read_again(message).events
+    assert (read["notes"], read["observations"][0]["notes"]) == (["gấp"], ["từ 20h", "đã hỏi"])
+
+
 def test_a_power_of_ten_in_a_unit_goes_out_escaped() -> None:
     line = {"set_id": "1", "value_type": "NM", "code": {"code": "WBC"}, "gia_tri": "3.9", "number": 3.9}
     line |= {"don_vi_do": "10^9/L", "reference_range": "<10^5"}

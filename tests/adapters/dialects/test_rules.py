@@ -47,6 +47,12 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
             "person.ho_ten: not a place in a message: 'PID5'; it is a segment and a field, such as PID-7",
         ),
         ("person", "ho_ten", {"from": "PID-5", "as": "upper"}, "person.ho_ten: no transform upper; there are address"),
+        (
+            "order",
+            "notes",
+            {"from": ["OBR-13", "OBX-5"], "as": "list"},
+            "order.notes: OBX-5 cannot be read there: the OBX of an order,",
+        ),
         ("person", "gioi_tinh", {"from": "PID-8", "codes": "gender"}, "person.gioi_tinh: no table codes.gender"),
         (
             "person",

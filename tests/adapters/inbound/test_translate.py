@@ -225,6 +225,18 @@ def test_what_takes_a_stream_or_a_file_apart_leaves_each_message_its_end():
         assert "MESSAGE_CUT" not in [code for code, _, _ in found(translate(Received(part, AT, "mllp"), KEYRING, ENDED))]
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"), [("", True), ('[xml13]\nma_loai_rv = "PRD[RP]-8"\nngay_vao = { from = "PV1-44", as = "minute" }\n', False)]
+)
+def test_what_a_profile_reads_as_a_code_where_the_standard_has_a_time_is_no_wrong_time(rule, told):
+    dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\nabout = "x"\n{rule}')
+    rows = "RF1|P|R|||||20261123\rPRD|RP|||01004||||ABC\rPRD|RT|||01021\rPID|1||7^^^01004^MR||MAU^AN\rDG1|1||E11.9"
+    done = translate(
+        Received(f"MSH|^~\\&|HIS|01004|HIE|HUB|20261123||REF^I12|C1|P|2.5.1\r{rows}\r".encode(), AT, "mllp"), KEYRING, dialect
+    )
+    assert (("TIME_UNPARSABLE", "W", "PRD[1]-8") in found(done)) == told, found(done)
+
+
 # --- the charset, as far as the border has to know it
 
 

@@ -82,11 +82,28 @@ def test_a_story_says_how_it_stands_now_and_what_of_it_is_a_test():
     assert steps(story, "vi").count("(thử)") == 4
 
 
-def test_a_message_is_read_with_the_right_of_its_sender(monkeypatch):
-    whole = {"raw": RAW, "sender": "lab"}
+@pytest.mark.parametrize(
+    ("more", "told", "way"),
+    [
+        ({}, [], "explain"),
+        ({"test": True}, [], "pasted"),
+        ({"test": True}, ["TEST_LOCAL"], "pasted"),
+        ({"test": True}, ["CHARSET_DECLARED_WRONG"], "explain"),
+        ({"test": True, "transport": "mllp"}, [], "explain"),
+    ],
+)
+def test_a_message_is_read_with_the_right_of_its_sender_and_what_was_pasted_as_that(monkeypatch, more, told, way):
+    whole = {
+        "raw": RAW,
+        "sender": "lab",
+        "test": False,
+        "transport": "http",
+        "problems": [{"code": code} for code in told],
+    } | more
     monkeypatch.setattr(message, "value_at", lambda *_: b"kept")
     monkeypatch.setattr(message, "Wire", lambda _url: SimpleNamespace(unpack=lambda _value: ("hie.MessageReceived", whole)))
-    border = SimpleNamespace(older=None, explain=lambda raw, sender: (raw, sender))
+    ways = {name: lambda raw, sender, name=name: (name, raw, sender) for name in ("explain", "pasted")}
+    border = SimpleNamespace(older=None, **ways)
     place = {"topic": "message-received.v1", "partition": 0, "record_offset": 0}
     story = Story("m", (Step(now(), "received", "m", "", place),), cut=False)
-    assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, story).reading == (RAW, "lab")
+    assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, story).reading == (way, RAW, "lab")
