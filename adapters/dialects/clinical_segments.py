@@ -265,7 +265,7 @@ def order_segments(event: Event, version: str) -> Segments:
     )
     built: Segments = [
         person_segment(event.get("person") or {}),
-        visit_segment(event),
+        visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
         *insurance_segments(event.get("person") or {}),
     ]
     specimen, sample = event.get("specimen_type", ""), event.get("specimen_id", "")

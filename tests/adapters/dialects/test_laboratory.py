@@ -369,6 +369,11 @@ def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_it
     assert only(typed)["notes"] == ["Sốt ^ ho & đau", "mệt"]
 
 
+def test_an_order_says_in_which_department_and_bed_the_patient_lies() -> None:
+    order = only(mapped("ORM^O01", PID, "PV1|1|I|K03^P12^G05", "ORC|NW|P1", "OBR|1|P1||GLU^G"))
+    assert (order["ma_khoa"], order["ma_giuong"], order["patient_class"]) == ("K03", "G05", "I")
+
+
 @pytest.mark.parametrize(("reason", "label"), [("B20^^I10", "HIV"), ("R50^^I10", "")])
 def test_the_code_of_an_illness_alone_as_the_reason_of_an_order_protects_it(reason: str, label: str) -> None:
     order = only(mapped("ORM^O01", PID, "ORC|NW|P1", f"OBR|1|P1||GLU^G{'|' * 27}{reason}"))

@@ -115,6 +115,12 @@ def test_the_answer_of_a_laboratory_goes_out_as_such_and_its_number_as_its_own(a
     assert (message.get("ORC", 3), message.get("ORC", 3, 2), message.get("OBR", 3, 2)) == ("F1", "01940", "01940")
 
 
+def test_an_order_takes_class_department_and_bed_to_the_laboratory() -> None:
+    said = {"person": {}, "placer": "1", "action": "PLACED", "patient_class": "O", "ma_khoa": "K03", "ma_giuong": "G05"}
+    message = rendered("hie.LabOrder", stamped("hie.LabOrder", said))
+    assert (message.get("PV1", 2), message.get("PV1", 3), message.get("PV1", 3, 3)) == ("O", "K03", "G05")
+
+
 @pytest.mark.parametrize(("record", "event"), shown())
 def test_an_event_off_the_bus_is_written_as_a_fresh_one(record: str, event: Event) -> None:
     """Avro fills absent fields with empty text and lists."""
