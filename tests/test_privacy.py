@@ -3,6 +3,7 @@
 import base64
 import json
 import unicodedata
+from contextlib import suppress
 
 import httpx
 import psutil
@@ -166,4 +167,5 @@ def test_every_reader_tells_how_far_behind_it_is(hub):
 def test_no_personal_value_is_in_a_title_of_a_process(hub):
     services = [psutil.Process(facts_of(hub.settings, name)["pid"]) for name in service_names()]
     for process in (*services, *psutil.Process().children(recursive=True)):
-        assert found_in("\n".join([process.name(), *process.cmdline()]).encode()) == []
+        with suppress(psutil.NoSuchProcess):  # what the database began for a moment has ended meanwhile
+            assert found_in("\n".join([process.name(), *process.cmdline()]).encode()) == []

@@ -12,6 +12,7 @@ from typing import Any, Final
 from adapters.dialects.transforms import STRUCTURED
 from adapters.formats.hl7v2 import Component, Repetition, Value
 from hub.contract.events import Event
+from hub.contract.unnamed import ANSWERS
 
 Segments = list[list[Value]]
 
@@ -31,8 +32,10 @@ _LICENCE: Final = re.compile(
     r"\d{1,7}(?:/[A-ZĐ]+-[A-ZĐ]+)?(?:\.[A-Z]{2}\.\d+)?$"
 )  # 000123/HNO-CCHN, with what QĐ 3176 puts behind it
 _ORDER_CONTROL: Final = {
-    "PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD", "ACCEPTED": "OK", "IN_PROGRESS": "SC", "REFUSED": "UA",
+    "PLACED": "NW", "CHANGED": "XO", "CANCELLED": "CA", "HELD": "HD",
+    "ACCEPTED": "OK", "IN_PROGRESS": "SC", "COMPLETED": "SC", "REFUSED": "UA",
 }  # fmt: skip
+_ORDER_STATUS: Final = {"COMPLETED": "CM"}  # ORC-5, table 0038: what SC says in full
 _SAMPLE: Final = "Mã mẫu (SPM-2): "
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "dau_hieu_ls": "VN-DHLS",
@@ -244,14 +247,18 @@ def order_segments(event: Event, version: str) -> Segments:
     """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, and the number of the
     sample has none but a note."""
     modern = version >= "2.5"
-    number, filler = event.get("placer", ""), (event.get("filler", ""), event.get("performer", ""))
+    action = event.get("action", "")
+    laboratory = event.get("ma_cskcb" if action in ANSWERS else "performer", "")  # who answers has numbered it, not whom it tells
+    number, filler = event.get("placer", ""), (event.get("filler", ""), laboratory)
+    unread = event["meta"].get("unparsed") or {}  # what ORC-1 said that nobody knows
     common = segment(
         "ORC",
         {
-            1: _ORDER_CONTROL.get(event.get("action", ""), ""),
+            1: _ORDER_CONTROL.get(action) or unread.get("action", ""),
             2: number,
             3: filler,
             4: event.get("group", ""),
+            5: _ORDER_STATUS.get(action, ""),
             7: "" if modern else ("", "", "", "", "", event.get("priority", "")),
             9: event.get("ordered_at", ""),
             12: licence(event.get("ma_bac_si", "")),
@@ -260,7 +267,7 @@ def order_segments(event: Event, version: str) -> Segments:
     )
     built: Segments = [
         person_segment(event.get("person") or {}),
-        visit_segment(event),
+        visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
         *insurance_segments(event.get("person") or {}),
     ]
     specimen, sample = event.get("specimen_type", ""), event.get("specimen_id", "")

@@ -9,16 +9,25 @@ from typing import Final
 from adapters.dialects.conformance import place_text
 from adapters.dialects.profile import Dialect
 from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
+from hub.contract.directory import facilities
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _FIELD: Final = re.compile(r"[A-Z][A-Z0-9]{2}-\d+")  # what no CX-5 looks like
 _READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33"})
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
 
+_RECEIVERS: Final = {
+    "order": "performer",
+    "result": "orderer",
+    "referral": "ma_cskcb_den",
+}  # fields that say where something goes
+
 
 def doubts(dialect: Dialect) -> list[str]:
     """Each as a sentence that begins with the entry of the file."""
-    return list(dict.fromkeys([*_unknown_fields(dialect), *_unread_types(dialect), *_unused_tables(dialect)]))
+    return list(
+        dict.fromkeys([*_unknown_fields(dialect), *_unread_types(dialect), *_unused_tables(dialect), *_unknown_places(dialect)])
+    )
 
 
 def _unknown_fields(dialect: Dialect) -> Iterator[str]:
@@ -70,3 +79,16 @@ def _known(segment: str, field: int) -> bool:
 def _unused_tables(dialect: Dialect) -> Iterator[str]:
     for table in dialect.unused:
         yield f'codes.{table}: no rule looks anything up in it; the rule that should says codes = "{table}"'
+
+
+def _unknown_places(dialect: Dialect) -> Iterator[str]:
+    """Facilities that a table of receivers names and the directory lacks: whatever is for one of them will wait."""
+    for section, name in _RECEIVERS.items():
+        for rule in (rule for rule in dialect.plans[section] if rule.name == name and rule.codes):
+            table = next((one for one, rows in dialect.codes.items() if rows and rows.items() <= (rule.codes or {}).items()), "")
+            for local, code in dialect.codes.get(table, {}).items():
+                if code not in facilities():
+                    yield (
+                        f"codes.{table}.{local}: the directory has no facility {code}: what goes there waits (RECEIVER_UNKNOWN); "
+                        "write its MA_CSKCB, or give it a row in the directory (facilities.csv)"
+                    )

@@ -22,9 +22,9 @@ from adapters.dialects.observed import (
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses, read_person
 from adapters.dialects.profile import Line, aliased
-from adapters.dialects.reading import SEEN_MAX, Reading, tell_beside, tell_priority
+from adapters.dialects.reading import SEEN_MAX, Reading, tell_beside, tell_nobody, tell_priority
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
-from hub.contract.unnamed import ANSWERS, STOPS, is_unnamed_order, is_unnamed_result
+from hub.contract.unnamed import ANSWERS, STOPS, UNREAD, is_unnamed_order, is_unnamed_result
 from hub.contract.writer import Steady, Varied
 
 Record = dict[str, Any]
@@ -35,6 +35,7 @@ _NO_LINES: Final = ("P", "X")  # states of results that may have none: there is 
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 _PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_STATUS, _COMPLETED = 5, "CM"  # of ORC, table 0038: what SC says in full
 _UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
 _RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
 _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
@@ -204,7 +205,9 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     tell_priority(dialect.plans["order"], scope, order, notes)
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
-    order.setdefault("action", "CHANGED" if "action" in notes.unparsed else "PLACED")
+    order.setdefault("action", UNREAD if "action" in notes.unparsed else "PLACED")
+    if order["action"] == "IN_PROGRESS" and "ORC" in scope and scope["ORC"].get(_STATUS) == _COMPLETED:
+        order["action"] = "COMPLETED"
     if is_unnamed_order(order):
         _tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
@@ -216,6 +219,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["ma_cskcb"] = own
         if order.get("performer") == own:
             del order["performer"]
+    tell_nobody(reading, "order", "performer", scope, order, notes)
     diagnosed = patient.others + [segment for group in groups for segment in group.others]
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
@@ -281,7 +285,8 @@ def _urgency(priority: str) -> int:
 
 
 def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
-    """Who performs it where no code says so: whose alias stands in MSH-5 and MSH-6. A name there that is nobody's is told."""
+    """Who performs it where no code says so: whose alias stands in MSH-5 and MSH-6. A name there that is nobody's is told, but of
+    an answer: its order is found by number, and of what cannot be read nobody knows whether it is one."""
     header = reading.message.header
     named = header.get(_RECEIVER)
     places = (place for rule in reading.dialect.plans["order"] if rule.name == "performer" for place in rule.places)
@@ -290,7 +295,7 @@ def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
         return
     if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
         order["performer"] = alias[0]
-    else:
+    elif order["action"] not in (*ANSWERS, UNREAD):
         notes.warn("PERFORMER_UNKNOWN", f"MSH-{_RECEIVER}")
 
 
@@ -341,6 +346,7 @@ def _publish_result(reading: Reading, patient: _Patient, group: _Group, person: 
     tell_beside(reading.dialect.plans["result"], ("sampled_at", "received_in_lab_at", "reported_at"), scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
+    tell_nobody(reading, "result", "orderer", scope, result, notes)
     conclusions: list[str] = []
     observations: list[Record] = []
     _read_lines(reading, group, observations, conclusions, notes)

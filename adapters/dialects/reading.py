@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Final
 
 from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
@@ -9,8 +10,9 @@ from adapters.dialects.paths import Notes, Plan, Scope, place_of
 from adapters.dialects.profile import Dialect
 from adapters.dialects.transforms import code, day_first, moment, stamped
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
+from hub.contract.directory import heir
 from hub.contract.errors import HubError, Problem, Severity
-from hub.contract.events import Event, stamp
+from hub.contract.events import VIETNAM, Event, stamp
 
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
@@ -65,6 +67,11 @@ class Reading:
         if not found:
             self.problems[Problem("TIME_UNPARSABLE", Severity.WARNING, "EVN-2")] = None
         return found
+
+    @property
+    def received_on(self) -> date:
+        """The day on which the message came, in Vietnam."""
+        return self.context.origin.received_at.astimezone(VIETNAM).date()
 
     def notes(self) -> Notes:
         return Notes(self.message, self.problems, self.read_code, self.context.facility)
@@ -158,6 +165,17 @@ def tell_priority(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: N
     found = place_of(stated, rule, scope)
     first = rule.places[0]  # where a table of the profile gives a word that is none either
     notes.warn("PRIORITY_UNKNOWN", notes.message.path(*found) if found else f"{first.segment}-{first.field}")
+
+
+def tell_nobody(reading: Reading, section: str, name: str, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
+    """That nobody in the directory stands for the facility which an order or a result is for: it is taken, and waits until that
+    changes. What is for its own sender goes nowhere."""
+    code = content.get(name, "")
+    if not code or code == content.get("ma_cskcb") or heir(code, reading.received_on):
+        return
+    rule = next(rule for rule in reading.dialect.plans[section] if rule.name == name)
+    found, first = place_of(code, rule, scope), rule.places[0]
+    notes.warn("RECEIVER_UNKNOWN", notes.message.path(*found) if found else f"{first.segment}-{first.field}")
 
 
 def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:

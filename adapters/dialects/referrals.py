@@ -8,7 +8,6 @@ from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, t
 from adapters.dialects.transforms import facility_code, minute, stamped
 from adapters.formats.hl7v2 import Message, Segment
 from hub.contract.directory import heir
-from hub.contract.events import VIETNAM
 
 _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "ma_quoctich", "ma_dantoc", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv",
@@ -71,7 +70,7 @@ def _tell_undiagnosed(message: Message, content: dict[str, Any], notes: Notes) -
 
 def _tell_nobody(reading: Reading, scope: Scope, code: str, notes: Notes) -> None:
     """That nobody in the directory stands for the receiver: the slip is taken, and waits until that changes."""
-    if heir(code, reading.context.origin.received_at.astimezone(VIETNAM).date()):
+    if heir(code, reading.received_on):
         return
     notes.warn("RECEIVER_UNKNOWN", _receiver_place(reading, scope, code))
 

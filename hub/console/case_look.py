@@ -34,7 +34,21 @@ RECORDS: Final[Mapping[Part, tuple[str, ...]]] = {
 """Of which records a case of each part is made."""
 STATES: Final[Mapping[Part, tuple[str, ...]]] = {
     "referrals": ("ISSUED", "MODIFIED", "ACCEPTED", "REJECTED", "ARRIVED", "EXPIRED", "CANCELLED"),
-    "results": ("PLACED", "CHANGED", "HELD", "CANCELLED", "ACCEPTED", "IN_PROGRESS", "REFUSED", "P", "F", "C", "X"),
+    "results": (
+        "PLACED",
+        "CHANGED",
+        "HELD",
+        "CANCELLED",
+        "ACCEPTED",
+        "IN_PROGRESS",
+        "COMPLETED",
+        "REFUSED",
+        "UNKNOWN",
+        "P",
+        "F",
+        "C",
+        "X",
+    ),
     "claims": ("SUBMITTED", "INFORMATION_REQUESTED", "ACCEPTED", "REDUCED", "REJECTED", "PAID", "CANCELLED"),
 }
 """In which states one may be: of a slip `Slip.stands`, of others the action, status or verdict of what was said last."""

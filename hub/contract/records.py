@@ -406,6 +406,8 @@ class LabOrder(TypedDict, total=False):
     sampled_at: str
     reason: str
     observations: list["Observation"]
+    ma_khoa: str
+    ma_giuong: str
 
 
 class LabResult(TypedDict, total=False):

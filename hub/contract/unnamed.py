@@ -5,8 +5,10 @@ from typing import Any, Final
 
 STOPS: Final = ("CANCELLED", "HELD")
 """Actions of an order that say what is not to be done, or not now."""
-ANSWERS: Final = ("ACCEPTED", "IN_PROGRESS", "REFUSED")
+ANSWERS: Final = ("ACCEPTED", "IN_PROGRESS", "COMPLETED", "REFUSED")
 """Actions of an order by which the one that is to perform it answers."""
+UNREAD: Final = "UNKNOWN"
+"""Action of an order whose ORC-1 nobody can read: it may be a new one, or an answer to one, so it goes to nobody."""
 WITHDRAWN: Final = "X"
 """Status of a result that is taken back (OBR-25)."""
 

@@ -10,14 +10,15 @@ from hub.routing.persons import contradict, lab_refs, person_refs
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Recall, receiver
 
 _SAID_BY_EITHER: Final = ANSWERS + STOPS  # by the laboratory, or by whoever ordered
+_READ: Final = frozenset(("PLACED", "CHANGED", *_SAID_BY_EITHER))
 
 
 def facts(event: Event, keyring: Keyring) -> list[Fact]:
     """Who ordered, under what the result will be found by; of an answer a kind of its own, as no result is for the laboratory.
 
-    An order of nobody leaves none: no result is of nobody either.
+    An order of nobody leaves none: no result is of nobody either. Nor does one that may be an answer: who sent it may not have ordered.
     """
-    if is_unnamed_order(event):
+    if is_unnamed_order(event) or not _is_read(event):
         return []
     meta = event["meta"]
     said = {
@@ -30,19 +31,21 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
 
 def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     """Results that came before their order; and the order that a laboratory speaks of."""
-    if is_unnamed_order(event):
+    if is_unnamed_order(event) or not _is_read(event):
         return []
     asked = [CaseRef("order", ref) for ref in _answered(event, keyring)]
     return asked if event.get("action") in ANSWERS else [*(CaseRef("result", ref) for ref in _refs(event, keyring)), *asked]
 
 
 def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
-    """To the laboratory, unless it is about nobody; what it says of an order, and has answered already, to the orderer.
+    """To the laboratory, unless it is about nobody or nobody can read what is wanted; what it says of an order, and has answered already, to the orderer.
 
     Raises: HubError(RECEIVER_UNKNOWN).
     """
     if is_unnamed_order(event):
         return [Nobody("nobody-unnamed")]
+    if not _is_read(event):
+        return [Nobody("nobody-action")]
     performer, orderer = event.get("performer", ""), event.get("ma_cskcb", "")
     lane = "urgent" if event.get("priority", "")[:1] in ("S", "A") else "routine"
     outputs: list[Output] = [Nobody("nobody-order")]
@@ -66,6 +69,11 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         if moment.facts and answers(moment.facts[0].data, fact.data) and not own:
             fetched[fact.place] = Recall(fact.place, receiver(orderer, moment), "result-to-orderer", fact.data["lane"])
     return [*outputs, *fetched.values()]
+
+
+def _is_read(event: Event) -> bool:
+    """Whether anybody can tell what is said of the order; else it may be an answer, and must not go out as a change."""
+    return event.get("action") in _READ
 
 
 def _answered(event: Event, keyring: Keyring) -> list[str]:

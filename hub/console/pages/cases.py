@@ -40,6 +40,8 @@ STATE_WORDS: Final = {
     "CHANGED": Words(vi="chỉ định đã sửa", en="order changed"),
     "HELD": Words(vi="chỉ định tạm dừng", en="order on hold"),
     "IN_PROGRESS": Words(vi="đang thực hiện", en="in progress"),
+    "COMPLETED": Words(vi="đã thực hiện xong", en="performed"),
+    "UNKNOWN": Words(vi="không đọc được (ORC-1)", en="cannot be read (ORC-1)"),
     "REFUSED": Words(vi="không thực hiện được", en="cannot be performed"),
     "P": Words(vi="kết quả sơ bộ", en="preliminary"),
     "F": Words(vi="kết quả cuối", en="final"),

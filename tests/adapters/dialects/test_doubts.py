@@ -27,6 +27,18 @@ def test_what_can_hardly_be_meant_is_told_and_loads() -> None:
 
 
 @pytest.mark.parametrize(
+    "rule",
+    ['[result]\norderer = { from = "PV1-3.4", codes = "places" }', '[order]\nperformer = { from = "MSH-6", codes = "places" }'],
+)
+def test_a_table_of_receivers_that_names_no_facility_is_told(rule: str) -> None:
+    mine = f'extends = "_standard"\nversion = "1"\n{rule}\n[codes.places]\nBVT = "01004"\nbvx = "01999"\nBVY = "01004 "\n'
+    assert [one.split(": what")[0] for one in doubts(compile_text("mine", mine))] == [
+        "codes.places.bvx: the directory has no facility 01999",
+        "codes.places.BVY: the directory has no facility 01004 ",
+    ]
+
+
+@pytest.mark.parametrize(
     ("place", "told"),
     [
         (

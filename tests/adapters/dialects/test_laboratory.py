@@ -93,6 +93,44 @@ def test_who_performs_an_order_is_named_by_code_or_alias_or_told_to_be_nobody(re
     assert (order.get("performer"), sorted(problems(found))) == (performer, told)
 
 
+@pytest.mark.parametrize("control", ["OK", "SC", "CM", "UA", "NHAN"])
+def test_an_answer_needs_no_name_in_msh6(control) -> None:
+    header = "MSH|^~\\&|LIS|01940|HIS|BV-KHAC|20261123080500||ORM^O01|M1|P|2.5.1"
+    message = parse(f"{header}\r{PID}\rORC|{control}|1\rOBR|1|1||A")
+    found = map_message(message, load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01940"))
+    assert problems(found) == ({("CODE_UNKNOWN", "ORC-1")} if control == "NHAN" else set())
+
+
+def test_an_order_control_that_nobody_knows_is_no_change() -> None:
+    found = mapped("ORM^O01", PID, "ORC|NHAN|P1|F1", "OBR|1|P1|F1|GLU^G")
+    assert (only(found)["action"], only(found)["meta"]["unparsed"]) == ("UNKNOWN", {"action": "NHAN"})
+    own = compile_text("own", 'extends = "_standard"\nversion = "1"\n[codes.order_control]\nNHAN = "ACCEPTED"\n')
+    assert only(mapped("ORM^O01", PID, "ORC|nhan|P1|F1", "OBR|1|P1|F1|GLU^G", dialect=own))["action"] == "ACCEPTED"
+
+
+@pytest.mark.parametrize(
+    ("orc", "obr", "place"),
+    [
+        ("P1", "P1^01999", "OBR-2"),
+        ("P1^01999", "P1", "ORC-2"),
+        ("P1", "P1^01004", ""),
+        ("P1", "P1^HIS", ""),
+        ("P1", "P1", ""),
+    ],
+    ids=["no facility", "said in ORC", "a facility", "no code", "nobody"],
+)
+def test_a_result_for_an_orderer_that_the_directory_lacks_is_told(orc: str, obr: str, place: str) -> None:
+    found = mapped("ORU^R01", PID, f"ORC|RE|{orc}", f"OBR|1|{obr}||GLU^G", "OBX|1|NM|GLU||5|||||F")
+    assert [where for code, where in problems(found) if code == "RECEIVER_UNKNOWN"] == [place] * bool(place)
+    assert only(found)["placer"] == "P1"
+
+
+@pytest.mark.parametrize(("filler", "place"), [("^01999", "ORC-3"), ("^01940", "")])
+def test_an_order_for_a_performer_that_the_directory_lacks_is_told(filler: str, place: str) -> None:
+    found = mapped("ORM^O01", PID, f"ORC|NW|P1|{filler}", "OBR|1|P1||GLU^G")
+    assert [where for code, where in problems(found) if code == "RECEIVER_UNKNOWN"] == [place] * bool(place)
+
+
 def test_the_class_of_an_order_is_its_own_before_that_of_the_visit_and_unknown_is_none() -> None:
     def kind(visit: str, order: str) -> str:
         [event] = read("ORM^O01", f"PV1|1|{visit}", "ORC|NW|1" + "|" * 27 + order, "OBR|1|1||A")
@@ -301,10 +339,20 @@ def test_what_an_order_observes_and_when_the_sample_was_taken_goes_with_it() -> 
 
 
 @pytest.mark.parametrize(
-    ("control", "action"), [("OK", "ACCEPTED"), ("SC", "IN_PROGRESS"), ("UA", "REFUSED"), ("CR", "CANCELLED")]
+    ("control", "status", "action"),
+    [
+        ("OK", "", "ACCEPTED"),
+        ("SC", "", "IN_PROGRESS"),
+        ("SC", "IP", "IN_PROGRESS"),
+        ("SC", "CM", "COMPLETED"),
+        ("CM", "", "COMPLETED"),
+        ("UA", "", "REFUSED"),
+        ("CR", "", "CANCELLED"),
+    ],
 )
-def test_what_a_laboratory_says_of_an_order_keeps_its_reason(control: str, action: str) -> None:
-    found = mapped("ORM^O01", PID, f"ORC|{control}|P1|F1{'|' * 13}HONG^Mẫu vỡ hồng cầu")
+def test_what_a_laboratory_says_of_an_order_keeps_its_reason(control: str, status: str, action: str) -> None:
+    found = mapped("ORM^O01", PID, f"ORC|{control}|P1|F1||{status}{'|' * 11}HONG^Mẫu vỡ hồng cầu")
+    assert "CODE_UNKNOWN" not in {code for code, _ in problems(found)}
     assert (only(found)["action"], only(found)["reason"]) == (action, "Mẫu vỡ hồng cầu")
     assert "TEST_MISSING" not in {code for code, _ in problems(found)}
 
@@ -328,6 +376,11 @@ def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_it
     assert only(held)["meta"]["sensitivity"] == "HIV"
     typed = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "Sốt ^ ho & đau~mệt^^", ""))
     assert only(typed)["notes"] == ["Sốt ^ ho & đau", "mệt"]
+
+
+def test_an_order_says_in_which_department_and_bed_the_patient_lies() -> None:
+    order = only(mapped("ORM^O01", PID, "PV1|1|I|K03^P12^G05", "ORC|NW|P1", "OBR|1|P1||GLU^G"))
+    assert (order["ma_khoa"], order["ma_giuong"], order["patient_class"]) == ("K03", "G05", "I")
 
 
 @pytest.mark.parametrize(("reason", "label"), [("B20^^I10", "HIV"), ("R50^^I10", "")])

@@ -104,11 +104,21 @@ def test_a_written_event_is_read_again_with_equal_content(record: str, event: Ev
     assert carried(read, legacy=legacy) == carried(event, legacy=legacy)  # of an old system's order a note says which sample
 
 
-@pytest.mark.parametrize(("action", "control"), [("ACCEPTED", "OK"), ("IN_PROGRESS", "SC"), ("REFUSED", "UA")])
-def test_the_answer_of_a_laboratory_goes_out_as_such(action: str, control: str) -> None:
-    answer = stamped("hie.LabOrder", {"person": {}, "placer": "1", "action": action, "reason": "vỡ hồng cầu"})
-    message = rendered("hie.LabOrder", answer)
+@pytest.mark.parametrize(
+    ("action", "control"), [("ACCEPTED", "OK"), ("IN_PROGRESS", "SC"), ("COMPLETED", "SC"), ("REFUSED", "UA")]
+)
+def test_the_answer_of_a_laboratory_goes_out_as_such_and_its_number_as_its_own(action: str, control: str) -> None:
+    said = {"person": {}, "placer": "1", "filler": "F1", "action": action, "reason": "vỡ hồng cầu", "ma_cskcb": "01940"}
+    message = rendered("hie.LabOrder", stamped("hie.LabOrder", {**said, "performer": "01004"}))
     assert (message.get("ORC", 1), message.get("ORC", 16, 2)) == (control, "vỡ hồng cầu")
+    assert message.get("ORC", 5) == ("CM" if action == "COMPLETED" else "")
+    assert (message.get("ORC", 3), message.get("ORC", 3, 2), message.get("OBR", 3, 2)) == ("F1", "01940", "01940")
+
+
+def test_an_order_takes_class_department_and_bed_to_the_laboratory() -> None:
+    said = {"person": {}, "placer": "1", "action": "PLACED", "patient_class": "O", "ma_khoa": "K03", "ma_giuong": "G05"}
+    message = rendered("hie.LabOrder", stamped("hie.LabOrder", said))
+    assert (message.get("PV1", 2), message.get("PV1", 3), message.get("PV1", 3, 3)) == ("O", "K03", "G05")
 
 
 @pytest.mark.parametrize(("record", "event"), shown())

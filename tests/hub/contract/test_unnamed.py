@@ -20,7 +20,8 @@ def test_a_number_or_a_name_is_enough(person):
 
 
 @pytest.mark.parametrize(
-    ("action", "unnamed"), [("PLACED", True), ("CHANGED", True), ("HELD", False), ("CANCELLED", False), ("REFUSED", False)]
+    ("action", "unnamed"),
+    [("PLACED", True), ("CHANGED", True), ("HELD", False), ("CANCELLED", False), ("REFUSED", False), ("COMPLETED", False)],
 )
 def test_what_stops_an_order_needs_no_person(action, unnamed):
     assert is_unnamed_order({"person": {}, "action": action}) is unnamed

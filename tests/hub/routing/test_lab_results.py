@@ -74,7 +74,7 @@ def test_an_unknown_laboratory_makes_the_order_wait():
     assert waits.value.code == "RECEIVER_UNKNOWN"
 
 
-@pytest.mark.parametrize("action", ["ACCEPTED", "IN_PROGRESS", "REFUSED", "CANCELLED"])
+@pytest.mark.parametrize("action", ["ACCEPTED", "IN_PROGRESS", "COMPLETED", "REFUSED", "CANCELLED"])
 def test_what_a_laboratory_says_of_an_order_goes_to_whoever_ordered(action):
     """Found by the number and the laboratory; the patient must not be another, and of what stops an order has to be the same."""
     answer = order(by=LAB, performer="", action=action)
@@ -87,6 +87,14 @@ def test_what_a_laboratory_says_of_an_order_goes_to_whoever_ordered(action):
     assert not any(ref.kind == "order" for ref in STREAMS[ORDERS].lookups(order(), KEYRING)), (
         "of an order nobody looks for another"
     )
+
+
+@pytest.mark.parametrize("action", ["UNKNOWN", "ZZ", ""])
+def test_an_order_of_which_nobody_knows_what_it_says_goes_to_nobody_and_leaves_nothing(action):
+    """It may be a laboratory's answer: as a change it would come back to the laboratory, and results would go to who did not order."""
+    for unread in (order(action=action), order(by=LAB, performer=PROVINCE, action=action)):
+        assert decided(ORDERS, unread, waiting(result())) == [Nobody("nobody-action")]
+        assert STREAMS[ORDERS].facts(unread, KEYRING) == STREAMS[ORDERS].lookups(unread, KEYRING) == []
 
 
 def test_an_answer_that_names_who_ordered_goes_there():
