@@ -85,7 +85,8 @@ def _unknown_places(dialect: Dialect) -> Iterator[str]:
     """Facilities that a table of receivers names and the directory lacks: whatever is for one of them will wait."""
     for section, name in _RECEIVERS.items():
         for rule in (rule for rule in dialect.plans[section] if rule.name == name and rule.codes):
-            table = next((one for one, rows in dialect.codes.items() if rows and rows.items() <= (rule.codes or {}).items()), "")
+            fit = [one for one, rows in dialect.codes.items() if rows.items() <= (rule.codes or {}).items()]
+            table = max(fit, key=lambda one: len(dialect.codes[one]), default="")
             for local, code in dialect.codes.get(table, {}).items():
                 if code not in facilities():
                     yield (

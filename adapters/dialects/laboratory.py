@@ -42,7 +42,6 @@ _HUB: Final = ("HUB", "HIE")  # what senders call the hub there
 _LOCAL: Final = "Z"  # how names of local segments begin
 _SERVICES: Final = {"OBR": 4, "RXO": 1, "RXE": 2}  # where the test, or the drug, of an order stands
 _ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
-_REFUSED: Final = "REFUSED"  # an answer that leaves its orderer nothing to do without a reason
 _REASON: Final = 16  # of ORC
 
 
@@ -206,7 +205,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", UNREAD if "action" in notes.unparsed else "PLACED")
-    if order["action"] == "IN_PROGRESS" and "ORC" in scope and scope["ORC"].get(_STATUS) == _COMPLETED:
+    states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
+    if order["action"] == "IN_PROGRESS" and states == {_COMPLETED}:
         order["action"] = "COMPLETED"
     if is_unnamed_order(order):
         _tell_unnamed(reading, patient, notes)
@@ -219,7 +219,8 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["ma_cskcb"] = own
         if order.get("performer") == own:
             del order["performer"]
-    tell_nobody(reading, "order", "performer", scope, order, notes)
+    if order["action"] != UNREAD and not is_unnamed_order(order):  # which go to nobody, whom they name or not
+        tell_nobody(reading, "order", "performer", scope, order, notes)
     diagnosed = patient.others + [segment for group in groups for segment in group.others]
     if diagnoses := read_diagnoses(dialect, diagnosed, notes):
         order["diagnoses"] = diagnoses
@@ -234,7 +235,7 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
         order["notes"] = remarks
         if label := label_told(dialect, "", "\n".join(remarks)):
             notes.labels.add(label)
-    if order["action"] == _REFUSED and not order.get("reason") and not remarks:
+    if order["action"] == "REFUSED" and not order.get("reason") and not remarks:
         notes.warn("FIELD_MISSING", reading.message.path(scope["ORC"], _REASON) if "ORC" in scope else f"ORC-{_REASON}")
     key = order.get("placer") or order.get("filler", "")
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")

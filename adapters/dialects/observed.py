@@ -32,8 +32,11 @@ _ANSWERS: Final = frozenset({"S", "I", "R", "SDD", "NS", "MS", "VS"})  # of a ge
 _IN_FLAGS: Final = _ANSWERS | {"POS", "NEG", "IND", "DET", "ND", "RR", "WR", "NR"}  # results by themselves; others rate a value
 _RANGE: Final = re.compile(rf"[<>≤≥]=?\s*{_DIGITS}|{_DIGITS}\s*[-–]\s*{_DIGITS}")
 _NORMAL: Final = "N"  # OBX-8
-_COMPARED: Final = re.compile(r"(<=|>=|<>|<|>|=)?\s*(.*)", re.DOTALL)  # SN-1, and what stands behind it where all is one text
-_SEPARATORS: Final = frozenset({"", "-", "+", "/", ".", ":"})  # SN-3
+_COMPARED: Final = re.compile(
+    r"([<>]=|=[<>]|<>|[<>=])?\s*(.*)", re.DOTALL
+)  # SN-1, and what stands behind it where all is one text
+_COMPARATORS: Final = {"=": "", "=<": "<=", "=>": ">="}  # as SN-1 has them
+_SEPARATORS: Final = frozenset({"", "-", "+", "/", ":"})  # SN-3
 _STRING: Final = "ST"
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
@@ -124,18 +127,22 @@ def _whole(segment: Segment) -> str:
 def _structured(parts: list[str], comma: Comma) -> tuple[str, bool]:
     """Comparator, number, separator or suffix, number, also of who writes comparator and number in one place; and whether it is
     an SN, in which each number can be one only."""
+    parts = [part.strip() for part in parts[:4]]
     if not any(parts):
         return "", True
-    head, *rest = map(str.strip, parts[:4])
-    compared = _COMPARED.fullmatch(head or rest.pop(0))
+    head, *rest = parts if parts[0] else parts[1:]
+    compared = _COMPARED.fullmatch(head)
     assert compared is not None
-    comparator, number = compared.groups("")
-    said = [number, *rest] if number else rest
-    if not _SEPARATORS.issuperset(said[1:2]):
+    comparator, behind = compared.groups("")
+    first, separator, second, *more = *([behind] if behind else []), *rest, "", "", ""
+    if separator not in _SEPARATORS or (second and not separator) or any(more):
         return "^".join(parts), False
-    read = [(pointed(part, comma), part) for part in said]
-    text = "".join(["" if comparator == "=" else comparator, *(part if plain is None else plain for plain, part in read)])
-    return text, all(plain is not None for plain, _part in read) and STRUCTURED.fullmatch(text) is not None
+    read = [(pointed(part, comma), part) for part in (first, second)]
+    plain = [part if number is None else number for number, part in read]
+    text = f"{_COMPARATORS.get(comparator, comparator)}{plain[0]}{separator}{plain[1]}"
+    numbers = not separator or all(MEASURED.fullmatch(part) for part in plain if part)
+    clear = numbers and first[:1] not in ("<", ">") and all(number is not None for number, _part in read)
+    return text, clear and STRUCTURED.fullmatch(text) is not None
 
 
 def _codes(rows: list[list[str]]) -> list[Record]:
@@ -198,10 +205,10 @@ def tell_silent(silent: list[Segment], lines: list[Segment], notes: Notes) -> No
 
 def tell_flags(segment: Segment, line: Record, notes: Notes, at: str) -> None:
     """That a flag is none of HL7's: it is kept, but makes no result urgent. A range there is none, and is kept beside the event."""
-    flags = line.get("flags", ())
-    if FLAGS.issuperset(flags):
+    if FLAGS.issuperset(line.get("flags", ())):
         return
-    if known := [flag for flag in flags if not _RANGE.fullmatch(flag.strip())]:
+    flags = [flag for one in line["flags"] if (flag := one.strip())]
+    if known := [flag for flag in flags if not _RANGE.fullmatch(flag)]:
         line["flags"] = known
     else:
         del line["flags"]

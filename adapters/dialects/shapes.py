@@ -65,7 +65,7 @@ FLAGS: Final = frozenset(
 """What OBX-8 may hold: HL7 table 0078, with the codes of HL7's ObservationInterpretation."""
 LOINC: Final = "LN"
 _COMMON: Final = frozenset({LOINC, "QD1227"})  # systems of tests
-_LOINC_FORM: Final = re.compile(r"(\d{1,7})-(\d)")
+_LOINC_FORM: Final = re.compile(r"([0-9]{1,7})-([0-9])")
 _LONGEST: Final = 36  # characters of a value that are looked at
 _RUN: Final = 5  # letters shown of a longer run: the length of a name is the name's
 _RUNS: Final = re.compile(r"A{6,}|a{6,}")

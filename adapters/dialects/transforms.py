@@ -341,9 +341,9 @@ def pointed(value: str, comma: Comma) -> str | None:
     return value
 
 
-_N: Final = r"(?:\d{1,18}(?:\.\d{0,15})?|\.\d{1,15})(?:[eE][+-]?\d{1,2})?"
+_N: Final = r"(?:[0-9]{1,18}(?:\.[0-9]{0,15})?|\.[0-9]{1,15})(?:[eE][+-]?[0-9]{1,2})?"
 MEASURED: Final = re.compile(rf"[+-]?{_N}")  # NM
-STRUCTURED: Final = re.compile(rf"(<=|>=|<>|<|>)?([+-]?{_N})(?:([-+/.:])([+-]?{_N})?)?")
+STRUCTURED: Final = re.compile(rf"(<=|>=|<>|<|>)?([+-]?{_N})(?:([-+/:])([+-]?{_N})?)?")
 """SN in one text, such as <0.5, 1:80, 100-200 or 2+: comparator, number, separator or suffix, number."""
 
 Point = Literal["", "thousands"]

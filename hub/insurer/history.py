@@ -198,16 +198,17 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
     again = (pl.len() > 1) & col("now").any()
     recent = claims.lazy().select("event_id", "claim", "recent", again.over("person").alias("again")).filter("recent")
-    asked = lines.join(recent.drop("recent"), on="event_id").filter(col("again") | examination() | hands_on()).drop("again")
+    told = lines.with_columns((examination() | hands_on()).fill_null(False).alias("desk"))
+    asked = told.join(recent.drop("recent"), on="event_id").filter(col("again") | col("desk")).drop("again")
     found = asked.join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
     # Streamed, so that the event ids and texts of all lines are never in memory together.
     narrow = found.with_columns(col("table").cast(_TABLES)).collect(engine="streaming").lazy()
     numbered = narrow.with_columns(_number("code"), _number("doctor"))
-    # Of lines with one number the dearest counts.
-    ordered = numbered.sort("claim", "table", "stt", "granted", descending=[False, False, False, True])
+    # Of lines with one number the dearest counts, but what a desk or performer did before all else, as it may be held alone.
+    ordered = numbered.sort("claim", "table", "stt", "desk", "granted", descending=[False, False, False, True, True])
     again = pl.all_horizontal(col(name).eq_missing(col(name).shift(1)) for name in ("claim", "table", "stt"))
-    return ordered.filter(~again).with_row_index("line").collect()
+    return ordered.filter(~again).drop("desk").with_row_index("line").collect()
 
 
 def _number(name: str) -> pl.Expr:

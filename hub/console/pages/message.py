@@ -140,7 +140,7 @@ def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
 
 def _maybe_pasted(whole: Event) -> bool:
     """Whether it may have been pasted on a page and sent as a test, so that what is told of no pasted text was not told of it."""
-    test = whole["test"] and whole["transport"] == "http"
+    test = whole["test"] and whole["transport"] == "http" and whole["charset"] in ("utf-8", "ascii")
     return test and _OF_NO_PASTE.isdisjoint(problem["code"] for problem in whole["problems"])
 
 

@@ -38,6 +38,17 @@ def test_a_table_of_receivers_that_names_no_facility_is_told(rule: str) -> None:
     ]
 
 
+def test_a_receiver_is_told_also_where_a_shorter_table_says_the_same() -> None:
+    mine = (
+        'extends = "_standard"\nversion = "1"\n[order]\nperformer = { from = "MSH-6", codes = "labs" }\n'
+        '[result]\norderer = { from = "PV1-3.4", codes = "wards" }\n'
+        '[codes.labs]\nX = "01004"\n[codes.wards]\nX = "01004"\nY = "01998"\n'
+    )
+    assert [one.split(": what")[0] for one in doubts(compile_text("mine", mine))] == [
+        "codes.wards.Y: the directory has no facility 01998"
+    ]
+
+
 @pytest.mark.parametrize(
     ("place", "told"),
     [

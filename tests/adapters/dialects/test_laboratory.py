@@ -98,7 +98,20 @@ def test_an_answer_needs_no_name_in_msh6(control) -> None:
     header = "MSH|^~\\&|LIS|01940|HIS|BV-KHAC|20261123080500||ORM^O01|M1|P|2.5.1"
     message = parse(f"{header}\r{PID}\rORC|{control}|1\rOBR|1|1||A")
     found = map_message(message, load_dialect("_standard"), Context(ORIGIN, Keyring(b"golden-secret-16"), "01940"))
-    assert problems(found) == ({("CODE_UNKNOWN", "ORC-1")} if control == "NHAN" else set())
+    told = {"NHAN": {("CODE_UNKNOWN", "ORC-1")}, "UA": {("FIELD_MISSING", "ORC-16")}}
+    assert problems(found) == told.get(control, set())
+
+
+@pytest.mark.parametrize(
+    ("states", "action"), [(("CM", "CM"), "COMPLETED"), (("CM", "IP"), "IN_PROGRESS"), (("cm", "cm"), "COMPLETED")]
+)
+def test_an_order_is_completed_when_all_of_it_is(states, action) -> None:
+    tests = [f"ORC|SC|P1|F{n}||{state}\rOBR|{n}|P1|F{n}|T{n}" for n, state in enumerate(states)]
+    assert only(mapped("ORM^O01", PID, *"\r".join(tests).split("\r")))["action"] == action
+
+
+def test_an_order_that_goes_to_nobody_is_not_told_to_wait_for_whom_it_names() -> None:
+    assert problems(mapped("ORM^O01", PID, "ORC|NHAN|P1|F1^01999", "OBR|1|P1|F1^01999|GLU^G")) == {("CODE_UNKNOWN", "ORC-1")}
 
 
 def test_an_order_control_that_nobody_knows_is_no_change() -> None:

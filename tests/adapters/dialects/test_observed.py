@@ -177,12 +177,26 @@ def test_what_could_not_be_read_as_a_number_leaves_as_text(value: str, comma: st
         ("<0,5", "", ("ST", "<0,5")),
         ("^100^-^1.234", "decimal", ("ST", "100-1.234")),
         ("5^6", "", ("ST", "5^6")),
+        ("=^5", "", ("SN", [("", "5", "", "")])),
+        ("=>5", "", ("SN", [(">=", "5", "", "")])),
+        ("=^<5", "", ("ST", "<5")),
+        ("<^<5", "", ("ST", "<<5")),
+        ("^5^^6", "", ("ST", "^5^^6")),
+        ("^1^.^5", "", ("ST", "^1^.^5")),
+        ("^1e^-^5", "", ("ST", "1e-5")),
+        ("^5~ ", "", ("SN", [("", "5", "", "")])),
+        ("５.６", "", ("ST", "５.６")),
         ("^Âm tính", "", ("ST", "Âm tính")),
         ("<", "", ("ST", "<")),
     ],
 )
 def test_a_structured_number_leaves_in_its_parts_or_as_text(value: str, comma: str, leaves: tuple[str, object]) -> None:
     assert sent_and_passed_on("SN", value, comma) == (leaves, leaves[0] == "ST")
+
+
+def test_a_value_of_blanks_says_nothing() -> None:
+    found = mapped("ORU^R01", PID, OBR, "OBX|1|NM|K^Kali||4.1||||||F", "OBX|2|SN|TSH^TSH|| |mIU/L|||||P")
+    assert [line.get("gia_tri") for line in only(found)["observations"]] == ["4.1", None]
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------
@@ -211,6 +225,8 @@ def test_a_flag_says_what_a_value_is_only_where_it_is_a_result_itself(flag: str,
         ("< 5", [], "FIELDS_SHIFTED"),
         ("CAO~3.5-5.5", ["H"], "FIELDS_SHIFTED"),
         ("<", ["<"], ""),
+        (" ", [], ""),
+        ("H ~ ", ["H"], ""),
     ],
 )
 def test_a_flag_that_nobody_knows_is_kept_and_told_and_a_range_is_none(sent: str, flags: list[str], problem: str) -> None:

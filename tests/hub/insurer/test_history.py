@@ -121,6 +121,16 @@ def test_of_who_came_once_only_what_desks_and_performers_can_have_too_much_of_is
     assert [list(zip(*lines, strict=True)) for _, *lines in held.iter_rows()] == [lines for _, lines in people.values()]
 
 
+def test_of_lines_with_one_number_what_a_desk_did_counts_however_often_the_person_came(tmp_path):
+    services = (examination(1), service(1, t_bhtt=Decimal("99000.00")), service(2), service(2, t_bhtt=Decimal("99000.00")))
+    came = ["001085000001", "001085000002", "001085000002"]
+    write(tmp_path, [visit(f"V{n}", services=services, so_cccd=number) for n, number in enumerate(came)])
+    history, _ = module.read_history(tmp_path, NOVEMBER)
+    held = history.lines.select("stt", "group", "granted").unique().sort("stt").rows()
+    assert [(stt, group == 13) for stt, group, _ in held] == [(1, True), (2, False)]
+    assert [granted == 9_900_000 for *_, granted in held] == [False, True]
+
+
 # --- late corrections -------------------------------------------------------------------------------------------------
 
 

@@ -90,6 +90,7 @@ def test_a_story_says_how_it_stands_now_and_what_of_it_is_a_test():
         ({"test": True}, ["TEST_LOCAL"], "pasted"),
         ({"test": True}, ["CHARSET_DECLARED_WRONG"], "explain"),
         ({"test": True, "transport": "mllp"}, [], "explain"),
+        ({"test": True, "charset": "viscii"}, [], "explain"),
     ],
 )
 def test_a_message_is_read_with_the_right_of_its_sender_and_what_was_pasted_as_that(monkeypatch, more, told, way):
@@ -98,6 +99,7 @@ def test_a_message_is_read_with_the_right_of_its_sender_and_what_was_pasted_as_t
         "sender": "lab",
         "test": False,
         "transport": "http",
+        "charset": "utf-8",
         "problems": [{"code": code} for code in told],
     } | more
     monkeypatch.setattr(message, "value_at", lambda *_: b"kept")
