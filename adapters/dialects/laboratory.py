@@ -296,7 +296,7 @@ def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
         return
     if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
         order["performer"] = alias[0]
-    elif order["action"] not in (*ANSWERS, UNREAD):
+    elif order["action"] not in ANSWERS and order["action"] != UNREAD:
         notes.warn("PERFORMER_UNKNOWN", f"MSH-{_RECEIVER}")
 
 
