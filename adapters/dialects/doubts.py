@@ -15,12 +15,7 @@ _LOCAL: Final = "Z"  # how names of local segments begin
 _FIELD: Final = re.compile(r"[A-Z][A-Z0-9]{2}-\d+")  # what no CX-5 looks like
 _READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33"})
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
-
-_RECEIVERS: Final = {
-    "order": "performer",
-    "result": "orderer",
-    "referral": "ma_cskcb_den",
-}  # fields that say where something goes
+_RECEIVERS: Final = {"order": "performer", "result": "orderer", "referral": "ma_cskcb_den"}  # fields that say where it goes
 
 
 def doubts(dialect: Dialect) -> list[str]:

@@ -205,9 +205,9 @@ def _publish_order(reading: Reading, patient: _Patient, groups: list[_Group], pe
     for group in groups[1:]:
         _hurry(reading, group.scope, order)
     order.setdefault("action", UNREAD if "action" in notes.unparsed else "PLACED")
-    states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
-    if order["action"] == "IN_PROGRESS" and states == {_COMPLETED}:
-        order["action"] = "COMPLETED"
+    if order["action"] == "IN_PROGRESS":
+        states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
+        order["action"] = "COMPLETED" if states == {_COMPLETED} else "IN_PROGRESS"
     if is_unnamed_order(order):
         _tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:

@@ -196,10 +196,10 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
         name.str.contains("thận nhân tạo|lọc máu|lọc màng bụng").alias("dialysis"),
         _hundredths("t_bhtt").alias("granted"),
     )  # fmt: skip
-    again = (pl.len() > 1) & col("now").any()
-    recent = claims.lazy().select("event_id", "claim", "recent", again.over("person").alias("again")).filter("recent")
+    returning = ((pl.len() > 1) & col("now").any()).over("person").alias("returning")
+    recent = claims.lazy().select("event_id", "claim", "recent", returning).filter("recent").drop("recent")
     told = lines.with_columns((examination() | hands_on()).fill_null(False).alias("desk"))
-    asked = told.join(recent.drop("recent"), on="event_id").filter(col("again") | col("desk")).drop("again")
+    asked = told.join(recent, on="event_id").filter(col("returning") | col("desk")).drop("returning")
     found = asked.join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
     # Streamed, so that the event ids and texts of all lines are never in memory together.
