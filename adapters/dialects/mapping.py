@@ -11,14 +11,15 @@ from adapters.dialects.documents import TRIGGERS as _MDM
 from adapters.dialects.documents import map_document
 from adapters.dialects.encounters import ENCOUNTER_ACTIONS, map_encounter
 from adapters.dialects.follow_ups import FOLLOW_UP_ACTIONS, map_follow_up
-from adapters.dialects.laboratory import map_orders, map_results
 from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.orders import map_orders
 from adapters.dialects.prescriptions import map_prescriptions
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.referrals import REFERRAL_ACTIONS, map_answered, map_issued
 from adapters.dialects.registrations import REGISTRATION_ACTIONS, map_class_changed, map_registration, map_updated
 from adapters.dialects.resources import map_observed
+from adapters.dialects.results import map_results
 from adapters.formats.hl7v2 import STANDARD, Message, Segment
 
 _MAPPERS: Final[dict[str, Callable[[Reading, str], None]]] = {

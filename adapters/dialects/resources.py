@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from adapters.dialects.laboratory import map_results
 from adapters.dialects.mapped import Context
 from adapters.dialects.paths import fill
 from adapters.dialects.reading import Reading
+from adapters.dialects.results import map_results
 from adapters.dialects.runs import notes_of
 from adapters.dialects.transforms import moment, whole
 from hub.contract.errors import HubError, Problem, Severity

@@ -248,12 +248,13 @@ select recorded_at as at, message_id, event_id, key, record, facility, test from
 where key <> '' and event_id in (%(id)s, (select subject_event_id from journal_delivery where delivery_id = %(id)s)) limit 1
 """
 _KEYS: Final = "select distinct key from journal_event where event_id = any(%(ids)s::uuid[]) and key <> ''"
+# Of an order one message may cancel a test and place another: it stands.
 _NEWEST: Final = """
 select newest.*, (select array_agg(distinct recipient order by recipient) from journal_delivery as delivery
                   where delivery.subject_event_id = newest.event_id and recipient not in ('', 'portal')) as recipients
 from (
     select distinct on (key, record) key, record, event_id, action, recorded_at from journal_event
     where key = any(%(keys)s) and key <> '' and not starts_with(topic, 'payer.')
-    order by key, record, revision desc, recorded_at
+    order by key, record, revision desc, action in ('CANCELLED', 'HELD'), recorded_at
 ) as newest
 """

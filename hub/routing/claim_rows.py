@@ -5,7 +5,7 @@ absent. The same parts give the same tables, in whatever order they come.
 Source: `seeds/standards/hl7-mapping.md` §4.2–4.6, §5; `seeds/standards/adjudication.md` §3.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -46,7 +46,7 @@ def tables(parts: Iterable[Part]) -> Event:
         said.setdefault(record, []).append(event)
     stay = _stay(said.get("hie.Encounter", []))
     lines = standing_lines(said.get("hie.Charge", []))
-    orders = _newest(said.get("hie.LabOrder", []))
+    orders = _orders(said.get("hie.LabOrder", []))
     results = _results(said.get("hie.LabResult", []))
     drugs = _numbered(stay, _drugs(lines, _prescriptions(said.get("hie.Prescription", [])), stay))
     services = _numbered(stay, _services(lines, orders, results, stay))
@@ -74,6 +74,26 @@ def _newest(events: Iterable[Event], of: Callable[[Event], str] = lambda _event:
     """Of each thing (its key, and what `of` says) what was said last, without those withdrawn. Events come oldest first."""
     last = {(event["meta"]["key"], of(event)): event for event in events}
     return [event for event in last.values() if event.get("action") not in _WITHDRAWN]
+
+
+def _orders(events: Iterable[Event]) -> list[Event]:
+    """Of each order what was said last, in one message maybe several things (a test cancelled beside a new one), without the
+    services that were withdrawn; an order that is withdrawn without naming one is so as a whole. Events come oldest first."""
+    standing: dict[str, list[Event]] = {}
+    for event in events:
+        key, message = event["meta"]["key"], event["meta"]["message_id"]
+        before = standing.get(key, [])
+        if event.get("action") not in _WITHDRAWN:
+            standing[key] = [*(one for one in before if one["meta"]["message_id"] == message), event]
+        elif gone := {_codes(service) for service in event.get("services", ())}:
+            standing[key] = [left for one in before if (left := _without(one, gone))["services"]]
+        else:
+            standing[key] = []
+    return [one for of_key in standing.values() for one in of_key]
+
+
+def _without(order: Event, gone: Collection[tuple[str, str]]) -> Event:
+    return order | {"services": [service for service in order.get("services", ()) if _codes(service) not in gone]}
 
 
 def _agreed(sources: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Row:

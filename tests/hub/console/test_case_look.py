@@ -133,6 +133,15 @@ def test_a_claim_stands_where_its_payer_put_it_until_it_is_said_anew(database):
     assert case_of(database, claim).state == "CANCELLED"
 
 
+@pytest.mark.parametrize("actions", [("PLACED", "CANCELLED"), ("CANCELLED", "PLACED")])
+def test_an_order_of_which_a_test_is_cancelled_beside_a_new_one_stands(database, actions):
+    for action in actions:
+        order = claimed(database, "01731:k", "hie.LabOrder", action, 1, "lab-order.v1")
+    assert case_of(database, order).state == "PLACED"
+    claimed(database, "01731:k", "hie.LabOrder", "CANCELLED", 2, "lab-order.v1")
+    assert case_of(database, order).state == "CANCELLED"
+
+
 def test_an_event_and_a_delivery_lead_to_their_case_and_nothing_else_does(database, came):
     event, sent = came("S-1")
     assert case_of(database, UUID(event["event_id"])).key == case_of(database, UUID(sent["event_id"])).key == event["key"]

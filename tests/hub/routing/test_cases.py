@@ -41,6 +41,11 @@ def test_content_of_the_head_under_a_new_id_is_a_repeat(database):
     assert second.fate == cases.REPEAT
 
 
+def test_what_one_message_says_in_two_ways_under_a_key_is_news_both_times(database):
+    first, second = enter(database, Entry(A, "t/0/1", "k", "1", "x"), Entry(B, "t/0/2", "k", "1", "y"))
+    assert (first.fate, second.fate) == ("", "")
+
+
 def test_older_than_a_repeat_of_the_head_is_void(database):
     enter(database, Entry(A, "t/0/1", "k", "1", "x"), Entry(B, "t/0/2", "k", "3", "x"))
     (between,) = enter(database, Entry(C, "t/0/3", "k", "2", "y"))

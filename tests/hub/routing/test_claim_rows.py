@@ -264,6 +264,28 @@ def test_a_cancelled_order_says_nothing():
     assert "ngay_yl" not in row
 
 
+_BOTH = [{"code": GLUCOSE}, {"code": ECHO}]
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [
+        ([ordered(services=_BOTH)], ["202611210730", "202611210730"]),
+        ([ordered(services=_BOTH), ordered(minute=8, action="CANCELLED", services=_BOTH[1:])], ["202611210730", None]),
+        ([ordered(services=_BOTH), ordered(minute=8, action="CANCELLED", services=_BOTH)], [None, None]),
+        ([ordered(services=_BOTH), ordered(minute=8, action="CANCELLED", services=[])], [None, None]),
+        ([ordered(), ordered(action="CANCELLED", services=_BOTH[1:])], ["202611210730", None]),
+        ([ordered(), ordered(action="CHANGED", services=_BOTH[1:])], ["202611210730", "202611210730"]),
+        ([ordered(services=_BOTH), ordered(minute=8, action="CHANGED")], ["202611210730", None]),
+    ],
+    ids=["both", "one cancelled", "each cancelled", "all of it", "one beside", "one changed beside", "changed to one"],
+)
+def test_an_order_stands_for_the_services_of_it_that_are_wanted_still(said, times):
+    lines = charged(service("L1", code=GLUCOSE), service("L2", code=ECHO), minute=1)
+    rows = {row["ma_dich_vu"]: row.get("ngay_yl") for row in tables([lines, *said])["xml3"]}
+    assert [rows[GLUCOSE], rows[ECHO]] == times
+
+
 def test_the_claim_is_one_that_its_schema_holds():
     found = tables([*STAY, LATE])
     meta = {"event_id": "", "facility": "", "key": "", "revision": STAY[0][1]["meta"]["revision"], "source": {"sender": ""}}

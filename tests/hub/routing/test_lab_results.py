@@ -26,6 +26,15 @@ def test_a_result_goes_to_whoever_ordered_it():
     assert decided(RESULTS, result(), orders(order())) == [TO_ORDERER]
 
 
+def test_a_test_that_is_cancelled_beside_a_new_one_goes_out_too_and_the_result_of_the_new_one_comes_back():
+    placed, cancelled = order(services=[{"code": "A"}]), order(action="CANCELLED", services=[{"code": "B"}])
+    assert decided(ORDERS, placed) == decided(ORDERS, cancelled) == [Deliver(LAB, "order-to-laboratory")]
+    assert decided(RESULTS, result(), orders(placed, cancelled)) == [TO_ORDERER]
+    hub = MemoryHub()
+    hub.route(ORDERS, [placed, cancelled])
+    assert hub.told == {(LAB, placed["meta"]["event_id"]), (LAB, cancelled["meta"]["event_id"])}
+
+
 def test_a_result_that_names_its_orderer_needs_no_order():
     assert decided(RESULTS, result(orderer=PROVINCE)) == [TO_ORDERER]
 

@@ -1,0 +1,201 @@
+"""Orders. ORM, OML, OMG, OMI → `hie.LabOrder`.
+
+Source: `seeds/standards/hl7-mapping.md` §4.2.
+"""
+
+from typing import Final
+
+from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, patients, person_of, tell_unnamed
+from adapters.dialects.lines import read_lines
+from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.persons import label_told, read_diagnoses
+from adapters.dialects.profile import aliased
+from adapters.dialects.reading import Reading, tell_nobody, tell_priority
+from hub.contract.unnamed import ANSWERS, STOPS, UNREAD, is_unnamed_order
+
+_NEW: Final = "PLACED"  # what is said of an order by default
+_PRIOR: Final = "PR"  # ORC-1, table 0119: previous results with a new order
+_STATUS, _COMPLETED = 5, "CM"  # of ORC, table 0038: what SC says in full
+_UNKNOWN_CLASS: Final = "U"  # PV1-2, which is required even of those who do not know
+_RECEIVER: Final = 6  # of MSH: the receiving facility, behind its application
+_HUB: Final = ("HUB", "HIE")  # what senders call the hub there
+_LOCAL: Final = "Z"  # how names of local segments begin
+_SERVICES: Final = {"OBR": 4, "RXO": 1, "RXE": 2}  # where the test, or the drug, of an order stands
+_REASON: Final = 16  # of ORC
+
+
+def map_orders(reading: Reading, _trigger: str) -> None:
+    """One event an action of a placer number: several OBR under one number are services of one order, and what is said of one of
+    them alone (CA beside NW) is an event of its own. Refused without ORC and OBR."""
+    for patient in patients(reading.message):
+        groups = [group for group in patient.groups if _is_order(group)]
+        if not groups:
+            continue
+        person, noted = person_of(reading, patient)
+        orders = [said for order in _by_number(reading, groups) for said in _by_action(reading, order)]
+        _tell_diagnosed_last(reading, patient, orders)
+        for together in orders:
+            _publish_order(reading, patient, together, person, noted.also())
+    if not reading.events:
+        reading.refuse("NOTHING_REPRESENTABLE", "ORC")
+
+
+def _tell_diagnosed_last(reading: Reading, patient: Patient, orders: list[list[Group]]) -> None:
+    """That of several orders the last alone has a diagnosis, which its sender may have meant for all: by HL7 it is of that one."""
+    *before, last = ([segment for group in order for segment in group.others] for order in orders)
+    if before and last and not patient.others and not any(before):
+        reading.notes().warn("DIAGNOSIS_OF_LAST", reading.message.path(last[0]))
+
+
+def _is_order(group: Group) -> bool:
+    """Whether it is one, and not an earlier result that an order repeats (OML, OMG)."""
+    control = group.scope.get("ORC")
+    return not ORDER_SEGMENTS.isdisjoint(group.scope) and (control is None or control.get(1) != _PRIOR)
+
+
+def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
+    """Groups of the same order: those of one placer (else filler) number, and an OBR without number that follows its ORC."""
+    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in ("placer", "filler"))
+    found: dict[str, list[Group]] = {}
+    last = ""
+    for position, group in enumerate(groups):
+        numbers: Record = {}
+        fill(names, group.scope, numbers, reading.notes())
+        number = numbers.get("placer") or numbers.get("filler") or ""
+        if not number:
+            number = last if last and "ORC" not in group.scope else f"\0{position}"
+        last = number
+        found.setdefault(number, []).append(group)
+    return list(found.values())
+
+
+def _by_action(reading: Reading, groups: list[Group]) -> list[list[Group]]:
+    """Groups of one order of which the same is said; an OBR without an ORC goes on with the one before it."""
+    if len(groups) == 1:
+        return [groups]
+    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "action")
+    found: dict[str, list[Group]] = {}
+    last = _NEW
+    for group in groups:
+        said: Record = {}
+        notes = reading.notes()
+        fill(names, _with_local(group.scope, groups), said, notes)
+        unread = notes.unparsed.get("action", "")
+        if "action" in said or unread or "ORC" in group.scope:
+            last = said.get("action") or (f"\0{unread}" if unread else _NEW)
+        found.setdefault(last, []).append(group)
+    return list(found.values())
+
+
+def _with_local(scope: Scope, groups: list[Group]) -> Scope:
+    """With local segments behind any of its services: what a sender says of the order itself may stand behind the last."""
+    whole = scope.copy()
+    for group in groups:
+        for name, segment in group.scope.items():
+            if name[0] == _LOCAL:
+                whole.setdefault(name, segment)
+    return whole
+
+
+def _publish_order(reading: Reading, patient: Patient, groups: list[Group], person: Record, notes: Notes) -> None:
+    dialect, own = reading.dialect, reading.context.facility
+    order: Record = {"person": person}
+    scope = _with_local(groups[0].scope, groups)
+    fill(dialect.plans["order"], scope, order, notes)
+    tell_priority(dialect.plans["order"], scope, order, notes)
+    for group in groups[1:]:
+        _hurry(reading, group.scope, order)
+    order.setdefault("action", UNREAD if "action" in notes.unparsed else _NEW)
+    if order["action"] == "IN_PROGRESS":
+        states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
+        order["action"] = "COMPLETED" if states == {_COMPLETED} else "IN_PROGRESS"
+    if is_unnamed_order(order):
+        tell_unnamed(reading, patient, notes)
+    if order.get("patient_class") == _UNKNOWN_CLASS:
+        del order["patient_class"]
+    if services := _services(reading, groups, notes, wanted=order["action"] not in STOPS + ANSWERS):
+        order["services"] = services
+    _read_performer(reading, order, notes)
+    if own:
+        order["ma_cskcb"] = own
+        if order.get("performer") == own:
+            del order["performer"]
+    if order["action"] != UNREAD and not is_unnamed_order(order):  # which go to nobody, whom they name or not
+        tell_nobody(reading, "order", "performer", scope, order, notes)
+    diagnosed = patient.others + [segment for group in groups for segment in group.others]
+    if diagnoses := read_diagnoses(dialect, diagnosed, notes):
+        order["diagnoses"] = diagnoses
+    observations: list[Record] = []
+    conclusions: list[str] = []
+    for group in groups:
+        read_lines(reading, group, observations, conclusions, notes)
+    if observations:
+        order["observations"] = observations
+    said = [*order.get("notes", ()), *_information(reading, groups[1:]), *conclusions]
+    if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
+        order["notes"] = remarks
+        if label := label_told(dialect, "", "\n".join(remarks)):
+            notes.labels.add(label)
+    if order["action"] == "REFUSED" and not order.get("reason") and not remarks:
+        notes.warn("FIELD_MISSING", reading.message.path(scope["ORC"], _REASON) if "ORC" in scope else f"ORC-{_REASON}")
+    key = order.get("placer") or order.get("filler", "")
+    reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
+
+
+def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bool) -> list[Record]:
+    """What is to be done; of what is wanted, a service that nobody can tell is told."""
+    found = []
+    for group in groups:
+        line: Record = {}
+        fill(reading.dialect.plans["services"], group.scope, line, notes)
+        said = next((group.scope[name] for name in _SERVICES if name in group.scope), None)
+        if line:
+            found.append(line["services"])
+        elif wanted and said is not None:
+            notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
+    return found
+
+
+def _information(reading: Reading, groups: list[Group]) -> list[str]:
+    """What further services of an order say in their OBR."""
+    plan = tuple(
+        rule
+        for rule in reading.dialect.plans["order"]
+        if rule.name == "notes" and all(place.segment[:3] == "OBR" for place in rule.places)
+    )
+    found: list[str] = []
+    for group in groups:
+        said: Record = {}
+        fill(plan, group.scope, said, reading.notes())
+        found += said.get("notes", ())
+    return found
+
+
+def _hurry(reading: Reading, scope: Scope, order: Record) -> None:
+    """The most urgent service says how soon an order is wanted: one of them in the night, and all of it goes in the urgent lane."""
+    plan, notes = reading.dialect.plans["order"], reading.notes()
+    other: Record = {}
+    fill(tuple(rule for rule in plan if rule.name == "priority"), scope, other, notes)
+    tell_priority(plan, scope, other, notes)
+    if "priority" in other and ("priority" not in order or _urgency(other["priority"]) > _urgency(order["priority"])):
+        order["priority"] = other["priority"]
+
+
+def _urgency(priority: str) -> int:
+    """Of what begins with S or A, the greater one first; of anything else nobody can say."""
+    return "AS".find(priority[:1])
+
+
+def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
+    """Who performs it where no code says so: whose alias stands in MSH-5 and MSH-6. A name there that is nobody's is told, but of
+    an answer: its order is found by number, and of what cannot be read nobody knows whether it is one."""
+    header = reading.message.header
+    named = header.get(_RECEIVER)
+    places = (place for rule in reading.dialect.plans["order"] if rule.name == "performer" for place in rule.places)
+    reads = any((place.segment, place.field) == ("MSH", _RECEIVER) for place in places)
+    if "performer" in order or not reads or not named or named == header.get(4) or named in _HUB:
+        return
+    if alias := aliased(header.get(_RECEIVER - 1), header.components(_RECEIVER)[:2]):
+        order["performer"] = alias[0]
+    elif order["action"] not in ANSWERS and order["action"] != UNREAD:
+        notes.warn("PERFORMER_UNKNOWN", f"MSH-{_RECEIVER}")
