@@ -25,6 +25,7 @@ HOT = (
     "adapters/dialects/mapped.py",
     "adapters/dialects/mapping.py",
     "adapters/dialects/orders.py",
+    "adapters/dialects/parts.py",
     "adapters/dialects/paths.py",
     "adapters/dialects/persons.py",
     "adapters/dialects/reading.py",

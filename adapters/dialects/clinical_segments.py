@@ -245,47 +245,58 @@ def _value(line: Event) -> tuple[str, Value]:
 
 def order_segments(event: Event, version: str) -> Segments:
     """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, and the number of the
-    sample has none but a note."""
-    modern = version >= "2.5"
-    action = event.get("action", "")
-    laboratory = event.get("ma_cskcb" if action in ANSWERS else "performer", "")  # who answers has numbered it, not whom it tells
-    number, filler = event.get("placer", ""), (event.get("filler", ""), laboratory)
-    unread = event["meta"].get("unparsed") or {}  # what ORC-1 said that nobody knows
-    common = segment(
-        "ORC",
-        {
-            1: _ORDER_CONTROL.get(action) or unread.get("action", ""),
-            2: number,
-            3: filler,
-            4: event.get("group", ""),
-            5: _ORDER_STATUS.get(action, ""),
-            7: "" if modern else ("", "", "", "", "", event.get("priority", "")),
-            9: event.get("ordered_at", ""),
-            12: licence(event.get("ma_bac_si", "")),
-            16: ("", event["reason"]) if event.get("reason") else "",
-        },
-    )
+    sample has none but a note. Each test has what its part says (`hie.OrderPart`), else what the order does."""
+    parts = {part["number"]: part for part in event.get("parts") or []}
+    told = list(event.get("notes") or [])
+    for text in (text for part in parts.values() for text in part.get("notes") or []):
+        if text in told:
+            told.remove(text)  # it stands with its test
+    apart = any(part.get("specimen_type") or part.get("specimen_id") for part in parts.values())
     built: Segments = [
         person_segment(event.get("person") or {}),
         visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
         *insurance_segments(event.get("person") or {}),
     ]
-    specimen, sample = event.get("specimen_type", ""), event.get("specimen_id", "")
-    told = [*([f"{_SAMPLE}{sample}"] if sample and not modern else []), *(event.get("notes") or [])]
     for n, service in enumerate(event.get("services") or [{}], 1):
-        built.append(common)
-        if modern and event.get("priority"):
-            built.append(segment("TQ1", {1: "1", 9: event["priority"]}))
-        request = {
-            1: str(n), 2: number, 3: filler, 4: code(service), 7: event.get("sampled_at", ""), 15: "" if modern else specimen,
-        }  # fmt: skip
-        built.append(segment("OBR", request))
+        part = {name: value for name, value in parts.get(n, {}).items() if value}
+        said = event | part
+        built += _service(said, service, n, version)
+        notes = (told if n == 1 else []) + part.get("notes", [])
+        sample = said.get("specimen_id", "") if n == 1 or "specimen_id" in part else ""
+        built += note_segments([*([f"{_SAMPLE}{sample}"] if sample and version < "2.5" else []), *notes])
         if n == 1:
-            built += note_segments(told) + diagnosis_segments(event)
+            built += diagnosis_segments(event)
             built += [line for each in event.get("observations") or [] for line in _observation(each)]
-            if modern and (specimen or sample):
-                built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
+        specimen, sample = said.get("specimen_type", ""), said.get("specimen_id", "")
+        if version >= "2.5" and (n == 1 or apart) and (specimen or sample):
+            built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
     return built
+
+
+def _service(said: Event, service: Event, number: int, version: str) -> Segments:
+    """ORC and OBR of one test of an order, with TQ1 from 2.5 on."""
+    modern = version >= "2.5"
+    action, priority = said.get("action", ""), said.get("priority", "")
+    laboratory = said.get("ma_cskcb" if action in ANSWERS else "performer", "")  # who answers has numbered it, not whom it tells
+    placer, filler = said.get("placer", ""), (said.get("filler", ""), laboratory)
+    unread = said["meta"].get("unparsed") or {}  # what ORC-1 said that nobody knows
+    control = {
+        1: _ORDER_CONTROL.get(action) or unread.get("action", ""),
+        2: placer,
+        3: filler,
+        4: said.get("group", ""),
+        5: _ORDER_STATUS.get(action, ""),
+        7: "" if modern else ("", "", "", "", "", priority),
+        9: said.get("ordered_at", ""),
+        12: licence(said.get("ma_bac_si", "")),
+        16: ("", said["reason"]) if said.get("reason") else "",
+    }
+    request = {
+        1: str(number), 2: placer, 3: filler, 4: code(service), 7: said.get("sampled_at", ""),
+        15: "" if modern else said.get("specimen_type", ""),
+    }  # fmt: skip
+    timing = [segment("TQ1", {1: "1", 9: priority})] if modern and priority else []
+    return [segment("ORC", control), *timing, segment("OBR", request)]
 
 
 # --- slips ----------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Final
 
 from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, patients, person_of, tell_unnamed
 from adapters.dialects.lines import read_lines
+from adapters.dialects.parts import read_parts
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses
 from adapters.dialects.profile import aliased
@@ -103,18 +104,21 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], pers
     scope = _with_local(groups[0].scope, groups)
     fill(dialect.plans["order"], scope, order, notes)
     tell_priority(dialect.plans["order"], scope, order, notes)
-    for group in groups[1:]:
-        _hurry(reading, group.scope, order)
     order.setdefault("action", UNREAD if "action" in notes.unparsed else _NEW)
     if order["action"] == "IN_PROGRESS":
         states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
         order["action"] = "COMPLETED" if states == {_COMPLETED} else "IN_PROGRESS"
+    services = _services(reading, groups, notes, wanted=order["action"] not in STOPS + ANSWERS)
+    if parts := read_parts(reading, groups, scope, order, services, notes):
+        order["parts"] = parts
+    if named := list(filter(None, services)):
+        order["services"] = named
+    if order["action"] == _NEW and not any(group.has_service for group in groups):
+        notes.warn("SEGMENT_MISSING", "OBR")
     if is_unnamed_order(order):
         tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
-    if services := _services(reading, groups, notes, wanted=order["action"] not in STOPS + ANSWERS):
-        order["services"] = services
     _read_performer(reading, order, notes)
     if own:
         order["ma_cskcb"] = own
@@ -131,7 +135,7 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], pers
         read_lines(reading, group, observations, conclusions, notes)
     if observations:
         order["observations"] = observations
-    said = [*order.get("notes", ()), *_information(reading, groups[1:]), *conclusions]
+    said = [*order.get("notes", ()), *conclusions]
     if remarks := [*dict.fromkeys(said), *(text for group in groups for text in group.notes)]:
         order["notes"] = remarks
         if label := label_told(dialect, "", "\n".join(remarks)):
@@ -142,48 +146,17 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], pers
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
 
-def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bool) -> list[Record]:
-    """What is to be done; of what is wanted, a service that nobody can tell is told."""
-    found = []
+def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bool) -> list[Record | None]:
+    """What is to be done, group by group; of what is wanted, a service that nobody can tell is told."""
+    found: list[Record | None] = []
     for group in groups:
         line: Record = {}
         fill(reading.dialect.plans["services"], group.scope, line, notes)
+        found.append(line.get("services"))
         said = next((group.scope[name] for name in _SERVICES if name in group.scope), None)
-        if line:
-            found.append(line["services"])
-        elif wanted and said is not None:
+        if wanted and not line and said is not None:
             notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
     return found
-
-
-def _information(reading: Reading, groups: list[Group]) -> list[str]:
-    """What further services of an order say in their OBR."""
-    plan = tuple(
-        rule
-        for rule in reading.dialect.plans["order"]
-        if rule.name == "notes" and all(place.segment[:3] == "OBR" for place in rule.places)
-    )
-    found: list[str] = []
-    for group in groups:
-        said: Record = {}
-        fill(plan, group.scope, said, reading.notes())
-        found += said.get("notes", ())
-    return found
-
-
-def _hurry(reading: Reading, scope: Scope, order: Record) -> None:
-    """The most urgent service says how soon an order is wanted: one of them in the night, and all of it goes in the urgent lane."""
-    plan, notes = reading.dialect.plans["order"], reading.notes()
-    other: Record = {}
-    fill(tuple(rule for rule in plan if rule.name == "priority"), scope, other, notes)
-    tell_priority(plan, scope, other, notes)
-    if "priority" in other and ("priority" not in order or _urgency(other["priority"]) > _urgency(order["priority"])):
-        order["priority"] = other["priority"]
-
-
-def _urgency(priority: str) -> int:
-    """Of what begins with S or A, the greater one first; of anything else nobody can say."""
-    return "AS".find(priority[:1])
 
 
 def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:

@@ -408,6 +408,7 @@ class LabOrder(TypedDict, total=False):
     observations: list["Observation"]
     ma_khoa: str
     ma_giuong: str
+    parts: list["OrderPart"]
 
 
 class LabResult(TypedDict, total=False):
@@ -499,6 +500,21 @@ class Observation(TypedDict, total=False):
     ma_bs_doc_kq: str
     ma_may: str
     performer: str
+    notes: list[str]
+
+
+class OrderPart(TypedDict, total=False):
+    """What one test of an order has otherwise than the order says: only what differs."""
+
+    number: int
+    filler: str
+    priority: str
+    ordered_at: str
+    ma_bac_si: str
+    sampled_at: str
+    specimen_type: str
+    specimen_id: str
+    reason: str
     notes: list[str]
 
 

@@ -289,3 +289,19 @@ def test_the_priority_of_a_further_service_that_is_none_of_hl7_is_told_where_it_
 def test_that_the_last_of_several_orders_alone_has_a_diagnosis_is_told(rows: list[str], place: str) -> None:
     found = mapped("OML^O21", PID, *rows)
     assert [path for code, path in problems(found) if code == "DIAGNOSIS_OF_LAST"] == ([place] if place else [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "told_of"),
+    [
+        (["ORC|NW|P1"], True),
+        (["ORC|NW|P1", "NTE|1||lấy máu"], True),
+        (["ORC||P1", "ORC||P1"], True),
+        (["ORC|NW|P1", "ORC|NW|P1", "OBR|1|P1||A"], False),
+        (["ORC|CA|P1"], False),
+        (["ORC|XO|P1"], False),
+        (["ORC|OK|P1"], False),
+    ],
+)
+def test_a_new_order_without_a_test_is_told(rows: list[str], told_of: bool) -> None:
+    assert (("SEGMENT_MISSING", "OBR") in problems(mapped("ORM^O01", PID, *rows))) == told_of

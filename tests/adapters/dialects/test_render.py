@@ -81,7 +81,12 @@ def carried(event: Event, *, legacy: bool = False) -> Event:
         identifier.pop("inferred", None)
         identifier.pop("normalised", None)  # where the sender's own prefix was taken off
     if legacy and (sample := content.pop("specimen_id", "")) and "service" not in content:
-        content["notes"] = [f"mã mẫu (spm-2): {sample}", *content.get("notes", ())]
+        parts = [part for part in content.get("parts", ()) if "specimen_id" in part]
+        for part in parts:
+            part["notes"] = [f"mã mẫu (spm-2): {part.pop('specimen_id')}", *part.get("notes", ())]
+        of_parts = [text for part in parts for text in part["notes"]]
+        own = [text for text in content.get("notes", ()) if text not in of_parts]
+        content["notes"] = [f"mã mẫu (spm-2): {sample}", *own, *of_parts]
     return content
 
 
