@@ -182,3 +182,13 @@ def test_a_kind_of_charge_that_no_table_has_is_told_and_kept(sent, kind, unknown
     found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||{sent}|03.1^X^VN-DVKT")
     assert only(found)["lines"][0].get("kind") == kind
     assert (("CHARGE_KIND_UNKNOWN", "FT1-6") in told(found)) is unknown
+
+
+@pytest.mark.parametrize(
+    ("sums", "told_of"), [("", True), ("2", False), ("|90000&VND", False), ("||45000&VND", False), ("|0", False), ("ba", False)]
+)
+def test_a_line_without_quantity_price_and_amount_is_told(sums: str, told_of: bool) -> None:
+    found = mapped(
+        "DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|K1^Khám^VN-DVKT|||5", f"FT1|2|L2||20261123||CG|K2^X^VN-DVKT|||{sums}"
+    )
+    assert (("FIELD_MISSING", "FT1[2]-11") in told(found)) == told_of and ("FIELD_MISSING", "FT1[1]-11") not in told(found)
