@@ -207,9 +207,10 @@ class _Collected:
         return kind if kind != "MRN" else None
 
     def _unread(self, code: str, place: str, name: str, value: str) -> None:
-        """A part of the next number that says nothing: told, and kept beside the event."""
+        """A part of the next number that says nothing: told, and kept beside the event, each of several that stand before it."""
         self.notes.warn(code, place)
-        self.notes.unparsed[f"{self.at}[{len(self.found)}].{name}"] = value
+        at, unparsed = f"{self.at}[{len(self.found)}].{name}", self.notes.unparsed
+        unparsed[at] = f"{unparsed[at]};{value}" if at in unparsed else value
 
     def _citizen_or_social(self, comparable: str, authority: str, stated: str) -> str:
         if authority in self.table.payers:

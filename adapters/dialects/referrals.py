@@ -163,7 +163,7 @@ def _add_slip(reading: Reading, scope: Scope, content: dict[str, Any], notes: No
         ("ma_cskcb", content.get("ma_cskcb")),
         ("ma_cskcb_den", content.get("ma_cskcb_den")),
         ("ma_lk", content.get("ma_lk")),
-        ("tomtat_kq", _results_in_words(reading, scope, notes)),
+        ("tomtat_kq", _results_in_words(reading, scope, notes, stated="tomtat_kq" in table)),
     ):
         if value:
             table.setdefault(name, value)
@@ -198,23 +198,30 @@ def _add_earlier(message: Message, issuing: Segment | None, table: dict[str, Any
             table[name] = ";".join([*each, table.get(name, "")])
 
 
-def _results_in_words(reading: Reading, scope: Scope, notes: Notes) -> str:
-    """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip, and so is what a rule reads."""
+def _results_in_words(reading: Reading, scope: Scope, notes: Notes, *, stated: bool) -> str:
+    """TOMTAT_KQ: each OBX that is a result, as one phrase; those coded VN-… are parts of the slip, and so is what a rule reads.
+
+    stated: a rule found it elsewhere, so that no result goes into it: each is told, and so is a part of the slip that no rule reads.
+    """
     phrases, rows, plans = [], reading.message.segments("OBX"), reading.dialect.plans
     chosen = {place.segment for name in _OF_THE_SLIP for rule in plans[name] for place in rule.places} if rows else ()
+    read = [scope.get(name) for name in chosen if name.startswith("OBX[") or (stated and name == "OBX")]
     for row in rows:
-        if row.get(3).startswith("VN-") or any(scope.get(name) is row for name in chosen if name.startswith("OBX[")):
+        if any(one is row for one in read):
             continue
-        if row.get(2) == "ED":
+        of_slip, kind = row.get(3).startswith("VN-"), row.get(2)
+        if kind == "ED" and not of_slip:
             tell_embedded(row, notes)
-        name = row.words(3, 2) or row.get(3)
-        value = (
-            row.text(5)
-            if row.get(2) in ("TX", "FT", "ST")
-            else row.words(5, 2) or row.get(5)
-            if row.get(2) in ("CE", "CWE")
-            else "".join(row.components(5))
-        )
-        if value and row.get(2) not in ("ED", "RP"):
-            phrases.append(f"{name}: {value} {row.get(6)}".strip())
+        if kind in ("ED", "RP") or not (value := _value(row)):
+            continue
+        if of_slip or stated:
+            notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(row, 5))
+        else:
+            phrases.append(f"{row.words(3, 2) or row.get(3)}: {value} {row.get(6)}".strip())
     return "; ".join(phrases)
+
+
+def _value(row: Segment) -> str:
+    if row.get(2) in ("TX", "FT", "ST"):
+        return row.text(5)
+    return row.words(5, 2) or row.get(5) if row.get(2) in ("CE", "CWE") else "".join(row.components(5))

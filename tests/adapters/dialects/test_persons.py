@@ -215,3 +215,9 @@ def test_a_card_beside_its_field_is_told_and_is_none(field: int, told_at: set[tu
     found = mapped("ADT^A04", PID, "IN1|1|BHYT|VSS" + "|" * (field - 3) + "GD4010116149000", PV1)
     assert {one for one in told(found) if one[0] == "FIELDS_SHIFTED"} == told_at
     assert any(each.get("type") == "BHYT_CARD" for each in only(found)["person"]["identifiers"]) == (not told_at)
+
+
+def test_of_several_numbers_that_nobody_can_read_each_is_kept() -> None:
+    found = mapped("ADT^A04", "PID|1||001^^^VSS^HC~002^^^VSS^HC~N1^^^^MR||Phạm^Hà^Thị||19850612|F", PV1)
+    assert only(found)["meta"]["unparsed"] == {"person.identifiers[0].value": "001;002"}
+    assert told(found) == {("IDENTIFIER_UNREAD", "PID-3"), ("IDENTIFIER_UNREAD", "PID-3[2]")}

@@ -368,6 +368,26 @@ def test_a_note_in_a_slip_or_an_answer_is_told_as_nobody_gets_it_unless_a_rule_r
     assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"NTE[3]-3"}
 
 
+@pytest.mark.parametrize(
+    ("rule", "rows", "lost", "summary"),
+    [
+        ("", ["OBX|1|ST|GLU^G||5", "OBX|2|NM|NA^N||139"], [], "G: 5; N: 139"),
+        ("", ["OBX|1|ST|GLU^G||5", "OBX|2|TX|VN-TTKQ||tốt", "OBX|3|NM|NA^N||139"], ["OBX[1]-5", "OBX[3]-5"], "tốt"),
+        ('tomtat_kq = "OBX-5"', ["OBX|1|TX|SH^Sinh hóa||tốt", "OBX|2|NM|NA^N||139"], ["OBX[2]-5"], "tốt"),
+        ('tomtat_kq = "OBX[SH]-5"', ["OBX|1|NM|NA^N||139", "OBX|2|TX|SH^Sinh hóa||tốt", "OBX|3|NM|K^K"], ["OBX[1]-5"], "tốt"),
+        ("", ["OBX|1|TX|VN-DHLS||sốt", "OBX|2|TX|VN-DHLS||ho", "OBX|3|TX|VN-KHAC||nôn"], ["OBX[2]-5", "OBX[3]-5"], None),
+    ],
+    ids=["no rule", "its own code", "the first", "a code of the sender's", "parts of the slip"],
+)
+def test_a_result_or_a_part_of_a_slip_that_nobody_gets_is_told(
+    rule: str, rows: list[str], lost: list[str], summary: str | None
+) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[xml13]\n{rule}\n')
+    found = mapped("REF^I12", RF1, PID, *rows, dialect=mine)
+    assert sorted(path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON") == lost
+    assert only(found)["xml13"].get("tomtat_kq") == summary
+
+
 def test_so_is_a_note_in_an_appointment() -> None:
     found = mapped("SIU^S12", "SCH|A1|A1|||||K^Tái khám||||^^^20261201", "NTE|1||nhịn ăn", PID)
     assert ("NOTE_NOT_PASSED_ON", "NTE-3") in told(found)
