@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from adapters.dialects.groups import Group, Record
-from adapters.dialects.paths import Notes, Plan, Rule, Scope, fill, place_of
+from adapters.dialects.paths import Notes, Place, Plan, Rule, Scope, fill, place_of
 from adapters.dialects.reading import Reading, tell_priority
+from adapters.formats.hl7v2 import Segment
 
 _CARRIED: Final = frozenset(
     {"filler", "ordered_at", "ma_bac_si", "sampled_at", "specimen_type", "specimen_id", "reason"}
@@ -101,7 +102,11 @@ def _tell_numbers(reading: Reading, plan: Plan, scope: Scope, notes: Notes) -> N
         fields = {place.field for place in rule.places if place.segment == "ORC"} if rule.name in _NUMBERS else ()
         for place in rule.places:
             if place.segment == "OBR" and place.field in fields:
-                stated = (segment.get(place.field, place.component, place.subcomponent).strip() for segment in (control, request))
-                read = {number for one in stated if (number := one if rule.transform is None else rule.transform.function(one))}
-                if len(read) > 1:
+                ordered, requested = _number(rule, place, control), _number(rule, place, request)
+                if ordered and requested and ordered != requested:
                     notes.warn("ORDER_DIFFERS", reading.message.path(request, place.field))
+
+
+def _number(rule: Rule, place: Place, segment: Segment) -> str:
+    stated = segment.get(place.field, place.component, place.subcomponent).strip()
+    return stated if rule.transform is None else rule.transform.function(stated) or ""
