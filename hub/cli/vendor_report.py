@@ -86,7 +86,7 @@ def _in_short(findings: Sequence[Finding]) -> str:
 
 
 def _ignored(out: Console, found: Report) -> None:
-    rows = sorted((row for row in found.fields if row.passed_over), key=lambda row: bool(row.read))
+    rows = found.ignored
     out.print(
         "\n[bold]Ignored: sent, and read by nothing / Gửi nhưng không được đọc[/]" + ("" if rows else "  nothing / không có")
     )
