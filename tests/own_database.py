@@ -1,4 +1,4 @@
-"""A database of a test's own, on whatever PostgreSQL the session has, with all tables."""
+"""A database of a test's own, on whatever PostgreSQL the session has, with all tables or none yet."""
 
 import secrets
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from hub.store.database import migrate
 
 
 @contextmanager
-def own_database(server_url: str) -> Iterator[str]:
+def own_database(server_url: str, *, tables: bool = True) -> Iterator[str]:
     """Address of a new database; dropped afterwards, whoever is still connected."""
     name = f"test_{secrets.token_hex(6)}"
     parts = urlsplit(server_url)
@@ -19,7 +19,8 @@ def own_database(server_url: str) -> Iterator[str]:
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(f"create database {name}")
         try:
-            migrate(url)
+            if tables:
+                migrate(url)
             yield url
         finally:
             server.execute(f"drop database {name} with (force)")

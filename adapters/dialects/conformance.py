@@ -8,25 +8,22 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
-from adapters.dialects.claims import map_ehc
 from adapters.dialects.grades import READ_ALL_THE_SAME
-from adapters.dialects.mapped import Context
-from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
 from adapters.dialects.remedies import remedy
 from adapters.dialects.sampled import Sample, looked_over
 from adapters.dialects.shapes import shape, shown_code, shown_name
+from adapters.dialects.unread import Part, mapped_again, parts_sent
 from adapters.formats.charset import charset_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
 from hub.contract import records
 from hub.contract.errors import ERRORS, GUESSED, Problem, Severity
-from hub.contract.events import Event, Keyring, Origin
+from hub.contract.events import Event
 
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
@@ -103,6 +100,7 @@ class EventRow:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a folder of samples shows. refused: name, type, codes, whether expected; accepted: warnings that goldens have;
+    parts: later repetitions (`PID-13[2…]`) and components (`PID-13.9`) that nothing reads, of fields that something reads;
     remarks: what lowers no grade and should be known beside it, in English and Vietnamese."""
 
     dialect: str
@@ -119,6 +117,7 @@ class Report:
     findings: tuple[Finding, ...]
     accepted: tuple[Finding, ...]
     fields: tuple[FieldRow, ...]
+    parts: tuple[FieldRow, ...]
     segments: dict[str, int]
     events: tuple[EventRow, ...]
     refused: tuple[tuple[str, str, tuple[str, ...], bool], ...]
@@ -129,6 +128,12 @@ class Report:
         """Values sent in fields that something reads, and all; those of the form left out."""
         rows = [row for row in self.fields if row.status != "form"]
         return sum(row.count for row in rows if row.read), sum(row.count for row in rows)
+
+    @property
+    def ignored(self) -> tuple[FieldRow, ...]:
+        """What was sent and nothing reads: fields, those first that nothing reads in any type of message, then parts of others."""
+        fields = sorted((row for row in self.fields if row.passed_over), key=lambda row: bool(row.read))
+        return (*fields, *self.parts)
 
     @property
     def never_anywhere(self) -> dict[str, tuple[str, ...]]:
@@ -164,6 +169,7 @@ def report(samples: Sequence[Sample], dialect: Dialect, *, differing: bool = Fal
         findings=findings,
         accepted=_findings(samples, seen, lambda sample: sample.as_accepted),
         fields=_fields(samples, seen),
+        parts=_parts(samples, dialect),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
         refused=tuple(
@@ -291,10 +297,7 @@ def looked_at(message: Message, dialect: Dialect, kind: str, facility: str = "")
     plans = Plans(dialect.plans)
     for segment in message:
         segment.fields = _Watched(segment.fields, segment.name, seen)
-    origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "check"})
-    context = Context(origin, Keyring(b"a report, no secret"), facility)
-    mapper: Callable[..., object] = map_ehc if kind in CLAIM_TYPES else map_message
-    mapper(message, replace(dialect, plans=plans, seen={}, forms={}), context)
+    mapped_again(message, replace(dialect, plans=plans, seen={}, forms={}), kind, facility)
     for name in plans.asked:
         seen |= {(place.segment[:3], place.field) for rule in dialect.plans[name] for place in rule.places}
     return seen
@@ -339,6 +342,22 @@ def _fields(samples: Sequence[Sample], read: _Seen) -> tuple[FieldRow, ...]:
         status = "wrong" if wrong[place] else "form" if formal else "understood" if known else "ignored"
         shapes, codes = (tuple(each.most_common(_SHOWN)) for each in (what.shapes, what.codes))
         rows.append(FieldRow(place, words, what.messages, what.count, status, known, ignored, unread, shapes, codes))
+    return tuple(rows)
+
+
+def _parts(samples: Sequence[Sample], dialect: Dialect) -> tuple[FieldRow, ...]:
+    """Those that nothing reads in one type of message at least."""
+    by_place: dict[str, dict[str, Part]] = defaultdict(dict)
+    for (place, kind), part in sorted(parts_sent(samples, dialect, _wrong_places(samples)).items()):
+        by_place[place][kind] = part
+    rows = []
+    for place, of in by_place.items():
+        known, ignored = (tuple(kind for kind, part in of.items() if part.read is read) for read in (True, False))
+        if ignored:
+            unread = sum(of[kind].count for kind in ignored)
+            shapes = tuple(sum((of[kind].shapes for kind in ignored), Counter[str]()).most_common(_SHOWN))
+            messages, count = sum(len(part.messages) for part in of.values()), sum(part.count for part in of.values())
+            rows.append(FieldRow(place, of[ignored[0]].name, messages, count, "ignored", known, ignored, unread, shapes, ()))
     return tuple(rows)
 
 

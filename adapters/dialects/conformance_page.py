@@ -50,7 +50,7 @@ def page(report: Report, made_at: str) -> str:
         _head(report, made_at),
         _todo(report),
         _refused(report),
-        _ignored(report.fields),
+        _ignored(report.ignored),
         _events(report),
         _fields(report.fields, report.segments),
         _about(report),
@@ -155,7 +155,6 @@ def _ignored(rows: Iterable[FieldRow]) -> str:
         f"<li><code>{escape(row.where)}</code> {escape(row.name)} × {row.unread} "
         f'<span class="shape">{escape(row.shapes[0][0]) if row.shapes else ""}</span></li>'
         for row in rows
-        if row.passed_over
     )
     shown = f'<ul class="flow">{items}</ul>' if items else f"<p>{_both('Nothing.', 'Không có.')}</p>"
     return f"<h2>{_both('Ignored: sent, and read by nothing', 'Gửi nhưng không được đọc')}</h2>\n{shown}\n"

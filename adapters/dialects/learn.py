@@ -100,7 +100,7 @@ def _head(seen: Evidence, found: Report, name: str) -> list[str]:
         lines.append(f"{segment} × {seen.segments[segment]}: {told or 'in no message that the hub translates'}")
     if forms := times_read(seen):
         lines.append(f"times: {counted(forms)}")
-    if ignored := [row.where for row in found.fields if row.passed_over and row.place[0] != "Z"]:
+    if ignored := [row.where for row in found.ignored if row.place[0] != "Z"]:
         lines.append(f"sent, and read by no rule: {', '.join(ignored)}")
     return lines
 

@@ -39,6 +39,7 @@ _WITH_PRIORITY: Final = {"order": _ORDERS, "referral": ("REF", "RRI")}  # sectio
 _OF_TYPES: Final = {
     "order_control": _ORDERS,
     "prescription_control": ("RDE", "OMP"),
+    "referral_answer": ("RRI",),
 }  # tables of one field, each for its own messages
 _SHORT: Final = 2  # signs of what can only be a code, however many of them there are
 _WORD: Final = re.compile(r"[^\W_][^\W_ ]{0,11}(?: [^\W_]{1,6})?")

@@ -110,6 +110,8 @@ class Reading:
             common["display"] = display
         if local.alt_code:
             return common | {"alt_code": local.alt_code, "alt_system": local.alt_system}
+        if local.code == sent["code"]:  # it lacked only its system
+            return sent | common
         own = {"alt_code": sent["code"], "alt_system": sent.get("system", "L")}
         if local.display and sent.get("display"):
             own["alt_display"] = sent["display"]  # as the laboratory calls it

@@ -144,6 +144,15 @@ def is_mistyped(code: str) -> bool:
     return (sum(each // 10 + each % 10 for each in doubled) + int(found[2])) % 10 != 0
 
 
+def is_loinc(code: str) -> bool:
+    """Whether a code has the form of LOINC's, check digit and all, which hardly any other code has.
+
+    >>> is_loinc("14749-6"), is_loinc("14749-5"), is_loinc("GLU")
+    (True, False, False)
+    """
+    return _LOINC_FORM.fullmatch(code) is not None and not is_mistyped(code)
+
+
 def shown_code(version: str, segment: str, field: int, value: str) -> str:
     """The code of a coded field, if it may be shown: "" for fields about a person and their health, and for what is no code."""
     if segment in _OF_A_PERSON or segment[:1] == "Z" or field_name(version, segment, field).kind not in _CODED:

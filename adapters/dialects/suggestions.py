@@ -17,7 +17,7 @@ from adapters.dialects.paths import Place, choose, read_place
 from adapters.dialects.persons import MIDDLE
 from adapters.dialects.profile import sections
 from adapters.dialects.sampled import Sample
-from adapters.dialects.shapes import cards_of, is_code, is_local_test, shape
+from adapters.dialects.shapes import cards_of, is_code, is_local_test, is_loinc, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, in_dong, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message, Segment
@@ -215,7 +215,8 @@ def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
 
 
 def local_tests(seen: Evidence) -> Iterator[str]:
-    """A commented row for each test code of OBX-3 that no common system defines, the most frequent first."""
+    """A commented row for each test code of OBX-3 that no common system defines, the most frequent first. One that is LOINC by its
+    form needs no other, only its system."""
     counts: Counter[str] = Counter()
     names: dict[str, Counter[str]] = defaultdict(Counter)
     units: dict[str, Counter[str]] = defaultdict(Counter)
@@ -231,7 +232,8 @@ def local_tests(seen: Evidence) -> Iterator[str]:
         display, unit = (each[code].most_common(1)[0][0] for each in (names, units))
         called = f", {_plain(display)}" if display and count > 1 else ""
         key = code if re.fullmatch(r"[A-Za-z0-9_-]+", code) else f'"{code}"'
-        yield f'# {key} = {{ code = "", system = "LN" }} # × {count}{called}{f", {_plain(unit)}" if unit else ""}'
+        common, told = (code, "; LOINC by its form: so send LN in OBX-3.3, or take the # away") if is_loinc(code) else ("", "")
+        yield f'# {key} = {{ code = "{common}", system = "LN" }} # × {count}{called}{f", {_plain(unit)}" if unit else ""}{told}'
 
 
 def _plain(text: str) -> str:

@@ -37,6 +37,30 @@ def field_name(version: str, segment: str, field: int) -> FieldName:
     return FieldName("", "")
 
 
+@lru_cache(maxsize=4096)
+def component_name(version: str, segment: str, field: int, component: int) -> FieldName | None:
+    """What the standard calls a component, by that version or the newest that has the datatype of its field.
+
+    None where the field has no components: a delimiter in it is text. Both "" for a component that the standard does not have, as of
+    a Z-segment.
+
+    >>> component_name("2.5.1", "PID", 3, 8), component_name("2.5.1", "NTE", 3, 1)
+    (FieldName(name='expiration date', kind='DT'), None)
+    """
+    if segment[0] == "Z":
+        return FieldName("", "")
+    versions = (version, *NEWEST_FIRST) if version in VERSIONS else NEWEST_FIRST
+    kind = next((kind for each in versions if (kind := field_name(each, segment, field).kind)), "")
+    structs = (hl7apy.load_library(each).DATATYPES_STRUCTS.get(kind) for each in versions)
+    children: Any = next(filter(None, structs), None)
+    if children is None:
+        return None
+    if component > len(children):
+        return FieldName("", "")
+    _, what, *_ = children[component - 1]
+    return FieldName(str(what[3] or "").replace("_", " ").lower(), str(what[2] or ""))
+
+
 @cache
 def is_segment(name: str) -> bool:
     """Whether a segment of that name is in any version of HL7, or is one of somebody's own.

@@ -7,7 +7,9 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from rich.markup import escape
 
 from hub.cli import (
@@ -270,15 +272,26 @@ def _ended(*_: object) -> None:
     sys.exit(128 + signal.SIGTERM)
 
 
+def _told(wrong: HubError) -> None:
+    where = f"  [dim]({escape(wrong.where)})[/]" if wrong.where else ""  # `[facility]` is a section of a profile, no colour
+    err.print(f"[bold red]{wrong.code}[/]  {wrong.row.en}{where}", soft_wrap=True)
+    err.print(f"[dim]{wrong.row.vi}[/]", soft_wrap=True)
+
+
 def main() -> None:
-    """The entry point: a `HubError` becomes one sentence and exit code 2, SIGTERM exit code 143."""
+    """The entry point: a `HubError`, or what the database refuses, becomes one sentence and exit code 2, SIGTERM exit code 143."""
     signal.signal(signal.SIGTERM, _ended)
     try:
         app()
     except HubError as wrong:
-        where = f"  [dim]({escape(wrong.where)})[/]" if wrong.where else ""  # `[facility]` is a section of a profile, no colour
-        err.print(f"[bold red]{wrong.code}[/]  {wrong.row.en}{where}", soft_wrap=True)
-        err.print(f"[dim]{wrong.row.vi}[/]", soft_wrap=True)
+        _told(wrong)
+        sys.exit(2)
+    except (UndefinedTable, UndefinedColumn) as absent:  # it names our tables, never a value
+        made = "made while a hub of this release starts for the first time, or by `hie prepare`"
+        _told(HubError("NOT_RUNNING", f"{absent.diag.message_primary}: the tables of the database are {made}"))
+        sys.exit(2)
+    except psycopg.OperationalError as broken:
+        _told(HubError("DATABASE_UNAVAILABLE", type(broken).__name__))
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -160,7 +160,7 @@ def gather_samples(paths: Sequence[Path], dialect: Dialect) -> list[Sample]:
 
 def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
     """Every message of a folder, read by the dialect, whoever sends it."""
-    from adapters.inbound.goldens import stated
+    from adapters.inbound.goldens import of_message, stated
     from adapters.inbound.translate import split
 
     samples = []
@@ -168,7 +168,8 @@ def read_samples(folder: Path, dialect: Dialect) -> list[Sample]:
         golden = stated(file)
         parts = split(file.read_bytes()) or [b""]
         for number, raw in enumerate(parts, 1):
-            samples.append(read_sample(name if len(parts) == 1 else f"{name}#{number}", raw, dialect, golden))
+            called = name if len(parts) == 1 else f"{name}#{number}"
+            samples.append(read_sample(called, raw, dialect, of_message(golden, number, len(parts))))
     return samples
 
 

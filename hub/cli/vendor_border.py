@@ -87,7 +87,7 @@ def check(raws: Sequence[bytes]) -> Conformance:
         samples=found.samples,
         translated=found.verdicts.get("translated", 0),
         findings=tuple((_trouble(one), one.count) for one in found.findings),
-        ignored=tuple((row.where, row.count) for row in found.fields if row.passed_over),
+        ignored=tuple((row.where, row.unread) for row in found.ignored),
         never={
             row.record: tuple(f"{name} ({', '.join(places)})" for name, places in row.never.items() if places)
             for row in found.events

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from adapters.dialects.conformance import Finding, Report
 from adapters.dialects.grades import GRADES
-from adapters.inbound.goldens import Change
+from adapters.inbound.goldens import Change, each
 from hub.cli.running import paragraph
 
 _COLOURS = {"A": "green", "B": "green", "C": "yellow", "D": "red", "E": "red"}
@@ -86,7 +86,7 @@ def _in_short(findings: Sequence[Finding]) -> str:
 
 
 def _ignored(out: Console, found: Report) -> None:
-    rows = sorted((row for row in found.fields if row.passed_over), key=lambda row: bool(row.read))
+    rows = found.ignored
     out.print(
         "\n[bold]Ignored: sent, and read by nothing / Gửi nhưng không được đọc[/]" + ("" if rows else "  nothing / không có")
     )
@@ -163,10 +163,7 @@ def show_changes(out: Console, name: str, found: Sequence[Change], total: int) -
     """What would be expected from now on, and of it what was expected otherwise."""
     for one in found:
         if one.is_new:
-            new = one.new
-            events = ", ".join(event["record"].removeprefix("hie.") for event in new["events"]) or "no event"
-            errors = f"; {_some([error[0] for error in new['errors']])}" if new["errors"] else ""
-            out.print(f"[green]new[/]      {one.path.stem}: {new['ack'] or 'no answer'}, {events}{errors}")
+            _new(out, one)
         elif one.lost:
             out.print(f"[yellow]changed[/]  {one.path.stem}")
         else:
@@ -188,6 +185,17 @@ def show_changes(out: Console, name: str, found: Sequence[Change], total: int) -
         sum(bool(one.lost) for one in found),
     ]
     out.print(f"{total} cases: {counts[0]} new, {counts[1]} with more, {counts[2]} changed, {same} as expected")
+
+
+def _new(out: Console, one: Change) -> None:
+    messages = each(one.new)
+    for number, new in enumerate(messages[:_SHOWN], 1):
+        events = ", ".join(event["record"].removeprefix("hie.") for event in new["events"]) or "no event"
+        errors = f"; {_some([error[0] for error in new['errors']])}" if new["errors"] else ""
+        called = one.path.stem if len(messages) == 1 else f"{one.path.stem}#{number}"
+        out.print(f"[green]new[/]      {called}: {new['ack'] or 'no answer'}, {events}{errors}")
+    if len(messages) > _SHOWN:
+        out.print(f"         … {len(messages)} messages in all")
 
 
 def _differences(out: Console, one: Change) -> None:

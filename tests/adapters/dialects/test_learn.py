@@ -110,6 +110,29 @@ def test_the_local_tests_of_the_laboratory_are_a_list_to_be_completed() -> None:
     assert re.search(r'^# GLU = \{ code = "", system = "LN" \} # × 2, Glucose, mmol/L$', text, re.MULTILINE)
 
 
+def test_a_code_of_loinc_that_lacks_its_system_needs_no_other_code() -> None:
+    lines = (
+        "OBX|1|NM|2345-7^Glucose||98|mg/dL|||||F\rOBX|2|NM|2345-8^Glucose||98|mg/dL|||||F\rOBX|3|NM|718-7^Hb^LN||140|g/L|||||F\r"
+    )
+    raw = (HEAD % ("LIS", "01940", "ORU^R01", 1) + f"PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X\r{lines}").encode()
+    _, _, text = learned([raw])
+    rows = text.partition("[tests]")[2].splitlines()[2:]
+    assert rows == [
+        '# 2345-7 = { code = "2345-7", system = "LN" } # × 1, mg/dL; LOINC by its form: so send LN in OBX-3.3, or take the # away',
+        '# 2345-8 = { code = "", system = "LN" } # × 1, mg/dL',
+    ], "and one that says so needs no row"
+    dialect = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[tests]\n{rows[0].removeprefix("# ")}\n')
+    [(_, event)] = events(raw, dialect)
+    assert event["observations"][0]["code"] == {"code": "2345-7", "system": "LN", "display": "Glucose"}, "not twice"
+
+
+def test_codes_that_are_looked_up_in_answers_alone_are_asked_for_in_answers_alone() -> None:
+    slip = "RF1|N|R|1|||GCT-%d|20261123\rPRD|RP|||||||01021\rPRD|RT|||||||01004\rPID|1||7^^^01021^MR||Lê^Hoa\r"
+    for kind, asked in (("REF^I12", False), ("RRI^I12", True)):
+        raws = [(HEAD % ("HIS", "01021", kind, number) + slip % number).encode() for number in range(3)]
+        assert ("[codes.referral_answer]" in learned(raws)[2]) is asked
+
+
 # --- a vendor of our own making -----------------------------------------------------------------------------------------
 
 

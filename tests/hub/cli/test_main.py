@@ -9,13 +9,15 @@ import tomllib
 import psutil
 import pytest
 from argon2 import PasswordHasher
+from psycopg.errors import AdminShutdown
 from typer.main import get_command
 
-from hub.cli.main import app
+from hub.cli.main import app, main
 from hub.cli.running import connected
 from hub.contract.errors import HubError
 from hub.contract.settings import read_settings
 from hub.stack import standing_still
+from tests.own_database import own_database
 
 
 def hie(*arguments, input=None, **environment):
@@ -63,6 +65,33 @@ def test_a_hub_that_is_only_starting_is_told_from_one_that_does_not_run(tmp_path
         connected(settings)
     with pytest.raises(HubError, match="no hub runs"):
         connected(settings)
+
+
+@pytest.fixture(scope="module")
+def without_tables(stack):
+    with own_database(stack.database_url, tables=False) as url:
+        yield {"KAFKA_BOOTSTRAP": stack.kafka_bootstrap, "REGISTRY_URL": stack.registry_url, "DATABASE_URL": url}
+
+
+@pytest.mark.parametrize("command", ["status", "trace 4711", "parked list", "dead list", "hold list", "person list"])
+def test_a_database_without_tables_yet_is_one_sentence_as_well(without_tables, command, tmp_path):
+    named = {**without_tables, "DATA_DIR": str(tmp_path)}
+    done = hie(*command.split(), **{f"HIE_{name}": value for name, value in named.items()})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NOT_RUNNING" in done.stderr and "wait a moment if it is starting" in done.stderr
+    assert "does not exist: the tables of the database are made while a hub of this release starts" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_goes_away_meanwhile_is_one_sentence_as_well(monkeypatch, capsys):
+    def gone():
+        raise AdminShutdown("its text may quote a value")
+
+    monkeypatch.setitem(main.__globals__, "app", gone)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    told = capsys.readouterr().err
+    assert "DATABASE_UNAVAILABLE" in told and "(AdminShutdown)" in told and "quote" not in told
 
 
 def test_a_section_named_in_an_error_is_shown_with_its_brackets(tmp_path):

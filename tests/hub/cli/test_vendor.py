@@ -250,6 +250,23 @@ def test_what_is_new_is_written_at_once_and_what_changes_needs_a_word(own: Path)
     assert "Not as accepted" not in hie("check", "minhtam_his").stdout
 
 
+def test_a_batch_is_accepted_and_checked_message_by_message(own: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    nobody = VISIT.replace("MT-1", "MT-2").replace("ADT^A04", "ADT^A99")
+    batch = "".join((r"BHS|^~\&|MINHTAM|PK1", "\r", VISIT, nobody, "BTS|2\r"))
+    folder = samples(own / "minhtam_his", day=batch)
+    assert hie("check", "minhtam_his").exit_code == 1, "the second is refused, and nobody expects that"
+    done = hie("accept", "minhtam_his")
+    assert "new      day#1: AA, Encounter" in done.stdout
+    assert "new      day#2: AR, no event; TYPE_UNSUPPORTED" in done.stdout
+    done = hie("check", "minhtam_his")
+    assert done.exit_code == 0 and "as expected  day.hl7#2" in done.stdout
+    written = json.loads((folder / "day.json").read_text("utf-8"))
+    written["messages"][0]["events"][0]["person"]["gioi_tinh"] = "1"
+    (folder / "day.json").write_text(json.dumps(written), "utf-8")
+    assert "~ messages[0].events[0].person.gioi_tinh" in hie("accept", "minhtam_his").stdout
+
+
 def test_a_sample_that_another_dialect_reads_is_told(own: Path) -> None:
     (own / "minhtam_his.toml").write_text('extends = "_standard"\nversion = "1"\nabout = "No alias."\n', "utf-8")
     samples(own / "minhtam_his", a=VISIT)

@@ -1,0 +1,145 @@
+"""Parts of a field that nothing reads, though something reads the field: its later repetitions, and its components.
+
+They are found by taking them away: a part without which every event and every finding stays the same tells nobody anything. So what
+the hub reads by its own rules, such as the type of a number (CX-5), counts as much as what a profile names.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from adapters.dialects.claims import map_ehc
+from adapters.dialects.mapped import Context, Mapped
+from adapters.dialects.mapping import CLAIM_TYPES, map_message
+from adapters.dialects.profile import Dialect
+from adapters.dialects.sampled import Sample
+from adapters.dialects.shapes import shape
+from adapters.formats.hl7v2 import NULL, Message, Segment
+from adapters.formats.names import component_name, field_name
+from hub.contract.errors import HubError
+from hub.contract.events import Keyring, Origin
+
+_TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
+_SHAPES_MAX: Final = 200  # kept of one part
+_OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
+_FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|check digit|source table|precision|\btype\b")
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a field in one type of message. name: the standard's, in words; count: how often it was sent, messages: in
+    which samples; tries: how often it was taken away, to see whether something reads it."""
+
+    name: str
+    count: int = 0
+    tries: int = 0
+    read: bool = False
+    messages: set[str] = field(default_factory=set)
+    shapes: Counter[str] = field(default_factory=Counter)
+
+
+_Found = dict[tuple[str, str], Part]  # by place and type of message
+
+
+def mapped_again(message: Message, dialect: Dialect, kind: str, facility: str) -> Mapped:
+    """What mapping makes of a message, whoever sent it. Raises: HubError, as mapping does."""
+    origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "check"})
+    mapper: Callable[[Message, Dialect, Context], Mapped] = map_ehc if kind in CLAIM_TYPES else map_message
+    return mapper(message, dialect, Context(origin, Keyring(b"a report, no secret"), facility))
+
+
+def parts_sent(samples: Sequence[Sample], dialect: Dialect, told: Mapping[str, Collection[str]]) -> dict[tuple[str, str], Part]:
+    """Parts of fields that something reads, by place and type of message: `PID-13.9` is a component, `PID-13[2…]` all repetitions behind the first.
+
+    told: places of fields, each with the types of message in which a finding says enough of it.
+    """
+    found: _Found = {}
+    for sample in samples:
+        message = sample.message
+        if message is None or sample.refused:
+            continue
+        for segment in message.segments_in_order[1:]:
+            for number in range(1, len(segment.fields)):
+                sent = _Sent(sample, message, dialect, segment, number)
+                if sent.in_parts and sample.kind not in told.get(sent.place, ()):
+                    _repetitions(sent, found)
+    return {key: part for key, part in found.items() if part.tries}
+
+
+class _Sent:
+    """A field of a message, and what the message becomes with another text in it."""
+
+    def __init__(self, sample: Sample, message: Message, dialect: Dialect, segment: Segment, number: int) -> None:
+        self.sample, self.message, self.dialect = sample, message, dialect
+        self.segment, self.number = segment, number
+        self.place = f"{segment.name}-{number}"
+        self.text = segment.fields[number]
+        self._outcomes: dict[str, object] = {}
+
+    @property
+    def in_parts(self) -> bool:
+        delimiters = self.segment.delimiters
+        return delimiters.component in self.text or delimiters.repetition in self.text
+
+    def becomes(self, text: str) -> object:
+        if text not in self._outcomes:
+            self.segment.fields[self.number] = text
+            try:
+                mapped = mapped_again(self.message, self.dialect, self.sample.kind, self.sample.facility)
+                self._outcomes[text] = mapped.events, mapped.problems
+            except HubError as wrong:
+                self._outcomes[text] = wrong.code
+            finally:
+                self.segment.fields[self.number] = self.text
+        return self._outcomes[text]
+
+    def note(self, place: str, name: str, value: str, found: _Found, *pairs: tuple[str, str]) -> bool:
+        """Note a part, and whether something reads it, here or before.
+
+        pairs: texts of the field with the part and without it; it is read if the message becomes another by one of them. Where the whole
+               field makes no difference, another place that is looked at first says the same: nothing follows from that.
+        """
+        part = found.setdefault((place, self.sample.kind), Part(name))
+        part.count += 1
+        part.messages.add(self.sample.name)
+        looks = shape(value)
+        if looks in part.shapes or len(part.shapes) < _SHAPES_MAX:
+            part.shapes[looks] += 1
+        if not part.read and part.tries < _TRIES and self.becomes("") != self.becomes(self.text):
+            part.tries += 1
+            part.read = any(self.becomes(there) != self.becomes(gone) for there, gone in pairs)
+        return part.read
+
+
+def _repetitions(sent: _Sent, found: _Found) -> None:
+    between = sent.segment.delimiters.repetition
+    repetitions = sent.text.split(between)
+    for at, value in enumerate(repetitions):
+        if value in ("", NULL) or value in repetitions[:at]:
+            continue
+        gone = between.join([*repetitions[:at], *repetitions[at + 1 :]])
+        name = field_name(sent.message.version, sent.segment.name, sent.number).name
+        if at == 0 or sent.note(f"{sent.place}[2…]", name, value, found, (sent.text, gone)):
+            _components(sent, found, repetitions, at)
+
+
+def _components(sent: _Sent, found: _Found, repetitions: Sequence[str], at: int) -> None:
+    """Those of one repetition that hold a value, and not the only one."""
+    delimiters = sent.segment.delimiters
+    components = repetitions[at].split(delimiters.component)
+    if sum(map(bool, components)) < 2:
+        return
+
+    def written(kept: Callable[[int], bool]) -> str:
+        here = delimiters.component.join(text if kept(number) else "" for number, text in enumerate(components, 1))
+        return delimiters.repetition.join([*repetitions[:at], here, *repetitions[at + 1 :]])
+
+    none = written(lambda _: False)
+    for number, text in enumerate(components, 1):
+        named = component_name(sent.message.version, sent.segment.name, sent.number, number)
+        if text not in ("", NULL) and named is not None and named.kind not in _OF_THE_FORM and not _FORMAL.search(named.name):
+            gone, alone = written(number.__ne__), written(number.__eq__)
+            sent.note(f"{sent.place}.{number}", named.name, text, found, (sent.text, gone), (alone, none))

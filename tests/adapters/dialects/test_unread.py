@@ -1,0 +1,76 @@
+"""Parts of fields that nothing reads: found by taking them away, and what the hub reads without a rule is none of them."""
+
+import pytest
+
+from adapters.dialects.conformance import FieldRow, report
+from adapters.dialects.conformance_page import page
+from adapters.dialects.profile import compile_text
+from tests.adapters.dialects.test_conformance import STANDARD, of, visit
+
+
+def parts(pid: str, pv1: str = "PV1|1|O|K01||||||||||||||||01021.1\r") -> dict[str, FieldRow]:
+    return {row.place: row for row in report([visit(f"EVN|A04\r{pid}\r{pv1}")], STANDARD).parts}
+
+
+def test_a_component_that_nothing_reads_is_told_though_something_reads_its_field() -> None:
+    pid = "PID|1||777^^^01021^MR^^20240101||Lê^Hoa^Thị^^BS.^^L||19900102|F|||12 Phố Huế^^Q1^HN^100000^VNM^H"
+    found = parts(pid, "PV1|1|O|K01^P305^G2^BV1&1.2.3&ISO||||||||||||||||01021.1\r")
+    assert list(found) == ["PID-5.5", "PV1-3.2"], (
+        "authorities and type codes are of the form, and the hub reads how long a number is valid"
+    )
+    assert (found["PID-5.5"].name, found["PV1-3.2"].name) == ("prefix e g dr", "room")
+    assert (found["PV1-3.2"].ignored, found["PV1-3.2"].unread, found["PV1-3.2"].shapes) == (("ADT^A04",), 1, (("A999", 1),))
+
+
+def test_a_second_repetition_that_nothing_reads_is_told_without_its_components() -> None:
+    found = parts(
+        "PID|1||777^^^01021^MR~001190004321^^^^NI||Lê^Hoa||19900102|F|||12 Phố Huế^^Q1~9 Phố Vọng^^Q2||0912345678~0987654321"
+    )
+    assert [place for place in found if "[" in place] == ["PID-11[2…]", "PID-13[2…]"], "each number of PID-3 is read"
+    assert found["PID-13[2…]"].shapes == (("9999999999", 1),)
+    assert not any(place.startswith("PID-11.") for place in found)
+
+
+def test_what_is_said_twice_is_not_lost() -> None:
+    assert parts("PID|1||777^^^01021^MR||Lê^Hoa||19900102|F|||||0912345678~0912345678") == {}
+
+
+def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignored() -> None:
+    order = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5^HIS\rOBR|1|5^HIS||GLU^Glucose\r"
+    places = {row.place for row in report([visit(order, "ORM^O01")], STANDARD).parts}
+    assert not any(place.startswith(("ORC-2", "OBR-2")) for place in places), "each says what the other says"
+
+
+def test_text_with_a_delimiter_that_nobody_escaped_has_no_components() -> None:
+    result = "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X\rOBX|1|ST|GLU||a^b~c||||||F\rNTE|1||x^y~z\r"
+    places = {row.place for row in report([visit(result, "ORU^R01^ORU_R01")], STANDARD).parts}
+    assert not any(place.startswith(("OBX-5", "NTE")) for place in places)
+
+
+def test_a_part_is_told_for_the_types_of_message_in_which_nothing_reads_it() -> None:
+    mine = compile_text(
+        "mine", 'extends = "_standard"\nversion = "1"\n[encounter]\nma_lk = "ZBH-1.2"\n[order]\nplacer = "ZBH-1"\n'
+    )
+    local = "ZBH|1^01021.7^chờ\r"
+    come = visit("EVN|A04\rPID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|O\r" + local, dialect=mine)
+    order = visit("PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW\rOBR|1|||X\r" + local, "ORM^O01", dialect=mine)
+    found = report([come, order], mine)
+    where = {row.place: row.where for row in found.parts}
+    assert where == {"ZBH-1.1": "ZBH-1.1 (in ADT^A04)", "ZBH-1.2": "ZBH-1.2 (in ORM^O01)", "ZBH-1.3": "ZBH-1.3"}
+    assert [row.place for row in found.ignored] == ["ZBH-1.1", "ZBH-1.2", "ZBH-1.3"]
+    assert "ZBH-1.2 (in ORM^O01)" in page(found, "now")
+
+
+def test_messages_stay_as_they_were_sent() -> None:
+    one = visit("EVN|A04\rPID|1||777^^^01021^MR^^20240101~8^^^^PI||Lê^Hoa\rPV1|1|O|K01^P3\r")
+    assert one.message is not None
+    before = [list(segment.fields) for segment in one.message]
+    report([one], STANDARD)
+    assert [list(segment.fields) for segment in one.message] == before
+
+
+@pytest.mark.parametrize(
+    ("vendor", "unread"), [("lucbinh_station", []), ("codo_his", ["OBR-16.2", "OBR-16.3", "PV1-7.2", "PV1-7.3"])]
+)
+def test_samples_of_a_vendor_show_the_names_of_doctors_and_no_codes_of_the_form(vendor: str, unread: list[str]) -> None:
+    assert [row.place for row in of(vendor)[1].parts] == unread
