@@ -39,6 +39,7 @@ from hub.cli.worklist import worklist_app
 from hub.contract.errors import HubError
 from hub.contract.kafka import brokers
 from hub.contract.settings import read_settings
+from hub.contract.signals import on_end, unwind_on
 
 app = typer.Typer(
     name="hie",
@@ -69,18 +70,8 @@ def up(
     settings = read_settings()
     check_dialects(settings)
     check_ports(settings)
-    stop, serving = threading.Event(), threading.Event()
-
-    def end(*_: object) -> None:
-        again = stop.is_set()
-        stop.set()
-        if not again and not serving.is_set():  # while it starts: go back at once; a second Ctrl-C must not break the way back
-            _say("stopping …")
-            raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
-    say = _say
+    unwind_on(signal.SIGINT, signal.SIGTERM, saying="stopping …\n")  # while it starts: back at once, and undisturbed
+    say, stop = _say, threading.Event()
     with stack.start(settings, say) as servers:
         key_secret(settings)
         hand_down(settings)
@@ -104,8 +95,8 @@ def up(
             if here.drop_dir is not None:
                 say(f"drop folder {here.drop_dir}")
             say(f"Kafka {brokers(here.kafka)} · registry {here.registry_url} · ledger {here.ledger}")
+            on_end(stop.set)
             say("the hub is up; Ctrl-C stops it · try: hie send FILE, hie inbox FACILITY, hie status")
-            serving.set()
             while not stop.wait(0.5):
                 servers.check()
                 services.watch()
@@ -266,12 +257,6 @@ app.add_typer(simulate_app, name="simulate", rich_help_panel=_RUNNING)
 app.add_typer(credential_app, name="credential", rich_help_panel=_RUNNING)
 
 
-def _ended(*_: object) -> None:
-    """SIGTERM ends a command by the way that Ctrl-C takes it: what it started and its folders go with it. A second one hurries nothing."""
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    sys.exit(128 + signal.SIGTERM)
-
-
 def _told(wrong: HubError) -> None:
     where = f"  [dim]({escape(wrong.where)})[/]" if wrong.where else ""  # `[facility]` is a section of a profile, no colour
     err.print(f"[bold red]{wrong.code}[/]  {wrong.row.en}{where}", soft_wrap=True)
@@ -279,8 +264,11 @@ def _told(wrong: HubError) -> None:
 
 
 def main() -> None:
-    """The entry point: a `HubError`, or what the database refuses, becomes one sentence and exit code 2, SIGTERM exit code 143."""
-    signal.signal(signal.SIGTERM, _ended)
+    """The entry point: a `HubError`, or what the database refuses, becomes one sentence and exit code 2, SIGTERM exit code 143.
+
+    SIGTERM ends a command by the way that Ctrl-C takes it: what it started and its folders go with it.
+    """
+    unwind_on(signal.SIGTERM)
     try:
         app()
     except HubError as wrong:

@@ -5,7 +5,6 @@ exactly, publishes the decisions that the outbox still owes, and goes on. Faults
 and try again; they are said once. Bodies that cannot be decoded are in the dead-letter topic before the ledger moves.
 """
 
-import signal
 import threading
 import time
 from collections import Counter, deque
@@ -26,6 +25,7 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.kafka import client
 from hub.contract.settings import Settings
+from hub.contract.signals import on_end
 from hub.insurer.adjusted import Adjusted
 from hub.insurer.catalogues import read_catalogues
 from hub.insurer.columns import decode_claims
@@ -361,8 +361,7 @@ def run(settings: Settings, payer: str, ready: Callable[[dict[str, object]], Non
     Raises: HubError(LEDGER_CONFLICT, NOT_FOUND) when ledger and topic do not belong together: a person has to look.
     """
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_end(stop.set)
     insurer = Insurer(settings, payer, stop, worker=worker, workers=workers)
     try:
         insurer.open()

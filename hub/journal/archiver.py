@@ -6,7 +6,6 @@ read again. One process writes; a second one waits until the first is gone.
 
 import fcntl
 import json
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, schema_text
 from hub.contract.settings import Settings
+from hub.contract.signals import on_end
 from hub.contract.topics import topics
 from hub.journal.archive import Archive, private
 from hub.journal.cut import cut
@@ -206,8 +206,6 @@ def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
     """The archiver as a process: blocks until SIGTERM or SIGINT."""
     private()
     archiver = Archiver(settings)
-    with suppress(ValueError):  # only the main thread may set handlers; elsewhere the caller stops it itself
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: archiver.stop.set())
+    on_end(archiver.stop.set)
     archiver.run(ready)
     telemetry.service_stopping(STAGE)

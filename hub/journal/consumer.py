@@ -4,12 +4,11 @@ It belongs to no consumer group: where it stands is in `journal_offset`, beside 
 anew at any time, from the archive what topics do not hold any more, then from the topics. One process writes; a second one waits until the first is gone.
 """
 
-import signal
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -24,6 +23,7 @@ from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import now
 from hub.contract.settings import Settings
+from hub.contract.signals import on_end
 from hub.contract.topics import topics
 from hub.journal.places import Place, ends, topic_ids
 from hub.journal.reread import other_records, read_again
@@ -336,9 +336,7 @@ set next_offset = excluded.next_offset, repeats = journal_offset.repeats + exclu
 def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
     """The journal as a process: blocks until SIGTERM or SIGINT."""
     journal = Journal(settings)
-    with suppress(ValueError):  # only the main thread may set handlers; elsewhere the caller stops the journal itself
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: journal.stop.set())
+    on_end(journal.stop.set)
     watch = threading.Thread(target=Watch(settings, lambda: journal.read_until, journal.stop).run, name="watch", daemon=True)
     watch.start()
     journal.run(ready)

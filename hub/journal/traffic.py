@@ -62,6 +62,14 @@ on conflict (hour, sender, facility, what) do update set messages = old.messages
 """
 
 
+def forget_counts(database: Connection[TupleRow], until: datetime, most: int) -> None:
+    """Delete so many counts of hours before this one. A rebuild counts them again, as far as the archive goes."""
+    database.execute(_FORGET, (until, most))
+
+
+_FORGET: Final = "delete from journal_traffic where ctid = any(array(select ctid from journal_traffic where hour < %s limit %s))"
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 A thread of the journal's process with a connection of its own, so indexing waits for nothing. It looks only while the journal
 is up to date: what is not indexed yet would look like silence. Rhythms are learned a few feeds at a time and kept in memory;
-incidents that are open are taken up again from the table.
+incidents that are open are taken up again from the table. Counts, and incidents that have ended, it keeps for 400 days.
 """
 
 import threading
@@ -27,7 +27,7 @@ from hub.contract.settings import Settings
 from hub.contract.slip_life import holidays
 from hub.journal.incidents import RECEIVED, Book, Feed, Incident, Known, Unit, own
 from hub.journal.rhythm import LEARN_H, NATION, WINDOW_H, Calendar, Hour, Rhythm, learn, week_of
-from hub.journal.traffic import ByHour, feeds, hour_of, in_hours, of_feed, of_feeds, time_of
+from hub.journal.traffic import ByHour, feeds, forget_counts, hour_of, in_hours, of_feed, of_feeds, time_of
 from hub.store.database import UNAVAILABLE, available, connect
 
 _EVERY_S: Final = 60.0
@@ -37,6 +37,8 @@ _AGAIN_H: Final = 24  # a rhythm is learned anew so often
 _LEARNING_S: Final = 2.0  # of a look
 _GROUP: Final = 3
 _HOUR_S: Final = 3600.0
+_KEPT: Final = timedelta(days=400)  # a year, and the month to compare with the one a year ago
+_FORGOTTEN: Final = 10_000  # rows of a look: more than a minute brings, and soon deleted
 
 
 @dataclass(slots=True)
@@ -84,6 +86,8 @@ class Watch:
             changed += self.book.anomalies(self.known, in_hours(database, hour - WINDOW_H, hour), self.last, hour)
         keep(database, [*changed, *(one for one in self.book.open if one not in changed)])
         _tell(changed, self.book.open)
+        forget_counts(database, at - _KEPT, _FORGOTTEN)
+        forget(database, at - _KEPT, _FORGOTTEN)
 
     def _hear(self, database: Connection[TupleRow], hour: Hour, exact: float) -> None:
         for feed, (first, latest) in feeds(database, hour - (2 if self.last else LEARN_H)).items():
@@ -190,6 +194,21 @@ values (%(id)s, %(kind)s, %(cause_kind)s, %(cause)s, %(members)s, %(began)s, %(n
         %(figures)s)
 on conflict (id) do update set members = excluded.members, ended = excluded.ended, part_of = excluded.part_of,
     missing = excluded.missing, figures = excluded.figures
+"""
+
+
+def forget(database: Connection[TupleRow], until: datetime, most: int) -> None:
+    """Delete so many incidents that ended before, but for those of a day that a legal hold keeps."""
+    database.execute(_FORGET, (until, until, most))
+
+
+_FORGET: Final = """
+delete from incident where id in (
+    select id from incident where noticed < %s and ended < %s and not exists (
+        select from legal_hold where ended_at is null
+        and (incident.ended at time zone 'Asia/Ho_Chi_Minh')::date >= first_day
+        and (incident.began at time zone 'Asia/Ho_Chi_Minh')::date <= coalesce(last_day, '9999-12-31'))
+    limit %s)
 """
 
 

@@ -25,8 +25,8 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as door:
 HOLDS = """
 import pathlib, signal, sys, time
 from hub.bench import peers
-from hub.cli.main import _ended
-signal.signal(signal.SIGTERM, _ended)
+from hub.contract.signals import unwind_on
+unwind_on(signal.SIGTERM)
 with peers.camel(pathlib.Path(sys.argv[1]), sys.argv[2], "topic", "mllp"):
     print("up", flush=True)
     time.sleep(600)

@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from hub.cli.watch import chart, sentences
 from hub.contract import telemetry
@@ -56,6 +57,31 @@ def test_an_incident_lives_from_its_opening_to_its_end_across_a_restart(past, wa
     assert row["missing"] == pytest.approx(28, abs=6)
     assert told[1:] == [("ended", "silence", "feed", "minhkhai/01731")]
     assert any("messages missing · thiếu khoảng" in line for line in sentences(row))
+
+
+def test_counts_and_ended_incidents_are_kept_for_400_days_and_incidents_of_a_legal_hold_longer(past, watch):
+    def kept():
+        hours = past.execute("select hour from journal_traffic where hour < %s order by hour", (NOW - timedelta(days=300),))
+        causes = past.execute("select cause from incident where kind = 'codes' order by cause")
+        return [(NOW - row[0]).days for row in hours], [row[0] for row in causes]
+
+    for ago in (402, 401, 399):
+        count(past, [(NOW - timedelta(days=ago), *FEED, "translated", [], False)])
+    for cause, began, ended in (("ended", 402, 401), ("held", 500, 480), ("late", 402, 399), ("open", 500, None)):
+        past.execute(
+            "insert into incident values (gen_random_uuid(), 'codes', 'feed', %s, '{}', %s, %s, %s, null, 0, %s)",
+            (
+                cause, NOW - timedelta(days=began), NOW - timedelta(days=began), ended and NOW - timedelta(days=ended),
+                Jsonb(dict.fromkeys(("what", "usual", "seen", "surprise", "usually"), 0) | {"core": []}),
+            ),
+        )  # fmt: skip
+    day = (NOW - timedelta(days=490)).date()
+    past.execute("insert into legal_hold values ('a-case', %s, %s, 'a court', 'somebody', now())", (day, day))
+    watch().look(past, NOW, 0)
+    assert kept() == ([399], ["held", "late", "open"])
+    past.execute("update legal_hold set ended_at = now()")
+    watch().look(past, NOW, 0)
+    assert kept() == ([399], ["late", "open"])
 
 
 def test_a_feed_shows_its_rhythm(past):
