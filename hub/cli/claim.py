@@ -107,7 +107,9 @@ def explain(
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
-    """What was claimed, what is paid and why less, line by line; then the revisions before it. From the insurer's ledger.
+    """What is in force of a claim: claimed, paid, and why less, line by line; then the revisions before it. From the insurer's ledger.
+
+    Where adjustments changed what was decided first, they come first, and the first decision below them, as such.
 
     Example: hie claim explain 01021.261123.061
     """
@@ -127,8 +129,8 @@ def explain(
             for one in revisions:
                 print(to_json(one.as_dict()).decode())
             continue
-        for number, one in enumerate(revisions):
-            show_revision(one, in_force=not number)
+        for one in revisions:
+            show_revision(one)
             show_claim(one)
 
 
@@ -153,31 +155,35 @@ def results(
 # --- for people -------------------------------------------------------------------------------------------------------
 
 
-def show_revision(one: "Explained", *, in_force: bool) -> None:
+def show_revision(one: "Explained") -> None:
     """Which revision it is, and when it came."""
-    vi, en = ("đang có hiệu lực", "in force") if in_force else ("đã được thay thế", "replaced")
+    vi, en = ("đã được thay thế", "replaced") if one.replaced else ("đang có hiệu lực", "in force")
     at = one.claim["received_at"].astimezone(VIETNAM)
     out.print(f"[bold]Phiên bản {one.claim['version']}[/], nhận {at:%d/%m/%Y %H:%M}: {vi} [dim]· received, {en}[/]")
 
 
 def show_claim(one: "Explained") -> None:
-    """Verdict and amounts, then what is said of the claim and of each line, as a person would tell it."""
-    from hub.insurer.claim_page import vnd
+    """Verdict and amounts in force, then what is said of the claim and of each line, as a person would tell it."""
+    from hub.insurer.claim_page import UNDECIDED, vnd
     from hub.insurer.explain import VERDICTS, settled_words
 
-    vi, en = VERDICTS.get(one.verdict, ("chưa giám định", "not decided yet"))
-    colour = _COLOURS.get(one.verdict, "dim")
+    vi, en = VERDICTS.get(one.verdict_now, UNDECIDED)
+    colour = _COLOURS.get(one.verdict_now, "dim")
     out.print(f"[{colour}]{vi.upper()}[/] [dim]{en}[/]  ", end="")
     out.print(f"{one.claim['ma_cskcb']} {one.claim['ma_lk']}", markup=False)
     out.print(f"    đề nghị {vnd(one.claimed)} · thanh toán {vnd(one.paid)} [dim]· claimed, paid[/]")
-    for place in one.places:
-        _show_place(place)
-    for later in one.found_later:
+    for later, before, after in one.changes:
         where = later["table"] if later["stt"] is None else f"{later['table']}/{later['stt']}"
-        took = f": {-later['reduction']:+,.2f} VND" if later["reduction"] else ""
-        out.print(f"    điều chỉnh {later['period']} · adjusted  {where}  {later['rule']}{took}", markup=False)
+        took = f": {before:,.2f} → {after:,.2f} VND ({-later['reduction']:+,.2f})" if later["reduction"] else ""
+        when = f"{later['closed_at'].astimezone(VIETNAM):%d/%m/%Y}"
+        out.print(f"    điều chỉnh {later['period']} · adjusted {when}  {where}  {later['rule']}{took}", markup=False)
         paragraph(out, later["text_vi"], 6)
         paragraph(out, later["text_en"], 6, "dim")
+    if one.changes:
+        vi, en = VERDICTS.get(one.verdict, UNDECIDED)
+        out.print(f"    trước điều chỉnh, quyết định đầu: {vi}, {vnd(one.granted)} [dim]· before, first decision: {en}[/]")
+    for place in one.places:
+        _show_place(place)
     for later in one.settled_later:
         vi, en = settled_words(later)
         out.print(f"    quyết toán {later['period']} · settlement  {later['rule']}", markup=False)
@@ -206,7 +212,7 @@ def _show_place(place: "Place") -> None:
 def _show_sum(claims: "Sequence[Explained]") -> None:
     from hub.insurer.explain import VERDICTS
 
-    counts = [(VERDICTS[verdict], sum(one.verdict == verdict for one in claims)) for verdict in VERDICTS]
+    counts = [(VERDICTS[verdict], sum(one.verdict_now == verdict for one in claims)) for verdict in VERDICTS]
     told = " · ".join(f"{vi} / {en} {count}" for (vi, en), count in counts if count)
     out.print(f"\n{told or 'không có hồ sơ / there is no claim'}", markup=False)
     for code in sorted({one.claim["payer"] for one in claims if not payers()[one.claim["payer"]].adjudicated_here}):

@@ -121,9 +121,9 @@ def list_branches(payer: Payer = "", as_json: AsJson = False) -> None:
 
 @ledger_app.command("compare")
 def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
-    """What a branch would change: claims and VND, by facility and by rule.
+    """What promoting a branch would change of what is in force: claims and VND, by facility and by rule.
 
-    cut: what a rule took of claims that are paid; refused: what rejected claims claimed of which it is the first reason.
+    What is to be paid is after earlier promotions and all adjustments, as the statements say it. cut: what a rule took of claims that are paid; refused: what rejected claims claimed of which it is the first reason.
 
     Example: hie ledger compare without-f01
     """
@@ -135,7 +135,7 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
         return
     out.print(
         f"{found['changed']} of {found['claims']} claims change{_verdict_alone(found)}: "
-        f"granted {found['before']:,.2f} → {found['after']:,.2f} VND"
+        f"to be paid {found['before']:,.2f} → {found['after']:,.2f} VND{_replaced(found)}"
     )
     if found["rules"]:
         print_whole(_rules(found["rules"]))
@@ -162,9 +162,13 @@ def _verdict_alone(found: dict[str, Any]) -> str:
     return f" ({found['same_amount']} of them in the verdict alone, without money)" if found["same_amount"] else ""
 
 
+def _replaced(found: dict[str, Any]) -> str:
+    return f"; {found['replaced']} corrected or withdrawn since are left alone" if found["replaced"] else ""
+
+
 @ledger_app.command("promote")
 def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
-    """Make a branch count: an adjustment (R01) of the difference for every claim whose amount it changes.
+    """Make a branch count: an adjustment (R01) of the difference to what is in force for every claim whose amount it changes.
 
     Decisions stay as they were said; statements show the adjustments. A second call finds it done. Of a month that is not over
     it counts for the claims that the branch has; those that come later are decided by the rules as they are.
@@ -173,14 +177,18 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     """
     from hub.insurer.branches import compare as compared
     from hub.insurer.branches import promote as promoted
+    from hub.insurer.history import closed_months
 
     settings = connected(read_settings())
     folder = folder_of(settings, payer)
     audit_before(settings, "ledger-promote", f"{folder.name}/{name}", reason)
-    rows, found = promoted(folder, name, now()), compared(folder, name)
-    more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more granted"
-    out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}")
-    month = found["branch"]["period"]
+    found = compared(folder, name)
+    rows, month = promoted(folder, name, now()), found["branch"]["period"]
+    more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more to be paid"
+    out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}{_replaced(found)}")
+    closed = closed_months(folder, month_of(month), now().astimezone(VIETNAM).date())
+    if rows.height and closed:
+        out.print(f"Rules across claims looked at what was in force before; close again, in this order: {', '.join(closed)}")
     if _open(month_of(month)):
         out.print(
             f"{month} is not over: what comes after this is decided by the rules as they are, until another branch is promoted"

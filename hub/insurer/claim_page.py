@@ -8,6 +8,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any, Final
 
+from hub.contract.events import VIETNAM
 from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place, settled_words
 
 _STYLE: Final = """
@@ -37,6 +38,10 @@ LIMITS: Final = (
     "the insurer's own catalogues, where they differ from those here, are not known offline.",
 )
 """What a check before sending cannot see, in Vietnamese and English."""
+
+
+UNDECIDED: Final = ("chưa giám định", "not decided yet")
+"""What is said in place of a verdict, in Vietnamese and in English."""
 
 
 def vnd(amount: Decimal) -> str:
@@ -69,7 +74,8 @@ def _both(vi: str, en: str) -> str:
 
 
 def _tiles(claims: Sequence[Explained], unread: int) -> str:
-    counts = {verdict: sum(one.verdict == verdict for one in claims) for verdict in VERDICTS}
+    claims = [one for one in claims if not one.replaced]
+    counts = {verdict: sum(one.verdict_now == verdict for one in claims) for verdict in VERDICTS}
     tiles = [(str(count), *VERDICTS[verdict]) for verdict, count in counts.items() if count]
     tiles += [(str(unread), "không tiếp nhận được", "not taken at the door")] if unread else []
     zero = Decimal(0)
@@ -81,20 +87,21 @@ def _tiles(claims: Sequence[Explained], unread: int) -> str:
 
 def _claim(claim: Explained) -> str:
     own = claim.claim
-    word = _both(*VERDICTS.get(claim.verdict, ("chưa giám định", "not decided yet")))
-    which, kind = f"{own['ma_cskcb']} · {own['ma_lk']}", claim.verdict or "none"
-    head = f'{escape(which)} · <span class="{kind}">{word}</span>'
-    sums = (
-        f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('theo quyết định', 'by the decision')} "
-        f"<b>{vnd(claim.granted)}</b>"
-        + (f" · {_both('sau điều chỉnh', 'after adjustments')} <b>{vnd(claim.paid)}</b>" if claim.found_later else "")
-        + "</p>\n"
-    )
-    rows = [row for place in claim.places for row in _rows(place)]
-    rows += [_adjustment(one) for one in claim.found_later]
+    first, now = (VERDICTS.get(verdict, UNDECIDED) for verdict in (claim.verdict, claim.verdict_now))
+    which, kind = f"{own['ma_cskcb']} · {own['ma_lk']}", claim.verdict_now or "none"
+    version = own["version"]
+    old = f" · {_both(f'phiên bản {version}, đã được thay thế', f'revision {version}, replaced')}" if claim.replaced else ""
+    head = f'{escape(which)}{old} · <span class="{kind}">{_both(*now)}</span>'
+    paid, granted = (f"<b>{vnd(amount)}</b>" for amount in (claim.paid, claim.granted))
+    sums = f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('thanh toán', 'paid')} {paid}"
+    if claim.found_later:
+        earlier = _both(f"trước điều chỉnh, quyết định đầu: {first[0]}", f"before adjustments, first decision: {first[1]}")
+        sums += f" · {earlier} {granted}"
+    rows = [_adjustment(one, f"{vnd(before)} → {vnd(after)}") for one, before, after in claim.changes]
+    rows += [row for place in claim.places for row in _rows(place)]
     for one in claim.settled_later:
         vi, en = settled_words(one)
-        rows.append(_adjustment({**one, "text_vi": vi, "text_en": en, "reduction": None}))
+        rows.append(_adjustment({**one, "text_vi": vi, "text_en": en, "reduction": None}, ""))
     heads = [
         ("", "vị trí", "place"),
         ("", "nội dung", "what"),
@@ -102,7 +109,7 @@ def _claim(claim: Explained) -> str:
         ("n", "tính", "computed"),
         ("n", "giảm", "cut"),
     ]
-    return f"<h2>{head}</h2>\n{sums}{_table(heads, rows) if rows else ''}"
+    return f"<h2>{head}</h2>\n{sums}</p>\n{_table(heads, rows) if rows else ''}"
 
 
 def _rows(place: Place) -> Iterable[str]:
@@ -112,9 +119,13 @@ def _rows(place: Place) -> Iterable[str]:
         yield _row(where, one["field"], one, name, one["claimed"], one["computed"])
 
 
-def _adjustment(one: Mapping[str, Any]) -> str:
+def _adjustment(one: Mapping[str, Any], change: str) -> str:
+    """change: from what to what it moved what is paid, or "" where it did not."""
     where = f"{one['table']}/{one['stt']}" if one["stt"] is not None else one["table"]
-    return _row(where, "", one, f'<span class="dim">{escape(one["period"])}</span> ', None, None)
+    when = f"{one['closed_at'].astimezone(VIETNAM):%d/%m/%Y}"
+    return _row(
+        where, "", one, f'<span class="dim">{" · ".join(filter(None, (escape(one["period"]), when, change)))}</span> ', None, None
+    )
 
 
 def _row(where: str, field: str, one: Mapping[str, Any], lead: str, claimed: Decimal | None, computed: Decimal | None) -> str:

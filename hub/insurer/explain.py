@@ -4,7 +4,7 @@ The same shape for a claim of the ledger and for one that is checked before it i
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -66,10 +66,11 @@ class Explained:
     """One revision of one claim and what was decided on it.
 
     claim:       columns of the ledger's `claims` that tell which it is, and its amounts; no names or numbers of people.
-    verdict:     of `VERDICTS`.
-    granted:     VND, by the decision.
-    places:      what there is to say, the claim as a whole first, then the lines in their order.
+    verdict:     of `VERDICTS`, by the first decision.
+    granted:     VND, by the first decision.
+    places:      what that says, of the claim as a whole first, then of the lines in their order.
     adjustments: what was found after the decision, as columns of `ADJUSTMENTS`, oldest first.
+    replaced:    whether a newer revision took its place.
     """
 
     claim: Mapping[str, Any]
@@ -77,6 +78,7 @@ class Explained:
     granted: Decimal
     places: tuple[Place, ...]
     adjustments: tuple[Mapping[str, Any], ...] = ()
+    replaced: bool = False
 
     @property
     def claimed(self) -> Decimal:
@@ -92,6 +94,20 @@ class Explained:
         return self.granted - sum((one["reduction"] or _NOTHING for one in self.found_later), _NOTHING)
 
     @property
+    def verdict_now(self) -> str:
+        """Of `VERDICTS`, in force: that of the first decision, or what adjustments made of it."""
+        return verdict_after(self.verdict, self.claimed, self.paid) if self.paid != self.granted else self.verdict
+
+    @property
+    def changes(self) -> tuple[tuple[Mapping[str, Any], Decimal, Decimal], ...]:
+        """Each of `found_later`, with what was to be paid before it and after it, VND."""
+        made, paid = [], self.granted
+        for one in self.found_later:
+            before, paid = paid, paid - (one["reduction"] or _NOTHING)
+            made.append((one, before, paid))
+        return tuple(made)
+
+    @property
     def found_later(self) -> tuple[Mapping[str, Any], ...]:
         """Adjustments that change what was decided, or warn of it."""
         return tuple(one for one in self.adjustments if one["severity"] != TOLD)
@@ -104,21 +120,27 @@ class Explained:
     @property
     def refused(self) -> bool:
         """Whether it must be corrected before anything is paid."""
-        return self.verdict == "REJECTED"
+        return self.verdict_now == "REJECTED"
 
     def as_decision(self) -> dict[str, Any]:
         """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
         findings = [one for place in self.places for one in place.findings]
         later = [{**one, "field": ""} for one in self.found_later]
-        verdict = verdict_after(self.verdict, self.claimed, self.paid) if later else self.verdict
-        return {"ma_lk": self.claim["ma_lk"], "verdict": verdict, "t_bhtt_gd": self.paid, "findings": [*findings, *later]}
+        return {
+            "ma_lk": self.claim["ma_lk"],
+            "verdict": self.verdict_now,
+            "t_bhtt_gd": self.paid,
+            "findings": [*findings, *later],
+        }
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: the claim's own columns, verdict, amounts, then places and adjustments."""
+        """For programs: the claim's own columns, verdict and amounts (first, and in force), then places and adjustments."""
         return {
             **self.claim,
+            "replaced": self.replaced,
             "verdict": self.verdict,
             "t_bhtt_gd": self.granted,
+            "verdict_now": self.verdict_now,
             "paid": self.paid,
             "places": [
                 {
@@ -230,7 +252,8 @@ def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Expla
     own = own.sort(*order, descending=[False, False, True, True, True])
     grouped: dict[str, list[Explained]] = {}
     for one in _with_sides(folder, own):
-        grouped.setdefault(one.claim["key"], []).append(one)
+        revisions = grouped.setdefault(one.claim["key"], [])
+        revisions.append(replace(one, replaced=bool(revisions)))
     return list(grouped.values())
 
 

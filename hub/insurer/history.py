@@ -22,6 +22,8 @@ from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import RULES, History, adjust, examination, hands_on
 from hub.insurer.ledger import files_of, opened, scan, schema_of
+from hub.insurer.promoted import AGAIN, decided
+from hub.insurer.promoted import found as findings_in_force
 from hub.insurer.settlement import LATE, TOLD, claims_of, late, settled
 
 TABLE: Final = "adjustments"
@@ -57,8 +59,6 @@ _TEXTS: Final = {rule.id: (rule.severity, rule.vi, rule.en) for rule in RULES} |
         "The claim was corrected, withdrawn or sent after the settlement; the decisions in force already have it.",
     )
 }
-AGAIN: Final = "R01"
-"""Rule of what a promoted branch (`branches.py`) changes; it is kept as long as its claim is in force."""
 
 
 def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
@@ -77,7 +77,8 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     closed_at = later(known.lazy(), closed_at)
     history, places = read_history(folder, month)
     before = known.filter(pl.col("period") == period)
-    earlier = known.filter(pl.col("severity") != TOLD, (pl.col("period") < period) | (pl.col("rule") == AGAIN))
+    # What was promoted is no cut: the claims are granted by it already.
+    earlier = known.filter(pl.col("severity") != TOLD, pl.col("period") < period, pl.col("rule") != AGAIN)
     claims = claims_of(folder, period)
     found = pl.concat(
         [
@@ -141,7 +142,7 @@ def read_history(folder: Path, month: date) -> tuple[History, pl.DataFrame]:
 
 
 def _claims(folder: Path, start: date) -> pl.DataFrame:
-    """Claims in force that were not rejected, of a year and a month, and all deaths; in the fixed order."""
+    """Claims in force that are not rejected, after promotions too, of a year and a month, and all deaths; in the fixed order."""
     col = pl.col
     end = month_after(start)
     revision = ("version", "stated_at", "received_at")
@@ -161,16 +162,14 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
         _date(col("nam_nam_lien_tuc")).alias("five_years"),
         _hundredths("t_bncct").alias("t_bncct"),
     ).sort("key", *revision, "kafka_offset", descending=[False, *newest_first]).unique("key", keep="first", maintain_order=True)  # fmt: skip
-    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).select(
-        "event_id", "verdict", _hundredths("t_bhtt_gd").alias("granted")
-    )
-    decided = decisions.unique("event_id", keep="any").filter(col("verdict").is_in(["ACCEPTED", "REDUCED"]))
+    stands = decided(folder, adjustments(files_of(folder, TABLE))).filter(col("verdict_now").is_in(["ACCEPTED", "REDUCED"]))
+    granted = stands.select("event_id", _hundredths("granted"))
     in_time = (col("day") < end) & ((col("day") >= start - _CLAIMS_BACK) | col("died"))
-    found = newest.filter(col("action") != "CANCELLED", in_time).join(decided, on="event_id")
+    found = newest.filter(col("action") != "CANCELLED", in_time).join(granted, on="event_id")
     ordered = found.sort("out", "received_at", "event_id").with_columns(
         col("person").rank("dense"), now=col("day") >= start, recent=col("day") >= start - _LINES_BACK
     )
-    return ordered.drop(*revision, "kafka_offset", "action", "verdict", "out").with_row_index("claim").collect()
+    return ordered.drop(*revision, "kafka_offset", "action", "out").with_row_index("claim").collect()
 
 
 def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
@@ -217,9 +216,9 @@ def _number(name: str) -> pl.Expr:
 
 
 def _cut_before(folder: Path) -> pl.LazyFrame:
-    """What the decision took of each line already."""
-    findings = scan(files_of(folder, "findings"), schema_of("findings"))
-    cut = findings.filter(pl.col("reduction").is_not_null()).unique(["event_id", "number"], keep="any")
+    """What the decision in force took of each line already."""
+    findings = findings_in_force(folder).filter(pl.col("reduction").is_not_null())
+    cut = findings.unique(["event_id", "number"], keep="any")
     return cut.group_by("event_id", "table", "stt").agg(_hundredths("reduction").sum().alias("cut"))
 
 

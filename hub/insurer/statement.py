@@ -167,10 +167,15 @@ from reductions join (from asked where form = $form) as asked using ({PLACE}) wh
 """
 
 _ADJUSTED: Final = """
-select severity = $told or event_id in (select event_id from claims_in_force) as stands, severity, rule, any_value(text_vi), any_value(text_en),
-    count(distinct event_id), sum(reduction)
-from adjustments where facility = $facility and period = $month group by stands, severity, rule order by sum(reduction) desc, rule
-"""
+with held as (
+    select * from adjustments where facility = $facility and period = $month and coalesce(reverses, '') = ''
+    and coalesce(adjustment_id, '') not in (select reverses from adjustments where reverses <> '')
+)
+select severity = $told or event_id in (select event_id from claims_in_force) as stands, severity, rule,
+    string_agg(distinct text_vi, ' ' order by text_vi), string_agg(distinct text_en, ' ' order by text_en),
+    count(distinct coalesce(key, event_id)), sum(reduction)
+from held group by stands, severity, rule order by sum(reduction) desc, rule
+"""  # without what was taken back; a claim that was corrected again, or adjudicated again, is one claim still
 
 _TOTAL: Final = ("Cộng", "total")
 _OF_SECTIONS: Final[dict[str | None, Both]] = {

@@ -64,7 +64,8 @@ _VIEWS: Final = {
 }  # fmt: skip
 
 _ADJUSTMENTS: Final = {
-    **dict.fromkeys(("period", "facility", "event_id", "rule", "severity", "text_vi", "text_en"), pl.String()),
+    **dict.fromkeys(("adjustment_id", "period", "facility", "event_id", "key", "rule", "severity"), pl.String()),
+    **dict.fromkeys(("reverses", "text_vi", "text_en"), pl.String()),
     "reduction": pl.Decimal(18, 2),
 }
 """What questions read of the table; it has more."""

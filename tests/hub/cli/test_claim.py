@@ -117,8 +117,27 @@ def test_what_was_found_later_is_told_with_its_sign_and_a_warning_without_an_amo
         adjust(ledger / "ledger", row["event_id"], row["key"], rule, reduction)
     text = hie("explain", "B")[1]
     assert "thanh toán 7,250.00 VND" in text
-    told = [line.partition("XML1  ")[2] for line in text.splitlines() if "điều chỉnh" in line]
-    assert told == ["H03: -1,000.00 VND", "H05", "H08: +250.00 VND"]
+    told = [line.partition("XML1  ")[2] for line in text.splitlines() if "· adjusted" in line]
+    assert told == ["H03: 8,000.00 → 7,000.00 VND (-1,000.00)", "H05", "H08: 7,000.00 → 7,250.00 VND (+250.00)"]
+
+
+def test_the_heading_after_a_promotion_says_what_is_in_force_and_the_first_decision_stands_below_as_such(ledger):
+    events = [sent("R", **WRONG)]
+    Ledger(ledger / "ledger", TOPIC).append(batch(events, [(0, 3)], TOPIC), {0: 4})
+    meta = events[0]["meta"]
+    adjust(ledger / "ledger", meta["event_id"], meta["key"], "R01", "-8000.00")
+    text = hie("explain", "R", "--html", ledger / "r.html")[1]
+    written = (ledger / "r.html").read_text("utf-8")
+    lines = [line.strip() for line in text.splitlines()]
+    assert lines[1].startswith("CHẤP NHẬN accepted") and "thanh toán 8,000.00 VND" in lines[2]
+    assert lines[3] == "điều chỉnh 2026-11 · adjusted 20/12/2026  XML1  R01: 0.00 → 8,000.00 VND (+8,000.00)"
+    [first] = [
+        number for number, line in enumerate(lines) if line.startswith("trước điều chỉnh, quyết định đầu: từ chối, 0.00 VND")
+    ]
+    [refusal] = [number for number, line in enumerate(lines) if line.startswith("X05 từ chối")]
+    assert 3 < first < refusal
+    assert '<span class="ACCEPTED">' in written and '<span class="REJECTED">' not in written
+    assert "first decision: rejected" in written and "20/12/2026 · 0.00 VND → 8,000.00 VND" in written
 
 
 def test_a_correction_after_the_settlement_is_told_in_words_and_not_among_the_adjustments(ledger):
@@ -129,7 +148,7 @@ def test_a_correction_after_the_settlement_is_told_in_words_and_not_among_the_ad
     written = (ledger / "b.html").read_text("utf-8")
     for where in (text, written):
         assert "settlement: +500.00 VND to it; the decision has it already, nothing is added" in where
-    assert "after adjustments" not in written
+    assert "before adjustments" not in written
 
 
 def test_explain_refuses_what_it_does_not_know(ledger):

@@ -12,8 +12,11 @@ from hub.cli import settling as module
 from hub.cli.main import app
 from hub.contract.errors import HubError
 from hub.insurer import branches
-from tests.hub.insurer.histories import service, visit, write
+from hub.insurer.ledger import Ledger
+from tests.hub.insurer.histories import TOPIC, service, visit, write
+from tests.hub.insurer.test_branches import made
 from tests.hub.insurer.test_history import THEN
+from tests.hub.insurer.test_ledger import batch
 
 
 @pytest.fixture
@@ -84,7 +87,16 @@ def promoting(hie, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "connected", lambda settings: settings)
     monkeypatch.setattr(module, "audit_before", lambda *_: None)
     write_branch(tmp_path / "ledger")
-    told = {"claims": 2478, "changed": 23, "same_amount": 2, "before": 0, "after": 5, "rules": [], "facilities": []}
+    told = {
+        "claims": 2478,
+        "changed": 23,
+        "same_amount": 2,
+        "replaced": 0,
+        "before": 0,
+        "after": 5,
+        "rules": [],
+        "facilities": [],
+    }
     told["branch"] = {"period": "2026-11"}
     monkeypatch.setattr(branches, "compare", lambda *_: told)
     rows = pl.DataFrame({"reduction": [Decimal(-3), Decimal(-2)]})
@@ -93,10 +105,33 @@ def promoting(hie, tmp_path, monkeypatch):
 
 
 def test_claims_that_change_without_money_are_said_so_that_the_counts_agree(promoting):
-    alone = "23 of 2478 claims change (2 of them in the verdict alone, without money): granted 0.00 → 5.00 VND"
+    alone = "23 of 2478 claims change (2 of them in the verdict alone, without money): to be paid 0.00 → 5.00 VND"
     assert promoting("compare", "lenient") == alone
     told = promoting("promote", "lenient", "--reason", "circular 12")
-    assert told == ("2 adjustments, 5.00 VND more granted; 23 claims change (2 of them in the verdict alone, without money)")
+    assert told == ("2 adjustments, 5.00 VND more to be paid; 23 claims change (2 of them in the verdict alone, without money)")
+
+
+def test_what_was_corrected_since_and_what_is_to_be_closed_again_is_said(promoting, hie, monkeypatch):
+    told = branches.compare(None, "lenient") | {"replaced": 3}
+    monkeypatch.setattr(branches, "compare", lambda *_: told)
+    hie("close", "2026-11")
+    assert promoting("compare", "lenient").endswith("5.00 VND; 3 corrected or withdrawn since are left alone")
+    said = promoting("promote", "lenient", "--reason", "circular 12")
+    assert "3 corrected or withdrawn since are left alone" in said
+    assert said.endswith("looked at what was in force before; close again, in this order: 2026-11")
+
+
+def test_promoting_says_what_comparing_said(hie, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "connected", lambda settings: settings)
+    monkeypatch.setattr(module, "audit_before", lambda *_: None)
+    events = [visit(key, so_cccd=f"00108500000{number}", nam_qt=2025) for number, key in enumerate("PQ")]
+    Ledger(tmp_path / "two", TOPIC).append(batch(events, [(0, 0), (0, 1)], TOPIC), {0: 2})
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "two"))
+    made(tmp_path / "two", events=events, without=["F06", "X11"])
+    assert "2 of 2 claims change: to be paid 0.00 → 16,000.00 VND" in hie("compare", "lenient")
+    told = "adjustments, 16,000.00 VND more to be paid; 2 claims change"
+    assert f"2 {told}" in hie("promote", "lenient", "--reason", "circular 12")
+    assert "0 adjustments, 0.00 VND more to be paid; 0 claims change" in hie("promote", "lenient", "--reason", "again")
 
 
 def test_a_narrow_window_cuts_no_amount_off(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """What-if: the same stream under other rules, compared to the đồng, promoted as adjustments."""
 
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from hub.insurer.branches import Branch, branches, changed, compare, drop, promo
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.rules import RULES
+from hub.insurer.statement import statement
 from tests.hub.insurer.histories import TOPIC, service, visit
 from tests.hub.insurer.made import Record, values_of, writers
 from tests.hub.insurer.test_ledger import batch
@@ -42,14 +44,14 @@ def ledger(tmp_path):
     return tmp_path
 
 
-def stream(places):
-    """The topic, two records at a time."""
-    values = values_of(EVENTS)
-    wanted = places.get_column("kafka_offset").to_list()
-    return [[Record(offset, values[offset]) for offset in wanted[at : at + 2]] for at in range(0, len(wanted), 2)]
+def made(ledger, name="lenient", events=EVENTS, **change):
+    """A branch of what is in force of some events, which stand in the topic in this order; read two records at a time."""
 
+    def stream(places):
+        values = values_of(events)
+        wanted = places.get_column("kafka_offset").to_list()
+        return [[Record(offset, values[offset]) for offset in wanted[at : at + 2]] for at in range(0, len(wanted), 2)]
 
-def made(ledger, name="lenient", **change):
     branch = Branch(name, "2026-11", "some change", 0, AT.isoformat())
     return readjudicate(ledger, branch, stream, writers, "vss", changed(**change))
 
@@ -142,6 +144,81 @@ def test_a_second_branch_is_promoted_by_what_the_first_left(ledger):
     promote(ledger, "first", AT)
     made(ledger, "second", without=["F06"])
     assert promote(ledger, "second", AT).get_column("reduction").to_list() == [FUND]  # C is rejected again
+
+
+def by_facility(rows):
+    """What adjustments give besides (below zero: take)."""
+    return {row["facility"]: -row["reduction"] for row in rows.group_by("facility").agg(pl.col("reduction").sum()).to_dicts()}
+
+
+def money_of_rules(found):
+    """What a comparison says by rule, as what is paid besides."""
+    return sum(one[f"{kind}_before"] - one[f"{kind}_after"] for one in found["rules"] for kind in ("cut", "refused"))
+
+
+def forget(ledger, name):
+    """As releases before 0.2.0 dropped a branch that was promoted: whole."""
+    shutil.rmtree(ledger / module.FOLDER / name)
+
+
+@pytest.mark.parametrize("gone", [None, drop, forget])
+def test_a_branch_is_compared_with_what_an_earlier_one_left_in_force(ledger, gone):
+    made(ledger, "first", without=["F06", "F01"])
+    promote(ledger, "first", AT)
+    if gone:
+        gone(ledger, "first")
+    made(ledger, "second", without=["F06"])
+    found = compare(ledger, "second")
+    assert (found["changed"], found["before"], found["after"]) == (1, 3 * FUND, 2 * FUND)
+    assert found["facilities"] == [{"facility": "01021", "changed": 1, "before": FUND, "after": 0}]
+    assert {(one["before"], one["after"], one["claims"]) for one in found["verdicts"]} == {
+        ("ACCEPTED", "ACCEPTED", 2),
+        ("ACCEPTED", "REJECTED", 1),
+    }
+    if gone is forget:  # why the first one paid is not known any more
+        assert row_of(found, "R01") == [("C", ""), (2, 0), (-2 * FUND, 0), (0, 0)]
+    else:
+        assert [one["rule"] for one in found["rules"]] == ["F01"]
+        assert row_of(found, "F01") == [("", "E"), (0, 1), (0, 0), (0, FUND)]
+    assert by_facility(promote(ledger, "second", AT)) == {"01021": -FUND}
+    assert money_of_rules(found) == -FUND
+    again = compare(ledger, "second")
+    assert (again["changed"], again["before"], again["rules"], again["facilities"]) == (0, 2 * FUND, [], [])
+
+
+def test_a_comparison_says_what_is_to_be_paid_after_cuts_across_claims_as_the_statement_does(tmp_path):
+    line = {"services": [service(ngay_th_yl="202611100830")]}
+    twice = [visit("A", **line), visit("B", minutes=1, **line), of_someone("C", nam_qt=2025)]
+    Ledger(tmp_path, TOPIC).append(batch(twice, [(0, row) for row in range(3)], TOPIC), {0: 3})
+    close(tmp_path, date(2026, 11, 1), AT)
+
+    def payable():
+        found = statement(tmp_path, "01004", "2026-11")
+        return found.granted - found.adjusted
+
+    made(tmp_path, events=twice, without=["F06"])
+    found = compare(tmp_path, "lenient")
+    assert (found["before"], found["after"], payable()) == (FUND, 2 * FUND, FUND)
+    promote(tmp_path, "lenient", AT)
+    assert payable() == found["after"]
+
+
+def test_a_branch_leaves_alone_what_was_corrected_or_withdrawn_since_it_was_made(ledger):
+    made(ledger, without=["F06", "F01"])
+    later = [of_someone("B", version=1), of_someone("C", facility="01021", version=1, action="CANCELLED")]
+    Ledger(ledger, TOPIC).append(batch(later, [(0, 6), (0, 7)], TOPIC), {0: 8})
+    found = compare(ledger, "lenient")
+    assert (found["claims"], found["changed"], found["replaced"]) == (1, 0, 2)
+    assert promote(ledger, "lenient", AT).is_empty()
+
+
+def test_a_branch_may_be_promoted_again_after_another_one(ledger):
+    made(ledger, "first", without=["F06"])
+    made(ledger, "second")
+    ids = [id for name in ("first", "second", "first") for id in promote(ledger, name, AT).get_column("adjustment_id")]
+    assert len(set(ids)) == 3
+    assert compare(ledger, "first")["before"] == 2 * FUND
+    assert [promote(ledger, name, AT).height for name in ("first", "second", "first")] == [0, 1, 1]
 
 
 def test_closing_a_month_again_keeps_what_was_promoted(ledger):

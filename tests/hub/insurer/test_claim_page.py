@@ -1,5 +1,6 @@
 """The page about claims: whole in itself, in two languages, and without anything of a person."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from hub.insurer.claim_page import LIMITS, page
@@ -63,6 +64,14 @@ def test_it_names_nobody():
     for event in EVENTS:
         for name in ("ho_ten", "so_cccd", "ma_the_bhyt", "dia_chi"):
             assert not event["xml1"].get(name) or event["xml1"][name] not in PAGE
+
+
+def test_a_revision_that_was_replaced_is_told_so_and_is_not_in_the_sums():
+    old, new = checked(columns_of([sent("A", **WRONG), sent("A", version=1)]), "vss")
+    text = page(TITLE, "", [new, replace(old, replaced=True)])
+    assert text.count("revision 0, replaced") == text.count("replaced") == 1
+    tiles = text[text.index('<div class="tiles">') : text.index("<h2>")]
+    assert "từ chối" not in tiles and "<b>8,000</b>" in tiles
 
 
 def test_without_a_claim_it_says_so():

@@ -1,5 +1,6 @@
 """A claim as a person would tell it: before it is sent, and from the ledger, with what came later."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -27,6 +28,7 @@ def sent(key, services=(), *, facility="", version=0, minutes=0, action="SUBMITT
     return stamped(content, key, version=version, minutes=minutes, action=action)
 
 
+THEN = datetime(2026, 12, 20, 9, tzinfo=UTC)
 OTHER = "01021"
 HOME = sent("A")["ma_cskcb"]
 MONTH = f"{sent('A')['xml1']['ngay_ra'][:4]}-{sent('A')['xml1']['ngay_ra'][4:6]}"
@@ -114,7 +116,7 @@ def ledger(tmp_path):
     return tmp_path
 
 
-def adjust(folder, event_id, key, rule, reduction):
+def adjust(folder, event_id, key, rule, reduction, closed_at=THEN):
     row = dict.fromkeys((name for name, kind in ADJUSTMENTS.items() if kind == pl.String), "")
     row |= {
         "event_id": event_id,
@@ -127,7 +129,9 @@ def adjust(folder, event_id, key, rule, reduction):
     }
     write_deltalake(
         opened(folder / "adjustments", ADJUSTMENTS),
-        pl.DataFrame([row | {"stt": None, "reduction": reduction and Decimal(reduction), "closed_at": None}], schema=ADJUSTMENTS),
+        pl.DataFrame(
+            [row | {"stt": None, "reduction": reduction and Decimal(reduction), "closed_at": closed_at}], schema=ADJUSTMENTS
+        ),
         mode="append",
     )
 
@@ -163,6 +167,27 @@ def test_what_was_found_later_is_taken_off_what_was_granted_but_what_settles_a_c
     assert settled_words(again.settled_later[0])[1].endswith("-500.00 VND to it; the decision has it already, nothing is added")
     assert (again.granted, again.paid) == (newest.granted, newest.granted - 1000)
     assert older.adjustments == ()
+
+
+def test_what_is_in_force_after_a_promotion_is_told_as_such_and_the_first_decision_as_earlier(tmp_path):
+    Ledger(tmp_path, TOPIC).append(batch([sent("A", **WRONG)], [(0, 0)], TOPIC), {0: 1})
+    [[first]] = read_claim(tmp_path, "A")
+    ids = (first.claim["event_id"], first.claim["key"])
+    adjust(tmp_path, *ids, "H03", "1000.00", THEN + timedelta(days=1))
+    adjust(tmp_path, *ids, "R01", "-8000.00")
+    [[one]] = read_claim(tmp_path, "A")
+    assert (first.verdict_now, first.refused, first.changes) == ("REJECTED", True, ())
+    assert (one.verdict, one.granted, one.verdict_now, one.paid, one.refused) == ("REJECTED", 0, "REDUCED", 7000 * VND, False)
+    assert [(change["rule"], before, after) for change, before, after in one.changes] == [
+        ("R01", 0, 8000 * VND),
+        ("H03", 8000 * VND, 7000 * VND),
+    ]
+    told = one.as_dict()
+    assert (told["verdict"], told["verdict_now"], told["paid"]) == ("REJECTED", "REDUCED", 7000 * VND)
+
+
+def test_a_revision_that_a_newer_one_took_the_place_of_is_replaced(ledger):
+    assert [one.replaced for one in read_claim(ledger, "A")[0]] == [False, True]
 
 
 def test_a_month_is_told_as_decisions_of_today_with_what_was_found_later(ledger):

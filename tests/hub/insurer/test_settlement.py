@@ -62,6 +62,30 @@ def test_a_withdrawal_and_a_late_claim(closed):
     assert late_rows(close(closed, NOVEMBER, LATER)) == [(-FUND, False), (FUND, False)]
 
 
+def sheet(folder, name):
+    """Rule, claims and amount of the statement's adjustments or corrections."""
+    return [(row[0], row[2], row[3]) for row in getattr(statement(folder, "01004", "2026-11"), name).rows]
+
+
+def test_the_statement_counts_a_claim_that_was_corrected_twice_once(closed):
+    for version, what in ((1, TWICE), (2, {"services": (*TWICE["services"], service(3, ma_dich_vu="24.0001.0001"))})):
+        write(closed, [of_someone("A", version=version, **what)], first=1 + version)
+        close(closed, NOVEMBER, LATER)
+        assert sheet(closed, "corrections") == [("S01", 1, version * FUND)]
+    write(closed, [of_someone("A", version=3)], first=4)
+    close(closed, NOVEMBER, LATER)
+    assert sheet(closed, "corrections") == []  # it is as it was settled
+
+
+def test_the_statement_does_not_count_a_claim_whose_cut_was_taken_back(tmp_path):
+    write(tmp_path, [visit("A"), visit("B", minutes=1), visit("C", minutes=2)])
+    close(tmp_path, NOVEMBER, THEN)
+    assert sheet(tmp_path, "adjustments") == [("H03", 2, 2 * FUND)]
+    write(tmp_path, [visit("A", version=1, action="CANCELLED")], first=3)
+    close(tmp_path, NOVEMBER, LATER)
+    assert sheet(tmp_path, "adjustments") == [("H03", 1, FUND)]  # C, beside B
+
+
 def test_before_the_first_closing_nothing_is_late(tmp_path):
     write(tmp_path, [of_someone("A"), of_someone("A", version=1, **TWICE)])
     assert close(tmp_path, NOVEMBER, THEN).is_empty()
