@@ -20,7 +20,7 @@ from deltalake.exceptions import CommitFailedError
 
 from hub.contract.errors import HubError
 from hub.contract.events import new_id
-from hub.insurer.history_rules import RULES, History, adjust, examination, hands_on
+from hub.insurer.history_rules import OF_ALL, OF_PERSON, RULES, History, HistoryRule, adjust, examination, hands_on
 from hub.insurer.ledger import files_of, opened, scan, schema_of
 from hub.insurer.promoted import AGAIN, decided
 from hub.insurer.promoted import found as findings_in_force
@@ -47,6 +47,10 @@ ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
 """Columns. `period` YYYY-MM; `table` XML1 with no `stt`: the whole claim; `reduction` VND of the fund's share (below zero:
 in the patient's favour, or taken back), deducted where `severity` is C; `reverses`: the adjustment that this row takes back, else ""."""
 
+HELD: Final = 500_000
+"""Claims whose lines are held at once, about 250 bytes a line: more come in parts, each with all claims of its people."""
+
+_TAKEN: Final = ("event_id", "table", "stt", "reduction")
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
@@ -75,14 +79,13 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     closings = table.transaction_version(mark) or 0
     known = adjustments(table.file_uris()).collect()
     closed_at = later(known.lazy(), closed_at)
-    history, places = read_history(folder, month)
     before = known.filter(pl.col("period") == period)
     # What was promoted is no cut: the claims are granted by it already.
     earlier = known.filter(pl.col("severity") != TOLD, pl.col("period") < period, pl.col("rule") != AGAIN)
     claims = claims_of(folder, period)
     found = pl.concat(
         [
-            _found(history, places, _in_force(earlier)),
+            _side_by_side(folder, month, _in_force(earlier)),
             _late(settled(folder, period, claims, closed_at), claims),
             _still(_in_force(before), claims),
         ]
@@ -133,16 +136,32 @@ def month_after(month: date) -> date:
 # --- what the rules look at -------------------------------------------------------------------------------------------
 
 
-def read_history(folder: Path, month: date) -> tuple[History, pl.DataFrame]:
-    """The ledger up to the end of a month, for the rules; and event_id, key and facility by the claims' places."""
+def read_history(folder: Path, month: date) -> Iterator[tuple[Sequence[HistoryRule], History, pl.DataFrame]]:
+    """The ledger up to the end of a month, in parts that fit into memory, each with the rules that are asked of it.
+
+    Yields: the rules of persons with some people's claims and lines, until all had their turn; then the other rules with all
+            claims and the lines of desks and performers. Beside them event_id, key and facility by the claims' places.
+    """
     start = month.replace(day=1)
-    claims = _claims(folder, start)
-    names = ("event_id", "key", "meta_facility")
-    return History(start.replace(month=1), claims.drop(names), _lines(folder, claims)), claims.select(*names)
+    claims, places = _claims(folder, start), ["event_id", "key", "meta_facility"]
+    given_again = pl.col("recent") & pl.col("returning")
+    parts = claims.filter(given_again).height // HELD + 1
+
+    def part(some: pl.DataFrame, held: pl.Expr) -> tuple[History, pl.DataFrame]:
+        placed = some.with_row_index("claim")
+        lines = _lines(folder, placed, held)
+        return History(start.replace(month=1), placed.drop(places, "returning"), lines), placed.select(places)
+
+    for number in range(parts):
+        yield OF_PERSON, *part(claims.filter(pl.col("person") % parts == number), given_again)
+    yield OF_ALL, *part(claims, pl.col("recent") & pl.col("desk"))
 
 
 def _claims(folder: Path, start: date) -> pl.DataFrame:
-    """Claims in force that are not rejected, after promotions too, of a year and a month, and all deaths; in the fixed order."""
+    """Claims in force that are not rejected, after promotions too, of a year and a month, and all deaths; in the fixed order.
+
+    `returning`: of a person who has a claim of the month and another one. Nobody else can have anything given twice.
+    """
     col = pl.col
     end = month_after(start)
     revision = ("version", "stated_at", "received_at")
@@ -169,15 +188,13 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     ordered = found.sort("out", "received_at", "event_id").with_columns(
         col("person").rank("dense"), now=col("day") >= start, recent=col("day") >= start - _LINES_BACK
     )
-    return ordered.drop(*revision, "kafka_offset", "action", "out").with_row_index("claim").collect()
+    returning = ((pl.len() > 1) & col("now").any()).over("person").alias("returning")
+    return ordered.drop(*revision, "kafka_offset", "action", "out").with_columns(returning).collect()
 
 
-def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
-    """Lines of the recent claims that a rule can ask for, once each.
-
-    Whoever has no claim of the month, or no other one, can have nothing given twice: most lines are of such people, and
-    never held.
-    """
+def _lines(folder: Path, claims: pl.DataFrame, held: pl.Expr) -> pl.DataFrame:
+    """Lines of claims, once each.  held: which, by `recent` and `returning` of their claim and by `desk`: whether a desk or a
+    performer can have too many of them."""
     col = pl.col
     drug, group = col("table") == "XML2", _text("ma_nhom").cast(pl.Int16, strict=False)
     service = col("table") == "XML3"
@@ -195,10 +212,9 @@ def _lines(folder: Path, claims: pl.DataFrame) -> pl.DataFrame:
         name.str.contains("thận nhân tạo|lọc máu|lọc màng bụng").alias("dialysis"),
         _hundredths("t_bhtt").alias("granted"),
     )  # fmt: skip
-    returning = ((pl.len() > 1) & col("now").any()).over("person").alias("returning")
-    recent = claims.lazy().select("event_id", "claim", "recent", returning).filter("recent").drop("recent")
     told = lines.with_columns((examination() | hands_on()).fill_null(False).alias("desk"))
-    asked = told.join(recent, on="event_id").filter(col("returning") | col("desk")).drop("returning")
+    recent = claims.lazy().filter("recent").select("event_id", "claim", "recent", "returning")
+    asked = told.join(recent, on="event_id").filter(held).drop("recent", "returning")
     found = asked.join(_cut_before(folder), on=["event_id", "table", "stt"], how="left")
     found = found.with_columns((col("granted") - col("cut").fill_null(0)).clip(lower_bound=0)).drop("event_id", "cut")
     # Streamed, so that the event ids and texts of all lines are never in memory together.
@@ -277,14 +293,23 @@ def _hundredths(name: str) -> pl.Expr:
 # --- what is said of it -----------------------------------------------------------------------------------------------
 
 
-def _found(history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
-    """What the rules find, by `_CONTENT`, and the claims' key and facility."""
+def _side_by_side(folder: Path, month: date, earlier: pl.DataFrame) -> pl.DataFrame:
+    """What all rules find, in an order that does not hang on the parts, with the columns of `_found`."""
+    taken, found = [earlier.select(_TAKEN)], []
+    for part in read_history(folder, month):
+        found.append(_found(*part, pl.concat(taken)))
+        taken.append(found[-1].select(_TAKEN))
+    return pl.concat(found).sort("rule", "event_id", "table", "stt", nulls_last=False)
+
+
+def _found(rules: Sequence[HistoryRule], history: History, places: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """What rules find, by `_CONTENT`, and the claims' key and facility.  earlier: what was taken before, by `_TAKEN`."""
     col = pl.col
     ids, lines = places.with_row_index("claim"), history.lines.select("line", "claim", pl.col("table").cast(pl.String), "stt")
     at = ids.select("claim", "event_id")
-    taken = earlier.select("event_id", "table", "stt", "reduction").join(at, on="event_id")
+    taken = earlier.join(at, on="event_id")
     taken = taken.join(lines, on=["claim", "table", "stt"], how="left", nulls_equal=True)
-    adjusted = adjust(history, taken.select("claim", "line", _hundredths("reduction").alias("reduction")))
+    adjusted = adjust(rules, history, taken.select("claim", "line", _hundredths("reduction").alias("reduction")))
     named = adjusted.join(ids, on="claim", how="left", maintain_order="left").with_columns(
         other_event_id=places.get_column("event_id").gather(adjusted.get_column("other")).fill_null("")
     )

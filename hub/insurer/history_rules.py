@@ -7,7 +7,7 @@ all, so that a placeholder that thousands of claims share (a patient number, a l
 Times are whole numbers YYYYMMDDHHMM, which compare as times do; money is whole hundredths of a đồng.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -39,12 +39,12 @@ class History:
     """Claims in force that were not rejected, with what the fund grants for them, up to the end of a month.
 
     year:   first of January of the month's year.
-    claims: in the fixed order (NGAY_RA, received_at, event_id); `claim` is the place in it.
+    claims: all, or all of some people, in the fixed order (NGAY_RA, received_at, event_id); `claim` is the place in it.
             now: the claim's day lies in the month.  recent: its lines are there.
             facility, person, day, arrived, admitted, ended, form, category, referred_from, slip, icd, died,
             five_years (date), t_bncct, granted.
-    lines:  by claim, table, STT; `line` is the place. Those of recent claims that a rule can ask for: all of a person who has
-            a claim of the month and another one, and `examination` and `hands_on` of all others.
+    lines:  by claim, table, STT; `line` is the place. Those of recent claims that the rules of this part can ask for:
+            for `OF_PERSON` all of people who have a claim of the month and another one, for `OF_ALL` `examination` and `hands_on`.
             claim, table, group, code and doctor (numbers that stand for them), at (NGAY_TH_YL, else NGAY_YL), until (NGAY_KQ),
             days (of supply, XML2), performers, outside (sub-contracted), dialysis, granted.
     """
@@ -66,16 +66,16 @@ class HistoryRule:
     source: str = "adjudication.md §4.5"
 
 
-def adjust(history: History, earlier: pl.DataFrame) -> pl.DataFrame:
-    """All rules in the order of the table: each takes of a line, and of a claim, what those before it left.
+def adjust(rules: Sequence[HistoryRule], history: History, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Rules in their order: each takes of a line, and of a claim, what those before it left.
 
-    earlier: claim, line and reduction of what other months have taken already.
+    earlier: claim, line and reduction of what other months, and rules before these, have taken already.
     Returns: columns of `ADJUSTED`, by rule, claim and line; of each the claim or the other one is of this month.
              A cut that finds nothing left is no row.
     """
     done = [earlier.select("claim", "line", "reduction")]
     adjusted = [pl.DataFrame(schema=ADJUSTED)]
-    for rule in RULES:
+    for rule in rules:
         found = rule.find(history).select(pl.col(name).cast(dtype) for name, dtype in CUTS.items()).collect()
         now = history.claims.get_column("now")
         of_now = now.gather(found.get_column("claim")) | now.gather(found.get_column("other")).fill_null(False)
@@ -334,3 +334,9 @@ RULES: Final = (
     HistoryRule("H09", "C", after_death, "Hồ sơ phát sinh sau khi người bệnh đã tử vong.", "The claim begins after the person died."),
 )  # fmt: skip
 """In this order each takes what those before it left."""
+
+OF_PERSON: Final = RULES[:5]
+"""Those that lay one person's claims and lines side by side, and so can be asked of some people after others."""
+
+OF_ALL: Final = RULES[5:]
+"""Those that look at desks and performers, and those behind them in the order, which ask for no other line."""

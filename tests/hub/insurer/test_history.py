@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 from hub.contract.errors import HubError
 from hub.insurer import history as module
 from hub.insurer.history import ADJUSTMENTS, TABLE, closed_months, summary
+from hub.insurer.history_rules import OF_ALL, OF_PERSON
 from hub.insurer.ledger import files_of, scan
 from hub.insurer.settlement import LATE
 from tests.hub.insurer import naive_history
@@ -93,7 +94,7 @@ def test_two_that_close_at_once_do_not_say_it_twice(tmp_path, monkeypatch):
     def slowly(folder, month):
         monkeypatch.setattr(module, "read_history", read)
         close(folder, month, THEN)
-        return read(folder, month)
+        yield from read(folder, month)
 
     monkeypatch.setattr(module, "read_history", slowly)
     with pytest.raises(HubError, match="LEDGER_CONFLICT"):
@@ -101,34 +102,42 @@ def test_two_that_close_at_once_do_not_say_it_twice(tmp_path, monkeypatch):
     assert rows_of(tmp_path).height == 1
 
 
-def test_of_who_came_once_only_what_desks_and_performers_can_have_too_much_of_is_held(tmp_path):
+def test_people_come_in_as_many_parts_as_fit_into_memory_and_nothing_changes(tmp_path, monkeypatch):
+    events = lived(6, 1_000)
+    write(tmp_path / "whole", events)
+    write(tmp_path / "parts", events)
+    whole = close(tmp_path / "whole", NOVEMBER, THEN)
+    monkeypatch.setattr(module, "HELD", 30)
+    assert len(list(module.read_history(tmp_path / "parts", NOVEMBER))) > 5
+    assert close(tmp_path / "parts", NOVEMBER, THEN).equals(whole)
+
+
+def held(folder, rules):
+    """Lines that are held for rules, with the place of their person."""
+    [history] = [history for asked, history, _ in module.read_history(folder, NOVEMBER) if asked is rules]
+    return history.lines.join(history.claims.select("claim", "person"), on="claim")
+
+
+def test_only_lines_that_a_rule_can_ask_for_are_held(tmp_path):
     work = {"ma_nhom": "8", "nguoi_thuc_hien": "000123/HNO-CCHN"}
     lines = {"drugs": (drug(),), "services": (service(1), examination(2), service(3, **work))}
     october = {"ngay_vao": "202610100800", "ngay_ra": "202610101000"}
-    desk = [("XML3", 2), ("XML3", 3)]
-    everything = [("XML2", 1), ("XML3", 1), *desk]
-    people = {
-        "001085000001": ([{}], desk),
-        "001085000002": ([october], desk),
-        "001085000003": ([october, october], 2 * desk),
-        "001085000004": ([october, {}], 2 * everything),
-    }
-    came = [(number, when) for number, (visits, _) in people.items() for when in visits]
+    people = {"001085000001": [{}], "001085000002": [october], "001085000003": [october, october], "001085000004": [october, {}]}
+    came = [(number, when) for number, visits in people.items() for when in visits]
     write(tmp_path, [visit(f"V{n}", **lines, **when, so_cccd=number) for n, (number, when) in enumerate(came)])
-    history, _ = module.read_history(tmp_path, NOVEMBER)
-    persons = history.claims.select("claim", "person")
-    held = history.lines.join(persons, on="claim").group_by("person").agg("table", "stt").sort("person")
-    assert [list(zip(*lines, strict=True)) for _, *lines in held.iter_rows()] == [lines for _, lines in people.values()]
+    person, table, stt = pl.col("person"), pl.col("table").cast(pl.String), pl.col("stt")
+    of_person = held(tmp_path, OF_PERSON).select(person, table, stt).rows()
+    assert sorted(of_person) == sorted(2 * [(4, "XML2", 1), (4, "XML3", 1), (4, "XML3", 2), (4, "XML3", 3)])
+    of_all = held(tmp_path, OF_ALL).select(table, stt).rows()
+    assert sorted(of_all) == sorted(len(came) * [("XML3", 2), ("XML3", 3)])
 
 
-def test_of_lines_with_one_number_what_a_desk_did_counts_however_often_the_person_came(tmp_path):
-    services = (examination(1), service(1, t_bhtt=Decimal("99000.00")), service(2), service(2, t_bhtt=Decimal("99000.00")))
-    came = ["001085000001", "001085000002", "001085000002"]
-    write(tmp_path, [visit(f"V{n}", services=services, so_cccd=number) for n, number in enumerate(came)])
-    history, _ = module.read_history(tmp_path, NOVEMBER)
-    held = history.lines.select("stt", "group", "granted").unique().sort("stt").rows()
-    assert [(stt, group == 13) for stt, group, _ in held] == [(1, True), (2, False)]
-    assert [granted == 9_900_000 for *_, granted in held] == [False, True]
+def test_of_lines_with_one_number_the_dearest_counts_but_before_it_what_a_desk_did(tmp_path):
+    dear = {"t_bhtt": Decimal("99000.00")}
+    services = (examination(1), service(1, **dear), service(2), service(2, **dear))
+    write(tmp_path, [visit(f"V{n}", services=services, so_cccd="001085000002") for n in range(2)])
+    granted = {rules: set(held(tmp_path, rules).select("stt", "granted").rows()) for rules in (OF_PERSON, OF_ALL)}
+    assert granted == {OF_PERSON: {(1, 800_000), (2, 9_900_000)}, OF_ALL: {(1, 800_000)}}
 
 
 # --- late corrections -------------------------------------------------------------------------------------------------
