@@ -88,7 +88,7 @@ def test_what_was_found_after_the_decisions_counts(tmp_path):
         ("R01", ids["rejected"], -24_000),
         ("H03", "a revision that was corrected", 9_000),
     )
-    found, index = exported(tmp_path / "ledger", tmp_path / "out", events)
+    _, index = exported(tmp_path / "ledger", tmp_path / "out", events)
     money = ("t_bhtt", "t_bhtt_gd", "adjusted", "payable")
     assert sorted((row["ma_lk"], row["verdict"], *(float(row[name]) for name in money)) for row in index) == [
         ("corrected", "ACCEPTED", 24_000, 24_000, 0, 24_000),
