@@ -173,6 +173,9 @@ def test_simulated_claims_leave_the_books_closed_and_an_envelope_corrects_one(hu
             return {key: rest for key, *rest in ledger.sql("select key, event_id, supersedes from claims_in_force").fetchall()}
 
     hub.wait(lambda: in_force().keys() >= keys)
+    assert hie(hub, "simulate", "claims", "20", "--payer", "vss", "--workers", "1").returncode == 0  # as real traffic
+    unheard = "select count(*) from journal_delivery where rule = 'nobody-simulated'"
+    hub.wait(lambda: hub.sql(unheard) == [(320,)])
     assert hub.settled().close
     before, again = in_force(), next(event for event in reversed(made) if event["meta"].get("supersedes"))
     assert before[again["meta"]["key"]][0] == again["meta"]["event_id"]

@@ -37,7 +37,7 @@ def claims(
     In another month they are others, so that a month that is over can be closed (hie ledger close).
 
     They come from nowhere: no hospital is answered, and the books leave them out. For a payer other than `test` they are real
-    traffic. Their keys are those of this hub, so that an envelope with the same MA_LK corrects one (hie send --test).
+    traffic. They have the keys of this hub, so that an envelope of the same MA_CSKCB and MA_LK corrects one (hie send --test).
 
     Example: hie simulate claims 2000 --month 2026-10
     """
