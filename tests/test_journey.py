@@ -9,9 +9,14 @@ import sys
 import httpx
 import pytest
 
+from adapters.dialects.render import as_xml
 from hub.cli.demo import DISTRICT, PROVINCE, Story, sample
+from hub.cli.running import keyring
 from hub.contract.places import shipped
+from hub.insurer.ledger import ledger_folder
+from hub.insurer.views import opened
 from hub.services import address
+from hub.simulate import nation
 from tests.personal import found_in
 from tests.whole_hub import Hub
 
@@ -155,6 +160,33 @@ def test_test_traffic_stays_out_of_ledger_books_and_real_mailboxes(hub, told):
         name: before[name] for name in ("claims", "lines", "decisions")
     }
     assert all("!test" in recipient for (recipient,) in hub.sql("select distinct recipient from mailbox where test"))
+
+
+def test_simulated_claims_leave_the_books_closed_and_an_envelope_corrects_one(hub, told, tmp_path):
+    letters = hub.sql("select count(*) from journal_dead_letter")
+    assert hie(hub, "simulate", "claims", "300", "--workers", "1").returncode == 0
+    made = [one.event for one in nation(1_000_000, 300, test=True, keyring=keyring(hub.settings))]
+    keys = {event["meta"]["key"] for event in made}
+
+    def in_force():
+        with opened(ledger_folder(hub.settings, "test")) as ledger:
+            return {key: rest for key, *rest in ledger.sql("select key, event_id, supersedes from claims_in_force").fetchall()}
+
+    hub.wait(lambda: in_force().keys() >= keys)
+    assert hie(hub, "simulate", "claims", "20", "--payer", "vss", "--workers", "1").returncode == 0  # as real traffic
+    unheard = "select count(*) from journal_delivery where rule = 'nobody-simulated'"
+    hub.wait(lambda: hub.sql(unheard) == [(320,)])
+    assert hub.settled().close
+    before, again = in_force(), next(event for event in reversed(made) if event["meta"].get("supersedes"))
+    assert before[again["meta"]["key"]][0] == again["meta"]["event_id"]
+    (tmp_path / "claim.xml").write_bytes(as_xml("hie.Claim", again | {"xml1": again["xml1"] | {"ghi_chu": "Sửa"}}))
+    assert hie(hub, "send", "--test", str(tmp_path / "claim.xml")).returncode == 0
+    decided = hub.town.expect(again["ma_cskcb"], lambda row: row["body"].get("ma_lk") == again["ma_lk"], test=True)
+    after = in_force()
+    assert after.keys() == before.keys(), "the correction is under the key of the claim"
+    assert after[again["meta"]["key"]][0] == decided["body"]["claim_event_id"] != again["meta"]["event_id"]
+    assert hub.settled().close
+    assert hub.sql("select count(*) from journal_dead_letter") == letters
 
 
 def test_no_personal_value_is_in_logs_keys_or_headers_after_all_this(hub, told):

@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from email.message import Message as MimeHeader
 from functools import partial
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import orjson
 import uvicorn
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from pydantic import BaseModel
 
 from adapters.formats.claim_xml import looks_like_envelope
@@ -40,6 +40,7 @@ _RETRY_AFTER_S: Final = "5"
 _CONTENT_TYPE_MAX: Final = 256  # characters; reading its parameters costs the square of them
 _KEPT_BYTES: Final = 64 * 1024  # of a body that is too large
 _HELD_BYTES_MAX: Final = 1024 * 1024 * 1024  # bodies of all requests together; beyond it 503
+_AsTest = Annotated[bool, Query(description="As test traffic, whatever the messages say of themselves.")]
 
 
 class ProblemView(BaseModel):
@@ -175,7 +176,7 @@ def build_api(
     api.state.room = room  # for the other ways in on this server
 
     @api.post("/v1/messages", summary="Send one message, or a batch", responses=_ANSWERS, openapi_extra=_BODY)
-    async def post_message(request: Request) -> Response:
+    async def post_message(request: Request, test: _AsTest = False) -> Response:
         peer = request.client.host if request.client else ""
         sender = credentials.of_token(_bearer(request), peer)
         if sender is None:
@@ -187,7 +188,7 @@ def build_api(
             return _refusal(429, "OVERLOADED", {"Retry-After": str(math.ceil(wait_s))})
         held, hl7 = _Held(room), _HL7 in request.headers.get("accept", "")
         try:
-            body, received = _Body(request, held, quota), partial(_received, request, gate, sender)
+            body, received = _Body(request, held, quota), partial(_received, request, gate, sender, test)
             async with asyncio.timeout(settings.frame_wait_s):
                 raw, size = await body.read(settings.message_bytes_max)
             whole = size <= settings.message_bytes_max
@@ -316,8 +317,9 @@ class _Body:
             yield chunk
 
 
-def _received(request: Request, gate: Gate, sender: Credential, raw: bytes = b"") -> Received:
-    return Received(raw, gate.clock(), "http", sender.name, sender.facilities, sender.test, charset=_charset(request))
+def _received(request: Request, gate: Gate, sender: Credential, test: bool, raw: bytes = b"") -> Received:
+    asked = sender.test or test
+    return Received(raw, gate.clock(), "http", sender.name, sender.facilities, asked, charset=_charset(request))
 
 
 def _too_large(received: Received, size: int) -> Translation:

@@ -70,21 +70,29 @@ def by_http(raw: bytes) -> bool:
 
 
 def send_http(
-    place: tuple[str, int], raw: bytes, token: str = "", wait_s: float = 60.0, tls: ssl.SSLContext | None = None
+    place: tuple[str, int],
+    raw: bytes,
+    token: str = "",
+    wait_s: float = 60.0,
+    tls: ssl.SSLContext | None = None,
+    *,
+    test: bool = False,
 ) -> tuple[int, dict[str, Any]]:
-    """Send one body to POST /v1/messages; the status and the answer."""
+    """Send one body to POST /v1/messages, as test traffic if wanted; the status and the answer."""
     headers = {"Content-Type": media_type(raw)}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     url = f"{'https' if tls is not None else 'http'}://{place[0]}:{place[1]}/v1/messages"
     limit_s = wait_s + len(raw) / 1_000_000
-    answer = httpx.post(url, content=raw, headers=headers, timeout=limit_s, verify=tls if tls is not None else True)
+    params, verify = {"test": "true"} if test else None, tls if tls is not None else True
+    answer = httpx.post(url, content=raw, params=params, headers=headers, timeout=limit_s, verify=verify)
     return answer.status_code, answer.json()
 
 
 def send(
     files: Annotated[list[Path], typer.Argument(help="Files of HL7 v2, insurance XML or JSON.", exists=True, dir_okay=False)],
     http: Annotated[bool, typer.Option(help="By HTTP; XML, JSON and what MLLP cannot carry always go this way.")] = False,
+    test: Annotated[bool, typer.Option(help="As test traffic, whatever the messages say; by HTTP.")] = False,
     token: Annotated[str, typer.Option(help="Token of your credential, by HTTP.", envvar="HIE_TOKEN")] = "",
     whole: Annotated[
         bool, typer.Option(help="Each file in one frame or request, however many messages it holds; else one by one.")
@@ -107,7 +115,7 @@ def send(
     refused = 0
     for file in files:
         bodies = [file.read_bytes()] if whole else split(file.read_bytes()) or [b""]
-        sent = (row for raw in bodies for row in _sent(settings, raw, http or by_http(raw), token, tls))
+        sent = (row for raw in bodies for row in _sent(settings, raw, http or test or by_http(raw), token, tls, test))
         for number, answer in enumerate(sent, 1):
             row = {"file": file.name, "message": number, **answer}
             refused += row["ack"] not in ("AA", "CA")
@@ -140,14 +148,16 @@ def _tls(ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext
     return context
 
 
-def _sent(settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLContext | None) -> list[dict[str, Any]]:
+def _sent(
+    settings: Settings, raw: bytes, http: bool, token: str, tls: ssl.SSLContext | None, test: bool = False
+) -> list[dict[str, Any]]:
     """What is answered to each message of one body or frame."""
     from adapters.formats.hl7v2 import split_messages
 
     secure = "s" if tls is not None else ""
     try:
         if http:
-            status, answer = send_http(address(settings, "gate", f"http{secure}_port"), raw, token, tls=tls)
+            status, answer = send_http(address(settings, "gate", f"http{secure}_port"), raw, token, tls=tls, test=test)
             items = answer["items"] if answer.get("items") else [answer]
             return [{"status": status, "problems": [], "ack": "", **(item or {})} for item in items]
         body = send_mllp(address(settings, "gate", f"mllp{secure}_port"), raw, tls=tls)

@@ -9,10 +9,10 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from hub.cli.running import connected, terminal
+from hub.cli.running import connected, keyring, terminal
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
-from hub.contract.events import encode
+from hub.contract.events import Keyring, encode
 from hub.contract.settings import read_settings
 
 out = terminal()
@@ -36,7 +36,8 @@ def claims(
 
     In another month they are others, so that a month that is over can be closed (hie ledger close).
 
-    They come from nowhere: no hospital is answered. For a payer other than `test` they are real traffic.
+    They come from nowhere: no hospital is answered, and the books leave them out. For a payer other than `test` they are real
+    traffic. They have the keys of this hub, so that an envelope of the same MA_CSKCB and MA_LK corrects one (hie send --test).
 
     Example: hie simulate claims 2000 --month 2026-10
     """
@@ -47,9 +48,10 @@ def claims(
     here, topic = connected(read_settings()), f"payer.{payer_code}.claim.v1"
     producer = Producer(here.kafka, wait_s=60, linger_ms=20)
     prefix = Wire(here.registry_url).prefix(topic)
+    made = batches(count, seed, faults, keyring(here), test=payer_code == "test", workers=workers, month=int(month[5:]))
     began, size = time.monotonic(), 0
     try:
-        for batch in batches(count, seed, faults, test=payer_code == "test", workers=workers, month=int(month[5:])):
+        for batch in made:
             producer.publish_blocking([Out(topic, key, prefix + body) for key, body in batch])
             size += sum(len(body) for _, body in batch)
     finally:
@@ -75,11 +77,14 @@ def catalogues(
     write_catalogues(folder, seed)
 
 
-def batches(count: int, seed: int, faults: float, *, test: bool, workers: int, month: int = 11) -> Iterator[Encoded]:
+def batches(
+    count: int, seed: int, faults: float, keyring: Keyring, *, test: bool, workers: int, month: int = 11
+) -> Iterator[Encoded]:
     """So many claims, made and encoded by several processes; the same whatever their number, in the same order."""
     first = seed * 1_000_000 + (0 if month == 11 else month * 10**12)  # other months have other claims, not the same ones moved
     asked = [
-        (first + place, min(BATCH, count - start), faults, test, month) for place, start in enumerate(range(0, count, BATCH))
+        (first + place, min(BATCH, count - start), faults, test, month, keyring)
+        for place, start in enumerate(range(0, count, BATCH))
     ]
     if workers == 1 or len(asked) == 1:
         yield from map(_encoded, asked)
@@ -88,9 +93,10 @@ def batches(count: int, seed: int, faults: float, *, test: bool, workers: int, m
         yield from pool.imap(_encoded, asked)
 
 
-def _encoded(asked: tuple[int, int, float, bool, int]) -> Encoded:
+def _encoded(asked: tuple[int, int, float, bool, int, Keyring]) -> Encoded:
     from hub.simulate import FAULTS, nation
 
-    seed, count, faults, test, month = asked
-    made = nation(seed, count, dict.fromkeys(FAULTS, faults / len(FAULTS)) if faults else None, test=test, month=month)
+    seed, count, faults, test, month, keyring = asked
+    rates = dict.fromkeys(FAULTS, faults / len(FAULTS)) if faults else None
+    made = nation(seed, count, rates, test=test, month=month, keyring=keyring)
     return [(one.event["meta"]["key"], encode("hie.Claim", one.event)) for one in made]

@@ -8,14 +8,16 @@ import csv
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.bus import consumer
 from hub.contract.errors import HubError
 from hub.contract.events import Event, is_code
+from hub.insurer.settlement import verdict_after
 from hub.insurer.views import opened
 
 Read = Callable[[int, Sequence[int]], Iterator[tuple[int, bytes]]]
@@ -25,10 +27,12 @@ Kept = Callable[[str, int, int], bytes | None]
 """(topic, partition, offset) to the value that the archive keeps of it."""
 
 INDEX: Final = "index.csv"
-_COLUMNS: Final = ("file", "ma_cskcb", "ma_lk", "month", "verdict", "t_bhtt", "t_bhtt_gd")
+_COLUMNS: Final = ("file", "ma_cskcb", "ma_lk", "month", "verdict", "t_bhtt", "t_bhtt_gd", "adjusted", "payable")
 _PAID: Final = """
-select kafka_partition, kafka_offset, event_id, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd from claims_in_force
-where verdict in ('ACCEPTED', 'REDUCED')
+select kafka_partition, kafka_offset, event_id, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd, coalesce(taken, 0) as adjusted,
+    t_bhtt_gd - adjusted as payable
+from claims_in_force left join (select event_id, sum(amount) as taken from adjusted group by event_id) using (event_id)
+where (payable > 0 or (verdict in ('ACCEPTED', 'REDUCED') and adjusted = 0))
     and ($month::varchar is null or month = $month) and ($facility::varchar is null or ma_cskcb = $facility)
 order by kafka_partition, kafka_offset
 """
@@ -57,6 +61,8 @@ def export(
 ) -> Exported:
     """Write `MA_CSKCB/event id.xml` for every accepted or reduced claim in force, and `index.csv` that names them.
 
+    What was found after the decisions counts: of a claim that was cut whole there is no file, of a rejected one that is paid after
+    all there is. An envelope is the claim as its facility stated it; verdict and `payable` of the index are what became of it.
     folder: of the ledger. out: made where it is not there yet; files of the same names are replaced.
     unpack: a Kafka value to the claim. write: the claim to an envelope.
     Raises: HubError (retriable) when brokers or registry do not answer, OSError.
@@ -64,10 +70,10 @@ def export(
     with opened(folder) as database:
         paid = database.execute(_PAID, {"month": month, "facility": facility}).fetchall()
     places: dict[
-        int, dict[int, dict[str, list[str]]]
+        int, dict[int, dict[str, list[Any]]]
     ] = {}  # several at one offset: of a topic that was made anew, and of the old one
     for partition, offset, event_id, *row in paid:
-        places.setdefault(partition, {}).setdefault(offset, {})[event_id] = row
+        places.setdefault(partition, {}).setdefault(offset, {})[event_id] = _as_it_stands(*row)
     out.mkdir(parents=True, exist_ok=True)
     gone = {row[2] for row in paid}
     with (out / INDEX).open("w", encoding="utf-8", newline="") as file:
@@ -86,6 +92,13 @@ def export(
                 index.writerow((path.as_posix(), ma_cskcb, *rest))
                 gone.discard(event_id)
     return Exported(len(paid) - len(gone), tuple(sorted(gone)))
+
+
+def _as_it_stands(ma_cskcb: str, ma_lk: str, month: str, verdict: str, claimed: Decimal | None, *money: Decimal) -> list[Any]:
+    """Columns of the index, with the verdict after adjustments.  money: granted, adjusted, payable."""
+    adjusted, payable = money[1:]
+    verdict = verdict_after(verdict, claimed or Decimal(0), payable) if adjusted else verdict
+    return [ma_cskcb, ma_lk, month, verdict, claimed, *money]
 
 
 def from_topic(kafka: str, topic: str, kept: Kept) -> Read:

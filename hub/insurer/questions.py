@@ -142,12 +142,14 @@ QUESTIONS: Final[dict[str, Question]] = {
         ),
         Question(
             "reductions",
-            "What the fund does not pay, by rule and facility: cuts (C), and rejected claims by the first finding that rejects them (E).",
-            "Số tiền quỹ không chi trả, theo quy tắc và cơ sở: giảm trừ (C), và hồ sơ bị từ chối theo lỗi đầu tiên (E).",
+            "What the fund does not pay, by rule and facility: cuts (C), rejected claims by the first finding that rejects them (E), and what "
+            "was found after the decisions (C; below zero: paid besides).",
+            "Số tiền quỹ không chi trả, theo quy tắc và cơ sở: giảm trừ (C), hồ sơ bị từ chối theo lỗi đầu tiên (E), và điều chỉnh sau quyết định "
+            "(C; số âm: trả thêm).",
             f"""
             select rule, severity, ma_cskcb, count(*) as claims, sum(amount) as amount, any_value(text_vi) as text_vi,
                 any_value(text_en) as text_en
-            from reductions join (select {PLACE}, ma_cskcb from asked) using ({PLACE})
+            from (from reductions union all by name from adjusted) join (select {PLACE}, ma_cskcb from asked) using ({PLACE})
             group by rule, severity, ma_cskcb order by amount desc, rule, ma_cskcb""",
         ),
         Question(

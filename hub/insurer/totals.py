@@ -18,8 +18,7 @@ _TOTALS: Final = """
            coalesce(sum(t_tongchi_bh), 0) as t_tongchi_bh,
            coalesce(sum(t_bhtt), 0) as t_bhtt,
            coalesce(sum(t_bhtt_gd), 0) as t_bhtt_gd,
-           (select coalesce(sum(reduction), 0) from adjustments semi join claims_in_force using (event_id) where severity = 'C')
-           as adjusted
+           (select coalesce(sum(amount), 0) from adjusted) as adjusted
     from claims_in_force
 """
 

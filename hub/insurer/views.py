@@ -8,11 +8,13 @@
 | `decisions_in_force`, `findings_in_force` | a decision, a finding about them |
 | `lines_in_force` | a line of them, with `reduction`, VND that cuts took of its fund's share |
 | `reductions` | a rule that took money of a claim: `amount` VND, and its texts |
+| `adjusted` | a rule that took money of a claim in force after its decision: `amount` VND, below zero in the patient's favour |
 | `adjustments` | what was found after the decisions, by `period`, deducted where `severity` is C; empty while no month was closed |
 | `codes` | a code of the standard: `list`, `code`, `meaning_en`, `meaning_vi` |
 
 The day of a claim is NGAY_RA, else NGAYLAP, as rules and catalogues have it. Of a rejected claim all that it claimed is lost by
-the first finding that rejects it; of a reduced one, each cut by its rule. So `reductions` add up to claimed less granted.
+the first finding that rejects it; of a reduced one, each cut by its rule. So `reductions` add up to claimed less granted,
+and with `adjusted` to claimed less what is to be paid.
 """
 
 from collections.abc import Iterator, Mapping
@@ -40,6 +42,11 @@ create temp table in_force as select {PLACE} from (
 _VIEWS: Final = {
     "adjustments": f"""
         select * replace (if(rule = '{LATE}', '{TOLD}', severity) as severity) from afterwards""",  # older ledgers have C
+    "adjusted": f"""
+        select {PLACE}, event_id, rule, severity, sum(reduction) as amount, any_value(text_en) filter (reverses is null or reverses = '') as text_en,
+            any_value(text_vi) filter (reverses is null or reverses = '') as text_vi
+        from adjustments join (select {PLACE}, event_id from claims semi join in_force using ({PLACE})) using (event_id)
+        where severity = 'C' group by {PLACE}, event_id, rule, severity having amount <> 0""",
     "stated": f"""
         select *, left(day, 4) || '-' || substr(day, 5, 2) as month
         from (select *, if(length(left(ngay_ra, 8)) = 8, left(ngay_ra, 8), ngaylap) as day from claims)

@@ -61,11 +61,14 @@ def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output
     """A decision on its payer's own topic: passed on if it names a claim, key and revision that this payer was sent.
 
     The answer to a withdrawal is heard and goes no further: the facility would take it for one about the claim in force.
+    The hub's own insurer says of which message the claim was made: of none is one that was put into its topic by itself.
 
     payer: whose topic it came by.
     """
     sent = sent_to(payer, known).get(event.get("claim_event_id", ""))
     meta = event["meta"]
+    if sent is None and payers()[payer].adjudicated_here and not meta.get("message_id"):
+        return [Nobody("nobody-simulated")]
     fits = {
         "claim_event_id": sent is not None,
         **_fit(payer, event),

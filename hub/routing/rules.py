@@ -49,6 +49,7 @@ RULES: Final[Mapping[str, Words]] = {
     "decision-checked-shared": Words("The decision matches a claim that this payer was sent, and a supplementary insurer may have to hear of it.", "Quyết định khớp hồ sơ đã gửi bên chi trả này và có thể phải báo bên bảo hiểm bổ sung."),
     "decision-checked": Words("The decision matches a claim that this payer was sent, and is passed on.", "Quyết định khớp hồ sơ đã gửi bên chi trả này nên được chuyển tiếp."),
     "nobody-decision-mismatch": Words("The decision matches no claim that this payer was sent.", "Quyết định không khớp hồ sơ nào đã gửi bên chi trả này."),
+    "nobody-simulated": Words("The claim came from no message: it was simulated, and nobody waits for the decision.", "Hồ sơ không đến từ bản tin nào: hồ sơ mô phỏng, không ai chờ quyết định."),
     "nobody-withdrawal-heard": Words("A payer answers that a claim is not its own any more; that is no word on the claim in force.", "Bên chi trả xác nhận hồ sơ không còn thuộc về mình; đó không phải quyết định về hồ sơ đang có hiệu lực."),
     "request-to-facility": Words("What a payer asks for before it decides goes to the facility that sent the claim.", "Yêu cầu bổ sung thông tin của bên chi trả được gửi về cơ sở đã gửi hồ sơ."),
     "payment-to-facility": Words("What a payer has paid goes to the facility that sent the claim.", "Thông báo thanh toán của bên chi trả được gửi về cơ sở đã gửi hồ sơ."),

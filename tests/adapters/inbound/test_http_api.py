@@ -12,6 +12,7 @@ from adapters.inbound.raw_store import RawStore
 from hub.access.credentials import Credentials, make_token
 from hub.bus import Producer, Wire
 from hub.contract.events import Keyring
+from hub.contract.places import shipped
 from tests.adapters.inbound.conftest import oru
 
 
@@ -80,6 +81,15 @@ def test_test_traffic_is_marked_on_the_message_and_on_every_event(border, client
         [message] = [event for topic, event in records if event.get("control_id") == "H5"]
         [event] = [event for topic, event in records if topic == "lab-result.v1"]
         assert message["test"] is True and event["meta"]["test"] is True
+
+
+def test_whoever_asks_for_it_sends_any_message_as_test_traffic(border, client):
+    envelope = shipped("seeds/demo/10-claim-commune.xml").read_bytes()
+    for raw, topic in ((oru("H6"), "lab-result.v1"), (envelope, "claim.v1")):
+        with border.new_records(MESSAGES, topic) as read:
+            assert client.post("/v1/messages", params={"test": "true"}, content=raw).json()["verdict"] == "translated"
+            records = read()
+            assert [event["test"] if "test" in event else event["meta"]["test"] for _, event in records] == [True, True]
 
 
 def test_credentials_decide_who_may_send_for_whom(make_border, tmp_path):

@@ -245,6 +245,22 @@ def test_send_asks_by_tls_and_shows_an_answer_to_each_message_of_a_frame(tmp_pat
         assert [(row["ack"], row["control_id"], row["problems"]) for row in rows] == [("AA", "S1", []), ("AA", "S2", [])]
 
 
+def test_send_marks_what_it_sends_as_test_traffic_by_http(tmp_path, monkeypatch):
+    (tmp_path / "a.hl7").write_bytes(oru("T1"))
+    asked = []
+
+    def post(url, **how):
+        asked.append((httpx.URL(url).path, how["params"]))
+        return httpx.Response(200, json={"ack": "AA", "control_id": "T1", "problems": []})
+
+    monkeypatch.setattr(httpx, "post", post)
+    monkeypatch.setattr(messages, "connected", lambda settings: settings)
+    monkeypatch.setattr(messages, "address", lambda *_: ("127.0.0.1", 1))
+    for more in (["--test"], ["--http"]):
+        assert CliRunner().invoke(app, ["send", *more, str(tmp_path / "a.hl7")], catch_exceptions=False).exit_code == 0
+    assert asked == [("/v1/messages", {"test": "true"}), ("/v1/messages", None)]
+
+
 def test_what_no_mllp_frame_can_carry_goes_by_http():
     assert [by_http(raw) for raw in (b"", b"\r\n", b"\x00\x0b", b"\x1c\x02", b"<a/>", b'{"type": ""}')] == [True] * 6
     assert not by_http(oru("S1"))

@@ -55,6 +55,20 @@ def events() -> list[Event]:
     ]  # fmt: skip
 
 
+def adjust(folder: Path, *rows: tuple[Any, ...]) -> None:
+    """Add adjustments to the ledger: rule, event id, VND, and the adjustment that it takes back, if any. S01 is of severity I."""
+    texts = [(f"{rule} vi", f"{rule} en") if not back else ("Rút lại", "Taken back") for rule, _, _, *back in rows]
+    pl.DataFrame(
+        [("I" if row[0] == "S01" else "C", *row[:3], *(row[3:] or ("",)), *text) for row, text in zip(rows, texts, strict=True)],
+        schema={
+            **dict.fromkeys(("severity", "rule", "event_id"), pl.String),
+            "reduction": pl.Decimal(18, 2),
+            **dict.fromkeys(("reverses", "text_vi", "text_en"), pl.String),
+        },
+        orient="row",
+    ).write_delta(folder / "adjustments")
+
+
 def small_ledger(folder: Path) -> list[Event]:
     """Write the ledger; one partition, in the order of the events, which are returned."""
     made = events()

@@ -20,9 +20,11 @@ from hub.contract.places import shipped
 from hub.insurer import export as module
 from hub.insurer.export import INDEX, export, from_topic
 from hub.insurer.ledger import Ledger
+from hub.insurer.totals import totals_of
+from hub.insurer.views import opened
 from hub.routing.projections import project
 from tests.hub.insurer.made import PREFIX, batch, values_of
-from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, small_ledger, stated
+from tests.hub.insurer.small_ledger import DRUG, RULES, TOPIC_ID, adjust, small_ledger, stated
 
 KEYRING = Keyring(b"a secret of tests only")
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -71,6 +73,33 @@ def test_accepted_and_reduced_claims_in_force_are_exported_one_a_file(tmp_path):
     assert files == {row["file"] for row in index}
     assert {name.partition("/")[0] for name in files} == {"01021", "01004"}
     assert {claim["ma_lk"] for name in files for claim in taken(tmp_path / "out" / name)} == {row["ma_lk"] for row in index}
+
+
+def test_what_was_found_after_the_decisions_counts(tmp_path):
+    events = small_ledger(tmp_path / "ledger")
+    ids = {event["ma_lk"]: event["meta"]["event_id"] for event in events}
+    adjust(
+        tmp_path / "ledger",
+        ("H03", ids["paid"], 5_000),
+        ("H01", ids["elsewhere"], 24_000),
+        ("H03", ids["december"], 9_000),
+        ("H03", ids["december"], -9_000, "the one before"),
+        ("R01", ids["cut"], -8_000),
+        ("R01", ids["rejected"], -24_000),
+        ("H03", "a revision that was corrected", 9_000),
+    )
+    _, index = exported(tmp_path / "ledger", tmp_path / "out", events)
+    money = ("t_bhtt", "t_bhtt_gd", "adjusted", "payable")
+    assert sorted((row["ma_lk"], row["verdict"], *(float(row[name]) for name in money)) for row in index) == [
+        ("corrected", "ACCEPTED", 24_000, 24_000, 0, 24_000),
+        ("cut", "ACCEPTED", 32_000, 24_000, -8_000, 32_000),
+        ("december", "ACCEPTED", 24_000, 24_000, 0, 24_000),
+        ("inpatient", "ACCEPTED", 16_000, 16_000, 0, 16_000),
+        ("paid", "REDUCED", 24_000, 24_000, 5_000, 19_000),
+        ("rejected", "ACCEPTED", 24_000, 0, -24_000, 24_000),
+    ]
+    with opened(tmp_path / "ledger") as database:
+        assert sum(float(row["payable"]) for row in index) == totals_of(database)["payable"]
 
 
 def test_a_month_and_a_facility_can_be_asked_for(tmp_path):

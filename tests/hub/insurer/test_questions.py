@@ -7,7 +7,9 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.insurer.questions import QUESTIONS, ask
-from tests.hub.insurer.small_ledger import small_ledger
+from hub.insurer.totals import totals_of
+from hub.insurer.views import opened
+from tests.hub.insurer.small_ledger import adjust, small_ledger
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,39 @@ def test_reductions_by_rule_and_facility_add_up_to_claimed_less_granted(told):
         ("X05", "E", "01021", 1, 24_000, "The total cost is not the sum of THANH_TIEN_BV of all lines."),
         ("C99", "C", "01021", 1, 8_000, "Not paid."),
     ]
+
+
+def test_reductions_have_what_was_found_after_the_decisions_and_add_up_to_claimed_less_payable(tmp_path):
+    ids = {event["ma_lk"]: event["meta"]["event_id"] for event in small_ledger(tmp_path)}
+    adjust(
+        tmp_path,
+        ("H03", ids["paid"], 5_000),
+        ("H03", ids["paid"], -3_000, "another of that claim"),
+        ("H03", ids["paid"], 3_000),
+        ("H03", ids["december"], 9_000),
+        ("H03", ids["december"], -9_000, "the one before"),
+        ("H03", ids["elsewhere"], 1_000),
+        ("H08", ids["inpatient"], -2_000),
+        ("R01", ids["rejected"], -24_000),
+        ("S01", ids["corrected"], 700),
+        ("H03", "a revision that was corrected", 9_000),
+    )
+    rows = ask(tmp_path, "reductions", hashed=hashed).as_dicts()
+    assert [
+        tuple(plain(row[name]) for name in ("rule", "severity", "ma_cskcb", "claims", "amount", "text_en")) for row in rows
+    ] == [
+        ("X05", "E", "01021", 1, 24_000, "The total cost is not the sum of THANH_TIEN_BV of all lines."),
+        ("C99", "C", "01021", 1, 8_000, "Not paid."),
+        ("H03", "C", "01021", 1, 5_000, "H03 en"),
+        ("H03", "C", "01004", 1, 1_000, "H03 en"),
+        ("H08", "C", "01021", 1, -2_000, "H08 en"),
+        ("R01", "C", "01021", 1, -24_000, "R01 en"),
+    ]
+    with opened(tmp_path) as database:
+        summed = totals_of(database)
+    assert sum(row["amount"] for row in rows) == summed["t_bhtt"] - summed["payable"]
+    december = ask(tmp_path, "reductions", hashed=hashed, month="2026-12")
+    assert december.rows == []
 
 
 def test_the_share_of_rejected_claims_by_dialect_counts_every_revision(told):

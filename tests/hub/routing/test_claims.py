@@ -106,5 +106,19 @@ def test_a_payer_cannot_decide_on_anothers_claim():
     assert decided("payer.test.decision.v1", decision(claim()), known_of(TOPIC, claim())) == expected
 
 
+def test_a_decision_of_the_hubs_own_insurer_on_a_simulated_claim_is_for_nobody():
+    """`hie simulate claims` puts claims into a payer's topic, and the hub has sent none."""
+    simulated = claim()
+    simulated["meta"]["message_id"] = ""
+    assert decided("payer.vss.decision.v1", decision(simulated)) == [Nobody("nobody-simulated")]
+    assert decided("payer.vss.decision.v1", decision(claim())) == [
+        Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", "claim_event_id")
+    ]
+    elsewhere = decision(simulated, payer="defence")
+    assert decided("payer.defence.decision.v1", elsewhere) == [
+        Refuse("DECISION_MISMATCH", "nobody-decision-mismatch", "claim_event_id")
+    ]
+
+
 def test_a_checked_decision_goes_to_the_facility():
     assert decided("claim-decision.v1", decision(claim())) == [Deliver(DISTRICT, "decision-to-facility")]

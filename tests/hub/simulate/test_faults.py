@@ -81,3 +81,8 @@ def test_an_unknown_fault_is_refused() -> None:
 def test_a_fault_that_no_claim_can_have_is_refused() -> None:
     with pytest.raises(ValueError, match="no claim has such a row"):
         list(simulate.claims_with_faults(1, 1, 0, {"X04 xml2.t_bhtt off": 1.0}))
+
+
+def test_a_claim_that_can_carry_the_rarest_fault_is_found_where_one_in_750_can() -> None:
+    rare = "X12 xml3.ngay_th_yl overlapping"
+    assert sum(made.fault == rare for made in simulate.nation(1_000_306, 8, {rare: 1.0})) == 8
