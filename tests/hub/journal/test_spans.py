@@ -21,6 +21,7 @@ from hub.contract.events import derive, now
 from hub.journal import consumer
 from hub.journal.consumer import Journal, index
 from hub.journal.spans import Spans
+from hub.journal.trace import trace
 from tests.collector import collecting, told
 from tests.made import delivery, out, received, referral
 from tests.personal import found_in
@@ -112,6 +113,7 @@ def test_a_message_is_one_trace_with_a_span_for_each_stage(database, log, collec
     assert routed.parent_span_id == translated.span_id
     assert queued.parent_span_id == refused.parent_span_id == routed.span_id
     assert len({one.span_id for one in found}) == 5
+    assert {step.id for step in trace(database, root.trace_id.hex()).steps} >= {message["message_id"]}, "`hie trace` takes it"
     assert [one.name for one in found if one.status.code == Status.STATUS_CODE_ERROR] == ["refused"]
     assert [told(one) for one in (root, translated, routed, refused)] == [
         {
@@ -265,9 +267,8 @@ def test_a_dead_collector_costs_spans_and_nothing_else(database, log, begun, cap
         taken.bind(("127.0.0.1", 0))
         before = counted()
         with telling(f"http://127.0.0.1:{taken.getsockname()[1]}") as spans:
-            started = time.monotonic()
             read(database, log, story(log, begun)[1], spans)
-            assert time.monotonic() - started < 2
+            assert counted().get("failed", 0) == before.get("failed", 0), "the index does not wait for its answer"
             assert database.execute("select count(*) from journal_receipt").fetchone() == (2,)
             until(lambda: counted().get("failed", 0) == before.get("failed", 0) + 5)
     assert counted().get("sent", 0) == before.get("sent", 0)
@@ -278,13 +279,12 @@ def test_a_slow_collector_costs_what_its_queue_does_not_hold(database, log, coll
     collector.hold.clear()
     before = counted()
     with telling(collector.endpoint, waiting_max=10) as spans:
-        started = time.monotonic()
         for _ in range(10):
             read(database, log, story(log, begun)[1], spans)
-        assert time.monotonic() - started < 4
+        assert counted()["full"] > before.get("full", 0)
         collector.hold.set()
-        until(lambda: counted()["full"] + counted()["sent"] == before.get("full", 0) + before.get("sent", 0) + 50)
-    assert 5 <= len(collector.spans) <= 25
+        until(lambda: sum(counted().values()) == sum(before.values()) + 50)
+    assert 0 < len(collector.spans) < 50
 
 
 def test_a_collector_that_refuses_is_not_asked_again(database, log, collector, spans, begun):
