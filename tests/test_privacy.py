@@ -15,6 +15,7 @@ from hub.cli.demo import DISTRICT, Story, sample
 from hub.contract.metrics import METRICS
 from hub.contract.telemetry import EVENTS
 from hub.services import address, facts_of, service_names
+from tests.collector import collecting, told
 from tests.personal import found_in, values
 from tests.whole_hub import Hub
 
@@ -23,7 +24,11 @@ NATIONAL, NAME = "001185004321", "Trần Thị Mai"
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
-    with Hub(tmp_path_factory.mktemp("privacy")) as running:
+    with (
+        collecting() as collector,
+        Hub(tmp_path_factory.mktemp("privacy"), otlp_endpoint=collector.endpoint, otlp_share=1.0) as running,
+    ):
+        running.collector = collector
         Story(running.town, lambda _step, _proof: None).tell()
         running.answers = broken_requests(running)
         running.settled()
@@ -162,6 +167,16 @@ def test_every_reader_tells_how_far_behind_it_is(hub):
         }
 
     hub.wait(lambda: groups() == {"journal", "archive", "routing", "mailbox", "insurer-vss", "insurer-test"})
+
+
+def test_no_personal_value_is_in_a_trace(hub):
+    spans = hub.collector.spans
+    hub.wait(lambda: {"received", "translated", "derived", "routed", "queued", "acknowledged"} <= {one.name for one in spans})
+    assert [body for body in hub.collector.bodies if found_in(body)] == []
+    verdicts = {told(one)["hie.outcome"] for one in spans if one.name == "received"}
+    assert verdicts == {"translated", "refused", "quarantined"}, "what was wrong is told as well"
+    bounded = {"hie.stage", "hie.sender", "hie.facility", "hie.recipient", "hie.transport", "hie.record", "hie.rule", "hie.lane"}
+    assert {key for one in spans for key in told(one)} <= bounded | {"hie.channel", "hie.outcome", "hie.code", "hie.test"}
 
 
 def test_no_personal_value_is_in_a_title_of_a_process(hub):

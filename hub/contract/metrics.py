@@ -139,6 +139,7 @@ METRICS: Final = (
         "records",
         kind=_listed("message", "event", "delivery", "receipt", "dead-letter", "undecodable"),
     ),
+    _counter("trace_spans", "What became of spans for the collector of traces.", "spans", answer=_listed("sent", "failed", "full")),
     _counter("archived_records", "Records that the archive holds.", "records"),
     _counter(
         "ledger_rows",

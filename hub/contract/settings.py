@@ -188,6 +188,13 @@ class Settings(BaseSettings):
         le=65000,
         description="Port of a service's /metrics, /health and /ready; where it is taken, the next free one (`hie status` names it); 0: any free port.",
     )
+    otlp_endpoint: str = Field(
+        "",
+        description="Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as http://host:4318; empty: none are made.",
+    )
+    otlp_share: float = Field(
+        0.01, ge=0, le=1, description="Share of messages whose traces are made, 0 to 1; a message has all its spans or none."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
 
     @model_validator(mode="before")
@@ -210,6 +217,14 @@ class Settings(BaseSettings):
     @classmethod
     def _kafka_is_an_address(cls, value: SecretStr) -> SecretStr:
         read_address(value.get_secret_value())
+        return value
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _collector_is_an_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and not (address.scheme in ("http", "https") and address.hostname):
+            raise ValueError("must be http://host:port or https://host:port")
         return value
 
     @model_validator(mode="after")

@@ -48,6 +48,7 @@ EVENTS: Final = frozenset(
         "credentials_taken",
         "incident_opened",
         "incident_ended",
+        "spans_lost",
         "sign_in_refused",
         "fault",
     )
@@ -81,6 +82,7 @@ _DEAD: Final = Counter("hie_dead_letters", "Records that could not be processed.
 _PUSHED: Final = Counter("hie_push_answers", "What recipients answered to MLLP push.", ("answer",))
 _PORTAL: Final = Counter("hie_portal_slips", "What became of slips for the citizen's app at the insurance portal.", ("answer",))
 _INDEXED: Final = Counter("hie_journal_records", "Records that the journal indexed.", ("kind",))
+_SPANS: Final = Counter("hie_trace_spans", "What became of spans for the collector of traces.", ("answer",))
 _INCIDENTS: Final = Counter("hie_incidents", "Incidents that the watch opened or ended.", ("kind", "change"))
 _INCIDENTS_OPEN: Final = Gauge("hie_incidents_open", "Incidents that are open.", ("kind",))
 _INCIDENT_KINDS: Final = ("silence", "volume", "refusals", "codes", "latency")
@@ -328,6 +330,16 @@ def portal_answered(facility: str, answer: str) -> None:
 def journal_indexed(kind: str, count: int) -> None:
     """kind: message, event, delivery, receipt, dead-letter or undecodable."""
     _INDEXED.labels(kind).inc(count)
+
+
+def spans_handed_over(answer: str, count: int) -> None:
+    """answer: sent, failed (the collector did not take them) or full (too many waited for it)."""
+    _SPANS.labels(answer).inc(count)
+
+
+def spans_lost(count: int) -> None:
+    """So many since the last such line, for either reason."""
+    _log.warning("spans_lost", count=count)
 
 
 def incident_opened(kind: str, cause_kind: str, cause: str, members: int) -> None:

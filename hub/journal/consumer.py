@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from psycopg import Connection
@@ -30,6 +30,9 @@ from hub.journal.reread import other_records, read_again
 from hub.journal.rows import KINDS, Kind, Rows, read_record
 from hub.journal.watch import Watch
 from hub.store.database import UNAVAILABLE, available, connect
+
+if TYPE_CHECKING:
+    from hub.journal.spans import Spans
 
 _LOCK: Final = 7302
 _TABLES: Final = (
@@ -188,6 +191,7 @@ class Journal:
     settings: Settings
     stop: threading.Event = field(default_factory=threading.Event)
     read_until: datetime | None = None  # everything that the topics held then is indexed
+    spans: "Spans | None" = None  # told beside the index, where a collector is named
     _sent_back: set[Place] = field(default_factory=set)
     _unfilled: int = 0  # tries, one after the other, in which the archive could not be read
 
@@ -236,7 +240,7 @@ class Journal:
                         self.read_until = now()
                     if messages:
                         self._not_behind(messages, at)
-                        index(database, wire, messages, at)
+                        index(database, wire, messages, at, self.spans)
                     else:
                         database.execute("select 1")  # so that in quiet hours too a rebuild's taking the lock is noticed
 
@@ -294,10 +298,13 @@ def _assign(reader: Consumer, at: Mapping[Place, int]) -> None:
     reader.assign([TopicPartition(topic, partition, offset) for (topic, partition), offset in at.items()])
 
 
-def index(database: Connection[TupleRow], wire: Wire, messages: Sequence[Message], at: Offsets) -> Rows:
+def index(
+    database: Connection[TupleRow], wire: Wire, messages: Sequence[Message], at: Offsets, spans: "Spans | None" = None
+) -> Rows:
     """Index one batch and move the offsets, in one transaction.
 
-    at: next offset of every partition; brought forward when the transaction is committed.
+    at:    next offset of every partition; brought forward when the transaction is committed.
+    spans: get what was indexed, once it is.
     """
     rows, ends = Rows(), dict[Place, tuple[int, int]]()
     for message in messages:
@@ -310,7 +317,10 @@ def index(database: Connection[TupleRow], wire: Wire, messages: Sequence[Message
     with database.transaction():
         repeats = rows.write(database)
         _move(database, ends, repeats)
+        made = spans.made(database, rows) if spans is not None else []
     at |= {place: end for place, (_, end) in ends.items()}
+    if spans is not None:
+        spans.send(made)
     for kind, count in rows.counts().items():
         telemetry.journal_indexed(kind, count)
     return rows
@@ -337,8 +347,14 @@ def run(settings: Settings, ready: Callable[[dict[str, object]], None]) -> None:
     """The journal as a process: blocks until SIGTERM or SIGINT."""
     journal = Journal(settings)
     on_end(journal.stop.set)
+    if settings.otlp_endpoint:
+        from hub.journal.spans import Spans  # what it takes to tell them, only where they are told
+
+        journal.spans = Spans(settings.otlp_endpoint, settings.otlp_share)
     watch = threading.Thread(target=Watch(settings, lambda: journal.read_until, journal.stop).run, name="watch", daemon=True)
     watch.start()
     journal.run(ready)
     watch.join(_WATCH_ENDS_S)
+    if journal.spans is not None:
+        journal.spans.close()
     telemetry.service_stopping("journal")

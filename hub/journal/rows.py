@@ -56,14 +56,21 @@ _ACTION: Final = {"hie.LabResult": "status", "hie.ClaimDecision": "verdict"}  # 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One record as it will be kept: its kind, its place, and the values of its row in the order of the columns."""
+    """One record as it will be kept: its kind, its place, and the values of its row in the order of the columns.
+
+    slow:        of a message: long on its way from receipt to the topic.
+    recorded_at: when the topic took it.
+    message_id:  of the message that it is, or goes back to; empty where it names none.
+    """
 
     kind: Kind
     topic: str
     partition: int
     offset: int
     values: tuple[Any, ...]
-    slow: bool = False  # of a message: long on its way from receipt to the topic
+    slow: bool = False
+    recorded_at: datetime = datetime.min
+    message_id: str = ""
 
 
 def read_record(wire: Wire, message: Message) -> Read:
@@ -80,7 +87,8 @@ def read_record(wire: Wire, message: Message) -> Read:
         recorded_at = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
         values = _VALUES[kind](record, event, recorded_at)
         slow = kind == "message" and is_slow(values[1], recorded_at)
-        return Read(kind, *place, values + place[1:] if kind == "dead-letter" else values, slow)
+        message_id = (event if kind == "message" else event.get("meta", {})).get("message_id", "")
+        return Read(kind, *place, values + place[1:] if kind == "dead-letter" else values, slow, recorded_at, message_id)
     except HubError as wrong:
         if wrong.retriable:
             raise

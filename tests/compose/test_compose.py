@@ -36,7 +36,8 @@ def settings_of(service, monkeypatch):
     for name in [name for name in os.environ if name.startswith("HIE_")]:
         monkeypatch.delenv(name)
     for name, value in service["environment"].items():
-        monkeypatch.setenv(name, re.sub(r"\$\{[^}]*\}", "a-secret-of-some-length", str(value)))
+        default = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+        monkeypatch.setenv(name, re.sub(r"\$\{[^}]*\}", "a-secret-of-some-length", default))
     return read_settings()
 
 
@@ -45,6 +46,16 @@ def test_each_service_of_the_hub_understands_its_settings(compose, monkeypatch):
         if service["image"].startswith("hie-hub"):
             with monkeypatch.context() as here:
                 settings_of(service, here)
+
+
+def test_traces_are_made_only_for_who_names_a_collector(compose, monkeypatch):
+    journal = compose["services"]["journal"]
+    assert settings_of(journal, monkeypatch).otlp_endpoint == ""
+    named = {
+        name: value.replace("HIE_OTLP_ENDPOINT:-", "HIE_OTLP_ENDPOINT:-http://collector:4318")
+        for name, value in journal["environment"].items()
+    }
+    assert settings_of({"environment": named}, monkeypatch).otlp_endpoint == "http://collector:4318"
 
 
 def test_what_the_gate_opens_is_what_is_published(compose, monkeypatch):

@@ -44,6 +44,15 @@ def test_a_certificate_needs_its_key_and_authorities_of_clients_need_a_certifica
         read_settings(tls_client_ca="clients.pem")
 
 
+@pytest.mark.parametrize("wrong", ["collector:4318", "grpc://collector:4317", "http://", "/v1/traces"])
+def test_a_collector_of_traces_is_named_by_its_address(monkeypatch, wrong):
+    monkeypatch.setenv("HIE_OTLP_ENDPOINT", wrong)
+    with pytest.raises(HubError, match="HIE_OTLP_ENDPOINT: must be http"):
+        read_settings()
+    monkeypatch.setenv("HIE_OTLP_ENDPOINT", "http://collector:4318")
+    assert read_settings().otlp_share == 0.01
+
+
 def test_a_child_reads_the_same_settings(monkeypatch, tmp_path):
     mine = read_settings(
         data_dir=tmp_path, brokers=3, key_secret="s" * 32, mllp_port=0, expire_hours={"urgent": 2, "hie.Claim": 5}
