@@ -56,13 +56,13 @@ def learn(seen: Evidence, name: str) -> str:
             _rules(draft, seen, raw, section)
     for table, row in candidates(samples, found):
         draft.add(table, row)
-    _conclusions(draft, seen, raw["conclusions"]["codes"])
+    conclusions = _conclusions(draft, seen, raw["conclusions"]["codes"])
     local_codes(draft, seen, raw)
     local_flags(draft, seen)
     local_states(draft, seen)
     local_priorities(draft, seen, raw)
     local_classes(draft, seen, raw, found)
-    for row in local_tests(seen):
+    for row in local_tests(seen, conclusions):
         draft.add("tests", row)
     return draft.text(_head(seen, found, name))
 
@@ -389,8 +389,9 @@ def _swapped(draft: Draft, seen: Evidence, section: str, name: str, rule: dict[s
             return
 
 
-def _conclusions(draft: Draft, seen: Evidence, standard: Iterable[str]) -> None:
-    """OBX that are called a conclusion, under a code that is not one of the hub's."""
+def _conclusions(draft: Draft, seen: Evidence, standard: Iterable[str]) -> Set[str]:
+    """OBX that are called a conclusion, under a code that is not one of the hub's. Returns: the codes of those that are one by the
+    proposal."""
     found: Counter[str] = Counter()
     otherwise: Counter[str] = Counter()
     for message in seen.messages:
@@ -411,3 +412,4 @@ def _conclusions(draft: Draft, seen: Evidence, standard: Iterable[str]) -> None:
         )
         codes = json.dumps([*standard, *sorted(known)], ensure_ascii=False)
         draft.add("conclusions", f"# codes = {codes} # {told}: with it that would be a conclusion too; better a code of its own")
+    return {*standard, *sure}

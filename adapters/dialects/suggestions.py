@@ -6,13 +6,14 @@ Each is one commented row of a proposal; a person decides.
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from functools import cache
 from typing import Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.conformance import Report, place_text
 from adapters.dialects.evidence import Evidence
+from adapters.dialects.observed import concludes
 from adapters.dialects.paths import Place, choose, read_place
 from adapters.dialects.persons import MIDDLE
 from adapters.dialects.profile import sections
@@ -214,14 +215,19 @@ def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:
         yield f'# {name} = {{ from = "{place_text(place)}", as = "full_name_in_order" }} # {told}'
 
 
-def local_tests(seen: Evidence) -> Iterator[str]:
+def local_tests(seen: Evidence, conclusions: Collection[str]) -> Iterator[str]:
     """A commented row for each test code of OBX-3 that no common system defines, the most frequent first. One that is LOINC by its
-    form needs no other, only its system."""
+    form needs no other, only its system.
+
+    conclusions: codes under which a text is no test but the conclusion of all.
+    """
     counts: Counter[str] = Counter()
     names: dict[str, Counter[str]] = defaultdict(Counter)
     units: dict[str, Counter[str]] = defaultdict(Counter)
     for line in seen.result_lines():
         code = line.get(3)
+        if code in conclusions and concludes(line, line.get(2), lambda: False):
+            continue
         if is_code(code) and is_local_test(code, line.get(3, 3), line.get(3, 6)):
             counts[code] += 1
             names[code][line.get(3, 2)] += 1

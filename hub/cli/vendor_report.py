@@ -1,6 +1,7 @@
 """The reports of `hie vendor` on a terminal of 80 columns."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,11 +63,16 @@ def _findings(out: Console, title: str, findings: Sequence[Finding]) -> None:
     kept = sorted(findings, key=lambda one: one is not first_of[one.code])[
         : max(_SHOWN, len(first_of))
     ]  # of each code the gravest
+    said: set[tuple[str, str]] = set()
     for one in (one for one in findings if one in kept):
         colour = "red" if one.severity == "E" else "yellow"
         looks = f", looks like {one.shape}" if one.shape else ""
         out.print(f"  [{colour}]{one.severity} {one.code}[/] [bold]{one.place or 'message'}[/]  × {one.count}")
-        paragraph(out, f"first in {one.first}{looks}", 4, "dim")
+        again = (one.en, one.do_en) in said
+        paragraph(out, f"first in {one.first}{looks}{'; what it is and what to do: above' if again else ''}", 4, "dim")
+        if again:
+            continue
+        said.add((one.en, one.do_en))
         paragraph(out, one.en, 4)
         if one.do_en:
             paragraph(out, f"→ {one.do_en}", 4)
@@ -191,7 +197,8 @@ def _new(out: Console, one: Change) -> None:
     messages = each(one.new)
     for number, new in enumerate(messages[:_SHOWN], 1):
         events = ", ".join(event["record"].removeprefix("hie.") for event in new["events"]) or "no event"
-        errors = f"; {_some([error[0] for error in new['errors']])}" if new["errors"] else ""
+        codes = Counter(code for code, *_ in new["errors"])
+        errors = "; " + _some([f"{code} × {count}" if count > 1 else code for code, count in codes.items()]) if codes else ""
         called = one.path.stem if len(messages) == 1 else f"{one.path.stem}#{number}"
         out.print(f"[green]new[/]      {called}: {new['ack'] or 'no answer'}, {events}{errors}")
     if len(messages) > _SHOWN:

@@ -126,6 +126,17 @@ def test_a_code_of_loinc_that_lacks_its_system_needs_no_other_code() -> None:
     assert event["observations"][0]["code"] == {"code": "2345-7", "system": "LN", "display": "Glucose"}, "not twice"
 
 
+def test_a_conclusion_is_no_test_that_lacks_a_code() -> None:
+    lines = "OBX|1|TX|KL^Kết luận||Viêm||||||F\rOBX|2|TX|DGN^Kết luận||Viêm||||||F\rOBX|3|ST|IMP^Imipenem||S||||||F\r"
+    raws = [
+        (HEAD % ("LIS", "01940", "ORU^R01", number) + f"PID|1||{number}^^^01021^MR||Lê^Hoa\rOBR|1|5|6|X\r{lines}").encode()
+        for number in range(2)
+    ]
+    _, stated, text = learned(raws)
+    assert "DGN" in stated["conclusions"]["codes"]
+    assert text.partition("[tests]")[2].splitlines()[2:] == ['# IMP = { code = "", system = "LN" } # × 2, Imipenem']
+
+
 def test_codes_that_are_looked_up_in_answers_alone_are_asked_for_in_answers_alone() -> None:
     slip = "RF1|N|R|1|||GCT-%d|20261123\rPRD|RP|||||||01021\rPRD|RT|||||||01004\rPID|1||7^^^01021^MR||Lê^Hoa\r"
     for kind, asked in (("REF^I12", False), ("RRI^I12", True)):

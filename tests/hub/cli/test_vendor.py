@@ -203,7 +203,8 @@ def test_every_kind_of_finding_is_shown_whatever_is_more_frequent(
     often = [finding("FIELD_TOO_LONG", f"OBX-{number}", 90 - number) for number in range(1, 31)]
     _findings(Console(highlight=False, soft_wrap=True, width=80), "Wrong", [*often, finding("NAME_ODD", "PID-5", 1)])
     told = capsys.readouterr().out
-    assert "what NAME_ODD is." in told and told.count("what FIELD_TOO_LONG is.") == 11
+    assert "what NAME_ODD is." in told and told.count("W FIELD_TOO_LONG") == 11
+    assert told.count("what FIELD_TOO_LONG is.") == 1, "and what is the same of several places once"
     assert {f"OBX-{number}" for number in range(1, 31)} <= set(told.split()), "the others in short"
 
 
@@ -265,6 +266,12 @@ def test_a_batch_is_accepted_and_checked_message_by_message(own: Path) -> None:
     written["messages"][0]["events"][0]["person"]["gioi_tinh"] = "1"
     (folder / "day.json").write_text(json.dumps(written), "utf-8")
     assert "~ messages[0].events[0].person.gioi_tinh" in hie("accept", "minhtam_his").stdout
+
+
+def test_what_is_found_of_a_new_case_is_shown_once_with_its_count(own: Path) -> None:
+    (own / "minhtam_his.toml").write_text(PROFILE, "utf-8")
+    samples(own / "minhtam_his", a=VISIT.replace("|NU", "|K|||1 Phố Huế^^Q1^Hà Nội"))
+    assert "new      a: AA, Encounter; CODE_UNKNOWN × 2" in hie("accept", "minhtam_his").stdout
 
 
 def test_a_sample_that_another_dialect_reads_is_told(own: Path) -> None:
