@@ -191,9 +191,13 @@ _VALUES: Final = {
 
 @dataclass(slots=True)
 class Rows:
-    """The rows of one batch, by kind, in the order they were read."""
+    """The rows of one batch, by kind, in the order they were read.
+
+    fresh: once they are written, ids of messages that the index did not know before.
+    """
 
     read: defaultdict[Kind, list[Read]] = field(default_factory=lambda: defaultdict(list))
+    fresh: set[UUID] = field(default_factory=set)
 
     def add(self, one: Read) -> None:
         self.read[one.kind].append(one)
@@ -209,10 +213,10 @@ class Rows:
         repeats: Counter[str] = Counter()
         _copy(database, _COPY_EVENT, _EVENT_TYPES, (row.values + _at(row) for row in self.read["event"]))
         _copy(database, _COPY_UNDECODABLE, _UNDECODABLE_TYPES, (_at(row) + row.values for row in self.read["undecodable"]))
-        fresh: set[UUID] = set()
-        repeats += self._merge(database, "message", _MESSAGE, _newest, fresh)
+        repeats += self._merge(database, "message", _MESSAGE, _newest, self.fresh)
         count(
-            database, (_traffic(row) for row in _first(self.read["message"], 1) if row.values[0] in fresh and not row.values[13])
+            database,
+            (_traffic(row) for row in _first(self.read["message"], 1) if row.values[0] in self.fresh and not row.values[13]),
         )
         repeats += self._merge(database, "delivery", _DELIVERY, _first)
         repeats += self._merge(database, "receipt", _RECEIPT, _first)

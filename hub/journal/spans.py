@@ -29,7 +29,7 @@ from hub.contract.directory import facilities, payers
 from hub.contract.events import new_id, now
 from hub.journal.rows import Kind, Read, Rows
 
-_RECENT: Final = timedelta(hours=1)  # what is older is read by a rebuild, or replayed: its trace was told when it happened
+_RECENT: Final = timedelta(hours=1)  # what is older is read by a rebuild: its trace was told when it happened
 _WAITING_MAX: Final = 8_192  # spans, some 10 MB
 _BATCH_MAX: Final = 512
 _ANSWER_S: Final = 5.0  # for the collector, with tries
@@ -79,9 +79,7 @@ def _known_code(code: str) -> str:
 
 
 def _message(trace: UUID, row: Read) -> _Stage:
-    id, _at, _day, sender, facility, transport, _format, _type, _control, verdict, _ack, problems, _events, test, _size = (
-        row.values
-    )
+    id, _at, _day, sender, facility, transport, _, _, _, verdict, _, problems, _, test, _ = row.values
     code = next((str(one["code"]) for one in problems.obj if one["severity"] == "E"), "")
     told = {"sender": sender, "facility": _known_code(facility), "transport": transport, "outcome": verdict, "code": code}
     return _Stage(trace, "received", id, None, (id,), row.recorded_at, {**told, "test": test})
@@ -162,7 +160,7 @@ class Spans:
             return []
         ids = {one.id for one in stages} | {cause for one in stages for cause in one.causes}
         known: dict[UUID, datetime] = dict(database.execute(_KNOWN, {"ids": list(ids)}).fetchall())
-        return [self._span(one, known) for one in stages if _is_new(one, known, since)]
+        return [self._span(one, known) for one in stages if _is_new(one, known, rows)]
 
     def send(self, spans: Sequence[ReadableSpan]) -> None:
         """Never waits: what finds the queue full is lost."""
@@ -215,8 +213,6 @@ class Spans:
             end_time=_nanoseconds(one.end),
         )
 
-    # --- the thread ---
-
     def _export(self) -> None:
         told, tell_at = 0, 0.0
         while spans := self._next():
@@ -240,10 +236,9 @@ class Spans:
         return found
 
 
-def _is_new(one: _Stage, known: Mapping[UUID, datetime], since: datetime) -> bool:
-    """Whether it is told for the first time: an event or delivery is known by when it was first recorded, a message by when it
-    was received, and one that is replayed was so long ago."""
-    return known.get(one.id, one.end) >= (since if one.parent is None else one.end)
+def _is_new(one: _Stage, known: Mapping[UUID, datetime], rows: Rows) -> bool:
+    """Whether it is told for the first time: no replay or sweep of a message, and of an event or delivery none but the first record."""
+    return one.id in rows.fresh if one.parent is None else known.get(one.id, one.end) >= one.end
 
 
 def _context(trace: UUID, id: UUID) -> SpanContext:

@@ -245,13 +245,13 @@ def test_a_share_of_messages_is_told_with_all_their_spans(database, log, collect
 
 def test_what_is_read_again_makes_no_second_trace(database, log, collector, begun):
     """What was recorded once more, by a sweep or a replay; and what is old, as a journal that is built anew reads it."""
-    _message, [first, event, sent, *_] = story(log, begun)
-    old, records = story(log, begun - timedelta(hours=2))
-    replayed = (RECEIVED, old, begun)
+    _message, [*records, _queued, _refused] = story(log, begun)
+    old, of_old = story(log, begun - timedelta(hours=2))
     with telling(collector.endpoint) as spans:
-        read(database, log, [first, event, sent], spans)
-        again = [(topic, one, at + timedelta(seconds=30)) for topic, one, at in (event, sent)]
-        read(database, log, [*records, replayed, *again], spans)
+        read(database, log, records, spans)
+        read(database, log, of_old, spans)
+        again = [(topic, one, at + timedelta(seconds=30)) for topic, one, at in records]
+        read(database, log, [*again, (RECEIVED, old, begun)], spans)
     assert sorted(one.name for one in collector.spans) == ["received", "routed", "translated"]
 
 
