@@ -33,10 +33,14 @@ def map_orders(reading: Reading, _trigger: str) -> None:
         if not groups:
             continue
         person, noted = person_of(reading, patient)
-        orders = [said for order in _by_number(reading, groups) for said in _by_action(reading, order)]
-        _tell_diagnosed_last(reading, patient, orders)
-        for together in orders:
-            _publish_order(reading, patient, together, person, noted.also())
+        orders: list[tuple[list[Group], str]] = []
+        for order in _by_number(reading, groups):
+            said = _by_action(reading, order)
+            named = _named_performer(reading, order) if len(said) > 1 else ""
+            orders += [(together, named) for together in said]
+        _tell_diagnosed_last(reading, patient, [together for together, _ in orders])
+        for together, named in orders:
+            _publish_order(reading, patient, together, named, person, noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "ORC")
 
@@ -75,12 +79,13 @@ def _by_action(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     if len(groups) == 1:
         return [groups]
     names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "action")
+    local = _with_local({}, groups)
     found: dict[str, list[Group]] = {}
     last = _NEW
     for group in groups:
         said: Record = {}
         notes = reading.notes()
-        fill(names, _with_local(group.scope, groups), said, notes)
+        fill(names, local | group.scope, said, notes)
         unread = notes.unparsed.get("action", "")
         if "action" in said or unread or "ORC" in group.scope:
             last = said.get("action") or (f"\0{unread}" if unread else _NEW)
@@ -98,7 +103,8 @@ def _with_local(scope: Scope, groups: list[Group]) -> Scope:
     return whole
 
 
-def _publish_order(reading: Reading, patient: Patient, groups: list[Group], person: Record, notes: Notes) -> None:
+def _publish_order(reading: Reading, patient: Patient, groups: list[Group], performer: str, person: Record, notes: Notes) -> None:
+    """performer: whom the order names beside what is said here of some of its tests alone; "" for nobody."""
     dialect, own = reading.dialect, reading.context.facility
     order: Record = {"person": person}
     scope = _with_local(groups[0].scope, groups)
@@ -119,6 +125,8 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], pers
         tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
+    if performer and not _named_performer(reading, groups[:1]):
+        order["performer"] = performer
     _read_performer(reading, order, notes)
     if own:
         order["ma_cskcb"] = own
@@ -157,6 +165,17 @@ def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bo
         if wanted and not line and said is not None:
             notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
     return found
+
+
+def _named_performer(reading: Reading, groups: list[Group]) -> str:
+    """Who performs an order as the first of its groups says it that does, by itself and not by MSH, which is of all; "" if none does."""
+    plan = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "performer")
+    for group in groups:
+        said: Record = {}
+        fill(plan, {name: segment for name, segment in group.scope.items() if name != "MSH"}, said, reading.notes())
+        if "performer" in said:
+            return str(said["performer"])
+    return ""
 
 
 def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:
