@@ -29,7 +29,7 @@ def map_orders(reading: Reading, _trigger: str) -> None:
     """One event an action of a placer number: several OBR under one number are services of one order, and what is said of one of
     them alone (CA beside NW) is an event of its own. Refused without ORC and OBR."""
     for patient in patients(reading.message):
-        groups = [group for group in patient.groups if _is_order(group)]
+        groups = _ordered(patient)
         if not groups:
             continue
         person, noted = person_of(reading, patient)
@@ -52,10 +52,16 @@ def _tell_diagnosed_last(reading: Reading, patient: Patient, orders: list[list[G
         reading.notes().warn("DIAGNOSIS_OF_LAST", reading.message.path(last[0]))
 
 
-def _is_order(group: Group) -> bool:
-    """Whether it is one, and not an earlier result that an order repeats (OML, OMG)."""
-    control = group.scope.get("ORC")
-    return not ORDER_SEGMENTS.isdisjoint(group.scope) and (control is None or control.get(1) != _PRIOR)
+def _ordered(patient: Patient) -> list[Group]:
+    """The orders of a patient, without earlier results that one repeats (OML, OMG): an ORC says so of each OBR up to the next ORC."""
+    found: list[Group] = []
+    is_prior = False
+    for group in patient.groups:
+        if (control := group.scope.get("ORC")) is not None:
+            is_prior = control.get(1) == _PRIOR
+        if not is_prior and not ORDER_SEGMENTS.isdisjoint(group.scope):
+            found.append(group)
+    return found
 
 
 def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
