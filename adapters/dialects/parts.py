@@ -49,6 +49,8 @@ def read_parts(
                 information = [text for text in said["notes"] if text not in first.get("notes", ())]
             else:
                 notes.warn("ORDER_DIFFERS", _place(reading, rule, own, said[rule.name]))
+        if "specimen_type" in part and "specimen_id" in said:
+            part["specimen_id"] = said["specimen_id"]  # also that of the order: a tube of another kind may share it, or have none
         informed += information
         if remarks := information + group.notes:
             part["notes"] = remarks

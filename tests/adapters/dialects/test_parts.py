@@ -19,6 +19,8 @@ from tests.adapters.dialects.said import told as problems
         (["ORC|NW|P1", "OBR|1|P1||A"], ["ORC|NW|P1", "OBR|2|P1||B|||20261123075500"], {"sampled_at": "20261123075500"}),
         (["ORC|NW|P1", "OBR|1|P1||A|||20261123075500"], ["ORC|NW|P1", "OBR|2|P1||B"], None),
         (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|T2||WB"], {"specimen_type": "WB", "specimen_id": "T2"}),
+        (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|T1||WB"], {"specimen_type": "WB", "specimen_id": "T1"}),
+        (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|||WB"], {"specimen_type": "WB"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A"], ["ORC|NW|P1||||||||||BS2", "OBR|2|P1||B"], {"ma_bac_si": "BS2"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A"], ["OBR|2|P1||B||||||||||||BS2"], {"ma_bac_si": "BS2"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A||||||||||||BS2"], ["OBR|2|P1||B||||||||||||BS2"], None),
@@ -26,7 +28,7 @@ from tests.adapters.dialects.said import told as problems
         (["ORC|NW|P1", "OBR|1|P1||A", "NTE|1||x"], ["ORC|NW|P1", "OBR|2|P1||B", "NTE|1||y"], {"notes": ["y"]}),
         (["ORC|NW|P1", "OBR|1|P1||A|||||||||sốt"], ["ORC|NW|P1", "OBR|2|P1||B|||||||||sốt"], None),
     ],
-    ids=["a time", "the only time", "none", "a tube", "a doctor", "one of OBR", "the same in OBR", "a number", "a note", "the same words"],
+    ids=["a time", "the only time", "none", "a tube", "its number", "no number", "a doctor", "one of OBR", "the same in OBR", "a number", "a note", "the same words"],
 )  # fmt: skip
 def test_what_a_further_test_says_otherwise_is_a_part_of_the_order(
     first: list[str], second: list[str], own: Event | None
