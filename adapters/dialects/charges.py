@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu": "ten_vat_tu"}
 _DONG: Final = Decimal(1)  # what rounding may leave out
-_SUMS: Final = frozenset({"so_luong", "don_gia_bv", "don_gia_bh", "thanh_tien_bv", "thanh_tien_bh"})  # of one at least
+_SUMS: Final = frozenset({"so_luong", "don_gia_bv", "don_gia_bh", "thanh_tien_bv", "thanh_tien_bh"})  # of a charge one at least
 _AMOUNT: Final = 11  # of FT1
 _PERFORMED_BY: Final = 20  # of FT1: behind the diagnosis
 _ILLNESS: Final = re.compile(r"[A-Z]\d{2}\.\d{1,2}")  # with its dot, as without one people's own codes look alike
@@ -84,10 +84,11 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     known = reading.dialect.labels
     labels = [known.of_illness(illness) for illness in line.get("ma_benh", "").split(";")]
     notes.labels.update(label for label in (*labels, known.in_words(in_words(line))) if label)
-    if _SUMS.isdisjoint(line) and not any(f"{at}{name}" in notes.unparsed for name in _SUMS):
+    if line.get("kind") == "CREDIT":  # without an amount it takes back all of the line that it names
+        if "cancels" not in line:
+            notes.warn("FIELD_MISSING", reading.message.path(said, 31))
+    elif _SUMS.isdisjoint(line) and not any(f"{at}{name}" in notes.unparsed for name in _SUMS):
         notes.warn("FIELD_MISSING", reading.message.path(said, _AMOUNT))
-    if line.get("kind") == "CREDIT" and "cancels" not in line:
-        notes.warn("FIELD_MISSING", reading.message.path(said, 31))
     if remarks := notes_of(run):
         line["notes"] = remarks
     return line

@@ -260,6 +260,8 @@ def order_segments(event: Event, version: str) -> Segments:
     for n, service in enumerate(event.get("services") or [{}], 1):
         part = {name: value for name, value in parts.get(n, {}).items() if value}
         said = event | part
+        if "specimen_type" in part and "specimen_id" not in part:
+            said["specimen_id"] = ""  # the order's is the number of another tube
         built += _service(said, service, n, version)
         notes = (told if n == 1 else []) + part.get("notes", [])
         sample = said.get("specimen_id", "") if n == 1 or "specimen_id" in part else ""

@@ -29,14 +29,18 @@ def map_orders(reading: Reading, _trigger: str) -> None:
     """One event an action of a placer number: several OBR under one number are services of one order, and what is said of one of
     them alone (CA beside NW) is an event of its own. Refused without ORC and OBR."""
     for patient in patients(reading.message):
-        groups = [group for group in patient.groups if _is_order(group)]
+        groups = _ordered(patient)
         if not groups:
             continue
         person, noted = person_of(reading, patient)
-        orders = [said for order in _by_number(reading, groups) for said in _by_action(reading, order)]
-        _tell_diagnosed_last(reading, patient, orders)
-        for together in orders:
-            _publish_order(reading, patient, together, person, noted.also())
+        orders: list[tuple[list[Group], str]] = []
+        for order in _by_number(reading, groups):
+            said = _by_action(reading, order)
+            named = _named_performer(reading, order) if len(said) > 1 else ""
+            orders += [(together, named) for together in said]
+        _tell_diagnosed_last(reading, patient, [together for together, _ in orders])
+        for together, named in orders:
+            _publish_order(reading, patient, together, named, person, noted.also())
     if not reading.events:
         reading.refuse("NOTHING_REPRESENTABLE", "ORC")
 
@@ -48,10 +52,16 @@ def _tell_diagnosed_last(reading: Reading, patient: Patient, orders: list[list[G
         reading.notes().warn("DIAGNOSIS_OF_LAST", reading.message.path(last[0]))
 
 
-def _is_order(group: Group) -> bool:
-    """Whether it is one, and not an earlier result that an order repeats (OML, OMG)."""
-    control = group.scope.get("ORC")
-    return not ORDER_SEGMENTS.isdisjoint(group.scope) and (control is None or control.get(1) != _PRIOR)
+def _ordered(patient: Patient) -> list[Group]:
+    """The orders of a patient, without earlier results that one repeats (OML, OMG): an ORC says so of each OBR up to the next ORC."""
+    found: list[Group] = []
+    is_prior = False
+    for group in patient.groups:
+        if (control := group.scope.get("ORC")) is not None:
+            is_prior = control.get(1) == _PRIOR
+        if not is_prior and not ORDER_SEGMENTS.isdisjoint(group.scope):
+            found.append(group)
+    return found
 
 
 def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
@@ -75,12 +85,13 @@ def _by_action(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     if len(groups) == 1:
         return [groups]
     names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "action")
+    local = _with_local({}, groups)
     found: dict[str, list[Group]] = {}
     last = _NEW
     for group in groups:
         said: Record = {}
         notes = reading.notes()
-        fill(names, _with_local(group.scope, groups), said, notes)
+        fill(names, local | group.scope, said, notes)
         unread = notes.unparsed.get("action", "")
         if "action" in said or unread or "ORC" in group.scope:
             last = said.get("action") or (f"\0{unread}" if unread else _NEW)
@@ -98,7 +109,8 @@ def _with_local(scope: Scope, groups: list[Group]) -> Scope:
     return whole
 
 
-def _publish_order(reading: Reading, patient: Patient, groups: list[Group], person: Record, notes: Notes) -> None:
+def _publish_order(reading: Reading, patient: Patient, groups: list[Group], performer: str, person: Record, notes: Notes) -> None:
+    """performer: whom the order names beside what is said here of some of its tests alone; "" for nobody."""
     dialect, own = reading.dialect, reading.context.facility
     order: Record = {"person": person}
     scope = _with_local(groups[0].scope, groups)
@@ -119,6 +131,8 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], pers
         tell_unnamed(reading, patient, notes)
     if order.get("patient_class") == _UNKNOWN_CLASS:
         del order["patient_class"]
+    if performer and not _named_performer(reading, groups[:1]):
+        order["performer"] = performer
     _read_performer(reading, order, notes)
     if own:
         order["ma_cskcb"] = own
@@ -157,6 +171,17 @@ def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bo
         if wanted and not line and said is not None:
             notes.warn("TEST_MISSING", reading.message.path(said, _SERVICES[said.name]))
     return found
+
+
+def _named_performer(reading: Reading, groups: list[Group]) -> str:
+    """Who performs an order as the first of its groups says it that does, by itself and not by MSH, which is of all; "" if none does."""
+    plan = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "performer")
+    for group in groups:
+        said: Record = {}
+        fill(plan, {name: segment for name, segment in group.scope.items() if name != "MSH"}, said, reading.notes())
+        if "performer" in said:
+            return str(said["performer"])
+    return ""
 
 
 def _read_performer(reading: Reading, order: Record, notes: Notes) -> None:

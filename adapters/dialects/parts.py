@@ -32,6 +32,7 @@ def read_parts(
     first = order.copy()
     urgencies = [first.get("priority", "")]
     parts: list[Record] = [{}]
+    informed: list[str] = []
     for group, service in zip(groups[1:], services[1:], strict=True):
         own = {name: segment for name, segment in group.scope.items() if scope.get(name) is not segment}
         said: Record = {}
@@ -48,11 +49,14 @@ def read_parts(
                 information = [text for text in said["notes"] if text not in first.get("notes", ())]
             else:
                 notes.warn("ORDER_DIFFERS", _place(reading, rule, own, said[rule.name]))
-        if information:
-            order["notes"] = [*dict.fromkeys([*order.get("notes", ()), *information])]
+        if "specimen_type" in part and "specimen_id" in said:
+            part["specimen_id"] = said["specimen_id"]  # also that of the order: a tube of another kind may share it, or have none
+        informed += information
         if remarks := information + group.notes:
             part["notes"] = remarks
         parts.append(part)
+    if informed:
+        order["notes"] = [*dict.fromkeys([*order.get("notes", ()), *informed])]
     if urgency := max(urgencies, key=_urgency):
         order["priority"] = urgency
     found: list[Record] = []

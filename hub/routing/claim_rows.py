@@ -78,17 +78,21 @@ def _newest(events: Iterable[Event], of: Callable[[Event], str] = lambda _event:
 
 def _orders(events: Iterable[Event]) -> list[Event]:
     """Of each order what was said last, in one message maybe several things (a test cancelled beside a new one), without the
-    services that were withdrawn; an order that is withdrawn without naming one is so as a whole. Events come oldest first."""
+    services that were withdrawn; an order that is withdrawn without naming one is so as a whole. What a message withdraws was wanted
+    before it: a test that it cancels and orders anew stands. Events come oldest first."""
     standing: dict[str, list[Event]] = {}
     for event in events:
         key, message = event["meta"]["key"], event["meta"]["message_id"]
-        before = standing.get(key, [])
+        before: list[Event] = []
+        beside: list[Event] = []
+        for one in standing.get(key, ()):
+            (beside if one["meta"]["message_id"] == message else before).append(one)
         if event.get("action") not in _WITHDRAWN:
-            standing[key] = [*(one for one in before if one["meta"]["message_id"] == message), event]
+            standing[key] = [*beside, event]
         elif gone := {_codes(service) for service in event.get("services", ())}:
-            standing[key] = [left for one in before if (left := _without(one, gone))["services"]]
+            standing[key] = [*(left for one in before if (left := _without(one, gone))["services"]), *beside]
         else:
-            standing[key] = []
+            standing[key] = beside
     return [one for of_key in standing.values() for one in of_key]
 
 

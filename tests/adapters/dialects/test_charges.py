@@ -192,3 +192,8 @@ def test_a_line_without_quantity_price_and_amount_is_told(sums: str, told_of: bo
         "DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|K1^Khám^VN-DVKT|||5", f"FT1|2|L2||20261123||CG|K2^X^VN-DVKT|||{sums}"
     )
     assert (("FIELD_MISSING", "FT1[2]-11") in told(found)) == told_of and ("FIELD_MISSING", "FT1[1]-11") not in told(found)
+
+
+def test_a_credit_without_an_amount_takes_back_all_of_its_line() -> None:
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L2||20261123||CD|K1^Khám^VN-DVKT" + "|" * 24 + "L1")
+    assert only(found)["lines"][0]["cancels"] == "L1" and told(found) == set()

@@ -49,3 +49,18 @@ def test_results_without_specimen_are_read_as_ever() -> None:
 def test_a_prior_result_in_an_order_is_no_order() -> None:
     rows = ["ORC|NW|1", "OBR|1|1||A", "PID|1||N1^^^^MR", "ORC|PR|9", "OBR|1|9||A", "OBX|1|NM|a||5"]
     assert told(read("OML^O21", *rows)) == [("1", "", ["A"])]
+
+
+def test_a_further_test_of_a_prior_result_is_no_order_either() -> None:
+    rows = [
+        "ORC|NW|1",
+        "OBR|1|1||A",
+        "ORC|PR|9",
+        "OBR|1|9||A",
+        "OBX|1|NM|a||5",
+        "OBR|2|||B",
+        "OBX|1|NM|b||6",
+        "ORC|NW|2",
+        "OBR|3|2||C",
+    ]
+    assert told(read("OML^O21", *rows)) == [("1", "", ["A"]), ("2", "", ["C"])]

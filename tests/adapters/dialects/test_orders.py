@@ -55,6 +55,21 @@ def test_what_is_said_of_one_test_of_an_order_alone_is_an_event_of_its_own() -> 
     assert placed["meta"]["key"] == cancelled["meta"]["key"] and placed["meta"]["event_id"] != cancelled["meta"]["event_id"]
 
 
+@pytest.mark.parametrize("receiver", ["HIE|HUB", "HIS|01004"], ids=["the hub", "another code"])
+@pytest.mark.parametrize(
+    "order", [("NW|P1|^01940", "CA|P1"), ("CA|P1", "NW|P1|^01940")], ids=["cancelled last", "cancelled first"]
+)
+def test_a_cancelled_test_goes_to_whom_its_order_names_beside_it(order: tuple[str, str], receiver: str) -> None:
+    rows = [row for n, control in enumerate(order, 1) for row in (f"ORC|{control}", f"OBR|{n}|P1||T{n}")]
+    events = [event for _, event in mapped("ORM^O01", PID, *rows, receiver=receiver).events]
+    assert [event["performer"] for event in events] == ["01940", "01940"]
+
+
+def test_tests_of_one_order_that_name_their_own_performers_go_to_these() -> None:
+    rows = ["ORC|NW|P1|^01940", "OBR|1|P1||A", "ORC|CA|P1|^01921", "OBR|2|P1||B"]
+    assert [event["performer"] for _, event in mapped("ORM^O01", PID, *rows).events] == ["01940", "01921"]
+
+
 @pytest.mark.parametrize(
     ("controls", "actions"),
     [

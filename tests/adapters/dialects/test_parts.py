@@ -1,5 +1,8 @@
 """What single tests of one order have of their own, and what is told since an order has it but once."""
 
+import sys
+from types import FrameType
+
 import pytest
 
 from adapters.dialects.clinical_segments import order_segments
@@ -16,6 +19,8 @@ from tests.adapters.dialects.said import told as problems
         (["ORC|NW|P1", "OBR|1|P1||A"], ["ORC|NW|P1", "OBR|2|P1||B|||20261123075500"], {"sampled_at": "20261123075500"}),
         (["ORC|NW|P1", "OBR|1|P1||A|||20261123075500"], ["ORC|NW|P1", "OBR|2|P1||B"], None),
         (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|T2||WB"], {"specimen_type": "WB", "specimen_id": "T2"}),
+        (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|T1||WB"], {"specimen_type": "WB", "specimen_id": "T1"}),
+        (["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER"], ["OBR|2|P1||B", "SPM|1|||WB"], {"specimen_type": "WB"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A"], ["ORC|NW|P1||||||||||BS2", "OBR|2|P1||B"], {"ma_bac_si": "BS2"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A"], ["OBR|2|P1||B||||||||||||BS2"], {"ma_bac_si": "BS2"}),
         (["ORC|NW|P1||||||||||BS1", "OBR|1|P1||A||||||||||||BS2"], ["OBR|2|P1||B||||||||||||BS2"], None),
@@ -23,7 +28,7 @@ from tests.adapters.dialects.said import told as problems
         (["ORC|NW|P1", "OBR|1|P1||A", "NTE|1||x"], ["ORC|NW|P1", "OBR|2|P1||B", "NTE|1||y"], {"notes": ["y"]}),
         (["ORC|NW|P1", "OBR|1|P1||A|||||||||sốt"], ["ORC|NW|P1", "OBR|2|P1||B|||||||||sốt"], None),
     ],
-    ids=["a time", "the only time", "none", "a tube", "a doctor", "one of OBR", "the same in OBR", "a number", "a note", "the same words"],
+    ids=["a time", "the only time", "none", "a tube", "its number", "no number", "a doctor", "one of OBR", "the same in OBR", "a number", "a note", "the same words"],
 )  # fmt: skip
 def test_what_a_further_test_says_otherwise_is_a_part_of_the_order(
     first: list[str], second: list[str], own: Event | None
@@ -87,3 +92,34 @@ def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
     assert out("2.5.1", "ORC", 9, 12) == [["20261123070000", "BS1"], ["20261123071000", "BS2"], ["20261123070000", "BS1"]]
     assert out("2.3.1", "OBR", 15) == [["SER"], ["WB"], ["SER"]]
     assert out("2.3.1", "NTE", 3) == [["Mã mẫu (SPM-2): T1"], ["one"], ["Mã mẫu (SPM-2): T2"], ["two"]]
+
+
+def test_a_tube_of_another_kind_without_number_goes_out_without_the_number_of_the_first() -> None:
+    rows = ["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER", "ORC|NW|P1", "OBR|2|P1||B", "SPM|1|||UR"]
+    [order] = read("OML^O21", *rows)
+    assert [row[2::2] for row in order_segments(order, "2.5.1") if row[0] == "SPM"] == [["T1", "SER"], ["", "UR"]]
+
+
+def test_a_message_of_many_tests_under_one_number_is_read_in_linear_time() -> None:
+    """Each test has a local segment, a note and clinical information of its own, which are looked over once, not for each test."""
+
+    def steps(count: int) -> int:
+        """How many functions are called."""
+        done = 0
+
+        def step(_frame: FrameType, event: str, _about: object) -> None:
+            nonlocal done
+            done += event in ("call", "c_call")
+
+        tests = (("ORC|NW|P1", f"OBR|{n}|P1||T|||||||||sign {n}", f"NTE|1||note {n}", f"ZLB|{n}") for n in range(count))
+        rows = [row for test in tests for row in test]
+        before = sys.getprofile()
+        sys.setprofile(step)
+        try:
+            order = only(mapped("ORM^O01", PID, *rows))
+        finally:
+            sys.setprofile(before)
+        assert len(order["notes"]) == 2 * count
+        return done
+
+    assert steps(400) < 2.5 * steps(200)

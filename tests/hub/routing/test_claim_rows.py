@@ -275,10 +275,22 @@ _BOTH = [{"code": GLUCOSE}, {"code": ECHO}]
         ([ordered(services=_BOTH), ordered(minute=8, action="CANCELLED", services=_BOTH)], [None, None]),
         ([ordered(services=_BOTH), ordered(minute=8, action="CANCELLED", services=[])], [None, None]),
         ([ordered(), ordered(action="CANCELLED", services=_BOTH[1:])], ["202611210730", None]),
+        ([ordered(), ordered(action="CANCELLED")], ["202611210730", None]),
+        ([ordered(), ordered(action="CANCELLED", services=[])], ["202611210730", None]),
         ([ordered(), ordered(action="CHANGED", services=_BOTH[1:])], ["202611210730", "202611210730"]),
         ([ordered(services=_BOTH), ordered(minute=8, action="CHANGED")], ["202611210730", None]),
     ],
-    ids=["both", "one cancelled", "each cancelled", "all of it", "one beside", "one changed beside", "changed to one"],
+    ids=[
+        "both",
+        "one cancelled",
+        "each cancelled",
+        "all of it",
+        "one beside",
+        "and ordered anew",
+        "all, and one anew",
+        "one changed beside",
+        "changed to one",
+    ],
 )
 def test_an_order_stands_for_the_services_of_it_that_are_wanted_still(said, times):
     lines = charged(service("L1", code=GLUCOSE), service("L2", code=ECHO), minute=1)
