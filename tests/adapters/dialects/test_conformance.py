@@ -84,6 +84,22 @@ def test_the_python_behind_the_rules_counts_as_the_rules_do() -> None:
     assert ("PV1", 36) not in seen, "a rule of encounters, which this is not"
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "field"),
+    [
+        ("ORU^R01^ORU_R01", "PID|1||7\rOBR|1|5||X||||||||||||||||||{}\rOBX|1|NM|GLU||5.1||||||F\r", "OBR-22"),
+        ("ORU^R01^ORU_R01", "PID|1||7\rOBR|1|5||X|||||||||||||||||LAB-7\rOBX|1|NM|GLU||5.1||||||F\r", "OBR-21"),
+        ("ADT^A04^ADT_A01", VISIT.replace("01021.1\r", "01021.1" + "|" * 24 + "K02\r"), "PV1-43"),
+        ("ADT^A04^ADT_A01", VISIT.replace("12 Phố Huế|", "12 Phố Huế|Q1"), "PID-12"),
+    ],
+)
+def test_a_field_that_is_looked_at_for_what_slipped_there_alone_is_ignored(kind: str, body: str, field: str) -> None:
+    found = report([visit(body.format("20261123"), kind)], STANDARD)
+    [row] = [one for one in found.fields if one.place == field]
+    assert row.status == ("understood" if field == "OBR-22" else "ignored")
+    assert (row in found.ignored) == (field != "OBR-22")
+
+
 def test_a_later_place_of_a_rule_is_no_ignored_field() -> None:
     message = parse(HEAD % "ORM^O01" + "PID|1||7\rORC|NW|5\rOBR|1|5||X\r")
     assert {("ORC", 2), ("OBR", 2)} <= looked_at(message, STANDARD, "ORM^O01"), "OBR-2 would count if ORC-2 were empty"
