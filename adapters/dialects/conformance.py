@@ -22,6 +22,7 @@ from adapters.formats.charset import charset_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
+from adapters.formats.vietnamese import LEGACY
 from hub.contract import records
 from hub.contract.errors import ERRORS, GUESSED, Problem, Severity
 from hub.contract.events import Event
@@ -195,6 +196,15 @@ def _remarks(samples: Sequence[Sample], dialect: Dialect) -> Iterator[tuple[str,
         yield (
             f"{line} of the profile: none of these samples is in it ({seen}); take the line out",
             f"{line} của hồ sơ: không mẫu nào dùng bảng mã này ({seen}); hãy bỏ dòng này",
+        )
+    guessed = Counter(
+        one.charset for one in samples if one.charset in LEGACY and one.message is not None and not one.message.header.get(18)
+    )
+    if len(guessed) > 1 and not dialect.charset:
+        seen = ", ".join(f"{name} × {count}" for name, count in guessed.most_common())
+        yield (
+            f"MSH-18 is empty and the charset guessed ({seen}): of a short message a guess may be wrong; have the sender write MSH-18",
+            f"MSH-18 trống nên bảng mã được đoán ({seen}): bản tin ngắn có thể bị đoán sai; hãy yêu cầu bên gửi ghi MSH-18",
         )
     if unsaid := len({sample.name.partition("#")[0] for sample in samples if sample.unsaid}):
         en, vi = "`about` of goldens is empty: say what each shows", "`about` của mẫu chuẩn còn trống: hãy ghi mẫu cho thấy gì"

@@ -344,6 +344,27 @@ def test_a_charset_of_the_profile_in_which_no_sample_is_is_told_though_each_decl
 
 
 @pytest.mark.parametrize(
+    ("pages", "declared", "own", "told"),
+    [
+        (("tcvn3", "windows-1258"), False, "", 1),
+        (("tcvn3", "windows-1258"), True, "", 0),
+        (("tcvn3", "windows-1258"), False, "tcvn3", 0),
+        (("tcvn3", "utf-8"), False, "", 0),
+    ],
+)
+def test_a_charset_that_is_guessed_among_several_is_told_to_be_said_in_msh_18(
+    pages: tuple[str, ...], declared: bool, own: str, told: int
+) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\nabout = "x"\ncharset = "{own}"\n')
+    head = HEAD % "ADT^A04^ADT_A01"
+    raws = [encode((head.replace("|2.5.1", f"|2.5.1||||||{page}") if declared else head) + VISIT, page) for page in pages]
+    remarks = report([sample(raw, mine) for raw in raws], mine).remarks
+    assert [en.startswith("MSH-18 is empty and the charset guessed (tcvn3 × 1, windows-1258 × 1)") for en, _ in remarks] == [
+        True
+    ] * told
+
+
+@pytest.mark.parametrize(
     ("states", "told"),
     [("D", 1), ("XX", 2), ("DNF", 2), ("DF", 0), ("DFF", 0), ("F", 0), ("CC", 0), ("P", 0), ("D-", 1), ("T", 0)],
 )

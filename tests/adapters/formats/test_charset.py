@@ -349,11 +349,16 @@ def test_tcvn3_keeps_small_letters_and_the_seven_capitals_of_its_own() -> None:
     [
         ("ĐẶNG THỊ ÁNH TUYẾT", "ĐẶNG THỊ ÁNH TUYẾT"),
         ("TRẦN^BÍCH^THÚY", "TRẦN^BÍCH^THÚY"),
-        ("VŨ Ý AN", "Vũ ý AN"),
+        ("7^LÝ^THỊ^HÀ^^^^L|TÔ^^VỸ|VŨ Ý AN", "7^LÝ^THỊ^HÀ^^^^L|TÔ^^VỸ|VŨ Ý AN"),
+        ("VŨ Ý", "Vũ ý"),
+        ("Vũ^Hà^^^BS", "Vũ^Hà^^^BS"),
         ("Hà Vũ TP.Huế", "Hà Vũ TP.Huế"),
         ("ĐTĐ, HbA1c ổn; AST tăng", "ĐTĐ, HbA1c ổn; AST tăng"),
     ],
-    ids=["a name", "parts of a name", "one letter of ASCII tells nothing", "small letters", "abbreviations"],
+    ids=[
+        *("a name", "parts of a name", "short words beside one in capitals", "one letter of ASCII tells nothing", "a degree"),
+        *("small letters", "abbreviations"),
+    ],
 )
 def test_words_of_tcvn3_in_capitals_are_read_in_capitals(text: str, read: str) -> None:
     assert decode(encode(text, "tcvn3"), profile="tcvn3").text == read
