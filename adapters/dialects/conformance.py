@@ -13,20 +13,24 @@ from typing import Any, Final, get_args, get_type_hints, is_typeddict
 from adapters.dialects.grades import READ_ALL_THE_SAME
 from adapters.dialects.paths import Place, Plan
 from adapters.dialects.profile import Dialect, sections
+from adapters.dialects.reading import BESIDE
 from adapters.dialects.remedies import remedy
 from adapters.dialects.sampled import Sample, looked_over
 from adapters.dialects.shapes import shape, shown_code, shown_name
-from adapters.dialects.unread import Part, mapped_again, parts_sent
+from adapters.dialects.unread import Part, lines_sent, mapped_again, parts_sent
 from adapters.formats.charset import charset_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
 from adapters.formats.structure import VERSIONS
+from adapters.formats.vietnamese import LEGACY
 from hub.contract import records
 from hub.contract.errors import ERRORS, GUESSED, Problem, Severity
 from hub.contract.events import Event
 
 _OF_THE_FORM: Final = frozenset({("EVN", 1), ("MSA", 1), ("MSA", 2)})  # with MSH and set ids: they say nothing beyond the form
 _BY_THE_GATE: Final = frozenset({1, 2, 3, 4, 7, 9, 10, 11, 12, 15, 16, 18})  # of MSH, before any rule
+# Looked at for what slipped there, and for nothing else: a time, an address, a state, a code of ICD.
+_SLIPPED_INTO: Final = BESIDE | {("PID", 12), ("OBX", 12), ("FT1", 20)}
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
 # Plans that hold the rest of a section.
 _WITH: Final = {"order": ("services",), "encounter": ("admission",), "observation": ("line",)}
@@ -100,7 +104,8 @@ class EventRow:
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a folder of samples shows. refused: name, type, codes, whether expected; accepted: warnings that goldens have;
-    parts: later repetitions (`PID-13[2…]`) and components (`PID-13.9`) that nothing reads, of fields that something reads;
+    parts: later repetitions (`PID-13[2…]`), components (`PID-13.9`) and OBX of codes (`OBX[HA]-5`) that nothing reads, of fields
+    that something reads;
     remarks: what lowers no grade and should be known beside it, in English and Vietnamese."""
 
     dialect: str
@@ -169,7 +174,7 @@ def report(samples: Sequence[Sample], dialect: Dialect, *, differing: bool = Fal
         findings=findings,
         accepted=_findings(samples, seen, lambda sample: sample.as_accepted),
         fields=_fields(samples, seen),
-        parts=_parts(samples, dialect),
+        parts=_parts(samples, dialect, seen),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
         refused=tuple(
@@ -191,6 +196,15 @@ def _remarks(samples: Sequence[Sample], dialect: Dialect) -> Iterator[tuple[str,
         yield (
             f"{line} of the profile: none of these samples is in it ({seen}); take the line out",
             f"{line} của hồ sơ: không mẫu nào dùng bảng mã này ({seen}); hãy bỏ dòng này",
+        )
+    guessed = Counter(
+        one.charset for one in samples if one.charset in LEGACY and one.message is not None and not one.message.header.get(18)
+    )
+    if len(guessed) > 1 and not dialect.charset:
+        seen = ", ".join(f"{name} × {count}" for name, count in guessed.most_common())
+        yield (
+            f"MSH-18 is empty and the charset guessed ({seen}): of a short message a guess may be wrong; have the sender write MSH-18",
+            f"MSH-18 trống nên bảng mã được đoán ({seen}): bản tin ngắn có thể bị đoán sai; hãy yêu cầu bên gửi ghi MSH-18",
         )
     if unsaid := len({sample.name.partition("#")[0] for sample in samples if sample.unsaid}):
         en, vi = "`about` of goldens is empty: say what each shows", "`about` của mẫu chuẩn còn trống: hãy ghi mẫu cho thấy gì"
@@ -289,7 +303,8 @@ class Plans(dict[str, Plan]):
 
 
 def looked_at(message: Message, dialect: Dialect, kind: str, facility: str = "") -> set[tuple[str, int]]:
-    """(segment, field) that mapping this message looks at, or would where an earlier place of a rule holds no value.
+    """(segment, field) that mapping this message looks at, or would where an earlier place of a rule holds no value; not where it
+    looks only for what slipped there.
 
     The message is spent by it: its fields are watched from now on.
     """
@@ -298,6 +313,7 @@ def looked_at(message: Message, dialect: Dialect, kind: str, facility: str = "")
     for segment in message:
         segment.fields = _Watched(segment.fields, segment.name, seen)
     mapped_again(message, replace(dialect, plans=plans, seen={}, forms={}), kind, facility)
+    seen -= _SLIPPED_INTO  # what slipped is told; anything else reaches no event, unless a rule reads it
     for name in plans.asked:
         seen |= {(place.segment[:3], place.field) for rule in dialect.plans[name] for place in rule.places}
     return seen
@@ -345,10 +361,12 @@ def _fields(samples: Sequence[Sample], read: _Seen) -> tuple[FieldRow, ...]:
     return tuple(rows)
 
 
-def _parts(samples: Sequence[Sample], dialect: Dialect) -> tuple[FieldRow, ...]:
+def _parts(samples: Sequence[Sample], dialect: Dialect, seen: _Seen) -> tuple[FieldRow, ...]:
     """Those that nothing reads in one type of message at least."""
     by_place: dict[str, dict[str, Part]] = defaultdict(dict)
-    for (place, kind), part in sorted(parts_sent(samples, dialect, _wrong_places(samples)).items()):
+    chosen = {kind for kind, fields in seen.items() if ("OBX", 5) in fields}  # of the others OBX-5 itself is ignored
+    found = parts_sent(samples, dialect, _wrong_places(samples)) | lines_sent(samples, dialect, chosen)
+    for (place, kind), part in sorted(found.items()):
         by_place[place][kind] = part
     rows = []
     for place, of in by_place.items():

@@ -121,7 +121,7 @@ def _charset(draft: Draft, seen: Evidence) -> None:
     elif others and not LEGACY.isdisjoint(beyond):
         draft.add(
             "",
-            f'# charset = "{name}" # of messages beyond ASCII {count}, but {others}: without this row the hub tells each apart',
+            f'# charset = "{name}" # of messages beyond ASCII {count}, but {others}: without this row the hub tells each apart, and surely where MSH-18 says it',
         )
 
 

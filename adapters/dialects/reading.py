@@ -17,7 +17,7 @@ from hub.contract.events import VIETNAM, Event, stamp
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
 _NO_HOUR: Final = "0000"
-_SPECIMEN: Final = "specimen_type"  # of OBR-15, where no time is one
+_NO_TIMES: Final = ("specimen_type", "notes")  # of OBR-15 and OBR-13, where no time is one
 _BESIDE: Final = {  # times by name: segment, field, and what stands beside it there, which is no time, or not the one that is read
     "ngay_vao": ("PV1", 44, (43,)),
     "ngay_ra": ("PV1", 45, (46,)),
@@ -25,6 +25,8 @@ _BESIDE: Final = {  # times by name: segment, field, and what stands beside it t
     "received_in_lab_at": ("OBR", 14, (13, 15)),
     "reported_at": ("OBR", 22, (21, 23)),
 }
+BESIDE: Final = frozenset((segment, field) for segment, _, beside in _BESIDE.values() for field in beside)
+"""Fields that are looked at for a time that slipped there, and for nothing else."""
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
 
 
@@ -189,7 +191,7 @@ def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes:
 
 
 def tell_beside(plan: Plan, names: Iterable[str], scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
-    """That a time stands one field beside its own, which is empty, and where no rule reads it, but as a specimen."""
+    """That a time stands one field beside its own, which is empty, and where no rule reads it, but as a specimen or a note."""
     for name in names:
         if name in content:
             continue
@@ -203,5 +205,5 @@ def tell_beside(plan: Plan, names: Iterable[str], scope: Scope, content: Mapping
 
 
 def _reads(plan: Plan, segment: str, field: int) -> bool:
-    rules = (rule for rule in plan if rule.name != _SPECIMEN)
+    rules = (rule for rule in plan if rule.name not in _NO_TIMES)
     return any((place.segment, place.field) == (segment, field) for rule in rules for place in rule.places)

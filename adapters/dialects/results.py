@@ -9,6 +9,7 @@ from adapters.dialects.groups import Group, Patient, Record, patients, person_of
 from adapters.dialects.lines import read_lines
 from adapters.dialects.observed import parents
 from adapters.dialects.paths import Notes, fill
+from adapters.dialects.persons import label_told
 from adapters.dialects.reading import Reading, tell_beside, tell_nobody
 from hub.contract.unnamed import is_unnamed_result
 
@@ -40,6 +41,8 @@ def _publish_result(reading: Reading, patient: Patient, group: Group, person: Re
     tell_beside(reading.dialect.plans["result"], ("sampled_at", "received_in_lab_at", "reported_at"), scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
+    if label := label_told(reading.dialect, "", "\n".join(result.get("notes", ()))):
+        notes.labels.add(label)
     tell_nobody(reading, "result", "orderer", scope, result, notes)
     conclusions: list[str] = []
     observations: list[Record] = []

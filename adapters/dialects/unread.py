@@ -1,11 +1,12 @@
-"""Parts of a field that nothing reads, though something reads the field: its later repetitions, and its components.
+"""Parts of a field that nothing reads, though something reads the field: its later repetitions, its components, and OBX-5 of the
+codes that no rule chooses.
 
 They are found by taking them away: a part without which every event and every finding stays the same tells nobody anything. So what
 the hub reads by its own rules, such as the type of a number (CX-5), counts as much as what a profile names.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, map_message
 from adapters.dialects.profile import Dialect
 from adapters.dialects.sampled import Sample
-from adapters.dialects.shapes import shape
+from adapters.dialects.shapes import is_code, shape
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import component_name, field_name
 from hub.contract.errors import HubError
@@ -24,6 +25,7 @@ from hub.contract.events import Keyring, Origin
 
 _TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
 _SHAPES_MAX: Final = 200  # kept of one part
+_CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
 _OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
 _FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|check digit|source table|precision|\btype\b")
 
@@ -39,6 +41,13 @@ class Part:
     read: bool = False
     messages: set[str] = field(default_factory=set)
     shapes: Counter[str] = field(default_factory=Counter)
+
+    def note(self, sample: str, value: str) -> None:
+        self.count += 1
+        self.messages.add(sample)
+        looks = shape(value)
+        if looks in self.shapes or len(self.shapes) < _SHAPES_MAX:
+            self.shapes[looks] += 1
 
 
 _Found = dict[tuple[str, str], Part]  # by place and type of message
@@ -69,6 +78,60 @@ def parts_sent(samples: Sequence[Sample], dialect: Dialect, told: Mapping[str, C
     return {key: part for key, part in found.items() if part.tries}
 
 
+def lines_sent(samples: Sequence[Sample], dialect: Dialect, kinds: Collection[str]) -> dict[tuple[str, str], Part]:
+    """OBX-5 by the code in OBX-3, as rules choose it (`OBX[29463-7]-5`), in these types of message.
+
+    A line is read if the message becomes another without its value, or by it alone: a second weight is no vital sign that is lost.
+    """
+    found: _Found = {}
+    codes: defaultdict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        message = sample.message
+        if message is None or sample.refused or sample.kind not in kinds:
+            continue
+        lines = [line for line in message.segments("OBX") if line.field(5) not in ("", NULL)]
+        everything = none = None
+        for line in lines:
+            code, told = line.get(3), codes[sample.kind]
+            if is_code(code) and (code in told or len(told) < _CODES_MAX):
+                told.add(code)
+            else:
+                code = "…"
+            name = field_name(message.version, "OBX", 5).name
+            part = found.setdefault((f"OBX[{code}]-5", sample.kind), Part(name))
+            part.note(sample.name, line.field(5))
+            if part.read or part.tries >= _TRIES:
+                continue
+            part.tries += 1
+            everything = everything or _outcome(sample, message, dialect)
+            part.read = _without([line], sample, message, dialect) != everything
+            if not part.read:
+                none = none or _without(lines, sample, message, dialect)
+                part.read = _without([one for one in lines if one is not line], sample, message, dialect) != none
+    return found
+
+
+def _without(lines: Sequence[Segment], sample: Sample, message: Message, dialect: Dialect) -> object:
+    """What the message becomes without the values of these OBX."""
+    values = [line.fields[5] for line in lines]
+    for line in lines:
+        line.fields[5] = ""
+    try:
+        return _outcome(sample, message, dialect)
+    finally:
+        for line, value in zip(lines, values, strict=True):
+            line.fields[5] = value
+
+
+def _outcome(sample: Sample, message: Message, dialect: Dialect) -> object:
+    """The events and problems of a message, or the code with which it is refused."""
+    try:
+        mapped = mapped_again(message, dialect, sample.kind, sample.facility)
+    except HubError as wrong:
+        return wrong.code
+    return mapped.events, mapped.problems
+
+
 class _Sent:
     """A field of a message, and what the message becomes with another text in it."""
 
@@ -88,10 +151,7 @@ class _Sent:
         if text not in self._outcomes:
             self.segment.fields[self.number] = text
             try:
-                mapped = mapped_again(self.message, self.dialect, self.sample.kind, self.sample.facility)
-                self._outcomes[text] = mapped.events, mapped.problems
-            except HubError as wrong:
-                self._outcomes[text] = wrong.code
+                self._outcomes[text] = _outcome(self.sample, self.message, self.dialect)
             finally:
                 self.segment.fields[self.number] = self.text
         return self._outcomes[text]
@@ -103,11 +163,7 @@ class _Sent:
                field makes no difference, another place that is looked at first says the same: nothing follows from that.
         """
         part = found.setdefault((place, self.sample.kind), Part(name))
-        part.count += 1
-        part.messages.add(self.sample.name)
-        looks = shape(value)
-        if looks in part.shapes or len(part.shapes) < _SHAPES_MAX:
-            part.shapes[looks] += 1
+        part.note(self.sample.name, value)
         if not part.read and part.tries < _TRIES and self.becomes("") != self.becomes(self.text):
             part.tries += 1
             part.read = any(self.becomes(there) != self.becomes(gone) for there, gone in pairs)

@@ -2,7 +2,8 @@
 
 Decided in this order: what the sender's profile says, what MSH-18 declares, strict UTF-8, what the bytes look like (TCVN3,
 windows-1258, VNI, VISCII, VPS). Text is always in NFC; the raw bytes are kept elsewhere. A declaration that the bytes
-contradict, as UTF-8 or as another of those pages, is reported, and the message is read in what they fit.
+contradict, as UTF-8 or as another of those pages, is reported, and the message is read in what they fit; so is a guess that might
+as well have been another.
 """
 
 import codecs
@@ -25,9 +26,11 @@ class Decoded(NamedTuple):
 
 
 _WRONG: Final = (Problem("CHARSET_DECLARED_WRONG", Severity.WARNING, "MSH-18"),)
+_DOUBTFUL: Final = (Problem("CHARSET_DOUBTFUL", Severity.WARNING, "MSH-18"),)
 _CANDIDATES: Final = ("tcvn3", "windows-1258", "vni", "viscii", "vps")  # the likeliest first: a tie goes to the earlier
 _SURE: Final = 0.6  # of the words beyond ASCII must read as Vietnamese for a guess to hold
 _CLEAR: Final = 4.0  # of weight a guess must be ahead of the profile: two words, if they are well-known, else three
+_EQUAL: Final = 1e-9  # of likelihood: what sums of tenths differ by
 _LOOKED_AT: Final = 64 * 1024  # bytes that a guess looks at, from the first one beyond ASCII
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
 _MIXED: Final = re.compile("[A-Za-z][\u0400-\u0fff]|[\u0400-\u0fff][A-Za-z]")  # no word does: bytes that are UTF-8 by chance
@@ -187,10 +190,13 @@ def _reads_better(other: str, text: str) -> bool:
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:
     text, part = _read(raw, name), _looked_at(raw)
     if text is None:
-        guess, _ = _guess(raw[part])
+        guess, found = _guess(raw[part])
         if not guess:
             raise HubError("CHARSET_UNREADABLE")
-        return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG if name else problems)
+        told = _WRONG if name else problems
+        return Decoded(
+            vietnamese.decode_legacy(raw, guess), guess, told or (_DOUBTFUL if _is_tie(raw[part], guess, found) else ())
+        )
     # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
     vietnamese_page = name in vietnamese.LEGACY
     declared = _weight(vietnamese.decode_legacy(raw[part], name) if vietnamese_page else text[part], name)
@@ -229,6 +235,16 @@ def _guess(raw: bytes) -> tuple[str, Weight]:
         if weight.likelihood > best_weight.likelihood:
             best, best_weight = name, weight
     return (best, best_weight) if best_weight.likelihood >= _SURE else ("", Weight(0.0, 0.0))
+
+
+def _is_tie(raw: bytes, guess: str, found: Weight) -> bool:
+    """Whether the bytes make as good Vietnamese, and another, in a second code page: then the guess is one by order alone."""
+    text = vietnamese.decode_legacy(raw, guess).casefold()
+    for name in _CANDIDATES:
+        other = vietnamese.decode_legacy(raw, name)
+        if other.casefold() != text and _weight(other, name).likelihood > found.likelihood - _EQUAL:
+            return True
+    return False
 
 
 def _weight(text: str, name: str) -> Weight:

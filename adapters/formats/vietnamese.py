@@ -144,10 +144,20 @@ def _raised(word: re.Match[str]) -> str:
     return word[0].upper() if sum(map(str.isupper, word[0])) > 1 else word[0]
 
 
+_NAME_WITHOUT_SMALL: Final = re.compile(r"(?<![^|~^\r\n])[^\W\d_a-z]++(?:(?: |\^{1,2})[^\W\d_a-z]++)+(?![^|~^\r\n])")
+
+
+def _raised_name(name: re.Match[str]) -> str:
+    words = name[0].replace("^", " ").split()
+    told = any(len(word) > 1 and word.isupper() and any(map(str.isascii, word)) for word in words)
+    return name[0].upper() if told else name[0]
+
+
 def decode_legacy(raw: bytes, charset: str) -> str:
     """Text in NFC; a byte that the code page lacks becomes U+FFFD.
 
-    A word of `tcvn3` with two capitals and no small letter of ASCII is one in capitals: `TUYếT` is TUYẾT. Of `Vũ` nothing tells.
+    A word of `tcvn3` with two capitals and no small letter of ASCII is one in capitals: `TUYếT` is TUYẾT. Of `Vũ` nothing tells, but
+    beside such a word, in a field or components of nothing but such words: `Lý^THị^Hà` is LÝ^THỊ^HÀ.
     """
     if charset == "vni":
         text = _VNI_FOUND.sub(lambda found: _VNI[found[0]], raw.decode("latin-1"))
@@ -156,7 +166,7 @@ def decode_legacy(raw: bytes, charset: str) -> str:
     else:
         text, _ = codecs.charmap_decode(raw, "replace", _DECODING[charset])
     text = unicodedata.normalize("NFC", text)
-    return _WITHOUT_SMALL.sub(_raised, text) if charset == "tcvn3" else text
+    return _NAME_WITHOUT_SMALL.sub(_raised_name, _WITHOUT_SMALL.sub(_raised, text)) if charset == "tcvn3" else text
 
 
 def encode_legacy(text: str, charset: str) -> tuple[bytes, int]:
@@ -209,7 +219,9 @@ _WORDS: Final = (
     "nguyễn trần lê phạm hoàng huỳnh phan vũ võ đặng bùi đỗ hồ ngô dương lý văn thị đức hữu ngọc thúy hồng phương hà hải hùng "
     "dũng tuấn minh hạnh hiền loan bệnh viện khoa xét nghiệm kết quả máu nước tiểu bình thường âm tính dương phòng khám bác sĩ "
     "người việt nam nội hồ chí quận huyện xã phường tỉnh thành phố đường số đau sốt chẩn đoán điều trị thuốc viên ngày lần uống "
-    "và của không có được là với tại đến từ theo hóa học đường huyết"
+    "và của không có được là với tại đến từ theo hóa học đường huyết "
+    "tạ tô đào đoàn đinh trịnh mạc lương lưu lâm tống quách châu thái phùng vương triệu quốc công xuân thế bá mỹ như diễm tường đình "
+    "bích khánh phượng yến phúc quý bảo đạt ngân sơn tâm thảo thắng tiến trâm trí tú việt nghĩa cường"
 )
 _COMMON: Final = frozenset(_WORDS.split())
 _UNIT: Final = re.compile(r"µ[A-Za-z]*|[°±×≥≤][A-Za-z]*|[cdkmn]?m[²³]")

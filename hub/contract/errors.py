@@ -56,6 +56,7 @@ _ROWS: Final = (
     ErrorCode("JSON_MALFORMED", "100", "AR", False, "The text begins like JSON and is not: check brackets, quotes and commas, and that it is UTF-8.", "Nội dung bắt đầu như JSON nhưng không đúng: hãy kiểm tra ngoặc, dấu nháy, dấu phẩy và mã UTF-8."),
     ErrorCode("CHARSET_UNREADABLE", "102", "AR", False, "The text fits none of the character sets the hub knows. Declare the right one in MSH-18 or ask for a dialect.", "Văn bản không khớp bảng mã nào hub biết. Hãy khai đúng bảng mã ở MSH-18 hoặc yêu cầu phương ngữ."),
     ErrorCode("CHARSET_DECLARED_WRONG", "102", "AE", False, "The text is not in the character set that was declared; it was read in the one it fits.", "Văn bản không đúng bảng mã đã khai; hub đã đọc theo bảng mã phù hợp."),
+    ErrorCode("CHARSET_DOUBTFUL", "102", "AE", False, "Nothing says in which character set the text is, and it reads as well in a second one; names in it may be wrong.", "Không có gì cho biết văn bản dùng bảng mã nào, và văn bản đọc theo bảng mã khác cũng hợp lý; tên trong đó có thể sai."),
     ErrorCode("CHARSET_LACKS_LETTER", "102", "", False, "The character set of the recipient lacks a letter of the text.", "Bảng mã của bên nhận thiếu chữ có trong văn bản."),
     ErrorCode("SEGMENT_NAME_ODD", "102", "AE", False, "The name of a segment is not in capitals; it was read as if it were.", "Tên đoạn không viết hoa; hub đọc như viết hoa."),
     ErrorCode("TYPE_UNSUPPORTED", "200", "AR", False, "The hub does not take this message type (MSH-9).", "Hub không nhận loại bản tin này (MSH-9)."),
@@ -241,6 +242,7 @@ GUESSED: Final = frozenset(
         "DIAGNOSIS_OF_LAST",
         "CONTENT_NOT_PASSED_ON",
         "CHARSET_DECLARED_WRONG",
+        "CHARSET_DOUBTFUL",
         "SEGMENT_UNREADABLE",
         "DELIMITERS_ODD",
     }

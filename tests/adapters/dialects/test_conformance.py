@@ -84,6 +84,22 @@ def test_the_python_behind_the_rules_counts_as_the_rules_do() -> None:
     assert ("PV1", 36) not in seen, "a rule of encounters, which this is not"
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "field"),
+    [
+        ("ORU^R01^ORU_R01", "PID|1||7\rOBR|1|5||X||||||||||||||||||{}\rOBX|1|NM|GLU||5.1||||||F\r", "OBR-22"),
+        ("ORU^R01^ORU_R01", "PID|1||7\rOBR|1|5||X|||||||||||||||||LAB-7\rOBX|1|NM|GLU||5.1||||||F\r", "OBR-21"),
+        ("ADT^A04^ADT_A01", VISIT.replace("01021.1\r", "01021.1" + "|" * 24 + "K02\r"), "PV1-43"),
+        ("ADT^A04^ADT_A01", VISIT.replace("12 Phố Huế|", "12 Phố Huế|Q1"), "PID-12"),
+    ],
+)
+def test_a_field_that_is_looked_at_for_what_slipped_there_alone_is_ignored(kind: str, body: str, field: str) -> None:
+    found = report([visit(body.format("20261123"), kind)], STANDARD)
+    [row] = [one for one in found.fields if one.place == field]
+    assert row.status == ("understood" if field == "OBR-22" else "ignored")
+    assert (row in found.ignored) == (field != "OBR-22")
+
+
 def test_a_later_place_of_a_rule_is_no_ignored_field() -> None:
     message = parse(HEAD % "ORM^O01" + "PID|1||7\rORC|NW|5\rOBR|1|5||X\r")
     assert {("ORC", 2), ("OBR", 2)} <= looked_at(message, STANDARD, "ORM^O01"), "OBR-2 would count if ORC-2 were empty"
@@ -325,6 +341,27 @@ def test_a_charset_of_the_profile_in_which_no_sample_is_is_told_though_each_decl
     found = report([sample((head + VISIT).encode(), mine)], mine)
     assert not found.findings and len(found.remarks) == told
     assert all('charset = "vni" of the profile: none of these samples is in it (utf-8 × 1)' in en for en, _ in found.remarks)
+
+
+@pytest.mark.parametrize(
+    ("pages", "declared", "own", "told"),
+    [
+        (("tcvn3", "windows-1258"), False, "", 1),
+        (("tcvn3", "windows-1258"), True, "", 0),
+        (("tcvn3", "windows-1258"), False, "tcvn3", 0),
+        (("tcvn3", "utf-8"), False, "", 0),
+    ],
+)
+def test_a_charset_that_is_guessed_among_several_is_told_to_be_said_in_msh_18(
+    pages: tuple[str, ...], declared: bool, own: str, told: int
+) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\nabout = "x"\ncharset = "{own}"\n')
+    head = HEAD % "ADT^A04^ADT_A01"
+    raws = [encode((head.replace("|2.5.1", f"|2.5.1||||||{page}") if declared else head) + VISIT, page) for page in pages]
+    remarks = report([sample(raw, mine) for raw in raws], mine).remarks
+    assert [en.startswith("MSH-18 is empty and the charset guessed (tcvn3 × 1, windows-1258 × 1)") for en, _ in remarks] == [
+        True
+    ] * told
 
 
 @pytest.mark.parametrize(

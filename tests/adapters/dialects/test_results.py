@@ -67,6 +67,15 @@ def test_a_final_result_without_a_line_is_told(state: str, told_of: bool) -> Non
     assert only(found)["service"]["code"] == "CBC"
 
 
+def test_the_clinical_information_of_a_result_stands_before_its_notes_and_labels_it() -> None:
+    request = "OBR|1|P1|F1|GLU^Glucose^L|||||||||{}"
+    lines = ("NTE|1||Mẫu hơi tan huyết", "OBX|1|NM|GLU||5.6|mmol/L||||F")
+    fasting = only(mapped("ORU^R01", PID, request.format("Nghi suy thận, nhịn ăn 8h"), *lines))
+    assert fasting["notes"] == ["Nghi suy thận, nhịn ăn 8h", "Mẫu hơi tan huyết"]
+    assert not fasting["meta"].get("sensitivity")
+    assert only(mapped("ORU^R01", PID, request.format("HIV dương tính, B20"), *lines))["meta"]["sensitivity"] == "HIV"
+
+
 @pytest.mark.parametrize(
     ("times", "shifted"),
     [

@@ -61,8 +61,40 @@ def test_a_part_is_told_for_the_types_of_message_in_which_nothing_reads_it() -> 
     assert "ZBH-1.2 (in ORM^O01)" in page(found, "now")
 
 
+def observed(*lines: str, kind: str = "ADT^A08^ADT_A01") -> dict[str, FieldRow]:
+    body = "EVN|A08\rPID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|O||||||||||||||||01021.1\r" + "".join(f"{line}\r" for line in lines)
+    return {row.place: row for row in report([visit(body, kind)], STANDARD).ignored if row.place.startswith("OBX")}
+
+
+def test_lines_of_a_visit_under_a_code_that_no_rule_chooses_are_told_by_it() -> None:
+    found = observed("OBX|1|NM|VN-CN||52|kg", "OBX|2|NM|MACH^Mạch^L||88", "OBX|3|ST|HA^Huyết áp^L||130/85", "OBX|4|NM|MACH||90")
+    assert {place: (row.unread, row.shapes[0][0]) for place, row in found.items() if "[" in place} == {
+        "OBX[MACH]-5": (2, "99"),
+        "OBX[HA]-5": (1, "999/99"),
+    }
+
+
+def test_a_line_that_would_be_read_if_another_were_empty_is_not_ignored() -> None:
+    assert "OBX[29463-7]-5" not in observed("OBX|1|NM|VN-CN||52|kg", "OBX|2|NM|29463-7^Cân nặng^LN||52|kg")
+
+
+def test_what_is_no_code_of_an_unread_line_is_not_shown() -> None:
+    found = observed("OBX|1|ST|Lê Hoa 001190004321||1", "OBX|2|ST|||2")
+    assert [place for place in found if "[" in place] == ["OBX[…]-5"]
+    assert found["OBX[…]-5"].unread == 2
+
+
+def test_where_rules_choose_no_line_by_its_code_none_is_told_by_it() -> None:
+    result = "PID|1||7^^^01021^MR||Lê^Hoa\rOBR|1|5||X\rOBX|1|NM|GLU||5.1||||||F\rOBX|2|NM|URE||4.1||||||F\r"
+    charge = "EVN|P03\rPID|1||7^^^01021^MR||Lê^Hoa\rFT1|1|L1||20261123||CG|K1|||1\rOBX|1|NM|MACH||88\r"
+    samples = [visit(result, "ORU^R01^ORU_R01"), visit(charge, "DFT^P03^DFT_P03")]
+    assert [row.where for row in report(samples, STANDARD).ignored if row.place.startswith("OBX") and "5" in row.place] == [
+        "OBX-5 (in DFT^P03)"
+    ]
+
+
 def test_messages_stay_as_they_were_sent() -> None:
-    one = visit("EVN|A04\rPID|1||777^^^01021^MR^^20240101~8^^^^PI||Lê^Hoa\rPV1|1|O|K01^P3\r")
+    one = visit("EVN|A04\rPID|1||777^^^01021^MR^^20240101~8^^^^PI||Lê^Hoa\rPV1|1|O|K01^P3\rOBX|1|NM|VN-CN||52\rOBX|2|NM|HA||9\r")
     assert one.message is not None
     before = [list(segment.fields) for segment in one.message]
     report([one], STANDARD)

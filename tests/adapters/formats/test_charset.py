@@ -192,6 +192,18 @@ def test_a_single_name_or_result_is_nearly_always_enough(page: str) -> None:
         assert sum(right) >= share * len(texts), [text for text, ok in zip(texts, right, strict=True) if not ok]
 
 
+@pytest.mark.parametrize("page", ["tcvn3", "windows-1258", "vni"])
+def test_a_guess_that_might_as_well_be_another_is_told_and_a_wrong_one_always_is(page: str) -> None:
+    doubted = 0
+    for text in map(message, (*SHORT_NAMES, "Ông^^Tùng", "Mai^^Ánh", "Chu^Hồng^Hồng", "Tăng^^Tín")):
+        found = decode(encode(text, page))
+        assert found.problems == () or [each.code for each in found.problems] == ["CHARSET_DOUBTFUL"]
+        assert found.problems or found.text.lower() == text.lower()
+        doubted += bool(found.problems)
+        assert not decode(encode(text, page), page).problems, "the profile says it"
+    assert 0 < doubted < 0.1 * len(SHORT_NAMES)
+
+
 @pytest.mark.parametrize("page", SHARES)
 def test_a_whole_result_with_names_and_texts_is_always_enough(page: str) -> None:
     for n in range(0, len(SHORT_NAMES) - 3, 3):
@@ -349,11 +361,16 @@ def test_tcvn3_keeps_small_letters_and_the_seven_capitals_of_its_own() -> None:
     [
         ("ĐẶNG THỊ ÁNH TUYẾT", "ĐẶNG THỊ ÁNH TUYẾT"),
         ("TRẦN^BÍCH^THÚY", "TRẦN^BÍCH^THÚY"),
-        ("VŨ Ý AN", "Vũ ý AN"),
+        ("7^LÝ^THỊ^HÀ^^^^L|TÔ^^VỸ|VŨ Ý AN", "7^LÝ^THỊ^HÀ^^^^L|TÔ^^VỸ|VŨ Ý AN"),
+        ("VŨ Ý", "Vũ ý"),
+        ("Vũ^Hà^^^BS", "Vũ^Hà^^^BS"),
         ("Hà Vũ TP.Huế", "Hà Vũ TP.Huế"),
         ("ĐTĐ, HbA1c ổn; AST tăng", "ĐTĐ, HbA1c ổn; AST tăng"),
     ],
-    ids=["a name", "parts of a name", "one letter of ASCII tells nothing", "small letters", "abbreviations"],
+    ids=[
+        *("a name", "parts of a name", "short words beside one in capitals", "one letter of ASCII tells nothing", "a degree"),
+        *("small letters", "abbreviations"),
+    ],
 )
 def test_words_of_tcvn3_in_capitals_are_read_in_capitals(text: str, read: str) -> None:
     assert decode(encode(text, "tcvn3"), profile="tcvn3").text == read
