@@ -210,7 +210,7 @@ def test_a_slip_that_is_taken_back_needs_no_receiver():
     ("row", "code", "words"),
     [
         ("DG1|1|||J18.9 - Viêm phổi", "J18.9", "J18.9 - Viêm phổi"),
-        ("DG1|1||J18.9 - Viêm phổi", "J18.9", None),
+        ("DG1|1||J18.9 - Viêm phổi", "J18.9", "J18.9 - Viêm phổi"),
         ("DG1|1|||Viêm phổi", None, "Viêm phổi"),
         ("DG1|1||E11.9|J18.9 - Viêm phổi", "E11.9", "J18.9 - Viêm phổi"),
     ],
