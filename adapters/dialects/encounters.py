@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, choose, fill, tell_unread
+from adapters.dialects.paths import Notes, choose, fill, look_up, tell_unread
 from adapters.dialects.persons import (
     in_words,
     is_social,
@@ -102,7 +102,7 @@ def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None
     codes = reading.dialect.codes
     patient_type, disposition = (visit.get(18), visit.get(36)) if visit is not None else ("", "")
     kind = content.get("patient_class", "")
-    form = codes["care_form"].get(f"{kind}/{patient_type}") or codes["care_form"].get(kind)
+    form = look_up(f"{kind}/{patient_type}", codes["care_form"]) or look_up(kind, codes["care_form"])
     if form == _INPATIENT:
         facility = directory.facilities().get(reading.context.facility)
         if facility is not None and facility.kind == "commune station":
@@ -113,7 +113,7 @@ def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None
         content.setdefault("ma_loai_kcb", form)
     if kind == "E":
         content.setdefault("ma_doituong_kcb", "2")
-    if died := codes["death"].get(disposition):
+    if died := look_up(disposition, codes["death"]):
         content.setdefault("ket_qua_dtri", died)
 
 
