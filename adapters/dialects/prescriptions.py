@@ -105,7 +105,13 @@ def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at
 
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
     line: Record = {"code": {}}
+    routes = _routes(run)
+    if routes:
+        scope = scope | {"RXR": routes[0]}
     fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
+    for another in routes[1:]:
+        if another.text(1) not in ("", routes[0].text(1)):  # DUONG_DUNG is one code
+            notes.unreadable("FIELD_REPEATS", another, 1, f"{at}duong_dung", another.text(1))
     if label := reading.dialect.labels.in_words(in_words(line)):
         notes.labels.add(label)
     code = line["code"]
@@ -133,6 +139,13 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if remarks := notes_of(run):
         line["notes"] = remarks
     return line
+
+
+def _routes(run: list[Segment]) -> list[Segment]:
+    """The RXR of a drug; of one that is ordered and encoded, those of the encoding, if it has any."""
+    last = max(number for number, segment in enumerate(run) if segment.name in _DRUGS)
+    routes = [segment for segment in run if segment.name == "RXR"]
+    return [segment for segment in run[last:] if segment.name == "RXR"] or routes
 
 
 def _read_part(reading: Reading, segment: Segment, notes: Notes, at: str) -> Record:

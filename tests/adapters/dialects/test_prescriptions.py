@@ -135,7 +135,19 @@ def test_so_they_are_where_older_versions_state_them(said, place):
 def test_an_order_and_its_encoding_are_one_drug_and_the_encoding_counts():
     [one] = prescriptions("ORC|NW|1", "RXO|AMLO^Amlodipin^L|2||Viên", "RXR|PO", *drug("1", "R-1")[1:])
     [line] = one["lines"]
-    assert (line["code"]["code"], line["dose"]) == ("40.170", Decimal("1.000"))
+    assert (line["code"]["code"], line["dose"], line["duong_dung"]) == ("40.170", Decimal("1.000"), "1.01")
+
+
+@pytest.mark.parametrize(
+    ("routes", "kept"),
+    [(["RXR|1.01", "RXR|2.10^Tiêm"], "2.10^Tiêm"), (["RXR|1.01", "RXR|1.01"], None), (["RXR|1.01", "RXR"], None)],
+    ids=["another", "the same", "none"],
+)
+def test_a_second_route_of_one_drug_is_told_and_kept(routes, kept):
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L|1|||||||||||||X-1", *routes)
+    assert only(found)["lines"][0]["duong_dung"] == "1.01"
+    assert only(found)["meta"].get("unparsed", {}).get("lines[0].duong_dung") == kept
+    assert (("FIELD_REPEATS", "RXR[2]-1") in told(found)) == bool(kept)
 
 
 @pytest.mark.parametrize(
