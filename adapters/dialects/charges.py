@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, place_of
+from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
@@ -113,12 +113,12 @@ def _place(reading: Reading, line: Record, said: Segment, notes: Notes) -> None:
     """Into which official element, and so into which table, the code goes: by its system, else by MA_NHOM."""
     code, codes = line["code"], reading.dialect.codes
     found = {
-        codes["item_system"][code[system]]: (code.get(number, ""), code.get(name, ""))
+        element: (code.get(number, ""), code.get(name, ""))
         for system, number, name in (("system", "code", "display"), ("alt_system", "alt_code", "alt_display"))
-        if code.get(system) in codes["item_system"]
+        if (element := look_up(code.get(system, ""), codes["item_system"])) is not None
     }
-    if not found and (element := codes["item_group"].get(line.get("ma_nhom", ""))):
-        found[element] = (code.get("code", ""), code.get("display", ""))
+    if not found and (by_group := look_up(line.get("ma_nhom", ""), codes["item_group"])):
+        found[by_group] = (code.get("code", ""), code.get("display", ""))
     if not found:
         if code:
             notes.warn("CODE_UNKNOWN", reading.message.path(said, 7, 3))

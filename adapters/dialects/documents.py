@@ -7,7 +7,7 @@ import base64
 import binascii
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, fill
+from adapters.dialects.paths import Notes, fill, look_up
 from adapters.dialects.persons import read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import notes_of
@@ -66,7 +66,7 @@ def map_document(reading: Reading, trigger: str) -> None:
         document["ma_cskcb"] = reading.context.facility
     if signatures := _signatures(scope["TXA"]):
         document["signatures"] = signatures
-    if label := dialect.codes["confidentiality"].get(document.get("confidentiality", "")):
+    if label := look_up(document.get("confidentiality", ""), dialect.codes["confidentiality"]):
         notes.labels.add(label)
     _read_body(reading, message, document, notes)
     read_diagnoses(dialect, message.segments("DG1"), notes)  # for its label alone: a document has no diagnoses of its own

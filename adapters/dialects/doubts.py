@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from adapters.dialects.conformance import place_text
+from adapters.dialects.paths import folded
 from adapters.dialects.profile import Dialect
 from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
 from hub.contract.directory import facilities
@@ -15,13 +16,22 @@ _LOCAL: Final = "Z"  # how names of local segments begin
 _FIELD: Final = re.compile(r"[A-Z][A-Z0-9]{2}-\d+")  # what no CX-5 looks like
 _READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33"})
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
+_OF_ONE_COMPONENT: Final = frozenset({"value", "number", "money", "list", "visit", "words"})  # kinds of rules
 _RECEIVERS: Final = {"order": "performer", "result": "orderer", "referral": "ma_cskcb_den"}  # fields that say where it goes
 
 
 def doubts(dialect: Dialect) -> list[str]:
     """Each as a sentence that begins with the entry of the file."""
     return list(
-        dict.fromkeys([*_unknown_fields(dialect), *_unread_types(dialect), *_unused_tables(dialect), *_unknown_places(dialect)])
+        dict.fromkeys(
+            [
+                *_unknown_fields(dialect),
+                *_parts_of_wholes(dialect),
+                *_unread_types(dialect),
+                *_unused_tables(dialect),
+                *_unknown_places(dialect),
+            ]
+        )
     )
 
 
@@ -48,6 +58,15 @@ def _unread_types(dialect: Dialect) -> Iterator[str]:
     for name in dialect.identifiers.types:
         if _FIELD.fullmatch(name) and name not in read:
             yield f'identifiers.types.{name}: no number is read from there; name the field in `lists`, as in lists = ["PID-3+PID-19"]'
+
+
+def _parts_of_wholes(dialect: Dialect) -> Iterator[str]:
+    """Components named beside a transform that reads the whole field, whichever is named."""
+    for name, plan in dialect.plans.items():
+        for rule in (rule for rule in plan if rule.transform is not None and rule.kind not in _OF_ONE_COMPONENT):
+            for place in (place for place in rule.places if place.component > 1 or place.subcomponent > 1):
+                entry, stated = f"{_SECTIONS.get(name, name)}.{rule.name}", place_text(place)
+                yield f"{entry}: {stated}: this transform reads the whole field; to read the component alone leave `as` out"
 
 
 def _no_segment(entry: str, place: str) -> str:
@@ -80,9 +99,9 @@ def _unknown_places(dialect: Dialect) -> Iterator[str]:
     """Facilities that a table of receivers names and the directory lacks: whatever is for one of them will wait."""
     for section, name in _RECEIVERS.items():
         for rule in (rule for rule in dialect.plans[section] if rule.name == name and rule.codes):
-            fit = [one for one, rows in dialect.codes.items() if rows.items() <= (rule.codes or {}).items()]
-            table = max(fit, key=lambda one: len(dialect.codes[one]), default="")
-            for local, code in dialect.codes.get(table, {}).items():
+            table = next(one for one, rows in dialect.codes.items() if rows is rule.codes)
+            stated = {folded(local): (local, code) for local, code in dialect.codes[table].items()}  # each once, as it is written
+            for local, code in stated.values():
                 if code not in facilities():
                     yield (
                         f"codes.{table}.{local}: the directory has no facility {code}: what goes there waits (RECEIVER_UNKNOWN); "

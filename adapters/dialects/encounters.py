@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, choose, fill, tell_unread
+from adapters.dialects.paths import Notes, Scope, choose, fill, look_up, place_of, tell_unread
 from adapters.dialects.persons import (
     in_words,
     is_social,
@@ -43,6 +43,7 @@ ENCOUNTER_ACTIONS: Final = {
 }
 _FACILITIES: Final = frozenset({"ma_noi_den", "ma_noi_di"})  # of others: named by their codes, or nobody knows who is meant
 _ADMITTED: Final = "A06"  # an outpatient becomes an inpatient: time and reason have names of their own, which nobody else has
+_CLASSES: Final = frozenset("BCEINOPRU")  # table 0004
 _INPATIENT: Final = "03"  # MA_LOAI_KCB
 _SHORT: Final = "09"  # the same, of a stay that is shorter than
 _SHORT_STAY: Final = timedelta(hours=4)
@@ -92,17 +93,18 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
         content["allergies"] = allergies
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility
-    _value_maps(reading, content, scope.get("PV1"))
+    _value_maps(reading, content, scope, notes)
     _benefit_level(reading, content, policies, notes)
     reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
 
 
-def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None) -> None:
-    """What follows from PV1 by the value maps of §3.3, where nothing states it."""
-    codes = reading.dialect.codes
+def _value_maps(reading: Reading, content: dict[str, Any], scope: Scope, notes: Notes) -> None:
+    """What follows from PV1 by the value maps of §3.3, where nothing states it. A class of the visit (PV1-2) that neither a map nor
+    HL7 knows is told, as MA_LOAI_KCB is missing then."""
+    codes, visit = reading.dialect.codes, scope.get("PV1")
     patient_type, disposition = (visit.get(18), visit.get(36)) if visit is not None else ("", "")
     kind = content.get("patient_class", "")
-    form = codes["care_form"].get(f"{kind}/{patient_type}") or codes["care_form"].get(kind)
+    form = look_up(f"{kind}/{patient_type}", codes["care_form"]) or look_up(kind, codes["care_form"])
     if form == _INPATIENT:
         facility = directory.facilities().get(reading.context.facility)
         if facility is not None and facility.kind == "commune station":
@@ -111,9 +113,13 @@ def _value_maps(reading: Reading, content: dict[str, Any], visit: Segment | None
             form = _SHORT
     if form:
         content.setdefault("ma_loai_kcb", form)
+    elif kind and kind.upper() not in _CLASSES and "ma_loai_kcb" not in content:
+        rule = next(rule for rule in reading.dialect.plans["encounter"] if rule.name == "patient_class")
+        found = place_of(kind, rule, scope)
+        notes.warn("CODE_UNKNOWN", reading.message.path(*found) if found else "PV1-2")
     if kind == "E":
         content.setdefault("ma_doituong_kcb", "2")
-    if died := codes["death"].get(disposition):
+    if died := look_up(disposition, codes["death"]):
         content.setdefault("ket_qua_dtri", died)
 
 

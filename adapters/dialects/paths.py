@@ -6,6 +6,7 @@ that has it as a component (an identifier type). Rules are compiled once, into t
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -184,7 +185,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             else:
                 value = transform.function(_unpadded(segment, field) if kind == "unpadded" else segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
-                value = _look_up(value, codes, keep) if isinstance(value, str) else _coded(value, codes, keep)
+                value = _known(value, codes, keep) if isinstance(value, str) else _coded(value, codes, keep)
             if value:
                 into[name] = value
                 break
@@ -237,14 +238,24 @@ def place_of(value: str, rule: Rule, scope: Scope) -> tuple[Segment, int] | None
 
 def _coded(values: list[str], codes: Mapping[str, str], keep: bool) -> list[str | None] | None:
     """Each by the table; None if one of them is unknown and not to be kept."""
-    found = [_look_up(one, codes, keep) for one in values]
+    found = [_known(one, codes, keep) for one in values]
     return None if None in found else found
 
 
-def _look_up(value: str, codes: Mapping[str, str], keep: bool) -> str | None:
-    """By the code as it is sent, else whatever its case."""
+def look_up(value: str, codes: Mapping[str, str]) -> str | None:
+    """What a table of a dialect says of a code as it is sent, else whatever its case and Unicode form; None if it has no row."""
     found = codes.get(value)
-    return found if found is not None else codes.get(value.casefold(), value if keep else None)
+    return found if found is not None else codes.get(folded(value))
+
+
+def folded(code: str) -> str:
+    """A code as it is compared without regard to case and Unicode form."""
+    return unicodedata.normalize("NFC", code.casefold())
+
+
+def _known(value: str, codes: Mapping[str, str], keep: bool) -> str | None:
+    found = look_up(value, codes)
+    return value if found is None and keep else found
 
 
 def _currency(segment: Segment, field: int, component: int, repetition: int) -> str:

@@ -9,7 +9,7 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import IN_WORDS, Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, moment, normalise
+from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, moment, normalise, words_behind_icd
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
@@ -352,7 +352,8 @@ def _by_shape(comparable: str) -> str:
 
 
 def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) -> list[Record]:
-    """The DG1 among the segments, in order; the label of a protected diagnosis is noted.
+    """The DG1 among the segments, in order; the label of a protected diagnosis is noted. Of several codes in one DG1 each is a
+    diagnosis, in the same words; the first is the main one, if that DG1 is.
 
     Where the rule finds no code, that is taken with which the diagnosis in words begins; words in the place of the code (DG1-3.1)
     are the diagnosis in words where there are no others, so that its recipient reads them.
@@ -362,17 +363,28 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         if segment.name != "DG1":
             continue
         diagnosis: Record = {}
-        fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, f"diagnoses[{len(found)}].")
+        at = f"diagnoses[{len(found)}]."
+        fill(dialect.plans["diagnosis"], {"DG1": segment}, diagnosis, notes, at)
         words = diagnosis.get("chan_doan", "")
         if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
             words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
-        if not words and "ma_benh" not in diagnosis and " " in (said := segment.words(3).strip()):
+        said = segment.words(3).strip()
+        behind = words_behind_icd(said) if diagnosis.get("ma_benh") == icd_before_words(said) else ""
+        more = any(icd_before_words(f"{piece},") for piece in behind.replace(";", ",").split(","))  # codes, and not alone
+        if more or (words and behind.casefold() not in words.casefold()):
+            notes.unreadable("CODE_UNKNOWN", segment, 3, f"{at}ma_benh", said)
+        if not words and (behind or ("ma_benh" not in diagnosis and " " in said)):
             words = diagnosis["chan_doan"] = said
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
+        first, *others = diagnosis.get("ma_benh", "").split(";")
+        if others:
+            diagnosis["ma_benh"] = first
         if diagnosis:
             found.append(diagnosis)
-        if label := label_told(dialect, diagnosis.get("ma_benh", ""), "\n".join((words, *segment.fields[3:5]))):
+        for code in others:
+            found.append({name: value for name, value in diagnosis.items() if name != "main"} | {"ma_benh": code})
+        if label := label_told(dialect, first, "\n".join((*others, words, *segment.fields[3:5]))):
             notes.labels.add(label)
     return found
 
@@ -430,7 +442,7 @@ def insured_and_diagnosed(table: Record, person: Record, diagnoses: list[Record]
         **{name: value for name, value in person.items() if isinstance(value, str)},
         "ma_the_bhyt": ";".join(card["value"] for card in cards),
         "gt_the_den": ";".join(card.get("valid_to", "") for card in cards) if any("valid_to" in card for card in cards) else "",
-        "chan_doan_rv": "; ".join(each["chan_doan"] for each in diagnoses if "chan_doan" in each),
+        "chan_doan_rv": "; ".join(dict.fromkeys(each["chan_doan"] for each in diagnoses if "chan_doan" in each)),
         "ma_benh_chinh": main.get("ma_benh", ""),
         "ma_benh_kt": ";".join(others),
     }

@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
@@ -18,8 +18,13 @@ Record = dict[str, Any]
 
 _DRUGS: Final = frozenset({"RXE", "RXO"})
 _REGISTERED_BY: Final = frozenset({"", "VN-SDK"})  # what may stand as the system of a registration number
-_DURATION: Final = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>[^\W\d_]+)|(?P<old>[DW])(?P<m>\d{1,4})")
-_DAYS: Final = {"d": 1, "day": 1, "days": 1, "ngày": 1, "ngay": 1, "w": 7, "wk": 7, "week": 7, "weeks": 7, "tuần": 7, "tuan": 7}
+_DURATION: Final = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>[^\W\d_]*)|(?P<old>[DW])(?P<m>\d{1,4})")
+_DAYS: Final = {
+    "": 1, "d": 1, "day": 1, "days": 1, "n": 1, "ngày": 1, "ngay": 1,
+    "w": 7, "wk": 7, "week": 7, "weeks": 7, "tuần": 7, "tuan": 7,
+}  # fmt: skip
+_UNCOUNTED: Final = re.compile(r"PRN.*|STAT|ONCE", re.IGNORECASE)  # timing of HL7 that nobody can count; a duration likewise:
+_ENDLESS: Final = re.compile(r"INDEF|[XT]\d+", re.IGNORECASE)
 _EVERY_HOURS: Final = re.compile(r"Q(1|2|3|4|6|8|12|24)H", re.IGNORECASE)
 
 
@@ -100,11 +105,17 @@ def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at
 
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
     line: Record = {"code": {}}
+    routes = _routes(run)
+    if routes:
+        scope = scope | {"RXR": routes[0]}
     fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
+    for another in routes[1:]:
+        if another.text(1) not in ("", routes[0].text(1)):  # DUONG_DUNG is one code
+            notes.unreadable("FIELD_REPEATS", another, 1, f"{at}duong_dung", another.text(1))
     if label := reading.dialect.labels.in_words(in_words(line)):
         notes.labels.add(label)
     code = line["code"]
-    if code.get("system", "VN-THUOC") in reading.dialect.codes["item_system"] and code.get("code"):
+    if look_up(code.get("system", "VN-THUOC"), reading.dialect.codes["item_system"]) is not None and code.get("code"):
         line["ma_thuoc"] = code["code"]
     if code.get("alt_system", "") not in _REGISTERED_BY:
         line.pop("so_dang_ky", None)
@@ -119,6 +130,7 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if timing is not None and "dose" not in line and f"{at}dose" not in notes.cleared:
         _read_dose(reading, timing, line, notes, at)
     _reckon(reading, line)
+    _tell_uncounted(reading, scope, line, notes)
     parts = [
         _read_part(reading, segment, notes, f"{at}parts[{n}].") for n, segment in enumerate(s for s in run if s.name == "RXC")
     ]
@@ -127,6 +139,13 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if remarks := notes_of(run):
         line["notes"] = remarks
     return line
+
+
+def _routes(run: list[Segment]) -> list[Segment]:
+    """The RXR of a drug; of one that is ordered and encoded, those of the encoding, if it has any."""
+    last = max(number for number, segment in enumerate(run) if segment.name in _DRUGS)
+    routes = [segment for segment in run if segment.name == "RXR"]
+    return [segment for segment in run[last:] if segment.name == "RXR"] or routes
 
 
 def _read_part(reading: Reading, segment: Segment, notes: Notes, at: str) -> Record:
@@ -139,7 +158,7 @@ def _reckon(reading: Reading, line: Record) -> None:
     """What timing and duration say in numbers, and LIEU_DUNG out of them: amount * times a day * days."""
     timing = line.get("timing", "")
     every = _EVERY_HOURS.fullmatch(timing)
-    times = str(24 // int(every[1])) if every else reading.dialect.codes["times_a_day"].get(timing.upper(), "")
+    times = str(24 // int(every[1])) if every else look_up(timing, reading.dialect.codes["times_a_day"])
     if times:
         line["times_a_day"] = Decimal(times).quantize(_PLACES)
     found = _DURATION.fullmatch(line.get("duration", ""))
@@ -150,6 +169,23 @@ def _reckon(reading: Reading, line: Record) -> None:
     if {"dose", "times_a_day", "days"} <= line.keys():
         dose, often, days = (format(line[name].normalize(), "f") for name in ("dose", "times_a_day", "days"))
         line["lieu_dung"] = f"{dose} {line.get('dose_unit', '')}".strip() + f" * {often} lần/ngày * {days} ngày"
+
+
+def _tell_uncounted(reading: Reading, scope: Scope, line: Record, notes: Notes) -> None:
+    """That timing or duration says no number the hub can reckon with, so that LIEU_DUNG is missing; both go on as they were sent."""
+    timing, duration = line.get("timing", ""), line.get("duration", "")
+    if timing and "times_a_day" not in line and not _UNCOUNTED.fullmatch(timing):
+        notes.warn("CODE_UNKNOWN", _said_at(reading, scope, "timing", timing))
+    if duration and "days" not in line and not _ENDLESS.fullmatch(duration):
+        own = scope["TQ1"] if "TQ1" in scope and scope["TQ1"].get(6) else None
+        at = reading.message.path(own, 6) if own is not None else _said_at(reading, scope, "duration", duration)
+        notes.warn("NUMBER_UNPARSABLE", at)
+
+
+def _said_at(reading: Reading, scope: Scope, name: str, value: str) -> str:
+    rule = next(rule for rule in reading.dialect.plans["prescription_line"] if rule.name == name)
+    found, first = place_of(value, rule, scope), rule.places[0]
+    return reading.message.path(*found) if found else f"{first.segment}-{first.field}"
 
 
 _QUANTITY: Final = TRANSFORMS["quantity"].function

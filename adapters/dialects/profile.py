@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from adapters.dialects.faults import MISSING, among, told
 from adapters.dialects.paths import Plan, Rule
 from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
-from adapters.dialects.rules import Identifiers, foreign, misplaced, read_identifiers, read_plan
+from adapters.dialects.rules import Identifiers, caseless, foreign, misplaced, read_identifiers, read_plan
 from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
 from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, Point, facility_code
@@ -58,6 +58,7 @@ class Dialect:
     charset: the charset the vendor is known to write, or None.
     comma:   what a comma in a number means; rules for numbers know it already. point: the same of a point in an amount.
     ended:   whether each message ends its last segment, so that one that does not is cut.
+    codes:   its code tables, for `look_up`.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
     labels:  what makes an event protected.
@@ -248,7 +249,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     if profile.comma == profile.point == "thousands":
         faults.append("point: a comma cannot stand between thousands too; leave one of both lines out")
     signs = profile.comma, profile.point
-    plans = {section: read_plan(section, getattr(profile, section), profile.codes, signs, faults) for section in RECORDS}
+    codes = {table: caseless(rows) for table, rows in profile.codes.items()}
+    plans = {section: read_plan(section, getattr(profile, section), codes, signs, faults) for section in RECORDS}
     identifiers = read_identifiers(profile.identifiers, faults)
     if faults or identifiers is None:
         raise _wrong(name, faults)
@@ -272,7 +274,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         names=_only_names(profile.facility.aliases),
         identifiers=identifiers,
         plans=plans,
-        codes=profile.codes,
+        codes=codes,
         tests=profile.tests,
         conclusions=profile.conclusions.codes,
         foreign=foreign(plans.values(), identifiers),

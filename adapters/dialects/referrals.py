@@ -14,6 +14,7 @@ _OF_THE_PERSON: Final = (
     "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 _OF_THE_SLIP: Final = ("person", "referral", "xml13")
+_NO_TEXT: Final = ("ED", "RP")  # OBX-2 of documents
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
 _OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
@@ -121,12 +122,34 @@ def _scope(reading: Reading) -> Scope:
     scope = reading.scope(message)
     for name in ("PRD", "OBX", "CTD"):
         scope |= choose(name, message.segments(name))
+    scope |= _joined(reading)
     own = reading.context.facility
     for provider in message.segments("PRD"):
         if provider.get(1) == "RP" and own and _facility_of(provider) == own:
             scope["PRD[RP]"] = provider  # the sender's own, wherever it stands among several
             break
     return scope
+
+
+def _joined(reading: Reading) -> Scope:
+    """Of several OBX of one code that a rule reads as text, one that has the text of each as a line, in order."""
+    found: Scope = {}
+    texts = _texts(reading)
+    for row in reading.message.segments("OBX"):
+        name = f"OBX[{row.get(3)}]"
+        if name not in texts or row.get(2) in _NO_TEXT or not row.text(5).strip():
+            continue
+        if name not in found:
+            found[name] = Segment(row.name, row.fields.copy(), row.delimiters)
+        else:
+            found[name].fields[5] += row.delimiters.repetition + row.field(5)  # repetitions of a text are lines
+    return found
+
+
+def _texts(reading: Reading) -> set[str]:
+    """OBX by their codes (`OBX[VN-QTBL]`), of which a rule reads OBX-5 as text."""
+    rules = [rule for name in _OF_THE_SLIP for rule in reading.dialect.plans[name] if rule.kind == "field" and rule.codes is None]
+    return {place.segment for rule in rules for place in rule.places if place.field == 5}
 
 
 def _facility_of(provider: Segment) -> str:
@@ -206,13 +229,14 @@ def _results_in_words(reading: Reading, scope: Scope, notes: Notes, *, stated: b
     phrases, rows, plans = [], reading.message.segments("OBX"), reading.dialect.plans
     chosen = {place.segment for name in _OF_THE_SLIP for rule in plans[name] for place in rule.places} if rows else ()
     read = [scope.get(name) for name in chosen if name.startswith("OBX[") or (stated and name == "OBX")]
+    texts = _texts(reading) if rows else ()
     for row in rows:
-        if any(one is row for one in read):
-            continue
         of_slip, kind = row.get(3).startswith("VN-"), row.get(2)
+        if any(one is row for one in read) or (kind not in _NO_TEXT and f"OBX[{row.get(3)}]" in texts):
+            continue
         if kind == "ED" and not of_slip:
             tell_embedded(row, notes)
-        if kind in ("ED", "RP") or not (value := _value(row)):
+        if kind in _NO_TEXT or not (value := _value(row)):
             continue
         if of_slip or stated:
             notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(row, 5))

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.dialects.mapped import Context
-from adapters.dialects.paths import fill
+from adapters.dialects.paths import fill, look_up
 from adapters.dialects.reading import Reading
 from adapters.dialects.results import map_results
 from adapters.dialects.runs import notes_of
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[a-z_]{1,32}")
 def map_observed(reading: Reading, trigger: str) -> None:
     """ORU^R01: results, unless it names no patient and tells of resources."""
     message, codes = reading.message, reading.dialect.codes["resource"]
-    if message.first("PID") is None and any(row.get(3) in codes for row in message.segments("OBX")):
+    if message.first("PID") is None and any(look_up(row.get(3), codes) for row in message.segments("OBX")):
         _map_report(reading)
     else:
         map_results(reading, trigger)
@@ -45,7 +45,7 @@ def _map_report(reading: Reading) -> None:
     places: dict[str, Record] = {}  # OBX-4 to what is said of that place
     figures: dict[tuple[str, str], Record] = {}  # OBX-4 and kind
     for row in message.segments("OBX"):
-        said = codes.get(row.get(3), "")
+        said = look_up(row.get(3), codes) or ""
         kind, _, name = said.rpartition(".")
         group, value = row.field(4), row.get(5).strip()
         if value and not said:

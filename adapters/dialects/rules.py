@@ -1,5 +1,6 @@
 """The rules of a profile: from what its file says to what mapping walks, with every fault in them said in a sentence."""
 
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.faults import among
-from adapters.dialects.paths import Place, Plan, Rule, read_place
+from adapters.dialects.paths import Place, Plan, Rule, folded, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
 from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Point, Transform, fitting, with_comma
@@ -113,7 +114,7 @@ def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers |
         payers=table.payers,
         untyped=table.untyped,
         number_prefixes=table.number_prefixes,
-        types=table.types,
+        types={unicodedata.normalize("NFC", code).upper(): kind for code, kind in table.types.items()},  # as CX-5 is compared
     )
     return found if len(faults) == before else None
 
@@ -178,7 +179,7 @@ def _rule_of(
         kind = "visit"
     elif transform is None and name in _FREE and not rule.codes and all(place.subcomponent == 1 for place in places):
         kind = "words"
-    return Rule(name, places, kind, transform, _caseless(codes[rule.codes]) if rule.codes else None, rule.unknown == "keep")
+    return Rule(name, places, kind, transform, codes[rule.codes] if rule.codes else None, rule.unknown == "keep")
 
 
 def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> None:
@@ -196,12 +197,14 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _caseless(table: Mapping[str, str]) -> dict[str, str]:
-    """A table that has its codes in small letters too, for values written otherwise; not those that mean two things then."""
+def caseless(table: Mapping[str, str]) -> dict[str, str]:
+    """A code table as `look_up` wants it: with its codes in small letters too, for values written otherwise, but for those that
+    mean two things then."""
     meant: dict[str, set[str]] = {}
     for code, value in table.items():
-        meant.setdefault(code.casefold(), set()).add(value)
-    return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | dict(table)
+        meant.setdefault(folded(code), set()).add(value)
+    composed = {unicodedata.normalize("NFC", code): value for code, value in table.items()}
+    return {code: next(iter(values)) for code, values in meant.items() if len(values) == 1} | composed
 
 
 def foreign(plans: Iterable[Plan], identifiers: Identifiers) -> frozenset[str]:

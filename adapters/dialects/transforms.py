@@ -32,6 +32,7 @@ _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?([0-9]{5})")  # \d would take w
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
+_BETWEEN_CODES: Final = re.compile(r"[\s;,]+")
 _ICD_BEFORE_WORDS: Final = re.compile(r"([A-Z]\d{2}(?:\.?\d{1,2})?[*+†]?)(?:\s*[-–:,;)]|\s)", re.IGNORECASE)
 
 
@@ -165,17 +166,24 @@ def number_not_zero(value: str) -> str:
 
 def icd(value: str) -> str | None:
     """ICD-10 in capitals with its dot: `e119` is E11.9. The code before the words of `J18.9 - Viêm phổi`; words alone are no
-    code. Other codes pass as they are."""
-    code = value.strip().upper()
-    if _ICD.fullmatch(code):
-        return code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}"
-    return icd_before_words(value) or (None if _BLANKS.search(code) else value.strip())
+    code. Several codes, `I10, E11.9`, are given in the official form, I10;E11.9. Other codes pass as they are."""
+    codes = [code for code in _BETWEEN_CODES.split(value.upper()) if code]
+    if codes and all(map(_ICD.fullmatch, codes)):
+        return ";".join(code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}" for code in codes)
+    code = value.strip()
+    return icd_before_words(value) or (None if _BLANKS.search(code) else code)
 
 
 def icd_before_words(text: str) -> str:
     """The ICD-10 code that a diagnosis in words begins with, in its form; "" where there is none."""
     found = _ICD_BEFORE_WORDS.match(text.strip())
     return (icd(found[1]) or "") if found else ""
+
+
+def words_behind_icd(text: str) -> str:
+    """What follows the ICD-10 code with which a text begins; "" where it begins with none."""
+    found = _ICD_BEFORE_WORDS.match(text.strip())
+    return text.strip()[found.end() :].strip(" -–:,;)") if found else ""
 
 
 def percent(value: str) -> Decimal | None:

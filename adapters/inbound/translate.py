@@ -25,6 +25,7 @@ from typing import Final
 from adapters.dialects.claims import map_ehc
 from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
+from adapters.dialects.paths import folded
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
 from adapters.dialects.transforms import NUMBER, pointed
@@ -285,7 +286,7 @@ def _by_table(path: str, message: Message, dialect: Dialect) -> bool:
     if not known or found is None:
         return False
     stated = found[0].get(found[1], 1, 1, found[2]).strip()
-    return stated in known or stated.casefold() in known
+    return stated in known or folded(stated) in known
 
 
 def _by_comma(path: str, message: Message, dialect: Dialect) -> bool:

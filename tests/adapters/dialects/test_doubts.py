@@ -38,6 +38,25 @@ def test_a_table_of_receivers_that_names_no_facility_is_told(rule: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ('from = "PR1-3.2", as = "text"', ["xml13.pp_dieutri: PR1-3.2: this transform reads the whole field"]),
+        (
+            'from = ["PR1-4", "OBX[PP]-5.1.2"], as = "display"',
+            ["xml13.pp_dieutri: OBX[PP]-5.1.2: this transform reads the whole field"],
+        ),
+        ('from = "PR1-3", as = "text"', []),
+        ('from = "PR1-3.2"', []),
+        ('from = "PR1-3.2", as = "joined"', []),
+        ('from = "PR1-3.2", as = "facility_code"', []),
+    ],
+)
+def test_a_component_beside_a_transform_of_the_whole_field_is_told(rule: str, told: list[str]) -> None:
+    mine = f'extends = "_standard"\nversion = "1"\n[xml13]\npp_dieutri = {{ {rule} }}\n'
+    assert [one.split(";")[0] for one in doubts(compile_text("mine", mine))] == told
+
+
 def test_a_receiver_is_told_also_where_a_shorter_table_says_the_same() -> None:
     mine = (
         'extends = "_standard"\nversion = "1"\n[order]\nperformer = { from = "MSH-6", codes = "labs" }\n'

@@ -65,6 +65,29 @@ def test_what_the_sender_states_counts_before_what_follows() -> None:
     assert (event["ma_loai_kcb"], event["ket_qua_dtri"]) == ("02", "1")
 
 
+@pytest.mark.parametrize(
+    ("stated", "rows", "form", "told_at"),
+    [
+        ("NT", "", None, {"PV1-2"}),
+        ("NGOAITRU", "", None, {"PV1-2"}),
+        ("NT", "ZCL|||03", "03", set()),
+        ("NGT", "", "01", set()),
+        ("o", "", "01", set()),
+        ("E", "", None, set()),
+        ("U", "", None, set()),
+        ("", "", None, set()),
+    ],
+)
+def test_a_class_of_the_visit_that_nobody_knows_is_told_and_kept(
+    stated: str, rows: str, form: str | None, told_at: set[str]
+) -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.care_form]\nNgt = "01"\n')
+    found = read("A04", PID, f"PV1|1|{stated}|K01" + "|" * 16 + "LK1", *([rows] if rows else []), dialect=mine)
+    visit = only(found)
+    assert (visit.get("patient_class", ""), visit.get("ma_loai_kcb")) == (stated, form)
+    assert {path for code, path in told(found) if code == "CODE_UNKNOWN"} == told_at
+
+
 @pytest.mark.parametrize("trigger", sorted(set(ENCOUNTER_ACTIONS) - {"A06"}))
 def test_time_and_reason_of_admission_are_told_by_a06_alone(trigger: str) -> None:
     event = encounter(trigger, "EVN||20261123080000", PID, "PV1|1|I|K01" + "|" * 16 + "LK1", "PV2|||^Sốt")

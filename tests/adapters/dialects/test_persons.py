@@ -198,6 +198,49 @@ def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: 
     assert (diagnosis["ma_benh"], diagnosis["chan_doan"]) == ("J18.9", words)
 
 
+WORDS = "BPTNMT; ĐTĐ; Suy thận mạn"
+
+
+@pytest.mark.parametrize("codes", ["J44.9;E11.9;N18.3", "j449, e119, n183", "J44.9; E11.9;N18.3;"])
+def test_several_codes_in_one_dg1_are_as_many_diagnoses_in_the_same_words(codes: str) -> None:
+    found = mapped("ADT^A03", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{codes}^{WORDS}^ICD10|||F|||||||||1", "DG1|2||I10")
+    main = {"ma_benh": "J44.9", "chan_doan": WORDS, "type": "F", "main": True}
+    others = [{"ma_benh": code, "chan_doan": WORDS, "type": "F"} for code in ("E11.9", "N18.3")]
+    assert only(found)["diagnoses"] == [main, *others, {"ma_benh": "I10"}]
+    assert not told(found)
+
+
+def test_a_slip_has_the_first_of_several_codes_as_the_main_one_and_their_words_once() -> None:
+    rf1 = "RF1|P|R|||||20261123|||1|CT1"
+    slip = only(mapped("REF^I12", rf1, "PID|1||N1^^^^MR||Phạm^Hà", f"DG1|1||J44.9;E11.9;N18.3^{WORDS}"))["xml13"]
+    assert (slip["ma_benh_chinh"], slip["ma_benh_kt"], slip["chan_doan_rv"]) == ("J44.9", "E11.9;N18.3", WORDS)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words", "kept"),
+    [
+        ("I10;ĐTĐ^Tăng huyết áp", "Tăng huyết áp", "I10;ĐTĐ"),
+        ("I10;E11.9;ĐTĐ", "I10;E11.9;ĐTĐ", "I10;E11.9;ĐTĐ"),
+        ("I10; ĐTĐ^E11.9", "E11.9", "I10; ĐTĐ"),
+        ("I10, tăng huyết áp", "I10, tăng huyết áp", None),
+        ("I10 - tăng huyết áp^Tăng huyết áp", "Tăng huyết áp", None),
+    ],
+    ids=["words that stand nowhere else", "a second code", "other words", "its words", "the same words"],
+)
+def test_what_stands_behind_a_code_and_is_none_is_in_the_words_or_told_and_kept(
+    stated: str, words: str, kept: str | None
+) -> None:
+    found = mapped("ADT^A03", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{stated}")
+    assert [(each["ma_benh"], each["chan_doan"]) for each in only(found)["diagnoses"]] == [("I10", words)]
+    assert only(found)["meta"].get("unparsed", {}).get("diagnoses[0].ma_benh") == kept
+    assert told(found) == ({("CODE_UNKNOWN", "DG1-3")} if kept else set())
+
+
+def test_each_of_several_codes_may_be_a_protected_one() -> None:
+    found = mapped("ADT^A03", "PID|1||N1^^^^MR||Phạm^Hà", PV1, "DG1|1||I10;B20^Tăng huyết áp")
+    assert only(found)["meta"]["sensitivity"] == "HIV"
+
+
 @pytest.mark.parametrize(
     ("address", "shifted"),
     [("P.5|Q.10^^TP.HCM", True), (r"P.5\F\Q.10^^TP.HCM", False), ("P.5|760", False), ("P.5|760^^", False)],

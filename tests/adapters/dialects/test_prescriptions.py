@@ -93,6 +93,10 @@ def test_a_line_says_its_own_action_where_it_differs():
         ("BID", "3^L", "2", None, None),
         ("BID", "W2", "2", "14", "1 Viên * 2 lần/ngày * 14 ngày"),
         ("Q5H", "", None, None, None),
+        ("BID", "7", "2", "7", "1 Viên * 2 lần/ngày * 7 ngày"),
+        ("BID", "7N", "2", "7", "1 Viên * 2 lần/ngày * 7 ngày"),
+        ("BID", "1 n", "2", "1", "1 Viên * 2 lần/ngày * 1 ngày"),
+        ("BID", "D7", "2", "7", "1 Viên * 2 lần/ngày * 7 ngày"),
     ],
 )
 def test_amount_times_a_day_and_days_make_lieu_dung(timing, duration, often, days, text):
@@ -103,10 +107,47 @@ def test_amount_times_a_day_and_days_make_lieu_dung(timing, duration, often, day
     assert line.get("lieu_dung") == text
 
 
+@pytest.mark.parametrize(
+    ("timing", "duration", "is_told"),
+    [
+        ("Sáng 1, tối 2", "7N", {("CODE_UNKNOWN", "TQ1-3")}),
+        ("2 lan/ngay", "1^tháng", {("CODE_UNKNOWN", "TQ1-3"), ("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("BID", "đến khi khỏi", {("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("Q5H", "", {("CODE_UNKNOWN", "TQ1-3")}),
+        ("PRN", "INDEF", set()),
+        ("stat", "X3", set()),
+        ("Q8H", "W1", set()),
+    ],
+)
+def test_timing_and_duration_that_nobody_can_count_are_told_and_go_on_as_text(timing, duration, is_told):
+    found = mapped("RDE^O11", PID, PV1, *drug("1", "R-1", timing=timing, duration=duration))
+    [line] = only(found)["lines"]
+    assert (line["timing"], line.get("duration", "")) == (timing, duration.replace("^", " "))
+    assert told(found) == is_told
+
+
+@pytest.mark.parametrize(("said", "place"), [("1^khi đau^lâu", "RXE-1"), ("", "ORC-7")])
+def test_so_they_are_where_older_versions_state_them(said, place):
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1|||||^khi đau^lâu", f"RXE|{said}|A^A^L||||||||||||X-1")
+    assert told(found) == {("CODE_UNKNOWN", place), ("NUMBER_UNPARSABLE", place)}
+
+
 def test_an_order_and_its_encoding_are_one_drug_and_the_encoding_counts():
     [one] = prescriptions("ORC|NW|1", "RXO|AMLO^Amlodipin^L|2||Viên", "RXR|PO", *drug("1", "R-1")[1:])
     [line] = one["lines"]
-    assert (line["code"]["code"], line["dose"]) == ("40.170", Decimal("1.000"))
+    assert (line["code"]["code"], line["dose"], line["duong_dung"]) == ("40.170", Decimal("1.000"), "1.01")
+
+
+@pytest.mark.parametrize(
+    ("routes", "kept"),
+    [(["RXR|1.01", "RXR|2.10^Tiêm"], "2.10^Tiêm"), (["RXR|1.01", "RXR|1.01"], None), (["RXR|1.01", "RXR"], None)],
+    ids=["another", "the same", "none"],
+)
+def test_a_second_route_of_one_drug_is_told_and_kept(routes, kept):
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L|1|||||||||||||X-1", *routes)
+    assert only(found)["lines"][0]["duong_dung"] == "1.01"
+    assert only(found)["meta"].get("unparsed", {}).get("lines[0].duong_dung") == kept
+    assert (("FIELD_REPEATS", "RXR[2]-1") in told(found)) == bool(kept)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import unicodedata
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,26 @@ def test_codes_are_compared_without_case_where_that_loses_nothing() -> None:
     sent = ["NAM", "nam", "Nam", "NỮ", "nữ", "x", "X", "Y"]
     found = [mapped("ADT^A01", "EVN|A01|20261123", f"PID|1||N1^^^^MR||A^B||1985|{code}", PV1, dialect=mine) for code in sent]
     assert [only(one)["person"].get("gioi_tinh") for one in found] == ["1", "1", "1", "2", "2", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_so_they_are_in_tables_of_no_rule_and_in_whatever_unicode_form_the_file_is_written(form: str) -> None:
+    tables = """
+        [codes.times_a_day]
+        "2 lần/ngày" = "2"
+        [codes.care_form]
+        NgoaiTru = "01"
+        [codes.item_system]
+        DLthuoc = "ma_thuoc"
+        [identifiers.types]
+        "thẻ" = "BHYT_CARD"
+        """
+    dialect = compile_text("mine", unicodedata.normalize(form, f'extends = "_standard"\nversion = "1"\n{tables}'))
+    drug = "RXE|1^2 Lần/ngày^7 ngày|A1^Amlodipin^DLTHUOC|1||Viên"
+    [line] = only(mapped("RDE^O11", PID, "ORC|NW|1", drug, dialect=dialect))["lines"]
+    assert (line["ma_thuoc"], line["lieu_dung"]) == ("A1", "1 Viên * 2 lần/ngày * 7 ngày")
+    visit = only(mapped("ADT^A04", "PID|1||GD4010112345678^^^^Thẻ||Lê^Bình", "PV1|1|NGOAITRU", dialect=dialect))
+    assert visit["ma_loai_kcb"] == "01" and visit["person"]["identifiers"][0]["type"] == "BHYT_CARD"
 
 
 def test_a_charset_that_nobody_knows_is_refused() -> None:

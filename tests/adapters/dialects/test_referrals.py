@@ -210,7 +210,7 @@ def test_a_slip_that_is_taken_back_needs_no_receiver():
     ("row", "code", "words"),
     [
         ("DG1|1|||J18.9 - Viêm phổi", "J18.9", "J18.9 - Viêm phổi"),
-        ("DG1|1||J18.9 - Viêm phổi", "J18.9", None),
+        ("DG1|1||J18.9 - Viêm phổi", "J18.9", "J18.9 - Viêm phổi"),
         ("DG1|1|||Viêm phổi", None, "Viêm phổi"),
         ("DG1|1||E11.9|J18.9 - Viêm phổi", "E11.9", "J18.9 - Viêm phổi"),
     ],
@@ -336,8 +336,27 @@ def test_what_a_rule_of_the_profile_reads_is_not_repeated_among_the_results():
     )
     rows = ["OBX|1|TX|TTLS^Tóm tắt||Mạch 110", "OBX|2|NM|GLU^Glucose||5.6|mmol/L", "OBX|3|TX|TTLS^Tóm tắt||HA 130/80"]
     table = only(mapped("REF^I12", RF1, *rows, PID, dialect=mine))["xml13"]
-    assert table["dau_hieu_ls"] == "Mạch 110"
-    assert table["tomtat_kq"] == "Glucose: 5.6 mmol/L; Tóm tắt: HA 130/80", "of two OBX of a code a rule reads the first"
+    assert table["dau_hieu_ls"] == "Mạch 110\nHA 130/80", "each OBX of a code that a rule reads as text is a line"
+    assert table["tomtat_kq"] == "Glucose: 5.6 mmol/L"
+
+
+def test_several_obx_of_one_part_of_a_slip_are_lines_of_it_and_what_is_no_text_is_told():
+    rows = [
+        r"OBX|1|TX|VN-QTBL||Ho khạc đờm 5 ngày\S\.~Sốt",
+        "OBX|2|TX|VN-DHLS||tỉnh",
+        "OBX|3|TX|VN-QTBL",
+        'OBX|4|TX|VN-QTBL||""',
+        "OBX|5|TX|VN-QTBL||Khó thở tăng & SpO2 88%.",
+        "OBX|6|RP|VN-QTBL||phim.pdf",
+        "OBX|7|TX|VN-TTDV||A",
+        "OBX|8|TX|VN-TTDV||B",
+    ]
+    found = mapped("REF^I12", RF1, *rows, PID)
+    table = only(found)["xml13"]
+    assert table["qt_benhly"] == "Ho khạc đờm 5 ngày^.\nSốt\nKhó thở tăng & SpO2 88%."
+    assert (table["dau_hieu_ls"], table["ma_ttdv"]) == ("tỉnh", "A") and "tomtat_kq" not in table
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"OBX[8]-5"}
+    assert slip(*rows[:5])["qt_benhly"] == table["qt_benhly"]
 
 
 @pytest.mark.parametrize(
@@ -375,7 +394,7 @@ def test_a_note_in_a_slip_or_an_answer_is_told_as_nobody_gets_it_unless_a_rule_r
         ("", ["OBX|1|ST|GLU^G||5", "OBX|2|TX|VN-TTKQ||tốt", "OBX|3|NM|NA^N||139"], ["OBX[1]-5", "OBX[3]-5"], "tốt"),
         ('tomtat_kq = "OBX-5"', ["OBX|1|TX|SH^Sinh hóa||tốt", "OBX|2|NM|NA^N||139"], ["OBX[2]-5"], "tốt"),
         ('tomtat_kq = "OBX[SH]-5"', ["OBX|1|NM|NA^N||139", "OBX|2|TX|SH^Sinh hóa||tốt", "OBX|3|NM|K^K"], ["OBX[1]-5"], "tốt"),
-        ("", ["OBX|1|TX|VN-DHLS||sốt", "OBX|2|TX|VN-DHLS||ho", "OBX|3|TX|VN-KHAC||nôn"], ["OBX[2]-5", "OBX[3]-5"], None),
+        ("", ["OBX|1|TX|VN-DHLS||sốt", "OBX|2|TX|VN-DHLS||ho", "OBX|3|TX|VN-KHAC||nôn"], ["OBX[3]-5"], None),
     ],
     ids=["no rule", "its own code", "the first", "a code of the sender's", "parts of the slip"],
 )
