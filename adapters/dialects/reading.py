@@ -17,7 +17,7 @@ from hub.contract.events import VIETNAM, Event, stamp
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
 _NO_HOUR: Final = "0000"
-_SPECIMEN: Final = "specimen_type"  # of OBR-15, where no time is one
+_SPECIMEN: Final = frozenset({"specimen_type", "specimen_name"})  # of OBR-15, where no time is one
 _BESIDE: Final = {  # times by name: segment, field, and what stands beside it there, which is no time, or not the one that is read
     "ngay_vao": ("PV1", 44, (43,)),
     "ngay_ra": ("PV1", 45, (46,)),
@@ -203,5 +203,5 @@ def tell_beside(plan: Plan, names: Iterable[str], scope: Scope, content: Mapping
 
 
 def _reads(plan: Plan, segment: str, field: int) -> bool:
-    rules = (rule for rule in plan if rule.name != _SPECIMEN)
+    rules = (rule for rule in plan if rule.name not in _SPECIMEN)
     return any((place.segment, place.field) == (segment, field) for rule in rules for place in rule.places)
