@@ -36,6 +36,7 @@ _ORDER_CONTROL: Final = {
     "ACCEPTED": "OK", "IN_PROGRESS": "SC", "COMPLETED": "SC", "REFUSED": "UA",
 }  # fmt: skip
 _ORDER_STATUS: Final = {"COMPLETED": "CM"}  # ORC-5, table 0038: what SC says in full
+_CONCLUSION: Final = ("KL", "Kết luận", "99HIE")  # a code of the hub's own
 _SAMPLE: Final = "Mã mẫu (SPM-2): "
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "dau_hieu_ls": "VN-DHLS",
@@ -182,15 +183,18 @@ def result_segments(event: Event, version: str) -> Segments:
             4: code(event.get("service") or {}),
             7: event.get("sampled_at", ""),
             14: event.get("received_in_lab_at", ""),
-            15: event.get("specimen_type", ""),
+            15: (_specimen(event),),
             22: event.get("reported_at", ""),
             25: event.get("status", ""),
             32: ((event["ma_bs_doc_kq"],),) if event.get("ma_bs_doc_kq") else "",
         },
     )
-    lines = [line for each in event.get("observations") or [] for line in _observation(each)]
+    observations = event.get("observations") or []
+    lines = [line for each in observations for line in _observation(each)]
     if event.get("ket_luan"):
-        lines.append(segment("OBX", {2: "TX", 3: ("KL", "Kết luận"), 5: event["ket_luan"], 11: event.get("status", "")}))
+        numbers = [int(each["set_id"]) for each in observations if each.get("set_id", "").isdecimal()]
+        number = str(max(numbers, default=len(observations)) + 1)
+        lines.append(segment("OBX", {1: number, 2: "TX", 3: _CONCLUSION, 5: event["ket_luan"], 11: event.get("status", "")}))
     sample = event.get("specimen_id", "") if version >= "2.5" else ""
     return [
         person_segment(event.get("person") or {}),
@@ -199,8 +203,14 @@ def result_segments(event: Event, version: str) -> Segments:
         request,
         *note_segments(event.get("notes")),
         *lines,
-        *([segment("SPM", {1: "1", 2: sample, 4: event.get("specimen_type", "")})] if sample else []),
+        *([segment("SPM", {1: "1", 2: sample, 4: _specimen(event)})] if sample else []),
     ]
+
+
+def _specimen(said: Event) -> str | tuple[str, str]:
+    """Code and words of SPM-4, and of the first component of OBR-15; of a code without words the code."""
+    kind, name = said.get("specimen_type", ""), said.get("specimen_name", "")
+    return (kind, name) if name else kind
 
 
 def _observation(line: Event) -> Segments:
@@ -251,7 +261,7 @@ def order_segments(event: Event, version: str) -> Segments:
     for text in (text for part in parts.values() for text in part.get("notes") or []):
         if text in told:
             told.remove(text)  # it stands with its test
-    apart = any(part.get("specimen_type") or part.get("specimen_id") for part in parts.values())
+    apart = any(part.get(name) for part in parts.values() for name in ("specimen_type", "specimen_name", "specimen_id"))
     built: Segments = [
         person_segment(event.get("person") or {}),
         visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
@@ -260,8 +270,8 @@ def order_segments(event: Event, version: str) -> Segments:
     for n, service in enumerate(event.get("services") or [{}], 1):
         part = {name: value for name, value in parts.get(n, {}).items() if value}
         said = event | part
-        if "specimen_type" in part and "specimen_id" not in part:
-            said["specimen_id"] = ""  # the order's is the number of another tube
+        if "specimen_type" in part:  # number and words of the order's are those of another tube
+            said |= {name: part.get(name, "") for name in ("specimen_id", "specimen_name")}
         built += _service(said, service, n, version)
         notes = (told if n == 1 else []) + part.get("notes", [])
         sample = said.get("specimen_id", "") if n == 1 or "specimen_id" in part else ""
@@ -269,7 +279,7 @@ def order_segments(event: Event, version: str) -> Segments:
         if n == 1:
             built += diagnosis_segments(event)
             built += [line for each in event.get("observations") or [] for line in _observation(each)]
-        specimen, sample = said.get("specimen_type", ""), said.get("specimen_id", "")
+        specimen, sample = _specimen(said), said.get("specimen_id", "")
         if version >= "2.5" and (n == 1 or apart) and (specimen or sample):
             built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
     return built
@@ -295,7 +305,7 @@ def _service(said: Event, service: Event, number: int, version: str) -> Segments
     }
     request = {
         1: str(number), 2: placer, 3: filler, 4: code(service), 7: said.get("sampled_at", ""),
-        15: "" if modern else said.get("specimen_type", ""),
+        15: "" if modern else (_specimen(said),),
     }  # fmt: skip
     timing = [segment("TQ1", {1: "1", 9: priority})] if modern and priority else []
     return [segment("ORC", control), *timing, segment("OBR", request)]

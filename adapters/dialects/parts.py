@@ -8,7 +8,7 @@ from adapters.dialects.reading import Reading, tell_priority
 from adapters.formats.hl7v2 import Segment
 
 _CARRIED: Final = frozenset(
-    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "specimen_type", "specimen_id", "reason"}
+    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "specimen_type", "specimen_name", "specimen_id", "reason"}
 )  # beside priority and notes
 _OF_THE_ORDER: Final = frozenset({"placer", "action", "services", "priority"})  # what groups it, or is looked at by itself
 _NUMBERS: Final = frozenset({"placer", "filler"})

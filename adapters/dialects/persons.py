@@ -377,7 +377,7 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
             words = diagnosis["chan_doan"] = said
         if "ma_benh" not in diagnosis and (code := icd_before_words(words)):
             diagnosis["ma_benh"] = code
-        first, *others = diagnosis.get("ma_benh", "").split(";")
+        first, *others = [code for code in diagnosis.get("ma_benh", "").split(";") if code] or [""]
         if others:
             diagnosis["ma_benh"] = first
         if diagnosis:

@@ -17,7 +17,7 @@ from hub.contract.events import VIETNAM, Event, stamp
 PRIORITIES: Final = re.compile(r"[SARPCTN]|T[SMHDWL]\d+|PRN|STAT|ASAP|ROUTINE|NORMAL")
 """How soon, in HL7: tables 0027, 0280 and 0485, and the words for their codes. What begins with S or A is urgent."""
 _NO_HOUR: Final = "0000"
-_NO_TIMES: Final = ("specimen_type", "notes")  # of OBR-15 and OBR-13, where no time is one
+_NO_TIMES: Final = frozenset({"specimen_type", "specimen_name", "notes"})  # of OBR-15 and OBR-13, where no time is one
 _BESIDE: Final = {  # times by name: segment, field, and what stands beside it there, which is no time, or not the one that is read
     "ngay_vao": ("PV1", 44, (43,)),
     "ngay_ra": ("PV1", 45, (46,)),

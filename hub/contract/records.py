@@ -409,6 +409,7 @@ class LabOrder(TypedDict, total=False):
     ma_khoa: str
     ma_giuong: str
     parts: list["OrderPart"]
+    specimen_name: str
 
 
 class LabResult(TypedDict, total=False):
@@ -432,6 +433,7 @@ class LabResult(TypedDict, total=False):
     ma_bs_doc_kq: str
     notes: list[str]
     specimen_id: str
+    specimen_name: str
 
 
 class MessageReceived(TypedDict, total=False):
@@ -516,6 +518,7 @@ class OrderPart(TypedDict, total=False):
     specimen_id: str
     reason: str
     notes: list[str]
+    specimen_name: str
 
 
 class Person(TypedDict, total=False):

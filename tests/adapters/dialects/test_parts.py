@@ -75,6 +75,15 @@ def test_a_single_test_whose_orc_and_obr_have_different_numbers_is_told() -> Non
     assert problems(mapped("ORM^O01", PID, "ORC|NW|P1", "OBR|1|P2||A")) == {("ORDER_DIFFERS", "OBR-2")}
 
 
+def test_the_words_of_a_specimen_go_with_its_code_and_with_no_other() -> None:
+    [order] = read("OML^O21", "ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||DOM^Đờm", "OBR|2|P1||B", "SPM|1|T2||WB", "OBR|3|P1||C")
+    assert (order["specimen_type"], order["specimen_name"]) == ("DOM", "Đờm")
+    for version, name, field in (("2.5.1", "SPM", 4), ("2.3.1", "OBR", 15)):
+        words = ("DOM", "Đờm")
+        out = [row[field] for row in order_segments(order, version) if row[0] == name]
+        assert out == ([words, "WB", words] if name == "SPM" else [(words,), ("WB",), (words,)])
+
+
 def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
     rows = ["ORC|NW|P1|||||||20261123070000|||BS1", "OBR|1|P1||A|R", "NTE|1||one", "SPM|1|T1||SER",
             "ORC|NW|P1|||||||20261123071000|||BS2", "OBR|2|P1||B|S|20261123075500", "NTE|1||two", "SPM|1|T2||WB",
@@ -90,7 +99,7 @@ def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
     assert out("2.5.1", "TQ1", 9) == [["R"], ["S"], ["S"]]
     assert out("2.5.1", "SPM", 2, 4) == [["T1", "SER"], ["T2", "WB"], ["T1", "SER"]]
     assert out("2.5.1", "ORC", 9, 12) == [["20261123070000", "BS1"], ["20261123071000", "BS2"], ["20261123070000", "BS1"]]
-    assert out("2.3.1", "OBR", 15) == [["SER"], ["WB"], ["SER"]]
+    assert out("2.3.1", "OBR", 15) == [[("SER",)], [("WB",)], [("SER",)]]
     assert out("2.3.1", "NTE", 3) == [["Mã mẫu (SPM-2): T1"], ["one"], ["Mã mẫu (SPM-2): T2"], ["two"]]
 
 

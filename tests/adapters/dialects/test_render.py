@@ -24,6 +24,7 @@ from hub.contract.claim_tables import tables
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring, Origin, stamp
 from tests.adapters.dialects.goldens import DEMO, cases, translated
+from tests.adapters.dialects.said import PID, mapped, only
 from tests.slips import follow_up, referral
 
 NOW = datetime(2026, 11, 23, 8, 5, tzinfo=VIETNAM)
@@ -190,6 +191,35 @@ def test_a_power_of_ten_in_a_unit_goes_out_escaped() -> None:
     content = {"placer": "1", "ma_cskcb": "01940", "person": {}, "service": {"code": "X"}, "observations": [line]}
     written = rendered("hie.LabResult", stamped("hie.LabResult", content)).by_name["OBX"][0]
     assert (written.fields[6], written.fields[7]) == (r"10\S\9/L", r"<10\S\5")
+
+
+@pytest.mark.parametrize(("numbers", "number"), [(["1", "2", "4"], "5"), (["", ""], "3"), ([], "1")])
+def test_a_conclusion_goes_out_under_a_number_and_a_code_of_its_own(numbers: list[str], number: str) -> None:
+    lines = [{"set_id": n, "value_type": "NM", "code": {"code": "WBC"}, "gia_tri": "3.9"} for n in numbers]
+    content = {
+        "placer": "1",
+        "ma_cskcb": "01940",
+        "person": {},
+        "service": {"code": "X"},
+        "observations": lines,
+        "ket_luan": "Thiếu máu",
+    }
+    message = rendered("hie.LabResult", stamped("hie.LabResult", content))
+    written = message.by_name["OBX"][-1]
+    assert written.fields[1:6] == [number, "TX", "KL^Kết luận^99HIE", "", "Thiếu máu"]
+    [(_, read)] = read_again(message).events
+    assert read["ket_luan"] == "Thiếu máu"
+
+
+@pytest.mark.parametrize("sent", ["NT24^Nước tiểu 24h", "NT24&Nước tiểu 24h", "NT24"])
+def test_the_words_of_a_specimen_go_on_with_its_code(sent: str) -> None:
+    name = {"specimen_name": "Nước tiểu 24h"} if sent != "NT24" else {}
+    for kind, record in (("ORU^R01", "hie.LabResult"), ("ORM^O01", "hie.LabOrder")):
+        event = only(mapped(kind, PID, "ORC|NW|P1", f"OBR|1|P1||GLU^Glucose|||||||||||{sent}", "OBX|1|NM|GLU^Glucose||5.6"))
+        assert {key: value for key, value in event.items() if key.startswith("specimen")} == {"specimen_type": "NT24", **name}
+        for dialect in ("_standard", "anhduong_lis"):
+            [(_, read)] = read_again(rendered(record, event, dialect)).events
+            assert {key: value for key, value in read.items() if key.startswith("specimen")} == {"specimen_type": "NT24", **name}
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
