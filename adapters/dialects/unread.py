@@ -24,6 +24,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
 
 _TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
+_LOOKS: Final = 36  # times that a field is emptied for it: where another place says the same, none of them is a try
 _SHAPES_MAX: Final = 200  # kept of one part
 _CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
 _OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
@@ -33,11 +34,12 @@ _FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|che
 @dataclass(slots=True)
 class Part:
     """A part of a field in one type of message. name: the standard's, in words; count: how often it was sent, messages: in
-    which samples; tries: how often it was taken away, to see whether something reads it."""
+    which samples; tries: how often it was taken away, to see whether something reads it; looks: how often its field was emptied first."""
 
     name: str
     count: int = 0
     tries: int = 0
+    looks: int = 0
     read: bool = False
     messages: set[str] = field(default_factory=set)
     shapes: Counter[str] = field(default_factory=Counter)
@@ -164,7 +166,10 @@ class _Sent:
         """
         part = found.setdefault((place, self.sample.kind), Part(name))
         part.note(self.sample.name, value)
-        if not part.read and part.tries < _TRIES and self.becomes("") != self.becomes(self.text):
+        if part.read or part.tries >= _TRIES or part.looks >= _LOOKS:
+            return part.read
+        part.looks += 1
+        if self.becomes("") != self.becomes(self.text):
             part.tries += 1
             part.read = any(self.becomes(there) != self.becomes(gone) for there, gone in pairs)
         return part.read

@@ -1,10 +1,15 @@
 """Parts of fields that nothing reads: found by taking them away, and what the hub reads without a rule is none of them."""
 
+from typing import Any
+
 import pytest
 
+from adapters.dialects import unread
 from adapters.dialects.conformance import FieldRow, report
 from adapters.dialects.conformance_page import page
+from adapters.dialects.mapped import Mapped
 from adapters.dialects.profile import compile_text
+from adapters.dialects.unread import mapped_again
 from tests.adapters.dialects.test_conformance import STANDARD, of, visit
 
 
@@ -39,6 +44,19 @@ def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignor
     order = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5^HIS\rOBR|1|5^HIS||GLU^Glucose\r"
     places = {row.place for row in report([visit(order, "ORM^O01")], STANDARD).parts}
     assert not any(place.startswith(("ORC-2", "OBR-2")) for place in places), "each says what the other says"
+
+
+def test_a_message_of_many_orders_is_not_mapped_anew_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped = []
+
+    def counted(*about: Any) -> Mapped:
+        mapped.append(1)
+        return mapped_again(*about)
+
+    monkeypatch.setattr(unread, "mapped_again", counted)
+    orders = "".join(f"ORC|NW|{n}^HIS\rOBR|1|{n}^HIS||GLU^Glucose\r" for n in range(200))
+    report([visit(f"PID|1||7^^^01021^MR||Lê^Hoa\r{orders}", "ORM^O01")], STANDARD)
+    assert len(mapped) < 200
 
 
 def test_text_with_a_delimiter_that_nobody_escaped_has_no_components() -> None:
@@ -102,7 +120,7 @@ def test_messages_stay_as_they_were_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("vendor", "unread"), [("lucbinh_station", []), ("codo_his", ["OBR-16.2", "OBR-16.3", "PV1-7.2", "PV1-7.3"])]
+    ("vendor", "places"), [("lucbinh_station", []), ("codo_his", ["OBR-16.2", "OBR-16.3", "PV1-7.2", "PV1-7.3"])]
 )
-def test_samples_of_a_vendor_show_the_names_of_doctors_and_no_codes_of_the_form(vendor: str, unread: list[str]) -> None:
-    assert [row.place for row in of(vendor)[1].parts] == unread
+def test_samples_of_a_vendor_show_the_names_of_doctors_and_no_codes_of_the_form(vendor: str, places: list[str]) -> None:
+    assert [row.place for row in of(vendor)[1].parts] == places
