@@ -240,14 +240,18 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
 
     at:      aware.
     Returns: the rows that were appended, as `ADJUSTMENTS`.
-    Raises:  HubError(NOT_FOUND); HubError(LEDGER_CONFLICT) when another process promotes it at the same time.
+    Raises:  HubError(NOT_FOUND); HubError(LEDGER_CONFLICT) when another process promotes one of that month at the same time.
     """
     branch = read_branch(ledger, name)
-    table, mark = opened(ledger / ADJUSTED, ADJUSTMENTS), f"promote/{name}/{branch.made_at}"
-    at, times = later(adjustments(table.file_uris()), at), table.transaction_version(mark) or 0
+    table = opened(ledger / ADJUSTED, ADJUSTMENTS)
+    # The second mark is that of the month: two branches promoted at once would each add its difference to the same amounts.
+    marks = (f"promote/{name}/{branch.made_at}", f"promote/{branch.period}")
+    times, of_month = (table.transaction_version(mark) or 0 for mark in marks)
+    at = later(adjustments(table.file_uris()), at)
     rows = _differences(ledger, branch, at, times)
     if rows.height:
-        commit = CommitProperties(app_transactions=[Transaction(mark, times + 1)])
+        said = zip(marks, (times + 1, of_month + 1), strict=True)
+        commit = CommitProperties(app_transactions=[Transaction(*one) for one in said])
         try:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:

@@ -155,12 +155,15 @@ class Spans:
     def made(self, database: Connection[TupleRow], rows: Rows) -> list[ReadableSpan]:
         """The spans of one batch, whose rows are written already, in the caller's transaction. Raises: psycopg's errors."""
         since = now() - _RECENT
-        stages = [one for one in self._stages(database, rows) if one.end >= since]
+        stages: dict[UUID, _Stage] = {}
+        for one in self._stages(database, rows):
+            if one.end >= since:
+                stages.setdefault(one.id, one)  # recorded twice within a batch, it is new both times
         if not stages:
             return []
-        ids = {one.id for one in stages} | {cause for one in stages for cause in one.causes}
+        ids = stages.keys() | {cause for one in stages.values() for cause in one.causes}
         known: dict[UUID, datetime] = dict(database.execute(_KNOWN, {"ids": list(ids)}).fetchall())
-        return [self._span(one, known) for one in stages if _is_new(one, known, rows)]
+        return [self._span(one, known) for one in stages.values() if _is_new(one, known, rows)]
 
     def send(self, spans: Sequence[ReadableSpan]) -> None:
         """Never waits: what finds the queue full is lost."""

@@ -5,7 +5,7 @@ absent. The same parts give the same tables, in whatever order they come.
 Source: `seeds/standards/hl7-mapping.md` §4.2–4.6, §5; `seeds/standards/adjudication.md` §3.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -77,9 +77,9 @@ def _newest(events: Iterable[Event], of: Callable[[Event], str] = lambda _event:
 
 
 def _orders(events: Iterable[Event]) -> list[Event]:
-    """Of each order what was said last, in one message maybe several things (a test cancelled beside a new one), without the
-    services that were withdrawn; an order that is withdrawn without naming one is so as a whole. What a message withdraws was wanted
-    before it: a test that it cancels and orders anew stands. Events come oldest first."""
+    """Of each order what was said last, in one message maybe several things (a test cancelled beside a new one), test by test,
+    without those that were withdrawn; an order that is withdrawn without naming one is so as a whole. What a message withdraws was
+    wanted before it: a test that it cancels and orders anew stands. Events come oldest first."""
     standing: dict[str, list[Event]] = {}
     for event in events:
         key, message = event["meta"]["key"], event["meta"]["message_id"]
@@ -88,16 +88,22 @@ def _orders(events: Iterable[Event]) -> list[Event]:
         for one in standing.get(key, ()):
             (beside if one["meta"]["message_id"] == message else before).append(one)
         if event.get("action") not in _WITHDRAWN:
-            standing[key] = [*beside, event]
+            standing[key] = [*beside, *_each_test(event)]
         elif gone := {_codes(service) for service in event.get("services", ())}:
-            standing[key] = [*(left for one in before if (left := _without(one, gone))["services"]), *beside]
+            standing[key] = [
+                *(one for one in before if any(_codes(service) not in gone for service in one.get("services", ()))),
+                *beside,
+            ]
         else:
             standing[key] = beside
     return [one for of_key in standing.values() for one in of_key]
 
 
-def _without(order: Event, gone: Collection[tuple[str, str]]) -> Event:
-    return order | {"services": [service for service in order.get("services", ()) if _codes(service) not in gone]}
+def _each_test(order: Event) -> list[Event]:
+    """An order of each service of an order, as its own part says it; the order itself where it names none."""
+    own = {part["number"]: _stated(part) for part in order.get("parts") or ()}
+    services = enumerate(order.get("services", ()), 1)
+    return [order | own.get(number, {}) | {"services": [service]} for number, service in services] or [order]
 
 
 def _agreed(sources: Iterable[Mapping[str, Any]], names: Iterable[str]) -> Row:
@@ -253,7 +259,7 @@ def _services(lines: list[Row], orders: list[Event], results: list[Event], stay:
     rows = []
     for line in lines:
         if line.get("table") == "XML3":
-            joined = _agreed([_order(order) for order in orders if _belongs(order, line, order.get("services", ()))], _ORDERED)
+            joined = _agreed(map(_order, _orders_of_service(line, orders)), _ORDERED)
             answers = [result for result in results if _belongs(result, line, [result.get("service", {})])]
             joined |= _agreed([{"ngay_kq": _minute(one.get("reported_at", ""))} for one in answers], ["ngay_kq"])
             joined |= _agreed([seen for one in answers for seen in one.get("observations", ())], ["ma_may"])
@@ -321,6 +327,13 @@ def _orders_of_drug(line: Row, prescribed: list[Row]) -> list[Row]:
     drug, number = line.get("ma_thuoc"), line.get("so_dang_ky")
     same = [one for one in prescribed if drug and one.get("ma_thuoc") == drug]
     return [one for one in same if not number or one.get("so_dang_ky") in (None, "", number)]
+
+
+def _orders_of_service(line: Row, orders: list[Event]) -> list[Event]:
+    """Of the tests that come under the number of the line, those of its service where there are any."""
+    found = [order for order in orders if _belongs(order, line, order.get("services", ()))]
+    service = line.get("ma_dich_vu") or None
+    return [order for order in found if any(service in _codes(one) for one in order.get("services", ()))] or found
 
 
 def _order(order: Event) -> Row:

@@ -241,6 +241,24 @@ def test_a_branch_is_dropped_and_its_name_is_free(ledger):
     assert made(ledger).claims == 3
 
 
+def test_of_two_that_are_promoted_at_once_the_second_waits_its_turn(ledger, monkeypatch):
+    for name in ("lenient", "other"):
+        made(ledger, name, without=["F06"])
+    differences = module._differences
+
+    def meanwhile(*asked):
+        found = differences(*asked)
+        monkeypatch.setattr(module, "_differences", differences)
+        assert promote(ledger, "other", AT).height == 1
+        return found
+
+    monkeypatch.setattr(module, "_differences", meanwhile)
+    with pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        promote(ledger, "lenient", AT)
+    assert statement(ledger, "01004", "2026-11").adjusted == -FUND
+    assert promote(ledger, "lenient", AT).is_empty()
+
+
 def test_a_run_that_was_cut_off_left_no_branch(ledger, monkeypatch):
     with monkeypatch.context() as killed:
         killed.setattr(module, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

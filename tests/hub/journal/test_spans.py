@@ -255,6 +255,14 @@ def test_what_is_read_again_makes_no_second_trace(database, log, collector, begu
     assert sorted(one.name for one in collector.spans) == ["received", "routed", "translated"]
 
 
+def test_what_one_batch_has_twice_is_told_once(database, log, collector, spans, begun):
+    message, records = story(log, begun)
+    messages = [log.event(topic, one, at) for topic, one, at in [*records, *records]]
+    index(database, log.wire, messages, {}, spans)
+    until(lambda: len(collector.of(message["message_id"])) >= 5)
+    assert sorted(one.name for one in collector.spans) == ["queued", "received", "refused", "routed", "translated"]
+
+
 def test_what_has_no_message_has_no_trace(database, log, collector, begun):
     audit = {"id": str(uuid4()), "at": begun, "by": "mai", "action": "release", "target": "x", "reason": "y", "outcome": "done"}
     with telling(collector.endpoint) as spans:

@@ -298,6 +298,18 @@ def test_an_order_stands_for_the_services_of_it_that_are_wanted_still(said, time
     assert [rows[GLUCOSE], rows[ECHO]] == times
 
 
+_OF_ECHO = {"number": 2, "ordered_at": "202611210905", "ma_bac_si": "0007", "filler": "F-2"}
+
+
+@pytest.mark.parametrize("number", [{}, {"placer": "CD-1"}, {"placer": "", "filler": "F-2"}], ids=["service", "placer", "filler"])
+@pytest.mark.parametrize("said", [[], [ordered(minute=8, action="CANCELLED")]], ids=["both", "the first cancelled"])
+def test_a_test_of_an_order_has_its_own_time_and_doctor(number, said):
+    order = ordered(services=_BOTH, filler="F-1", parts=[_OF_ECHO])
+    lines = charged(service("L2", code=ECHO, ma_bac_si="", **number), minute=1)
+    [row] = tables([lines, order, *said])["xml3"]
+    assert (row["ngay_yl"], row["ma_bac_si"]) == ("202611210905", "0007")
+
+
 def test_the_claim_is_one_that_its_schema_holds():
     found = tables([*STAY, LATE])
     meta = {"event_id": "", "facility": "", "key": "", "revision": STAY[0][1]["meta"]["revision"], "source": {"sender": ""}}
