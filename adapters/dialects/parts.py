@@ -4,11 +4,12 @@ from typing import Any, Final
 
 from adapters.dialects.groups import Group, Record
 from adapters.dialects.paths import Notes, Place, Plan, Rule, Scope, fill, place_of
-from adapters.dialects.reading import Reading, tell_priority
+from adapters.dialects.reading import Reading, keep_words, tell_priority
 from adapters.formats.hl7v2 import Segment
 
+_TUBE: Final = ("specimen_type", "specimen_name", "specimen_id")
 _CARRIED: Final = frozenset(
-    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "specimen_type", "specimen_name", "specimen_id", "reason"}
+    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "reason"}.union(_TUBE)
 )  # beside priority and notes
 _OF_THE_ORDER: Final = frozenset({"placer", "action", "services", "priority"})  # what groups it, or is looked at by itself
 _NUMBERS: Final = frozenset({"placer", "filler"})
@@ -39,6 +40,7 @@ def read_parts(
         noted = reading.notes()
         fill(plan, own, said, noted)
         tell_priority(plan, own, said, noted)
+        keep_words(plan, own, said, notes)
         urgencies.append(said.get("priority", ""))
         part: Record = {}
         information: list[str] = []
@@ -49,8 +51,10 @@ def read_parts(
                 information = [text for text in said["notes"] if text not in first.get("notes", ())]
             else:
                 notes.warn("ORDER_DIFFERS", _place(reading, rule, own, said[rule.name]))
-        if "specimen_type" in part and "specimen_id" in said:
-            part["specimen_id"] = said["specimen_id"]  # also that of the order: a tube of another kind may share it, or have none
+        if "specimen_type" in part or "specimen_name" in part:
+            part |= {
+                name: said[name] for name in _TUBE if name in said
+            }  # also what the order's has: a tube of another kind may share it
         informed += information
         if remarks := information + group.notes:
             part["notes"] = remarks

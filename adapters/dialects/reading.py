@@ -204,6 +204,22 @@ def tell_beside(plan: Plan, names: Iterable[str], scope: Scope, content: Mapping
                 notes.warn("FIELDS_SHIFTED", notes.message.path(segment, field))
 
 
+def keep_words(plan: Plan, scope: Scope, content: dict[str, Any], notes: Notes) -> None:
+    """Words of a specimen (`specimen_name`) stay beside the code that their own segment states: beside that of another segment they
+    would name another tube. Such words are told, kept beside the event and passed on to nobody."""
+    kind, name = content.get("specimen_type"), content.get("specimen_name")
+    if not kind or not name:
+        return
+    rules = {rule.name: rule for rule in plan}
+    found = place_of(name, rules["specimen_name"], scope)
+    if found is None or place_of(kind, rules["specimen_type"], scope) is None:
+        return
+    segment, field = found
+    if place_of(kind, rules["specimen_type"], {segment.name: segment}) is None:
+        del content["specimen_name"]
+        notes.unreadable("FIELD_REPEATS", segment, field, "specimen_name", name)
+
+
 def _reads(plan: Plan, segment: str, field: int) -> bool:
     rules = (rule for rule in plan if rule.name not in _NO_TIMES)
     return any((place.segment, place.field) == (segment, field) for rule in rules for place in rule.places)

@@ -10,7 +10,7 @@ from adapters.dialects.lines import read_lines
 from adapters.dialects.observed import parents
 from adapters.dialects.paths import Notes, fill
 from adapters.dialects.persons import label_told
-from adapters.dialects.reading import Reading, tell_beside, tell_nobody
+from adapters.dialects.reading import Reading, keep_words, tell_beside, tell_nobody
 from hub.contract.unnamed import is_unnamed_result
 
 _NO_LINES: Final = ("P", "X")  # states of results that may have none: there is nothing yet, or no more
@@ -39,6 +39,7 @@ def _publish_result(reading: Reading, patient: Patient, group: Group, person: Re
         scope["OBX"] = group.lines[0]
     fill(reading.dialect.plans["result"], scope, result, notes)
     tell_beside(reading.dialect.plans["result"], ("sampled_at", "received_in_lab_at", "reported_at"), scope, result, notes)
+    keep_words(reading.dialect.plans["result"], scope, result, notes)
     if reading.context.facility:
         result["ma_cskcb"] = reading.context.facility
     if label := label_told(reading.dialect, "", "\n".join(result.get("notes", ()))):

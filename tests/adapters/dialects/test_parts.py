@@ -61,8 +61,19 @@ def test_a_part_is_counted_by_services_and_an_order_has_the_notes_of_all() -> No
         (["ORC|NW|P1", "OBR|2|||B"], ""),
         (["ORC|NW|P1", "OBR|2|P1|||||20261123075500"], "OBR[2]-7"),
         (["ORC|NW|P1", "OBR|2|P1||B", "ZLB|2|later"], "ZLB[2]-2"),
+        (["ORC|NW|P1", "OBR|2|P1||B", "OBX|1|ST|SITE||left arm"], "OBX"),
     ],
-    ids=["performer", "group", "placer", "filler", "zero", "number once", "a test that nobody can tell", "a local segment"],
+    ids=[
+        "performer",
+        "group",
+        "placer",
+        "filler",
+        "zero",
+        "number once",
+        "a test that nobody can tell",
+        "a local segment",
+        "what was seen for it",
+    ],
 )
 def test_what_an_order_has_but_once_is_told_where_a_further_test_says_otherwise(second: list[str], place: str) -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[order]\nma_khoa = "ZLB-2"\n')
@@ -82,6 +93,38 @@ def test_the_words_of_a_specimen_go_with_its_code_and_with_no_other() -> None:
         words = ("DOM", "Đờm")
         out = [row[field] for row in order_segments(order, version) if row[0] == name]
         assert out == ([words, "WB", words] if name == "SPM" else [(words,), ("WB",), (words,)])
+
+
+def test_a_tube_that_is_named_in_words_has_neither_code_nor_number_of_the_first() -> None:
+    rows = ["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER^Huyết thanh", "ORC|NW|P1", "OBR|2|P1||B", "SPM|1|||^Nước tiểu 24h"]
+    [order] = read("OML^O21", *rows)
+    assert order["parts"] == [{"number": 2, "specimen_name": "Nước tiểu 24h"}]
+    assert [row[2::2] for row in order_segments(order, "2.5.1") if row[0] == "SPM"] == [
+        ["T1", ("SER", "Huyết thanh")],
+        ["", ("", "Nước tiểu 24h")],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("specimen", "source", "kind", "name", "told"),
+    [
+        ("SER", "URN&Nước tiểu", "SER", "", "OBR-15"),
+        ("^Huyết thanh", "URN&Nước tiểu", "URN", "", "SPM-4"),
+        ("SER", "SER&Huyết thanh", "SER", "Huyết thanh", ""),
+        ("SER^Huyết thanh", "URN", "SER", "Huyết thanh", ""),
+        ("^Huyết thanh", "", "", "Huyết thanh", ""),
+        ("", "WB^EDTA^VP^LA", "WB", "", ""),
+    ],
+)
+@pytest.mark.parametrize("kind_of_message", ["OML^O21", "ORU^R01"])
+def test_the_words_of_a_specimen_are_those_of_the_segment_that_has_its_code(
+    kind_of_message: str, specimen: str, source: str, kind: str, name: str, told: str
+) -> None:
+    rows = ["ORC|NW|P1", "OBR|1|P1||A|||||||||||" + source, "OBX|1|NM|A||1||||||F", "SPM|1|T1||" + specimen]
+    found = mapped(kind_of_message, PID, *rows)
+    event = only(found)
+    assert (event.get("specimen_type", ""), event.get("specimen_name", "")) == (kind, name)
+    assert [where for code, where in problems(found) if code == "FIELD_REPEATS"] == ([told] if told else [])
 
 
 def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
