@@ -26,7 +26,7 @@ from hub.contract.events import new_id
 from hub.insurer.catalogues import Catalogues
 from hub.insurer.columns import Decoded, Writers, decode_claims
 from hub.insurer.decisions import decide
-from hub.insurer.history import ADJUSTMENTS, adjustments, later
+from hub.insurer.history import ADJUSTMENTS, adjustments, later, mark_of
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
 from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found
@@ -240,12 +240,12 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
 
     at:      aware.
     Returns: the rows that were appended, as `ADJUSTMENTS`.
-    Raises:  HubError(NOT_FOUND); HubError(LEDGER_CONFLICT) when another process promotes one of that month at the same time.
+    Raises:  HubError(NOT_FOUND); HubError(LEDGER_CONFLICT) when another process promotes one of that month, or closes it, at the same time.
     """
     branch = read_branch(ledger, name)
     table = opened(ledger / ADJUSTED, ADJUSTMENTS)
     # The second mark is that of the month: two branches promoted at once would each add its difference to the same amounts.
-    marks = (f"promote/{name}/{branch.made_at}", f"promote/{branch.period}")
+    marks = (f"promote/{name}/{branch.made_at}", mark_of(branch.period))
     times, of_month = (table.transaction_version(mark) or 0 for mark in marks)
     at = later(adjustments(table.file_uris()), at)
     rows = _differences(ledger, branch, at, times)
@@ -256,8 +256,8 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", ADJUSTED) from None
-    if rows.height or not branch.promoted:
-        _write(ledger / FOLDER / name, replace(branch, promoted=at.isoformat()))
+    # Without rows too: the run that appended them may have been killed before it said that this branch is the last one.
+    _write(ledger / FOLDER / name, replace(branch, promoted=at.isoformat()))
     return rows
 
 

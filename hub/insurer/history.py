@@ -72,11 +72,11 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     month:     any day of it; it must be over, and its claims read.
     closed_at: aware; said in the new rows, as `later` has it.
     Returns:   the rows that were appended: adjustments that are new, and rows that take back what no longer holds.
-    Raises:    HubError(LEDGER_CONFLICT) when another process closes it at the same time.
+    Raises:    HubError(LEDGER_CONFLICT) when another process closes it or promotes a branch of it at the same time.
     """
     period, mark = f"{month:%Y-%m}", f"close/{month:%Y-%m}"
     table = opened(folder / TABLE, ADJUSTMENTS)
-    closings = table.transaction_version(mark) or 0
+    closings, of_month = (table.transaction_version(one) or 0 for one in (mark, mark_of(period)))
     known = adjustments(table.file_uris()).collect()
     closed_at = later(known.lazy(), closed_at)
     before = known.filter(pl.col("period") == period)
@@ -93,12 +93,18 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
     rows = rows.with_columns(closed_at=pl.lit(closed_at).cast(ADJUSTMENTS["closed_at"])).select(*ADJUSTMENTS)
     if rows.height or not closings:
-        marks = CommitProperties(app_transactions=[Transaction(mark, closings + 1)])
+        said = [Transaction(mark, closings + 1), Transaction(mark_of(period), of_month + 1)]
+        marks = CommitProperties(app_transactions=said)
         try:
             write_deltalake(table, rows, mode="append", commit_properties=marks)
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", TABLE) from None
     return rows
+
+
+def mark_of(period: str) -> str:
+    """The app transaction of all that moves the money of a month (YYYY-MM): closings and promotions, each by what the last one left."""
+    return f"promote/{period}"  # named by what had it first
 
 
 def adjustments(files: Sequence[str]) -> pl.LazyFrame:

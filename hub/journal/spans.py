@@ -240,7 +240,10 @@ class Spans:
 
 
 def _is_new(one: _Stage, known: Mapping[UUID, datetime], rows: Rows) -> bool:
-    """Whether it is told for the first time: no replay or sweep of a message, and of an event or delivery none but the first record."""
+    """Whether it is told: of a message no replay or sweep, of an event or delivery none but the first record.
+
+    A receipt or dead letter always is, whose row has no id to ask for: read again, it is told again as the same span.
+    """
     return one.id in rows.fresh if one.parent is None else known.get(one.id, one.end) >= one.end
 
 

@@ -134,9 +134,9 @@ def test_promoting_is_one_adjustment_a_claim_and_is_done_once(ledger):
     rows = promote(ledger, "lenient", AT)
     assert rows.get_column("reduction").to_list() == [-FUND, -FUND]
     assert set(rows.get_column("rule")) == {"R01"}
+    assert read_branch(ledger, "lenient").promoted == AT.isoformat()
     assert promote(ledger, "lenient", AT).is_empty()
     assert scan(files_of(ledger, TABLE), module.ADJUSTMENTS).collect().height == 2
-    assert read_branch(ledger, "lenient").promoted == AT.isoformat()
 
 
 def test_a_second_branch_is_promoted_by_what_the_first_left(ledger):

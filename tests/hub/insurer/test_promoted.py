@@ -5,6 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from hub.contract.errors import HubError
+from hub.insurer import branches as module
+from hub.insurer import history
 from hub.insurer.branches import drop, promote
 from hub.insurer.history import close
 from hub.insurer.ledger import Ledger
@@ -92,3 +95,46 @@ def test_what_a_promotion_took_is_not_there_to_be_cut_again(ledger):
     promote(folder, "again", AT)
     assert cuts(close(folder, NOVEMBER, AT)) == [("H03", ids(events[1])[0], -FUND)]
     assert payable(folder) == 0
+
+
+def test_a_promotion_that_was_killed_before_it_said_that_it_is_the_last_heals_when_it_is_run_again(ledger, monkeypatch):
+    events = [visit("A", **ORDERED_LATER), visit("B", minutes=1, **ORDERED_LATER)]
+    folder = ledger(events)
+    made(folder, "mild", events=events, without=["X02"])
+    made(folder, "strict", events=events)
+    promote(folder, "mild", AT)
+    promote(folder, "strict", AT)
+    with monkeypatch.context() as killed:
+        killed.setattr(module, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote(folder, "mild", AT)
+    assert promote(folder, "mild", AT).is_empty()
+    assert cuts(close(folder, NOVEMBER, AT)) == [("H03", ids(events[1])[0], FUND)]
+
+
+def test_of_a_closing_and_a_promotion_at_once_the_second_waits_its_turn(ledger, monkeypatch):
+    events = [visit("A", **ONE), visit("B", minutes=1, **ONE, **WRONG_YEAR)]
+    folder = ledger(events)
+    made(folder, events=events, without=["F06"])
+    read, differences = history.read_history, module._differences
+
+    def promoted_meanwhile(*asked):
+        monkeypatch.setattr(history, "read_history", read)
+        found = list(read(*asked))
+        promote(folder, "lenient", AT)
+        return found
+
+    monkeypatch.setattr(history, "read_history", promoted_meanwhile)
+    with pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        close(folder, NOVEMBER, AT)
+    made(folder, "strict", events=events)
+
+    def closed_meanwhile(*asked):
+        found = differences(*asked)
+        close(folder, NOVEMBER, AT)
+        return found
+
+    monkeypatch.setattr(module, "_differences", closed_meanwhile)
+    with pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        promote(folder, "strict", AT)
+    assert payable(folder) == FUND

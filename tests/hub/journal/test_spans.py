@@ -243,7 +243,7 @@ def test_a_share_of_messages_is_told_with_all_their_spans(database, log, collect
     assert len(collector.spans) == before
 
 
-def test_what_is_read_again_makes_no_second_trace(database, log, collector, begun):
+def test_a_message_event_or_delivery_that_is_read_again_makes_no_second_span(database, log, collector, begun):
     """What was recorded once more, by a sweep or a replay; and what is old, as a journal that is built anew reads it."""
     _message, [*records, _queued, _refused] = story(log, begun)
     old, of_old = story(log, begun - timedelta(hours=2))
@@ -253,6 +253,15 @@ def test_what_is_read_again_makes_no_second_trace(database, log, collector, begu
         again = [(topic, one, at + timedelta(seconds=30)) for topic, one, at in records]
         read(database, log, [*again, (RECEIVED, old, begun)], spans)
     assert sorted(one.name for one in collector.spans) == ["received", "routed", "translated"]
+
+
+def test_a_receipt_that_a_later_batch_has_again_is_told_again_as_the_same_span(database, log, collector, begun):
+    message, records = story(log, begun)
+    with telling(collector.endpoint) as spans:
+        read(database, log, records, spans)
+        read(database, log, records[-1:], spans)
+    [first, again] = [one for one in collector.of(message["message_id"]) if one.name == "refused"]
+    assert (first.span_id, first.end_time_unix_nano) == (again.span_id, again.end_time_unix_nano)
 
 
 def test_what_one_batch_has_twice_is_told_once(database, log, collector, spans, begun):
