@@ -12,7 +12,7 @@ from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
-from adapters.dialects.transforms import POINT_DOUBTFUL
+from adapters.dialects.transforms import POINT_DOUBTFUL, codes_apart
 from adapters.formats.hl7v2 import Segment
 
 Record = dict[str, Any]
@@ -21,6 +21,7 @@ NAMES: Final = {"ma_thuoc": "ten_thuoc", "ma_dich_vu": "ten_dich_vu", "ma_vat_tu
 _DONG: Final = Decimal(1)  # what rounding may leave out
 _SUMS: Final = frozenset({"so_luong", "don_gia_bv", "don_gia_bh", "thanh_tien_bv", "thanh_tien_bh"})  # of a charge one at least
 _AMOUNT: Final = 11  # of FT1
+_ILLNESSES: Final = 19  # of FT1
 _PERFORMED_BY: Final = 20  # of FT1: behind the diagnosis
 _ILLNESS: Final = re.compile(r"[A-Z]\d{2}\.\d{1,2}")  # with its dot, as without one people's own codes look alike
 _THOUSAND: Final = Decimal(1000)  # an amount below it may be one whose point was misread
@@ -73,6 +74,7 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
     said = run[0]
     _place(reading, line, said, notes)
+    _tell_illnesses(line, said, notes, at)
     if line.get("kind", "") not in _KINDS:
         notes.warn("CHARGE_KIND_UNKNOWN", reading.message.path(said, 6))
     if "ma_benh" not in line and _ILLNESS.fullmatch(said.get(_PERFORMED_BY).strip()):
@@ -92,6 +94,15 @@ def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if remarks := notes_of(run):
         line["notes"] = remarks
     return line
+
+
+def _tell_illnesses(line: Record, said: Segment, notes: Notes, at: str) -> None:
+    """That FT1-19 says more than the codes that were read there: a line has no place for words of a diagnosis."""
+    read = set(line.get("ma_benh", "").split(";"))
+    stated = [codes_apart(said.words(_ILLNESSES, 1, n)) for n, _ in enumerate(said.repetitions(_ILLNESSES), 1)]
+    known = {code for codes, _ in stated for code in codes}
+    if any(more for _, more in stated) or (known & read and known - read):
+        notes.unreadable("CODE_UNKNOWN", said, _ILLNESSES, f"{at}ma_benh", said.text(_ILLNESSES))
 
 
 def _tell_doubtful(reading: Reading, line: Record, amount: Decimal, scope: Scope, notes: Notes) -> None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from adapters.dialects.conformance import place_text
-from adapters.dialects.paths import folded
+from adapters.dialects.paths import FOLDED
 from adapters.dialects.profile import Dialect
 from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
 from hub.contract.directory import facilities
@@ -100,9 +100,8 @@ def _unknown_places(dialect: Dialect) -> Iterator[str]:
     for section, name in _RECEIVERS.items():
         for rule in (rule for rule in dialect.plans[section] if rule.name == name and rule.codes):
             table = next(one for one, rows in dialect.codes.items() if rows is rule.codes)
-            stated = {folded(local): (local, code) for local, code in dialect.codes[table].items()}  # each once, as it is written
-            for local, code in stated.values():
-                if code not in facilities():
+            for local, code in dialect.codes[table].items():
+                if not local.startswith(FOLDED) and code not in facilities():
                     yield (
                         f"codes.{table}.{local}: the directory has no facility {code}: what goes there waits (RECEIVER_UNKNOWN); "
                         "write its MA_CSKCB, or give it a row in the directory (facilities.csv)"

@@ -24,6 +24,7 @@ _SPLIT: Final = {
     "spoken": split_spoken,
     "uncut": split_uncut,
 }  # by kind of transform
+FOLDED: Final = "\n"  # begins what no code is: a row in small letters need not mean what other spellings of it do
 _STRINGS: Final = frozenset({("OBR", 13)})  # ST among what is read as lists: `^` in it is text that nobody escaped
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
@@ -249,8 +250,8 @@ def look_up(value: str, codes: Mapping[str, str]) -> str | None:
 
 
 def folded(code: str) -> str:
-    """A code as it is compared without regard to case and Unicode form."""
-    return unicodedata.normalize("NFC", code.casefold())
+    """A code as it is compared without regard to case and Unicode form, as a key beside the rows as they are written."""
+    return FOLDED + unicodedata.normalize("NFC", code.casefold())
 
 
 def _known(value: str, codes: Mapping[str, str], keep: bool) -> str | None:

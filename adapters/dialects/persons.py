@@ -9,7 +9,17 @@ from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
 from adapters.dialects.rules import IN_WORDS, Identifiers
-from adapters.dialects.transforms import day, day_first, facility_code, icd_before_words, moment, normalise, words_behind_icd
+from adapters.dialects.transforms import (
+    codes_apart,
+    day,
+    day_first,
+    facility_code,
+    icd,
+    icd_before_words,
+    moment,
+    normalise,
+    words_behind_icd,
+)
 from adapters.formats.er7 import split_components
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from hub.contract.errors import Severity
@@ -369,8 +379,10 @@ def read_diagnoses(dialect: Dialect, segments: Iterable[Segment], notes: Notes) 
         if words and words == segment.words(3, 2).strip() and (tail := _tail(segment)):
             words = diagnosis["chan_doan"] = f"{words} {segment.delimiters.component} {tail}"
         said = segment.words(3).strip()
+        if (codes := icd(said) or "").startswith(f"{diagnosis.get('ma_benh')};"):
+            diagnosis["ma_benh"] = codes  # the others stand behind an & that nobody escaped
         behind = words_behind_icd(said) if diagnosis.get("ma_benh") == icd_before_words(said) else ""
-        more = any(icd_before_words(f"{piece},") for piece in behind.replace(";", ",").split(","))  # codes, and not alone
+        more = bool(codes_apart(behind)[0]) if behind else False  # codes, and not alone
         if more or (words and behind.casefold() not in words.casefold()):
             notes.unreadable("CODE_UNKNOWN", segment, 3, f"{at}ma_benh", said)
         if not words and (behind or ("ma_benh" not in diagnosis and " " in said)):

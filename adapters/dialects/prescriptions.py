@@ -110,7 +110,7 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
         scope = scope | {"RXR": routes[0]}
     fill(reading.dialect.plans["prescription_line"], scope, line, notes, at)
     for another in routes[1:]:
-        if another.text(1) not in ("", routes[0].text(1)):  # DUONG_DUNG is one code
+        if another.text(1) != routes[0].text(1):  # DUONG_DUNG is one code
             notes.unreadable("FIELD_REPEATS", another, 1, f"{at}duong_dung", another.text(1))
     if label := reading.dialect.labels.in_words(in_words(line)):
         notes.labels.add(label)
@@ -142,10 +142,10 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
 
 
 def _routes(run: list[Segment]) -> list[Segment]:
-    """The RXR of a drug; of one that is ordered and encoded, those of the encoding, if it has any."""
+    """The RXR of a drug that say a route; of one that is ordered and encoded, those of the encoding, if it has any."""
     last = max(number for number, segment in enumerate(run) if segment.name in _DRUGS)
-    routes = [segment for segment in run if segment.name == "RXR"]
-    return [segment for segment in run[last:] if segment.name == "RXR"] or routes
+    routes = [segment for segment in run if segment.name == "RXR" and segment.text(1).strip()]
+    return [segment for segment in run[last:] if segment in routes] or routes
 
 
 def _read_part(reading: Reading, segment: Segment, notes: Notes, at: str) -> Record:
@@ -162,13 +162,16 @@ def _reckon(reading: Reading, line: Record) -> None:
     if times:
         line["times_a_day"] = Decimal(times).quantize(_PLACES)
     found = _DURATION.fullmatch(line.get("duration", ""))
+    days = Decimal(0)  # of a duration of nothing too, which is none
     if found and found["old"]:
-        line["days"] = (Decimal(found["m"]) * (7 if found["old"] == "W" else 1)).quantize(_PLACES)
-    elif found and (length := _DAYS.get(found["unit"].lower())):
-        line["days"] = (Decimal(found["n"]) * length).quantize(_PLACES)
+        days = Decimal(found["m"]) * (7 if found["old"] == "W" else 1)
+    elif found:
+        days = Decimal(found["n"]) * _DAYS.get(found["unit"].lower(), 0)
+    if days:
+        line["days"] = days.quantize(_PLACES)
     if {"dose", "times_a_day", "days"} <= line.keys():
-        dose, often, days = (format(line[name].normalize(), "f") for name in ("dose", "times_a_day", "days"))
-        line["lieu_dung"] = f"{dose} {line.get('dose_unit', '')}".strip() + f" * {often} lần/ngày * {days} ngày"
+        dose, often, long = (format(line[name].normalize(), "f") for name in ("dose", "times_a_day", "days"))
+        line["lieu_dung"] = f"{dose} {line.get('dose_unit', '')}".strip() + f" * {often} lần/ngày * {long} ngày"
 
 
 def _tell_uncounted(reading: Reading, scope: Scope, line: Record, notes: Notes) -> None:

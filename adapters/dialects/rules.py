@@ -198,7 +198,7 @@ def _quoted(name: str) -> str:
 
 
 def caseless(table: Mapping[str, str]) -> dict[str, str]:
-    """A code table as `look_up` wants it: with its codes in small letters too, for values written otherwise, but for those that
+    """A code table as `look_up` wants it: with its codes `folded` too, for values written otherwise, but for those that
     mean two things then."""
     meant: dict[str, set[str]] = {}
     for code, value in table.items():

@@ -32,8 +32,10 @@ _FACILITY: Final = re.compile(r"(?:CS|VN-CSKCB-)?([0-9]{5})")  # \d would take w
 _PERCENT: Final = re.compile(r"\d{1,3}(?:\.\d{1,2})?")
 NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _ICD: Final = re.compile(r"[A-Z]\d{2}\.?\w{0,4}[*+†]?")
-_BETWEEN_CODES: Final = re.compile(r"[\s;,]+")
-_ICD_BEFORE_WORDS: Final = re.compile(r"([A-Z]\d{2}(?:\.?\d{1,2})?[*+†]?)(?:\s*[-–:,;)]|\s)", re.IGNORECASE)
+# A + before a code joins the two, but belongs to the first where the second has the asterisk: A17.0+G01* is A17.0+ and G01*.
+_BETWEEN_CODES: Final = re.compile(r"(?:[\s;,/&]|\bVÀ\b|\+(?=\s*[A-Z]\d{2}[\w.]*(?![\w.*])))+|(?<=[+†])(?=[A-Z]\d{2})")
+_ICD_BEFORE_WORDS: Final = re.compile(r"([A-Z]\d{2}(?:\.?\d{1,2})?[*+†]?)(?:\s*[-–:,;)]|\s*[/&+](?!\d)|\s)", re.IGNORECASE)
+_BETWEEN_DIAGNOSES: Final = re.compile(r"[;,/&]|\bvà\b|\+(?=\s*[A-Z]\d{2})", re.IGNORECASE)
 
 
 # --- one component ----------------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def icd(value: str) -> str | None:
     code. Several codes, `I10, E11.9`, are given in the official form, I10;E11.9. Other codes pass as they are."""
     codes = [code for code in _BETWEEN_CODES.split(value.upper()) if code]
     if codes and all(map(_ICD.fullmatch, codes)):
-        return ";".join(code if len(code) <= 3 or "." in code else f"{code[:3]}.{code[3:]}" for code in codes)
+        return ";".join(code if len(code.rstrip("*+†")) <= 3 or "." in code else f"{code[:3]}.{code[3:]}" for code in codes)
     code = value.strip()
     return icd_before_words(value) or (None if _BLANKS.search(code) else code)
 
@@ -183,7 +185,17 @@ def icd_before_words(text: str) -> str:
 def words_behind_icd(text: str) -> str:
     """What follows the ICD-10 code with which a text begins; "" where it begins with none."""
     found = _ICD_BEFORE_WORDS.match(text.strip())
-    return text.strip()[found.end() :].strip(" -–:,;)") if found else ""
+    return text.strip()[found.end() :].strip(" -–:,;)/&+") if found else ""
+
+
+def codes_apart(text: str) -> tuple[list[str], bool]:
+    """The ICD-10 codes with which the diagnoses of a text begin, and whether it says more: words, or what may be a code."""
+    whole = [code for code in _BETWEEN_CODES.split(text.upper()) if code]
+    if all(map(_ICD.fullmatch, whole)):
+        return (icd(text) or "").split(";"), False
+    pieces = [f"{piece.strip()}," for piece in _BETWEEN_DIAGNOSES.split(text) if piece.strip()]
+    codes = [code for code in map(icd_before_words, pieces) if code]
+    return codes, bool(codes) or _BLANKS.search(text.strip()) is not None
 
 
 def percent(value: str) -> Decimal | None:
@@ -314,7 +326,7 @@ def joined(values: Sequence[str]) -> str:
 
 def joined_icd(values: Sequence[str]) -> str:
     """The same of ICD-10 codes."""
-    return joined([icd(value) or value for value in values])
+    return joined([";".join(codes_apart(value)[0]) or value for value in values])
 
 
 def paths(rows: Sequence[Sequence[str]]) -> list[str]:

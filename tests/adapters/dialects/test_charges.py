@@ -197,3 +197,24 @@ def test_a_line_without_quantity_price_and_amount_is_told(sums: str, told_of: bo
 def test_a_credit_without_an_amount_takes_back_all_of_its_line() -> None:
     found = mapped("DFT^P03", PID, PV1, "FT1|1|L2||20261123||CD|K1^Khám^VN-DVKT" + "|" * 24 + "L1")
     assert only(found)["lines"][0]["cancels"] == "L1" and told(found) == set()
+
+
+@pytest.mark.parametrize(
+    ("stated", "codes", "more"),
+    [
+        ("J44.9;E11.9", "J44.9;E11.9", False),
+        ("e119 / I10", "E11.9;I10", False),
+        ("J18.9^Viêm phổi~I10", "J18.9;I10", False),
+        ("E11.9 & I10", "E11.9;I10", False),
+        ("X-1", "X-1", False),
+        ("J44.9; E11.9 tiểu đường", "J44.9;E11.9", True),
+        ("J18.9 Viêm phổi, I10", "J18.9;I10", True),
+        ("A00-A09", "A00", True),
+        ("đau bụng", "đau bụng", True),
+    ],
+)
+def test_each_code_of_a_line_is_read_and_what_is_none_is_told_and_kept(stated, codes, more):
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X||||5000" + "|" * 8 + stated)
+    assert only(found)["lines"][0]["ma_benh"] == codes
+    assert only(found)["meta"].get("unparsed", {}).get("lines[0].ma_benh") == (stated if more else None)
+    assert (("CODE_UNKNOWN", "FT1-19") in told(found)) is more

@@ -201,7 +201,18 @@ def test_words_of_a_diagnosis_that_a_caret_cut_are_one_text(stated: str, words: 
 WORDS = "BPTNMT; ĐTĐ; Suy thận mạn"
 
 
-@pytest.mark.parametrize("codes", ["J44.9;E11.9;N18.3", "j449, e119, n183", "J44.9; E11.9;N18.3;"])
+@pytest.mark.parametrize(
+    "codes",
+    [
+        "J44.9;E11.9;N18.3",
+        "j449, e119, n183",
+        "J44.9; E11.9;N18.3;",
+        "J44.9/E11.9 / N18.3",
+        "J44.9 và E11.9 & N18.3",
+        r"J44.9\T\e119 + N18.3",
+        "J44.9+E11.9+N18.3",
+    ],
+)
 def test_several_codes_in_one_dg1_are_as_many_diagnoses_in_the_same_words(codes: str) -> None:
     found = mapped("ADT^A03", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{codes}^{WORDS}^ICD10|||F|||||||||1", "DG1|2||I10")
     main = {"ma_benh": "J44.9", "chan_doan": WORDS, "type": "F", "main": True}
@@ -222,10 +233,26 @@ def test_a_slip_has_the_first_of_several_codes_as_the_main_one_and_their_words_o
         ("I10;ĐTĐ^Tăng huyết áp", "Tăng huyết áp", "I10;ĐTĐ"),
         ("I10;E11.9;ĐTĐ", "I10;E11.9;ĐTĐ", "I10;E11.9;ĐTĐ"),
         ("I10; ĐTĐ^E11.9", "E11.9", "I10; ĐTĐ"),
+        ("I10 và E11.9 nặng^Tăng huyết áp", "Tăng huyết áp", "I10 và E11.9 nặng"),
+        ("I10/ĐTĐ^Tăng huyết áp", "Tăng huyết áp", "I10/ĐTĐ"),
+        ("I10&ĐTĐ^Tăng huyết áp", "Tăng huyết áp", "I10&ĐTĐ"),
+        ("I10-I15^Tăng huyết áp", "Tăng huyết áp", "I10-I15"),
+        ("I10/ĐTĐ", "I10/ĐTĐ", None),
         ("I10, tăng huyết áp", "I10, tăng huyết áp", None),
         ("I10 - tăng huyết áp^Tăng huyết áp", "Tăng huyết áp", None),
     ],
-    ids=["words that stand nowhere else", "a second code", "other words", "its words", "the same words"],
+    ids=[
+        "words that stand nowhere else",
+        "a second code",
+        "other words",
+        "a second code with words",
+        "behind a stroke",
+        "behind an &",
+        "from one code to another",
+        "no other words",
+        "its words",
+        "the same words",
+    ],
 )
 def test_what_stands_behind_a_code_and_is_none_is_in_the_words_or_told_and_kept(
     stated: str, words: str, kept: str | None
@@ -234,6 +261,21 @@ def test_what_stands_behind_a_code_and_is_none_is_in_the_words_or_told_and_kept(
     assert [(each["ma_benh"], each["chan_doan"]) for each in only(found)["diagnoses"]] == [("I10", words)]
     assert only(found)["meta"].get("unparsed", {}).get("diagnoses[0].ma_benh") == kept
     assert told(found) == ({("CODE_UNKNOWN", "DG1-3")} if kept else set())
+
+
+@pytest.mark.parametrize(
+    ("stated", "codes"),
+    [
+        ("A17.0+", ["A17.0+"]),
+        ("A17.0+ G01*", ["A17.0+", "G01*"]),
+        ("A17.0+G01*", ["A17.0+", "G01*"]),
+        ("A17.0†G01*", ["A17.0†", "G01*"]),
+        ("A17.0†/G01*", ["A17.0†", "G01*"]),
+    ],
+)
+def test_dagger_and_asterisk_stay_with_their_codes(stated: str, codes: list[str]) -> None:
+    found = mapped("ADT^A03", "PID|1||N1^^^^MR||Phạm^Hà", PV1, f"DG1|1||{stated}^Lao màng não")
+    assert [each["ma_benh"] for each in only(found)["diagnoses"]] == codes and not told(found)
 
 
 def test_each_of_several_codes_may_be_a_protected_one() -> None:

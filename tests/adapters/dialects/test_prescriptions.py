@@ -113,6 +113,10 @@ def test_amount_times_a_day_and_days_make_lieu_dung(timing, duration, often, day
         ("Sáng 1, tối 2", "7N", {("CODE_UNKNOWN", "TQ1-3")}),
         ("2 lan/ngay", "1^tháng", {("CODE_UNKNOWN", "TQ1-3"), ("NUMBER_UNPARSABLE", "TQ1-6")}),
         ("BID", "đến khi khỏi", {("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("BID", "0", {("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("BID", "0^ngày", {("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("BID", "0N", {("NUMBER_UNPARSABLE", "TQ1-6")}),
+        ("BID", "D0", {("NUMBER_UNPARSABLE", "TQ1-6")}),
         ("Q5H", "", {("CODE_UNKNOWN", "TQ1-3")}),
         ("PRN", "INDEF", set()),
         ("stat", "X3", set()),
@@ -123,6 +127,7 @@ def test_timing_and_duration_that_nobody_can_count_are_told_and_go_on_as_text(ti
     found = mapped("RDE^O11", PID, PV1, *drug("1", "R-1", timing=timing, duration=duration))
     [line] = only(found)["lines"]
     assert (line["timing"], line.get("duration", "")) == (timing, duration.replace("^", " "))
+    assert not (is_told and "lieu_dung" in line)
     assert told(found) == is_told
 
 
@@ -138,10 +143,20 @@ def test_an_order_and_its_encoding_are_one_drug_and_the_encoding_counts():
     assert (line["code"]["code"], line["dose"], line["duong_dung"]) == ("40.170", Decimal("1.000"), "1.01")
 
 
+def test_an_encoding_that_says_no_route_leaves_that_of_the_order():
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXO|A^A^L", "RXR|IV", "RXE||A^A^L|1", "RXR||LA")
+    assert only(found)["lines"][0]["duong_dung"] == "IV" and not told(found)
+
+
 @pytest.mark.parametrize(
     ("routes", "kept"),
-    [(["RXR|1.01", "RXR|2.10^Tiêm"], "2.10^Tiêm"), (["RXR|1.01", "RXR|1.01"], None), (["RXR|1.01", "RXR"], None)],
-    ids=["another", "the same", "none"],
+    [
+        (["RXR|1.01", "RXR|2.10^Tiêm"], "2.10^Tiêm"),
+        (["RXR|1.01", "RXR|1.01"], None),
+        (["RXR|1.01", "RXR"], None),
+        (["RXR||LA", "RXR|1.01"], None),
+    ],
+    ids=["another", "the same", "none", "none before it"],
 )
 def test_a_second_route_of_one_drug_is_told_and_kept(routes, kept):
     found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L|1|||||||||||||X-1", *routes)

@@ -359,6 +359,21 @@ def test_several_obx_of_one_part_of_a_slip_are_lines_of_it_and_what_is_no_text_i
     assert slip(*rows[:5])["qt_benhly"] == table["qt_benhly"]
 
 
+@pytest.mark.parametrize("state", ["D", "X", "W"])
+def test_an_obx_that_is_taken_back_is_no_line_of_a_slip_and_no_result(state):
+    gone = [f"OBX|1|TX|VN-QTBL||sai||||||{state}", f"OBX|2|NM|GLU^Glucose||5.6||||||{state}"]
+    assert not {"qt_benhly", "tomtat_kq"} & slip(*gone).keys()
+    table = slip(*gone, "OBX|3|TX|VN-QTBL||Ho||||||F", "OBX|4|ST|VN-QTBL||Sốt||||||C", "OBX|5|NM|NA^Natri||139")
+    assert (table["qt_benhly"], table["tomtat_kq"]) == ("Ho\nSốt", "Natri: 139")
+
+
+def test_only_texts_of_one_code_are_joined_and_another_value_is_told():
+    rows = ["OBX|1|TX|VN-QTBL||Ho", "OBX|2|NM|VN-QTBL||38.5", "OBX|3|FT|VN-QTBL||Sốt", "OBX|4|CE|VN-QTBL||R05^Ho^I10"]
+    found = mapped("REF^I12", RF1, *rows, PID)
+    assert only(found)["xml13"]["qt_benhly"] == "Ho\nSốt"
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"OBX[2]-5", "OBX[4]-5"}
+
+
 @pytest.mark.parametrize(
     ("kind", "sch", "more", "is_told"),
     [
