@@ -15,6 +15,8 @@ _OF_THE_PERSON: Final = (
 )  # fmt: skip
 _OF_THE_SLIP: Final = ("person", "referral", "xml13")
 _NO_TEXT: Final = ("ED", "RP")  # OBX-2 of documents
+_TEXT: Final = ("TX", "FT", "ST", "")  # OBX-2 of what may be a line
+_GONE: Final = ("D", "X", "W")  # OBX-11, table 0085: deleted, not to be had, of another patient
 _PERSONS: Final = frozenset({"LN", "MD"})  # PRD-7.2: licences
 _OF_THE_ANSWER: Final = frozenset({"action", "reason", "redirect_to"})
 REFERRAL_ACTIONS: Final = {"I12": "ISSUED", "I13": "MODIFIED", "I14": "CANCELLED"}
@@ -120,8 +122,9 @@ def _onward(message: Message, sender: str) -> str:
 def _scope(reading: Reading) -> Scope:
     message = reading.message
     scope = reading.scope(message)
-    for name in ("PRD", "OBX", "CTD"):
+    for name in ("PRD", "CTD"):
         scope |= choose(name, message.segments(name))
+    scope |= choose("OBX", _rows(message))
     scope |= _joined(reading)
     own = reading.context.facility
     for provider in message.segments("PRD"):
@@ -131,13 +134,18 @@ def _scope(reading: Reading) -> Scope:
     return scope
 
 
+def _rows(message: Message) -> list[Segment]:
+    """The OBX but those whose state says that their value is none."""
+    return [row for row in message.segments("OBX") if row.get(11) not in _GONE]
+
+
 def _joined(reading: Reading) -> Scope:
     """Of several OBX of one code that a rule reads as text, one that has the text of each as a line, in order."""
     found: Scope = {}
     texts = _texts(reading)
-    for row in reading.message.segments("OBX"):
+    for row in _rows(reading.message):
         name = f"OBX[{row.get(3)}]"
-        if name not in texts or row.get(2) in _NO_TEXT or not row.text(5).strip():
+        if name not in texts or row.get(2) not in _TEXT or not row.text(5).strip():
             continue
         if name not in found:
             found[name] = Segment(row.name, row.fields.copy(), row.delimiters)
@@ -226,13 +234,13 @@ def _results_in_words(reading: Reading, scope: Scope, notes: Notes, *, stated: b
 
     stated: a rule found it elsewhere, so that no result goes into it: each is told, and so is a part of the slip that no rule reads.
     """
-    phrases, rows, plans = [], reading.message.segments("OBX"), reading.dialect.plans
+    phrases, rows, plans = [], _rows(reading.message), reading.dialect.plans
     chosen = {place.segment for name in _OF_THE_SLIP for rule in plans[name] for place in rule.places} if rows else ()
     read = [scope.get(name) for name in chosen if name.startswith("OBX[") or (stated and name == "OBX")]
     texts = _texts(reading) if rows else ()
     for row in rows:
         of_slip, kind = row.get(3).startswith("VN-"), row.get(2)
-        if any(one is row for one in read) or (kind not in _NO_TEXT and f"OBX[{row.get(3)}]" in texts):
+        if any(one is row for one in read) or (kind in _TEXT and f"OBX[{row.get(3)}]" in texts):
             continue
         if kind == "ED" and not of_slip:
             tell_embedded(row, notes)
