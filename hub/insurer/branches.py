@@ -256,8 +256,8 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", ADJUSTED) from None
-    if rows.height or not branch.promoted:
-        _write(ledger / FOLDER / name, replace(branch, promoted=at.isoformat()))
+    # Without rows too: the run that appended them may have been killed before it said that this branch is the last one.
+    _write(ledger / FOLDER / name, replace(branch, promoted=at.isoformat()))
     return rows
 
 
