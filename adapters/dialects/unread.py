@@ -153,7 +153,10 @@ class _Sent:
     def begins_empty(self, text: str) -> bool:
         """Whether what most rules read, the first component or the first part of it, is empty in a repetition that states more."""
         delimiters = self.segment.delimiters
-        return text[:1] in (delimiters.component, delimiters.subcomponent) and text.strip(delimiters.component + delimiters.subcomponent) != ""
+        return (
+            text[:1] in (delimiters.component, delimiters.subcomponent)
+            and text.strip(delimiters.component + delimiters.subcomponent) != ""
+        )
 
     def becomes(self, text: str) -> object:
         if text not in self._outcomes:

@@ -58,10 +58,17 @@ def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignor
         ("ADT^A04^ADT_A01", "PV1|1|O|K01||||||||||||||%s", "^LÊ^MINH^TRÍ", ["PV1-17.2", "PV1-17.3", "PV1-17.4"]),
         ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1|||%s", "^Khoa Nội tổng hợp", ["FT1-13.2"]),
         ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1||||||||||%s", "^LÊ^MINH^TRÍ", ["FT1-20.2", "FT1-20.3", "FT1-20.4"]),
-        ("ORU^R01^ORU_R01", "OBR|1|5||GLU||||||||||||||||||||||||||||%s\rOBX|1|NM|GLU||5||||||F", "&HUỲNH&KIM NGÂN", ["OBR-32.1"]),
+        (
+            "ORU^R01^ORU_R01",
+            "OBR|1|5||GLU||||||||||||||||||||||||||||%s\rOBX|1|NM|GLU||5||||||F",
+            "&HUỲNH&KIM NGÂN",
+            ["OBR-32.1"],
+        ),
     ],
 )
-def test_what_stands_behind_an_empty_component_that_would_be_read_is_told(kind: str, line: str, field: str, told: list[str]) -> None:
+def test_what_stands_behind_an_empty_component_that_would_be_read_is_told(
+    kind: str, line: str, field: str, told: list[str]
+) -> None:
     sent = visit(f"EVN|A04\rPID|1||7^^^01021^MR||Lê^Hoa\r{line % field}\r", kind)
     assert [row.place for row in report([sent], STANDARD).ignored if row.place[0] != "E"] == told
 
