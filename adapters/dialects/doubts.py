@@ -1,7 +1,8 @@
 """What a profile says that loads and can hardly be meant: told by `hie vendor check`, and refused by nobody."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from adapters.dialects.conformance import place_text
 from adapters.dialects.paths import FOLDED
 from adapters.dialects.profile import Dialect
+from adapters.dialects.sampled import Sample
 from adapters.formats.names import NEWEST_FIRST, field_name, has_fields, is_segment, segment_names
 from hub.contract.directory import facilities
 
@@ -20,8 +22,8 @@ _OF_ONE_COMPONENT: Final = frozenset({"value", "number", "money", "list", "visit
 _RECEIVERS: Final = {"order": "performer", "result": "orderer", "referral": "ma_cskcb_den"}  # fields that say where it goes
 
 
-def doubts(dialect: Dialect) -> list[str]:
-    """Each as a sentence that begins with the entry of the file."""
+def doubts(dialect: Dialect, samples: Sequence[Sample] = ()) -> list[str]:
+    """Each as a sentence that begins with the entry of the file. samples: what it read, which makes some entries doubtful."""
     return list(
         dict.fromkeys(
             [
@@ -30,6 +32,7 @@ def doubts(dialect: Dialect) -> list[str]:
                 *_unread_types(dialect),
                 *_unused_tables(dialect),
                 *_unknown_places(dialect),
+                *_numbers_apart(dialect, samples),
             ]
         )
     )
@@ -106,3 +109,25 @@ def _unknown_places(dialect: Dialect) -> Iterator[str]:
                         f"codes.{table}.{local}: the directory has no facility {code}: what goes there waits (RECEIVER_UNKNOWN); "
                         "write its MA_CSKCB, or give it a row in the directory (facilities.csv)"
                     )
+
+
+def _numbers_apart(dialect: Dialect, samples: Sequence[Sample]) -> Iterator[str]:
+    """Several names of one facility, where CX-4 holds one of them: its numbers are then of another issuer than the facility's."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for alias in dialect.aliases:
+        names[alias.code].add(alias.name)
+    issuers = Counter(
+        number.get("issuer", "")
+        for sample in samples
+        for _, event in sample.events
+        for number in event.get("person", {}).get("identifiers", ())
+    )
+    for code, known in names.items():
+        held = {name: count for name in sorted(known) if (count := issuers[f"VN-CSKCB-{code}/{name}"])}
+        if held and len(known) > 1:
+            which = ", ".join(f"{name} × {count}" for name, count in held.items())
+            yield (
+                f"facility.aliases: {code} has several names ({', '.join(sorted(known))}), each of which may count patients for itself: "
+                f"numbers with one of them in CX-4 ({which}) become another patient's than the same numbers without it. If they are one "
+                f'series, keep one name in this file and move the other alias to a second file with extends = "{dialect.name}"'
+            )

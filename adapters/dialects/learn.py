@@ -7,7 +7,7 @@ completed. Evidence is counts, shapes and codes, never the value of a patient.
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any, Final
@@ -156,6 +156,7 @@ def _send(draft: Draft, seen: Evidence) -> None:
 
 def _aliases(draft: Draft, seen: Evidence) -> None:
     rows, notes = [], []
+    names: defaultdict[str, set[str]] = defaultdict(set)  # of facilities; of those that nobody knows together
     for (application, name), count in seen.senders.most_common(20):
         who = f"{shown_name(application)} · {shown_name(name)}"
         code, dialect = whose(application, [name])
@@ -168,9 +169,16 @@ def _aliases(draft: Draft, seen: Evidence) -> None:
         if not application or not name or shown_name(name) != name or shown_name(application) != application:
             notes.append(f"# {who} × {count}: an alias needs both MSH-3 and MSH-4")
         elif named and named[0][1] >= _MANY * count:
+            names[named[0][0]].add(name)
             rows.append(f"    {row % quoted(named[0][0])}; {named[0][1]} of them name this facility elsewhere")
         else:
+            names[""].add(name)
             rows.append(f"    # {row % quoted('?????')}; write its MA_CSKCB")
+    if any(len(known) > 1 for known in names.values()):
+        notes.append(
+            "# names of one facility: a patient number with one of them in CX-4 is then another's than the same number without it."
+        )
+        notes.append("# If they are one series, write one name here and the other in a second file that extends this one")
     if rows or notes:
         draft.add("facility", *notes)
     if any(not row.lstrip().startswith("#") for row in rows):

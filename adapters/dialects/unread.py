@@ -26,6 +26,7 @@ from hub.contract.events import Keyring, Origin
 _TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
 _LOOKS: Final = 36  # times that a field is emptied for it: where another place says the same, none of them is a try
 _SHAPES_MAX: Final = 200  # kept of one part
+_ANOTHER: Final = "X"  # put before or behind what is sent: whatever is read becomes another by it
 _CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
 _OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
 _FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|check digit|source table|precision|\btype\b")
@@ -147,7 +148,15 @@ class _Sent:
     @property
     def in_parts(self) -> bool:
         delimiters = self.segment.delimiters
-        return delimiters.component in self.text or delimiters.repetition in self.text
+        return delimiters.component in self.text or delimiters.repetition in self.text or self.begins_empty(self.text)
+
+    def begins_empty(self, text: str) -> bool:
+        """Whether what most rules read, the first component or the first part of it, is empty in a repetition that states more."""
+        delimiters = self.segment.delimiters
+        return (
+            text[:1] in (delimiters.component, delimiters.subcomponent)
+            and text.strip(delimiters.component + delimiters.subcomponent) != ""
+        )
 
     def becomes(self, text: str) -> object:
         if text not in self._outcomes:
@@ -161,18 +170,22 @@ class _Sent:
     def note(self, place: str, name: str, value: str, found: _Found, *pairs: tuple[str, str]) -> bool:
         """Note a part, and whether something reads it, here or before.
 
-        pairs: texts of the field with the part and without it; it is read if the message becomes another by one of them. Where the whole
-               field makes no difference, another place that is looked at first says the same: nothing follows from that.
+        pairs: texts of the field with the part and without it, or with another; it is read if the message becomes another by one of them.
+               Where the whole field makes no difference, another place that is looked at first says the same, and nothing follows
+               from that; unless the field begins empty and would be read if it did not: then nothing that it states is.
         """
         part = found.setdefault((place, self.sample.kind), Part(name))
         part.note(self.sample.name, value)
         if part.read or part.tries >= _TRIES or part.looks >= _LOOKS:
             return part.read
         part.looks += 1
-        if self.becomes("") != self.becomes(self.text):
+        if self.becomes("") != self.becomes(self.text) or self._would_be_read():
             part.tries += 1
             part.read = any(self.becomes(there) != self.becomes(gone) for there, gone in pairs)
         return part.read
+
+    def _would_be_read(self) -> bool:
+        return self.begins_empty(self.text) and self.becomes(_ANOTHER + self.text) != self.becomes(self.text)
 
 
 def _repetitions(sent: _Sent, found: _Found) -> None:
@@ -188,14 +201,14 @@ def _repetitions(sent: _Sent, found: _Found) -> None:
 
 
 def _components(sent: _Sent, found: _Found, repetitions: Sequence[str], at: int) -> None:
-    """Those of one repetition that hold a value, and not the only one."""
+    """Those of one repetition that hold a value, and not the only one, unless it begins empty."""
     delimiters = sent.segment.delimiters
     components = repetitions[at].split(delimiters.component)
-    if sum(map(bool, components)) < 2:
+    if sum(map(bool, components)) < 2 and not sent.begins_empty(repetitions[at]):
         return
 
-    def written(kept: Callable[[int], bool]) -> str:
-        here = delimiters.component.join(text if kept(number) else "" for number, text in enumerate(components, 1))
+    def written(kept: Callable[[int], bool], otherwise: str = "") -> str:
+        here = delimiters.component.join(text if kept(number) else otherwise for number, text in enumerate(components, 1))
         return delimiters.repetition.join([*repetitions[:at], here, *repetitions[at + 1 :]])
 
     none = written(lambda _: False)
@@ -203,4 +216,5 @@ def _components(sent: _Sent, found: _Found, repetitions: Sequence[str], at: int)
         named = component_name(sent.message.version, sent.segment.name, sent.number, number)
         if text not in ("", NULL) and named is not None and named.kind not in _OF_THE_FORM and not _FORMAL.search(named.name):
             gone, alone = written(number.__ne__), written(number.__eq__)
-            sent.note(f"{sent.place}.{number}", named.name, text, found, (sent.text, gone), (alone, none))
+            another = written(number.__ne__, text + _ANOTHER)  # without it a further place of the rule may say the same
+            sent.note(f"{sent.place}.{number}", named.name, text, found, (sent.text, gone), (alone, none), (sent.text, another))

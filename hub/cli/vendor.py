@@ -229,7 +229,7 @@ def check(
         raise HubError("NOT_FOUND", f"no file of messages in {where}")
     differing = [] if folder or dialect.endswith(".toml") else [one.path.name for one in changes(where) if one.lost]
     found = report(samples, chosen, differing=bool(differing))
-    otherwise, odd = _read_otherwise(samples, chosen), doubts(chosen)
+    otherwise, odd = _read_otherwise(samples, chosen), doubts(chosen, samples)
     if html is not None:
         _write_page(found, html)
     if as_json:

@@ -4,6 +4,7 @@ import pytest
 
 from adapters.dialects.doubts import doubts
 from adapters.dialects.profile import compile_text, dialect_names, load_dialect
+from tests.adapters.dialects.test_conformance import visit
 
 
 @pytest.mark.parametrize("name", dialect_names())
@@ -86,3 +87,27 @@ def test_a_segment_that_hl7_does_not_have_is_told_and_read_all_the_same(place: s
     assert any(rule.places[0].segment == place[:3] for rule in mine.plans["person"])
     found = doubts(mine)
     assert len(found) == bool(told) and "".join(found).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("aliases", "authority", "told"),
+    [
+        (("BVDKTV", "XNTV"), "BVDKTV", True),
+        (("BVDKTV", "XNTV"), "", False),
+        (("BVDKTV", "XNTV"), "01021", False),
+        (("BVDKTV", "XNTV"), "LAB2", False),
+        (("BVDKTV",), "BVDKTV", False),
+        (("BVDKTV", "BVDKTV"), "BVDKTV", False),
+    ],
+)
+def test_numbers_that_become_apart_by_a_second_name_of_their_facility_are_told(
+    aliases: tuple[str, ...], authority: str, told: bool
+) -> None:
+    rows = ", ".join(f'{{ application = "A{n}", name = "{name}", code = "01021" }}' for n, name in enumerate(aliases))
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[facility]\naliases = [{rows}]\n')
+    sent = visit(f"EVN|A04\rPID|1||24001873^^^{authority}^MR||Lê^Hoa\rPV1|1|O|||||||||||||||||LK1\r", dialect=mine)
+    found = doubts(mine, [sent])
+    assert [one.split(" become")[0].rpartition("numbers ")[2] for one in found] == [
+        "with one of them in CX-4 (BVDKTV × 1)"
+    ] * told
+    assert all(one.startswith("facility.aliases: 01021") and 'extends = "mine"' in one for one in found)

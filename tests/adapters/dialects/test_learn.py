@@ -269,6 +269,17 @@ def test_a_vendors_habits_become_rows_and_its_events_the_same() -> None:
         assert types[0] == types[1]
 
 
+@pytest.mark.parametrize(("names", "told"), [(("BVDKTV", "XNTV"), True), (("BVDKTV", "BVDKTV"), False)])
+@pytest.mark.parametrize("authority", ["01021", "BVDKTV"])  # by which the facility is known, or is not
+def test_several_names_of_a_facility_are_told_to_keep_numbers_apart(names: tuple[str, str], told: bool, authority: str) -> None:
+    raws = [
+        f"MSH|^~\\&|A{n}|{name}|HUB|HUB|20261123080000||ADT^A04|C{n}|P|2.5.1\rEVN|A04\r"
+        f"PID|1||7{n}^^^{authority}^MR||Lê^Hoa||19900102|F\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
+        for n, name in enumerate(names)
+    ]
+    assert ("in CX-4 is then another's" in learned(raws)[2]) is told
+
+
 def test_no_value_of_a_patient_is_in_a_proposal() -> None:
     raws = [as_vendor(raw) for raw in simulate.referrals(3, 40)] + list(simulate.results(3, 20))
     _, _, text = learned(raws)

@@ -46,6 +46,45 @@ def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignor
     assert not any(place.startswith(("ORC-2", "OBR-2")) for place in places), "each says what the other says"
 
 
+@pytest.mark.parametrize(
+    ("kind", "line", "field", "told"),
+    [
+        ("ORM^O01", "ORC|NW|5||||||||||%s\rOBR|1|5||GLU", "^PHẠM THU HÀ", ["ORC-12.2"]),
+        ("ORM^O01", "ORC|NW|5||||||||||%s\rOBR|1|5||GLU", "002007^PHẠM THU HÀ", ["ORC-12.2"]),
+        ("ORM^O01", "ORC|NW|5||||||||||%s\rOBR|1|5||GLU", "002007", []),
+        ("ORM^O01", "ORC|NW|5\rOBR|1|5||GLU|||||||||||%s", "^^Máu lấy lúc đói", ["OBR-15.3"]),
+        ("ADT^A04^ADT_A01", "PV1|1|O|K01||||%s", "^LÊ^MINH^TRÍ", ["PV1-7.2", "PV1-7.3", "PV1-7.4"]),
+        ("ADT^A01", "PV1|1|I|%s||||||||||||||||01021.1", "^P205^^BV", ["PV1-3.2"]),
+        ("ADT^A04^ADT_A01", "PV1|1|O|K01||||||||||||||%s", "^LÊ^MINH^TRÍ", ["PV1-17.2", "PV1-17.3", "PV1-17.4"]),
+        ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1|||%s", "^Khoa Nội tổng hợp", ["FT1-13.2"]),
+        ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1||||||||||%s", "^LÊ^MINH^TRÍ", ["FT1-20.2", "FT1-20.3", "FT1-20.4"]),
+        (
+            "ORU^R01^ORU_R01",
+            "OBR|1|5||GLU||||||||||||||||||||||||||||%s\rOBX|1|NM|GLU||5||||||F",
+            "&HUỲNH&KIM NGÂN",
+            ["OBR-32.1"],
+        ),
+    ],
+)
+def test_what_stands_behind_an_empty_component_that_would_be_read_is_told(
+    kind: str, line: str, field: str, told: list[str]
+) -> None:
+    sent = visit(f"EVN|A04\rPID|1||7^^^01021^MR||Lê^Hoa\r{line % field}\r", kind)
+    assert [row.place for row in report([sent], STANDARD).ignored if row.place[0] != "E"] == told
+
+
+def test_a_field_that_begins_empty_is_not_ignored_where_another_place_is_looked_at_first() -> None:
+    order = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5||||||||||002007\rOBR|1|5||GLU||||||||||||^LÊ^TRÍ\r"
+    assert not any(row.place.startswith("OBR-16") for row in report([visit(order, "ORM^O01")], STANDARD).parts)
+
+
+def test_a_component_in_whose_absence_another_place_says_the_same_is_read() -> None:
+    body = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5\rOBR|1|5||GLU|||||||||||TM\rSPM|1|||TM^Máu EDTA\r"
+    sent = visit(body, "ORM^O01")
+    assert sent.events[0][1]["specimen_type"]
+    assert not any(row.place.startswith("SPM-4") for row in report([sent], STANDARD).parts)
+
+
 def test_a_message_of_many_orders_is_not_mapped_anew_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     mapped = []
 
