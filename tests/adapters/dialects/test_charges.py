@@ -72,6 +72,21 @@ def test_an_illness_of_a_line_that_is_protected_labels_the_event():
     assert event["meta"]["sensitivity"] == "HIV"
 
 
+@pytest.mark.parametrize(("stated", "known"), [("1", True), ("3", True), ("80", False), ("", True)])
+def test_a_scope_that_is_none_of_the_official_list_is_told_and_kept_beside_the_charge(stated, known):
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X|||1|1000", f"ZFT|1|{stated}")
+    assert only(found)["lines"][0].get("pham_vi", "") == (stated if known else "")
+    assert (("CODE_UNKNOWN", "ZFT-2") in told(found)) is not known
+    assert only(found)["meta"].get("unparsed", {}) == ({} if known else {"lines[0].pham_vi": stated})
+
+
+@pytest.mark.parametrize(("ordered", "beside", "shifted"), [("", "20261123081000", True), ("20261123", "20261123081000", False)])
+def test_the_time_of_the_order_of_a_line_in_the_place_of_who_entered_it_is_told(ordered, beside, shifted):
+    order = f"ORC|RE|P1{'|' * 7}{ordered}|{beside}"
+    found = mapped("DFT^P03", PID, PV1, order, "FT1|1|L1||20261123||CG|X|||1|1000")
+    assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted
+
+
 @pytest.mark.parametrize(
     ("fields", "shifted"),
     [("|J18.9", True), ("|000123/HNO-CCHN", False), ("|B12", False), ("J18.9|J18.9", False), ("J18.9|", False)],
