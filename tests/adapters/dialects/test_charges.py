@@ -1,11 +1,14 @@
 """Charges: which table a line belongs to, what an amount is, and whose order it carries."""
 
+import csv
 from decimal import Decimal
 
 import pytest
 
-from adapters.dialects.profile import compile_text
+from adapters.dialects.paths import FOLDED
+from adapters.dialects.profile import compile_text, load_dialect
 from hub.contract.errors import HubError
+from hub.contract.places import shipped
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -70,6 +73,13 @@ def test_an_illness_of_a_line_that_is_protected_labels_the_event():
     event = only(mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X" + "|" * 12 + "J00~b20.1"))
     assert event["lines"][0]["ma_benh"] == "J00;B20.1"
     assert event["meta"]["sensitivity"] == "HIV"
+
+
+def test_the_scopes_of_a_payment_are_those_of_the_official_list():
+    with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
+        official = {row["code"] for row in csv.DictReader(file) if row["list"] == "PHAM_VI"}
+    rows = load_dialect("_standard").codes["pham_vi"]
+    assert {local: code for local, code in rows.items() if not local.startswith(FOLDED)} == {code: code for code in official}
 
 
 @pytest.mark.parametrize(("stated", "known"), [("1", True), ("3", True), ("80", False), ("", True)])
