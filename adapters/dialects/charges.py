@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
-from adapters.dialects.reading import Reading
+from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import POINT_DOUBTFUL, codes_apart
 from adapters.formats.hl7v2 import Segment
@@ -72,6 +72,7 @@ def _tell_shared(reading: Reading, patient: Patient, lines: list[Record], notes:
 def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:
     line: Record = {"code": {}}
     fill(reading.dialect.plans["charge_line"], scope, line, notes, at)
+    tell_beside(reading.dialect.plans["charge_line"], ("ngay_yl",), scope, line, notes)
     said = run[0]
     _place(reading, line, said, notes)
     _tell_illnesses(line, said, notes, at)

@@ -19,6 +19,7 @@ from adapters.dialects.reading import Reading, tell_beside, tell_left_early
 from adapters.dialects.transforms import percent
 from adapters.formats.hl7v2 import Segment
 from hub.contract import directory
+from hub.contract.errors import Problem, Severity
 
 ENCOUNTER_ACTIONS: Final = {
     "A01": "OPENED",
@@ -49,6 +50,7 @@ _SHORT: Final = "09"  # the same, of a stay that is shorter than
 _SHORT_STAY: Final = timedelta(hours=4)
 _COMMUNE: Final = "06"
 _MINUTE: Final = "%Y%m%d%H%M"
+_LIKE_A_NUMBER: Final = re.compile(r"(?=(?:\D*\d){4})[A-Za-z\d][\w./-]{4,}")  # of a visit: BA25-7001; not a class such as BHYT80
 _GROUP_AND_LEVEL: Final = re.compile(r"(?:[A-Z]{2})?([1-5])")  # of a card, as IN1-15 states them
 
 
@@ -76,6 +78,7 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     fill(dialect.plans["encounter"], scope, content, notes)
     tell_left_early(dialect.plans["encounter"], scope, content, notes)
     tell_beside(dialect.plans["encounter"], ("ngay_vao", "ngay_ra"), scope, content, notes)
+    _tell_number_for_class(scope, content, notes)
     tell_unread(_FACILITIES, dialect.plans["encounter"], scope, content, notes)
     if trigger == _ADMITTED:
         fill(dialect.plans["admission"], scope, content, notes)
@@ -96,6 +99,18 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     _value_maps(reading, content, scope, notes)
     _benefit_level(reading, content, policies, notes)
     reading.publish("hie.Encounter", content, content.get("ma_lk", ""), notes, key_path="PV1-19")
+
+
+def _tell_number_for_class(scope: Scope, content: dict[str, Any], notes: Notes) -> None:
+    """That what no rule knows as a class of patient (PV1-20) looks like the number of the visit, which is missing: it slipped there."""
+    visit = scope.get("PV1")
+    if visit is None or "ma_lk" in content or visit.field(19) or not _LIKE_A_NUMBER.fullmatch(visit.get(20).strip()):
+        return
+    path = notes.message.path(visit, 20)
+    unknown = Problem("CODE_UNKNOWN", Severity.WARNING, path)
+    if unknown in notes.problems:
+        del notes.problems[unknown]  # it is kept beside the event all the same, and told once
+        notes.warn("FIELDS_SHIFTED", path)
 
 
 def _value_maps(reading: Reading, content: dict[str, Any], scope: Scope, notes: Notes) -> None:

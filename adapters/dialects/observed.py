@@ -70,7 +70,7 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
     if kind == "NM":
         stated = _whole(segment) or raw
         number = pointed(stated, comma)
-        value = number or stated
+        value = number if number and MEASURED.fullmatch(number) else stated
     elif kind == _EMBEDDED:
         value = "/".join(filter(None, segment.components(5)[1:3]))
         tell_embedded(segment, notes)

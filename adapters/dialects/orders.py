@@ -11,7 +11,7 @@ from adapters.dialects.parts import read_parts
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses
 from adapters.dialects.profile import aliased
-from adapters.dialects.reading import Reading, keep_words, tell_nobody, tell_priority
+from adapters.dialects.reading import Reading, keep_words, tell_beside, tell_nobody, tell_priority
 from hub.contract.unnamed import ANSWERS, STOPS, UNREAD, is_unnamed_order
 
 _NEW: Final = "PLACED"  # what is said of an order by default
@@ -116,6 +116,7 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], perf
     scope = _with_local(groups[0].scope, groups)
     fill(dialect.plans["order"], scope, order, notes)
     tell_priority(dialect.plans["order"], scope, order, notes)
+    tell_beside(dialect.plans["order"], ("ordered_at",), scope, order, notes)
     keep_words(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", UNREAD if "action" in notes.unparsed else _NEW)
     if order["action"] == "IN_PROGRESS":

@@ -1,6 +1,7 @@
 """Persons and what is said of them: PID, IN1, NK1, AL1, DG1, PR1. Source: `seeds/standards/hl7-mapping.md` §3.1–3.2, `identifiers.md` §1–3."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -69,9 +70,7 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     if pid is None:
         return person
     fill(reading.dialect.plans["person"], scope, person, notes, "person.")
-    name = person.get("ho_ten", "")
-    if _NOT_OF_A_NAME.search(name) or (name.rpartition(" ")[2].casefold() in MIDDLE and pid.get(5, 3)):
-        notes.warn("NAME_ODD", notes.message.path(pid, 5))
+    _tell_odd(person.get("ho_ten", ""), pid, 5, notes)
     if pid.delimiters.component in pid.field(_COUNTY).rstrip(pid.delimiters.component):
         notes.warn("FIELDS_SHIFTED", notes.message.path(pid, _COUNTY))
     sent = reading.message.header.get(7)
@@ -90,6 +89,20 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     if found := collected.finished():
         person["identifiers"] = found
     return person
+
+
+def _tell_odd(name: str, segment: Segment, field: int, notes: Notes) -> None:
+    """That a name, as it was read of that field, holds what is of no name, or ends in a part of the field that a middle name begins."""
+    if _NOT_OF_A_NAME.search(name) or (segment.get(field, 3) and _ends_in_middle(name, segment, field)):
+        notes.warn("NAME_ODD", notes.message.path(segment, field))
+
+
+def _ends_in_middle(name: str, segment: Segment, field: int) -> bool:
+    words = name.casefold().split()
+    if words and words[-1] in MIDDLE:
+        return True
+    parts = [unicodedata.normalize("NFC", part).casefold().split() for part in segment.components(field)[:3]]
+    return any(part and part[0] in MIDDLE and words[-len(part) :] == part for part in parts)
 
 
 def _day(value: str) -> str:
@@ -126,6 +139,7 @@ def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) 
             guardian: Record = {}
             at = f"person.guardians[{len(found)}]."
             fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, at)
+            _tell_odd(guardian.get("ho_ten", ""), segment, 2, notes)
             if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes, f"{at}identifiers"):
                 guardian["identifiers"] = identifiers
             if guardian:

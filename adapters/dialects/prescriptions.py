@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
-from adapters.dialects.reading import Reading
+from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import TRANSFORMS, pointed
 from adapters.formats.hl7v2 import Segment
@@ -55,6 +55,7 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
         notes = noted.also()
         prescription: Record = {"person": person}
         fill(dialect.plans["prescription"], head | firsts(runs[0]), prescription, notes)
+        tell_beside(dialect.plans["prescription"], ("ngay_yl",), head | firsts(runs[0]), prescription, notes)
         action = prescription.setdefault("action", "ISSUED")
         if action == "CHANGED" and prescription.get("replaces"):
             prescription["action"] = "ISSUED"  # a new code that takes the place of the old one, which is never edited

@@ -24,6 +24,8 @@ _BESIDE: Final = {  # times by name: segment, field, and what stands beside it t
     "sampled_at": ("OBR", 7, (8,)),
     "received_in_lab_at": ("OBR", 14, (13, 15)),
     "reported_at": ("OBR", 22, (21, 23)),
+    "ordered_at": ("ORC", 9, (10,)),
+    "ngay_yl": ("ORC", 9, (10,)),
 }
 BESIDE: Final = frozenset((segment, field) for segment, _, beside in _BESIDE.values() for field in beside)
 """Fields that are looked at for a time that slipped there, and for nothing else."""

@@ -59,6 +59,7 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "result_status": frozenset("PFCX"),
     "referral_answer": frozenset({"ACCEPTED", "REJECTED"}),
     "referral_reason": frozenset("123"),
+    "pham_vi": frozenset("123"),
     "charge_kind": frozenset({"CHARGE", "CREDIT", "PAYMENT", "ADJUSTMENT"}),
     "prescription_control": frozenset({"ISSUED", "CHANGED", "CANCELLED", "HELD"}),
     "master_file": frozenset({"ADDED", "UPDATED", "DEACTIVATED", "REACTIVATED", "DELETED"}),

@@ -101,7 +101,7 @@ def _checked(events: Sequence[dict[str, Any]], against: "Catalogues | None") -> 
 
 @claim_app.command("explain")
 def explain(
-    key: Annotated[str, typer.Argument(help="MA_LK; or the key or id of one of its events.")],
+    key: Annotated[str, typer.Argument(help="MA_LK, FACILITY/MA_LK, or the key or id of one of its events.")],
     facility: Annotated[str, typer.Option(help="Facility code, where several have this MA_LK.")] = "",
     payer: Annotated[str, typer.Option(help="Whose ledger; empty: the default payer's.")] = "",
     html: Html = None,
@@ -116,7 +116,11 @@ def explain(
     from hub.insurer.claim_page import page
     from hub.insurer.explain import read_claim
 
-    found = read_claim(folder_of(read_settings(), payer), key, facility)
+    folder = folder_of(read_settings(), payer)
+    found = read_claim(folder, key, facility)
+    issuer, slash, ma_lk = key.partition("/")
+    if not found and slash and facility in ("", issuer):
+        found = read_claim(folder, ma_lk, issuer)
     if not found:
         raise HubError("NOT_FOUND", f"claim {key}")
     if html is not None:

@@ -1,11 +1,14 @@
 """Charges: which table a line belongs to, what an amount is, and whose order it carries."""
 
+import csv
 from decimal import Decimal
 
 import pytest
 
-from adapters.dialects.profile import compile_text
+from adapters.dialects.paths import FOLDED
+from adapters.dialects.profile import compile_text, load_dialect
 from hub.contract.errors import HubError
+from hub.contract.places import shipped
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -70,6 +73,28 @@ def test_an_illness_of_a_line_that_is_protected_labels_the_event():
     event = only(mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X" + "|" * 12 + "J00~b20.1"))
     assert event["lines"][0]["ma_benh"] == "J00;B20.1"
     assert event["meta"]["sensitivity"] == "HIV"
+
+
+def test_the_scopes_of_a_payment_are_those_of_the_official_list():
+    with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
+        official = {row["code"] for row in csv.DictReader(file) if row["list"] == "PHAM_VI"}
+    rows = load_dialect("_standard").codes["pham_vi"]
+    assert {local: code for local, code in rows.items() if not local.startswith(FOLDED)} == {code: code for code in official}
+
+
+@pytest.mark.parametrize(("stated", "known"), [("1", True), ("3", True), ("80", False), ("", True)])
+def test_a_scope_that_is_none_of_the_official_list_is_told_and_kept_beside_the_charge(stated, known):
+    found = mapped("DFT^P03", PID, PV1, "FT1|1|L1||20261123||CG|X|||1|1000", f"ZFT|1|{stated}")
+    assert only(found)["lines"][0].get("pham_vi", "") == (stated if known else "")
+    assert (("CODE_UNKNOWN", "ZFT-2") in told(found)) is not known
+    assert only(found)["meta"].get("unparsed", {}) == ({} if known else {"lines[0].pham_vi": stated})
+
+
+@pytest.mark.parametrize(("ordered", "beside", "shifted"), [("", "20261123081000", True), ("20261123", "20261123081000", False)])
+def test_the_time_of_the_order_of_a_line_in_the_place_of_who_entered_it_is_told(ordered, beside, shifted):
+    order = f"ORC|RE|P1{'|' * 7}{ordered}|{beside}"
+    found = mapped("DFT^P03", PID, PV1, order, "FT1|1|L1||20261123||CG|X|||1|1000")
+    assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted
 
 
 @pytest.mark.parametrize(

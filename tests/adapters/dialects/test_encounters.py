@@ -287,6 +287,27 @@ def test_a_class_of_patient_that_is_none_of_the_official_list_is_told_kept_and_n
     assert only(mapped("ADT^A01", PID, f"{PV1}|BHYT", dialect=mine))["ma_doituong_kcb"] == "1.1"
 
 
+@pytest.mark.parametrize(
+    ("number", "stated", "code"),
+    [
+        ("", "BA25-7001", "FIELDS_SHIFTED"),
+        ("", "2611240001^20261124", "FIELDS_SHIFTED"),
+        ("", "BHYT80", "CODE_UNKNOWN"),
+        ("", "THU PHI", "CODE_UNKNOWN"),
+        ("LK1", "BA25-7001", "CODE_UNKNOWN"),
+        ("", "1.1", ""),
+    ],
+)
+def test_the_number_of_the_visit_in_the_place_of_its_class_is_told_once_and_kept(number: str, stated: str, code: str) -> None:
+    visit = f"PV1|1|O{'|' * 17}{number}|{stated}"
+    found = mapped("ADT^A04", PID, visit)
+    assert {code for code, place in told(found) if place == "PV1-20"} == ({code} if code else set())
+    assert only(found)["meta"].get("unparsed", {}) == ({"ma_doituong_kcb": stated} if code else {})
+    rule = '[encounter]\nma_lk = ["PV1-19", "PV1-20"]\n'
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    assert "FIELDS_SHIFTED" not in {code for code, _ in told(mapped("ADT^A04", PID, visit, dialect=mine))}
+
+
 def test_the_classes_of_patients_are_those_of_the_official_lists() -> None:
     with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
         official = {row["code"] for row in csv.DictReader(file) if row["list"] in ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_824")}

@@ -150,6 +150,7 @@ def sent_and_passed_on(kind: str, value: str, comma: str = "") -> tuple[tuple[st
         ("1.250", "decimal", ("ST", "1.250")),
         ("< 0,003", "decimal", ("ST", "< 0,003")),
         ("Âm tính", "", ("ST", "Âm tính")),
+        ("12,50%", "decimal", ("ST", "12,50%")),
         ("1,234,567", "", ("ST", "1,234,567")),
         ("1,234,567", "thousands", ("NM", "1234567")),
         ("9,8", "decimal", ("NM", "9.8")),

@@ -105,6 +105,21 @@ def test_an_order_control_that_nobody_knows_is_no_change() -> None:
     assert only(mapped("ORM^O01", PID, "ORC|nhan|P1|F1", "OBR|1|P1|F1|GLU^G", dialect=own))["action"] == "ACCEPTED"
 
 
+@pytest.mark.parametrize(
+    ("ordered", "entered_by", "shifted"),
+    [
+        ("", "20261124081000", True),
+        ("", "BS01^Lê^An", False),
+        ("", "26111212000001", False),
+        ("20261124081000", "20261124081000", False),
+    ],
+    ids=["a time", "a person", "a number", "both"],
+)
+def test_the_time_of_an_order_in_the_place_of_who_entered_it_is_told(ordered: str, entered_by: str, shifted: bool) -> None:
+    found = mapped("ORM^O01", PID, f"ORC|NW|P1{'|' * 7}{ordered}|{entered_by}", "OBR|1|P1||GLU^G")
+    assert (("FIELDS_SHIFTED", "ORC-10") in problems(found)) is shifted
+
+
 @pytest.mark.parametrize(("filler", "place"), [("^01999", "ORC-3"), ("^01940", "")])
 def test_an_order_for_a_performer_that_the_directory_lacks_is_told(filler: str, place: str) -> None:
     found = mapped("ORM^O01", PID, f"ORC|NW|P1|{filler}", "OBR|1|P1||GLU^G")

@@ -170,8 +170,24 @@ def test_an_ampersand_cuts_neither_name_nor_address(name: str, street: str, ho_t
         ("Phạm^Mai^Thị", "full_name", "Phạm Thị Mai", False),
         ("Phạm^Thị", "full_name", "Phạm Thị", False),
         ("PHAM^THI^MAI", "full_name", "PHAM MAI THI", False),
+        ("NGUYỄN^THỊ BÉ^SÁU", "full_name", "NGUYỄN SÁU THỊ BÉ", True),
+        ("Lê^Văn  Út^Em", "full_name", "Lê Em Văn Út", True),
+        ("NGUYỄN^THI\u0323 BÉ^SÁU", "full_name", "NGUYỄN SÁU THỊ BÉ", True),
+        ("NGUYỄN^THỊ BÉ^SÁU", "full_name_in_order", "NGUYỄN THỊ BÉ SÁU", False),
+        ("NGUYỄN^SÁU^THỊ BÉ", "full_name", "NGUYỄN THỊ BÉ SÁU", False),
+        ("NGUYỄN^THỊ BÉ SÁU", "full_name", "NGUYỄN THỊ BÉ SÁU", False),
     ],
-    ids=["Thị", "Văn", "the profile says so", "as HL7 has it", "of two", "without marks, may be Thi"],
+    ids=[
+        *("Thị", "Văn", "the profile says so", "as HL7 has it", "of two", "without marks, may be Thi"),
+        *(
+            "Thị and more",
+            "Văn and more",
+            "letter and mark apart",
+            "more, the profile says so",
+            "more, as HL7 has it",
+            "more, of two",
+        ),
+    ],
 )
 def test_a_middle_name_where_the_given_name_belongs_is_told(stated: str, order: str, name: str, odd: bool) -> None:
     rule = f'[person]\nho_ten = {{ from = "PID-5", as = "{order}" }}\n'
@@ -179,6 +195,12 @@ def test_a_middle_name_where_the_given_name_belongs_is_told(stated: str, order: 
     found = mapped("ADT^A04", f"PID|1||N1^^^^MR||{stated}||19850612|F", PV1, dialect=mine)
     assert only(found)["person"]["ho_ten"] == name
     assert (("NAME_ODD", "PID-5") in told(found)) is odd
+
+
+@pytest.mark.parametrize(("stated", "odd"), [("NGUYỄN^THỊ BÉ^SÁU", True), ("NGUYỄN^THỊ^SÁU", True), ("NGUYỄN^SÁU^THỊ BÉ", False)])
+def test_a_middle_name_where_the_given_name_of_a_guardian_belongs_is_told(stated: str, odd: bool) -> None:
+    found = mapped("ADT^A04", "PID|1||N1^^^^MR||Phạm^Mai^Thị||19850612|F", f"NK1|1|{stated}|MTH", PV1)
+    assert {place for code, place in told(found) if code == "NAME_ODD"} == ({"NK1-2"} if odd else set())
 
 
 @pytest.mark.parametrize(

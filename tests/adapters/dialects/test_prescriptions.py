@@ -202,3 +202,9 @@ def test_a_dose_and_its_unit_are_of_one_place(dose, unit, timing, read):
     [one] = prescriptions("ORC|NW|1", f"RXE||A^Amlodipin^VN-THUOC|{dose}||{unit}|||||10|Viên||||X-1", f"TQ1|1|{timing}|QD")
     [line] = one["lines"]
     assert (str(line["dose"]) if "dose" in line else None, line.get("dose_unit")) == read
+
+
+@pytest.mark.parametrize(("ordered", "shifted"), [("", True), ("20261123081000", False)])
+def test_the_time_of_a_prescription_in_the_place_of_who_entered_it_is_told(ordered: str, shifted: bool) -> None:
+    found = mapped("RDE^O11", PID, f"ORC|NW|P1{'|' * 7}{ordered}|20261123081000", "RXE||40.170^Thuốc^VN-THUOC|1||VIEN")
+    assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted

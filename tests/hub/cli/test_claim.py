@@ -151,6 +151,13 @@ def test_a_correction_after_the_settlement_is_told_in_words_and_not_among_the_ad
     assert "before adjustments" not in written
 
 
+def test_explain_takes_facility_and_ma_lk_in_one_as_find_and_trace_do(ledger):
+    assert hie("explain", f"{HOME}/B", "--json") == hie("explain", "B", "--json")
+    for words in ([f"{HOME}/nothing"], ["99999/B"], [f"{HOME}/B", "--facility", "99999"]):
+        with pytest.raises(HubError, match="NOT_FOUND"):
+            hie("explain", *words)
+
+
 def test_explain_refuses_what_it_does_not_know(ledger):
     for words in (["explain", "nothing"], ["explain", "A", "--facility", "99999"], ["explain", "A", "--payer", "nobody"]):
         with pytest.raises(HubError, match="NOT_FOUND"):
