@@ -10,6 +10,7 @@ from adapters.dialects.observed import (
     VALUES,
     answers,
     concludes,
+    is_flagged,
     is_silent,
     read_value,
     tell_flags,
@@ -24,6 +25,8 @@ from hub.contract.writer import Steady, Varied
 
 _FORMS_MAX: Final = 8  # of one test: normal, high, low, corrected …
 _VALUES: Final = frozenset({"gia_tri", "number"})  # what a line has of its own in every dialect
+_STATE: Final = 25  # of OBR
+_SAID_OF_ALL: Final = (8, 11)  # of OBX: flags and state, which go for every line of a text
 _SENT: Final = "+"  # stands for a value that differs from line to line
 _Varying = tuple[str, int, Callable[[str], str | None] | None]
 
@@ -53,13 +56,14 @@ def read_lines(reading: Reading, group: Group, found: list[Record], conclusions:
     dialect, remarks = reading.dialect, group.remarks
     forms = dialect.forms if reading.message.delimiters is STANDARD else {}
     answered = cache(lambda: any(map(answers, group.lines)))
+    state = group.scope["OBR"].get(_STATE) if "OBR" in group.scope else ""
     text_of = ""  # OBX-3 of the text that the next line may go on with
     for position, segment in enumerate(group.lines):
         fields = segment.fields
         if len(fields) < 6:  # no value: room for all that is looked at by number
             fields = segment.fields = fields + [""] * (6 - len(fields))
         kind, test = fields[2], fields[3]
-        if text_of and text_of == test and kind in TEXT:
+        if text_of and text_of == test and kind in TEXT and _is_said_alike(segment, group.lines[position - 1]):
             _go_on(found[-1], segment, remarks.get(position))
             continue
         sent = _without_values(fields)
@@ -70,8 +74,10 @@ def read_lines(reading: Reading, group: Group, found: list[Record], conclusions:
             form = _read_form(reading, segment, sent, notes, len(found))
         if form.label:
             notes.labels.add(form.label)
-        if form.concludes and concludes(segment, kind, answered):
+        if form.concludes and concludes(segment, kind, state, answered):
             text_of = ""
+            if is_flagged(segment):  # of a conclusion an event has no flags
+                notes.warn("NOTE_NOT_PASSED_ON", notes.message.path(segment, 8))
             if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
                 conclusions.append(text)
             conclusions += remarks.get(position, ())
@@ -91,6 +97,11 @@ def read_lines(reading: Reading, group: Group, found: list[Record], conclusions:
         found.append(line)
         text_of = test if kind in TEXT else ""
     tell_silent(silent, group.lines, notes)
+
+
+def _is_said_alike(segment: Segment, before: Segment) -> bool:
+    """Whether a further line of a text has no state or flag of its own: what is withdrawn is no part of what stands."""
+    return all(segment.get(field) in ("", before.get(field)) for field in _SAID_OF_ALL)
 
 
 def _go_on(before: Record, segment: Segment, remarks: list[str] | None) -> None:

@@ -18,7 +18,8 @@ Record = dict[str, Any]
 
 VALUES: Final = frozenset({"gia_tri", "number", "mo_ta"})  # where a line has what was measured
 _SAYING: Final = VALUES | {"notes", "value_codes"}
-_FINAL: Final = ("F", "C")
+_IS_FINAL: Final = "F"
+_FINAL: Final = (_IS_FINAL, "C")
 STATES: Final = frozenset("ABCDFINOPRSUVWX")  # OBX-11, table 0085 of all versions; A, B and V since v2.8
 _BEHIND_STATE: Final = 12  # of OBX: a time
 _PARENTS: Final = (26, 29)  # of OBR: the result, and the number of the order, that a result belongs to
@@ -98,18 +99,23 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
             notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
 
 
-def concludes(segment: Segment, kind: str, answered: Callable[[], bool]) -> bool:
+def concludes(segment: Segment, kind: str, state: str, answered: Callable[[], bool]) -> bool:
     """Whether an OBX with the code of a conclusion is one. IMP is imipenem too: a number, what is flagged, and how a germ answers
-    (S, I, R) are lines of a result, and so is what is no text beside such answers.
+    (S, I, R) are lines of a result, and so is what is no text beside such answers. What is withdrawn, preliminary or corrected by
+    itself (OBX-11) is a line too, which keeps its state: a conclusion has that of its result.
 
+    state:    OBR-25.
     answered: whether any OBX of the same OBR is such an answer.
     """
-    if answers(segment):
+    own = segment.get(11).strip().upper()
+    if own not in ("", _IS_FINAL, state.strip().upper()) or answers(segment):
         return False
-    if kind in TEXT:
-        return True
-    flagged = segment.get(8).strip() not in ("", _NORMAL)
-    return not (kind in _NUMERIC or flagged or answered())
+    return kind in TEXT or not (kind in _NUMERIC or is_flagged(segment) or answered())
+
+
+def is_flagged(segment: Segment) -> bool:
+    """Whether OBX-8 says that it is not normal."""
+    return segment.get(8).strip() not in ("", _NORMAL)
 
 
 def answers(segment: Segment) -> bool:

@@ -226,7 +226,7 @@ def local_tests(seen: Evidence, conclusions: Collection[str]) -> Iterator[str]:
     units: dict[str, Counter[str]] = defaultdict(Counter)
     for line in seen.result_lines():
         code = line.get(3)
-        if code in conclusions and concludes(line, line.get(2), lambda: False):
+        if code in conclusions and concludes(line, line.get(2), line.get(11), lambda: False):
             continue
         if is_code(code) and is_local_test(code, line.get(3, 3), line.get(3, 6)):
             counts[code] += 1

@@ -51,6 +51,39 @@ def test_a_conclusion_is_one_and_the_notes_behind_it_go_with_it(kind: str) -> No
     assert (codes(event), event["ket_luan"]) == (["MT"], "U phổi\nchụp lại sau 1 tháng")
 
 
+@pytest.mark.parametrize("kind", ["TX", "FT", "ST", "CWE"])
+@pytest.mark.parametrize(
+    ("of_result", "own", "is_line"),
+    [("F", "W", True), ("C", "D", True), ("F", "X", True), ("F", "P", True), ("", "P", True), ("F", "C", True),
+     ("P", "P", False), ("C", "C", False), ("C", "F", False), ("F", "", False), ("", "F", False)],
+)  # fmt: skip
+def test_a_conclusion_that_is_withdrawn_or_preliminary_by_itself_is_a_line_that_keeps_its_state(
+    kind: str, of_result: str, own: str, is_line: bool
+) -> None:
+    rows = [
+        f"OBR|1|P1|F1|X^Y{'|' * 21}{of_result}",
+        "OBX|1|ST|MT^Mô tả||mờ||||||F",
+        f"OBX|2|{kind}|KL^Kết luận||U phổi||||||{own}",
+    ]
+    event = only(mapped("ORU^R01", PID, *rows))
+    assert [(line["code"]["code"], line["status"]) for line in event["observations"]] == [
+        ("MT", "F"),
+        *([("KL", own)] if is_line else []),
+    ]
+    assert event.get("ket_luan", "") == ("" if is_line else "U phổi")
+
+
+def test_a_flag_of_a_conclusion_in_text_is_told_as_it_goes_to_nobody() -> None:
+    found = results("OBX|1|ST|MT^Mô tả||mờ||||||F", "OBX|2|TX|KL^Kết luận||U phổi|||AA|||F")
+    assert only(found)["ket_luan"] == "U phổi" and ("NOTE_NOT_PASSED_ON", "OBX[2]-8") in told(found)
+
+
+@pytest.mark.parametrize(("further", "lines"), [("||||||F", 1), ("|||||||", 1), ("||||||W", 2), ("|||A|||F", 2)])
+def test_what_is_withdrawn_or_flagged_is_no_further_line_of_a_text_that_is_not(further: str, lines: int) -> None:
+    event = only(results("OBX|1|TX|MT^Mô tả||mờ||||||F", f"OBX|2|TX|MT^Mô tả||đáy phổi{further}"))
+    assert [line.get("mo_ta") for line in event["observations"]] == (["mờ\nđáy phổi"] if lines == 1 else ["mờ", "đáy phổi"])
+
+
 def test_an_antibiogram_names_its_germ_in_a_note_which_receivers_get() -> None:
     obr = "OBR|2|P1|F2|KSD^Kháng sinh đồ" + "|" * 22 + "VK&Vi khuẩn&L^1^E. coli|||P1&HIS^F1&LIS"
     event = only(mapped("ORU^R01", PID, obr, "NTE|1||EUCAST", "OBX|1|ST|AMK^Amikacin|1|S||||||F"))
