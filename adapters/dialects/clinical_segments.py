@@ -9,6 +9,7 @@ import re
 from itertools import zip_longest
 from typing import Any, Final
 
+from adapters.dialects.parts import TUBE
 from adapters.dialects.transforms import STRUCTURED
 from adapters.formats.hl7v2 import Component, Repetition, Value
 from hub.contract.events import Event
@@ -38,7 +39,6 @@ _ORDER_CONTROL: Final = {
 _ORDER_STATUS: Final = {"COMPLETED": "CM"}  # ORC-5, table 0038: what SC says in full
 _CONCLUSION: Final = ("KL", "Kết luận", "99HIE")  # a code of the hub's own
 _SAMPLE: Final = "Mã mẫu (SPM-2): "
-_TUBE: Final = ("specimen_type", "specimen_name", "specimen_id")
 _SLIP_TEXTS: Final = {  # element of XML13 to the code of its OBX
     "dau_hieu_ls": "VN-DHLS",
     "qt_benhly": "VN-QTBL",
@@ -262,7 +262,7 @@ def order_segments(event: Event, version: str) -> Segments:
     for text in (text for part in parts.values() for text in part.get("notes") or []):
         if text in told:
             told.remove(text)  # it stands with its test
-    apart = any(part.get(name) for part in parts.values() for name in _TUBE)
+    apart = any(part.get(name) for part in parts.values() for name in TUBE)
     built: Segments = [
         person_segment(event.get("person") or {}),
         visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
@@ -272,7 +272,7 @@ def order_segments(event: Event, version: str) -> Segments:
         part = {name: value for name, value in parts.get(n, {}).items() if value}
         said = event | part
         if "specimen_type" in part or "specimen_name" in part:  # another tube, that has nothing of the order's
-            said |= {name: part.get(name, "") for name in _TUBE}
+            said |= {name: part.get(name, "") for name in TUBE}
         built += _service(said, service, n, version)
         notes = (told if n == 1 else []) + part.get("notes", [])
         sample = said.get("specimen_id", "") if n == 1 or "specimen_id" in part else ""

@@ -7,9 +7,11 @@ from adapters.dialects.paths import Notes, Place, Plan, Rule, Scope, fill, place
 from adapters.dialects.reading import Reading, keep_words, tell_priority
 from adapters.formats.hl7v2 import Segment
 
-_TUBE: Final = ("specimen_type", "specimen_name", "specimen_id")
+TUBE: Final = ("specimen_type", "specimen_name", "specimen_id")
+"""What an order or one of its tests says of a specimen. It goes together: code, words and number of two are no tube."""
+
 _CARRIED: Final = frozenset(
-    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "reason"}.union(_TUBE)
+    {"filler", "ordered_at", "ma_bac_si", "sampled_at", "reason"}.union(TUBE)
 )  # beside priority and notes
 _OF_THE_ORDER: Final = frozenset({"placer", "action", "services", "priority"})  # what groups it, or is looked at by itself
 _NUMBERS: Final = frozenset({"placer", "filler"})
@@ -53,7 +55,7 @@ def read_parts(
                 notes.warn("ORDER_DIFFERS", _place(reading, rule, own, said[rule.name]))
         if "specimen_type" in part or "specimen_name" in part:
             part |= {
-                name: said[name] for name in _TUBE if name in said
+                name: said[name] for name in TUBE if name in said
             }  # also what the order's has: a tube of another kind may share it
         informed += information
         if remarks := information + group.notes:
