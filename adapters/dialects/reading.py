@@ -185,9 +185,10 @@ def tell_nobody(reading: Reading, section: str, name: str, scope: Scope, content
 
 
 def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
-    """That NGAY_RA is before NGAY_VAO; of a day alone nobody knows the hour."""
+    """That NGAY_RA is before NGAY_VAO, or stands without it where a visit begins; of a day alone nobody knows the hour."""
     came, left = content.get("ngay_vao", ""), content.get("ngay_ra", "")
-    if left and left < came and (left[:8] < came[:8] or left[8:] != _NO_HOUR):
+    early = left < came and (left[:8] < came[:8] or left[8:] != _NO_HOUR)
+    if left and (early or (not came and content.get("action") == "OPENED")):
         found = place_of(left, next(rule for rule in plan if rule.name == "ngay_ra"), scope)
         notes.warn("DATES_CONTRADICT", notes.message.path(*found) if found else "PV1-45")
 

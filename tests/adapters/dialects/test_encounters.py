@@ -244,6 +244,13 @@ def test_who_left_before_coming_is_told(came, left, is_told):
     assert (("DATES_CONTRADICT", "PV1-45") in told(mapped("ADT^A03", PID, visit))) is is_told
 
 
+@pytest.mark.parametrize(("trigger", "is_told"), [("A01", True), ("A04", True), ("A03", False), ("A08", False)])
+def test_who_only_comes_and_has_a_time_of_leaving_without_one_of_coming_is_told(trigger, is_told):
+    found = mapped(f"ADT^{trigger}", PID, PV1 + "|" * 26 + "202611230800")
+    assert (("DATES_CONTRADICT", "PV1-45") in told(found)) is is_told
+    assert only(found)["ngay_ra"] == "202611230800"
+
+
 @pytest.mark.parametrize(("born", "is_told"), [("20261124", True), ("20261123", False), ("2027", True), ("2026", False)])
 def test_who_is_born_after_the_message_is_told(born, is_told):
     person = f"PID|1||N1^^^^MR||Phạm^Hà^Thị||{born}|F"
