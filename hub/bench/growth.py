@@ -20,8 +20,7 @@ from typing import Any, Final
 import polars as pl
 
 from hub.bench.insurer import TOPIC, fill, size_of
-from hub.bench.readjudicate import apart
-from hub.bench.rig import rig
+from hub.bench.rig import apart, rig
 from hub.contract import telemetry
 from hub.contract.events import encode
 from hub.contract.settings import Settings

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 from confluent_kafka import Consumer, TopicPartition
 
 from hub.bench import Figure, figure
-from hub.bench.rig import rig
+from hub.bench.rig import apart, rig
 from hub.bench.row_loop import Found, adjudicate_row
 from hub.bus import Out, Producer, Wire, consumer, event_out
 from hub.contract import telemetry
@@ -28,6 +29,7 @@ from hub.simulate import claims
 
 TOPIC: Final = "payer.vss.claim.v1"
 ANSWERS: Final = "payer.vss.decision.v1"
+_ROWS: Final = 26  # of a claim, XML1 to XML5
 _DISTINCT: Final = 2_000
 _GUESS: Final = 6_000  # claims a second, to choose how many make a run of the asked length
 _SENT_AT_ONCE: Final = 20_000
@@ -41,16 +43,17 @@ def bench(seconds: float) -> Iterator[Figure]:
         bytes_each = fill(made.settings, count)
         by_row = row_loop(made.settings, max(1_000, count // 20))
         alone = made.settings.model_copy(update={"ledger_dir": made.settings.data_dir / "alone"})
-        rate, cpu_s = one_worker(alone, count)
-        yield figure(
-            "insurer-claims", rate, "claims/s", peer="fastavro row loop, no ledger", peer_value=by_row, rows=26, bytes=bytes_each
-        )
+        [(rate, cpu_s)], cost = apart("insurer", one_worker, (alone, count))
+        wide = {"rows": _ROWS, "rows_per_s": round(rate * _ROWS), "bytes": bytes_each, "peak_mb": cost["peak_mb"]}
+        yield figure("insurer-claims", rate, "claims/s", peer="fastavro row loop, no ledger", peer_value=by_row, **wide)
         for stage, spent in cpu_s.items():
             yield figure(f"insurer-cpu-{stage}", spent / count * 1e6, "µs/claim")
         yield figure("insurer-cpu", sum(cpu_s.values()) / count * 1e6, "µs/claim")
         yield figure("insurer-ledger", size_of(alone.ledger) / count, "bytes/claim")
         pair = made.settings.model_copy(update={"ledger_dir": made.settings.data_dir / "pair"})
-        yield figure("insurer-claims", several_workers(pair, count, 2), "claims/s", cores=os.cpu_count() or 1, workers=2)
+        rate, rss_mb = several_workers(pair, count, 2)
+        wide = {"rows_per_s": round(rate * _ROWS), "rss_mb": round(rss_mb)}
+        yield figure("insurer-claims", rate, "claims/s", cores=os.cpu_count() or 1, workers=2, **wide)
 
 
 def fill(settings: Settings, count: int) -> int:
@@ -84,8 +87,9 @@ def one_worker(settings: Settings, count: int) -> tuple[float, dict[str, float]]
         insurer.close()
 
 
-def several_workers(settings: Settings, count: int, workers: int) -> float:
-    """Claims per second of several processes, from when all are ready to when the brokers hold the last decision."""
+def several_workers(settings: Settings, count: int, workers: int) -> tuple[float, float]:
+    """Claims per second of several processes, from when all are ready to when the brokers hold the last decision; the MB of them all
+    then."""
     context = multiprocessing.get_context("spawn")
     standing = context.Queue()
     before = sum(ends(settings, ANSWERS))
@@ -100,7 +104,8 @@ def several_workers(settings: Settings, count: int, workers: int) -> float:
         began = time.perf_counter()
         while sum(ends(settings, ANSWERS)) - before < count:
             time.sleep(0.02)
-        return count / (time.perf_counter() - began)
+        rate = count / (time.perf_counter() - began)
+        return rate, sum(psutil.Process(process.pid).memory_info().rss for process in processes) / 1e6
     finally:
         for process in processes:
             process.terminate()

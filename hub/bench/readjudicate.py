@@ -9,14 +9,11 @@ difference make the money after to the đồng, and both are those of a second c
 
 import argparse
 import json
-import multiprocessing
-import resource
 import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,7 +25,7 @@ from confluent_kafka import Message
 
 from hub.bench.faults import RATE, as_read
 from hub.bench.insurer import TOPIC, ends
-from hub.bench.rig import rig
+from hub.bench.rig import apart, rig
 from hub.bench.row_cuts import granted
 from hub.bus import Out, Producer, Wire
 from hub.cli.ledger import print_statement
@@ -236,24 +233,6 @@ def _sums(amounts: Sequence[tuple[str, Decimal]]) -> Money:
     for facility, amount in amounts:
         money[facility] += amount
     return {facility: amount for facility, amount in money.items() if amount}
-
-
-def apart(name: str, work: Callable[..., Any], *each: tuple[Any, ...]) -> tuple[list[Any], dict[str, float]]:
-    """The results of some calls at once, each in a new process; the seconds and the MB of the one that had most."""
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(each), spawn, max_tasks_per_child=1) as pool:
-        measured = list(pool.map(_measured, [work] * len(each), each))
-    found, seconds, peaks = zip(*measured, strict=True)
-    figures = {"seconds": round(max(seconds), 2), "peak_mb": max(peaks)}
-    print(f"{name}: {figures['seconds']} s, {figures['peak_mb']:,} MB", file=sys.stderr, flush=True)
-    return list(found), figures
-
-
-def _measured(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float, int]:
-    telemetry.configure("error")
-    began = time.perf_counter()
-    found = work(*arguments)
-    return found, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 class _Progress:
