@@ -19,10 +19,19 @@ from adapters.dialects.evidence import Evidence, Numbers, facility_of
 from adapters.dialects.local_codes import local_classes, local_codes, local_flags, local_priorities, local_states
 from adapters.dialects.paths import Place, read_place
 from adapters.dialects.profile import STANDARD, load_dialect, read_profile, sections, whose
+from adapters.dialects.reading import stated_day_first
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
 from adapters.dialects.suggestions import candidates, local_tests, name_orders, sign_rows, times_read
-from adapters.dialects.transforms import TRANSFORMS, citizen_number, facility_code, full_name, full_name_without_age, normalise
+from adapters.dialects.transforms import (
+    TRANSFORMS,
+    citizen_number,
+    facility_code,
+    full_name,
+    full_name_without_age,
+    moment,
+    normalise,
+)
 from adapters.formats.charset import fold
 from adapters.formats.structure import VERSIONS
 from adapters.formats.vietnamese import LEGACY
@@ -46,6 +55,7 @@ def learn(seen: Evidence, name: str) -> str:
     for row in sign_rows(seen):
         draft.add("", row)
     _ends(draft, seen)
+    _stated_at(draft, seen)
     _send(draft, seen)
     _aliases(draft, seen)
     _identifiers(draft, seen, raw["identifiers"])
@@ -138,6 +148,16 @@ def _ends(draft: Draft, seen: Evidence) -> None:
     elif seen.ends["cr"] < _ENOUGH:
         told += ", with line ends that an editor may have written: if they do on your link, take the # away"
     draft.add("", f"{'# ' if unended or seen.ends['cr'] < _ENOUGH else ''}ended = true # {told}")
+
+
+def _stated_at(draft: Draft, seen: Evidence) -> None:
+    """How a message writes the times that it states of itself, where that is not HL7's form. No sure row where many are neither."""
+    stated = [value for message in seen.messages if (value := message.header.get(7)) and moment(value) is None]
+    first = sum(bool(stated_day_first(value)) for value in stated)
+    if first:
+        sure = first >= _MOST_TIMES * len(stated)
+        told = f"MSH-7 of {first} of {len(seen.messages)} messages; HL7's own form is read as ever"
+        draft.add("", f'{"" if sure else "# "}stated_at = "day_first" # {told}')
 
 
 def _send(draft: Draft, seen: Evidence) -> None:

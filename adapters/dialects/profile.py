@@ -58,6 +58,7 @@ class Dialect:
     charset: the charset the vendor is known to write, or None.
     comma:   what a comma in a number means; rules for numbers know it already. point: the same of a point in an amount.
     ended:   whether each message ends its last segment, so that one that does not is cut.
+    stated_at: `day_first` where MSH-7 and EVN-2 are written as people write a time, else "".
     codes:   its code tables, for `look_up`.
     plans:   section of the profile to its rules; `services` are the rules of one OBR of an order, `admission` those of A06 alone,
              `line` those of an OBX that change from line to line, `observation` the others.
@@ -78,6 +79,7 @@ class Dialect:
     comma: Comma
     point: Point
     ended: bool
+    stated_at: str
     ack: AckChoices
     send: Send
     aliases: tuple[Alias, ...]
@@ -268,6 +270,7 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
         comma=profile.comma,
         point=profile.point,
         ended=profile.ended,
+        stated_at=profile.stated_at,
         ack=profile.ack,
         send=profile.send,
         aliases=tuple(profile.facility.aliases),

@@ -136,6 +136,7 @@ class Profile(_Table):
     comma: Comma = ""
     point: Point = ""
     ended: StrictBool = False
+    stated_at: Literal["", "day_first"] = ""
     ack: AckChoices
     send: Send
     facility: FacilityTable

@@ -32,6 +32,14 @@ BESIDE: Final = frozenset((segment, field) for segment, _, beside in _BESIDE.val
 SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory begins anew
 
 
+def stated_day_first(value: str) -> str:
+    """A time that a message states of itself, day first, as HL7 has it: to the second, or a day alone; "" unless the calendar has it."""
+    read = day_first(value)
+    if not read or moment(read) is None:
+        return ""
+    return (read + value[-2:] if value.count(":") == 2 else read) if ":" in value else read[:8]
+
+
 def tell_embedded(row: Segment, notes: Notes) -> None:
     """That an OBX of type ED brings a document: results and slips have no place for its content, so nobody gets it."""
     if row.get(5, 5).strip():
@@ -66,8 +74,7 @@ class Reading:
         stated = self.message.get("EVN", 2)
         if not stated or "EVN-2" not in self.dialect.foreign:
             return None
-        read = day_first(stated)
-        found = read and moment(read if ":" in stated else read[:8])
+        found = moment(stated_day_first(stated))
         if not found:
             self.problems[Problem("TIME_UNPARSABLE", Severity.WARNING, "EVN-2")] = None
         return found

@@ -17,7 +17,9 @@ from adapters.formats.names import NEWEST_FIRST, field_name
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
-_HEAD: Final = frozenset({"extends", "version", "about", "charset", "comma", "point", "ended"})  # lines before the first section
+_HEAD: Final = frozenset(
+    {"extends", "version", "about", "charset", "comma", "point", "ended", "stated_at"}
+)  # lines before the first section
 _SURELY_HEAD: Final = frozenset(
     {
         ("comma", "decimal"),

@@ -17,6 +17,7 @@ about = "{name}: whose system this is, which version of HL7, over what."
 # charset = "tcvn3" # where MSH-18 does not tell: tcvn3, vni, viscii, windows-1258, utf-8
 # comma = "decimal"   # numbers are written 9,8; "thousands" where 1,234 is 1234
 # point = "thousands" # amounts are written 148.480 for 148480 VND
+# stated_at = "day_first" # MSH-7 and EVN-2 are written 20/11/2026 15:02
 # ended = true        # every message ends its last segment too, with CR: one that does not was cut, and is refused
 
 # [facility] # where MSH-4 is not the MA_CSKCB: MSH-3, MSH-4, and the code that they stand for

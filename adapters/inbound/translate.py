@@ -27,8 +27,9 @@ from adapters.dialects.mapped import EVENTS_MAX, Context, Mapped
 from adapters.dialects.mapping import CLAIM_TYPES, SUPPORTED, map_message, message_type
 from adapters.dialects.paths import folded
 from adapters.dialects.profile import STANDARD, Dialect, load_dialect, resolve_as, resolve_facility
+from adapters.dialects.reading import stated_day_first
 from adapters.dialects.resources import JSON_TYPE, read_form, report_of
-from adapters.dialects.transforms import NUMBER, pointed
+from adapters.dialects.transforms import NUMBER, moment, pointed
 from adapters.formats.batch import alone
 from adapters.formats.charset import Decoded, decode, ends_within_letter, has_low_letters, is_wide
 from adapters.formats.claim_xml import looks_like_envelope, trimmed
@@ -250,6 +251,8 @@ def _hl7(walk: Walk, keyring: Keyring) -> Mapped:
     _check_facility(walk, "MSH-4")
     assert walk.dialect is not None
     _check_end(walk, message, decoded.text, walk.dialect)
+    if walk.dialect.stated_at:
+        _restate(message)
     walk.problems += _of_form(check(message), message, walk.dialect)
     context = Context(origin_of(walk, message), keyring, note["facility"])
     if kind in CLAIM_TYPES:
@@ -267,6 +270,14 @@ def _check_end(walk: Walk, message: Message, text: str, dialect: Dialect) -> Non
         raise HubError("MESSAGE_CUT", place)
     if place := broken_off(message, text):
         walk.problems.append(Problem("MESSAGE_CUT", Severity.WARNING, place))
+
+
+def _restate(message: Message) -> None:
+    """MSH-7 and EVN-2 with the day first, in HL7's form for all who read them; what is no such time stays and is told as ever."""
+    for segment, field in ((message.header, 7), (message.first("EVN"), 2)):
+        stated = segment.get(field) if segment is not None else ""
+        if segment is not None and moment(stated) is None and (read := stated_day_first(stated)):
+            segment.fields[field] = read
 
 
 def _of_form(problems: list[Problem], message: Message, dialect: Dialect) -> list[Problem]:

@@ -412,6 +412,23 @@ def test_what_a_comma_means_is_learned_where_the_numbers_tell(values: list[str],
 
 
 @pytest.mark.parametrize(
+    ("times", "row"),
+    [
+        (["20/11/2026 15:02"], 'stated_at = "day_first" # MSH-7 of 1 of 1 messages'),
+        (["20261120150200"] * 5 + ["20/11/2026 15:02"] * 4, 'stated_at = "day_first" # MSH-7 of 4 of 9 messages'),
+        (["20/11/2026 15:02"] * 4 + ["11/20/2026 15:02"] * 4, '# stated_at = "day_first" # MSH-7 of 4 of 8 messages'),
+        (["11/20/2026 15:02"], None),
+        (["20261120150200", "20261120", ""], None),
+    ],
+)
+def test_the_form_of_the_times_that_messages_state_of_themselves_is_learned(times: list[str], row: str | None) -> None:
+    raw = HEAD % ("HIS", "01021", "ADT^A04", 1) + "PID|1||7^^^01021^MR||Lê^Hoa\r"
+    mine, _, text = learned([raw.replace("20261123080000", said).encode() for said in times])
+    assert [line[: len(row or "")] for line in text.splitlines() if "stated_at =" in line] == ([row] if row else [])
+    assert mine.stated_at == ("day_first" if row and row[0] != "#" else "")
+
+
+@pytest.mark.parametrize(
     ("ends", "row"),
     [
         (["\r"] * 10, "ended = true # 10 of 10 messages end their last segment"),

@@ -686,6 +686,46 @@ def test_what_is_remembered_of_senders_follows_the_directory(tmp_path):
     assert read(raw).message["dialect"] == "songhong_his"
 
 
+@pytest.mark.parametrize(
+    ("said", "stated_at", "occurred_at"),
+    [
+        ("20/11/2026 15:02", "20261120150200", "2026-11-20T15:02:00+07:00"),
+        ("20/11/2026 15:02:33", "20261120150233", "2026-11-20T15:02:33+07:00"),
+        ("5-1-2026", "20260105000000", "2026-01-05"),
+        ("20261120150233", "20261120150233", "2026-11-20T15:02:33+07:00"),
+        ("20261120080233+0000", "20261120150233", "2026-11-20T15:02:33+07:00"),
+        ("31/02/2026 15:02", None, None),
+        ("11/20/2026 15:02", None, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["ADT^A08", "ORU^R01", "RDE^O11", "ADT^A40"])
+def test_the_times_that_a_message_states_of_itself_are_read_with_the_day_first_where_the_profile_says_so(
+    said, stated_at, occurred_at, kind
+):
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\nstated_at = "day_first"\n')
+    rows = {
+        "ADT^A08": f"EVN|A08|{said}\rPID|1||N1^^^^MR||A^B\rPV1|1|I|||||||||||||||||V1",
+        "ADT^A40": f"EVN|A40|{said}\rPID|1||N1^^^^MR||A^B\rMRG|N2^^^^MR",
+        "ORU^R01": "PID|1||N1^^^^MR||A^B\rOBR|1|5|6|GLU^Glucose^L\rOBX|1|NM|GLU^Glucose^L||5|mmol/L|||||F",
+        "RDE^O11": "PID|1||N1^^^^MR||A^B\rORC|NW|9\rRXE||40.17^Paracetamol^L|1||VIEN",
+    }[kind]
+
+    def translated(dialect):
+        raw = f"MSH|^~\\&|HIS|01021|||{said}||{kind}|C1|P|2.5.1\r{rows}\r"
+        done = translate(Received(raw.encode(), AT, "mllp"), KEYRING, dialect)
+        [(_, event)] = done.events
+        return event, {problem.path for problem in done.problems if problem.code == "TIME_UNPARSABLE"}
+
+    event, told = translated(mine)
+    assert event["meta"]["revision"]["stated_at"] == (stated_at or "0" * 14)
+    assert occurred_at is None or event["meta"]["occurred_at"] == occurred_at
+    assert ("MSH-7" in told) is (stated_at is None), "what is not read is told"
+    assert ("EVN-2" in told) is (stated_at is None and kind[:3] == "ADT")
+    without, told = translated(None)
+    assert ("MSH-7" in told) is ("/" in said or "-" in said)
+    assert without["meta"]["revision"]["stated_at"] == ("0" * 14 if "MSH-7" in told else stated_at)
+
+
 @pytest.mark.parametrize(("value", "warned"), [("52,5", False), (" 52,5", False), ("52.5 kilo", True), ("nang", True)])
 def test_a_decimal_comma_excuses_only_what_is_a_number_by_it(value: str, warned: bool) -> None:
     mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
