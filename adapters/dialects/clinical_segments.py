@@ -80,13 +80,13 @@ def known_part(born: str) -> str:
 
 
 def identifier_list(identifiers: list[Event] | None) -> Value:
-    """CX, repeated."""
+    """CX, repeated. CX-4 is the whole issuer: of two facilities each may have a `BVN` that counts its patients from 1."""
     return [
         (
             each.get("value", ""),
             "",
             "",
-            each.get("issuer", "").rpartition("/")[2],  # of VN-CSKCB-01021/BVBM what the hospital itself says
+            each.get("issuer", ""),
             _IDENTIFIER_TYPES.get(each.get("type", ""), _UNSPECIFIED),
             "",
             each.get("valid_from", ""),

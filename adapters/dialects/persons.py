@@ -49,6 +49,7 @@ _ICD: Final = re.compile(r"ICD-?10(?:-?[A-Z]{2})?|I10[CP]?", re.IGNORECASE)  # t
 _SYSTEM: Final = re.compile(r"[A-Z\d][A-Z\d._-]*", re.ASCII)  # what a coding system looks like
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
 _FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
+_QUALIFIED: Final = re.compile(r"VN-CSKCB-[0-9]{5}/.+")  # an authority within its facility, as the hub writes it in CX-4
 _FORMS: Final = {  # of the kinds that have one: whatever CX-5 or the profile says, anything else is none
     "BHYT_CARD": re.compile(rf"{CARD.pattern}|\d{{10}}|\d{{12}}"),
     "SDDCN": re.compile(r"\d{12}|\d{9}"),
@@ -337,7 +338,7 @@ def derived_number(card: str, kinds: set[str]) -> Record:
 
 @lru_cache(maxsize=4096)
 def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
-    """A hospital's number always names its facility; an authority that is no facility is put behind the sender's.
+    """A hospital's number always names its facility; an authority that names none is put behind the sender's.
 
     known_as: another name of the sender's facility; "" for none.
     """
@@ -346,6 +347,9 @@ def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
     if code := facility_code(authority):
         return f"VN-CSKCB-{code}"
     own = f"VN-CSKCB-{facility}"
+    authority = authority.removeprefix(f"{own}/")
+    if _QUALIFIED.fullmatch(authority):
+        return authority  # a number of another facility, whole as the hub passed it on: behind the sender's it would be nobody's
     return f"{own}/{authority}" if authority and authority not in (facility, own, known_as) else own
 
 

@@ -3,7 +3,7 @@
 What is written here our own door reads again with equal content, as far as HL7 has a place for it (a test holds it to that).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -128,7 +128,7 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     if written is None:
         raise HubError("TYPE_UNSUPPORTED", f"{record} as HL7")
     time = f"{now.astimezone(VIETNAM):%Y%m%d%H%M%S}"
-    form, body = written(event, dialect.send.version, time)
+    form, body = written(_as_owner_says(event, receiving_facility), dialect.send.version, time)
     charset = charset_name(dialect.send.charset)
     alias = next((each for each in dialect.aliases if each.code == receiving_facility), None)
     structure = form.type[2] if form.version >= "2.4" else ""
@@ -150,6 +150,25 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     segments = [header, *body] if record != "hie.Claim" else _claim(header, event)
     text = build(segments)
     return encode(text.replace("\r", _TERMINATORS[dialect.send.terminator]), charset, exact=False)
+
+
+def _as_owner_says(event: Event, facility: str) -> Event:
+    """The event with that facility's own patient numbers under the authority that it wrote itself: its system knows no other name of it."""
+    own = f"VN-CSKCB-{facility}/"
+
+    def named(who: Event, lists: Iterable[str]) -> Event:
+        return who | {
+            name: [each | {"issuer": each.get("issuer", "").removeprefix(own)} for each in who[name]]
+            for name in lists
+            if who.get(name)
+        }
+
+    told = named(event, ("merged", "linked"))
+    if person := event.get("person"):
+        told["person"] = named(person, ("identifiers",))
+        if guardians := person.get("guardians"):
+            told["person"]["guardians"] = [named(each, ("identifiers",)) for each in guardians]
+    return told
 
 
 def _answer(event: Event, dialect: Dialect, now: datetime, control_id: str) -> bytes:

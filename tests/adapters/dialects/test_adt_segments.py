@@ -59,3 +59,31 @@ def test_an_identifier_of_a_kind_without_a_name_is_not_guessed_on_the_way_back()
     mapped = read_again(rendered("hie.Registration", event))
     assert carried(mapped.events[0][1]) == carried(event)
     assert mapped.problems == []
+
+
+@pytest.mark.parametrize(
+    ("issuer", "to_another", "to_its_own"),
+    [
+        ("VN-CSKCB-01021", "VN-CSKCB-01021", "VN-CSKCB-01021"),
+        ("VN-CSKCB-01021/BVBM", "VN-CSKCB-01021/BVBM", "BVBM"),
+        ("VN-CSKCB-01021/KHU A/LAB2", "VN-CSKCB-01021/KHU A/LAB2", "KHU A/LAB2"),
+        ("VN-CSKCB-01914/BVBM", "VN-CSKCB-01914/BVBM", "VN-CSKCB-01914/BVBM"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["_standard", "anhduong_lis"])  # of 2.5.1 and of 2.3.1
+def test_wherever_a_patient_number_stands_it_names_its_facility_but_to_that_facility_itself(
+    issuer: str, to_another: str, to_its_own: str, dialect: str
+) -> None:
+    numbers = [{"value": value, "normalised": value, "type": "MRN", "issuer": issuer} for value in ("1", "2", "3", "4")]
+    mother = {"ho_ten": "trần thị mai", "identifiers": numbers[1:2]}
+    content = {"action": "MERGED", "ma_cskcb": "01021", "number": "1", "merged": numbers[2:3], "linked": numbers[3:]}
+    content["person"] = {"identifiers": numbers[:1], "guardians": [mother]}
+    event = stamped("hie.Registration", content)
+    for to, authority in (("01004", to_another), ("01021", to_its_own)):
+        message = rendered("hie.Registration", event, dialect, to=to)
+        (person, linked), (merged,), (guardian,) = (message.segments(name) for name in ("PID", "MRG", "NK1"))
+        written = [each.get(n, 4) for each, n in ((person, 3), (guardian, 33), (merged, 1), (linked, 3))]
+        assert written == [authority] * 4
+    [(_, read)] = read_again(rendered("hie.Registration", event, to="01004")).events
+    assert [read["person"]["identifiers"], read["merged"]] == [numbers[:1], numbers[2:3]]
+    assert event["person"]["guardians"] == [mother], "what is passed on is left as it is"

@@ -72,6 +72,12 @@ def test_a_name_of_a_file_means_nothing() -> None:
         ("TRUCXANH", "BVTX", "01004", "VN-CSKCB-01004"),
         ("SONGHONG_HIS", "CS1", "CS1", "VN-CSKCB-01004/CS1"),  # of two branches each may count from 1
         ("TAMDAO_HIS", "CS1", "CS2", "VN-CSKCB-01912/CS2"),  # the alias of another facility
+        ("TAMDAO_HIS", "CS1", "VN-CSKCB-01004/CS1", "VN-CSKCB-01004/CS1"),  # as the hub passed it on
+        ("TRUCXANH", "BVTX", "VN-CSKCB-01004/BVTX", "VN-CSKCB-01004/BVTX"),  # where its own alias is another's authority
+        ("TRUCXANH", "BVTX", "VN-CSKCB-01004/CS1&1.2.704&ISO", "VN-CSKCB-01004/CS1"),
+        ("TRUCXANH", "BVTX", "VN-CSKCB-01914/LAB2", "VN-CSKCB-01914/LAB2"),
+        ("TRUCXANH", "BVTX", "VN-CSKCB-01914/BVTX", "VN-CSKCB-01914"),
+        ("TRUCXANH", "BVTX", "KHU A/LAB2", "VN-CSKCB-01914/KHU A/LAB2"),
     ],
 )
 def test_whose_a_patient_number_is(application: str, name: str, authority: str, issuer: str) -> None:

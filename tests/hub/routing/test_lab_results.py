@@ -2,12 +2,29 @@
 
 import pytest
 
+from adapters.dialects.profile import load_dialect
+from adapters.dialects.render import as_hl7
 from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
 from hub.contract.events import decode, encode
 from hub.routing.stream import Deliver, Nobody, Recall
+from tests.adapters.dialects.said import PV1, mapped, only
 from tests.hub.routing.memory_hub import MemoryHub
-from tests.hub.routing.story import DISTRICT, KEYRING, LAB, PROVINCE, STREAMS, decided, known_of, order, person, referral, result
+from tests.hub.routing.story import (
+    COMMUNE,
+    DISTRICT,
+    KEYRING,
+    LAB,
+    MORNING,
+    PROVINCE,
+    STREAMS,
+    decided,
+    known_of,
+    order,
+    person,
+    referral,
+    result,
+)
 
 OTHER_LAB = "01921"
 RESULTS, ORDERS = "lab-result.v1", "lab-order.v1"
@@ -148,6 +165,35 @@ def test_but_not_to_that_of_somebody_else_who_has_the_same_word_for_a_patient_nu
     theirs = slips(referral(person=of("001090000001")))
     assert decided(RESULTS, result(person=of("001090000001")), theirs) == [Deliver(DISTRICT, "result-to-receiver")]
     assert decided(RESULTS, result(person=of("001090000002")), theirs) == [Nobody("nobody-result-unordered")]
+
+
+@pytest.mark.parametrize("authority", ["", "BVN"])
+def test_a_baby_that_has_but_a_patient_number_is_known_by_it_in_what_a_laboratory_sends_back(authority):
+    """Its PID goes through the laboratory as the hub wrote it; one of the same number in another hospital is somebody else."""
+
+    def baby(home):
+        pid = f"PID|1||26042555^^^{authority}^MR||CB^TRẦN THỊ MAI||20261123|F"
+        return only(mapped("ADT^A04", pid, PV1, facility=home))["person"]
+
+    def echoed(home):
+        written = as_hl7(
+            "hie.LabOrder",
+            order(by=home, person=baby(home)),
+            load_dialect("_standard"),
+            now=MORNING,
+            control_id="C-1",
+            receiving_facility=LAB,
+        ).decode()
+        pid = next(row for row in written.split("\r") if row.startswith("PID|"))
+        return only(mapped("ORU^R01", pid, "OBR|1|O1|F1|TSH", "OBX|1|NM|TSH||45|mIU/L||HH|||F", facility=LAB))["person"]
+
+    def of_baby(home):
+        made = result(person=echoed(home))
+        looked = {ref.ref for ref in STREAMS[RESULTS].lookups(made, KEYRING)}
+        return decided(RESULTS, made, [one for one in slips(referral(person=baby(COMMUNE))) if one.ref in looked])
+
+    assert of_baby(COMMUNE) == [Deliver(DISTRICT, "result-to-receiver")]
+    assert of_baby(PROVINCE) == [Nobody("nobody-result-unordered")]
 
 
 @pytest.mark.parametrize("action", ["REJECTED", "EXPIRED"])
