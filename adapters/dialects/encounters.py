@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, look_up, place_of, tell_unread
@@ -16,7 +17,7 @@ from adapters.dialects.persons import (
     read_procedures,
 )
 from adapters.dialects.reading import Reading, tell_beside, tell_left_early
-from adapters.dialects.transforms import percent
+from adapters.dialects.transforms import exact, percent, pointed
 from adapters.formats.hl7v2 import Segment
 from hub.contract import directory
 from hub.contract.errors import Problem, Severity
@@ -51,6 +52,14 @@ _SHORT_STAY: Final = timedelta(hours=4)
 _COMMUNE: Final = "06"
 _MINUTE: Final = "%Y%m%d%H%M"
 _LIKE_A_NUMBER: Final = re.compile(r"(?=(?:\D*\d){4})[A-Za-z\d][\w./-]{4,}")  # of a visit: BA25-7001; not a class such as BHYT80
+_WEIGHED: Final = re.compile(r"(\d[\d.,]*)\s*(\D+)")  # a weight with its unit in one text: 2150g
+_UNIT: Final = 6  # of OBX: a code, a text, their alternates and the original text, in
+_PARTS_OF_UNIT: Final = (1, 2, 4, 5, 9)
+_KILOGRAMS: Final = frozenset({"kg", "kgs", "kilo", "kilogram", "kilograms", "kilogam"})
+_GRAMS: Final = frozenset({"g", "gr", "gm", "gram", "grams", "gam"})
+_WEIGHT: Final = exact(24, 9)
+_HEAVIEST: Final = 500  # kg; beyond it the unit, stated or not, is another one
+_LIGHTEST: Final = Decimal("0.1")  # kg of who weighs in grams: below it kg were meant, or a point stands between thousands
 _GROUP_AND_LEVEL: Final = re.compile(r"(?:[A-Z]{2})?([1-5])")  # of a card, as IN1-15 states them
 
 
@@ -79,6 +88,8 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
     tell_left_early(dialect.plans["encounter"], scope, content, notes)
     tell_beside(dialect.plans["encounter"], ("ngay_vao", "ngay_ra"), scope, content, notes)
     _tell_number_for_class(scope, content, notes)
+    if "can_nang" in content:
+        _weigh(reading, scope, content, notes)
     tell_unread(_FACILITIES, dialect.plans["encounter"], scope, content, notes)
     if trigger == _ADMITTED:
         fill(dialect.plans["admission"], scope, content, notes)
@@ -111,6 +122,34 @@ def _tell_number_for_class(scope: Scope, content: dict[str, Any], notes: Notes) 
     if unknown in notes.problems:
         del notes.problems[unknown]  # it is kept beside the event all the same, and told once
         notes.warn("FIELDS_SHIFTED", path)
+
+
+def _weigh(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes) -> None:
+    """CAN_NANG in kg by the unit that its OBX states: grams are converted, exactly. What is in a unit that nobody knows, or weighs
+    more than anybody, is told and kept beside the event with its unit; without a unit it is in kg."""
+    said: str = content["can_nang"]
+    found = place_of(said, next(rule for rule in reading.dialect.plans["encounter"] if rule.name == "can_nang"), scope)
+    if found is None:
+        return
+    segment, field = found
+    stated, at, units, sent = said, field, [""], said
+    if (apart := _WEIGHED.fullmatch(said)) is not None:
+        stated, units = apart[1], [apart[2]]
+    elif segment.name == "OBX":
+        at, units = _UNIT, [segment.get(_UNIT, part) for part in _PARTS_OF_UNIT]
+        sent = f"{said} {segment.text(_UNIT)}".strip()
+    words = {word for unit in units if (word := unit.strip(" .").casefold())}
+    in_grams = not words.isdisjoint(_GRAMS) and words.isdisjoint(_KILOGRAMS)
+    number = _WEIGHT(pointed(stated, reading.dialect.comma) or "")
+    weight = number.scaleb(-3) if number is not None and in_grams else number
+    if words and not in_grams and words.isdisjoint(_KILOGRAMS):
+        del content["can_nang"]
+        notes.unreadable("CODE_UNKNOWN", segment, at, "can_nang", sent)
+    elif in_grams if weight is None else (weight > _HEAVIEST or (in_grams and weight < _LIGHTEST)):
+        del content["can_nang"]
+        notes.unreadable("NUMBER_UNPARSABLE", segment, field, "can_nang", sent)
+    elif weight is not None and (in_grams or apart is not None):
+        content["can_nang"] = format(weight.normalize(), "f")
 
 
 def _value_maps(reading: Reading, content: dict[str, Any], scope: Scope, notes: Notes) -> None:

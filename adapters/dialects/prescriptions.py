@@ -17,6 +17,7 @@ from adapters.formats.hl7v2 import Segment
 Record = dict[str, Any]
 
 _DRUGS: Final = frozenset({"RXE", "RXO"})
+_READ: Final = ("person", "prescription", "prescription_line")  # sections whose rules look at all segments of a drug
 _REGISTERED_BY: Final = frozenset({"", "VN-SDK"})  # what may stand as the system of a registration number
 _DURATION: Final = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>[^\W\d_]*)|(?P<old>[DW])(?P<m>\d{1,4})")
 _DAYS: Final = {
@@ -51,6 +52,7 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
     person = read_person(reading, head, patient.named("IN1"), noted)
     diagnoses = read_diagnoses(dialect, patient.named("DG1"), noted)
     remarks = notes_of(patient.head)
+    _tell_observed(reading, patient, head, noted)
     for number, runs in _by_number(reading, head, drugs).items():
         notes = noted.also()
         prescription: Record = {"person": person}
@@ -75,6 +77,19 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
         if remarks:
             prescription["notes"] = remarks
         reading.publish("hie.Prescription", prescription, number, notes, key_path="RXE-15")
+
+
+def _tell_observed(reading: Reading, patient: Patient, head: Scope, notes: Notes) -> None:
+    """That what was observed beside a drug (OBX, such as the weight) goes to nobody, but for the first of a drug where a rule reads it."""
+    rows = patient.named("OBX")
+    if not rows:
+        return
+    plans = (reading.dialect.plans[name] for name in _READ)
+    reads = any(place.segment == "OBX" for plan in plans for rule in plan for place in rule.places)
+    read = [(head | firsts(run)).get("OBX") for run in patient.runs] if reads else []
+    for row in rows:
+        if row.text(5).strip() and not any(row is one for one in read):
+            notes.warn("NOTE_NOT_PASSED_ON", notes.message.path(row, 5))
 
 
 def _by_number(reading: Reading, head: Scope, drugs: list[list[Segment]]) -> dict[str, list[list[Segment]]]:

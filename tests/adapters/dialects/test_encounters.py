@@ -315,6 +315,87 @@ def test_the_number_of_the_visit_in_the_place_of_its_class_is_told_once_and_kept
     assert "FIELDS_SHIFTED" not in {code for code, _ in told(mapped("ADT^A04", PID, visit, dialect=mine))}
 
 
+WEIGHED = "OBX|1|NM|29463-7^Body weight^LN||"
+
+
+@pytest.mark.parametrize(
+    ("said", "kilograms"),
+    [
+        ("10400|g", "10.4"),
+        ("2150|g^gram^UCUM", "2.15"),
+        ("2155|G", "2.155"),
+        ("10000|gr.", "10"),
+        ("3000|1^gam^99HIS", "3"),
+        ("2150gam", "2.15"),
+        ("52.50|kg", "52.50"),
+        ("52.5|KG^Kilogram^ISO+", "52.5"),
+        ("52,5|kg", "52,5"),
+        ("52,5 kg", "52,5 kg"),
+        ("52.5 kg", "52.5"),
+        ("500", "500"),
+        ('52|""', "52"),
+    ],
+)
+def test_a_weight_is_in_kilograms_whatever_its_unit(said: str, kilograms: str) -> None:
+    found = mapped("ADT^A04", PID, PV1, WEIGHED + said)
+    assert only(found)["can_nang"] == kilograms
+    assert not told(found) and "unparsed" not in only(found)["meta"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "path", "kept"),
+    [
+        ("23|[lb_av]^pound^UCUM", "CODE_UNKNOWN", "OBX-6", "23 [lb_av]^pound^UCUM"),
+        ("50 lb|kg", "CODE_UNKNOWN", "OBX-5", "50 lb"),
+        ("10400", "NUMBER_UNPARSABLE", "OBX-5", "10400"),
+        ("10400.1234567", "NUMBER_UNPARSABLE", "OBX-5", "10400.1234567"),
+        ("500.1|kg", "NUMBER_UNPARSABLE", "OBX-5", "500.1 kg"),
+        ("52|g", "NUMBER_UNPARSABLE", "OBX-5", "52 g"),
+        ("2.150|g", "NUMBER_UNPARSABLE", "OBX-5", "2.150 g"),
+        ("2,150|g", "NUMBER_UNPARSABLE", "OBX-5", "2,150 g"),
+    ],
+    ids=[
+        "pounds",
+        "pounds in words",
+        "hardly kg",
+        "nor with places",
+        "too heavy",
+        "kg as grams",
+        "a point between thousands",
+        "a comma",
+    ],
+)
+def test_a_weight_that_is_none_in_its_unit_is_told_kept_and_not_passed_on(said: str, code: str, path: str, kept: str) -> None:
+    found = mapped("ADT^A04", PID, PV1, WEIGHED + said)
+    assert "can_nang" not in only(found)
+    assert told(found) == {(code, path)}
+    assert only(found)["meta"]["unparsed"] == {"can_nang": kept}
+
+
+@pytest.mark.parametrize(
+    ("comma", "said", "kilograms"),
+    [("decimal", "2150,5|g", "2.1505"), ("thousands", "2,150|g", "2.15"), ("decimal", "2.150|g", None)],
+)
+def test_a_weight_of_a_profile_s_own_place_and_comma_is_converted_too(comma: str, said: str, kilograms: str | None) -> None:
+    mine = compile_text(
+        "mine",
+        f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n[encounter]\ncan_nang = ["OBX[CN]-5", "OBX[CNLS]-5"]\n',
+    )
+    assert only(mapped("ADT^A01", PID, PV1, f"OBX|1|NM|CNLS||{said}", dialect=mine)).get("can_nang") == kilograms
+
+
+@pytest.mark.parametrize(("said", "kilograms", "kept"), [("52", "52", None), ("10400 g", "10.4", None), ("10400", None, "10400")])
+def test_beside_a_weight_in_a_segment_of_ones_own_stands_no_unit(said: str, kilograms: str | None, kept: str | None) -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[encounter]\ncan_nang = "ZCN-3"\n')
+    event = only(mapped("ADT^A04", PID, PV1, f"ZCN|1||{said}|||g", dialect=mine))
+    assert (event.get("can_nang"), event["meta"].get("unparsed", {}).get("can_nang")) == (kilograms, kept)
+
+
+def test_the_unit_of_a_weight_is_that_of_the_line_that_tells_it() -> None:
+    lines = ["OBX|1|NM|29463-7||2150|g", "OBX|2|NM|VN-CN||52|kg", "OBX|3|NM|HT^Chiều cao||500|mm"]
+    assert only(mapped("ADT^A04", PID, PV1, *lines))["can_nang"] == "52"
+
+
 def test_the_classes_of_patients_are_those_of_the_official_lists() -> None:
     with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
         official = {row["code"] for row in csv.DictReader(file) if row["list"] in ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_824")}

@@ -208,3 +208,21 @@ def test_a_dose_and_its_unit_are_of_one_place(dose, unit, timing, read):
 def test_the_time_of_a_prescription_in_the_place_of_who_entered_it_is_told(ordered: str, shifted: bool) -> None:
     found = mapped("RDE^O11", PID, f"ORC|NW|P1{'|' * 7}{ordered}|20261123081000", "RXE||40.170^Thuốc^VN-THUOC|1||VIEN")
     assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted
+
+
+WEIGHT = "OBX|1|NM|29463-7^Body weight^LN||12.5|kg"
+
+
+def test_what_was_observed_beside_a_drug_is_told_as_nobody_gets_it() -> None:
+    one, other = drug("1", "P1"), drug("2", "P1")
+    found = mapped("RDE^O11", PID, PV1, *one, WEIGHT, *other, "OBX|1|ST|DU^Dị ứng||penicillin", "OBX|2|ST|X^Khác||")
+    assert only(found)["ma_don_thuoc"] == "P1"
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"OBX[1]-5", "OBX[2]-5"}
+    assert "NOTE_NOT_PASSED_ON" not in {code for code, _ in told(mapped("RDE^O11", PID, PV1, *one, *other))}
+
+
+def test_but_not_the_first_of_a_drug_where_a_rule_reads_it() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[prescription_line]\ncach_dung = "OBX-5"\n')
+    found = mapped("RDE^O11", PID, PV1, *drug("1"), WEIGHT, "OBX|2|ST|DU^Dị ứng||penicillin", dialect=mine)
+    assert only(found)["lines"][0]["cach_dung"] == "12.5"
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"OBX[2]-5"}
