@@ -138,7 +138,7 @@ def _read_guardians(reading: Reading, pid: Segment, notes: Notes) -> list[Record
     more guardian, of whom nothing else is known."""
     message = reading.message
     found: list[Record] = []
-    of_mother = [(pid, MOTHERS_NUMBER)]
+    of_mother = [(pid, MOTHERS_NUMBER)] if pid.field(MOTHERS_NUMBER) else []
     for segment in _of_person(message, pid, "NK1") if "NK1" in message.by_name else []:
         guardian: Record = {}
         at = f"person.guardians[{len(found)}]."
@@ -152,7 +152,8 @@ def _read_guardians(reading: Reading, pid: Segment, notes: Notes) -> list[Record
             guardian["identifiers"] = identifiers
         if guardian:
             found.append(guardian)
-    if identifiers := read_identifiers(reading, of_mother, notes, f"person.guardians[{len(found)}].identifiers"):
+    at = f"person.guardians[{len(found)}].identifiers"
+    if of_mother and (identifiers := read_identifiers(reading, of_mother, notes, at)):
         found.append({"relationship": MOTHER, "identifiers": identifiers})
     return found
 
