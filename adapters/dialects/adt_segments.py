@@ -11,10 +11,10 @@ from adapters.dialects.clinical_segments import (
     Segments,
     code,
     diagnosis_segments,
+    guardian_segments,
     identifier_list,
     insurance_segments,
     licence,
-    name_parts,
     person_segment,
     segment,
     visit_segment,
@@ -66,7 +66,7 @@ def encounter_segments(event: Event, form: Form, recorded_at: str) -> Segments:
     return [
         happening,
         person_segment(person),
-        *_guardians(person),
+        *guardian_segments(person),
         _visit(event),
         *([segment("PV2", {3: ("", reason)})] if reason else []),
         *([*clinical, *observed] if form[2] == "ADT_A03" else [*observed, *clinical]),
@@ -160,22 +160,6 @@ def _allergies(event: Event) -> Segments:
     ]
 
 
-def _guardians(person: Event) -> Segments:
-    return [
-        segment(
-            "NK1",
-            {
-                1: str(n),
-                2: name_parts(each.get("ho_ten", "")),
-                3: each.get("relationship", ""),
-                5: each.get("dien_thoai", ""),
-                33: identifier_list(each.get("identifiers")),
-            },
-        )
-        for n, each in enumerate(person.get("guardians") or [], 1)
-    ]
-
-
 # --- registrations ----------------------------------------------------------------------------------------------------
 
 
@@ -192,7 +176,7 @@ def registration_segments(event: Event, form: Form, recorded_at: str) -> Segment
         person_segment(person, event.get("ma_lk", "")),
         *_merged(event),
         *([segment("PID", {1: "2", 3: identifier_list(event["linked"])})] if event.get("linked") else []),
-        *_guardians(person),
+        *guardian_segments(person),
         *([segment("PV1", {1: "1", 2: _NOT_A_VISIT})] if structure in _VISITED else []),
         *_allergies(event),
         *(insurance_segments(person) if structure in _INSURED else []),

@@ -9,6 +9,7 @@ import re
 from itertools import zip_longest
 from typing import Any, Final
 
+from adapters.dialects.newborns import MOTHERS_NUMBER, is_mother, is_named_by_mother
 from adapters.dialects.parts import TUBE
 from adapters.dialects.transforms import STRUCTURED
 from adapters.formats.hl7v2 import Component, Repetition, Value
@@ -66,7 +67,9 @@ def code(value: Event) -> tuple[Component, ...]:
 
 
 def name_parts(full_name: str) -> tuple[Component, ...]:
-    """XPN of a Vietnamese name: the first word is the family, the last the given name."""
+    """XPN of a Vietnamese name: the first word is the family, the last the given name. One that says whose child it is stays whole."""
+    if is_named_by_mother(full_name):
+        return (full_name, "", "")
     family, _, rest = full_name.partition(" ")
     middle, _, given = rest.rpartition(" ")
     return (family, given, middle)
@@ -97,7 +100,8 @@ def identifier_list(identifiers: list[Event] | None) -> Value:
 
 
 def person_segment(person: Event, account: str = "") -> list[Value]:
-    """PID. An identifier that follows from a card is left out: the reader derives it again.  account: for PID-18."""
+    """PID. An identifier that follows from a card is left out: the reader derives it again. The mother's numbers stand in PID-21,
+    even where the structure has no NK1.  account: for PID-18."""
     identifiers = person.get("identifiers") or []
     cards = {each["value"] for each in identifiers if each.get("type") == "BHYT_CARD"}
     stated = [
@@ -105,6 +109,7 @@ def person_segment(person: Event, account: str = "") -> list[Value]:
         for each in identifiers
         if not (each.get("inferred") and any(card != each["value"] and card.endswith(each["value"]) for card in cards))
     ]
+    of_mother = (each.get("identifiers") for each in person.get("guardians") or [] if is_mother(each.get("relationship", "")))
     sex = person.get("gioi_tinh", "")
     address: tuple[Component, ...] = (
         person.get("dia_chi", ""), "", "", person.get("matinh_cu_tru", ""), "", "", "", "", person.get("maxa_cu_tru", ""),
@@ -120,10 +125,28 @@ def person_segment(person: Event, account: str = "") -> list[Value]:
             11: address,
             13: person.get("dien_thoai", ""),
             18: account,
+            MOTHERS_NUMBER: identifier_list(next(filter(None, of_mother), None)),
             22: person.get("ma_dantoc", ""),
             26: person.get("ma_quoctich", ""),
         },
     )
+
+
+def guardian_segments(person: Event) -> Segments:
+    """One NK1 a guardian."""
+    return [
+        segment(
+            "NK1",
+            {
+                1: str(n),
+                2: name_parts(each.get("ho_ten", "")),
+                3: each.get("relationship", ""),
+                5: each.get("dien_thoai", ""),
+                33: identifier_list(each.get("identifiers")),
+            },
+        )
+        for n, each in enumerate(person.get("guardians") or [], 1)
+    ]
 
 
 def insurance_segments(person: Event) -> Segments:
@@ -173,7 +196,8 @@ def licence(number: str) -> Value:
 
 
 def result_segments(event: Event, version: str) -> Segments:
-    """What follows MSH in ORU^R01; before 2.5 there is no place for the sample's number."""
+    """What follows MSH in ORU^R01; before 2.5 there is no place for the sample's number, before 2.3.1 none for guardians."""
+    person = event.get("person") or {}
     placer, filler = (event.get("placer", ""), event.get("orderer", "")), event.get("filler", "")
     request = segment(
         "OBR",
@@ -198,7 +222,8 @@ def result_segments(event: Event, version: str) -> Segments:
         lines.append(segment("OBX", {1: number, 2: "TX", 3: _CONCLUSION, 5: event["ket_luan"], 11: event.get("status", "")}))
     sample = event.get("specimen_id", "") if version >= "2.5" else ""
     return [
-        person_segment(event.get("person") or {}),
+        person_segment(person),
+        *(guardian_segments(person) if version >= "2.3.1" else []),
         visit_segment(event),
         ["ORC", "RE", placer, filler],
         request,
@@ -255,18 +280,20 @@ def _value(line: Event) -> tuple[str, Value]:
 
 
 def order_segments(event: Event, version: str) -> Segments:
-    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, and the number of the
-    sample has none but a note. Each test has what its part says (`hie.OrderPart`), else what the order does."""
+    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, guardians have none,
+    and the number of the sample has none but a note. Each test has what its part says (`hie.OrderPart`), else what the order does."""
     parts = {part["number"]: part for part in event.get("parts") or []}
     told = list(event.get("notes") or [])
     for text in (text for part in parts.values() for text in part.get("notes") or []):
         if text in told:
             told.remove(text)  # it stands with its test
     apart = any(part.get(name) for part in parts.values() for name in TUBE)
+    person = event.get("person") or {}
     built: Segments = [
-        person_segment(event.get("person") or {}),
+        person_segment(person),
+        *(guardian_segments(person) if version >= "2.5" else []),
         visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
-        *insurance_segments(event.get("person") or {}),
+        *insurance_segments(person),
     ]
     for n, service in enumerate(event.get("services") or [{}], 1):
         part = {name: value for name, value in parts.get(n, {}).items() if value}
@@ -355,6 +382,7 @@ def referral_segments(event: Event) -> Segments:
         segment("PRD", {1: "RT", 7: (event.get("ma_cskcb_den", ""), "FI")}),
         *before,
         person_segment(person),
+        *guardian_segments(person),
         *insurance_segments(person),
         *([segment("ZIN", {1: "1", **local})] if any(local.values()) else []),
         *diagnosis_segments(event),

@@ -16,7 +16,7 @@ from hub.contract.directory import facilities
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _FIELD: Final = re.compile(r"[A-Z][A-Z0-9]{2}-\d+")  # what no CX-5 looks like
-_READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33"})
+_READ_ANYHOW: Final = frozenset({"MRG-1", "MRG-2", "MRG-4", "NK1-33", "PID-21"})
 _SECTIONS: Final = {"services": "order", "admission": "encounter", "line": "observation"}  # of plans that hold the rest of one
 _OF_ONE_COMPONENT: Final = frozenset({"value", "number", "money", "list", "visit", "words"})  # kinds of rules
 _RECEIVERS: Final = {"order": "performer", "result": "orderer", "referral": "ma_cskcb_den"}  # fields that say where it goes

@@ -12,7 +12,6 @@ from adapters.dialects.persons import (
     is_social,
     read_allergies,
     read_diagnoses,
-    read_guardians,
     read_person,
     read_procedures,
 )
@@ -97,8 +96,6 @@ def _publish(reading: Reading, trigger: str, segments: Sequence[Segment]) -> Non
             content["ly_do_vnt"] = reason
     if label := dialect.labels.in_words(in_words(content)):
         notes.labels.add(label)
-    if "NK1" in scope and (guardians := read_guardians(reading, segments, notes)):
-        person["guardians"] = guardians
     if diagnoses := read_diagnoses(dialect, segments, notes):
         content["diagnoses"] = diagnoses
     if "PR1" in scope and (procedures := read_procedures(reading, segments, notes)):

@@ -36,6 +36,7 @@ _IN_HL7: Final = {
 _PLAIN_STATES: Final = frozenset({"F"})  # of which nobody asks
 _ORDERS: Final = ("ORM", "OML", "OMG", "OMI")
 _WITH_PRIORITY: Final = {"order": _ORDERS, "referral": ("REF", "RRI")}  # sections, with types of messages
+_UNLIKELY: Final = {"C": "callback", "T": "timing critical"}  # table 0485: few mean this, and many cấp cứu and thường
 _OF_TYPES: Final = {
     "order_control": _ORDERS,
     "prescription_control": ("RDE", "OMP"),
@@ -99,7 +100,8 @@ def local_states(draft: Draft, seen: Evidence) -> None:
 
 
 def local_priorities(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> None:
-    """Local words for how soon: an order or a slip with one that nobody knows goes as routine."""
+    """Local words for how soon: an order or a slip with one that nobody knows goes as routine. Of two letters of HL7's, which may
+    mean something else to the sender, a person is asked."""
     local: Counter[str] = Counter()
     places: list[str] = []
     total = 0
@@ -107,12 +109,20 @@ def local_priorities(draft: Draft, seen: Evidence, raw: Mapping[str, Any]) -> No
         looked = places_of(raw[section]["priority"])
         values = Counter(seen.of_types(types).first_values(looked))
         own = Counter({value: count for value, count in values.items() if not PRIORITIES.fullmatch(value)})
+        letters = Counter({f"{value} {meant}": values[value] for value, meant in _UNLIKELY.items() if values[value]})
+        rule = f"priority = {rule_text(as_table(raw[section]['priority']) | {'codes': 'priority', 'unknown': 'keep'})}"
         if own:
-            rule = as_table(raw[section]["priority"]) | {"codes": "priority", "unknown": "keep"}
-            draft.add(section, f"priority = {rule_text(rule)} # by the rows of [codes.priority]")
+            draft.add(section, f"{rule} # by the rows of [codes.priority]")
             local += own
             places += map(place_text, looked)
             total += values.total()
+        elif letters:
+            draft.add(section, f"# {rule} # only if one of these means something else to you")
+        if letters:
+            draft.add(
+                section, f'# as HL7 has them: {counted(letters)}; if they are cấp cứu and thường, C = "S" and T = "R" go into'
+            )
+            draft.add(section, "# [codes.priority]")
     if local:
         _code_rows(draft, "priority", ", ".join(places), total, local, {"S": "S", "A": "A", "R": "R"})
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
+from adapters.dialects.newborns import MOTHER, MOTHERS_NUMBER, is_mother
 from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import Reading
@@ -34,7 +35,7 @@ _NOT_OF_A_NAME: Final = re.compile(r"[\d()\[\]¡-\xac®-³µ¶¸-¿×÷\ufffd]|\
 MIDDLE: Final = frozenset({"văn", "thị"})  # names that nearly nobody is called by; without marks they would be Vân and Thi too
 _NUMBERS: Final = 3  # of PID
 _COUNTY: Final = 12  # of PID: a code without components
-_NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4})  # of PID; others hold an account, a card, a licence
+_NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4, MOTHERS_NUMBER})  # of PID; others hold an account, a card, a licence
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _NO_END: Final = "9999"  # a day behind every other
 _CODE_IN_WORDS: Final = (
@@ -65,7 +66,7 @@ _ISSUERS: Final = {  # of national issue, whatever CX-4 says: many repeat the ki
 
 
 def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], notes: Notes) -> Record:
-    """The person of a PID with its identifiers; {} without PID. insurance: the IN1 of that person."""
+    """The person of a PID with its identifiers and guardians; {} without PID. insurance: the IN1 of that person."""
     person: Record = {}
     pid = scope.get("PID")
     if pid is None:
@@ -89,6 +90,8 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
             collected.add_card_apart(local, place)
     if found := collected.finished():
         person["identifiers"] = found
+    if guardians := _read_guardians(reading, pid, notes):
+        person["guardians"] = guardians
     return person
 
 
@@ -122,29 +125,37 @@ def _of_person(message: Message, pid: Segment, name: str) -> list[Segment]:
     return found
 
 
-def read_identifiers(reading: Reading, segments: Iterable[Segment], fields: Iterable[int], notes: Notes, at: str) -> list[Record]:
-    """The identifiers in some fields of CX, such as MRG-1, of some segments: as they stand, each once. at: where in the event."""
+def read_identifiers(reading: Reading, places: Iterable[tuple[Segment, int]], notes: Notes, at: str) -> list[Record]:
+    """The identifiers in some fields of CX, such as MRG-1: as they stand, each once. at: where in the event."""
     collected = _Collected(reading, notes, at)
-    for segment in segments:
-        for field in fields:
-            if segment.field(field):
-                collected.add_list(segment, field)
+    for segment, field in places:
+        if segment.field(field):
+            collected.add_list(segment, field)
     return list({(each.get("type"), each.get("issuer"), each["normalised"]): each for each, _ in collected.found}.values())
 
 
-def read_guardians(reading: Reading, segments: Iterable[Segment], notes: Notes) -> list[Record]:
-    """The NK1 among the segments, in order."""
+def _read_guardians(reading: Reading, pid: Segment, notes: Notes) -> list[Record]:
+    """The NK1 of the person of a PID, in order. The numbers in PID-21 are the mother's: of the first NK1 that is hers, else of one
+    more guardian, of whom nothing else is known."""
+    message = reading.message
     found: list[Record] = []
-    for segment in segments:
-        if segment.name == "NK1":
-            guardian: Record = {}
-            at = f"person.guardians[{len(found)}]."
-            fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, at)
-            _tell_odd(guardian.get("ho_ten", ""), segment, 2, notes)
-            if identifiers := read_identifiers(reading, [segment], (_GUARDIANS_NUMBERS,), notes, f"{at}identifiers"):
-                guardian["identifiers"] = identifiers
-            if guardian:
-                found.append(guardian)
+    of_mother = [(pid, MOTHERS_NUMBER)] if pid.field(MOTHERS_NUMBER) else []
+    for segment in _of_person(message, pid, "NK1") if "NK1" in message.by_name else []:
+        guardian: Record = {}
+        at = f"person.guardians[{len(found)}]."
+        fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, at)
+        _tell_odd(guardian.get("ho_ten", ""), segment, 2, notes)
+        places = [(segment, _GUARDIANS_NUMBERS)]
+        if is_mother(guardian.get("relationship", "")):
+            places += of_mother
+            of_mother = []
+        if identifiers := read_identifiers(reading, places, notes, f"{at}identifiers"):
+            guardian["identifiers"] = identifiers
+        if guardian:
+            found.append(guardian)
+    at = f"person.guardians[{len(found)}].identifiers"
+    if of_mother and (identifiers := read_identifiers(reading, of_mother, notes, at)):
+        found.append({"relationship": MOTHER, "identifiers": identifiers})
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from adapters.dialects.encounters import map_encounter
 from adapters.dialects.paths import Notes, fill
-from adapters.dialects.persons import read_allergies, read_guardians, read_identifiers, read_person
+from adapters.dialects.persons import read_allergies, read_identifiers, read_person
 from adapters.dialects.reading import Reading
 from adapters.formats.hl7v2 import NULL, Segment
 
@@ -82,8 +82,6 @@ def _publish(reading: Reading, action: str, segments: Sequence[Segment], others:
     person = read_person(reading, scope, [segment for segment in segments if segment.name == "IN1"], notes)
     content: dict[str, Any] = {"action": action, "person": person}
     fill(reading.dialect.plans["registration"], scope, content, notes)
-    if "NK1" in scope and (guardians := read_guardians(reading, segments, notes)):
-        person["guardians"] = guardians
     if allergies := read_allergies(reading, segments, notes):
         content["allergies"] = allergies
     if reading.context.facility:
@@ -109,14 +107,15 @@ def _number(person: dict[str, Any]) -> str:
 def _numbers(reading: Reading, segments: Sequence[Segment], notes: Notes) -> list[dict[str, Any]]:
     pid = segments[0]
     for fields in reading.dialect.identifiers.lists:
-        if found := read_identifiers(reading, [pid], fields, notes, "linked"):
+        if found := read_identifiers(reading, [(pid, field) for field in fields], notes, "linked"):
             return found
     return []
 
 
 def _add_merged(reading: Reading, content: dict[str, Any], segments: Sequence[Segment], notes: Notes) -> None:
     merged = [segment for segment in segments if segment.name == "MRG"]
-    if numbers := read_identifiers(reading, merged, _MERGED_NUMBERS, notes, "merged"):
+    places = [(segment, field) for segment in merged for field in _MERGED_NUMBERS]
+    if numbers := read_identifiers(reading, places, notes, "merged"):
         content["merged"] = numbers
     if visits := [value for segment in merged for field in _MERGED_VISITS if (value := segment.get(field).strip())]:
         content["merged_visits"] = list(dict.fromkeys(visits))

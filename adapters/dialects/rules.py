@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.faults import among
+from adapters.dialects.newborns import MOTHERS_NUMBER
 from adapters.dialects.paths import Place, Plan, Rule, folded, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
 from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
@@ -108,8 +109,14 @@ def read_identifiers(table: IdentifierTable, faults: list[str]) -> Identifiers |
         if place.segment not in {"IN1", *(card.segment for card in cards), ""}:
             faults.append(f"identifiers.{setting}: {text}: no card is read in {place.segment}; name its place in `cards` too")
         dates.setdefault(place.segment, {})[name] = place
+    lists = tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists)
+    if any(MOTHERS_NUMBER in fields for fields in lists):
+        faults.append(
+            f"identifiers.lists: PID-{MOTHERS_NUMBER} holds the mother's numbers: among the patient's own they would make one person of "
+            "mother and child; leave it out here, it is read as hers (person.guardians) anyway"
+        )
     found = Identifiers(
-        lists=tuple(tuple(read("lists", one.strip(), {"PID"}).field for one in text.split("+")) for text in table.lists),
+        lists=lists,
         cards=tuple(place.field for place in cards if place.segment == "IN1"),
         cards_apart=tuple(place for place in cards if place.segment != "IN1"),
         dates=dates,

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from adapters.dialects.accounts import ACCOUNT
+from adapters.dialects.newborns import MOTHERS_NUMBER
 from adapters.dialects.persons import CARD
 from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import Segment
@@ -108,11 +109,12 @@ def kind_of(value: str) -> str:
 
 
 def numbers_of_a_person(pid: Segment) -> dict[int, str]:
-    """Fields of a PID that hold a card or a citizen's number, with the first of these as it is compared; PID-18 is an account's."""
+    """Fields of a PID that hold a card or a citizen's number, with the first of these as it is compared; PID-18 is an account's,
+    PID-21 the mother's."""
     found: dict[int, str] = {}
     for number in range(1, len(pid.fields)):
         for value in (row[0] for row in pid.rows(number) if row):
-            if number != ACCOUNT and kind_of(value) in SURE:
+            if number not in (ACCOUNT, MOTHERS_NUMBER) and kind_of(value) in SURE:
                 found.setdefault(number, normalise(value))
     return found
 

@@ -249,7 +249,7 @@ def full_name(parts: Sequence[str]) -> str:
 
 def full_name_without_age(parts: Sequence[str]) -> str:
     """`full_name` without the age that some systems put behind it, in brackets, behind a dash or plain: `(34T)`, `34 tuổi` years,
-    `45TH`, `8 tháng` months, `12NT`, `12N`, `5 ngày` days. A number without a unit stays: it may tell twins apart.
+    `45TH`, `8 tháng tuổi` months, `28 tuần` weeks, `12NT`, `12N`, `5 ngày` days, `2 giờ tuổi` hours. A number without a unit stays: it may tell twins apart.
     """
     return AGE.sub("", full_name(parts))
 

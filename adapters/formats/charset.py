@@ -337,10 +337,10 @@ def _has(name: str, sign: str) -> bool:
 _LOOKALIKES: Final = {ord(a): b for a, b in (("Đ", "D"), ("đ", "d"), ("Ð", "D"), ("ð", "d"), ("Ɖ", "D"), ("ɖ", "d"))}
 _DROPPED: Final = {ord(c): None for c in ".-'’`"}
 AGE: Final = re.compile(
-    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?)\s?){1,2}[)\]]?$",  # (34T), - 8TH, 12 ngày, 2T6TH
+    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|U[AẦ]N|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?|GI[OỜ])\s?){1,2}(?:TU[OỔ]I)?[)\]]?$",  # (34T), - 8TH, 2T6TH, 12 ngày tuổi
     re.IGNORECASE,
 )
-"""An age behind a name: years (T, tuổi), months (TH, tháng) or days (N, NT, ngày)."""
+"""An age behind a name: years (T, tuổi), months (TH, tháng), weeks (tuần), days (N, NT, ngày) or hours (giờ)."""
 
 
 def without_marks(text: str) -> str:

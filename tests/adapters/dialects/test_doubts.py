@@ -27,6 +27,11 @@ def test_what_can_hardly_be_meant_is_told_and_loads() -> None:
     ]
 
 
+def test_a_type_for_the_mothers_numbers_is_no_doubt_though_no_list_names_their_field() -> None:
+    types = '[identifiers.types]\nPID-21 = "MRN"\nNK1-33 = "MRN"\n'
+    assert doubts(compile_text("mine", f'extends = "_standard"\nversion = "1"\n{types}')) == []
+
+
 @pytest.mark.parametrize(
     "rule",
     ['[result]\norderer = { from = "PV1-3.4", codes = "places" }', '[order]\nperformer = { from = "MSH-6", codes = "places" }'],

@@ -177,6 +177,18 @@ def test_numbers_in_several_fields_of_pid_are_to_be_read_together() -> None:
     assert kinds == ["MRN", "SDDCN", "BHYT_CARD", "BHXH_NUMBER"]
 
 
+def test_the_mothers_numbers_are_none_to_be_read_together_with_the_childs() -> None:
+    raws = [
+        (
+            HEAD % ("HIS", "01021", "ADT^A04", n) + f"PID|1||7{n}^^^^MR||Lê^Hoa||20261101|F{'|' * 13}00119001234{n}\rPV1|1|O\r"
+        ).encode()
+        for n in range(4)
+    ]
+    mine, stated, _ = learned(raws)
+    assert "lists" not in stated.get("identifiers", {})
+    assert [each["value"] for each in events(raws[1], mine)[0][1]["person"]["guardians"][0]["identifiers"]] == ["001190012341"]
+
+
 @pytest.mark.parametrize(
     ("typed", "bare", "proposed"),
     [("26002{:05}", "26003{:05}", True), ("BN{}", "26003{:05}", False), ("0012900{:05}", "0011900{:05}", False)],

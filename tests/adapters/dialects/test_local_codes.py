@@ -86,6 +86,21 @@ def test_words_for_how_soon_become_rows_and_questions(kind: str, section: str, p
     assert [events(raw, mine)[0][1]["priority"] for raw in raws] == ["S", "S", "DB", "R"]
 
 
+def test_of_letters_that_hl7_has_for_something_rare_a_person_is_asked() -> None:
+    def of(*words: str) -> tuple[Any, list[str]]:
+        body = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|%d\rOBR|1|%d||A|%s\r"
+        raws = [(HEAD % ("HIS", "01021", "ORM^O01", n) + body % (n, n, word)).encode() for n, word in enumerate(words)]
+        _, stated, text = learned(raws)
+        return stated.get("order", {}), [line for line in text.splitlines() if "priority" in line or "as HL7 has them" in line]
+
+    stated, told = of("C", "T", "T", "S")
+    assert "priority" not in stated and told[0].startswith("# priority = ") and "only if one of these" in told[0]
+    assert told[1].startswith('# as HL7 has them: T timing critical × 2, C callback × 1; if they are cấp cứu and thường, C = "S"')
+    stated, told = of("C", "CC")
+    assert "priority" in stated and any("C callback × 1" in line for line in told)
+    assert of("S", "R", "A") == ({}, [])
+
+
 def test_a_pending_answer_is_no_question_and_the_day_of_a_diagnosis_no_discharge() -> None:
     slip = "RF1|P|R|||||20261123\rPRD|RP|||01004\rPID|1||7^^^01021^MR||Lê^Hoa\rDG1|1||E11.9\r"
     stay = "PID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|I|||||||||||||||||LK%d\rDG1|1||E11.9||20261123080000\r"

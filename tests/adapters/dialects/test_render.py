@@ -127,6 +127,32 @@ def test_an_order_takes_class_department_and_bed_to_the_laboratory() -> None:
     assert (message.get("PV1", 2), message.get("PV1", 3), message.get("PV1", 3, 3)) == ("O", "K03", "G05")
 
 
+@pytest.mark.parametrize(
+    ("record", "content", "dialect", "names"),
+    [
+        ("hie.LabResult", {"service": {}}, "_standard", True),
+        ("hie.LabOrder", {"placer": "1", "action": "PLACED"}, "_standard", True),
+        ("hie.LabOrder", {"placer": "1", "action": "PLACED"}, "anhduong_lis", False),  # ORM has no NK1
+        ("hie.Referral", {"slip": "1", "action": "ISSUED"}, "_standard", True),
+        ("hie.Encounter", {"action": "CLOSED"}, "_standard", True),
+        ("hie.Prescription", {"action": "ISSUED"}, "_standard", False),
+    ],
+)
+def test_guardians_go_out_where_the_structure_has_them_and_the_mothers_number_everywhere(
+    record: str, content: Event, dialect: str, names: bool
+) -> None:
+    number = {"value": "25019984", "type": "MRN", "issuer": "VN-CSKCB-01021"}
+    guardians = [
+        {"ho_ten": "Lê Nam", "relationship": "FTH", "dien_thoai": "0912000111"},
+        {"ho_ten": "Trần Hằng", "relationship": "ME", "identifiers": [number]},
+    ]
+    message = rendered(record, stamped(record, {**content, "person": {"ho_ten": "Lê Na", "guardians": guardians}}), dialect)
+    assert [message.get("PID", 21, part) for part in (1, 4, 5)] == ["25019984", "VN-CSKCB-01021", "MR"]
+    told = [(row.get(2), row.get(2, 2).casefold(), row.get(3), row.get(5), row.get(33)) for row in message.segments("NK1")]
+    assert told == ([("Lê", "nam", "FTH", "0912000111", ""), ("Trần", "hằng", "ME", "", "25019984")] if names else [])
+    assert "SEGMENT_UNEXPECTED" not in {problem.code for problem in check(message)}
+
+
 @pytest.mark.parametrize(("record", "event"), shown())
 def test_an_event_off_the_bus_is_written_as_a_fresh_one(record: str, event: Event) -> None:
     """Avro fills absent fields with empty text and lists."""

@@ -141,6 +141,12 @@ def test_lines_of_such_a_name_that_belong_to_a_section_are_taken() -> None:
             ["ZBH-1"],
             "identifiers.lists: ZBH-1 cannot be read there, only fields of PID; a card in a Z-segment goes into `cards`",
         ),
+        (
+            "identifiers",
+            "lists",
+            ["PID-3+PID-21"],
+            "identifiers.lists: PID-21 holds the mother's numbers: among the patient's own they would make one person of mother and child",
+        ),
         ("identifiers", "untyped", "yes", "identifiers.untyped: true or false is wanted, without quotes"),
         ("send", "charset", "klingon", "send.charset: no charset klingon; there are "),
         ("send", "charset", "", "send.charset: a charset to write in is needed; there are "),
