@@ -17,6 +17,7 @@ from adapters.dialects.persons import (
 )
 from adapters.dialects.reading import Reading, tell_beside, tell_left_early
 from adapters.dialects.transforms import exact, percent, pointed
+from adapters.formats.charset import without_marks
 from adapters.formats.hl7v2 import Segment
 from hub.contract import directory
 from hub.contract.errors import Problem, Severity
@@ -54,8 +55,12 @@ _LIKE_A_NUMBER: Final = re.compile(r"(?=(?:\D*\d){4})[A-Za-z\d][\w./-]{4,}")  # 
 _WEIGHED: Final = re.compile(r"(\d[\d.,]*)\s*(\D+)")  # a weight with its unit in one text: 2150g
 _UNIT: Final = 6  # of OBX: a code, a text, their alternates and the original text, in
 _PARTS_OF_UNIT: Final = (1, 2, 4, 5, 9)
-_KILOGRAMS: Final = frozenset({"kg", "kgs", "kilo", "kilogram", "kilograms", "kilogam"})
-_GRAMS: Final = frozenset({"g", "gr", "gm", "gram", "grams", "gam"})
+_WORD: Final = re.compile(r"[a-z]+")
+_KILOGRAMS: Final = frozenset(
+    ["kg", "kgs", "k", "kilo", "kilos", "kilogram", "kilograms", "kilogramme", "kilogam", "ki", "ky"]
+)  # first words, without marks
+_GRAMS: Final = frozenset(["g", "gr", "grs", "gm", "gms", "grm", "gram", "grams", "gramme", "gam"])
+_NO_UNIT: Final = frozenset({"n/a", "na"})
 _WEIGHT: Final = exact(24, 9)
 _HEAVIEST: Final = 500  # kg; beyond it the unit, stated or not, is another one
 _LIGHTEST: Final = Decimal("0.1")  # kg of who weighs in grams: below it kg were meant, or a point stands between thousands
@@ -133,9 +138,10 @@ def _weigh(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes
     if (apart := _WEIGHED.fullmatch(said)) is not None:
         stated, units = apart[1], [apart[2]]
     elif segment.name == "OBX":
-        at, units = _UNIT, [segment.get(_UNIT, part) for part in _PARTS_OF_UNIT]
-        sent = f"{said} {segment.text(_UNIT)}".strip()
-    words = {word for unit in units if (word := unit.strip(" .").casefold())}
+        behind = segment.get(field, 2)  # of CQ
+        at, units = (field, [behind]) if behind else (_UNIT, [segment.get(_UNIT, part) for part in _PARTS_OF_UNIT])
+        sent = f"{said} {behind or segment.text(_UNIT)}".strip()
+    words = {word for unit in units if (word := _unit(unit))}
     in_grams = not words.isdisjoint(_GRAMS) and words.isdisjoint(_KILOGRAMS)
     number = _WEIGHT(pointed(stated, reading.dialect.comma) or "")
     weight = number.scaleb(-3) if number is not None and in_grams else number
@@ -147,6 +153,17 @@ def _weigh(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes
         notes.unreadable("NUMBER_UNPARSABLE", segment, field, "can_nang", sent)
     elif weight is not None and (in_grams or apart is not None):
         content["can_nang"] = format(weight.normalize(), "f")
+
+
+def _unit(said: str) -> str:
+    """The word of a unit, without marks or what stands behind it; "" where it says none.
+
+    >>> _unit("Kilôgam"), _unit("Kg (cân nặng)"), _unit("ký"), _unit("-"), _unit("N/A")
+    ('kilogam', 'kg', 'ky', '', '')
+    """
+    text = without_marks(said).casefold().strip()
+    word = None if text in _NO_UNIT else _WORD.search(text)
+    return word[0] if word else ""
 
 
 def _value_maps(reading: Reading, content: dict[str, Any], scope: Scope, notes: Notes) -> None:

@@ -4,6 +4,7 @@ One event a prescription code, whatever the number of drugs under it.
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -17,7 +18,6 @@ from adapters.formats.hl7v2 import Segment
 Record = dict[str, Any]
 
 _DRUGS: Final = frozenset({"RXE", "RXO"})
-_READ: Final = ("person", "prescription", "prescription_line")  # sections whose rules look at all segments of a drug
 _REGISTERED_BY: Final = frozenset({"", "VN-SDK"})  # what may stand as the system of a registration number
 _DURATION: Final = re.compile(r"(?P<n>\d{1,4}(?:\.\d{1,3})?)\s*(?P<unit>[^\W\d_]*)|(?P<old>[DW])(?P<m>\d{1,4})")
 _DAYS: Final = {
@@ -52,8 +52,9 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
     person = read_person(reading, head, patient.named("IN1"), noted)
     diagnoses = read_diagnoses(dialect, patient.named("DG1"), noted)
     remarks = notes_of(patient.head)
-    _tell_observed(reading, patient, head, noted)
-    for number, runs in _by_number(reading, head, drugs).items():
+    groups = _by_number(reading, head, drugs)
+    _tell_observed(reading, patient.named("OBX"), head, groups.values(), noted)
+    for number, runs in groups.items():
         notes = noted.also()
         prescription: Record = {"person": person}
         fill(dialect.plans["prescription"], head | firsts(runs[0]), prescription, notes)
@@ -79,14 +80,24 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
         reading.publish("hie.Prescription", prescription, number, notes, key_path="RXE-15")
 
 
-def _tell_observed(reading: Reading, patient: Patient, head: Scope, notes: Notes) -> None:
-    """That what was observed beside a drug (OBX, such as the weight) goes to nobody, but for the first of a drug where a rule reads it."""
-    rows = patient.named("OBX")
+def _tell_observed(
+    reading: Reading, rows: Sequence[Segment], head: Scope, prescribed: Iterable[list[list[Segment]]], notes: Notes
+) -> None:
+    """That what was observed beside a drug (OBX, such as the weight) goes to nobody, but for what a rule of that section reads."""
     if not rows:
         return
-    plans = (reading.dialect.plans[name] for name in _READ)
-    reads = any(place.segment == "OBX" for plan in plans for rule in plan for place in rule.places)
-    read = [(head | firsts(run)).get("OBX") for run in patient.runs] if reads else []
+    scopes = {
+        "person": [head],
+        "prescription": [head | firsts(runs[0]) for runs in prescribed],
+        "prescription_line": [head | firsts(run) for runs in prescribed for run in runs],
+    }
+    plans = ((reading.dialect.plans[section], each) for section, each in scopes.items())
+    read = [
+        scope.get("OBX")
+        for plan, each in plans
+        if any(place.segment == "OBX" for rule in plan for place in rule.places)
+        for scope in each
+    ]
     for row in rows:
         if row.text(5).strip() and not any(row is one for one in read):
             notes.warn("NOTE_NOT_PASSED_ON", notes.message.path(row, 5))

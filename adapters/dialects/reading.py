@@ -34,10 +34,13 @@ SEEN_MAX = 50_000  # codes and lines remembered per dialect; beyond it memory be
 
 def stated_day_first(value: str) -> str:
     """A time that a message states of itself, day first, as HL7 has it: to the second, or a day alone; "" unless the calendar has it."""
+    value = " ".join(value.split())
     read = day_first(value)
+    if read and value.count(":") == 2:
+        read += value[-2:]
     if not read or moment(read) is None:
         return ""
-    return (read + value[-2:] if value.count(":") == 2 else read) if ":" in value else read[:8]
+    return read if ":" in value else read[:8]
 
 
 def tell_embedded(row: Segment, notes: Notes) -> None:
@@ -192,10 +195,12 @@ def tell_nobody(reading: Reading, section: str, name: str, scope: Scope, content
 
 
 def tell_left_early(plan: Plan, scope: Scope, content: Mapping[str, Any], notes: Notes) -> None:
-    """That NGAY_RA is before NGAY_VAO, or stands without it where a visit begins; of a day alone nobody knows the hour."""
+    """That NGAY_RA is before NGAY_VAO, or stands without it where a visit begins; of a day alone nobody knows the hour, and of what
+    was cleared or could not be read nothing."""
     came, left = content.get("ngay_vao", ""), content.get("ngay_ra", "")
     early = left < came and (left[:8] < came[:8] or left[8:] != _NO_HOUR)
-    if left and (early or (not came and content.get("action") == "OPENED")):
+    stated = came or "ngay_vao" in notes.unparsed or "ngay_vao" in notes.cleared
+    if left and (early or (not stated and content.get("action") == "OPENED")):
         found = place_of(left, next(rule for rule in plan if rule.name == "ngay_ra"), scope)
         notes.warn("DATES_CONTRADICT", notes.message.path(*found) if found else "PV1-45")
 

@@ -251,6 +251,12 @@ def test_who_only_comes_and_has_a_time_of_leaving_without_one_of_coming_is_told(
     assert only(found)["ngay_ra"] == "202611230800"
 
 
+@pytest.mark.parametrize("came", ["20/11/2026 08:00", '""'])
+def test_a_time_of_coming_that_was_cleared_or_cannot_be_read_contradicts_nothing(came):
+    found = mapped("ADT^A01", PID, PV1 + "|" * 25 + f"{came}|202611230800")
+    assert "DATES_CONTRADICT" not in {code for code, _ in told(found)}
+
+
 @pytest.mark.parametrize(("born", "is_told"), [("20261124", True), ("20261123", False), ("2027", True), ("2026", False)])
 def test_who_is_born_after_the_message_is_told(born, is_told):
     person = f"PID|1||N1^^^^MR||Phạm^Hà^Thị||{born}|F"
@@ -327,6 +333,19 @@ WEIGHED = "OBX|1|NM|29463-7^Body weight^LN||"
         ("10000|gr.", "10"),
         ("3000|1^gam^99HIS", "3"),
         ("2150gam", "2.15"),
+        ("3200|grm", "3.2"),
+        ("3200|Gram(s)", "3.2"),
+        ("480^g", "0.48"),
+        ("52|Kilôgam", "52"),
+        ("52|ký", "52"),
+        ("52|kí", "52"),
+        ("52|KILÔ", "52"),
+        ("52|Kg (cân nặng)", "52"),
+        ("52|kg/", "52"),
+        ("52|-", "52"),
+        ("52|N/A", "52"),
+        ("52 ký", "52"),
+        ("52kg (cả áo)", "52"),
         ("52.50|kg", "52.50"),
         ("52.5|KG^Kilogram^ISO+", "52.5"),
         ("52,5|kg", "52,5"),
@@ -347,6 +366,7 @@ def test_a_weight_is_in_kilograms_whatever_its_unit(said: str, kilograms: str) -
     [
         ("23|[lb_av]^pound^UCUM", "CODE_UNKNOWN", "OBX-6", "23 [lb_av]^pound^UCUM"),
         ("50 lb|kg", "CODE_UNKNOWN", "OBX-5", "50 lb"),
+        ("95^lb|kg", "CODE_UNKNOWN", "OBX-5", "95 lb"),
         ("10400", "NUMBER_UNPARSABLE", "OBX-5", "10400"),
         ("10400.1234567", "NUMBER_UNPARSABLE", "OBX-5", "10400.1234567"),
         ("500.1|kg", "NUMBER_UNPARSABLE", "OBX-5", "500.1 kg"),
@@ -357,6 +377,7 @@ def test_a_weight_is_in_kilograms_whatever_its_unit(said: str, kilograms: str) -
     ids=[
         "pounds",
         "pounds in words",
+        "pounds as CQ",
         "hardly kg",
         "nor with places",
         "too heavy",

@@ -226,3 +226,18 @@ def test_but_not_the_first_of_a_drug_where_a_rule_reads_it() -> None:
     found = mapped("RDE^O11", PID, PV1, *drug("1"), WEIGHT, "OBX|2|ST|DU^Dị ứng||penicillin", dialect=mine)
     assert only(found)["lines"][0]["cach_dung"] == "12.5"
     assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"OBX[2]-5"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "not_passed_on"),
+    [
+        ('[prescription_line]\ncach_dung = "OBX-5"\n', set()),
+        ('[prescription]\nma_lk = "OBX-5"\n', {"OBX[2]-5"}),
+        ('[person]\nma_dantoc = "OBX-5"\n', {"OBX[1]-5", "OBX[2]-5"}),
+    ],
+)
+def test_an_observation_counts_as_read_only_where_the_section_of_its_rule_looks(rule: str, not_passed_on: set[str]) -> None:
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    both = (row for n in "12" for row in (*drug("1"), f"OBX|{n}|ST|X^Khác||said {n}"))
+    found = mapped("RDE^O11", PID, PV1, *both, dialect=mine)
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == not_passed_on

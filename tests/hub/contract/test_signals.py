@@ -3,17 +3,18 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
 SERVICE = """
-import threading, time
+import sys, threading
 from hub.contract.signals import on_end
 stop = threading.Event()
 on_end(stop.set)
 print("up", flush=True)
 while not stop.wait(0.001):
     pass
-time.sleep(0.1)
+sys.stdin.readline()
 print("finished")
 """
 HOLDING = """
@@ -31,27 +32,31 @@ with lock:
 print("finished" if ended.wait(60) else "lost")
 """
 COMMAND = """
-import signal, time
+import signal, sys, time
 from hub.contract.signals import unwind_on
 unwind_on(signal.SIGINT, signal.SIGTERM, saying="stopping")
 try:
     print("up", flush=True)
     time.sleep(60)
 finally:
-    time.sleep(0.1)
+    sys.stdin.readline()
     print("finished")
 """
 
 
 def ended(script: str, *numbers: signal.Signals) -> tuple[int, str, str]:
-    """Exit code and what it said after it was up, of a process that gets these signals one right after the other."""
+    """Exit code and what it said after it was up, of a process that gets these signals one right after the other, and ends when it has
+    them all: a busy machine may send one of them late."""
     command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None and process.stderr is not None
+            assert process.stdin is not None and process.stdout is not None and process.stderr is not None
             assert process.stdout.readline() == "up\n"
             for number in numbers:
                 process.send_signal(number)
+            with suppress(BrokenPipeError):  # one that waits for nothing may have ended
+                process.stdin.write("\n")
+                process.stdin.flush()
             return process.wait(60), process.stdout.read(), process.stderr.read()
         finally:
             process.kill()
