@@ -37,7 +37,8 @@ from hub.contract.signals import unwind_on
 unwind_on(signal.SIGINT, signal.SIGTERM, saying="stopping")
 try:
     print("up", flush=True)
-    time.sleep(60)
+    while True:  # a signal that comes just before a sleep begins does not end it
+        time.sleep(0.01)
 finally:
     sys.stdin.readline()
     print("finished")
