@@ -56,6 +56,26 @@ def test_all_hosos_of_an_envelope_and_all_messages_of_a_file_are_checked(tmp_pat
     assert [[claim["verdict"] for claim in row["claims"]] for row in map(json.loads, text.splitlines())] == [["ACCEPTED"]] * 2
 
 
+def test_of_one_claim_twice_in_an_envelope_the_later_one_counts_and_both_are_told(tmp_path):
+    wrong = WRONG_TOTAL.read_text("utf-8")
+    hoso = "<HOSO>" + wrong.split("<HOSO>")[1].split("</HOSO>")[0] + "</HOSO>"
+    right = hoso.replace("261740.00", "161740.00")
+    assert right != hoso
+    for name, hosos in (("corrected", hoso + right), ("spoilt", right + hoso)):
+        (tmp_path / name).write_text(wrong.replace(hoso, hosos), "utf-8")
+    code, text = hie("check", tmp_path / "corrected")
+    assert code == 0, "what it would reject is corrected"
+    assert "W CLAIM_REPEATED HOSO[2]" in text
+    replaced, refused, accepted = (
+        text.index(word) for word in ("another one of this file counts", "TỪ CHỐI rejected", "CHẤP NHẬN accepted")
+    )
+    assert replaced < refused < accepted and text.count("another one of this file counts") == 1
+    assert "chấp nhận / accepted 1\n" in text
+    assert hie("check", tmp_path / "spoilt")[0] == 1
+    [row] = map(json.loads, hie("check", "--json", tmp_path / "spoilt")[1].splitlines())
+    assert [(claim["verdict"], claim["replaced"]) for claim in row["claims"]] == [("ACCEPTED", True), ("REJECTED", False)]
+
+
 def test_what_the_door_refuses_and_a_file_without_claims_end_with_1(tmp_path):
     assert hie("check", RIGHT, "--facility", "01004")[0] == 1
     assert hie("check", RIGHT, "--facility", "01021")[0] == 0
