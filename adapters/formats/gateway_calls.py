@@ -200,6 +200,7 @@ def result_of(verdict: str, problems: Iterable[Problem]) -> tuple[str, str]:
     return RESULTS.get(worst.code, _CONTENT_WRONG), sentence(worst.code, worst.path)
 
 
+_OUTDATED: Final = "T07"  # that the decision is about a revision which is not in force: told whatever else is
 _DECIDED: Final = {"ACCEPTED": "Đạt", "REDUCED": "Đạt", "REJECTED": "Không đạt"}
 
 
@@ -209,7 +210,8 @@ def decided_row(decision: Mapping[str, Any]) -> dict[str, Any]:
     decision: as `hie.ClaimDecision`: `ma_lk`, `verdict`, `t_bhtt_gd` and `findings`. What is not decided needs more ("Cần bổ sung").
     """
     told = ("E", "") if decision["verdict"] == "REJECTED" else ("E", "C", "Q", "")  # "" of payers that name no severity
-    reasons = [_reason(one) for one in decision.get("findings") or () if one.get("severity", "") in told]
+    found = decision.get("findings") or ()
+    reasons = [_reason(one) for one in found if one.get("severity", "") in told or one.get("rule") == _OUTDATED]
     amount = decision.get("t_bhtt_gd")
     return {
         "maLK": decision["ma_lk"],

@@ -4,7 +4,7 @@
 
 The records wait on the disk until the envelope has been read to its end, so one that breaks off is quarantined and no event
 of it was published. `MessageReceived` goes first and names every event; what is missing after a crash the sweeper makes
-again, by the same way, from the raw store. Memory holds one HOSO, one batch, and 100 bytes an event for its id.
+again, by the same way, from the raw store. Memory holds one HOSO, one batch, and 300 bytes an event for its id and key.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What a payer may do on Kafka, and the login it does it with.
 
-A payer reads its own claims and slips and writes its own decisions, as `User:payer.<code>`; whatever no rule allows, the brokers
-refuse. The hub's own login may do everything. Logins are SCRAM: Kafka keeps what checks a password, nobody the password.
+A payer reads its own claims, slips and decisions, as `User:payer.<code>`, and writes the decisions itself where the hub does not
+adjudicate for it; whatever no rule allows, the brokers refuse. The hub's own login may do everything. Logins are SCRAM: Kafka keeps what checks a password, nobody the password.
 """
 
 import secrets
@@ -40,14 +40,16 @@ def user_of(payer: str) -> str:
 
 
 def rights_of(payer: str) -> list[AclBinding]:
-    """Read its own claims, and slips where it is granted them; write its own decisions; keep its place in groups named after it;
+    """Read its own claims and decisions, and slips where it is granted them; write its decisions, unless the hub's insurer service
+    does: what anybody else wrote there would go to the facility as the payer's word. Keep its place in groups named after it;
     nothing else."""
-    name = user_of(payer)
-    slips = [_allow(name, ResourceType.TOPIC, f"{name}.referral.v1", AclOperation.READ)] if payers()[payer].referrals else []
+    name, own = user_of(payer), payers()[payer]
+    slips = [_allow(name, ResourceType.TOPIC, f"{name}.referral.v1", AclOperation.READ)] if own.referrals else []
+    decisions = [AclOperation.READ] if own.adjudicated_here else [AclOperation.READ, AclOperation.WRITE]
     return [
         _allow(name, ResourceType.TOPIC, f"{name}.claim.v1", AclOperation.READ),
         *slips,
-        _allow(name, ResourceType.TOPIC, f"{name}.decision.v1", AclOperation.WRITE),
+        *(_allow(name, ResourceType.TOPIC, f"{name}.decision.v1", operation) for operation in decisions),
         _allow(name, ResourceType.GROUP, name, AclOperation.READ),
         _allow(name, ResourceType.GROUP, f"{name}.", AclOperation.READ, ResourcePatternType.PREFIXED),
     ]

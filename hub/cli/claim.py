@@ -70,13 +70,19 @@ def check(
         if row["problems"] or row["verdict"] != "translated":
             show_translation(row)
         for one in of_message:
+            if one.replaced:
+                vi, en = (
+                    "có bản khác trong tệp thay thế, không được thanh toán",
+                    "another one of this file counts: nothing is paid of it",
+                )
+                out.print(f"[bold yellow]{vi}[/] [dim]· {en}[/]")
             show_claim(one)
     if not as_json:
-        _show_sum(claims)
+        _show_sum([one for one in claims if not one.replaced])
         for vi, en in limits:
             paragraph(out, vi, 0)
             paragraph(out, en, 0, "dim")
-    raise typer.Exit(1 if unread or not claims or any(one.refused for one in claims) else 0)
+    raise typer.Exit(1 if unread or not claims or any(one.refused and not one.replaced for one in claims) else 0)
 
 
 def _checked(events: Sequence[dict[str, Any]], against: "Catalogues | None") -> "list[Explained]":

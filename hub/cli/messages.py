@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -295,8 +295,9 @@ def translations(
             return refused(received, "FRAME_TOO_LARGE")
         return tried(received, keyring, dialect)
 
-    received_at, may = now(), frozenset({facility}) if facility else None
+    started_at, may = now(), frozenset({facility}) if facility else None
     for number, raw in enumerate(split(file.read_bytes()) or [b""], 1):
+        received_at = started_at + timedelta(microseconds=number)  # each after the one before it, as at the door
         done = judged(Received(raw, received_at, "folder", facilities=may))
         yield {
             "file": str(file),

@@ -1,4 +1,4 @@
-"""`hie payer`: who pays, and the login with which a payer reads its claims and slips and writes its decisions."""
+"""`hie payer`: who pays, and the login with which a payer reads its claims, slips and decisions, and writes these where it decides itself."""
 
 from dataclasses import replace
 from typing import Annotated

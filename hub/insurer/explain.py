@@ -16,7 +16,7 @@ from hub.insurer.columns import Decoded
 from hub.insurer.decisions import FINDING, decide
 from hub.insurer.history import ADJUSTMENTS, adjustments
 from hub.insurer.history import TABLE as ADJUSTED
-from hub.insurer.ledger import PLACE, SIDES, files_of, scan, schema_of
+from hub.insurer.ledger import PLACE, SIDES, files_of, newest_first, scan, schema_of
 from hub.insurer.rules import adjudicate
 from hub.insurer.settlement import TOLD, verdict_after
 
@@ -37,7 +37,6 @@ SEVERITIES: Final = {
 
 _NAMES: Final = ("ten_thuoc", "ten_vat_tu", "ten_dich_vu")  # a supply may name the service that it was used in
 _NOTHING: Final = Decimal("0.00")
-_NEWEST: Final = ("version", "stated_at", "received_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +157,13 @@ class Explained:
 
 
 _CLAIM: Final = (
-    *("event_id", "key", "payer", "ma_cskcb", "ma_lk", "action", *_NEWEST, "ngaylap", "ngay_vao", "ngay_ra"),
-    *("t_tongchi_bv", "t_tongchi_bh", "t_bhtt"),
+    *("event_id", "key", "payer", "ma_cskcb", "ma_lk", "action", "version", "stated_at", "received_at"),
+    *("ngaylap", "ngay_vao", "ngay_ra", "t_tongchi_bv", "t_tongchi_bh", "t_bhtt"),
 )
 
 
 def checked(decoded: Decoded, payer: str, against: Catalogues | None = None) -> list[Explained]:
-    """What the insurer would decide on claims, in their order."""
+    """What the insurer would decide on claims, in their order; `replaced` are those that another one of them takes the place of."""
     findings = adjudicate(decoded, against=against)
     ids = decoded.claims.select("row", "event_id")
 
@@ -172,7 +171,11 @@ def checked(decoded: Decoded, payer: str, against: Catalogues | None = None) -> 
         return frame.join(ids, on="row", how="left", maintain_order="left")
 
     decisions = decide(decoded.claims, findings, payer)
-    return explained(decoded.claims, of_claims(decoded.lines), of_claims(findings), of_claims(decisions))
+    newest = newest_first(decoded.claims.lazy().with_columns(kafka_offset="row")).unique("key", keep="first", maintain_order=True)
+    counts = set(newest.select("row").collect().get_column("row"))
+    told = explained(decoded.claims, of_claims(decoded.lines), of_claims(findings), of_claims(decisions))
+    rows = decoded.claims.get_column("row")
+    return [replace(one, replaced=row not in counts) for row, one in zip(rows, told, strict=True)]
 
 
 def explained(
@@ -246,12 +249,10 @@ def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Expla
     if facility:
         named &= col("ma_cskcb") == facility
     keys = claims.filter(named).select("key").unique().collect().get_column("key")
-    own = claims.filter(col("key").is_in(keys.implode())).select(*PLACE, *_CLAIM).collect()
-    own = own.sort("kafka_offset").unique("event_id", keep="first")
-    order = ["ma_cskcb", "key", *_NEWEST]
-    own = own.sort(*order, descending=[False, False, True, True, True])
+    own = newest_first(claims.filter(col("key").is_in(keys.implode())).select(*PLACE, *_CLAIM))
+    own = own.unique("event_id", keep="first", maintain_order=True).sort("ma_cskcb", maintain_order=True)
     grouped: dict[str, list[Explained]] = {}
-    for one in _with_sides(folder, own):
+    for one in _with_sides(folder, own.collect()):
         revisions = grouped.setdefault(one.claim["key"], [])
         revisions.append(replace(one, replaced=bool(revisions)))
     return list(grouped.values())
@@ -265,12 +266,10 @@ def read_month(folder: Path, facility: str, month: str) -> list[Explained]:
     col = pl.col
     left, wanted = col("ngay_ra"), month.replace("-", "")
     ended = pl.when(left.str.len_chars() >= 8).then(left).otherwise("ngaylap").str.slice(0, 6)
-    own = _scan(folder, "claims").filter(col("ma_cskcb") == facility).select(*PLACE, *_CLAIM, ended.alias("month")).collect()
-    newest = own.sort(*_NEWEST, "kafka_offset", descending=[True, True, True, False]).unique(
-        "key", keep="first", maintain_order=True
-    )
+    own = _scan(folder, "claims").filter(col("ma_cskcb") == facility).select(*PLACE, *_CLAIM, ended.alias("month"))
+    newest = newest_first(own).unique("key", keep="first", maintain_order=True)
     claims = newest.filter(col("action") != "CANCELLED", col("month") == wanted).sort("kafka_partition", "kafka_offset")
-    return _with_sides(folder, claims)
+    return _with_sides(folder, claims.collect())
 
 
 def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:

@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError
 from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import OF_ALL, OF_PERSON, RULES, History, HistoryRule, adjust, examination, hands_on
-from hub.insurer.ledger import files_of, opened, scan, schema_of
+from hub.insurer.ledger import files_of, newest_first, opened, scan, schema_of
 from hub.insurer.promoted import AGAIN, decided
 from hub.insurer.promoted import found as findings_in_force
 from hub.insurer.settlement import LATE, TOLD, claims_of, late, settled
@@ -171,8 +171,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     col = pl.col
     end = month_after(start)
     revision = ("version", "stated_at", "received_at")
-    newest_first = [True, True, True, False]
-    newest = scan(files_of(folder, "claims"), schema_of("claims")).select(
+    rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
         "event_id", "key", *revision, "kafka_offset", "action",
         col("facility").alias("meta_facility"), col("ma_cskcb").alias("facility"),
         (_person() + "/" + _text("ngay_sinh").str.head(4)).alias("person"),
@@ -186,7 +185,8 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
         _text("ma_benh_chinh").alias("icd"), _text("ket_qua_dtri").is_in(["5", "8"]).alias("died"),
         _date(col("nam_nam_lien_tuc")).alias("five_years"),
         _hundredths("t_bncct").alias("t_bncct"),
-    ).sort("key", *revision, "kafka_offset", descending=[False, *newest_first]).unique("key", keep="first", maintain_order=True)  # fmt: skip
+    )  # fmt: skip
+    newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
     stands = decided(folder, adjustments(files_of(folder, TABLE))).filter(col("verdict_now").is_in(["ACCEPTED", "REDUCED"]))
     granted = stands.select("event_id", _hundredths("granted"))
     in_time = (col("day") < end) & ((col("day") >= start - _CLAIMS_BACK) | col("died"))

@@ -164,6 +164,15 @@ class Ledger:
         return scan(files, schema_of(name)).filter(pl.col("kafka_partition") == partition)
 
 
+def newest_first(claims: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of the table `claims` by key, the revision that counts first: the greatest, of equal ones the first in the stream.
+
+    The views (`views`) order by the same.
+    """
+    order = ("version", "stated_at", "received_at", "kafka_offset")
+    return claims.sort("key", *order, descending=[False, True, True, True, False])
+
+
 def scan(files: list[str], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """All rows of a table's files."""
     if not files:

@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 from deltalake import CommitProperties, Transaction, write_deltalake
 
-from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
+from hub.insurer.ledger import PLACE, files_of, newest_first, opened, scan, schema_of
 
 TABLE: Final = "settled"
 SETTLED: Final[dict[str, pl.DataType]] = {
@@ -51,14 +51,11 @@ def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
     Returns: event_id, key, facility, month (yyyymm), version, stated_at, received_at and the place in the stream.
     """
     col = pl.col
-    revision = ["version", "stated_at", "received_at"]
     rows = claims.select(
-        "event_id", "key", "facility", "action", *revision, *PLACE,
+        "event_id", "key", "facility", "action", "version", "stated_at", "received_at", *PLACE,
         pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
     )  # fmt: skip
-    newest = rows.sort("key", *revision, "kafka_offset", descending=[False, True, True, True, False]).unique(
-        "key", keep="first", maintain_order=True
-    )
+    newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
     return newest.filter(col("action") != "CANCELLED").drop("action")
 
 

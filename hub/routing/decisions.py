@@ -10,12 +10,19 @@ from hub.contract.directory import payers
 from hub.contract.events import Event, Keyring, derive, new_id, revision_rank
 from hub.contract.payers import TEST, Payer
 from hub.routing.deliveries import delivery_id, receipt
-from hub.routing.secondary import DECIDED, KIND, ORDER_MOST, SHARED, copied, decided_facts, sent_to, word_on
+from hub.routing.secondary import DECIDED, KIND, ORDER_MOST, SHARED, copied, decided_facts, outdated, sent_to, word_on
 from hub.routing.stream import CaseRef, Deliver, Fact, Known, Moment, Nobody, Output, Publish, Refuse, own_facts, receiver
 
 TOPIC: Final = "claim-decision.v1"
 _TO_FACILITY: Final = {"INFORMATION_REQUESTED": "request-to-facility", "PAID": "payment-to-facility"}
 _STATES: Final = frozenset({*DECIDED, "CANCELLED", *_TO_FACILITY})
+_OUTDATED: Final[Event] = {
+    "rule": "T07",
+    "severity": "W",
+    "table": "XML1",
+    "text_vi": "Đây là về một phiên bản cũ của hồ sơ: hub đã có phiên bản mới hơn, phiên bản mới đó mới có hiệu lực.",
+    "text_en": "This is about an older revision of the claim: the hub has a newer one, and that one is in force.",
+}
 _WORD: Final = "payer-word"  # kind of the fact that a payer has used a version of one claim event
 
 
@@ -60,7 +67,8 @@ def _fit(payer: str, event: Event) -> dict[str, bool]:
 def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output]:
     """A decision on its payer's own topic: passed on if it names a claim, key and revision that this payer was sent.
 
-    The answer to a withdrawal is heard and goes no further: the facility would take it for one about the claim in force.
+    The answer to a withdrawal is heard and goes no further: the facility would take it for one about the claim in force. One on
+    an older revision than the newest that is known goes on and says so first (T07): its facility may take it for what is paid.
     The hub's own insurer says of which message the claim was made: of none is one that was put into its topic by itself.
 
     payer: whose topic it came by.
@@ -88,6 +96,8 @@ def check(payer: str, event: Event, known: Known, moment: Moment) -> list[Output
         return [heard, Nobody("nobody-withdrawal-heard")]
     shared = any(fact.id == event["claim_event_id"] and fact.data.get("copies") for fact in known)
     content = {name: part for name, part in event.items() if name != "meta"}
+    if outdated(sent, known):
+        content["findings"] = [_OUTDATED, *content.get("findings", [])]
     passed = derive(
         "hie.ClaimDecision",
         content,

@@ -155,6 +155,11 @@ def sent_to(payer: str, known: Known) -> dict[str, Sent]:
     return sent
 
 
+def outdated(sent: Sent, known: Known) -> bool:
+    """Whether a newer revision than the one sent is known, whoever that is for."""
+    return any(fact.data["rank"] > sent.rank for fact in _claims(known).values())
+
+
 def _first(known: Known) -> dict[str, str]:
     """Payer to the rank of the oldest claim that it was sent."""
     ranks = [(fact.data["rank"], fact.data["payer"]) for fact in _claims(known).values()]

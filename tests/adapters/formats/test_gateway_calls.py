@@ -199,9 +199,12 @@ def test_a_decisions_reasons_are_those_of_its_verdict_with_place_rule_and_what_t
     wrong = {"rule": "X05", "severity": "E", "table": "XML1", "stt": None, "field": "t_bhtt", "text_vi": "Sai tổng"}
     warned = {"rule": "F07", "severity": "W", "field": "can_nang", "text_vi": "Nặng"}
     plain = {"text_en": "By contract"}
+    outdated = {"rule": "T07", "severity": "W", "table": "XML1", "text_vi": "Phiên bản cũ"}
 
     def why(verdict, *findings):
         return decided_row({"ma_lk": "1", "verdict": verdict, "findings": findings})["lyDo"]
 
+    assert why("ACCEPTED", outdated, warned) == "XML1 [T07]: Phiên bản cũ"
+    assert why("REJECTED", outdated, wrong) == "XML1 [T07]: Phiên bản cũ; XML1 T_BHTT [X05]: Sai tổng"
     assert why("REDUCED", cut, warned) == "XML3/2 DON_GIA_BH [C05]: Giá cao (giảm 1600.00)"
     assert why("REJECTED", cut, wrong, plain) == "XML1 T_BHTT [X05]: Sai tổng; XML1: By contract"

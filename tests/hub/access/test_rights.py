@@ -1,4 +1,4 @@
-"""On real brokers: payer A cannot read payer B, nor write what is not its own; and nobody without a login does anything."""
+"""On real brokers: payer A cannot read payer B, nor write what is not its own to say; and nobody without a login does anything."""
 
 import json
 import subprocess
@@ -23,6 +23,8 @@ from hub.contract.settings import read_settings
 from tests.whole_hub import needs_local_stack
 
 A, B = "vss", "test"
+OWN = "defence"
+"""A payer that runs a system of its own; for A the hub adjudicates."""
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +78,21 @@ def read(address, topic, group):
         reader.close()
 
 
-def test_a_payer_reads_its_claims_and_slips_and_writes_its_decisions(kafka, payer_a):
-    for kind in ("claim", "referral"):
+def test_a_payer_reads_its_claims_slips_and_decisions(kafka, payer_a):
+    for kind in ("claim", "referral", "decision"):
         assert write(kafka, f"payer.{A}.{kind}.v1") is None
         assert read(payer_a, f"payer.{A}.{kind}.v1", f"payer.{A}.{kind}") == b"x"
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}") == b"x"
     assert read(payer_a, f"payer.{A}.claim.v1", f"payer.{A}.settlement") == b"x"
-    assert write(payer_a, f"payer.{A}.decision.v1") is None
+
+
+def test_a_payer_writes_its_decisions_unless_the_hub_adjudicates_for_it(kafka, payer_a):
+    login = write_address(brokers(kafka), f"payer.{OWN}", give_login(kafka, OWN))
+    assert write(login, f"payer.{OWN}.decision.v1") is None
+    assert read(login, f"payer.{OWN}.decision.v1", f"payer.{OWN}") == b"x"
+    assert write(payer_a, f"payer.{A}.decision.v1") == KafkaError.TOPIC_AUTHORIZATION_FAILED
+    writers = {code for code in payers() if any(right.operation == AclOperation.WRITE for right in rights_of(code))}
+    assert writers == {code for code, payer in payers().items() if not payer.adjudicated_here} and OWN in writers
 
 
 def test_it_sets_its_own_place_back_as_its_page_shows(kafka, payer_a, tmp_path):
@@ -112,8 +122,8 @@ def test_it_sets_its_own_place_back_as_its_page_shows(kafka, payer_a, tmp_path):
 @pytest.mark.parametrize(
     "topic",
     [
-        *(f"payer.{B}.{kind}.v1" for kind in ("claim", "referral")),
-        *(f"payer.{A}.decision.v1", "claim.v1", "referral.v1", "claim-decision.v1", "message-received.v1", "delivery.v1"),
+        *(f"payer.{B}.{kind}.v1" for kind in ("claim", "referral", "decision")),
+        *("claim.v1", "referral.v1", "claim-decision.v1", "message-received.v1", "delivery.v1"),
     ],
 )
 def test_it_reads_nothing_else(kafka, payer_a, topic):
@@ -189,18 +199,18 @@ def test_a_new_password_ends_the_old_one_and_a_login_taken_away_ends_it_for_good
 
 
 def test_rights_that_this_release_does_not_give_are_taken_away_and_the_rest_stay(kafka):
-    def right(user, topic):
+    def right(user, topic, operation=AclOperation.READ):
         return AclBinding(
             ResourceType.TOPIC,
             topic,
             ResourcePatternType.LITERAL,
             f"User:{user}",
             "*",
-            AclOperation.READ,
+            operation,
             AclPermissionType.ALLOW,
         )
 
-    too_much, anothers = right(f"payer.{A}", f"payer.{B}.claim.v1"), right("auditor", "audit.v1")
+    too_much, anothers = right(f"payer.{A}", f"payer.{A}.decision.v1", AclOperation.WRITE), right("auditor", "audit.v1")
     admin = AdminClient({**client(kafka), "log_level": 0})
     for made in admin.create_acls([too_much, anothers]).values():
         made.result(10)

@@ -1,5 +1,6 @@
 """`hie claim`: offline at the sender, and over a ledger; no server is asked."""
 
+import base64
 import json
 
 import pytest
@@ -54,6 +55,27 @@ def test_all_hosos_of_an_envelope_and_all_messages_of_a_file_are_checked(tmp_pat
     (tmp_path / "two.hl7").write_bytes(2 * HL7.read_bytes())
     code, text = hie("check", "--json", tmp_path / "two.hl7")
     assert [[claim["verdict"] for claim in row["claims"]] for row in map(json.loads, text.splitlines())] == [["ACCEPTED"]] * 2
+
+
+def test_of_one_claim_twice_in_an_envelope_the_later_one_counts_and_both_are_told(tmp_path):
+    wrong = WRONG_TOTAL.read_text("utf-8")
+    hoso = "<HOSO>" + wrong.split("<HOSO>")[1].split("</HOSO>")[0] + "</HOSO>"
+    summary = hoso.split("<NOIDUNGFILE>")[1].split("</NOIDUNGFILE>")[0]
+    mended = base64.b64encode(base64.b64decode(summary).replace(b">261740.00<", b">161740.00<")).decode()
+    right = hoso.replace(summary, mended)
+    for name, hosos in (("corrected", hoso + right), ("spoilt", right + hoso)):
+        (tmp_path / name).write_text(wrong.replace(hoso, hosos), "utf-8")
+    code, text = hie("check", tmp_path / "corrected")
+    assert code == 0, "what it would reject is corrected"
+    assert "W CLAIM_REPEATED HOSO[2]" in text
+    replaced, refused, accepted = (
+        text.index(word) for word in ("another one of this file counts", "TỪ CHỐI rejected", "CHẤP NHẬN accepted")
+    )
+    assert replaced < refused < accepted and text.count("another one of this file counts") == 1
+    assert "chấp nhận / accepted 1\n" in text
+    assert hie("check", tmp_path / "spoilt")[0] == 1
+    [row] = map(json.loads, hie("check", "--json", tmp_path / "spoilt")[1].splitlines())
+    assert [(claim["verdict"], claim["replaced"]) for claim in row["claims"]] == [("ACCEPTED", True), ("REJECTED", False)]
 
 
 def test_what_the_door_refuses_and_a_file_without_claims_end_with_1(tmp_path):

@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 import hub.insurer
+from hub.insurer.explain import read_claim, read_month
+from hub.insurer.ledger import Ledger
 from hub.insurer.questions import QUESTIONS
-from tests.hub.insurer.small_ledger import small_ledger
+from hub.insurer.settlement import claims_of
+from hub.insurer.totals import totals_of
+from hub.insurer.views import opened
+from tests.hub.insurer.made import batch
+from tests.hub.insurer.small_ledger import CUT, DRUG, RULES, TOPIC_ID, small_ledger, stated
 
 PAGE = (Path(hub.insurer.__file__).parent / "LEDGER.md").read_text("utf-8")
+BESIDE = (Path(hub.insurer.__file__).parent / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -46,3 +53,24 @@ def test_its_programs_print_what_the_ledger_holds(folder, tmp_path, program, row
     done = subprocess.run([sys.executable, str(tmp_path / "read.py"), *arguments], capture_output=True, text=True, check=True)
     printed = re.sub(r"[│┆ ]+", " ", done.stdout)
     assert [row for row in rows if row not in printed] == []
+
+
+def test_of_equal_revisions_as_older_releases_wrote_them_the_first_in_the_stream_counts_for_every_reader(tmp_path):
+    count, first = 20, [DRUG, CUT]
+    events = [
+        stated(f"K{number}", drugs) for drugs in (first, [*first, DRUG | {"stt": 3}]) for number in range(count)
+    ]  # of each 24,000 VND are granted, then 32,000
+    Ledger(tmp_path, TOPIC_ID).append(batch(events, [(0, at) for at in range(len(events))], TOPIC_ID, RULES), {0: len(events)})
+    with opened(tmp_path) as ledger:
+        assert totals_of(ledger)["t_bhtt_gd"] == count * 24_000
+    assert claims_of(tmp_path, "2026-11").get_column("granted").sum() == count * 24_000
+    assert sum(one.paid for one in read_month(tmp_path, "01021", "2026-11")) == count * 24_000
+    for number in range(4):
+        [[one, other]] = read_claim(tmp_path, f"K{number}")
+        assert (one.paid, one.replaced, other.paid, other.replaced) == (24_000, False, 32_000, True)
+    told = re.findall(r"as `read_ledger\.py LEDGER`:\n\n```python\n(.*?)```", BESIDE, re.DOTALL)
+    for name, program, month in (("read_ledger.py", *told, []), ("month.py", PROGRAMS[0], ["2026-11"])):
+        (tmp_path / name).write_text(program, "utf-8")
+        command = [sys.executable, str(tmp_path / name), str(tmp_path), *month]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert "480000.00" in done.stdout

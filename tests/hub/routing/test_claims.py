@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hub.contract.events import derive
+from hub.contract.events import derive, encode
 from hub.contract.payers import Payer
 from hub.routing import claims, projections
 from hub.routing.stream import Deliver, Moment, Nobody, Publish, Refuse
@@ -82,6 +82,24 @@ def test_a_decision_on_what_was_sent_passes_and_counts_as_the_payers_word():
     assert made["receipt.v1"]["state"] == "ACKNOWLEDGED"
     assert made["receipt.v1"]["delivery_id"] == published(decided(TOPIC, claim()))["receipt.v1"]["delivery_id"]
     assert outs[-1] == Nobody("decision-checked")
+
+
+def test_a_decision_on_an_older_revision_than_the_newest_says_so_first_and_the_others_do_not():
+    older, newer = claim(), claim(minute=5, ngaylap="20261123")
+    known = [*known_of(TOPIC, older), *known_of(TOPIC, newer)]
+    own = {"rule": "X05", "severity": "W"}
+
+    def said(event, known):
+        passed = published(decided("payer.vss.decision.v1", decision(event, findings=[own]), known))["claim-decision.v1"]
+        assert encode("hie.ClaimDecision", passed)
+        return [finding["rule"] for finding in passed["findings"]]
+
+    assert said(older, known) == ["T07", "X05"]
+    assert said(newer, known) == said(older, known_of(TOPIC, older)) == ["X05"]
+    cancelled = claim(minute=9, action="CANCELLED")
+    assert said(newer, [*known, *known_of(TOPIC, cancelled)]) == ["T07", "X05"]
+    soldier = claim(minute=9, card="QN5970012345678")
+    assert said(newer, [*known, *known_of(TOPIC, soldier)]) == ["T07", "X05"], "the newest may be another payer's"
 
 
 @pytest.mark.parametrize(
