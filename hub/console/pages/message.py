@@ -9,7 +9,7 @@ from uuid import UUID
 
 from nicegui import ui
 
-from hub.access.masking import OPEN_HL7, mask, masked_text, unmask
+from hub.access.masking import mask, masked_text, open_fields, unmask
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Reading, Segment, Trouble
@@ -227,9 +227,10 @@ def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
     whole = where.get(segment.path)
     head = f'<tr id="at-{escape(segment.path)}"><th colspan=2{_marked(whole)}>{escape(segment.path)}</th></tr>'
     cells = []
+    opened = open_fields(segment.name, ((field.number, field.value) for field in segment.fields))
     for field in segment.fields:
         wrong = where.get(field.path)
-        value = field.value if show or f"{segment.name}-{field.number}" in OPEN_HL7 else mask(field.value)
+        value = field.value if show or field.number in opened else mask(field.value)
         value = value[:_VALUE_SHOWN] + "…" * (len(value) > _VALUE_SHOWN)
         cells.append(
             f'<tr id="at-{escape(field.path)}"><td><code>{escape(field.path)}</code> <span class=hie-soft>{escape(field.kind)}</span></td>'
