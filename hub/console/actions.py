@@ -206,24 +206,34 @@ def foresee(database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic:
         return [one.as_dict() for one in Foresight(streams(), keyring, database).of(topic, event, first=True)]
 
 
-def release(hand: Hand, topic: str, key: str) -> int:
-    """Send what waits under a key on again, in order. Returns: how many events. Raises: HubError(NOT_FOUND) where there are none."""
+def release(hand: Hand, topic: str, key: str, event_id: str = "") -> int:
+    """Send what waits under a key on again, in order. event_id: only if the key waits for that one; "" for whichever it is.
+
+    Returns: how many events. Raises: HubError(NOT_FOUND) where there are none, or another is the first.
+    """
     return _some(
-        topic, lambda: parking.release(hand.database, hand.producer, hand.wire, topic, key, by=hand.by, reason=hand.reason)
+        hand,
+        (topic, key, event_id),
+        lambda: parking.release(hand.database, hand.producer, hand.wire, topic, key, by=hand.by, reason=hand.reason),
     )
 
 
-def give_up(hand: Hand, keyring: Keyring, topic: str, key: str) -> int:
-    """Give up the event that a key waits for; its bytes go to the dead letters. Returns: 1. Raises: HubError(NOT_FOUND)."""
+def give_up(hand: Hand, keyring: Keyring, topic: str, key: str, event_id: str = "") -> int:
+    """Give up the event that a key waits for; its bytes go to the dead letters. event_id, Raises: as of `release`. Returns: 1."""
     return _some(
-        topic,
+        hand,
+        (topic, key, event_id),
         lambda: parking.discard(
             hand.database, hand.producer, hand.wire, stream_of(topic), key, keyring, by=hand.by, reason=hand.reason
         ),
     )
 
 
-def _some(topic: str, change: Callable[[], int]) -> int:
+def _some(hand: Hand, chosen: tuple[str, str, str], change: Callable[[], int]) -> int:
+    """Held before it is looked at, so that what is changed is what was chosen."""
+    topic, key, event_id = chosen
+    if event_id and parking.first_id(hand.database, topic, key, held=True) != event_id:
+        raise HubError("NOT_FOUND", f"this key in {topic} waits for another event by now; see `hie parked list`")
     count = change()
     if not count:
         raise HubError(

@@ -191,6 +191,15 @@ def key_of(database: Database, event_id: str) -> tuple[str, str] | None:
     return None if row is None else (row[0], row[1])
 
 
+def first_id(database: Database, topic: str, key: str, *, held: bool = False) -> str | None:
+    """Id of the event that a key waits for; None where nothing waits.  held: against other operators and workers, until the
+    transaction ends."""
+    if held:
+        _hold(database, topic, key)
+    row = database.execute(_FIRST + " for update" if held else _FIRST, (topic, key)).fetchone()
+    return None if row is None else row[0]
+
+
 def count(database: Database, topic: str, key: str) -> int:
     """How many events wait under a key."""
     row = database.execute(_COUNT, (topic, key)).fetchone()
@@ -434,6 +443,9 @@ _VALUES: Final = "select partition, record_offset, value from parked where topic
 _OLDEST: Final = """
 select partition, record_offset, value, sent, code from parked where topic = %s and key = %s and state = 'PARKED'
 order by record_offset limit 1
+"""
+_FIRST: Final = """
+select event_id::text from parked where topic = %s and key = %s and state = 'PARKED' order by record_offset limit 1
 """
 _EDIT: Final = """
 update parked set event_id = %s, value = %s where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'

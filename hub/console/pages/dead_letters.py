@@ -17,7 +17,7 @@ from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
 from hub.console.shell import Console, grid, html
 from hub.console.words import Words, shown_time, why
-from hub.journal.dead_letters import causes, count
+from hub.journal.dead_letters import causes, count, find
 from hub.routing import parking
 from hub.store.database import connect
 
@@ -64,6 +64,10 @@ _GAVE_UP: Final = Words(
 _ON_ITS_WAY: Final = Words(
     vi="Không còn gì chờ ở đây, hoặc vừa được cho đi tiếp; chưa làm gì.",
     en="Nothing waits here any more, or it has just gone on its way; nothing was done.",
+)
+_BEHIND: Final = Words(
+    vi="Sự kiện này chờ sau {first}: hãy chọn sự kiện đó; chưa làm gì.",
+    en="This event waits behind {first}: choose that one; nothing was done.",
 )
 _EDIT: Final = Words(vi="Sửa một trường: hie parked edit", en="To mend a field: hie parked edit")
 _DEAD_HEAD: Final = (
@@ -142,12 +146,18 @@ def look(console: Console) -> Seen:
 
 
 def dead_work(console: Console, person: Any, action: str) -> Work:
-    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000."""
+    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000: those whose effect was shown, and none
+    that came since."""
+    seen: list[str] = []
 
     def work(chosen: tuple[str, str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
         cause = dict(zip(("stage", "code", "topic"), chosen, strict=True))
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            some = actions.letters(hand.database, **cause)
+            if do:
+                some = [one for one in find(hand.database, seen) if not one.state] if seen else []
+            else:
+                some = actions.letters(hand.database, **cause)
+                seen[:] = [one.id for one in some]
             every = max(count(hand.database, **cause), len(some))  # before: the index hears of what is done here only later
             dealt = 0
             going = (
@@ -164,8 +174,8 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
 
 
 def parked_work(console: Console, person: Any, action: str) -> Work:
-    """What is done with the key that an event is parked under; before it how many events that is, and what would follow from the
-    oldest."""
+    """What is done with the key that waits for this event; before it how many events that is, and what would follow from this one.
+    Where the key waits for another by now, nothing is done."""
     would, did = (_WOULD_GO, _WENT) if action == "release" else (_WOULD_GIVE_UP, _GAVE_UP)
 
     def work(event_id: str, do: bool, reason: str, _stop: Stop, say: Say) -> str:
@@ -174,20 +184,22 @@ def parked_work(console: Console, person: Any, action: str) -> Work:
             chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
             if chosen is None:
                 return _ON_ITS_WAY.of(language)
-            waits = parking.count(database, *chosen)
+            first, waits = parking.first_id(database, *chosen) or "", parking.count(database, *chosen)
+            if first != event_id.lower():
+                return _BEHIND.of(language).format(first=first)
             if not do:
                 followed = actions.foresee(database, Wire(console.settings.registry_url), keyring, *chosen)
         if do:
             with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
                 if action == "release":
-                    waits = actions.release(hand, *chosen)
+                    waits = actions.release(hand, *chosen, first)
                 else:
-                    actions.give_up(hand, keyring, *chosen)
+                    actions.give_up(hand, keyring, *chosen, first)
             return did.of(language).format(count=waits, behind=max(waits - 1, 0))
         if not followed:
             return _ON_ITS_WAY.of(language)
         if action == "discard":
-            say("dead-letter.v1 ← " + chosen[0])
+            say(f"dead-letter.v1 ← {chosen[0]} {first}")
         else:
             for row in followed:
                 say(outcome(row, language))

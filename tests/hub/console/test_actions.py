@@ -120,18 +120,42 @@ def test_a_cause_is_of_one_stage_and_what_is_left_of_it_is_told(here, buried, mo
     assert [line.split()[1][:-1] for line in said] == ["referral.v1/0/4"]
 
 
+def test_letters_that_came_since_the_effect_was_shown_and_those_dealt_with_meanwhile_are_left_alone(here, buried):
+    work, said = dead_letters.dead_work(console(here), person(), "discard"), []
+    cause = ("routing", "EVENT_UNROUTABLE", "referral.v1")
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("update journal_dead_letter set state = 'REDRIVEN' where record_offset = 4")
+        work(cause, False, "an old fault", Stop(), said.append)
+        seen = [line.split()[0] for line in said]
+        assert len(seen) == 4
+        database.execute("update journal_dead_letter set state = '' where record_offset = 4")
+        database.execute("update journal_dead_letter set state = 'REDRIVEN' where record_offset = 3")
+        said.clear()
+        assert work(cause, True, "an old fault", Stop(), said.append) == "3 dealt with, 1 still there."
+    done = [line.split()[0] for line in said]
+    assert len(done) == 3 and set(done) < set(seen)
+
+
 def test_of_a_parked_key_it_is_said_how_many_wait_and_that_those_behind_go_on(here, wire):
     event = referral(received())
     key, topic = event["meta"]["key"], "referral.v1"
-    first, row = (
+    first, second, row = (
+        uuid.uuid4(),
         uuid.uuid4(),
         "insert into parked (topic, partition, record_offset, key, event_id, code, value) values (%s, 0, %s, %s, %s, %s, %s)",
     )
     with connect(here.database_url.get_secret_value(), autocommit=True) as database:
-        for offset, code in enumerate(("RECEIVER_UNKNOWN", "BEHIND", "BEHIND")):
-            database.execute(row, (topic, offset, key, first if offset == 0 else uuid.uuid4(), code, wire.pack(topic, event)))
+        for offset, (id, code) in enumerate(((first, "RECEIVER_UNKNOWN"), (second, "BEHIND"), (uuid.uuid4(), "BEHIND"))):
+            database.execute(row, (topic, offset, key, id, code, wire.pack(topic, event)))
     release, discard = (dead_letters.parked_work(console(here), person(), one) for one in ("release", "discard"))
     said = []
+    for work in (release, discard):
+        for do in (False, True):
+            told = work(str(second), do, "wrong", Stop(), said.append)
+            assert told == f"This event waits behind {first}: choose that one; nothing was done."
+    with actions.hand(here, lambda *_: None, by="lan", reason="wrong") as hand, pytest.raises(HubError, match="NOT_FOUND"):
+        actions.give_up(hand, KEYRING, topic, key, str(second))  # it was first when its effect was shown
+    assert not said
     assert release(str(first), False, "mended", Stop(), said.append).startswith("3 events would go on in order")
     assert discard(str(first), False, "wrong", Stop(), said.append).startswith("1 event would be given up, and the 2 behind")
     assert discard(str(first), True, "wrong", Stop(), said.append) == "1 event was given up, and the 2 behind it went on."
