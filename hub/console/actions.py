@@ -17,6 +17,7 @@ from psycopg.rows import TupleRow
 
 from hub.audit import audit
 from hub.bus import Out, Producer, Wire
+from hub.console.words import Words
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring, now
 from hub.contract.settings import Settings
@@ -26,7 +27,18 @@ from hub.routing.stream import Stream
 from hub.store.database import connect
 
 PER_SECOND: Final = 50.0
-GONE: Final = "its bytes are kept no more, neither by the topic nor by the archive"
+GONE: Final = Words(
+    vi="byte của nó không còn được lưu, cả ở topic lẫn ở kho lưu trữ",
+    en="its bytes are kept no more, neither by the topic nor by the archive",
+)
+_STAYS: Final = Words(vi=f"{GONE.vi}, nên thư vẫn mở: hãy bỏ hẳn", en=f"{GONE.en}, so it stays open: discard it")
+_STAYS_KNOWN: Final = Words(vi=f"{_STAYS.vi}, hoặc dịch lại bản tin", en=f"{_STAYS.en}, or translate its message again")
+_UNKNOWN: Final = Words(
+    vi="nhật ký không biết bản tin của nó, nên thư vẫn mở: hãy gửi lại mà không dịch",
+    en="the journal does not know its message, so it stays open: redrive it without translating",
+)
+_CLOSED: Final = Words(vi="đóng hẳn", en="closed for good")
+_CLOSED_BARE: Final = Words(vi=f"{_CLOSED.vi}; {GONE.vi}", en=f"{_CLOSED.en}; {GONE.en}")
 _IN_MEMORY: Final = 8
 _REASON_MAX: Final = 500
 
@@ -49,7 +61,7 @@ class Step:
     """What was done, or would be, with one letter. dealt: false where it stays as it is."""
 
     letter: Letter
-    what: str
+    what: Words
     dealt: bool
 
 
@@ -113,17 +125,16 @@ def redrive(
     """Give letters to their own topics once more, each under its own ids.
 
     do:        false only says what would be done.
-    translate: their messages are translated again instead, by today's dialects.
-    Raises:    HubError(REQUEST_WRONG) where a message that is to be translated is not known.
+    translate: their messages are translated again instead, by today's dialects; one whose message is not known stays open.
     """
-    if translate and (unknown := [one.id for one in some if not one.message_id]):
-        raise HubError("REQUEST_WRONG", f"the journal does not know the message of {unknown[0]}; redrive it without --translate")
+    if translate:
+        yield from (Step(one, _UNKNOWN, dealt=False) for one in some if not one.message_id)
+        some = [one for one in some if one.message_id]
     for number, (one, whole) in enumerate(_paced(hand, some, do, per_second, stop, _IN_MEMORY if translate else 1)):
         if do and translate and number % _IN_MEMORY == 0:
             hand.producer.publish_blocking([_replay(hand, some[number : number + _IN_MEMORY])])
         if whole is None and not translate:
-            also = ", or redrive it with --translate" if one.message_id else ""
-            yield Step(one, f"{GONE}, so it stays open: discard it{also}", dealt=False)
+            yield Step(one, _STAYS_KNOWN if one.message_id else _STAYS, dealt=False)
             continue
         if do:
             if not translate and whole is not None:
@@ -140,7 +151,7 @@ def discard(
     for one, whole in _paced(hand, some, do, per_second, stop):
         if do:
             hand.producer.publish_blocking(_closed(hand, one, whole, "DISCARDED"))
-        yield Step(one, "closed for good" if whole else f"closed for good; {GONE}", dealt=True)
+        yield Step(one, _CLOSED if whole else _CLOSED_BARE, dealt=True)
 
 
 def target(letter: Letter) -> str:
@@ -159,10 +170,13 @@ def _paced(
         yield pair
 
 
-def _way(wire: Wire, letter: Letter, whole: Event | None, translate: bool) -> str:
+def _way(wire: Wire, letter: Letter, whole: Event | None, translate: bool) -> Words:
+    topic, message = letter.topic, letter.message_id
     if whole is None or translate:
-        return f"message {letter.message_id} through today's translation"
-    return f"to {letter.topic}" + ("" if readable(wire, whole) else ", where it cannot be read today either")
+        return Words(vi=f"dịch lại bản tin {message} theo hôm nay", en=f"message {message} through today's translation")
+    if readable(wire, whole):
+        return Words(vi=f"đến {topic}", en=f"to {topic}")
+    return Words(vi=f"đến {topic}, nơi hôm nay cũng không đọc được", en=f"to {topic}, where it cannot be read today either")
 
 
 def _closed(hand: Hand, letter: Letter, whole: Event | None, state: str) -> list[Out]:

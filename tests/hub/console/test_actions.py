@@ -83,8 +83,8 @@ def console(here):
     return SimpleNamespace(settings=here, border=border(here, KEYRING))
 
 
-def person(role="operator"):
-    return SimpleNamespace(name="lan", role=role, scope=(), language="en", may=lambda right: right == "see" or role != "viewer")
+def person(role="operator", language="en"):
+    return SimpleNamespace(name="lan", role=role, scope=(), language=language, may=lambda right: right == "see" or role != "viewer")
 
 
 def open_letters(here):
@@ -98,8 +98,11 @@ def names(wire, messages):
 
 
 def test_a_redrive_shows_its_effect_first_then_is_done_in_the_persons_name(here, wire, buried, records):
-    work = dead_letters.dead_work(console(here), person(), "redrive")
     cause, said = ("routing", "EVENT_UNROUTABLE", "referral.v1"), []
+    dead_letters.dead_work(console(here), person(language="vi"), "redrive")(cause, False, "đã sửa bảng", Stop(), said.append)
+    assert len(said) == 5 and all("đến referral.v1" in line for line in said)
+    work = dead_letters.dead_work(console(here), person(), "redrive")
+    said.clear()
     assert work(cause, False, "broken table mended", Stop(), said.append).startswith("5 would be dealt with")
     assert len(said) == 5 and all("to referral.v1" in line for line in said)
     assert work(cause, True, "broken table mended", Stop(), said.append).startswith("5 dealt with")
@@ -193,6 +196,18 @@ def test_a_translation_that_is_stopped_asked_only_for_what_it_closed(here, wire,
     asked = [wire.unpack(one.value())[1]["message_ids"] for one in records("replay.v1", 1)]
     assert len(closed) == 2
     assert asked == [sorted(closed)]
+
+
+def test_of_letters_whose_message_nobody_knows_the_others_are_translated_all_the_same(here, wire, buried, records):
+    with actions.hand(here, lambda *_: None, by="lan", reason="dialect mended") as hand:
+        known, *unknown = open_letters(here)
+        some = [*unknown, replace(known, message_id=str(uuid.uuid4()))]
+        told = {step.letter.id: step for step in actions.redrive(hand, some, do=True, translate=True)}
+        assert not list(actions.redrive(hand, [], do=True, translate=True))
+    assert [one.id for one in some if told[one.id].dealt] == [known.id]
+    assert {told[one.id].what.vi for one in unknown} == {actions._UNKNOWN.vi}
+    [asked] = [wire.unpack(one.value())[1]["message_ids"] for one in records("replay.v1", 1)]
+    assert asked == [some[-1].message_id], "never of no message: that would be of all"
 
 
 def test_a_redrive_keeps_to_its_rate_and_stops_between_two_letters(here, buried):
