@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from hmac import compare_digest
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
@@ -21,6 +20,7 @@ from nicegui import Client, __version__
 from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.access.people import Person
@@ -117,11 +117,12 @@ class Door:
             await asyncio.sleep(_TELL_S)
 
     def tokens(self, headers: Headers) -> tuple[str, str]:
-        """What the cookies of a request say: the session's token, and the nonce of the form."""
-        jar = SimpleCookie()
-        with suppress(CookieError):
-            jar.load(headers.get("cookie", ""))
-        return tuple(jar[name].value if name in jar else "" for name in (self.cookie, self._form_cookie))  # type: ignore[return-value]
+        """What the cookies of a request say: the session's token, and the nonce of the form.
+
+        Those of other programs on this host come too, whatever their port, and may be of any form: they must not hide ours.
+        """
+        jar = cookie_parser(headers.get("cookie", ""))
+        return jar.get(self.cookie, ""), jar.get(self._form_cookie, "")
 
     def form(self, nonce: str) -> str:
         """The token in the form that belongs to a nonce in the cookie."""

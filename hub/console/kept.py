@@ -8,6 +8,8 @@ from typing import Final, Generic, TypeVar
 
 LEDGER: Final = ThreadPoolExecutor(1, "ledger")
 """Ledgers are read one after the other, so that many who look do not take the machine."""
+VENDORS: Final = ThreadPoolExecutor(2, "vendors")
+"""What vendors' own pages have read and checked, two at a time, so that those on shift always find a thread."""
 
 _RARER: Final = 20.0  # an answer is kept this many times as long as it took
 _MOST: Final = 200  # keys

@@ -81,6 +81,8 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
     client.page = copy.copy(client.page)  # its language is this reader's, not every reader's
     client.page.language = "en-US" if person.language == "en" else "vi"
     client.title = f"{here.TITLE.of(person.language)} · hie-hub"
+    # What a handler of the page did not expect: without a word it would look as if nothing had been pressed.
+    client.on_exception(lambda wrong: ui.notify(sorry(wrong, person.language), type="negative", multi_line=True))
     ui.colors(primary=_ACCENT)
     ui.add_head_html(f"<style>{_STYLE}</style>{_SET}")
     links = "".join(
@@ -119,8 +121,15 @@ _TOO_LONG: Final = Words(
 )
 
 
+_BROKE: Final = Words(
+    vi="Đã xảy ra lỗi và lỗi đã được ghi vào nhật ký của hub.", en="Something went wrong. It is in the hub's log."
+)
+
+
 def sorry(wrong: Exception, language: str) -> str:
     """Why there is no answer, in words. Of a fault of the database only what it is: its text may quote a value."""
+    if not isinstance(wrong, FAULTS):
+        return _BROKE.of(language)
     if isinstance(wrong, QueryCanceled):
         return _TOO_LONG.of(language)
     code = wrong.code if isinstance(wrong, HubError) else "DATABASE_UNAVAILABLE"

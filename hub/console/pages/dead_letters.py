@@ -166,7 +166,9 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
                 else actions.redrive(hand, some, do=do, translate=action == "translate", stop=stop)
             )
             for step in going:
-                say(f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what.of(person.language)}")
+                say(
+                    f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what.of(person.language)}"
+                )
                 dealt += step.dealt
         return (_DID if do else _WOULD).of(person.language).format(count=dealt, all=every, left=every - dealt)
 

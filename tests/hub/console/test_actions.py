@@ -84,7 +84,9 @@ def console(here):
 
 
 def person(role="operator", language="en"):
-    return SimpleNamespace(name="lan", role=role, scope=(), language=language, may=lambda right: right == "see" or role != "viewer")
+    return SimpleNamespace(
+        name="lan", role=role, scope=(), language=language, may=lambda right: right == "see" or role != "viewer"
+    )
 
 
 def open_letters(here):
