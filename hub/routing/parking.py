@@ -179,10 +179,13 @@ def waiting(database: Database, most: int | None = None) -> list[dict[str, Any]]
         return cursor.execute(_WAITING + "order by since limit %s", (most,)).fetchall()
 
 
-def causes(database: Database) -> list[dict[str, Any]]:
-    """What waits, one row a cause: topic, code, keys, waiting (events), since."""
+def causes(database: Database, facility: str = "") -> list[dict[str, Any]]:
+    """What waits, one row a cause: topic, code, keys, waiting (events), since, event_id (that its longest waiting key waits for).
+
+    facility: only under its keys; "" for all.
+    """
     with database.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_CAUSES).fetchall()
+        return cursor.execute(_CAUSES, {"prefix": f"{facility}:" if facility else ""}).fetchall()
 
 
 def key_of(database: Database, event_id: str) -> tuple[str, str] | None:
@@ -456,8 +459,9 @@ select topic, key, (array_agg(code order by record_offset))[1] as code, (array_a
 from parked where state = 'PARKED' group by topic, key
 """
 _CAUSES: Final = f"""
-select topic, code, count(*) as keys, sum(waiting)::bigint as waiting, min(since) as since from ({_WAITING}) as key
-group by topic, code order by keys desc, topic, code
+select topic, code, count(*) as keys, sum(waiting)::bigint as waiting, min(since) as since,
+       (array_agg(event_id order by since))[1] as event_id
+from ({_WAITING} having starts_with(key, %(prefix)s)) as one group by topic, code order by keys desc, topic, code
 """  # noqa: S608  # constants only
 _COUNT: Final = "select count(*) from parked where topic = %s and key = %s and state = 'PARKED'"
 _DISCARD: Final = """
