@@ -280,29 +280,36 @@ class _Link:
         self._accepted = self._over = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "websocket.receive":
+        while True:
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return message
             used = bool(_USE.match(message.get("text") or ""))
-            if not await self._lives(used=used):
-                await self._end()
-                return {"type": "websocket.disconnect", "code": 4401}
-        return message
+            try:
+                lives = await self._lives(used=used)
+            except UNAVAILABLE:
+                if used:  # whether it lives is not known: the click does nothing, and the page stays
+                    continue
+                return message
+            if lives:
+                return message
+            await self._end()
+            return {"type": "websocket.disconnect", "code": 4401}
 
     async def send(self, message: Message) -> None:
         if self._over:
             return
-        if message["type"] == "websocket.send" and not await self._lives(used=False):
-            await self._end()
-            return
+        if message["type"] == "websocket.send":
+            with suppress(*UNAVAILABLE):  # nobody is put out then, as nobody could come in again
+                if not await self._lives(used=False):
+                    await self._end()
+                    return
         self._accepted |= message["type"] == "websocket.accept"
         await self._send(message)
 
     async def _lives(self, *, used: bool) -> bool:
-        """With the database away nobody is put out, as nobody can come in: what a page does then asks it anyway."""
-        try:
-            found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
-        except UNAVAILABLE:
-            return not used
+        """Raises: `UNAVAILABLE` where the database cannot say."""
+        found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
         return found is not None
 
     async def _end(self) -> None:
