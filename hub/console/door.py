@@ -7,6 +7,7 @@ and to timers alike by `person()`: the door leaves it in the scope of the reques
 import asyncio
 import re
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -51,6 +52,7 @@ _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
 _BODY_MAX: Final = 8 * 1024
+_PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
 _TELL_S: Final = 3.0
 _SIGNED: Final = "hie.signed"  # where the scope of a request says who made it
@@ -151,6 +153,7 @@ def door(settings: Settings, pool: AsyncConnectionPool, tell: Callable[[], Await
 class _Middleware:
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door = app, door
+        self._open: Counter[str] = Counter()  # pages by whose they are
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -257,6 +260,8 @@ class _Middleware:
             with suppress(*UNAVAILABLE):
                 signed = await self._door.signin.known(token, now(), used=False)
             cause = "" if signed is not None and _is_its_page(scope, signed) else "session"
+        if signed is not None and not cause and self._open[signed.person.name] >= _PAGES_MAX:
+            cause = "many"
         if cause or signed is None:
             telemetry.door_refused(cause)
             await receive()
@@ -264,10 +269,12 @@ class _Middleware:
             return
         scope[_SIGNED] = signed
         before = _here.set(signed)
-        link = _Link(self._door.signin, token, receive, send)
+        link, name = _Link(self._door.signin, token, receive, send), signed.person.name
+        self._open[name] += 1
         try:
             await self._app(scope, link.receive, link.send)
         finally:
+            self._open[name] -= 1
             _here.reset(before)
 
 

@@ -145,7 +145,9 @@ def html(content: str, tag: str = "div") -> ui.html:
 
 def grid(head: Sequence[Words], rows: Iterable[str], language: str, numbers: Collection[int] = ()) -> str:
     """A table. rows: markup, a `tr` each; numbers: columns, from 0, that stand to the right."""
-    names = "".join(f"<th{' class=n' if at in numbers else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(head))
+    names = "".join(
+        f"<th scope=col{' class=n' if at in numbers else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(head)
+    )
     return f"<table class=hie><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 

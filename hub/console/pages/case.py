@@ -72,7 +72,7 @@ def facts(case: Case, language: str) -> str:
     kind = case.record.removeprefix("hie.") + (f" ({_TEST.of(language)})" if case.test else "")
     values = (kind, case.facility, in_words(case.state, language), case.holder or _NOBODY.of(language))
     rows = "".join(
-        f"<tr><th>{escape(name.of(language))}</th><td>{escape(value)}</td></tr>"
+        f"<tr><th scope=row>{escape(name.of(language))}</th><td>{escape(value)}</td></tr>"
         for name, value in zip(_FACTS, values, strict=True)
     )
     return f"<table class=hie><tbody>{rows}</tbody></table>"

@@ -288,6 +288,22 @@ def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
         assert link.recv(5) == f"{NAME} hello"
 
 
+def test_nobody_takes_the_room_of_all_others_with_open_pages(browser, monkeypatch):
+    monkeypatch.setattr(doors, "_PAGES_MAX", 2)
+    sign_in(browser)
+    with socket_of(browser), socket_of(browser) as second:
+        with pytest.raises(InvalidStatus, match="403"), socket_of(browser):
+            pass
+        second.close()
+        for _ in range(200):
+            try:
+                with socket_of(browser):
+                    return
+            except InvalidStatus:
+                time.sleep(0.02)
+    raise AssertionError("a page that was closed has left no room")
+
+
 def test_socket_io_without_a_websocket_is_refused(browser):
     sign_in(browser)
     assert browser.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling").status_code == 403
