@@ -24,6 +24,13 @@ OPEN_HL7: Final = frozenset(
 )  # fmt: skip
 """Fields of HL7 v2 whose values are shown: what kind of message it is, when, and which test; never a value, a name or a note."""
 
+_CODE, _TIME, _UNIT = re.compile(r"\S{0,12}"), re.compile(r"[0-9 :/.,+TZ-]*(\^[A-Z]?)?"), re.compile(r"[^\s^]{0,20}(\^.*)?")
+_SHAPES: Final = {
+    **dict.fromkeys(("MSH-15", "MSH-16", "MSA-1", "PV1-2", "ORC-1", "ORC-5", "OBR-24", "OBR-25", "OBX-2", "OBX-11", "NTE-2", "DG1-6"), _CODE),
+    **dict.fromkeys(("MSH-7", "EVN-2", "EVN-6", "ORC-9", "OBR-7", "OBR-14", "OBR-22", "OBX-14"), _TIME),
+    "OBX-6": _UNIT,
+}  # fmt: skip
+"""What these look like, or they are not shown: a note that slipped into one, or behind a separator of its own, is a note."""
 _JOINED: Final = re.compile(
     "(AL1|ARV|BHS|DB1|DG1|ERR|EVN|FT1|GT1|IAM|IN[123]|MRG|MSA|MSH|NK1|NTE|OB[RX]|ORC|PD1|PID|PR[1DT]|PV[12]|RF1|ROL|RX[ACDEGOR]|SFT|SPM|"
     "TQ[12]|TXA|UB[12]|Z[A-Z][A-Z0-9])$"
@@ -47,13 +54,16 @@ def mask(value: object) -> str:
 def open_fields(segment: str, values: Iterable[tuple[int, str]]) -> frozenset[int]:
     """Numbers of the fields of one segment of HL7 v2 whose values are shown. values: number and value of each, in order.
 
-    None from where another segment begins in it: of a message that came as one line the patient's name stands in MSH-17.
+    None that does not look like what stands there; none from where another segment begins in it: of a message that came
+    as one line the patient's name stands in MSH-17.
     """
     found = set()
     for number, value in values:
         if _JOINED.search(value):
             break
-        if f"{segment}-{number}" in OPEN_HL7:
+        place = f"{segment}-{number}"
+        shape = _SHAPES.get(place)
+        if place in OPEN_HL7 and (shape is None or shape.fullmatch(value)):
             found.add(number)
     return frozenset(found)
 

@@ -45,6 +45,22 @@ def test_of_segments_that_nothing_ends_no_person_is_shown(between, lines):
         assert secret not in shown
 
 
+@pytest.mark.parametrize(
+    "line, shown",
+    [
+        ("NTE|1|Bà Sen kể đau ngực|", "NTE|1|••••••••|"),
+        ("OBX|1|TX|N^Note||Bà | Sen | kể|A|B|||Trần Văn Giấu|||Lê C", "OBX|1|TX|N^Note||••|••••|••|••|••|||••••••••|||••"),
+        ("OBR|1||||||Lê Văn C|", "OBR|1||||||••••|"),
+        ("NTE|1|L|x", "NTE|1|L|••"),
+        ("OBX|1|NM|G||5|10*3/uL^thousand per µL^UCUM||||||", "OBX|1|NM|G||••|10*3/uL^thousand per µL^UCUM||||||"),
+        ("OBR|1|||HBA1C^Đường huyết|||23/11/2026 10:15|", "OBR|1|||HBA1C^Đường huyết|||23/11/2026 10:15|"),
+        ("OBX|1|CWE|N^Note||x||||||F|||202611230810+0700", "OBX|1|CWE|N^Note||••||||||F|||202611230810+0700"),
+    ],
+)
+def test_a_note_that_stands_where_a_code_or_a_time_should_is_masked(line, shown):
+    assert masked_text(f"MSH|^~\\&|X\r{line}").split("\r")[1] == shown
+
+
 def test_a_type_of_ones_own_closes_no_field():
     assert open_fields("MSH", [(9, "ZZZ^Z99^ZZZ_Z99"), (10, "C1"), (13, "7")]) == {9, 10, 13}
 

@@ -19,6 +19,7 @@ from hub.console.pages.message import bytes_of, story_of
 from hub.contract.errors import HubError
 from hub.contract.events import now
 from hub.journal.consumer import index
+from hub.routing import parking
 from hub.store.database import connect
 from tests.made import KEYRING, out, received, referral
 from tests.own_database import own_database
@@ -176,10 +177,14 @@ def test_of_many_parked_keys_those_that_wait_longest_are_listed_and_all_are_coun
     with connect(here.database_url.get_secret_value(), autocommit=True) as database:
         database.execute("delete from parked")
         for offset in range(5):
-            database.execute(row, (offset, f"k{offset}", uuid.UUID(int=offset), datetime(2026, 11, 20 + offset, tzinfo=UTC)))
+            database.execute(row, (offset, f"0102{offset}:k", uuid.UUID(int=offset), datetime(2026, 11, 20 + offset, tzinfo=UTC)))
         seen = dead_letters.look(console(here))
         assert [(row["code"], row["keys"], row["waiting"]) for row in seen.causes] == [("RECEIVER_UNKNOWN", 5, 5)]
-        assert [row["key"] for row in seen.parked] == ["k0", "k1"]
+        assert [row["key"] for row in seen.parked] == ["01020:k", "01021:k"]
+        assert seen.causes[0]["event_id"] == uuid.UUID(int=0), "what the longest waiting key waits for"
+        [of_one] = parking.causes(database, "01023")
+        assert (of_one["keys"], of_one["event_id"]) == (1, uuid.UUID(int=3))
+        assert parking.causes(database, "0102") == []
         assert "the 2 keys that wait longest" in dead_letters.parked_part(seen, "en")
         monkeypatch.setattr(dead_letters, "_LIMIT_MS", 100)
         monkeypatch.setattr(dead_letters.parking, "causes", lambda database: database.execute("select pg_sleep(5)").fetchall())
