@@ -6,11 +6,11 @@ next, and leaves an audit event. Killed at any point, what was not closed is sti
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event as Stop
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -25,6 +25,9 @@ from hub.journal.dead_letters import Archived, Letter, bare, closing, find, read
 from hub.routing import parking
 from hub.routing.stream import Stream
 from hub.store.database import connect
+
+if TYPE_CHECKING:
+    from hub.routing.foresight import Foreseen
 
 PER_SECOND: Final = 50.0
 GONE: Final = Words(
@@ -220,6 +223,59 @@ def foresee(database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic:
         return [one.as_dict() for one in Foresight(streams(), keyring, database).of(topic, event, first=True)]
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What an edit puts in the place of the event that a key waits for.
+
+    edited:    the event that supersedes it.
+    elsewhere: path that changes -> paths of the same name and value, which stay as they are.
+    follows:   what would follow from it once it is released.
+    """
+
+    edited: Event
+    elsewhere: Mapping[str, Sequence[str]]
+    follows: Sequence["Foreseen"]
+
+
+def mended(
+    database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic: str, key: str, changes: Mapping[str, str]
+) -> Mended:
+    """What an edit would do; nothing is written. changes: path of a field -> its new value as text, as of `amend.amended`.
+
+    Raises: HubError(NOT_FOUND) where nothing waits; HubError(EDIT_FORBIDDEN, REQUEST_WRONG) of `amended`.
+    """
+    from hub.routing.amend import amended, same_elsewhere
+    from hub.routing.app import streams
+    from hub.routing.foresight import Foresight
+
+    stream, event = stream_of(topic), parking.oldest(database, wire, topic, key)
+    if event is None:
+        raise HubError("NOT_FOUND", _nothing(topic))
+    edited = amended(stream.record, event, changes, keyring)
+    elsewhere = {path: [one for one in same_elsewhere(event, path) if one not in changes] for path in changes}
+    with database.transaction(force_rollback=True):
+        parking.set_aside(database, stream, event, keyring)
+        follows = Foresight(streams(), keyring, database).of(topic, edited, first=True)
+    return Mended(edited, {path: others for path, others in elsewhere.items() if others}, follows)
+
+
+def edit(hand: Hand, keyring: Keyring, topic: str, edited: Event, changes: Mapping[str, str]) -> None:
+    """Put `Mended.edited` in its place; it waits on until it is released. Raises: HubError(NOT_FOUND) where another waits there by now."""
+    done = parking.edit(
+        hand.database,
+        hand.producer,
+        hand.wire,
+        stream_of(topic),
+        edited,
+        keyring,
+        fields=changes,
+        by=hand.by,
+        reason=hand.reason,
+    )
+    if not done:
+        raise HubError("NOT_FOUND", _nothing(topic))
+
+
 def release(hand: Hand, topic: str, key: str, event_id: str = "") -> int:
     """Send what waits under a key on again, in order. event_id: only if the key waits for that one; "" for whichever it is.
 
@@ -250,7 +306,9 @@ def _some(hand: Hand, chosen: tuple[str, str, str], change: Callable[[], int]) -
         raise HubError("NOT_FOUND", f"this key in {topic} waits for another event by now; see `hie parked list`")
     count = change()
     if not count:
-        raise HubError(
-            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
-        )
+        raise HubError("NOT_FOUND", _nothing(topic))
     return count
+
+
+def _nothing(topic: str) -> str:
+    return f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"

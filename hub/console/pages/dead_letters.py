@@ -69,7 +69,22 @@ _BEHIND: Final = Words(
     vi="Sự kiện này chờ sau {first}: hãy chọn sự kiện đó; chưa làm gì.",
     en="This event waits behind {first}: choose that one; nothing was done.",
 )
-_EDIT: Final = Words(vi="Sửa một trường: hie parked edit", en="To mend a field: hie parked edit")
+_EDIT: Final = Words(vi="Sửa trường", en="Mend fields")
+_CHANGES: Final = Words(vi="TRƯỜNG=GIÁ TRỊ, mỗi dòng một trường", en="FIELD=VALUE, a line each")
+_WRITE_SO: Final = Words(
+    vi="Ghi TRƯỜNG=GIÁ TRỊ, ví dụ ma_cskcb_den=01004; TRƯỜNG= là để trống. Chưa làm gì.",
+    en="Write FIELD=VALUE, such as ma_cskcb_den=01004; FIELD= empties it. Nothing was done.",
+)
+_CHANGE: Final = Words(vi="đổi: {fields}", en="changes: {fields}")
+_ELSEWHERE: Final = Words(vi="cũng đứng ở {fields}, vẫn giữ nguyên", en="the same stands in {fields}, which stays as it is")
+_WOULD_MEND: Final = Words(
+    vi="1 sự kiện sẽ được thay, kết quả trên là khi cho nó đi tiếp; chưa làm gì.",
+    en="1 event would be replaced, the above is what follows once it is released; nothing was done.",
+)
+_MENDED: Final = Words(
+    vi="1 sự kiện đã được thay bằng {id}, và chờ đến khi được cho đi tiếp.",
+    en="1 event was replaced by {id}, which waits on until it is released.",
+)
 _DEAD_HEAD: Final = (
     Words(vi="Nguyên nhân", en="Cause"), Words(vi="Chặng", en="Stage"), Words(vi="Topic", en="Topic"),
     Words(vi="Số thư", en="Letters"), Words(vi="Đầu tiên", en="First"), Words(vi="Gần nhất", en="Last"),
@@ -117,7 +132,17 @@ async def page(console: Console) -> None:
         for title, action in ((_RELEASE, "release"), (_DISCARD, "discard")):
             work = parked_work(console, person, action)
             change(person, title.of(language), work, again, (one,), lambda: str(one.value or "").strip())
-        html(f"<code>{escape(_EDIT.of(language))}</code>")
+        fields = ui.textarea(_CHANGES.of(language)).props(
+            "dense outlined autogrow maxlength=2000 autocomplete=off spellcheck=false"
+        )
+        change(
+            person,
+            _EDIT.of(language),
+            edit_work(console, person),
+            again,
+            (one, fields),
+            lambda: (str(one.value or "").strip(), str(fields.value or "")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +208,10 @@ def parked_work(console: Console, person: Any, action: str) -> Work:
     def work(event_id: str, do: bool, reason: str, _stop: Stop, say: Say) -> str:
         keyring, language = console.border.keyring, person.language
         with connect(console.settings.database_url.get_secret_value()) as database:
-            chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
+            chosen, first = first_of(database, event_id)
             if chosen is None:
-                return _ON_ITS_WAY.of(language)
-            first, waits = parking.first_id(database, *chosen) or "", parking.count(database, *chosen)
-            if first != event_id.lower():
-                return _BEHIND.of(language).format(first=first)
+                return (_BEHIND if first else _ON_ITS_WAY).of(language).format(first=first)
+            waits = parking.count(database, *chosen)
             if not do:
                 followed = actions.foresee(database, Wire(console.settings.registry_url), keyring, *chosen)
         if do:
@@ -208,6 +231,47 @@ def parked_work(console: Console, person: Any, action: str) -> Work:
         return would.of(language).format(count=waits, behind=max(waits - 1, 0))
 
     return work
+
+
+def edit_work(console: Console, person: Any) -> Work:
+    """Another event in the place of the one that a key waits for, with some fields set anew: `hie parked edit`. No value is shown."""
+
+    def work(asked: tuple[str, str], do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        event_id, text = asked
+        keyring, language = console.border.keyring, person.language
+        changes = changes_of(text)
+        if not changes:
+            return _WRITE_SO.of(language)
+        with connect(console.settings.database_url.get_secret_value()) as database:
+            chosen, first = first_of(database, event_id)
+            if chosen is None:
+                return (_BEHIND if first else _ON_ITS_WAY).of(language).format(first=first)
+            mended = actions.mended(database, Wire(console.settings.registry_url), keyring, *chosen, changes)
+        say(_CHANGE.of(language).format(fields=", ".join(changes)))
+        for others in mended.elsewhere.values():
+            say("  " + _ELSEWHERE.of(language).format(fields=", ".join(others)))
+        for one in mended.follows:
+            say(outcome(one.as_dict(), language))
+        if do:
+            with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
+                actions.edit(hand, keyring, chosen[0], mended.edited, changes)
+        return (_MENDED if do else _WOULD_MEND).of(language).format(id=mended.edited["meta"]["event_id"])
+
+    return work
+
+
+def changes_of(text: str) -> dict[str, str]:
+    """Field to its new value, of lines `FIELD=VALUE`; {} where a line is none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return said if all("=" in line for line in lines) and all(said) else {}
+
+
+def first_of(database: Any, event_id: str) -> tuple[tuple[str, str] | None, str]:
+    """Topic and key that wait for this event, with its id; None and the id of what it waits behind, or "" where nothing waits."""
+    chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
+    first = parking.first_id(database, *chosen) or "" if chosen else ""
+    return (chosen if first == event_id.lower() else None), first
 
 
 def outcome(row: dict[str, Any], language: str) -> str:

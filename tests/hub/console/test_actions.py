@@ -171,6 +171,34 @@ def test_of_a_parked_key_it_is_said_how_many_wait_and_that_those_behind_go_on(he
     assert said == [], "and so it cannot be done"
 
 
+def test_a_field_of_what_waits_is_mended_without_a_value_on_the_page(here, wire, records):
+    event = referral(received(), name="TRẦN VĂN GIẤU")
+    topic, key, id = "referral.v1", event["meta"]["key"], event["meta"]["event_id"]
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        database.execute("delete from parked")
+        database.execute(
+            "insert into parked (topic, partition, record_offset, key, event_id, code, value) values (%s, 0, 0, %s, %s, 'RECEIVER_UNKNOWN', %s)",
+            (topic, key, id, wire.pack(topic, event)),
+        )
+    work, said = dead_letters.edit_work(console(here), person()), []
+    for text in ("", "ma_cskcb_den", "=01731", "ma_cskcb_den=01731\nx"):
+        assert work((id, text), True, "wrong code", Stop(), said.append).startswith("Write FIELD=VALUE")
+    with pytest.raises(HubError, match="REQUEST_WRONG"):
+        work((id, "no_such_field=1"), True, "wrong code", Stop(), said.append)
+    assert not said
+    change = (id, " ma_cskcb_den = 01731 \n\n")
+    assert work(change, False, "wrong code", Stop(), said.append).startswith("1 event would be replaced")
+    assert said[0] == "changes: ma_cskcb_den" and len(said) > 1 and "GIẤU" not in "".join(said)
+    done = work(change, True, "wrong code", Stop(), said.append)
+    with connect(here.database_url.get_secret_value(), autocommit=True) as database:
+        [(other, value)] = database.execute("select event_id::text, value from parked where state = 'PARKED'").fetchall()
+        database.execute("delete from parked")
+    assert other != id and other in done
+    assert wire.unpack(value)[1]["ma_cskcb_den"] == "01731"
+    assert ("parked-edit", "lan", "wrong code") in names(wire, records("audit.v1", 1))
+    assert work(change, True, "wrong code", Stop(), said.append).startswith("Nothing waits here any more")
+
+
 def test_of_many_parked_keys_those_that_wait_longest_are_listed_and_all_are_counted(here, wire, monkeypatch):
     monkeypatch.setattr(dead_letters, "_MOST", 2)
     row = "insert into parked (topic, partition, record_offset, key, event_id, code, value, parked_at) values ('lab-result.v1', 0, %s, %s, %s, 'RECEIVER_UNKNOWN', '', %s)"
