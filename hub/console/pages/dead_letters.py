@@ -116,16 +116,16 @@ async def page(console: Console) -> None:
         left = await asyncio.to_thread(look, console)
         open_letters.set_content(dead_table(left.dead, language))
         keys_parked.set_content(parked_part(left, language))
+        if seen.dead:
+            offered = _causes(left.dead)
+            cause.set_options(offered, value=cause.value if cause.value in offered else next(iter(offered), None))
 
     if seen.dead:
-        named = {
-            f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}": (row["stage"], row["code"], row["topic"])
-            for row in seen.dead
-        }
-        cause = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
+        named = _causes(seen.dead)
+        cause = ui.select(named, value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
         for title, action in ((_REDRIVE, "redrive"), (_TRANSLATE, "translate"), (_DISCARD, "discard")):
             work = dead_work(console, person, action)
-            change(person, title.of(language), work, again, (cause,), lambda: named[str(cause.value)])
+            change(person, title.of(language), work, again, (cause,), lambda: cause.value)
     if seen.parked or seen.long:
         first = str(seen.parked[0]["event_id"] or "") if seen.parked else ""
         one = ui.input(_EVENT.of(language), value=first).props("dense outlined maxlength=36").style("min-width: 24rem")
@@ -143,6 +143,14 @@ async def page(console: Console) -> None:
             (one, fields),
             lambda: (str(one.value or "").strip(), str(fields.value or "")),
         )
+
+
+def _causes(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], str]:
+    """What can be chosen: stage, code and topic, and what stands there."""
+    return {
+        (row["stage"], row["code"], row["topic"]): f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}"
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +183,9 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
     that came since."""
     seen: list[str] = []
 
-    def work(chosen: tuple[str, str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
+    def work(chosen: tuple[str, str, str] | None, do: bool, reason: str, stop: Stop, say: Say) -> str:
+        if chosen is None:  # all are dealt with
+            return _NONE.of(person.language)
         cause = dict(zip(("stage", "code", "topic"), chosen, strict=True))
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
             if do:

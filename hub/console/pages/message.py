@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +15,7 @@ from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Reading, Segment, Trouble
 from hub.console.change import NO_REASON, REASON
+from hub.console.kept import away
 from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import TEST, Words, number, shown_time, why
 from hub.contract.errors import HubError
@@ -82,7 +84,7 @@ async def page(console: Console, message_id: str) -> None:
     language = person.language
     senders = None if person.role in OWN else person.scope
     try:
-        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)), senders)
+        story = await away(person, story_of, console.settings, str(UUID(message_id)), senders)
     except (ValueError, HubError) as wrong:
         if isinstance(wrong, HubError) and wrong.code != "NOT_FOUND":
             raise
@@ -102,11 +104,11 @@ async def page(console: Console, message_id: str) -> None:
     async def fill() -> None:
         """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
         try:
-            told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+            told = await away(person, bytes_of, console.settings, console.border, story)
         except FAULTS as wrong:
             place.set_content(escape(sorry(wrong, language)))
             return
-        masked = "" if told.reading is None else await asyncio.to_thread(reading, told.reading, language, show=False)
+        masked = "" if told.reading is None else await away(person, partial(reading, told.reading, language, show=False))
         with place.parent_slot.parent if place.parent_slot else place:
             if told.reading is None:
                 place.set_content(escape(_GONE.of(language)))

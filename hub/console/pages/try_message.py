@@ -3,10 +3,8 @@
 What is pasted comes over the page's own link: it stands in no address, no log and no title.
 """
 
-import asyncio
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Final
@@ -16,7 +14,7 @@ from nicegui import ui
 
 from hub.access.people import Person, Right, note
 from hub.console.border import Reading, Sent
-from hub.console.kept import VENDORS
+from hub.console.kept import away
 from hub.console.pages.message import OWN, reading, troubles
 from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import Words
@@ -105,7 +103,7 @@ async def page(console: Console, sender: str = "") -> None:
         told.set_content("…")
         read.disable()  # one at a time
         try:
-            one, page = await _away(_read, console, pasted, language)
+            one, page = await away(person, _read, console, pasted, language)
         except FAULTS as wrong:
             told.set_content(escape(sorry(wrong, language)))
             return
@@ -172,12 +170,8 @@ def _follows(console: Console, one: Reading) -> list[dict[str, Any]] | str:
         return "DATABASE_UNAVAILABLE"
 
 
-async def _away(work: Callable[..., Any], *given: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(VENDORS, work, *given)
-
-
 async def _send(console: Console, person: Person, pasted: _Pasted) -> Sent:
-    done: Sent = await _away(console.border.send_test, pasted.raw, pasted.sender)
+    done: Sent = await away(person, console.border.send_test, pasted.raw, pasted.sender)
     async with console.pool.connection() as database, database.transaction():
         await note(database, "send-test", f"message:{done.message_id}", person.name, _REASON)
     return done
