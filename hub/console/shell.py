@@ -14,7 +14,7 @@ from nicegui import ui
 from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from hub.access.people import Person
+from hub.access.people import SCOPED, Person
 from hub.console.words import LANGUAGES, Words, why
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
@@ -53,7 +53,7 @@ def may_open(person: Person, page: Any) -> bool:
     role of one; those pages look at the scope.
     """
     scoped = getattr(page, "SCOPED", False)
-    return bool(person.may(page.RIGHT) and (scoped in (True, person.role) or person.role not in ("vendor", "insurer")))
+    return bool(person.may(page.RIGHT) and (scoped in (True, person.role) or person.role not in SCOPED))
 
 
 MENU: Final = Words(vi="Mục lục", en="Pages")
