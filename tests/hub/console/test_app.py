@@ -98,7 +98,15 @@ def records(settings, **said):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"at": "yesterday"}, {"offset": "x"}, {"what": "NGUYEN"}, {"what": "a:\x00"}, {"partition": "99", "offset": "1"}],
+    [
+        {"at": "yesterday"},
+        {"offset": "x"},
+        {"offset": "-1"},
+        {"offset": "9" * 30},
+        {"what": "NGUYEN"},
+        {"what": "a:\x00"},
+        {"partition": "99", "offset": "1"},
+    ],
     ids=str,
 )
 def test_what_is_no_time_number_or_id_is_told_and_nothing_is_searched(here, wrong):
