@@ -52,9 +52,9 @@ _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
 _BODY_MAX: Final = 8 * 1024
-_PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
 _TELL_S: Final = 3.0
+_PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _SIGNED: Final = "hie.signed"  # where the scope of a request says who made it
 _here: ContextVar[SignedIn | None] = ContextVar("signed_in", default=None)
 
