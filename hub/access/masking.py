@@ -5,6 +5,7 @@ first day, and free text, wherever it stands. `unmask` is the one way to lift it
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from psycopg_pool import AsyncConnectionPool
@@ -23,6 +24,18 @@ OPEN_HL7: Final = frozenset(
 )  # fmt: skip
 """Fields of HL7 v2 whose values are shown: what kind of message it is, when, and which test; never a value, a name or a note."""
 
+_CODE, _TIME, _UNIT = re.compile(r"\S{0,12}"), re.compile(r"[0-9 :/.,+TZ-]*(\^[A-Z]?)?"), re.compile(r"[^\s^]{0,20}(\^.*)?")
+_SHAPES: Final = {
+    **dict.fromkeys(("MSH-15", "MSH-16", "MSA-1", "PV1-2", "ORC-1", "ORC-5", "OBR-24", "OBR-25", "OBX-2", "OBX-11", "NTE-2", "DG1-6"), _CODE),
+    **dict.fromkeys(("MSH-7", "EVN-2", "EVN-6", "ORC-9", "OBR-7", "OBR-14", "OBR-22", "OBX-14"), _TIME),
+    "OBX-6": _UNIT,
+}  # fmt: skip
+"""What these look like, or they are not shown: a note that slipped into one, or behind a separator of its own, is a note."""
+_JOINED: Final = re.compile(
+    "(AL1|ARV|BHS|DB1|DG1|ERR|EVN|FT1|GT1|IAM|IN[123]|MRG|MSA|MSH|NK1|NTE|OB[RX]|ORC|PD1|PID|PR[1DT]|PV[12]|RF1|ROL|RX[ACDEGOR]|SFT|SPM|"
+    "TQ[12]|TXA|UB[12]|Z[A-Z][A-Z0-9])$"
+)
+"""A value behind which another segment begins, as nothing ended the one that it is in."""
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?=$|[^A-Za-z0-9])")
 _TARGET: Final = re.compile(r"[0-9A-Za-z:_.!-]{1,128}")
 _TAG: Final = re.compile(r"</?[A-Za-z_][\w.-]{0,63}\s*/?>")
@@ -36,6 +49,23 @@ def mask(value: object) -> str:
         return ""
     size = len(value) if isinstance(value, str | bytes) else 1
     return _SHORT if size <= _SHORT_MAX else _MIDDLE if size <= _MIDDLE_MAX else _LONG
+
+
+def open_fields(segment: str, values: Iterable[tuple[int, str]]) -> frozenset[int]:
+    """Numbers of the fields of one segment of HL7 v2 whose values are shown. values: number and value of each, in order.
+
+    None that does not look like what stands there; none from where another segment begins in it: of a message that came
+    as one line the patient's name stands in MSH-17.
+    """
+    found = set()
+    for number, value in values:
+        if _JOINED.search(value):
+            break
+        place = f"{segment}-{number}"
+        shape = _SHAPES.get(place)
+        if place in OPEN_HL7 and (shape is None or shape.fullmatch(value)):
+            found.add(number)
+    return frozenset(found)
 
 
 def masked_text(text: str) -> str:
@@ -63,10 +93,9 @@ def _masked_segment(line: str, separators: tuple[str, str]) -> str:
         return mask(line)
     first = 2 if name in ("MSH", "BHS", "FHS") else 1  # their first field is the separator itself
     parts = re.compile(f"[^{re.escape(within)}]+")
-    shown = (
-        value if f"{name}-{number}" in OPEN_HL7 else parts.sub(lambda part: mask(part[0]), value)
-        for number, value in enumerate(values, first)
-    )
+    numbered = list(enumerate(values, first))
+    opened = open_fields(name, numbered)
+    shown = (value if number in opened else parts.sub(lambda part: mask(part[0]), value) for number, value in numbered)
     return field.join((name, *shown))
 
 

@@ -15,6 +15,7 @@ from adapters.inbound.received import Received
 from adapters.inbound.translate import refused, tried
 from adapters.outbound import pause as pauses
 from adapters.outbound.receipts import mailbox_name
+from hub.access.quota import Quotas
 from hub.bus import Producer, Wire
 from hub.cli.running import OFFLINE, older
 from hub.cli.vendor_border import check, entitled, foreseen, remedy_of, send_test
@@ -41,7 +42,7 @@ def border(settings: Settings, keyring: Keyring) -> Border:
         explain=partial(reading, pasted=False),
         pasted=partial(reading, pasted=True),
         foreseen=partial(foreseen, settings),
-        send_test=partial(send_test, settings, keyring),
+        send_test=partial(send_test, settings, keyring, Quotas()),
         check=check,
         remedy=remedy_of,
         pause=partial(_change, settings, pauses.pause),

@@ -102,7 +102,7 @@ def dead_show(
     if found["detail"]:
         paragraph(out, found["detail"], 6)
     readable = "can be read today" if found["readable"] else "cannot be read by its schema today either"
-    kept = f"{found['bytes']} bytes, {readable}" if whole else actions.GONE
+    kept = f"{found['bytes']} bytes, {readable}" if whole else actions.GONE.en
     out.print(f"    record {row.topic}/{row.partition}/{row.offset}, {kept}", markup=False)
     if found["message"]:
         out.print(f"    hie trace {found['message']}")
@@ -186,7 +186,7 @@ def _told(steps: "Iterator[Step]") -> "list[Letter]":
     dealt = []
     for step in steps:
         one = step.letter
-        out.print(f"{one.id} {one.code} {one.topic}/{one.partition}/{one.offset}: {step.what}", markup=False)
+        out.print(f"{one.id} {one.code} {one.topic}/{one.partition}/{one.offset}: {step.what.en}", markup=False)
         if step.dealt:
             dealt.append(one)
     return dealt

@@ -7,7 +7,7 @@ import typer
 
 from hub.cli.running import connected, keyring, older, paragraph, terminal
 from hub.cli.why import show_foreseen
-from hub.contract.errors import ERRORS, HubError
+from hub.contract.errors import ERRORS
 from hub.contract.events import VIETNAM, to_json
 from hub.contract.settings import read_settings
 
@@ -71,52 +71,29 @@ def parked_edit(
 
     Example: hie parked edit referral.v1 01021:3f… --set ma_cskcb_den=01004 --reason "wrong code, asked by phone"
     """
-    from hub.bus import Producer, Wire
-    from hub.console.actions import stream_of
-    from hub.routing import parking
-    from hub.routing.amend import amended, same_elsewhere
-    from hub.routing.app import streams
-    from hub.routing.foresight import Foresight
+    from hub.bus import Wire
+    from hub.console import actions
     from hub.store.database import connect
 
     if not all("=" in one for one in changes):
         raise typer.BadParameter("FIELD=VALUE; FIELD= empties it", param_hint="--set")
     wanted = dict(one.partition("=")[::2] for one in changes)
     settings = connected(read_settings())
-    wire, place, keys = Wire(settings.registry_url), settings.database_url.get_secret_value(), keyring(settings)
-    stream = stream_of(topic)
-    with connect(place) as database:
-        event = parking.oldest(database, wire, topic, key)
-    if event is None:
-        raise HubError(
-            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
-        )
-    edited = amended(stream.record, event, wanted, keys)
+    keys = keyring(settings)
+    with connect(settings.database_url.get_secret_value()) as database:
+        mended = actions.mended(database, Wire(settings.registry_url), keys, topic, key, wanted)
     out.print(f"would change: {', '.join(wanted)}" if not yes else f"changes: {', '.join(wanted)}", markup=False)
-    for path in wanted:
-        if others := [other for other in same_elsewhere(event, path) if other not in wanted]:
-            out.print(f"    the same stands in {', '.join(others)}, which stays as it is", markup=False)
+    for others in mended.elsewhere.values():
+        out.print(f"    the same stands in {', '.join(others)}, which stays as it is", markup=False)
     out.print("once released:")
-    with connect(place) as database, database.transaction(force_rollback=True):
-        parking.set_aside(database, stream, event, keys)
-        for foreseen in Foresight(streams(), keys, database).of(topic, edited, first=True):
-            show_foreseen(foreseen)
+    for foreseen in mended.follows:
+        show_foreseen(foreseen)
     if not yes:
         out.print("nothing was changed; --yes does it")
         return
-    producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
-    try:
-        with connect(place) as database:
-            who = getpass.getuser()
-            done = parking.edit(database, producer, wire, stream, edited, keys, fields=wanted, by=who, reason=reason)
-    finally:
-        producer.close()
-    if not done:
-        raise HubError(
-            "NOT_FOUND",
-            "nothing was edited: it has just gone on its way, or somebody else has dealt with it; see `hie parked list`",
-        )
-    out.print(f"event {edited['meta']['event_id']} waits in its place; hie parked release {topic} {key} --reason …")
+    with actions.hand(settings, older(settings).value, by=getpass.getuser(), reason=reason) as hand:
+        actions.edit(hand, keys, topic, mended.edited, wanted)
+    out.print(f"event {mended.edited['meta']['event_id']} waits in its place; hie parked release {topic} {key} --reason …")
 
 
 @parked_app.command("discard")

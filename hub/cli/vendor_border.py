@@ -3,6 +3,8 @@ messages are understood. Bytes come in and go to the gate's own functions; nothi
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from adapters.dialects.conformance import Finding, report
@@ -15,6 +17,7 @@ from adapters.inbound.received import Received
 from adapters.inbound.signers import Signers
 from adapters.inbound.translate import tried
 from hub.access.credentials import Credentials
+from hub.access.quota import Quotas
 from hub.bus import Producer, Wire
 from hub.cli.running import OFFLINE
 from hub.cli.vendor import read_sample, watchable
@@ -24,6 +27,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 
+PASTED_A_MINUTE = 20  # a person pastes; a program has the front door
 _UNKNOWN = "…"  # where a remedy names the charset of a message
 
 
@@ -41,13 +45,22 @@ def foreseen(settings: Settings, reading: Reading) -> list[dict[str, Any]]:
         return [one.as_dict() for event in reading.events for one in foreseen_of(eye, event)]
 
 
-def send_test(settings: Settings, keyring: Keyring, raw: bytes, sender: str) -> Sent:
-    """See `Border.send_test`. Raises: HubError(NOT_FOUND, FRAME_TOO_LARGE, BROKER_UNAVAILABLE)."""
+def send_test(settings: Settings, keyring: Keyring, quotas: Quotas, raw: bytes, sender: str) -> Sent:
+    """See `Border.send_test`. quotas: of what is pasted, so many messages a minute for a sender, or fewer where its own quota says so.
+
+    Raises: HubError(NOT_FOUND, FRAME_TOO_LARGE, OVERLOADED, BROKER_UNAVAILABLE).
+    """
     credential = Credentials.open(settings.credentials).of_name(sender)
     if credential is None:
         raise HubError("NOT_FOUND", "sender")
     if len(raw) > settings.message_bytes_max:
         raise HubError("FRAME_TOO_LARGE")
+    pasting = replace(credential, messages_per_minute=min(credential.messages_per_minute or PASTED_A_MINUTE, PASTED_A_MINUTE))
+    quota = quotas.of(pasting, monotonic())
+    if quota is not None and quota.wait_s(monotonic()) > 0:
+        raise HubError("OVERLOADED", "sender")
+    if quota is not None:
+        quota.take(len(raw))
     producer = Producer(settings.kafka, wait_s=settings.ack_wait_s)
     signers = Signers.open(settings.signers, required=settings.signature_required)
     gate = Gate(producer, Wire(settings.registry_url), keyring, RawStore(settings.data_dir / "raw"), signers)

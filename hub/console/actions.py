@@ -6,17 +6,18 @@ next, and leaves an audit event. Killed at any point, what was not closed is sti
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event as Stop
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from hub.audit import audit
 from hub.bus import Out, Producer, Wire
+from hub.console.words import Words
 from hub.contract.errors import HubError
 from hub.contract.events import Event, Keyring, now
 from hub.contract.settings import Settings
@@ -25,8 +26,22 @@ from hub.routing import parking
 from hub.routing.stream import Stream
 from hub.store.database import connect
 
+if TYPE_CHECKING:
+    from hub.routing.foresight import Foreseen
+
 PER_SECOND: Final = 50.0
-GONE: Final = "its bytes are kept no more, neither by the topic nor by the archive"
+GONE: Final = Words(
+    vi="byte của nó không còn được lưu, cả ở topic lẫn ở kho lưu trữ",
+    en="its bytes are kept no more, neither by the topic nor by the archive",
+)
+_STAYS: Final = Words(vi=f"{GONE.vi}, nên thư vẫn mở: hãy bỏ hẳn", en=f"{GONE.en}, so it stays open: discard it")
+_STAYS_KNOWN: Final = Words(vi=f"{_STAYS.vi}, hoặc dịch lại bản tin", en=f"{_STAYS.en}, or translate its message again")
+_UNKNOWN: Final = Words(
+    vi="nhật ký không biết bản tin của nó, nên thư vẫn mở: hãy gửi lại mà không dịch",
+    en="the journal does not know its message, so it stays open: redrive it without translating",
+)
+_CLOSED: Final = Words(vi="đóng hẳn", en="closed for good")
+_CLOSED_BARE: Final = Words(vi=f"{_CLOSED.vi}; {GONE.vi}", en=f"{_CLOSED.en}; {GONE.en}")
 _IN_MEMORY: Final = 8
 _REASON_MAX: Final = 500
 
@@ -49,7 +64,7 @@ class Step:
     """What was done, or would be, with one letter. dealt: false where it stays as it is."""
 
     letter: Letter
-    what: str
+    what: Words
     dealt: bool
 
 
@@ -113,17 +128,16 @@ def redrive(
     """Give letters to their own topics once more, each under its own ids.
 
     do:        false only says what would be done.
-    translate: their messages are translated again instead, by today's dialects.
-    Raises:    HubError(REQUEST_WRONG) where a message that is to be translated is not known.
+    translate: their messages are translated again instead, by today's dialects; one whose message is not known stays open.
     """
-    if translate and (unknown := [one.id for one in some if not one.message_id]):
-        raise HubError("REQUEST_WRONG", f"the journal does not know the message of {unknown[0]}; redrive it without --translate")
+    if translate:
+        yield from (Step(one, _UNKNOWN, dealt=False) for one in some if not one.message_id)
+        some = [one for one in some if one.message_id]
     for number, (one, whole) in enumerate(_paced(hand, some, do, per_second, stop, _IN_MEMORY if translate else 1)):
         if do and translate and number % _IN_MEMORY == 0:
             hand.producer.publish_blocking([_replay(hand, some[number : number + _IN_MEMORY])])
         if whole is None and not translate:
-            also = ", or redrive it with --translate" if one.message_id else ""
-            yield Step(one, f"{GONE}, so it stays open: discard it{also}", dealt=False)
+            yield Step(one, _STAYS_KNOWN if one.message_id else _STAYS, dealt=False)
             continue
         if do:
             if not translate and whole is not None:
@@ -140,7 +154,7 @@ def discard(
     for one, whole in _paced(hand, some, do, per_second, stop):
         if do:
             hand.producer.publish_blocking(_closed(hand, one, whole, "DISCARDED"))
-        yield Step(one, "closed for good" if whole else f"closed for good; {GONE}", dealt=True)
+        yield Step(one, _CLOSED if whole else _CLOSED_BARE, dealt=True)
 
 
 def target(letter: Letter) -> str:
@@ -159,10 +173,13 @@ def _paced(
         yield pair
 
 
-def _way(wire: Wire, letter: Letter, whole: Event | None, translate: bool) -> str:
+def _way(wire: Wire, letter: Letter, whole: Event | None, translate: bool) -> Words:
+    topic, message = letter.topic, letter.message_id
     if whole is None or translate:
-        return f"message {letter.message_id} through today's translation"
-    return f"to {letter.topic}" + ("" if readable(wire, whole) else ", where it cannot be read today either")
+        return Words(vi=f"dịch lại bản tin {message} theo hôm nay", en=f"message {message} through today's translation")
+    if readable(wire, whole):
+        return Words(vi=f"đến {topic}", en=f"to {topic}")
+    return Words(vi=f"đến {topic}, nơi hôm nay cũng không đọc được", en=f"to {topic}, where it cannot be read today either")
 
 
 def _closed(hand: Hand, letter: Letter, whole: Event | None, state: str) -> list[Out]:
@@ -206,27 +223,92 @@ def foresee(database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic:
         return [one.as_dict() for one in Foresight(streams(), keyring, database).of(topic, event, first=True)]
 
 
-def release(hand: Hand, topic: str, key: str) -> int:
-    """Send what waits under a key on again, in order. Returns: how many events. Raises: HubError(NOT_FOUND) where there are none."""
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What an edit puts in the place of the event that a key waits for.
+
+    edited:    the event that supersedes it.
+    elsewhere: path that changes -> paths of the same name and value, which stay as they are.
+    follows:   what would follow from it once it is released.
+    """
+
+    edited: Event
+    elsewhere: Mapping[str, Sequence[str]]
+    follows: Sequence["Foreseen"]
+
+
+def mended(
+    database: Connection[TupleRow], wire: Wire, keyring: Keyring, topic: str, key: str, changes: Mapping[str, str]
+) -> Mended:
+    """What an edit would do; nothing is written. changes: path of a field -> its new value as text, as of `amend.amended`.
+
+    Raises: HubError(NOT_FOUND) where nothing waits; HubError(EDIT_FORBIDDEN, REQUEST_WRONG) of `amended`.
+    """
+    from hub.routing.amend import amended, same_elsewhere
+    from hub.routing.app import streams
+    from hub.routing.foresight import Foresight
+
+    stream, event = stream_of(topic), parking.oldest(database, wire, topic, key)
+    if event is None:
+        raise HubError("NOT_FOUND", _nothing(topic))
+    edited = amended(stream.record, event, changes, keyring)
+    elsewhere = {path: [one for one in same_elsewhere(event, path) if one not in changes] for path in changes}
+    with database.transaction(force_rollback=True):
+        parking.set_aside(database, stream, event, keyring)
+        follows = Foresight(streams(), keyring, database).of(topic, edited, first=True)
+    return Mended(edited, {path: others for path, others in elsewhere.items() if others}, follows)
+
+
+def edit(hand: Hand, keyring: Keyring, topic: str, edited: Event, changes: Mapping[str, str]) -> None:
+    """Put `Mended.edited` in its place; it waits on until it is released. Raises: HubError(NOT_FOUND) where another waits there by now."""
+    done = parking.edit(
+        hand.database,
+        hand.producer,
+        hand.wire,
+        stream_of(topic),
+        edited,
+        keyring,
+        fields=changes,
+        by=hand.by,
+        reason=hand.reason,
+    )
+    if not done:
+        raise HubError("NOT_FOUND", _nothing(topic))
+
+
+def release(hand: Hand, topic: str, key: str, event_id: str = "") -> int:
+    """Send what waits under a key on again, in order. event_id: only if the key waits for that one; "" for whichever it is.
+
+    Returns: how many events. Raises: HubError(NOT_FOUND) where there are none, or another is the first.
+    """
     return _some(
-        topic, lambda: parking.release(hand.database, hand.producer, hand.wire, topic, key, by=hand.by, reason=hand.reason)
+        hand,
+        (topic, key, event_id),
+        lambda: parking.release(hand.database, hand.producer, hand.wire, topic, key, by=hand.by, reason=hand.reason),
     )
 
 
-def give_up(hand: Hand, keyring: Keyring, topic: str, key: str) -> int:
-    """Give up the event that a key waits for; its bytes go to the dead letters. Returns: 1. Raises: HubError(NOT_FOUND)."""
+def give_up(hand: Hand, keyring: Keyring, topic: str, key: str, event_id: str = "") -> int:
+    """Give up the event that a key waits for; its bytes go to the dead letters. event_id, Raises: as of `release`. Returns: 1."""
     return _some(
-        topic,
+        hand,
+        (topic, key, event_id),
         lambda: parking.discard(
             hand.database, hand.producer, hand.wire, stream_of(topic), key, keyring, by=hand.by, reason=hand.reason
         ),
     )
 
 
-def _some(topic: str, change: Callable[[], int]) -> int:
+def _some(hand: Hand, chosen: tuple[str, str, str], change: Callable[[], int]) -> int:
+    """Held before it is looked at, so that what is changed is what was chosen."""
+    topic, key, event_id = chosen
+    if event_id and parking.first_id(hand.database, topic, key, held=True) != event_id:
+        raise HubError("NOT_FOUND", f"this key in {topic} waits for another event by now; see `hie parked list`")
     count = change()
     if not count:
-        raise HubError(
-            "NOT_FOUND", f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"
-        )
+        raise HubError("NOT_FOUND", _nothing(topic))
     return count
+
+
+def _nothing(topic: str) -> str:
+    return f"nothing waits in {topic} under this key, or it has just gone on its way; see `hie parked list`"

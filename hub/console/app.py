@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from nicegui import core, ui
 from nicegui.translations import translations
 
+from hub.console.door import own_path
 from hub.console.pages import (
     audit,
     case,
@@ -113,8 +114,11 @@ def _framed(console: Console, module: Any) -> Callable[..., Any]:
 
 async def _choose(request: Request, language: str) -> RedirectResponse:
     """Back to the page one came from, in that language."""
-    back = urlsplit(request.headers.get("referer", "")).path
-    answer = RedirectResponse(back if back.startswith("/") and not back.startswith("//") else "/", 303)
+    try:
+        page = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        page = urlsplit("")
+    answer = RedirectResponse(own_path(f"{page.path}?{page.query}" if page.query else page.path), 303)
     if language in LANGUAGES:
         answer.set_cookie(LANGUAGE_COOKIE, language, max_age=365 * 86_400, httponly=True, samesite="lax")
     return answer

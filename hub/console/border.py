@@ -109,7 +109,7 @@ class Border:
     pasted:      likewise of what somebody pasted: it is in UTF-8 whatever the sender writes, and its last line end may be left behind.
     foreseen:    a reading -> what would follow from each of its events, as `hie why --json` tells it. Raises HubError.
     send_test:   bytes, and the sender in whose name: taken in as a test, as the front door does. Raises HubError, of a sender without
-                 a credential NOT_FOUND.
+                 a credential NOT_FOUND, of too many in a minute OVERLOADED.
     check:       messages of one sender, some that can be read among them -> how well they are understood. Raises HubError.
     remedy:      code of a problem -> what to do about it in Vietnamese and English, "" where nothing is written.
     pause, resume: facility code, whether of its test mailbox, who, and why -> false where nothing changed. Leaves an audit event.

@@ -191,9 +191,7 @@ def _asked(database: Database, query: str, values: Mapping[str, Any]) -> list[di
 def _with_states(database: Database, part: Part | None, found: Sequence[Case]) -> tuple[Case, ...]:
     if part == "referrals":
         return tuple(_slips(database, found))
-    keys = [one.key for one in found]
-    with database.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_NEWEST, {"keys": keys}).fetchall()
+    rows = _asked(database, _NEWEST, {"keys": [one.key for one in found]})
     said = {(row["key"], row["record"]): row for row in rows}
     return tuple(_stands(one, said) for one in found)
 

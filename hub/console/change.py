@@ -9,7 +9,7 @@ from typing import Any, Final
 from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
-from hub.console.shell import html
+from hub.console.shell import html, sorry
 from hub.console.words import Words
 from hub.contract.errors import HubError
 
@@ -140,7 +140,7 @@ async def _worked(work: Work, wanted: tuple[Any, str], do: bool, run: _Run, lang
     try:
         closing = await asyncio.to_thread(work, chosen, do, reason, run.stop, run.lines.append)
     except HubError as wrong:
-        return f"{wrong.code}: {wrong.row.vi if language == 'vi' else wrong.row.en}", False
+        return sorry(wrong, language), False
     except Exception as broken:  # what it says may hold values
         return BROKE.of(language).format(what=type(broken).__name__), False
     if run.stop.is_set():

@@ -7,11 +7,11 @@ and to timers alike by `person()`: the door leaves it in the scope of the reques
 import asyncio
 import re
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from hmac import compare_digest
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qs, quote, urlsplit
@@ -21,6 +21,7 @@ from nicegui import Client, __version__
 from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.access.people import Person
@@ -53,6 +54,7 @@ _SAFE: Final = ("GET", "HEAD")
 _BODY_MAX: Final = 8 * 1024
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
 _TELL_S: Final = 3.0
+_PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _SIGNED: Final = "hie.signed"  # where the scope of a request says who made it
 _here: ContextVar[SignedIn | None] = ContextVar("signed_in", default=None)
 
@@ -117,11 +119,12 @@ class Door:
             await asyncio.sleep(_TELL_S)
 
     def tokens(self, headers: Headers) -> tuple[str, str]:
-        """What the cookies of a request say: the session's token, and the nonce of the form."""
-        jar = SimpleCookie()
-        with suppress(CookieError):
-            jar.load(headers.get("cookie", ""))
-        return tuple(jar[name].value if name in jar else "" for name in (self.cookie, self._form_cookie))  # type: ignore[return-value]
+        """What the cookies of a request say: the session's token, and the nonce of the form.
+
+        Those of other programs on this host come too, whatever their port, and may be of any form: they must not hide ours.
+        """
+        jar = cookie_parser(headers.get("cookie", ""))
+        return jar.get(self.cookie, ""), jar.get(self._form_cookie, "")
 
     def form(self, nonce: str) -> str:
         """The token in the form that belongs to a nonce in the cookie."""
@@ -150,6 +153,7 @@ def door(settings: Settings, pool: AsyncConnectionPool, tell: Callable[[], Await
 class _Middleware:
     def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app, self._door = app, door
+        self._open: Counter[str] = Counter()  # pages by whose they are
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -256,6 +260,8 @@ class _Middleware:
             with suppress(*UNAVAILABLE):
                 signed = await self._door.signin.known(token, now(), used=False)
             cause = "" if signed is not None and _is_its_page(scope, signed) else "session"
+        if signed is not None and not cause and self._open[signed.person.name] >= _PAGES_MAX:
+            cause = "many"
         if cause or signed is None:
             telemetry.door_refused(cause)
             await receive()
@@ -263,10 +269,12 @@ class _Middleware:
             return
         scope[_SIGNED] = signed
         before = _here.set(signed)
-        link = _Link(self._door.signin, token, receive, send)
+        link, name = _Link(self._door.signin, token, receive, send), signed.person.name
+        self._open[name] += 1
         try:
             await self._app(scope, link.receive, link.send)
         finally:
+            self._open[name] -= 1
             _here.reset(before)
 
 
@@ -279,29 +287,36 @@ class _Link:
         self._accepted = self._over = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
-        if message["type"] == "websocket.receive":
+        while True:
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return message
             used = bool(_USE.match(message.get("text") or ""))
-            if not await self._lives(used=used):
-                await self._end()
-                return {"type": "websocket.disconnect", "code": 4401}
-        return message
+            try:
+                lives = await self._lives(used=used)
+            except UNAVAILABLE:
+                if used:  # whether it lives is not known: the click does nothing, and the page stays
+                    continue
+                return message
+            if lives:
+                return message
+            await self._end()
+            return {"type": "websocket.disconnect", "code": 4401}
 
     async def send(self, message: Message) -> None:
         if self._over:
             return
-        if message["type"] == "websocket.send" and not await self._lives(used=False):
-            await self._end()
-            return
+        if message["type"] == "websocket.send":
+            with suppress(*UNAVAILABLE):  # nobody is put out then, as nobody could come in again
+                if not await self._lives(used=False):
+                    await self._end()
+                    return
         self._accepted |= message["type"] == "websocket.accept"
         await self._send(message)
 
     async def _lives(self, *, used: bool) -> bool:
-        """With the database away nobody is put out, as nobody can come in: what a page does then asks it anyway."""
-        try:
-            found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
-        except UNAVAILABLE:
-            return not used
+        """Raises: `UNAVAILABLE` where the database cannot say."""
+        found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
         return found is not None
 
     async def _end(self) -> None:

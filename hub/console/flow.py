@@ -128,7 +128,10 @@ def _is(name: str) -> Callable[[str], bool]:
 
 RECEIVED, TRANSLATED = Words(vi="Nhận hôm nay", en="Received today"), Words(vi="Đã dịch", en="Translated")
 REFUSED, QUARANTINED = Words(vi="Từ chối", en="Refused"), Words(vi="Cách ly", en="Quarantined")
-QUEUED, DELIVERED = Words(vi="Chờ lấy · lâu nhất", en="Queued · oldest"), Words(vi="Đã giao hôm nay", en="Delivered today")
+QUEUED, DELIVERED = (
+    Words(vi="Chờ lấy · lâu nhất", en="Queued · oldest"),
+    Words(vi="Của hôm nay, đã giao", en="Of today, delivered"),
+)
 HELD, PARKED = Words(vi="Giữ lại · lâu nhất", en="Held · oldest"), Words(vi="Tạm giữ · lâu nhất", en="Parked · oldest")
 DUE, DEAD = Words(vi="Quá hẹn · lâu nhất", en="Overdue · oldest"), Words(vi="Thư chết · lâu nhất", en="Dead letters · oldest")
 CLAIMS, DECISIONS = Words(vi="Hồ sơ vào", en="Claims in"), Words(vi="Quyết định ra", en="Decisions out")

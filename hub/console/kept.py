@@ -6,14 +6,25 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
+from hub.access.people import SCOPED, Person
+
 LEDGER: Final = ThreadPoolExecutor(1, "ledger")
 """Ledgers are read one after the other, so that many who look do not take the machine."""
+VENDORS: Final = ThreadPoolExecutor(2, "vendors")
+"""What vendors have read and checked, two at a time, so that those on shift always find a thread."""
 
 _RARER: Final = 20.0  # an answer is kept this many times as long as it took
 _MOST: Final = 200  # keys
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
+
+
+async def away(person: Person, work: Callable[..., T], *given: object) -> T:
+    """What blocks, away from the loop: of a vendor or an insurer in `VENDORS`, of the hub's own people in threads of the loop."""
+    threads = VENDORS if person.role in SCOPED else None
+    return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
 
 
 class Kept(Generic[K, V]):

@@ -4,6 +4,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from typing import Final, Literal
+from urllib.parse import quote
 
 from hub.contract.errors import ERRORS
 
@@ -67,7 +68,7 @@ def login_page(language: Language, token: str, next_path: str, said: str = "") -
 <input id="password" name="password" type="password" autocomplete="current-password" maxlength="256" required>
 <button type="submit">{words["enter"]}</button>
 </form>
-<footer><a href="/login?lang={other}" hreflang="{other}" lang="{other}">{words["other"]}</a></footer>"""
+<footer><a href="/login?lang={other}&amp;next={quote(next_path, safe="")}" hreflang="{other}" lang="{other}">{words["other"]}</a></footer>"""
     return _page(language, words["title"], body)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, Message, TopicPartition
 
-from hub.bus import Wire, consumer
+from hub.bus import Wire, consumer, read_at
 from hub.contract.errors import HubError
 from hub.contract.topics import topics
 
@@ -84,10 +84,18 @@ def from_offset(kafka: str, wire: Wire, topic: str, partition: int, offset: int)
 
 def at_places(kafka: str, wire: Wire, topic: str, places: Sequence[tuple[int, int]]) -> list[Shown]:
     """The records at (partition, offset), as far as the topic still holds them. Raises: HubError(BROKER_UNAVAILABLE)."""
-    found = []
-    for partition, offset in places[:MOST]:
-        found += [one for one in from_offset(kafka, wire, topic, partition, offset)[:1] if one.offset == offset]
-    return found
+    wanted = [(topic, partition, offset) for partition, offset in places[:MOST]]
+    return [shown(wire, one) for one in _held(kafka, wanted)]
+
+
+def _held(kafka: str, places: Sequence[tuple[str, int, int]]) -> list[Message]:
+    """By one reader where the topic holds all; else those that it holds."""
+    try:
+        return read_at(kafka, places)
+    except HubError as gone:
+        if gone.retriable:
+            raise
+        return [one for place in places for one in _held(kafka, [place])] if len(places) > 1 else []
 
 
 def _read(kafka: str, wire: Wire, topic: str, places: Any) -> list[Shown]:

@@ -128,6 +128,7 @@ class Sampler:
     _watchers: set[Callable[[Snapshot], None]] = field(default_factory=set)
     _task: asyncio.Task[None] | None = None
     _count: int = 0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin(self, told: Callable[[Snapshot], None]) -> None:
         """From now on samples are taken, and `told` gets each."""
@@ -144,24 +145,35 @@ class Sampler:
 
     async def fresh(self) -> Snapshot:
         """A snapshot that is no older than two samples; taken now where nobody looked before."""
-        at = self.now.at
-        if at is None or now() - at > timedelta(seconds=2 * EVERY_S):
-            await self.sample()
+        if self._is_old():
+            async with self._turn:
+                if self._is_old():  # nobody has taken one meanwhile
+                    await self._sample()
         return self.now
+
+    def _is_old(self) -> bool:
+        return self.now.at is None or now() - self.now.at > timedelta(seconds=2 * EVERY_S)
 
     async def _run(self) -> None:
         while True:
             began = time.monotonic()
             try:
                 await self.sample()
-                for told in list(self._watchers):
-                    told(self.now)
             except Exception as wrong:  # a figure that cannot be made must not end all others
                 telemetry.service_broke("console", wrong)
+            for told in list(self._watchers):
+                try:
+                    told(self.now)
+                except Exception as wrong:  # nor one page those of the others
+                    telemetry.service_broke("console", wrong)
             await asyncio.sleep(max(0.2, EVERY_S - (time.monotonic() - began)))
 
     async def sample(self) -> Snapshot:
-        """Look once. Faults of Kafka and PostgreSQL are part of what is seen."""
+        """Look once, one after the other. Faults of Kafka and PostgreSQL are part of what is seen."""
+        async with self._turn:
+            return await self._sample()
+
+    async def _sample(self) -> Snapshot:
         spent = time.process_time()
         kept = self.now
         if self._count % _SLOWLY == 0:

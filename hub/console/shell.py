@@ -14,7 +14,7 @@ from nicegui import ui
 from psycopg.errors import QueryCanceled
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from hub.access.people import Person
+from hub.access.people import SCOPED, Person
 from hub.console.words import LANGUAGES, Words, why
 from hub.contract.errors import HubError
 from hub.contract.settings import Settings
@@ -53,7 +53,7 @@ def may_open(person: Person, page: Any) -> bool:
     role of one; those pages look at the scope.
     """
     scoped = getattr(page, "SCOPED", False)
-    return bool(person.may(page.RIGHT) and (scoped in (True, person.role) or person.role not in ("vendor", "insurer")))
+    return bool(person.may(page.RIGHT) and (scoped in (True, person.role) or person.role not in SCOPED))
 
 
 MENU: Final = Words(vi="Mục lục", en="Pages")
@@ -81,6 +81,8 @@ def frame(console: Console, here: Any, pages: Sequence[Any]) -> Iterator[None]:
     client.page = copy.copy(client.page)  # its language is this reader's, not every reader's
     client.page.language = "en-US" if person.language == "en" else "vi"
     client.title = f"{here.TITLE.of(person.language)} · hie-hub"
+    # What a handler of the page did not expect: without a word it would look as if nothing had been pressed.
+    client.on_exception(lambda wrong: ui.notify(sorry(wrong, person.language), type="negative", multi_line=True))
     ui.colors(primary=_ACCENT)
     ui.add_head_html(f"<style>{_STYLE}</style>{_SET}")
     links = "".join(
@@ -119,8 +121,15 @@ _TOO_LONG: Final = Words(
 )
 
 
+_BROKE: Final = Words(
+    vi="Đã xảy ra lỗi và lỗi đã được ghi vào nhật ký của hub.", en="Something went wrong. It is in the hub's log."
+)
+
+
 def sorry(wrong: Exception, language: str) -> str:
     """Why there is no answer, in words. Of a fault of the database only what it is: its text may quote a value."""
+    if not isinstance(wrong, FAULTS):
+        return _BROKE.of(language)
     if isinstance(wrong, QueryCanceled):
         return _TOO_LONG.of(language)
     code = wrong.code if isinstance(wrong, HubError) else "DATABASE_UNAVAILABLE"
@@ -136,7 +145,9 @@ def html(content: str, tag: str = "div") -> ui.html:
 
 def grid(head: Sequence[Words], rows: Iterable[str], language: str, numbers: Collection[int] = ()) -> str:
     """A table. rows: markup, a `tr` each; numbers: columns, from 0, that stand to the right."""
-    names = "".join(f"<th{' class=n' if at in numbers else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(head))
+    names = "".join(
+        f"<th scope=col{' class=n' if at in numbers else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(head)
+    )
     return f"<table class=hie><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 

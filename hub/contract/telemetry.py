@@ -389,7 +389,7 @@ def sign_in_answered(answer: str) -> None:
 
 
 def door_refused(reason: str) -> None:
-    """reason: session, origin, form, plain or polling."""
+    """reason: session, origin, form, plain, polling or many (open pages of one person)."""
     _DOOR_REFUSED.labels(reason).inc()
 
 

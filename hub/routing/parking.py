@@ -179,16 +179,28 @@ def waiting(database: Database, most: int | None = None) -> list[dict[str, Any]]
         return cursor.execute(_WAITING + "order by since limit %s", (most,)).fetchall()
 
 
-def causes(database: Database) -> list[dict[str, Any]]:
-    """What waits, one row a cause: topic, code, keys, waiting (events), since."""
+def causes(database: Database, facility: str = "") -> list[dict[str, Any]]:
+    """What waits, one row a cause: topic, code, keys, waiting (events), since, event_id (that its longest waiting key waits for).
+
+    facility: only under its keys; "" for all.
+    """
     with database.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_CAUSES).fetchall()
+        return cursor.execute(_CAUSES, {"prefix": f"{facility}:" if facility else ""}).fetchall()
 
 
 def key_of(database: Database, event_id: str) -> tuple[str, str] | None:
     """Topic and key of an event that waits; None where it does not. event_id: a UUID."""
     row = database.execute("select topic, key from parked where event_id = %s and state = 'PARKED'", (event_id,)).fetchone()
     return None if row is None else (row[0], row[1])
+
+
+def first_id(database: Database, topic: str, key: str, *, held: bool = False) -> str | None:
+    """Id of the event that a key waits for; None where nothing waits.  held: against other operators and workers, until the
+    transaction ends."""
+    if held:
+        _hold(database, topic, key)
+    row = database.execute(_FIRST + " for update" if held else _FIRST, (topic, key)).fetchone()
+    return None if row is None else row[0]
 
 
 def count(database: Database, topic: str, key: str) -> int:
@@ -435,6 +447,9 @@ _OLDEST: Final = """
 select partition, record_offset, value, sent, code from parked where topic = %s and key = %s and state = 'PARKED'
 order by record_offset limit 1
 """
+_FIRST: Final = """
+select event_id::text from parked where topic = %s and key = %s and state = 'PARKED' order by record_offset limit 1
+"""
 _EDIT: Final = """
 update parked set event_id = %s, value = %s where topic = %s and partition = %s and record_offset = %s and state = 'PARKED'
 """
@@ -444,8 +459,9 @@ select topic, key, (array_agg(code order by record_offset))[1] as code, (array_a
 from parked where state = 'PARKED' group by topic, key
 """
 _CAUSES: Final = f"""
-select topic, code, count(*) as keys, sum(waiting)::bigint as waiting, min(since) as since from ({_WAITING}) as key
-group by topic, code order by keys desc, topic, code
+select topic, code, count(*) as keys, sum(waiting)::bigint as waiting, min(since) as since,
+       (array_agg(event_id order by since))[1] as event_id
+from ({_WAITING} having starts_with(key, %(prefix)s)) as one group by topic, code order by keys desc, topic, code
 """  # noqa: S608  # constants only
 _COUNT: Final = "select count(*) from parked where topic = %s and key = %s and state = 'PARKED'"
 _DISCARD: Final = """

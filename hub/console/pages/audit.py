@@ -61,27 +61,30 @@ async def page(console: Console) -> None:
     told = ui.label("…").props("role=status")
     shown = html("").classes("hie-scroll")
     more = ui.button(_MORE.of(language)).props("unelevated no-caps outline")
-    going_on: dict[str, Any] = {}
+    last: dict[str, Any] = {}  # what is listed, whatever the forms say by now
 
-    async def go(after: str = "", *, of: str | None = None) -> None:
+    async def go(*, of: str | None = None) -> None:
+        last.update(said=[field.value or "" for field in fields], of=of, after="")
+        await read()
+
+    async def read() -> None:
         told.set_text("…")
-        said = [field.value or "" for field in fields]
         try:
-            found = await asyncio.to_thread(look, console, said, of, after)
+            found = await asyncio.to_thread(look, console, last["said"], last["of"], last["after"])
         except FAULTS as wrong:
             told.set_text(sorry(wrong, language))
             return
-        going_on.update(after=found.next if found else "", of=of)
+        last["after"] = found.next if found else ""
         told.set_text(summary(found, language))
         shown.set_content(table(found.found, language) if found else "")
-        more.set_visibility(bool(going_on["after"]))
+        more.set_visibility(bool(last["after"]))
 
     async def whose() -> None:
         await go(of=patient.value or "")
 
     listing.on_click(lambda: go())
     looking.on_click(whose)
-    more.on_click(lambda: go(going_on["after"], of=going_on["of"]))
+    more.on_click(read)
     for field in fields:
         field.on("keydown.enter", lambda: go())
     patient.on("keydown.enter", whose)

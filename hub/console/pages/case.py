@@ -9,7 +9,7 @@ from uuid import UUID
 from hub.access.people import Right
 from hub.console.case_look import Case, case_of
 from hub.console.pages.cases import in_words
-from hub.console.pages.message import steps
+from hub.console.pages.message import LONGER, steps
 from hub.console.shell import Console, grid, html
 from hub.console.words import Words, shown_time, why
 from hub.contract.errors import HubError
@@ -22,7 +22,6 @@ TITLE: Final = Words(vi="Một hồ sơ", en="One case")
 RIGHT: Final[Right] = "see"
 
 _ABSENT: Final = Words(vi="Không có hồ sơ nào mang mã này.", en="There is no case of this id.")
-_CUT: Final = Words(vi="Câu chuyện dài hơn phần hiện ở đây.", en="The story is longer than what is shown here.")
 _FACTS: Final = (
     Words(vi="Loại", en="Kind"), Words(vi="Cơ sở", en="Facility"), Words(vi="Trạng thái", en="State"),
     Words(vi="Nơi đang giữ", en="Who has it now"),
@@ -57,7 +56,7 @@ async def page(console: Console, event_id: str) -> None:
         return
     html(facts(case, language)).classes("hie-scroll")
     if story.cut:
-        html(escape(_CUT.of(language))).classes("hie-notice")
+        html(escape(LONGER.of(language))).classes("hie-notice")
     for part in (decisions(story, language), deliveries(story, language), messages(story, language), steps(story, language)):
         html(part).classes("hie-scroll")
 
@@ -73,7 +72,7 @@ def facts(case: Case, language: str) -> str:
     kind = case.record.removeprefix("hie.") + (f" ({_TEST.of(language)})" if case.test else "")
     values = (kind, case.facility, in_words(case.state, language), case.holder or _NOBODY.of(language))
     rows = "".join(
-        f"<tr><th>{escape(name.of(language))}</th><td>{escape(value)}</td></tr>"
+        f"<tr><th scope=row>{escape(name.of(language))}</th><td>{escape(value)}</td></tr>"
         for name, value in zip(_FACTS, values, strict=True)
     )
     return f"<table class=hie><tbody>{rows}</tbody></table>"

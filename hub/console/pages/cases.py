@@ -96,7 +96,7 @@ async def page(console: Console, part: str = "referrals") -> None:
     answer = html("").classes("hie-scroll")
     more = ui.button(_MORE.of(language)).props("unelevated no-caps outline")
     more.set_visibility(False)
-    following = {"next": ""}
+    last: dict[str, Any] = {"said": (), "next": ""}  # what is listed, whatever the form says by now
 
     async def show(look: Any, *values: str) -> None:
         told.set_text("…")
@@ -105,7 +105,7 @@ async def page(console: Console, part: str = "referrals") -> None:
         except FAULTS as wrong:
             told.set_text(sorry(wrong, language))
             return
-        following["next"] = found.next
+        last["next"] = found.next
         told.set_text(summary(found, language))
         answer.set_content(table(found.found, language))
         more.set_visibility(bool(found.next))
@@ -113,16 +113,17 @@ async def page(console: Console, part: str = "referrals") -> None:
     async def numbered() -> None:
         await show(_numbered, owner.value or "", name.value or "")
 
-    async def listed(after: str = "") -> None:
-        await show(_listed, *(field.value or "" for field in fields), state.value or "", after)
+    async def listed() -> None:
+        last["said"] = (*(field.value or "" for field in fields), state.value or "")
+        await show(_listed, *last["said"], "")
 
     find.on_click(numbered)
-    listing.on_click(lambda: listed())
-    more.on_click(lambda: listed(following["next"]))
+    listing.on_click(listed)
+    more.on_click(lambda: show(_listed, *last["said"], last["next"]))
     for field in (owner, name):
         field.on("keydown.enter", numbered)
     for field in fields:
-        field.on("keydown.enter", lambda: listed())
+        field.on("keydown.enter", listed)
 
 
 def _input(label: str) -> ui.input:

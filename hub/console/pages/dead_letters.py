@@ -17,7 +17,7 @@ from hub.console.change import Say, Work, change
 from hub.console.pages.message import OWN
 from hub.console.shell import Console, grid, html
 from hub.console.words import Words, shown_time, why
-from hub.journal.dead_letters import causes, count
+from hub.journal.dead_letters import causes, count, find
 from hub.routing import parking
 from hub.store.database import connect
 
@@ -65,7 +65,26 @@ _ON_ITS_WAY: Final = Words(
     vi="Không còn gì chờ ở đây, hoặc vừa được cho đi tiếp; chưa làm gì.",
     en="Nothing waits here any more, or it has just gone on its way; nothing was done.",
 )
-_EDIT: Final = Words(vi="Sửa một trường: hie parked edit", en="To mend a field: hie parked edit")
+_BEHIND: Final = Words(
+    vi="Sự kiện này chờ sau {first}: hãy chọn sự kiện đó; chưa làm gì.",
+    en="This event waits behind {first}: choose that one; nothing was done.",
+)
+_EDIT: Final = Words(vi="Sửa trường", en="Mend fields")
+_CHANGES: Final = Words(vi="TRƯỜNG=GIÁ TRỊ, mỗi dòng một trường", en="FIELD=VALUE, a line each")
+_WRITE_SO: Final = Words(
+    vi="Ghi TRƯỜNG=GIÁ TRỊ, ví dụ ma_cskcb_den=01004; TRƯỜNG= là để trống. Chưa làm gì.",
+    en="Write FIELD=VALUE, such as ma_cskcb_den=01004; FIELD= empties it. Nothing was done.",
+)
+_CHANGE: Final = Words(vi="đổi: {fields}", en="changes: {fields}")
+_ELSEWHERE: Final = Words(vi="cũng đứng ở {fields}, vẫn giữ nguyên", en="the same stands in {fields}, which stays as it is")
+_WOULD_MEND: Final = Words(
+    vi="1 sự kiện sẽ được thay, kết quả trên là khi cho nó đi tiếp; chưa làm gì.",
+    en="1 event would be replaced, the above is what follows once it is released; nothing was done.",
+)
+_MENDED: Final = Words(
+    vi="1 sự kiện đã được thay bằng {id}, và chờ đến khi được cho đi tiếp.",
+    en="1 event was replaced by {id}, which waits on until it is released.",
+)
 _DEAD_HEAD: Final = (
     Words(vi="Nguyên nhân", en="Cause"), Words(vi="Chặng", en="Stage"), Words(vi="Topic", en="Topic"),
     Words(vi="Số thư", en="Letters"), Words(vi="Đầu tiên", en="First"), Words(vi="Gần nhất", en="Last"),
@@ -97,23 +116,41 @@ async def page(console: Console) -> None:
         left = await asyncio.to_thread(look, console)
         open_letters.set_content(dead_table(left.dead, language))
         keys_parked.set_content(parked_part(left, language))
+        if seen.dead:
+            offered = _causes(left.dead)
+            cause.set_options(offered, value=cause.value if cause.value in offered else next(iter(offered), None))
 
     if seen.dead:
-        named = {
-            f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}": (row["stage"], row["code"], row["topic"])
-            for row in seen.dead
-        }
-        cause = ui.select(list(named), value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
+        named = _causes(seen.dead)
+        cause = ui.select(named, value=next(iter(named)), label=_CHOOSE.of(language)).props("dense outlined")
         for title, action in ((_REDRIVE, "redrive"), (_TRANSLATE, "translate"), (_DISCARD, "discard")):
             work = dead_work(console, person, action)
-            change(person, title.of(language), work, again, (cause,), lambda: named[str(cause.value)])
+            change(person, title.of(language), work, again, (cause,), lambda: cause.value)
     if seen.parked or seen.long:
         first = str(seen.parked[0]["event_id"] or "") if seen.parked else ""
         one = ui.input(_EVENT.of(language), value=first).props("dense outlined maxlength=36").style("min-width: 24rem")
         for title, action in ((_RELEASE, "release"), (_DISCARD, "discard")):
             work = parked_work(console, person, action)
             change(person, title.of(language), work, again, (one,), lambda: str(one.value or "").strip())
-        html(f"<code>{escape(_EDIT.of(language))}</code>")
+        fields = ui.textarea(_CHANGES.of(language)).props(
+            "dense outlined autogrow maxlength=2000 autocomplete=off spellcheck=false"
+        )
+        change(
+            person,
+            _EDIT.of(language),
+            edit_work(console, person),
+            again,
+            (one, fields),
+            lambda: (str(one.value or "").strip(), str(fields.value or "")),
+        )
+
+
+def _causes(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], str]:
+    """What can be chosen: stage, code and topic, and what stands there."""
+    return {
+        (row["stage"], row["code"], row["topic"]): f"{row['code']} · {row['stage']} · {row['topic']} · {row['letters']}"
+        for row in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +179,20 @@ def look(console: Console) -> Seen:
 
 
 def dead_work(console: Console, person: Any, action: str) -> Work:
-    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000."""
+    """What is done with the open letters of a cause (stage, code, topic), the oldest 1,000: those whose effect was shown, and none
+    that came since."""
+    seen: list[str] = []
 
-    def work(chosen: tuple[str, str, str], do: bool, reason: str, stop: Stop, say: Say) -> str:
+    def work(chosen: tuple[str, str, str] | None, do: bool, reason: str, stop: Stop, say: Say) -> str:
+        if chosen is None:  # all are dealt with
+            return _NONE.of(person.language)
         cause = dict(zip(("stage", "code", "topic"), chosen, strict=True))
         with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
-            some = actions.letters(hand.database, **cause)
+            if do:
+                some = [one for one in find(hand.database, seen) if not one.state] if seen else []
+            else:
+                some = actions.letters(hand.database, **cause)
+                seen[:] = [one.id for one in some]
             every = max(count(hand.database, **cause), len(some))  # before: the index hears of what is done here only later
             dealt = 0
             going = (
@@ -156,7 +201,9 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
                 else actions.redrive(hand, some, do=do, translate=action == "translate", stop=stop)
             )
             for step in going:
-                say(f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what}")
+                say(
+                    f"{step.letter.id} {step.letter.topic}/{step.letter.partition}/{step.letter.offset}: {step.what.of(person.language)}"
+                )
                 dealt += step.dealt
         return (_DID if do else _WOULD).of(person.language).format(count=dealt, all=every, left=every - dealt)
 
@@ -164,36 +211,77 @@ def dead_work(console: Console, person: Any, action: str) -> Work:
 
 
 def parked_work(console: Console, person: Any, action: str) -> Work:
-    """What is done with the key that an event is parked under; before it how many events that is, and what would follow from the
-    oldest."""
+    """What is done with the key that waits for this event; before it how many events that is, and what would follow from this one.
+    Where the key waits for another by now, nothing is done."""
     would, did = (_WOULD_GO, _WENT) if action == "release" else (_WOULD_GIVE_UP, _GAVE_UP)
 
     def work(event_id: str, do: bool, reason: str, _stop: Stop, say: Say) -> str:
         keyring, language = console.border.keyring, person.language
         with connect(console.settings.database_url.get_secret_value()) as database:
-            chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
+            chosen, first = first_of(database, event_id)
             if chosen is None:
-                return _ON_ITS_WAY.of(language)
+                return (_BEHIND if first else _ON_ITS_WAY).of(language).format(first=first)
             waits = parking.count(database, *chosen)
             if not do:
                 followed = actions.foresee(database, Wire(console.settings.registry_url), keyring, *chosen)
         if do:
             with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
                 if action == "release":
-                    waits = actions.release(hand, *chosen)
+                    waits = actions.release(hand, *chosen, first)
                 else:
-                    actions.give_up(hand, keyring, *chosen)
+                    actions.give_up(hand, keyring, *chosen, first)
             return did.of(language).format(count=waits, behind=max(waits - 1, 0))
         if not followed:
             return _ON_ITS_WAY.of(language)
         if action == "discard":
-            say("dead-letter.v1 ← " + chosen[0])
+            say(f"dead-letter.v1 ← {chosen[0]} {first}")
         else:
             for row in followed:
                 say(outcome(row, language))
         return would.of(language).format(count=waits, behind=max(waits - 1, 0))
 
     return work
+
+
+def edit_work(console: Console, person: Any) -> Work:
+    """Another event in the place of the one that a key waits for, with some fields set anew: `hie parked edit`. No value is shown."""
+
+    def work(asked: tuple[str, str], do: bool, reason: str, _stop: Stop, say: Say) -> str:
+        event_id, text = asked
+        keyring, language = console.border.keyring, person.language
+        changes = changes_of(text)
+        if not changes:
+            return _WRITE_SO.of(language)
+        with connect(console.settings.database_url.get_secret_value()) as database:
+            chosen, first = first_of(database, event_id)
+            if chosen is None:
+                return (_BEHIND if first else _ON_ITS_WAY).of(language).format(first=first)
+            mended = actions.mended(database, Wire(console.settings.registry_url), keyring, *chosen, changes)
+        say(_CHANGE.of(language).format(fields=", ".join(changes)))
+        for others in mended.elsewhere.values():
+            say("  " + _ELSEWHERE.of(language).format(fields=", ".join(others)))
+        for one in mended.follows:
+            say(outcome(one.as_dict(), language))
+        if do:
+            with actions.hand(console.settings, console.border.older, by=person.name, reason=reason) as hand:
+                actions.edit(hand, keyring, chosen[0], mended.edited, changes)
+        return (_MENDED if do else _WOULD_MEND).of(language).format(id=mended.edited["meta"]["event_id"])
+
+    return work
+
+
+def changes_of(text: str) -> dict[str, str]:
+    """Field to its new value, of lines `FIELD=VALUE`; {} where a line is none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return said if all("=" in line for line in lines) and all(said) else {}
+
+
+def first_of(database: Any, event_id: str) -> tuple[tuple[str, str] | None, str]:
+    """Topic and key that wait for this event, with its id; None and the id of what it waits behind, or "" where nothing waits."""
+    chosen = parking.key_of(database, event_id) if _UUID.fullmatch(event_id) else None
+    first = parking.first_id(database, *chosen) or "" if chosen else ""
+    return (chosen if first == event_id.lower() else None), first
 
 
 def outcome(row: dict[str, Any], language: str) -> str:

@@ -52,7 +52,7 @@ async def page(console: Console, incident_id: str) -> None:
         compared(row, language),
     )
     lines = "".join(
-        f"<tr><th>{escape(name.of(language))}</th><td class=n>{escape(value)}</td></tr>"
+        f"<tr><th scope=row>{escape(name.of(language))}</th><td class=n>{escape(value)}</td></tr>"
         for name, value in zip(_FACTS, values, strict=True)
         if value
     )

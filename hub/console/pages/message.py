@@ -3,19 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any, Final
 from uuid import UUID
 
 from nicegui import ui
 
-from hub.access.masking import OPEN_HL7, mask, masked_text, unmask
+from hub.access.masking import mask, masked_text, open_fields, unmask
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Reading, Segment, Trouble
-from hub.console.change import REASON
+from hub.console.change import NO_REASON, REASON
+from hub.console.kept import away
 from hub.console.shell import FAULTS, Console, html, sorry
-from hub.console.words import TEST, Words, shown_time, why
+from hub.console.words import TEST, Words, number, shown_time, why
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event
 from hub.contract.settings import Settings
@@ -38,6 +40,7 @@ _IS_TEST: Final = Words(
     vi="Bản tin thử: những gì sinh ra từ nó chỉ đến hộp thư thử nghiệm.",
     en="A test message: what follows from it goes to mailboxes of test traffic only.",
 )
+LONGER: Final = Words(vi="Câu chuyện dài hơn phần hiện ở đây.", en="The story is longer than what is shown here.")
 _NOW: Final = Words(vi="Hiện nay", en="Now")
 _UNDER_WAY: Final = Words(vi="đang đi", en="under way")
 _NOTHING_CAME: Final = Words(vi="Không có gì được giao hay đang chờ.", en="Nothing was delivered, and nothing waits.")
@@ -81,7 +84,7 @@ async def page(console: Console, message_id: str) -> None:
     language = person.language
     senders = None if person.role in OWN else person.scope
     try:
-        story = await asyncio.to_thread(story_of, console.settings, str(UUID(message_id)), senders)
+        story = await away(person, story_of, console.settings, str(UUID(message_id)), senders)
     except (ValueError, HubError) as wrong:
         if isinstance(wrong, HubError) and wrong.code != "NOT_FOUND":
             raise
@@ -89,6 +92,8 @@ async def page(console: Console, message_id: str) -> None:
         return
     if any(step.kind == "received" and step.facts.get("test") for step in story.steps):
         html(escape(_IS_TEST.of(language)), "p").props("data-state=warn")
+    if story.cut:
+        html(escape(LONGER.of(language))).classes("hie-notice")
     html(standing(story, language))
     html(steps(story, language)).classes("hie-scroll")
     if senders is None:
@@ -99,16 +104,16 @@ async def page(console: Console, message_id: str) -> None:
     async def fill() -> None:
         """Once somebody looks: Kafka may take seconds, and the story should not wait for it."""
         try:
-            told = await asyncio.to_thread(bytes_of, console.settings, console.border, story)
+            told = await away(person, bytes_of, console.settings, console.border, story)
         except FAULTS as wrong:
             place.set_content(escape(sorry(wrong, language)))
             return
-        masked = "" if told.reading is None else await asyncio.to_thread(reading, told.reading, language, show=False)
+        masked = "" if told.reading is None else await away(person, partial(reading, told.reading, language, show=False))
         with place.parent_slot.parent if place.parent_slot else place:
             if told.reading is None:
                 place.set_content(escape(_GONE.of(language)))
                 return
-            place.set_content(facts(told.reading, told.whole or {}) + troubles(told.reading.troubles, language))
+            place.set_content(facts(told.reading, told.whole or {}, language) + troubles(told.reading.troubles, language))
             shown = html(masked)
             if person.may("unmask"):
                 _unmasking(console, told, shown, person)
@@ -186,11 +191,11 @@ def steps(story: Story, language: str) -> str:
     return f"<h2>{escape(_STEPS.of(language))}</h2><table class=hie><tbody>{''.join(rows)}</tbody></table>"
 
 
-def facts(one: Reading, whole: Event) -> str:
+def facts(one: Reading, whole: Event, language: str) -> str:
     """In one line what it is and how it was read, then and now."""
     then = f"{whole.get('charset', '')} · {whole.get('dialect', '')} {whole.get('dialect_version', '')} · {whole.get('verdict', '')} {whole.get('ack', '')}"
     now = f"{one.charset} · {one.dialect} · {one.verdict} {one.ack}"
-    return f"<p>{escape(one.format)} · {whole.get('raw_size', 0):,} bytes · {escape(then)}</p><p><b>{escape(now)}</b></p>"
+    return f"<p>{escape(one.format)} · {number(whole.get('raw_size', 0), language)} byte{'s' * (language == 'en')} · {escape(then)}</p><p><b>{escape(now)}</b></p>"
 
 
 def troubles(found: tuple[Trouble, ...], language: str) -> str:
@@ -227,9 +232,10 @@ def _segment(segment: Segment, where: dict[str, Trouble], *, show: bool) -> str:
     whole = where.get(segment.path)
     head = f'<tr id="at-{escape(segment.path)}"><th colspan=2{_marked(whole)}>{escape(segment.path)}</th></tr>'
     cells = []
+    opened = open_fields(segment.name, ((field.number, field.value) for field in segment.fields))
     for field in segment.fields:
         wrong = where.get(field.path)
-        value = field.value if show or f"{segment.name}-{field.number}" in OPEN_HL7 else mask(field.value)
+        value = field.value if show or field.number in opened else mask(field.value)
         value = value[:_VALUE_SHOWN] + "…" * (len(value) > _VALUE_SHOWN)
         cells.append(
             f'<tr id="at-{escape(field.path)}"><td><code>{escape(field.path)}</code> <span class=hie-soft>{escape(field.kind)}</span></td>'
@@ -290,8 +296,11 @@ def _unmasking(console: Console, told: Told, shown: Any, person: Any) -> None:
 
         async def show() -> None:
             if not (reason.value or "").strip() or told.reading is None:
+                said.set_text(NO_REASON.of(person.language))
                 return
+            said.set_text("")
             await unmask(console.pool, person, f"message:{(told.whole or {})['message_id']}", reason.value)
             shown.set_content(await asyncio.to_thread(reading, told.reading, person.language, show=True))
 
         ui.button(_SHOW.of(person.language), on_click=show).props("unelevated no-caps outline")
+    said = ui.label("").props("role=status")

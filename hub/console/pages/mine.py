@@ -1,8 +1,8 @@
 """A vendor's own systems: what each sent last and how it was answered, today's counts, the commonest problems and their fixes,
 and how well its messages are understood."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
@@ -15,12 +15,14 @@ from psycopg.rows import dict_row
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.border import Conformance, Trouble
+from hub.console.kept import VENDORS, Kept
 from hub.console.pages.message import OWN, sentence, state
 from hub.console.shell import CURRENT, FAULTS, Console, grid, html, sorry
 from hub.console.words import TEST, Words, number, shown_time, today, verdict_words
-from hub.contract.errors import ERRORS
+from hub.contract.errors import ERRORS, HubError
 from hub.contract.events import now
 from hub.journal.looked import values_at
+from hub.store.database import connect
 
 PATH: Final = "/mine"
 TITLE: Final = Words(vi="Hệ thống của bên gửi", en="A vendor's systems")
@@ -30,6 +32,9 @@ SCOPED: Final = "vendor"
 ROWS: Final = 50
 LATEST: Final = 1_000  # messages that problems are counted in
 CHECKED: Final = 50  # messages that are read for a report
+_BYTES_MAX: Final = 2 * 1024**2  # of them together: each MiB takes about a second
+_AT_ONCE: Final = 10  # messages in memory: each may be of 8 MiB
+_REPORT_S: Final = 60.0
 _AGAIN_S: Final = 5.0
 _SHOWN: Final = 40  # fields of a report in one line
 _STATES: Final = {"translated": "", "refused": "bad", "quarantined": "warn"}
@@ -49,11 +54,19 @@ _AMONG: Final = Words(vi="Trong {most} bản tin gần nhất.", en="Among the l
 _FINE: Final = Words(vi="Không có vấn đề nào.", en="There are none.")
 _EXAMPLE: Final = Words(vi="Bản tin mẫu", en="One of them")
 _REPORT: Final = Words(vi="Báo cáo phù hợp", en="Conformance report")
-_MAKE: Final = Words(vi="Lập báo cáo", en="Make the report")
+_GRADE: Final = Words(vi="Mức phù hợp", en="Conformance")
+_MAKING: Final = Words(vi="đang lập…", en="being made …")
 _OVER: Final = Words(
-    vi="Như `hie vendor check`, trên {most} bản tin gần nhất; chỉ nêu vị trí, không nêu giá trị.",
-    en="As `hie vendor check`, over the last {most} messages; places only, no values.",
+    vi="Như `hie vendor check`, trên nhiều nhất {most} bản tin gần nhất, lúc {at}; lập lại nhiều nhất mỗi phút một lần. "
+    "Chỉ nêu vị trí, không nêu giá trị.",
+    en="As `hie vendor check`, over the last {most} messages at most, at {at}; made again once a minute at most. Places only, no values.",
 )
+_NO_SAMPLES: Final = Words(vi="Chưa có bản tin nào còn được lưu.", en="There is no message that is still kept.")
+_COMPILED: Final = Words(
+    vi="Hub này là bản biên dịch, không lập được báo cáo; hãy dùng `hie vendor check` của một bản cài thường.",
+    en="This hub is compiled and makes no reports; use `hie vendor check` of a plain install.",
+)
+_NO_REPORT: Final = {"NOT_FOUND": _NO_SAMPLES, "REQUEST_WRONG": _COMPILED}  # why `Border.check` says nothing
 _READ_BY: Final = Words(
     vi="{dialect} {version}: {translated} trong {samples} bản tin dịch được.",
     en="{dialect} {version}: {translated} of {samples} messages are translated.",
@@ -105,13 +118,14 @@ async def page(console: Console, sender: str = "") -> None:
     counts, rows = await look(console, chosen)
     problems = await _rows(console, _PROBLEMS, {"sender": chosen, "most": LATEST})
     of_today = html(counted(counts, language), "p")
+    graded = html(f"{escape(_GRADE.of(language))}: {escape(_MAKING.of(language))}", "p").props("role=status")
     html(f'<a href="/try?sender={quote(chosen)}">{escape(_TRY.of(language))}</a>', "p")
     html(escape(_LAST.of(language)), "h2")
     shown = html(messages(rows, language)).classes("hie-scroll")
     _older(console, chosen, rows, shown, language)
     html(f"<h2>{escape(_COMMON.of(language))}</h2><p class=hie-soft>{escape(_AMONG.of(language).format(most=LATEST))}</p>")
     html(common(problems, console.border, language)).classes("hie-scroll")
-    _reporting(console, chosen, language)
+    _reporting(console, chosen, graded, language)
 
     async def again() -> None:
         """What is new, for whoever has the page open and looks at the newest."""
@@ -211,38 +225,80 @@ def _older(console: Console, sender: str, rows: list[dict[str, Any]], shown: Any
     more.on_click(go)
 
 
-def _reporting(console: Console, sender: str, language: str) -> None:
-    """Asked for by a button: dozens of messages are read for it."""
-    html(f"<h2>{escape(_REPORT.of(language))}</h2><p class=hie-soft>{escape(_OVER.of(language).format(most=CHECKED))}</p>")
-    make = ui.button(_MAKE.of(language)).props("unelevated no-caps outline")
-    shown = html("").classes("hie-scroll").props("role=status")
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whose report: equal where the report is."""
 
-    async def go() -> None:
-        make.disable()
-        shown.set_content("…")
+    sender: str
+    console: Console = field(compare=False)
+
+
+def _reporting(console: Console, sender: str, graded: Any, language: str) -> None:
+    """Below the page; its grade at the top. Once somebody looks: dozens of messages are read for it."""
+    html(f'<h2 id="report">{escape(_REPORT.of(language))}</h2>')
+    shown = html(escape(_MAKING.of(language))).classes("hie-scroll")
+
+    async def fill() -> None:
         try:
-            shown.set_content(report(await asyncio.to_thread(check, console, await last(console, sender)), language))
+            found, at = await _REPORTS.of(_Asked(sender, console))
         except FAULTS as wrong:
-            shown.set_content(escape(sorry(wrong, language)))
-        finally:
-            make.enable()
+            why = _NO_REPORT.get(wrong.code) if isinstance(wrong, HubError) else None
+            told = escape(why.of(language) if why else sorry(wrong, language))
+            graded.set_content(f"{escape(_GRADE.of(language))}: – {told}")
+            shown.set_content(told)
+            return
+        graded.set_content(f'{escape(_GRADE.of(language))}: <a href="#report">{grade(found, language)}</a>')
+        over = _OVER.of(language).format(most=CHECKED, at=shown_time(at, seconds=True))
+        shown.set_content(f"<p class=hie-soft>{escape(over)}</p>{report(found, language)}")
 
-    make.on_click(go)
+    ui.timer(0.05, fill, once=True)
 
 
-def check(console: Console, rows: list[dict[str, Any]]) -> Conformance:
-    """Of the bytes of the last messages, as far as they are kept. Raises: HubError, as `Border.check`."""
-    border: Any = console.border
-    wire = Wire(console.settings.registry_url)
-    places = [(row["topic"], row["partition"], row["record_offset"]) for row in rows[:CHECKED]]
-    kept = [wire.unpack(value)[1] for value in values_at(console.settings.kafka, places, border.older) if value]
-    found: Conformance = border.check([bytes(one["raw"]) for one in kept if one["raw"]])
+def check(console: Console, sender: str) -> Conformance:
+    """Of the bytes of the last messages, as far as they are kept: `CHECKED` of them, or as many as have 2 MiB.
+
+    Raises: HubError, as `Border.check`; psycopg's errors.
+    """
+    asked = {"sender": sender, "at": _NEWEST[0], "id": _NEWEST[1], "most": CHECKED}
+    with connect(console.settings.database_url.get_secret_value(), autocommit=True) as database:
+        rows = database.cursor(row_factory=dict_row).execute(_MESSAGES, asked).fetchall()
+    found: Conformance = console.border.check(within(_kept(console, rows)))
     return found
+
+
+def _kept(console: Console, rows: list[dict[str, Any]]) -> Iterator[bytes]:
+    """The bytes of these messages, some at a time."""
+    wire, places = Wire(console.settings.registry_url), [(row["topic"], row["partition"], row["record_offset"]) for row in rows]
+    for at in range(0, len(places), _AT_ONCE):
+        for value in values_at(console.settings.kafka, places[at : at + _AT_ONCE], console.border.older):
+            if value and (raw := bytes(wire.unpack(value)[1]["raw"])):
+                yield raw
+
+
+def within(raws: Iterable[bytes]) -> list[bytes]:
+    """The first of them until they have 2 MiB together; those behind are not even read."""
+    found: list[bytes] = []
+    for raw in raws:
+        found.append(raw)
+        if sum(map(len, found)) >= _BYTES_MAX:
+            break
+    return found
+
+
+def _checked(asked: _Asked) -> tuple[Conformance, datetime]:
+    return check(asked.console, asked.sender), now()
+
+
+_REPORTS: Final = Kept(_checked, _REPORT_S, VENDORS)
+
+
+def grade(found: Conformance, language: str) -> str:
+    """The grade and what it means."""
+    return f"<b>{escape(found.grade)}</b> {escape(found.en if language == 'en' else found.vi)}"
 
 
 def report(found: Conformance, language: str) -> str:
     """The grade and what it means, what is wrong, what is read by nothing, and what is missing."""
-    meaning = found.en if language == "en" else found.vi
     told = _READ_BY.of(language).format(
         dialect=found.dialect, version=found.version, translated=found.translated, samples=found.samples
     )
@@ -255,11 +311,8 @@ def report(found: Conformance, language: str) -> str:
     lists += [
         (_NEVER.of(language).format(record=record.removeprefix("hie.")), list(names)) for record, names in found.never.items()
     ]
-    return (
-        f"<p><b>{escape(found.grade)}</b> {escape(meaning)}.</p><p>{escape(told)}</p><table class=hie><tbody>{rows}</tbody></table>"
-        + "".join(
-            f"<h3>{escape(title)}</h3><p>{escape(', '.join(names[:_SHOWN]))}{f' … ({len(names)})' if len(names) > _SHOWN else ''}</p>"
-            for title, names in lists
-            if names
-        )
+    return f"<p>{grade(found, language)}.</p><p>{escape(told)}</p><table class=hie><tbody>{rows}</tbody></table>" + "".join(
+        f"<h3>{escape(title)}</h3><p>{escape(', '.join(names[:_SHOWN]))}{f' … ({len(names)})' if len(names) > _SHOWN else ''}</p>"
+        for title, names in lists
+        if names
     )

@@ -6,7 +6,7 @@ from typing import Final
 from hub.access.people import Right
 from hub.console import flow
 from hub.console.sampler import Snapshot
-from hub.console.shell import Console, Figures, State, figure, html, live
+from hub.console.shell import Console, Figures, State, figure, grid, html, live
 from hub.console.words import Words, number
 
 PATH: Final = "/"
@@ -56,15 +56,14 @@ async def page(console: Console) -> None:
 
 
 def _work(drawn: Figures, language: str) -> str:
-    head = "".join(f"<th{' class=n' if at == 1 else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_COLUMNS))
     rows = [(_DOWN, "work-down", "hie doctor")]
     rows += [(words, f"work-{name}", see) for name, words, see in _WORK] + [(_INCIDENTS, "work-incidents", "/incidents")]
-    body = "".join(
+    body = (
         f"<tr><td>{escape(words.of(language))}</td>{figure(name, drawn, 'td', ' class=n')}<td>{_see(see)}</td></tr>"
         for words, name, see in rows
         if name in drawn
     )
-    return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return grid(_COLUMNS, body, language, (1,))
 
 
 def _see(where: str) -> str:

@@ -13,7 +13,7 @@ from hub.console.pages import topics
 from hub.console.pages.payers import HERE, name_of
 from hub.console.payer_look import Stream, glance_of, seen_by, stream_of, unreadable
 from hub.console.sampler import Snapshot
-from hub.console.shell import Console, Figures, figure, html, live
+from hub.console.shell import Console, Figures, figure, grid, html, live
 from hub.console.words import Words, number, span
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now
@@ -152,14 +152,13 @@ def _topics(payer: str) -> list[str]:
 def stream(payer: str, drawn: Figures, language: str) -> str:
     """A row a topic of the payer's."""
     words = dict(topics.COLUMNS)
-    head = "".join(f"<th scope=col class=n>{escape(words[column].of(language))}</th>" for column in _COLUMNS)
-    rows = "".join(
+    rows = (
         f"<tr><th scope=row>{escape(name)}</th>"
         + "".join(figure(f"t-{name}-{column}", drawn, "td", " class=n") for column in _COLUMNS)
         + "</tr>"
         for name in _topics(payer)
     )
-    return f"<table class=hie><thead><tr><th scope=col>{escape(words['topic'].of(language))}</th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return grid([words[column] for column in ("topic", *_COLUMNS)], rows, language, range(1, 1 + len(_COLUMNS)))
 
 
 def readers(found: Stream, language: str) -> str:

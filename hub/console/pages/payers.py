@@ -7,7 +7,7 @@ from hub.access.people import Right
 from hub.console import flow
 from hub.console.payer_look import seen_by
 from hub.console.sampler import Snapshot
-from hub.console.shell import Console, Figures, State, figure, html, live
+from hub.console.shell import Console, Figures, State, figure, grid, html, live
 from hub.console.words import Words, number
 from hub.contract.payers import Payer
 
@@ -52,17 +52,14 @@ def figures(seen: Snapshot, shown: dict[str, Payer], language: str) -> dict[str,
 
 
 def _table(shown: dict[str, Payer], drawn: Figures, language: str) -> str:
-    head = "".join(
-        f"<th scope=col{' class=n' if at in _NUMBERS else ''}>{escape(one.of(language))}</th>" for at, one in enumerate(_HEAD)
-    )
-    body = "".join(
+    rows = (
         f'<tr><th scope=row><a href="{PATH}/{code}">{code}</a></th><td>{escape(name_of(one, language))}</td>'
         f"<td>{escape(HERE[one.adjudicated_here].of(language))}</td>"
         + "".join(figure(f"p-{code}-{what}", drawn, "td", " class=n") for what in ("claims", "held", "decisions"))
         + f'<td><a href="{PATH}/{code}/statements">{escape(_STATEMENTS.of(language))}</a></td></tr>'
         for code, one in sorted(shown.items())
     )
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return grid(_HEAD, rows, language, _NUMBERS)
 
 
 def name_of(payer: Payer, language: str) -> str:

@@ -30,6 +30,11 @@ _GOES: Final = Words(vi="đang giao", en="it gets its deliveries")
 _UNKNOWN: Final = Words(
     vi="Hub không biết cơ sở này; chưa làm gì.", en="The hub knows no facility of this code; nothing was done."
 )
+_MOST: Final = 200
+_BOUND: Final = Words(
+    vi="Hiện {most} nơi nhận đang tạm dừng hoặc có nhiều lượt chờ nhất; nơi khác xem bằng mã ở dưới.",
+    en="Shown are the {most} that are paused or have most waiting; others are seen by their code below.",
+)
 _DONE: Final = Words(vi="Xong.", en="Done.")
 _UNCHANGED: Final = Words(vi="Không có gì thay đổi.", en="Nothing changed.")
 _HEAD: Final = (
@@ -46,7 +51,7 @@ with waits as (
     select coalesce(waits.code, recipient.code) as code, coalesce(waiting, 0) as waiting, oldest, paused_at,
            coalesce(paused_by, '') as paused_by, coalesce(paused_reason, '') as paused_reason
     from waits full join recipient on recipient.code = waits.code
-    order by paused_at nulls last, waiting desc nulls last, 1 limit 200
+    order by paused_at nulls last, waiting desc nulls last, 1 limit %(most)s
 )
 select listed.*, (select max(state_at) from (
     select state_at from journal_delivery
@@ -70,6 +75,8 @@ async def page(console: Console) -> None:
         return
     rows = await asyncio.to_thread(look, console)
     shown = html(table(rows, language)).classes("hie-scroll")
+    if len(rows) == _MOST:
+        html(escape(_BOUND.of(language).format(most=_MOST)), "p").classes("hie-soft")
     if not person.may("act"):
         return
     with ui.element("div").classes("hie-form"):
@@ -87,7 +94,7 @@ async def page(console: Console) -> None:
 def look(console: Console) -> list[dict[str, Any]]:
     """One row a mailbox: code, waiting, oldest, heard, paused_at, paused_by, paused_reason."""
     with connect(console.settings.database_url.get_secret_value()) as database:
-        return database.cursor(row_factory=dict_row).execute(_LIST).fetchall()
+        return database.cursor(row_factory=dict_row).execute(_LIST, {"most": _MOST}).fetchall()
 
 
 def look_at(console: Console, code: str, test: bool) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from nicegui import ui
 
 from hub.access.people import Right
 from hub.console.pages.message import OWN
-from hub.console.shell import FAULTS, Console, html, sorry
+from hub.console.shell import FAULTS, Console, grid, html, sorry
 from hub.console.words import TEST, Words, number, today, verdict_words
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
@@ -177,7 +177,6 @@ def cost(found: Cost, language: str) -> str:
 
 def table(hits: tuple[Hit, ...], language: str) -> str:
     """One row a hit; each leads to its story by its id."""
-    head = "".join(f"<th>{escape(one.of(language))}</th>" for one in _HEAD)
     rows = []
     for hit in hits:
         at = f"{hit.at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
@@ -193,4 +192,4 @@ def table(hits: tuple[Hit, ...], language: str) -> str:
         )
         row = "".join(f"<td>{escape(one)}</td>" for one in cells)
         rows.append(f'<tr><td class=n><a href="/messages/{hit.id}">{at}</a></td>{row}</tr>')
-    return f"<table class=hie><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>" if rows else ""
+    return grid(_HEAD, rows, language) if rows else ""

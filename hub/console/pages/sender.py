@@ -125,6 +125,8 @@ async def page(console: Console, sender: str, facility: str = "") -> None:
     html(escape(_LAST.of(language)), "h2")
     if isinstance(seen.last, Page):
         html(searching.table(seen.last.hits, language)).classes("hie-scroll")
+    elif seen.last is not None:
+        html(escape(searching.cost(seen.last, language)), "p").classes("hie-soft")
     html(f'<a href="/search">{escape(_SEARCH.of(language))}</a>', "p")
     if len(seen.feeds) > 1:
         html(escape(_FEEDS.of(language)), "h2")

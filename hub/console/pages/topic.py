@@ -12,7 +12,7 @@ from nicegui import ui
 from hub.access.people import Right
 from hub.bus import Wire
 from hub.console.records import MOST, Shown, at_places, from_offset, from_time, newest
-from hub.console.shell import FAULTS, Console, html, sorry
+from hub.console.shell import FAULTS, Console, grid, html, sorry
 from hub.console.words import Words, number
 from hub.contract.events import VIETNAM
 from hub.contract.topics import topics
@@ -37,9 +37,10 @@ _HIDDEN: Final = Words(
     en="••• is a value that is hidden. What a message says is on the page of that message.",
 )
 _HEAD: Final = (
-    (Words(vi="Lúc", en="At"), ""), (_PARTITION, "n"), (_OFFSET, "n"), (Words(vi="Khóa", en="Key"), ""),
-    (Words(vi="Byte", en="Bytes"), "n"), (Words(vi="Giá trị", en="Value"), ""),
+    Words(vi="Lúc", en="At"), _PARTITION, _OFFSET, Words(vi="Khóa", en="Key"), Words(vi="Byte", en="Bytes"), Words(vi="Giá trị", en="Value"),
 )  # fmt: skip
+_NUMBERS: Final = (1, 2, 4)
+_OFFSET_MAX: Final = 2**63 - 1
 _PLACES: Final = """
 select partition, record_offset from journal_event where topic = %(topic)s and {} = %(what)s order by recorded_at desc limit 50"""
 _MESSAGE: Final = "select partition, record_offset from journal_message where topic = %(topic)s and message_id = %(what)s"
@@ -62,7 +63,7 @@ async def page(console: Console, name: str) -> None:
         offset = ui.input(_OFFSET.of(language)).props("dense outlined type=number min=0")
         what = ui.input(_WHAT.of(language)).props("dense outlined maxlength=128 autocomplete=off").style("min-width: 22rem")
         look = ui.button(_LOOK.of(language)).props("unelevated no-caps")
-    shown = html("").classes("hie-scroll").props("role=status")
+    shown = html("").classes("hie-scroll")
     html(escape(_HIDDEN.of(language)), "p").classes("hie-soft")
 
     async def go() -> None:
@@ -102,10 +103,10 @@ async def _found(console: Console, name: str, at: str, partition: str, offset: s
     if what:
         return await asyncio.to_thread(at_places, kafka, wire, name, await _places(console, name, what.strip()))
     if offset:
-        number_of = int(partition or "0")
-        if not 0 <= number_of < topics()[name].partitions:
+        number_of, place = int(partition or "0"), int(offset)
+        if not 0 <= number_of < topics()[name].partitions or not 0 <= place <= _OFFSET_MAX:
             raise ValueError
-        return await asyncio.to_thread(from_offset, kafka, wire, name, number_of, int(offset))
+        return await asyncio.to_thread(from_offset, kafka, wire, name, number_of, place)
     if at:
         return await asyncio.to_thread(from_time, kafka, wire, name, datetime.fromisoformat(at).replace(tzinfo=VIETNAM))
     return await asyncio.to_thread(newest, kafka, wire, name)
@@ -128,13 +129,12 @@ async def _places(console: Console, topic: str, what: str) -> Sequence[tuple[int
 
 
 def _table(found: Sequence[Shown], language: str) -> str:
-    head = "".join(f'<th scope="col" class="{css}">{escape(words.of(language))}</th>' for words, css in _HEAD)
-    rows = "".join(
+    rows = (
         f'<tr><td class="n">{one.at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}</td><td class="n">{one.partition}</td><td class="n">{one.offset}</td>'
         f'<td><code>{escape(one.key)}</code></td><td class="n">{number(one.size, language)}</td><td>{_value(one)}</td></tr>'
         for one in found[:MOST]
     )
-    return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return grid(_HEAD, rows, language, _NUMBERS)
 
 
 def _value(one: Shown) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 from hub.access.people import Right
 from hub.console import flow
 from hub.console.sampler import Lag, Snapshot
-from hub.console.shell import Console, Figures, State, figure, html, live
+from hub.console.shell import Console, Figures, State, figure, grid, html, live
 from hub.console.words import Words, number, span
 from hub.contract.events import VIETNAM
 from hub.contract.topics import topics
@@ -46,7 +46,6 @@ async def page(console: Console) -> None:
 
 
 def _table(drawn: Figures, language: str) -> str:
-    head = "".join(f'<th scope="col"{_class(name)}>{escape(words.of(language))}</th>' for name, words in COLUMNS)
     rows = []
     for name, topic in topics().items():
         kept = span(topic.retention_days * 86_400, language) if topic.cleanup == "delete" else _COMPACTED.of(language)
@@ -57,7 +56,8 @@ def _table(drawn: Figures, language: str) -> str:
             for column, _ in COLUMNS[1:]
         ]
         rows.append(f'<tr><th scope="row"><a href="/topics/{name}">{name}</a></th>{"".join(cells)}</tr>')
-    return f'<table class="hie"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    numbers = [at for at, (name, _) in enumerate(COLUMNS) if _class(name)]
+    return grid([words for _, words in COLUMNS], rows, language, numbers)
 
 
 def _class(column: str) -> str:

@@ -3,7 +3,6 @@
 What is pasted comes over the page's own link: it stands in no address, no log and no title.
 """
 
-import asyncio
 import json
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from nicegui import ui
 
 from hub.access.people import Person, Right, note
 from hub.console.border import Reading, Sent
+from hub.console.kept import away
 from hub.console.pages.message import OWN, reading, troubles
 from hub.console.shell import FAULTS, Console, html, sorry
 from hub.console.words import Words
@@ -103,7 +103,10 @@ async def page(console: Console, sender: str = "") -> None:
         told.set_content("…")
         read.disable()  # one at a time
         try:
-            one, page = await asyncio.to_thread(_read, console, pasted, language)
+            one, page = await away(person, _read, console, pasted, language)
+        except FAULTS as wrong:
+            told.set_content(escape(sorry(wrong, language)))
+            return
         finally:
             read.enable()
         told.set_content(escape(f"{_VERDICTS[one.verdict].of(language)} {one.dialect} · {one.ack}"))
@@ -168,7 +171,7 @@ def _follows(console: Console, one: Reading) -> list[dict[str, Any]] | str:
 
 
 async def _send(console: Console, person: Person, pasted: _Pasted) -> Sent:
-    done: Sent = await asyncio.to_thread(console.border.send_test, pasted.raw, pasted.sender)
+    done: Sent = await away(person, console.border.send_test, pasted.raw, pasted.sender)
     async with console.pool.connection() as database, database.transaction():
         await note(database, "send-test", f"message:{done.message_id}", person.name, _REASON)
     return done

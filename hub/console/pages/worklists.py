@@ -18,7 +18,7 @@ from hub.console.shell import FAULTS, Console, grid, html, sorry
 from hub.console.words import Words, number, shown_time, span, why
 from hub.contract.events import now
 from hub.journal.views import Held, held
-from hub.routing.parking import waiting
+from hub.routing.parking import causes
 from hub.routing.rules import in_words
 from hub.store.database import connect
 
@@ -58,7 +58,7 @@ class Lists:
     """What the page shows.
 
     app:    as `Border.worklist` gives it. held: how many a rule holds, and the oldest of them.
-    parked: as `parking.waiting` gives them. long: what took too long stayed empty.
+    parked: as `parking.causes` gives them. long: what took too long stayed empty.
     """
 
     app: dict[str, Any]
@@ -106,8 +106,7 @@ def look(console: Console, facility: str = "") -> Lists:
     with connect(console.settings.database_url.get_secret_value(), autocommit=True) as database:
         database.execute(f"set statement_timeout = {_LIMIT_MS}".encode())
         try:
-            parked = [one for one in waiting(database) if not facility or one["key"].startswith(f"{facility}:")]
-            return Lists(app, held(database, facility, _MOST), parked)
+            return Lists(app, held(database, facility, _MOST), causes(database, facility))
         except QueryCanceled:
             return Lists(app, (0, []), [], long=True)
 
@@ -128,14 +127,15 @@ def lists(found: Lists, language: str, at: datetime) -> str:
 
 
 def parked_by_cause(parked: Iterable[dict[str, Any]], language: str) -> list[Cause]:
-    """Keys by why their oldest event waits, most first."""
+    """Keys of all topics by why their oldest event waits, most first."""
     by_code: dict[str, list[dict[str, Any]]] = {}
     for one in parked:
         by_code.setdefault(one["code"], []).append(one)
     causes = []
-    for code, keys in by_code.items():
-        oldest = min(keys, key=lambda one: one["since"])
-        causes.append(Cause(code, why(code, language), len(keys), oldest["since"], str(oldest["event_id"] or "")))
+    for code, topics in by_code.items():
+        oldest = min(topics, key=lambda one: one["since"])
+        count = sum(one["keys"] for one in topics)
+        causes.append(Cause(code, why(code, language), count, oldest["since"], str(oldest["event_id"] or "")))
     return sorted(causes, key=lambda one: -one.count)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hub.access.masking import OPEN_HL7, mask, masked_text, unmask
+from hub.access.masking import OPEN_HL7, mask, masked_text, open_fields, unmask
 from hub.access.people import Person
 from hub.contract.errors import HubError
 from tests.hub.access.test_people import ask, noted, url  # noqa: F401  # fixtures
@@ -28,6 +28,41 @@ def test_a_message_keeps_its_shape_and_shows_no_person():
     assert lines[2] == "OBX|1|NM|HBA1C^Đường huyết||••|%|••|••|||F"
     assert lines[3] == "ZPI|••|••••"
     assert lines[4] == "••••••••"
+
+
+@pytest.mark.parametrize("between", ["", " ", "\x1e", "\x85", "<CR>", "\\r", "|"])
+@pytest.mark.parametrize("lines", [[0, 1], [0, 2], [0, 1, 2], [0, 3, 2]])
+def test_of_segments_that_nothing_ends_no_person_is_shown(between, lines):
+    segments = [
+        HL7.split("\r")[0],
+        HL7.split("\r")[1],
+        "ZPI|1||Trần Thị B||NGUYỄN^VĂN A",
+        "EVN||20261129080000|||NGUYỄN^VĂN A|1|",
+    ]
+    shown = masked_text(between.join(segments[at] for at in lines))
+    assert shown.startswith("MSH|^~\\&|HIS|01004|HUB|HUB|20261129080000||ORU^R01|MSG1|P|")
+    for secret in ("NGUYỄN", "VĂN A", "Trần", "012345678901", "BN77", "1980", "0905"):
+        assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "line, shown",
+    [
+        ("NTE|1|Bà Sen kể đau ngực|", "NTE|1|••••••••|"),
+        ("OBX|1|TX|N^Note||Bà | Sen | kể|A|B|||Trần Văn Giấu|||Lê C", "OBX|1|TX|N^Note||••|••••|••|••|••|||••••••••|||••"),
+        ("OBR|1||||||Lê Văn C|", "OBR|1||||||••••|"),
+        ("NTE|1|L|x", "NTE|1|L|••"),
+        ("OBX|1|NM|G||5|10*3/uL^thousand per µL^UCUM||||||", "OBX|1|NM|G||••|10*3/uL^thousand per µL^UCUM||||||"),
+        ("OBR|1|||HBA1C^Đường huyết|||23/11/2026 10:15|", "OBR|1|||HBA1C^Đường huyết|||23/11/2026 10:15|"),
+        ("OBX|1|CWE|N^Note||x||||||F|||202611230810+0700", "OBX|1|CWE|N^Note||••||||||F|||202611230810+0700"),
+    ],
+)
+def test_a_note_that_stands_where_a_code_or_a_time_should_is_masked(line, shown):
+    assert masked_text(f"MSH|^~\\&|X\r{line}").split("\r")[1] == shown
+
+
+def test_a_type_of_ones_own_closes_no_field():
+    assert open_fields("MSH", [(9, "ZZZ^Z99^ZZZ_Z99"), (10, "C1"), (13, "7")]) == {9, 10, 13}
 
 
 def test_other_separators_are_kept_too():

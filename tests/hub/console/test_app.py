@@ -47,10 +47,11 @@ def test_each_reader_gets_his_language_and_a_switch(served, here, someone):
     (switched,) = get(served, here, "/", headers={"cookie": "hie_language=en"})
     assert "Overview" in switched.text
     (chosen,) = get(served, here, "/language/en", headers={"referer": "https://elsewhere.test/topics?at=1"})
-    assert chosen.headers["location"] == "/topics", "back to a page of ours, wherever the link came from"
+    assert chosen.headers["location"] == "/topics?at=1", "back to a page of ours, wherever the link came from"
     assert "hie_language=en" in chosen.headers["set-cookie"]
-    (strange,) = get(served, here, "/language/xx", headers={"referer": "http://x//evil.test"})
-    assert (strange.headers["location"], strange.headers.get("set-cookie")) == ("/", None)
+    for referer in ("http://x//evil.test", "http://x/\\evil.test", "http://[evil.test"):
+        (strange,) = get(served, here, "/language/xx", headers={"referer": referer})
+        assert (strange.headers["location"], strange.headers.get("set-cookie")) == ("/", None)
 
 
 def test_a_keyboard_reaches_the_content_at_once(served, here):
@@ -97,7 +98,15 @@ def records(settings, **said):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"at": "yesterday"}, {"offset": "x"}, {"what": "NGUYEN"}, {"what": "a:\x00"}, {"partition": "99", "offset": "1"}],
+    [
+        {"at": "yesterday"},
+        {"offset": "x"},
+        {"offset": "-1"},
+        {"offset": "9" * 30},
+        {"what": "NGUYEN"},
+        {"what": "a:\x00"},
+        {"partition": "99", "offset": "1"},
+    ],
     ids=str,
 )
 def test_what_is_no_time_number_or_id_is_told_and_nothing_is_searched(here, wrong):

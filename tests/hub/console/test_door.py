@@ -5,12 +5,15 @@ import re
 import threading
 import time
 from contextlib import contextmanager
+from html import unescape
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import HTMLResponse
+from psycopg_pool import PoolTimeout
+from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as ws_connect
 
@@ -268,6 +271,8 @@ def test_every_answer_is_sealed(browser):
 def test_the_login_page_speaks_both_languages(browser):
     assert 'lang="vi"' in browser.get("/login").text
     assert "Sign in" in browser.get("/login?lang=en").text
+    other = re.search(r'<footer><a href="([^"]+)"', browser.get("/login?next=/topics%3Fat%3D1").text)[1]
+    assert 'name="next" value="/topics?at=1"' in browser.get(unescape(other)).text, "where one wanted to go"
 
 
 def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
@@ -281,6 +286,22 @@ def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
     with socket_of(browser) as link:
         link.send("hello")
         assert link.recv(5) == f"{NAME} hello"
+
+
+def test_nobody_takes_the_room_of_all_others_with_open_pages(browser, monkeypatch):
+    monkeypatch.setattr(doors, "_PAGES_MAX", 2)
+    sign_in(browser)
+    with socket_of(browser), socket_of(browser) as second:
+        with pytest.raises(InvalidStatus, match="403"), socket_of(browser):
+            pass
+        second.close()
+        for _ in range(200):
+            try:
+                with socket_of(browser):
+                    return
+            except InvalidStatus:
+                time.sleep(0.02)
+    raise AssertionError("a page that was closed has left no room")
 
 
 def test_socket_io_without_a_websocket_is_refused(browser):
@@ -328,6 +349,42 @@ def test_a_page_that_only_updates_itself_is_not_used():
     asyncio.run(story())
     assert looks == ["glance", "glance", "use", "glance"]
     assert [one["text"] for one in sent] == ["news"]
+
+
+def test_while_the_database_is_away_a_click_does_nothing_and_the_page_stays():
+    """Nobody is put out then, as nobody could come in again; and nobody acts whose session may have ended."""
+    sent = []
+
+    class Away:
+        async def known(self, _token, _at, *, used):
+            raise PoolTimeout
+
+        async def glance(self, _token, _at):
+            raise PoolTimeout
+
+    frames = iter(['42["event",{"id":1}]', '42["ack",{"next_message_id":7}]', '42["event",{"id":2}]', "3"])
+
+    async def receive():
+        return {"type": "websocket.receive", "text": next(frames)}
+
+    async def send(message):
+        sent.append(message)
+
+    async def story():
+        link = doors._Link(Away(), "token", receive, send)
+        came = [(await link.receive())["text"] for _ in range(2)]
+        await link.send({"type": "websocket.send", "text": "news"})
+        return came
+
+    assert asyncio.run(story()) == ['42["ack",{"next_message_id":7}]', "3"]
+    assert [one["text"] for one in sent] == ["news"]
+
+
+def test_cookies_of_another_program_on_this_host_do_not_hide_ours():
+    door = Door(None, KEYRING, tls=False)
+    for others in ('x={"a":1}', "foo[bar]=1", "bare", "a(b)=1", 'q="x y', "tên=an"):
+        headers = Headers(raw=[(b"cookie", f"{others}; hie=token; hie-form=nonce".encode("latin-1", "ignore"))])
+        assert door.tokens(headers) == ("token", "nonce"), others
 
 
 def test_with_tls_the_cookie_is_of_this_host_and_secure_only(url):

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from hub.console.kept import Kept
+from hub.access.people import Person
+from hub.console.kept import Kept, away
 
 
 def test_many_who_ask_at_once_get_one_answer_and_later_ones_the_same():
@@ -47,3 +48,18 @@ def test_what_is_old_is_asked_for_again():
     numbers = iter(range(9))
     kept = Kept(lambda _key: next(numbers), 0.0)
     assert [asyncio.run(kept.of("a")) for _ in range(2)] == [0, 1]
+
+
+def test_however_much_vendors_ask_those_on_shift_find_a_thread():
+    vendor, operator = Person("songhong", "vendor", ("songhong_his",), "vi"), Person("lan", "operator", (), "vi")
+    go = threading.Event()
+
+    async def run():
+        asked = [asyncio.create_task(away(vendor, go.wait, 10)) for _ in range(50)]
+        await asyncio.sleep(0)
+        answer = await asyncio.wait_for(away(operator, "an answer".upper), 5)
+        go.set()
+        await asyncio.gather(*asked)
+        return answer
+
+    assert asyncio.run(run()) == "AN ANSWER"

@@ -1,6 +1,7 @@
 """One look at real topics and tables: what it counts, what it costs, and what it says when a part of the hub is away."""
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
@@ -141,6 +142,48 @@ def test_samples_are_taken_only_while_somebody_looks(here):
     assert told[0].at is not None
     assert running.cancelled() or running.cancelling()
     assert after is None
+
+
+def looking(monkeypatch):
+    """Every look, instead of one at servers. Returns: how many there were."""
+    looks = []
+
+    async def look(sampler):
+        looks.append(1)
+        await asyncio.sleep(0.02)
+        sampler.now = replace(sampler.now, at=now())
+        return sampler.now
+
+    monkeypatch.setattr(Sampler, "_sample", look)
+    return looks
+
+
+def test_many_pages_that_open_at_once_look_once(monkeypatch):
+    looks = looking(monkeypatch)
+
+    async def work():
+        sampler = Sampler(None, None)
+        await asyncio.gather(*(sampler.fresh() for _ in range(20)))
+
+    asyncio.run(work())
+    assert len(looks) == 1
+
+
+def test_a_page_that_cannot_be_told_keeps_nothing_from_the_others(monkeypatch):
+    looking(monkeypatch)
+
+    def broken(_seen):
+        raise RuntimeError
+
+    async def work():
+        sampler, told = Sampler(None, None), asyncio.Event()
+        heard = [broken, lambda _seen: told.set()]
+        sampler._watchers = dict.fromkeys(heard)  # in this order
+        task = asyncio.create_task(sampler._run())
+        await asyncio.wait_for(told.wait(), 10)
+        task.cancel()
+
+    asyncio.run(work())
 
 
 def test_a_figure_that_takes_long_is_asked_for_more_rarely(here):

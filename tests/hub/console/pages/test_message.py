@@ -46,6 +46,15 @@ def test_a_page_shows_the_form_of_a_message_and_none_of_its_persons(read, langua
     assert "PID-5" in shown
 
 
+def test_of_a_message_that_came_as_one_line_no_person_is_shown():
+    one = explain(RAW.replace(b"\r", b" "), bytes_max=1_000_000)
+    assert [each.code for each in one.troubles] == ["SEGMENTS_JOINED"]
+    shown = reading(one, "en", show=False)
+    assert not [value for value in PERSONAL if value in shown]
+    assert "ADT^A01" in shown
+    assert all(value in reading(one, "en", show=True) for value in PERSONAL)
+
+
 def test_who_may_sees_all_of_it_and_markup_in_it_is_text(read):
     shown = reading(read, "vi", show=True)
     assert all(value in shown for value in PERSONAL)

@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 
 from hub.bus import apply_topics
+from hub.console.pages import mine
 from hub.contract.events import new_id, now
 from hub.store.database import connect
 from tests.own_database import own_database
@@ -122,3 +123,30 @@ def test_no_page_quotes_what_stands_in_its_address_as_markup(served, here, sent,
     (page,) = get(served, here, "/mine?sender=%3Cscript%3Ealert(1)%3C/script%3E", person=someone())
     assert "<script>alert(1)" not in page.text
     assert "<script>alert(1)" not in json.dumps(page.text, ensure_ascii=False)
+
+
+def test_a_report_reads_no_more_messages_than_it_has_time_for():
+    read = []
+
+    def raws(size):
+        for number in range(50):
+            read.append(number)
+            yield bytes(size)
+
+    assert len(mine.within(raws(1_000))) == 50
+    read.clear()
+    assert len(mine.within(raws(700_000))) == 3 == len(read)
+    assert len(mine.within(raws(8 * 1024**2))) == 1, "of a long one alone there is a report too"
+
+
+def test_however_often_a_page_is_opened_its_report_is_made_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(mine, "check", lambda console, sender: asked.append((console, sender)) or "report")
+
+    async def opened():
+        both = (mine._Asked("busy_his", "a console"), mine._Asked("busy_his", "another"))
+        return await asyncio.gather(*(mine._REPORTS.of(one) for one in (*both, mine._Asked("other_busy_his", "a console"))))
+
+    assert [report for report, _ in asyncio.run(opened())] == ["report"] * 3
+    assert [report for report, _ in asyncio.run(opened())] == ["report"] * 3
+    assert sorted(sender for _, sender in asked) == ["busy_his", "other_busy_his"]

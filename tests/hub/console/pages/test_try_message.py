@@ -1,8 +1,12 @@
 """A pasted message is read as the front door would, and its problems are told with what to do about them."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from adapters.dialects.profile import use_vendors
+from hub.access.quota import Quotas
+from hub.cli import vendor_border
 from hub.cli.border import explain
 from hub.cli.running import OFFLINE
 from hub.cli.vendor_border import check as checked
@@ -10,6 +14,7 @@ from hub.cli.vendor_border import entitled, remedy_of
 from hub.cli.why import foreseen_of, foresight
 from hub.console.pages.mine import report
 from hub.console.pages.try_message import as_bytes, check, may_send, shown
+from hub.contract.errors import HubError
 from hub.contract.places import shipped
 
 GOOD = (shipped("seeds/demo") / "02-order-to-laboratory.hl7").read_bytes()
@@ -108,6 +113,28 @@ def test_a_sender_is_held_to_its_facilities(settings, tmp_path):
     assert entitled(held, "mine_his") == {"01021"}
     assert entitled(held, "gone_his") == frozenset()
     assert entitled(held, "") is None
+
+
+def test_what_is_pasted_is_sent_so_often_a_minute_and_no_more(tmp_path, monkeypatch):
+    """No broker is asked: what is within the limits ends where one would be."""
+    file = tmp_path / "credentials.toml"
+    file.write_text("[sender.mine_his]\n[sender.slow_his]\nmessages_per_minute = 2\n", "utf-8")
+    held = SimpleNamespace(credentials=file, message_bytes_max=1_000_000, kafka="", ack_wait_s=1.0)
+    quotas, sent = Quotas(), []
+    monkeypatch.setattr(vendor_border, "Producer", lambda *_args, **_more: (_ for _ in ()).throw(ConnectionError))
+
+    def send(sender):
+        try:
+            vendor_border.send_test(held, OFFLINE, quotas, GOOD, sender)
+        except ConnectionError:
+            sent.append(sender)
+
+    for sender, most in (("mine_his", vendor_border.PASTED_A_MINUTE), ("slow_his", 2)):
+        for _ in range(most):
+            send(sender)
+        with pytest.raises(HubError, match="OVERLOADED"):
+            send(sender)
+        assert sent.count(sender) == most
 
 
 def test_the_report_is_that_of_vendor_check_without_a_value():

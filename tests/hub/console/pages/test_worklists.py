@@ -16,13 +16,13 @@ SLIP = {
 APP = {"slips": [SLIP], "counts": {"FIELD_MISSING": 1_200}, "oldest": {"FIELD_MISSING": NOW - timedelta(days=4)}}
 
 
-def parked(code, hours, id):
+def parked(code, hours, id, keys=1):
     return {
         "topic": "referral.v1",
-        "key": "01021:k",
         "code": code,
         "event_id": id,
-        "waiting": 1,
+        "keys": keys,
+        "waiting": 2 * keys,
         "since": NOW - timedelta(hours=hours),
     }
 
@@ -37,9 +37,9 @@ def test_each_list_counts_tells_the_oldest_and_leads_to_cases():
 
 
 def test_parked_keys_are_counted_by_cause_and_lead_to_the_oldest():
-    causes = parked_by_cause([parked("A", 1, ONE), parked("B", 2, None), parked("A", 5, TWO)], "vi")
+    causes = parked_by_cause([parked("A", 1, ONE, 3), parked("B", 2, None), parked("A", 5, TWO)], "vi")
     assert [(one.code, one.count, one.oldest, one.case) for one in causes] == [
-        ("A", 2, NOW - timedelta(hours=5), str(TWO)),
+        ("A", 4, NOW - timedelta(hours=5), str(TWO)),
         ("B", 1, NOW - timedelta(hours=2), ""),
     ]
 
