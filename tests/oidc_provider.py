@@ -1,6 +1,6 @@
 """An OpenID Connect provider for tests: a real HTTP server with real RSA keys, which can be made to lie in each way that matters.
 
-It signs in whoever is set as `user` without asking, as a provider does whose session the browser already has.
+It signs in whoever is set as `user`: without asking, as a provider does whose session the browser already has, or from a page of its own.
 """
 
 import base64
@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
@@ -47,6 +48,7 @@ class Provider:
         self.broken = False
         self.says_no = False
         self.codes_last = False
+        self.shows_a_page = False
 
     def rotate(self) -> None:
         """A new key; the one before is withdrawn."""
@@ -119,6 +121,8 @@ def provider() -> Iterator[Provider]:
                     self.say(200, made.discovery())
                 case "/certs":
                     self.say(200, {"keys": [{"kty": "AKP", "kid": "of-tomorrow"}, made.key.as_dict(private=False)]})
+                case "/auth" if made.shows_a_page:
+                    self.say(200, f'<a href="{escape(made.authorized(asked))}">go on</a>', "text/html")
                 case "/auth":
                     self.send_response(302)
                     self.send_header("location", made.authorized(asked))
@@ -132,10 +136,10 @@ def provider() -> Iterator[Provider]:
             form = {name: values[0] for name, values in parse_qs(body).items()}
             self.say(*((503, {}) if made.broken else made.tokens(form, self.headers.get("authorization", ""))))
 
-        def say(self, status: int, what: dict[str, Any]) -> None:
-            body = json.dumps(what).encode()
+        def say(self, status: int, what: dict[str, Any] | str, kind: str = "application/json") -> None:
+            body = (what if isinstance(what, str) else json.dumps(what)).encode()
             self.send_response(status)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

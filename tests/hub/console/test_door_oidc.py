@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tests.hub.access.test_people import noted
 from tests.hub.console.test_door import NAME, PASSWORD, served, sign_in, url  # noqa: F401  # fixtures
 from tests.oidc_provider import CLIENT, SECRET, provider
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 HOME = "https://console.example"  # of a proxy before this console, which ends TLS
 
 
@@ -244,3 +246,24 @@ def test_without_a_provider_there_is_no_such_way(url):  # noqa: F811
     with served(url) as (host, *_), httpx.Client(base_url=f"http://{host}", trust_env=False) as browser:
         assert browser.get("/login/oidc").status_code == 401
         assert "/login/oidc" not in browser.get("/login").text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="unverified in a browser: no chromium here (apt-get install chromium)")
+def test_a_real_browser_comes_from_the_other_site_and_is_in(url, there):  # noqa: F811
+    """The provider is at localhost and the console at 127.0.0.1: two sites. So the cookies show what they are worth."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="unverified in a browser: playwright is not installed")
+    there.honest()
+    there.user["preferred_username"] = NAME
+    there.shows_a_page = True
+    ours_here = ours(there)
+    with served(url, provider=ours_here) as (host, *_), sync_api.sync_playwright() as playwright:
+        ours_here._home = f"http://{host}"  # known once it listens
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.set_default_timeout(30_000)
+        page.goto(f"http://{host}/?event=e1")
+        page.get_by_role("link", name="Đăng nhập bằng tài khoản của đơn vị").click()
+        page.get_by_role("link", name="go on").click()
+        page.wait_for_url(f"http://{host}/?event=e1")
+        assert page.inner_text("body") == NAME
+        chromium.close()
