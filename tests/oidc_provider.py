@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-CLIENT, SECRET = "hie console", "a secret: of tests %"
+CLIENT, SECRET = "hie console", "a+secret: of tests, 100%41"
 
 
 class Provider:
@@ -120,7 +120,7 @@ def provider() -> Iterator[Provider]:
                 case "/.well-known/openid-configuration":
                     self.say(200, made.discovery())
                 case "/certs":
-                    self.say(200, {"keys": [{"kty": "AKP", "kid": "of-tomorrow"}, made.key.as_dict(private=False)]})
+                    self.say(200, {"keys": ["junk", {"kty": "AKP", "kid": "of-tomorrow"}, made.key.as_dict(private=False)]})
                 case "/auth" if made.shows_a_page:
                     self.say(200, f'<a href="{escape(made.authorized(asked))}">go on</a>', "text/html")
                 case "/auth":

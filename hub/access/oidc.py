@@ -244,11 +244,11 @@ async def _asked(
 
 
 def _key_set(found: Mapping[str, Any]) -> KeySet:
-    """The provider's public keys; those of other kinds, and those that cannot be read, are left out."""
+    """The provider's keys; those that cannot be read, as of a kind of tomorrow, are left out."""
     rows = found.get("keys")
     keys: list[Key] = []
     for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and row.get("kty") in ("RSA", "EC"):
+        if isinstance(row, dict):
             with suppress(JoseError, ValueError, TypeError, KeyError):
                 keys.append(import_key(row))
     return KeySet(keys)

@@ -177,8 +177,8 @@ def test_a_header_with_fields_of_the_providers_own_is_no_fault(there):
     assert walked(there) == "ca-truc-1"
 
 
-@pytest.mark.parametrize("token", ["", "no token", "a.b.c", "é.é.é"])
-def test_what_is_no_token_is_refused(there, token):
+@pytest.mark.parametrize("token", ["", "no token", "a.b.c", "é.é.é", "eyJhbGciOiJSUzI1NiIsImNyaXQiOnRydWV9.e30.e30"])
+def test_what_is_no_token_is_refused(there, token):  # the last one's `crit` is no list
     there.sign = lambda _: token
     assert refused(there)[0] == "LOGIN_UNPROVEN"
 
