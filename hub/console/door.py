@@ -22,6 +22,7 @@ from nicegui import Client, __version__
 from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.access.oidc import PATH, Attempt, Provider
@@ -115,13 +116,12 @@ class Door:
                 telemetry.fault("console", "DATABASE_UNAVAILABLE", "audit")
             await asyncio.sleep(_TELL_S)
 
-    def tokens(self, headers: Headers) -> tuple[str, str, str]:
-        """What the cookies of a request say: the session's token, the nonce of the form, and the way to the provider and back."""
+    def tokens(self, headers: Headers) -> tuple[str, str]:
+        """What the cookies of a request say: the session's token, and the nonce of the form."""
         jar = SimpleCookie()
         with suppress(CookieError):
             jar.load(headers.get("cookie", ""))
-        names = (self.cookie, self._form_cookie, self._way_cookie)
-        return tuple(jar[name].value if name in jar else "" for name in names)  # type: ignore[return-value]
+        return tuple(jar[name].value if name in jar else "" for name in (self.cookie, self._form_cookie))  # type: ignore[return-value]
 
     def form(self, nonce: str) -> str:
         """The token in the form that belongs to a nonce in the cookie."""
@@ -138,6 +138,10 @@ class Door:
     def way(self, value: str) -> str:
         """The header that sets the cookie of the way to the provider, or takes it away. It comes back from another site: so it is lax."""
         return self._set(self._way_cookie, value, "Lax")
+
+    def way_of(self, headers: Headers) -> str:
+        """What the cookie of the way to the provider says."""
+        return cookie_parser(headers.get("cookie", "")).get(self._way_cookie, "")
 
     def at_home(self, headers: Headers) -> bool:
         """Whether a page of this console made the request: its Origin is the host that was asked, by this scheme."""
@@ -193,7 +197,7 @@ class _Middleware:
 
     async def _inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = Headers(scope=scope), scope["path"]
-        token, _, _ = self._door.tokens(headers)
+        token, _ = self._door.tokens(headers)
         try:
             signed = await self._door.signin.known(token, now(), used=True)
         except UNAVAILABLE:
@@ -223,7 +227,7 @@ class _Middleware:
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, method = Headers(scope=scope), scope["method"]
-        token, nonce, _ = self._door.tokens(headers)
+        token, nonce = self._door.tokens(headers)
         if method in _SAFE:
             asked = fields_of(scope["query_string"])
             await self._form(send, asked, 200)
@@ -247,7 +251,7 @@ class _Middleware:
 
     async def _leave_for(self, provider: Provider, scope: Scope, send: Send) -> None:
         """Send the browser to the provider. A session that it still has ends here, as on the way back it does not show it."""
-        token, _, _ = self._door.tokens(Headers(scope=scope))
+        token, _ = self._door.tokens(Headers(scope=scope))
         asked = fields_of(scope["query_string"])
         way = Attempt.begun(self._door.keyring, _language(asked), own_path(asked.get("next", "")), now())
         try:
@@ -262,8 +266,7 @@ class _Middleware:
 
     async def _back_from(self, provider: Provider, scope: Scope, send: Send) -> None:
         said, at = fields_of(scope["query_string"]), now()
-        _, _, cookie = self._door.tokens(Headers(scope=scope))
-        way = Attempt.back(self._door.keyring, cookie, said.get("state", ""), at)
+        way = Attempt.back(self._door.keyring, self._door.way_of(Headers(scope=scope)), said.get("state", ""), at)
         over = ("set-cookie", self._door.way(""))
         if way is None:
             telemetry.door_refused("form")
@@ -301,7 +304,7 @@ class _Middleware:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        token, _, _ = self._door.tokens(headers)
+        token, _ = self._door.tokens(headers)
         cause = "" if self._door.tls or _is_near(scope) else "plain"
         cause = cause or ("" if self._door.at_home(headers) else "origin")
         signed = None

@@ -4,7 +4,7 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from typing import Final, Literal
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 from hub.contract.errors import ERRORS
 
@@ -78,7 +78,7 @@ def login_page(
 <input id="password" name="password" type="password" autocomplete="current-password" maxlength="256" required>
 <button type="submit">{words["enter"]}</button>
 </form>"""
-    there = f"{provider}?{urlencode({'next': next_path, 'lang': language})}"
+    there = f"{provider}?lang={language}&next={quote(next_path, safe='')}"
     link = f'<a class="button" href="{escape(there)}">{words["provider"]}</a>'
     body = f"""<h1>hie-hub · {words["title"]}</h1>{alert}
 {link if provider else ""}{form if passwords else ""}

@@ -74,7 +74,7 @@ def audited(console):
 def test_the_page_offers_both_ways_and_keeps_where_to_go(browser):
     page = browser.get("/login", params={"next": "/message?id=1", "lang": "en"}).text
     assert "Sign in with your organisation's account" in page
-    assert f'href="{HOME}/login/oidc?next=%2Fmessage%3Fid%3D1&amp;lang=en"' in page
+    assert f'href="{HOME}/login/oidc?lang=en&amp;next=%2Fmessage%3Fid%3D1"' in page
     assert 'name="password"' in page
     assert sign_in(browser).status_code == 303
 
