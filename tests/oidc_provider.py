@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -30,8 +31,8 @@ class Provider:
     ways:   of clients to authenticate, as the discovery document lists them.
     """
 
-    def __init__(self, port: int) -> None:
-        self.issuer = f"http://localhost:{port}/realms/hospital"
+    def __init__(self, home: str) -> None:
+        self.issuer = f"{home}/realms/hospital"
         self.user: dict[str, Any] = {"sub": "f2c1", "preferred_username": "ca-truc-1", "email": "lan@hospital.example"}
         self.ways = ["client_secret_basic", "client_secret_post"]
         self.document: dict[str, Any] = {}
@@ -107,8 +108,8 @@ class Provider:
 
 
 @contextmanager
-def provider() -> Iterator[Provider]:
-    """One that listens on localhost, at a port of its own."""
+def provider(tls: ssl.SSLContext | None = None) -> Iterator[Provider]:
+    """One that listens on localhost, at a port of its own; in HTTPS if it is given a certificate."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -148,7 +149,9 @@ def provider() -> Iterator[Provider]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made = Provider(server.server_address[1])
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    made = Provider(f"http{'s' if tls else ''}://localhost:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -1,6 +1,7 @@
 """Who comes back from an OpenID Connect provider is believed only with a proof that fits in every part."""
 
 import asyncio
+import ssl
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from hub.access.oidc import ALGORITHMS, Attempt, Provider
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import read_settings
+from tests.adapters.inbound.certificates import Authority
 from tests.oidc_provider import CLIENT, SECRET, provider
 
 KEYRING = Keyring(b"a secret of tests only")
@@ -41,12 +43,12 @@ def client(there, **other):
     return Provider(read_settings(**named))
 
 
-def walked(there, *, change=lambda answer: answer, **other):
+def walked(there, *, change=lambda answer: answer, trusted=True, **other):
     """The claim of who went there and came back."""
 
     async def walk():
         ours, way = client(there, **other), Attempt.begun(KEYRING, "vi", "/", now())
-        async with httpx.AsyncClient(trust_env=False) as browser:
+        async with httpx.AsyncClient(verify=trusted, trust_env=False) as browser:
             answer = (await browser.get(await ours.address(way))).headers["location"]
         assert answer.startswith(f"{HOME}/login/oidc/callback?")
         return await ours.identity(change(fields(answer)), way, now())
@@ -260,6 +262,17 @@ def test_no_part_of_a_way_tells_another():
     parts = {way.cookie.split(".")[0], way.state, way.nonce, way.verifier[:32], way.verifier[32:]}
     assert len(parts) == 5
     assert 43 <= len(way.verifier) <= 128  # RFC 7636 §4.1
+
+
+def test_a_provider_whose_authority_is_the_hospitals_own_is_trusted_by_its_file_only(tmp_path):
+    authority = Authority(tmp_path, "hospital")
+    pair = authority.sign("provider")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    with provider(tls) as there:
+        assert there.issuer.startswith("https://")
+        assert walked(there, oidc_ca=authority.certificate, trusted=authority.client()) == "ca-truc-1"
+        assert refused(there) == ("PROVIDER_UNAVAILABLE", "discovery: ConnectError")
 
 
 def test_authorities_that_cannot_be_read_are_told_at_the_start(there, tmp_path):

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from hub.access.oidc import Provider
+from hub.console.door import door
 from hub.contract import telemetry
 from hub.contract.settings import read_settings
 from tests.hub.access.test_people import noted
@@ -246,6 +247,16 @@ def test_without_a_provider_there_is_no_such_way(url):  # noqa: F811
     with served(url) as (host, *_), httpx.Client(base_url=f"http://{host}", trust_env=False) as browser:
         assert browser.get("/login/oidc").status_code == 401
         assert "/login/oidc" not in browser.get("/login").text
+
+
+def test_the_settings_decide_who_opens_the_door(there):
+    named = {"oidc_issuer": there.issuer, "oidc_client_id": CLIENT, "console_url": HOME, "key_secret": "a secret of tests only"}
+    alone = door(read_settings(**named, console_passwords=False), None)
+    assert (alone.provider.start, alone.passwords) == (f"{HOME}/login/oidc", False)
+    usual = door(read_settings(key_secret="a secret of tests only"), None)
+    assert (usual.provider, usual.passwords) == (None, True)
+    for one in (alone, usual):
+        one.signin.close()
 
 
 @pytest.mark.skipif(BROWSER is None, reason="unverified in a browser: no chromium here (apt-get install chromium)")
