@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import RSAKey
 
 CLIENT, SECRET = "hie console", "a+secret: of tests, 100%41"
@@ -44,7 +44,6 @@ class Provider:
 
     def honest(self) -> None:
         self.claims: dict[str, Any] = {}
-        self.header: dict[str, Any] = {}
         self.sign: Any = None
         self.broken = False
         self.says_no = False
@@ -101,7 +100,9 @@ class Provider:
         }
         claims = {name: value for name, value in claims.items() if value is not None}
         token = (
-            self.sign(claims) if self.sign else jwt.encode({"alg": "RS256", "kid": self.key.kid, **self.header}, claims, self.key)
+            self.sign(claims)
+            if self.sign
+            else jws.serialize_compact({"alg": "RS256", "kid": self.key.kid}, json.dumps(claims), self.key)
         )
         self.redeemed.append(token)
         return 200, {"access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "id_token": token}

@@ -103,8 +103,8 @@ class People:
     async def give_identity(self, name: str, identity: str | None, by: str, reason: str) -> None:
         """Who this is at the OpenID Connect provider: the claim's value there, to the letter; None: the login name itself. Whoever is
         signed in as this person is not any more. The audit does not tell the value, which may be a human being's address."""
-        if identity is not None and not (0 < len(identity) <= _IDENTITY_MAX and identity.isprintable()):
-            raise HubError("REQUEST_WRONG", f"IDENTITY: from 1 to {_IDENTITY_MAX} characters")
+        if identity is not None and not is_identity(identity):
+            raise HubError("REQUEST_WRONG", f"IDENTITY: from 1 to {_IDENTITY_MAX} characters that can be printed")
         try:
             await self._change("person-identity", name, name, by, reason, "identity = %s", (identity,))
         except UniqueViolation:
@@ -158,6 +158,11 @@ async def note(
 def as_person(row: Sequence[Any]) -> Person:
     """From the columns name, role, scope, language."""
     return Person(row[0], row[1], tuple(row[2]), row[3])
+
+
+def is_identity(value: str) -> bool:
+    """Whether a claim's value can be somebody's identity: of some length, and nothing in it that no column holds."""
+    return 0 < len(value) <= _IDENTITY_MAX and value.isprintable()
 
 
 def one_form(password: str) -> str:

@@ -133,13 +133,19 @@ class SignIn:
                 await database.execute("update person set failed = failed + 1 where name = %s", (by,))
                 await note(database, "sign-in", by, by, "LOGIN_UNKNOWN", "refused", at=at)
             else:
-                token = await self._admit(database, row[0], tries, address, at)
+                token = await self._admit(database, row[0], tries, address, at, " by OpenID Connect")
         if row is None or not token:
             raise HubError("LOGIN_UNKNOWN", "identity")
         return token, SignedIn(as_person(row), _short(digest(token)))
 
     async def _admit(
-        self, database: AsyncConnection[Any], name: str, keys: Sequence[tuple[str, int]], address: str, at: datetime
+        self,
+        database: AsyncConnection[Any],
+        name: str,
+        keys: Sequence[tuple[str, int]],
+        address: str,
+        at: datetime,
+        way: str = "",
     ) -> str:
         token = secrets.token_urlsafe(32)
         await database.execute("update person set failed = 0, seen_at = %s where name = %s", (at, name))
@@ -152,7 +158,7 @@ class SignIn:
             "delete from person_session where opened_at < %s or seen_at < %s or digest in (select digest from person_session where name = %s order by opened_at desc, digest offset %s)",
             (at - self._age, at - self._idle, name, _SESSIONS_MAX),
         )
-        await note(database, "sign-in", name, name, f"session {_short(digest(token))}", at=at)
+        await note(database, "sign-in", name, name, f"session {_short(digest(token))}{way}", at=at)
         return token
 
     async def known(self, token: str, at: datetime, *, used: bool) -> SignedIn | None:

@@ -121,7 +121,7 @@ def test_several_audiences_are_right_when_we_are_the_one_it_is_for(there):
     assert walked(there) == "ca-truc-1"
 
 
-@pytest.mark.parametrize("value", [None, "", 7, "x" * 300, "a\x00b"])
+@pytest.mark.parametrize("value", [None, "", 7, "x" * 300, "a\x00b", "a\ud800b"])
 def test_a_token_without_a_name_in_its_claim_names_nobody(there, value):
     there.claims = {"preferred_username": value}
     assert refused(there) == ("LOGIN_UNPROVEN", "preferred_username")
@@ -250,6 +250,7 @@ def test_a_way_without_its_own_cookie_or_with_one_of_our_make_is_none():
         (later, way.state),
         (way.cookie, ""),
         ("a.b", "c"),
+        (f"a.{'9' * 400}.vi.Lw", "c"),
         ("a.b.c.d", "é"),
     ):
         assert Attempt.back(KEYRING, cookie, state, at) is None

@@ -247,7 +247,7 @@ def test_who_the_provider_names_has_a_session_as_by_a_password(house):
     signed, [(action, target, by, reason, outcome)] = house(work)
     assert signed.person == Person(NAME, "operator", (), "vi")
     assert (action, target, by, outcome) == ("sign-in", NAME, NAME, "done")
-    assert signed.session in reason
+    assert reason == f"session {signed.session} by OpenID Connect"
 
 
 def test_a_person_with_an_identity_is_known_by_it_alone(house):
