@@ -39,6 +39,7 @@ PASSWORD_MAX: Final = 256
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 _SCOPE: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 _REASON_MAX: Final = 500
+_IDENTITY_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ class People:
             await note(database, "person-new", f"{person.name} {_spelled(person.role, person.scope)}", by, reason)
 
     async def list(self) -> list[dict[str, Any]]:
-        """name, role, scope, language, created_at, changed_at, disabled_at, failed (tries since the last right one), seen_at."""
-        columns = "name, role, scope, language, created_at, changed_at, disabled_at, failed, seen_at"
+        """name, role, scope, language, identity, created_at, changed_at, disabled_at, failed (tries since the last right one), seen_at."""
+        columns = "name, role, scope, language, identity, created_at, changed_at, disabled_at, failed, seen_at"
         async with self._pool.connection() as database, database.cursor(row_factory=dict_row) as cursor:
             return await (await cursor.execute(f"select {columns} from person order by name")).fetchall()  # noqa: S608  # our words
 
@@ -98,6 +99,16 @@ class People:
         _check(Person(name, role, tuple(scope), "vi"))
         target = f"{name} {_spelled(role, scope)}"
         await self._change("person-role", name, target, by, reason, "role = %s, scope = %s", (role, list(scope)))
+
+    async def give_identity(self, name: str, identity: str | None, by: str, reason: str) -> None:
+        """Who this is at the OpenID Connect provider: the claim's value there, to the letter; None: the login name itself. Whoever is
+        signed in as this person is not any more. The audit does not tell the value, which may be a human being's address."""
+        if identity is not None and not is_identity(identity):
+            raise HubError("REQUEST_WRONG", f"IDENTITY: from 1 to {_IDENTITY_MAX} characters that can be printed")
+        try:
+            await self._change("person-identity", name, name, by, reason, "identity = %s", (identity,))
+        except UniqueViolation:
+            raise HubError("REQUEST_WRONG", "IDENTITY: another person has it") from None
 
     async def disable(self, name: str, by: str, reason: str) -> None:
         """No sign-in from now on, and whoever is signed in is not any more. The name stays taken: the audit names it."""
@@ -147,6 +158,11 @@ async def note(
 def as_person(row: Sequence[Any]) -> Person:
     """From the columns name, role, scope, language."""
     return Person(row[0], row[1], tuple(row[2]), row[3])
+
+
+def is_identity(value: str) -> bool:
+    """Whether a claim's value can be somebody's identity: of some length, and nothing in it that no column holds."""
+    return 0 < len(value) <= _IDENTITY_MAX and value.isprintable()
 
 
 def one_form(password: str) -> str:

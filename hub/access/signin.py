@@ -1,4 +1,4 @@
-"""How people come in and stay in: password, failed tries, and the session from its opening to its end.
+"""How people come in and stay in: password or a provider's word, failed tries, and the session from its opening to its end.
 
 A session is a random token in a cookie; the database holds its hash only. It ends after a time without use, at its
 age, at sign-out, and when the person is disabled or gets another password or role. All of it holds across processes.
@@ -6,7 +6,7 @@ age, at sign-out, and when the person is disabled or gets another password or ro
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -67,7 +67,7 @@ class SignIn:
         if not name or not password or max(len(name), len(password)) > PASSWORD_MAX or "\x00" in name:  # no column holds that
             raise HubError("CREDENTIAL_WRONG", "name")
         self._checker.room()
-        keys = _keys(name, address)
+        keys = _hashed((f"{_network(address)} {name}", TRIES_MAX), (_network(address), TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
             within = await _take(database, keys, at)
             statement = "select name, role, scope, language, password, disabled_at from person where name = %s"
@@ -94,14 +94,62 @@ class SignIn:
         assert row is not None
         return token, SignedIn(as_person(row), _short(digest(token)))
 
+    async def open_by(
+        self, state: str, identity: Callable[[], Awaitable[str]], address: str, at: datetime
+    ) -> tuple[str, SignedIn]:
+        """A new session's token for whoever an OpenID Connect provider names.
+
+        state:    of this way to the provider; it is good once, and for no longer than the window.
+        identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
+        Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
+        """
+        once, tries = _hashed((f"state {state}", 1)), _hashed((_network(address), TRIES_OF_ADDRESS_MAX))
+        async with self._pool.connection() as database, database.transaction():
+            refusal, within = HubError("LOGIN_UNPROVEN", "state"), await _take(database, once, at)
+            if within > 0:
+                refusal, within = HubError("TRIES_EXCEEDED", "address"), await _take(database, tries, at)
+            if within == 0:  # the first beyond the limit stands for all that follow
+                await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{refusal.code} {refusal.where}", "refused", at=at)
+        if within <= 0:
+            raise refusal
+        try:
+            named = await identity()
+        except HubError as wrong:
+            async with self._pool.connection() as database, database.transaction():
+                if wrong.retriable:  # nobody failed but the provider
+                    await _give_back(database, tries)
+                else:
+                    await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{wrong.code} {wrong.where}", "refused", at=at)
+            raise
+        async with self._pool.connection() as database, database.transaction():
+            statement = (
+                "select name, role, scope, language, disabled_at from person where identity = %s or (identity is null and name = %s) "
+                "order by identity nulls last limit 1 for update"
+            )
+            row = await (await database.execute(statement, (named, named))).fetchone()
+            token = ""
+            if row is None or row[4] is not None:
+                by = row[0] if row else _UNKNOWN
+                await database.execute("update person set failed = failed + 1 where name = %s", (by,))
+                await note(database, "sign-in", by, by, "LOGIN_UNKNOWN", "refused", at=at)
+            else:
+                token = await self._admit(database, row[0], tries, address, at, " by OpenID Connect")
+        if row is None or not token:
+            raise HubError("LOGIN_UNKNOWN", "identity")
+        return token, SignedIn(as_person(row), _short(digest(token)))
+
     async def _admit(
-        self, database: AsyncConnection[Any], name: str, keys: Sequence[tuple[str, int]], address: str, at: datetime
+        self,
+        database: AsyncConnection[Any],
+        name: str,
+        keys: Sequence[tuple[str, int]],
+        address: str,
+        at: datetime,
+        way: str = "",
     ) -> str:
         token = secrets.token_urlsafe(32)
         await database.execute("update person set failed = 0, seen_at = %s where name = %s", (at, name))
-        await database.execute(
-            "update person_try set count = greatest(count - 1, 0) where key = any(%s)", ([key for key, _ in keys],)
-        )
+        await _give_back(database, keys)
         await database.execute(
             "insert into person_session (digest, name, address, opened_at, seen_at) values (%s, %s, %s, %s, %s)",
             (digest(token), name, address, at, at),
@@ -110,7 +158,7 @@ class SignIn:
             "delete from person_session where opened_at < %s or seen_at < %s or digest in (select digest from person_session where name = %s order by opened_at desc, digest offset %s)",
             (at - self._age, at - self._idle, name, _SESSIONS_MAX),
         )
-        await note(database, "sign-in", name, name, f"session {_short(digest(token))}", at=at)
+        await note(database, "sign-in", name, name, f"session {_short(digest(token))}{way}", at=at)
         return token
 
     async def known(self, token: str, at: datetime, *, used: bool) -> SignedIn | None:
@@ -186,15 +234,25 @@ def _short(key: str) -> str:
     return key[:12]
 
 
-def _keys(name: str, address: str) -> tuple[tuple[str, int], ...]:
-    """What tries are counted by, with its limit; hashed, as a name that was typed may be a password. An IPv6 host has a whole /64."""
+def _network(address: str) -> str:
+    """An IPv6 host has a whole /64."""
     try:
         host = ip_address(address)
-        network = str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else address
     except ValueError:
-        network = address
-    wanted = ((f"{network} {name}", TRIES_MAX), (network, TRIES_OF_ADDRESS_MAX))
+        return address
+    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else address
+
+
+def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:
+    """What tries are counted by, with its limit; hashed, as a name that was typed may be a password."""
     return tuple((blake2b(key.encode(errors="replace"), digest_size=16).hexdigest(), limit) for key, limit in wanted)
+
+
+async def _give_back(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]]) -> None:
+    """A try that did not fail is none."""
+    await database.execute(
+        "update person_try set count = greatest(count - 1, 0) where key = any(%s)", ([key for key, _ in keys],)
+    )
 
 
 async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]], at: datetime) -> int:

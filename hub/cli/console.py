@@ -32,7 +32,9 @@ def console_command(
     settings = connected(read_settings())
     host, port = address(settings, "console", "console_port")
     url = f"{scheme(settings)}://{host}:{port}/"
-    out.print(f"{url}\nsign in with the name and password of a person of this hub: `hie person --help` makes them", markup=False)
+    own = "the name and password of a person of this hub" if settings.console_passwords else ""
+    account = f"an account of {settings.oidc_issuer} that belongs to one" if settings.oidc_issuer else ""
+    out.print(f"{url}\nsign in with {' or '.join(filter(None, (own, account)))}: `hie person --help` makes people", markup=False)
     if browse:
         typer.launch(url)
 

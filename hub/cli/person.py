@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hub.access.people import People, Person, Role
@@ -66,11 +67,11 @@ def list_people(as_json: AsJson = False) -> None:
     if as_json:
         print(to_json(rows).decode())
         return
-    table = Table("name", "role", "scope", "language", "last sign-in", "failed since", "state", box=None)
+    table = Table("name", "role", "scope", "language", "at the provider", "last sign-in", "failed since", "state", box=None)
     for row in rows:
-        state = "disabled" if row["disabled_at"] else ""
+        state, scope, identity = "disabled" if row["disabled_at"] else "", " ".join(row["scope"]), escape(row["identity"] or "")
         table.add_row(
-            row["name"], row["role"], " ".join(row["scope"]), row["language"], _time(row["seen_at"]), str(row["failed"]), state
+            row["name"], row["role"], scope, row["language"], identity, _time(row["seen_at"]), str(row["failed"]), state
         )
     out.print(table if rows else "nobody yet: hie person new NAME --role admin --reason …")
 
@@ -96,6 +97,22 @@ def role_command(name: Name, role: As, reason: Reason, scope: Scope = None) -> N
     scopes = _scope(role, scope)
     _do(lambda people, by: people.give_role(name, role, scopes, by, reason))
     out.print(f"{name} is {role} and is signed out")
+
+
+@person_app.command("identity")
+def identity_command(
+    name: Name,
+    reason: Reason,
+    identity: Annotated[
+        str, typer.Option("--is", help="Value of the claim (HIE_OIDC_CLAIM); the login name itself if omitted.")
+    ] = "",
+) -> None:
+    """Who this is at the OpenID Connect provider, where that is not the login name; open sessions of this person end.
+
+    Example: hie person identity ca-truc-1 --is f2c1a0de-77 --reason "account of the hospital"
+    """
+    _do(lambda people, by: people.give_identity(name, identity or None, by, reason))
+    out.print(f"{name} is known to the provider as {identity or name} and is signed out", markup=False)
 
 
 @person_app.command("disable")

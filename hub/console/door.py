@@ -11,47 +11,35 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import FastAPI
 from nicegui import Client, __version__
 from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.access.oidc import PATH, Attempt, Provider
 from hub.access.people import Person
 from hub.access.signin import WINDOW_S, SignedIn, SignIn
-from hub.console.login_page import CSP, Language, error_page, login_page
+from hub.console.answers import answer, body_of, fields_of, guarded, refuse, sealed
+from hub.console.login_page import Language, error_page, login_page, onward_page
 from hub.contract import telemetry
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 from hub.store.database import UNAVAILABLE
 
-PAGE_CSP: Final = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'"
-)
-"""What pages may load: from here only. NiceGUI's page has its code inline, and Vue compiles templates in the browser (eval)."""
-_HEADERS: Final = {
-    # Not no-referrer: with it browsers send `Origin: null` with the forms of our own pages. To others nothing goes either way.
-    "referrer-policy": "same-origin",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=()",
-}
 _STATIC: Final = tuple(f"/_nicegui/{__version__}/{room}/" for room in ("static", "libraries", "components", "resources", "esm"))
 _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
-_BODY_MAX: Final = 8 * 1024
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
 _TELL_S: Final = 3.0
 _PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
@@ -83,21 +71,32 @@ def _signed_of(client: Client) -> SignedIn | None:
 class Door:
     """The sign-in of one console process.
 
-    keyring: signs the form, so that each process knows the forms of the others.
-    tls:     whether this server speaks TLS itself; without, it serves this machine only (a proxy that ends TLS stands on it).
-    tell:    brings what was noted for the audit to its topic (`hub.audit.tell_noted`); called every few seconds. None: somebody else does.
+    keyring:   signs the form, and the way to the provider, so that each process knows those of the others.
+    tls:       whether this server speaks TLS itself; without, it serves this machine only (a proxy that ends TLS stands on it).
+    passwords: whether a password lets people in.
+    provider:  the OpenID Connect provider by which they sign in; None: there is none.
+    tell:      brings what was noted for the audit to its topic (`hub.audit.tell_noted`); called every few seconds. None: somebody else does.
     """
 
     leave: Final = "/logout"  # a form is posted there to sign out
 
     def __init__(
-        self, signin: SignIn, keyring: Keyring, *, tls: bool, tell: Callable[[], Awaitable[object]] | None = None
+        self,
+        signin: SignIn,
+        keyring: Keyring,
+        *,
+        tls: bool,
+        passwords: bool = True,
+        provider: Provider | None = None,
+        tell: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.signin = signin
-        self._keyring = keyring
+        self.keyring = keyring
+        self.passwords, self.provider = passwords, provider
         self.tls = tls
         self.cookie = "__Host-hie" if tls else "hie"
         self._form_cookie = f"{self.cookie}-form"
+        self._way_cookie = f"{self.cookie}-oidc"
         self._tell = tell
 
     def install(self, app: FastAPI) -> None:
@@ -128,13 +127,23 @@ class Door:
 
     def form(self, nonce: str) -> str:
         """The token in the form that belongs to a nonce in the cookie."""
-        return self._keyring.hash("console-form", nonce)
+        return self.keyring.hash("console-form", nonce)
 
     def setting(self, value: str, *, form: bool = False) -> str:
         """The header that sets a cookie, or takes it away when the value is empty."""
-        name = self._form_cookie if form else self.cookie
+        return self._set(self._form_cookie if form else self.cookie, value, "Strict")
+
+    def _set(self, name: str, value: str, site: str) -> str:
         ends = "" if value else "; Max-Age=0"
-        return f"{name}={value}; Path=/; HttpOnly; SameSite=Strict{'; Secure' if self.tls else ''}{ends}"
+        return f"{name}={value}; Path=/; HttpOnly; SameSite={site}{'; Secure' if self.tls else ''}{ends}"
+
+    def way(self, value: str) -> str:
+        """The header that sets the cookie of the way to the provider, or takes it away. It comes back from another site: so it is lax."""
+        return self._set(self._way_cookie, value, "Lax")
+
+    def way_of(self, headers: Headers) -> str:
+        """What the cookie of the way to the provider says."""
+        return cookie_parser(headers.get("cookie", "")).get(self._way_cookie, "")
 
     def at_home(self, headers: Headers) -> bool:
         """Whether a page of this console made the request: its Origin is the host that was asked, by this scheme."""
@@ -147,7 +156,9 @@ def door(settings: Settings, pool: AsyncConnectionPool, tell: Callable[[], Await
     """The door of the console that these settings describe; its key secret is filled in."""
     keyring = Keyring(settings.key_secret.get_secret_value().encode())
     signin = SignIn(pool, settings.console_idle_s, settings.console_session_s)
-    return Door(signin, keyring, tls=settings.tls_certificate is not None, tell=tell)
+    provider = Provider(settings) if settings.oidc_issuer else None
+    tls = settings.tls_certificate is not None
+    return Door(signin, keyring, tls=tls, passwords=settings.console_passwords, provider=provider, tell=tell)
 
 
 class _Middleware:
@@ -159,7 +170,7 @@ class _Middleware:
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, _with_headers(send))
+            await self._http(scope, receive, sealed(send))
         else:
             telling = asyncio.create_task(self._door.telling())
             try:
@@ -171,13 +182,17 @@ class _Middleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path, method = Headers(scope=scope), scope["path"], scope["method"]
         if not (self._door.tls or _is_near(scope)):
-            await _refuse(send, 403, "plain")
+            await refuse(send, 403, "plain")
         elif method not in _SAFE and not self._door.at_home(headers):
-            await _refuse(send, 403, "origin")
+            await refuse(send, 403, "origin")
         elif path == "/login":
             await self._login(scope, receive, send)
+        elif self._door.provider is not None and method == "GET" and path == PATH:
+            await self._leave_for(self._door.provider, scope, send)
+        elif self._door.provider is not None and method == "GET" and path == f"{PATH}/callback":
+            await self._back_from(self._door.provider, scope, send)
         elif method in _SAFE and path == "/health":
-            await _answer(send, 200, _HEALTH, kind="application/json")
+            await answer(send, 200, _HEALTH, kind="application/json")
         elif method in _SAFE and path.startswith(_STATIC) and ".." not in path:
             await self._app(scope, receive, send)
         else:
@@ -190,26 +205,26 @@ class _Middleware:
             signed = await self._door.signin.known(token, now(), used=True)
         except UNAVAILABLE:
             telemetry.fault("console", "DATABASE_UNAVAILABLE", "session")
-            await _answer(send, 503, error_page(503), ("retry-after", "10"))
+            await answer(send, 503, error_page(503), ("retry-after", "10"))
             return
         if signed is None:
             if scope["method"] in _SAFE and "text/html" in headers.get("accept", ""):
                 wanted = quote(path, safe="/:@-._~!$&'()*+,;=") + (
                     f"?{query.decode('latin-1')}" if (query := scope["query_string"]) else ""
                 )
-                await _answer(send, 303, b"", ("location", f"/login?next={quote(own_path(wanted), safe='')}"))
+                await answer(send, 303, b"", ("location", f"/login?next={quote(own_path(wanted), safe='')}"))
             else:
-                await _refuse(send, 401, "session")
+                await refuse(send, 401, "session")
         elif path == self._door.leave and scope["method"] == "POST":
             await self._door.signin.end(token, now())
-            await _answer(send, 303, b"", ("location", "/login"), ("set-cookie", self._door.setting("")))
+            await answer(send, 303, b"", ("location", "/login"), ("set-cookie", self._door.setting("")))
         elif path.startswith(_SOCKET):
-            await _refuse(send, 403, "polling")  # Socket.IO without a websocket: a second way in that no browser of today needs
+            await refuse(send, 403, "polling")  # Socket.IO without a websocket: a second way in that no browser of today needs
         else:
             scope[_SIGNED] = signed
             before = _here.set(signed)
             try:
-                await _guarded(self._app, scope, receive, send)
+                await guarded(self._app, scope, receive, send)
             finally:
                 _here.reset(before)
 
@@ -217,38 +232,78 @@ class _Middleware:
         headers, method = Headers(scope=scope), scope["method"]
         token, nonce = self._door.tokens(headers)
         if method in _SAFE:
-            asked = _fields(scope["query_string"])
+            asked = fields_of(scope["query_string"])
             await self._form(send, asked, 200)
             return
-        fields = _fields(await _body(receive)) if method == "POST" else {}
-        if not nonce or not compare_digest(self._door.form(nonce).encode(), fields.get("token", "").encode()):
+        fields = fields_of(await body_of(receive)) if method == "POST" else {}
+        known = self._door.passwords and nonce != ""
+        if not known or not compare_digest(self._door.form(nonce).encode(), fields.get("token", "").encode()):
             telemetry.door_refused("form")
             await self._form(send, fields, 403, "FORM_OLD")
             return
-        address = (scope.get("client") or ("unknown",))[0]
         try:
-            fresh, _ = await self._door.signin.open(fields.get("name", ""), fields.get("password", ""), address, now())
+            fresh, _ = await self._door.signin.open(fields.get("name", ""), fields.get("password", ""), _address(scope), now())
             if token:
                 await self._door.signin.end(token, now())
         except (HubError, *UNAVAILABLE) as refused:
-            code = refused.code if isinstance(refused, HubError) else "DATABASE_UNAVAILABLE"
-            telemetry.sign_in_answered(code)
-            if code == "CREDENTIAL_WRONG":
-                await self._form(send, fields, 403, code)
-            elif code == "TRIES_EXCEEDED":
-                await self._form(send, fields, 429, code, ("retry-after", str(WINDOW_S)))
-            else:
-                await self._form(send, fields, 503, "BUSY", ("retry-after", "10"))
+            await self._refused(send, fields, refused)
             return
         telemetry.sign_in_answered("done")
         cookies = (("set-cookie", self._door.setting(fresh)), ("set-cookie", self._door.setting("", form=True)))
-        await _answer(send, 303, b"", ("location", own_path(fields.get("next", ""))), *cookies)
+        await answer(send, 303, b"", ("location", own_path(fields.get("next", ""))), *cookies)
+
+    async def _leave_for(self, provider: Provider, scope: Scope, send: Send) -> None:
+        """Send the browser to the provider. A session that it still has ends here, as on the way back it does not show it."""
+        token, _ = self._door.tokens(Headers(scope=scope))
+        asked = fields_of(scope["query_string"])
+        way = Attempt.begun(self._door.keyring, _language(asked), own_path(asked.get("next", "")), now())
+        try:
+            there = await provider.address(way)
+            if token:
+                await self._door.signin.end(token, now())
+        except (HubError, *UNAVAILABLE) as refused:
+            await self._refused(send, asked, refused)
+            return
+        cookies = (("set-cookie", self._door.way(way.cookie)), ("set-cookie", self._door.setting("")))
+        await answer(send, 303, b"", ("location", there), *cookies)
+
+    async def _back_from(self, provider: Provider, scope: Scope, send: Send) -> None:
+        said, at = fields_of(scope["query_string"]), now()
+        way = Attempt.back(self._door.keyring, self._door.way_of(Headers(scope=scope)), said.get("state", ""), at)
+        over = ("set-cookie", self._door.way(""))
+        if way is None:
+            telemetry.door_refused("form")
+            await self._form(send, {}, 403, "FORM_OLD", over)
+            return
+        asked = {"lang": way.language, "next": way.next_path}
+        try:
+            identity = partial(provider.identity, said, way, at)
+            fresh, _ = await self._door.signin.open_by(way.state, identity, _address(scope), at)
+        except (HubError, *UNAVAILABLE) as refused:
+            await self._refused(send, asked, refused, over)
+            return
+        telemetry.sign_in_answered("done")
+        await answer(send, 200, onward_page(_language(asked), way.next_path), ("set-cookie", self._door.setting(fresh)), over)
+
+    async def _refused(self, send: Send, asked: dict[str, str], refused: Exception, *more: tuple[str, str]) -> None:
+        code = refused.code if isinstance(refused, HubError) else "DATABASE_UNAVAILABLE"
+        telemetry.sign_in_answered(code)
+        if isinstance(refused, HubError) and code == "PROVIDER_UNAVAILABLE":
+            telemetry.fault("console", code, refused.where)  # for who mends it; the page does not say it
+        if code in ("CREDENTIAL_WRONG", "LOGIN_UNPROVEN", "LOGIN_UNKNOWN"):
+            await self._form(send, asked, 403, code, *more)
+        elif code == "TRIES_EXCEEDED":
+            await self._form(send, asked, 429, code, ("retry-after", str(WINDOW_S)), *more)
+        else:
+            said = code if code == "PROVIDER_UNAVAILABLE" else "BUSY"
+            await self._form(send, asked, 503, said, ("retry-after", "10"), *more)
 
     async def _form(self, send: Send, asked: dict[str, str], status: int, said: str = "", *more: tuple[str, str]) -> None:
         nonce = secrets.token_hex(16)
-        language: Language = "en" if asked.get("lang") == "en" else "vi"
-        page = login_page(language, self._door.form(nonce), own_path(asked.get("next", "")), said)
-        await _answer(send, status, page, ("set-cookie", self._door.setting(nonce, form=True)), *more)
+        start = self._door.provider.start if self._door.provider is not None else ""
+        path = own_path(asked.get("next", ""))
+        page = login_page(_language(asked), self._door.form(nonce), path, said, passwords=self._door.passwords, provider=start)
+        await answer(send, status, page, ("set-cookie", self._door.setting(nonce, form=True)), *more)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -345,7 +400,7 @@ def own_path(wanted: str) -> str:
 def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
     """Whether the page that a websocket belongs to was made for this person; a page that is no more is for NiceGUI to refuse, and none
     is no page of ours."""
-    named = _fields(scope["query_string"]).get("client_id", "")
+    named = fields_of(scope["query_string"]).get("client_id", "")
     if not named:
         return False
     client = Client.instances.get(named)
@@ -361,73 +416,9 @@ def _is_near(scope: Scope) -> bool:
         return False
 
 
-def _fields(text: bytes) -> dict[str, str]:
-    with suppress(ValueError):
-        return {name: values[0] for name, values in parse_qs(text.decode("utf-8"), max_num_fields=20).items()}
-    return {}
+def _address(scope: Scope) -> str:
+    return str((scope.get("client") or ("unknown",))[0])
 
 
-async def _body(receive: Receive) -> bytes:
-    """The body of a form; nothing of one that is too long."""
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body, more = body + message.get("body", b""), message.get("more_body", False)
-        if len(body) > _BODY_MAX or message["type"] != "http.request":
-            return b""
-    return body
-
-
-async def _answer(
-    send: Send, status: int, page: bytes, *headers: tuple[str, str], kind: str = "text/html; charset=utf-8"
-) -> None:
-    made = [(name.encode(), value.encode("latin-1")) for name, value in headers]
-    made += [(b"content-type", kind.encode()), (b"content-length", str(len(page)).encode())]
-    made += [(b"content-security-policy", CSP.encode())]
-    await send({"type": "http.response.start", "status": status, "headers": made})
-    await send({"type": "http.response.body", "body": page})
-
-
-async def _refuse(send: Send, status: int, reason: str) -> None:
-    telemetry.door_refused(reason)
-    await _answer(send, status, error_page(status))
-
-
-def _with_headers(send: Send) -> Send:
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=list(message["headers"]))
-            for name, value in _HEADERS.items():
-                headers[name] = value
-            headers.setdefault("content-security-policy", PAGE_CSP)
-            headers.setdefault("cache-control", "no-store")
-            message = {**message, "headers": headers.raw}
-        await send(message)
-
-    return sent
-
-
-async def _guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer in place of the application where it failed: its own pages of errors, and NiceGUI's, may quote the request."""
-    begun = replaced = False
-
-    async def sent(message: Message) -> None:
-        nonlocal begun, replaced
-        if message["type"] == "http.response.start":
-            begun = True
-            if message["status"] >= 400:
-                replaced = True
-                await _answer(send, message["status"], error_page(message["status"]))
-                return
-            headers = MutableHeaders(raw=list(message["headers"]))
-            headers["cache-control"] = "no-store"
-            message = {**message, "headers": headers.raw}
-        if not replaced:
-            await send(message)
-
-    try:
-        await app(scope, receive, sent)
-    except Exception as fault:
-        telemetry.page_broke(fault)
-        if not begun:
-            await _answer(send, 500, error_page(500))
+def _language(asked: dict[str, str]) -> Language:
+    return "en" if asked.get("lang") == "en" else "vi"

@@ -19,8 +19,9 @@ main { width: min(26rem, calc(100vw - 2rem)); padding: 1.5rem; background: var(-
 h1 { font-size: 1.25rem; margin: 0 0 1rem }
 label { display: block; margin: .75rem 0 .25rem }
 input { width: 100%; font: inherit; min-height: 44px; padding: .5rem; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: 4px }
-button { width: 100%; font: inherit; min-height: 44px; margin-top: 1.25rem; color: var(--card); background: var(--accent); border: 0; border-radius: 4px; cursor: pointer }
+button, .button { width: 100%; font: inherit; min-height: 44px; margin-top: 1.25rem; color: var(--card); background: var(--accent); border: 0; border-radius: 4px; cursor: pointer }
 a { color: var(--accent) }
+.button { display: grid; place-items: center; text-decoration: none; padding: .5rem }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px }
 [role=alert] { color: var(--bad); margin: 0 0 .5rem }
 footer { margin-top: 1.25rem; font-size: .9rem }
@@ -32,12 +33,15 @@ CSP: Final = (
 """What these pages may load: their own style, and nothing else."""
 
 _WORDS: Final[dict[Language, dict[str, str]]] = {
-    "vi": {"title": "Đăng nhập", "name": "Tên đăng nhập", "password": "Mật khẩu", "enter": "Đăng nhập", "other": "English"},
-    "en": {"title": "Sign in", "name": "Login name", "password": "Password", "enter": "Sign in", "other": "Tiếng Việt"},
+    "vi": {"title": "Đăng nhập", "name": "Tên đăng nhập", "password": "Mật khẩu", "enter": "Đăng nhập", "other": "English", "provider": "Đăng nhập bằng tài khoản của đơn vị", "on": "Đã đăng nhập. Tiếp tục"},
+    "en": {"title": "Sign in", "name": "Login name", "password": "Password", "enter": "Sign in", "other": "Tiếng Việt", "provider": "Sign in with your organisation's account", "on": "You are signed in. Go on"},
 }  # fmt: skip
 _SAID: Final[dict[str, dict[Language, str]]] = {
     "CREDENTIAL_WRONG": {"vi": "Tên hoặc mật khẩu không đúng.", "en": "The name or the password is not right."},
-    "TRIES_EXCEEDED": {lang: getattr(ERRORS["TRIES_EXCEEDED"], lang) for lang in ("vi", "en")},
+    **{
+        code: {"vi": ERRORS[code].vi, "en": ERRORS[code].en}
+        for code in ("TRIES_EXCEEDED", "LOGIN_UNPROVEN", "LOGIN_UNKNOWN", "PROVIDER_UNAVAILABLE")
+    },
     "FORM_OLD": {"vi": "Trang này đã cũ. Hãy đăng nhập lại.", "en": "This page was out of date. Please sign in again."},
     "BUSY": {"vi": "Hiện chưa đăng nhập được. Hãy thử lại sau ít phút.", "en": "Signing in does not work right now. Try again in a few minutes."},
 }  # fmt: skip
@@ -53,13 +57,19 @@ _OTHER: Final = (
 )
 
 
-def login_page(language: Language, token: str, next_path: str, said: str = "") -> bytes:
-    """The form. said: CREDENTIAL_WRONG, TRIES_EXCEEDED, FORM_OLD, BUSY, or nothing. No name that was typed comes back."""
+def login_page(
+    language: Language, token: str, next_path: str, said: str = "", *, passwords: bool = True, provider: str = ""
+) -> bytes:
+    """The form. No name that was typed comes back.
+
+    said:      a key of `_SAID`, or nothing.
+    passwords: whether there is a form for name and password.
+    provider:  address at which the way to the OpenID Connect provider begins; "" for none.
+    """
     words = _WORDS[language]
     other: Language = "en" if language == "vi" else "vi"
     alert = f'<p role="alert">{_SAID[said][language]}</p>' if said else ""
-    body = f"""<h1>hie-hub · {words["title"]}</h1>{alert}
-<form method="post" action="/login">
+    form = f"""<form method="post" action="/login">
 <input type="hidden" name="token" value="{escape(token)}"><input type="hidden" name="next" value="{escape(next_path)}">
 <input type="hidden" name="lang" value="{language}">
 <label for="name">{words["name"]}</label>
@@ -67,9 +77,20 @@ def login_page(language: Language, token: str, next_path: str, said: str = "") -
 <label for="password">{words["password"]}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" maxlength="256" required>
 <button type="submit">{words["enter"]}</button>
-</form>
+</form>"""
+    there = f"{provider}?lang={language}&next={quote(next_path, safe='')}"
+    link = f'<a class="button" href="{escape(there)}">{words["provider"]}</a>'
+    body = f"""<h1>hie-hub · {words["title"]}</h1>{alert}
+{link if provider else ""}{form if passwords else ""}
 <footer><a href="/login?lang={other}&amp;next={quote(next_path, safe="")}" hreflang="{other}" lang="{other}">{words["other"]}</a></footer>"""
     return _page(language, words["title"], body)
+
+
+def onward_page(language: Language, path: str) -> bytes:
+    """Leads on to a path of this console, as a link of its own would: to a redirect of another site's browsers give no strict cookie."""
+    words = _WORDS[language]
+    body = f'<h1>hie-hub</h1><p><a href="{escape(path)}">{words["on"]}</a></p>'
+    return _page(language, words["title"], body, f'<meta http-equiv="refresh" content="0;url={escape(path)}">')
 
 
 def error_page(status: int) -> bytes:
@@ -79,6 +100,6 @@ def error_page(status: int) -> bytes:
     return _page("vi", str(status), body)
 
 
-def _page(language: Language, title: str, body: str) -> bytes:
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{title} · hie-hub</title>'
+def _page(language: Language, title: str, body: str, more: str = "") -> bytes:
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">{more}<title>{title} · hie-hub</title>'
     return f'<!doctype html><html lang="{language}"><head>{head}<style>{_CSS}</style></head><body><main>{body}</main></body></html>'.encode()

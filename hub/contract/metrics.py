@@ -154,7 +154,16 @@ METRICS: Final = (
         "console_sign_ins",
         "Tries to sign in to the console.",
         "tries",
-        answer=_listed("done", "CREDENTIAL_WRONG", "TRIES_EXCEEDED", "BUSY", "DATABASE_UNAVAILABLE"),
+        answer=_listed(
+            "done",
+            "CREDENTIAL_WRONG",
+            "LOGIN_UNKNOWN",
+            "LOGIN_UNPROVEN",
+            "TRIES_EXCEEDED",
+            "OVERLOADED",
+            "PROVIDER_UNAVAILABLE",
+            "DATABASE_UNAVAILABLE",
+        ),
     ),
     _counter(
         "console_refused",

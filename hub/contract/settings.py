@@ -18,6 +18,16 @@ def _home(name: str, fallback: str) -> Path:
     return Path(os.environ.get(name) or Path.home() / fallback) / "hie-hub"
 
 
+def is_private(url: str) -> bool:
+    """Whether nobody between here and there reads along: https, or http on this machine."""
+    try:
+        address = urlsplit(url)
+        near = address.hostname in ("127.0.0.1", "::1", "localhost")
+    except ValueError:
+        return False
+    return bool(address.hostname) and (address.scheme == "https" or (address.scheme == "http" and near))
+
+
 class Settings(BaseSettings):
     """One row a setting; the README's table of settings is made from these descriptions."""
 
@@ -177,6 +187,30 @@ class Settings(BaseSettings):
         43_200.0, gt=0, description="Time after which a person has to sign in again, however busy, in seconds."
     )
 
+    console_url: str = Field(
+        "",
+        description="Address by which browsers open the console, such as https://hub.example; needed with HIE_OIDC_ISSUER only.",
+    )
+    console_passwords: bool = Field(
+        True,
+        description="Whether people may sign in to the console by a password; off, only the provider of HIE_OIDC_ISSUER lets them in.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of an OpenID Connect provider by which people sign in to the console, as its discovery document writes it; empty: none.",
+    )
+    oidc_client_id: str = Field("", description="Id of the console as a client of that provider.")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="Its secret; empty: it is a public client (PKCE is used either way)."
+    )
+    oidc_claim: Literal["preferred_username", "email", "sub"] = Field(
+        "preferred_username",
+        description="Claim of the id_token that says who it is: the identity of a person (`hie person identity`), or else a login name.",
+    )
+    oidc_ca: Path | None = Field(
+        None, description="PEM file of the authorities that signed the provider's certificate; empty: those of the system."
+    )
+
     # what all services do
     metrics_listen: str = Field(
         "127.0.0.1",
@@ -229,10 +263,21 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _card_check_is_private(self) -> Self:
-        address = urlsplit(self.card_check_url)
-        near = address.hostname in ("127.0.0.1", "::1", "localhost")
-        if self.card_check_url and not (address.hostname and (address.scheme == "https" or (address.scheme == "http" and near))):
+        if self.card_check_url and not is_private(self.card_check_url):
             raise ValueError("HIE_CARD_CHECK_URL must be https://host, or http:// on this machine")
+        return self
+
+    @model_validator(mode="after")
+    def _provider_is_whole(self) -> Self:
+        if bool(self.oidc_issuer) != bool(self.oidc_client_id):
+            raise ValueError("HIE_OIDC_ISSUER and HIE_OIDC_CLIENT_ID go together")
+        if not self.oidc_issuer:
+            if not self.console_passwords:
+                raise ValueError("HIE_CONSOLE_PASSWORDS may be off only with HIE_OIDC_ISSUER")
+            return self
+        for name, address in (("HIE_OIDC_ISSUER", self.oidc_issuer), ("HIE_CONSOLE_URL", self.console_url)):
+            if not is_private(address) or "?" in address or "#" in address:
+                raise ValueError(f"{name} must be https://host, or http:// on this machine")
         return self
 
     @model_validator(mode="after")

@@ -211,3 +211,117 @@ def test_many_tries_at_once_count_as_many(house):
         return sorted(set(codes)), codes.count("CREDENTIAL_WRONG")
 
     assert house(work) == (["CREDENTIAL_WRONG", "TRIES_EXCEEDED"], TRIES_MAX)
+
+
+# --- by the word of an OpenID Connect provider ------------------------------------------------------------------------
+
+
+async def brought(signin, named, state="s1", address="10.0.0.1", at=AT):
+    """Somebody comes back from the provider: with what it named, or with its refusal."""
+
+    async def identity():
+        if isinstance(named, HubError):
+            raise named
+        return named
+
+    return await signin.open_by(state, identity, address, at)
+
+
+async def tried(pool):
+    """What the audit has of signing in."""
+    return [row for row in await noted(pool) if row[0] == "sign-in"]
+
+
+async def turned_away(signin, named, **more):
+    with pytest.raises(HubError) as wrong:
+        await brought(signin, named, **more)
+    return wrong.value.code
+
+
+def test_who_the_provider_names_has_a_session_as_by_a_password(house):
+    async def work(pool, signin):
+        token, signed = await brought(signin, NAME)
+        assert await signin.known(token, later(60), used=True) == signed
+        return signed, await tried(pool)
+
+    signed, [(action, target, by, reason, outcome)] = house(work)
+    assert signed.person == Person(NAME, "operator", (), "vi")
+    assert (action, target, by, outcome) == ("sign-in", NAME, NAME, "done")
+    assert reason == f"session {signed.session} by OpenID Connect"
+
+
+def test_a_person_with_an_identity_is_known_by_it_alone(house):
+    async def work(pool, signin):
+        people = People(pool)
+        await people.new(Person("ca-truc-2", "viewer", (), "vi"), PASSWORD, "root", "test")
+        await people.give_identity(NAME, "lan@hospital.example", "root", "account of the hospital")
+        await people.give_identity("ca-truc-2", "ca-truc-1", "root", "renamed there")
+        first, second = await brought(signin, "lan@hospital.example"), await brought(signin, "ca-truc-1", "s2")
+        assert (first[1].person.name, second[1].person.name) == (NAME, "ca-truc-2")
+        assert await turned_away(signin, "ca-truc-2", state="s3") == "LOGIN_UNKNOWN"
+        with pytest.raises(HubError, match="another person has it"):
+            await people.give_identity("ca-truc-2", "lan@hospital.example", "root", "by mistake")
+        await people.give_identity(NAME, None, "root", "left the hospital")
+        assert await signin.known(first[0], later(1), used=True) is None
+        return await noted(pool)
+
+    rows = house(work)
+    assert ("person-identity", NAME, "root", "account of the hospital", "done") in rows
+    assert "lan@hospital.example" not in str(rows)
+
+
+@pytest.mark.parametrize("named", ["CA-TRUC-1", "ca-truc-1 ", "ca-truc-9", "lan@hospital.example"])
+def test_a_name_there_is_ours_to_the_letter_only(house, named):
+    async def work(pool, signin):
+        return await turned_away(signin, named), await tried(pool)
+
+    code, last = house(work)
+    assert code == "LOGIN_UNKNOWN"
+    assert last == [("sign-in", "unknown", "unknown", "LOGIN_UNKNOWN", "refused")]
+
+
+def test_a_disabled_person_is_refused_and_named_in_the_audit(house):
+    async def work(pool, signin):
+        await People(pool).disable(NAME, "root", "left")
+        return await turned_away(signin, NAME), await tried(pool)
+
+    code, last = house(work)
+    assert code == "LOGIN_UNKNOWN"
+    assert last == [("sign-in", NAME, NAME, "LOGIN_UNKNOWN", "refused")]
+
+
+def test_a_way_back_is_good_once_whatever_it_brought(house):
+    async def work(pool, signin):
+        await brought(signin, NAME, "s1")
+        again = [await turned_away(signin, NAME, state="s1", at=later(second)) for second in (1, 2, WINDOW_S)]
+        await turned_away(signin, HubError("LOGIN_UNPROVEN", "id_token nonce"), state="s2")
+        return [*again, await turned_away(signin, NAME, state="s2")], await noted(pool)
+
+    codes, rows = house(work)
+    assert codes == ["LOGIN_UNPROVEN"] * 4
+    assert sorted(row[3] for row in rows if row[4] == "refused") == [
+        "LOGIN_UNPROVEN id_token nonce",
+        "LOGIN_UNPROVEN state",
+        "LOGIN_UNPROVEN state",
+    ]
+
+
+def test_of_many_at_once_with_one_way_back_one_comes_in(house):
+    async def work(_, signin):
+        found = await asyncio.gather(*(brought(signin, NAME) for _ in range(8)), return_exceptions=True)
+        return [one for one in found if not isinstance(one, HubError)]
+
+    assert len(house(work)) == 1
+
+
+def test_an_address_has_a_hundred_failures_and_a_provider_that_is_away_is_none_of_its_own(house):
+    async def work(_, signin):
+        for number in range(TRIES_OF_ADDRESS_MAX + 5):
+            away = HubError("PROVIDER_UNAVAILABLE", "token: 503")
+            assert await turned_away(signin, away, state=f"away {number}") == "PROVIDER_UNAVAILABLE"
+            await brought(signin, NAME, f"in {number}")
+        for number in range(TRIES_OF_ADDRESS_MAX):
+            assert await turned_away(signin, "nobody", state=f"no {number}") == "LOGIN_UNKNOWN"
+        return await turned_away(signin, NAME, state="last")
+
+    assert house(work) == "TRIES_EXCEEDED"

@@ -40,7 +40,7 @@ def audited(stack, targets):
                 event = wire.unpack(message.value())[1]
                 if event["target"].split(" ")[0] in targets:
                     found.append((event["at"], event["action"], event["reason"]))
-            if len(found) == 6:
+            if len(found) == 8:
                 break
     finally:
         reader.close()
@@ -55,6 +55,10 @@ def test_a_person_comes_changes_and_goes(database, stack):
     hie("role", name, "--role", "vendor", "--scope", "songhong_his", "--reason", "left")
     (row,) = json.loads(hie("list", "--json"))
     assert (row["name"], row["role"], row["scope"], "password" in row) == (name, "vendor", ["songhong_his"], False)
+    hie("identity", name, "--is", "lan@hospital.example", "--reason", "account of the hospital")
+    assert "lan@hospital.example" in hie("list")
+    hie("identity", name, "--reason", "left the hospital")
+    assert "lan@hospital.example" not in hie("list")
     assert "nobody is signed in" in hie("sessions")
     assert "0 sessions" in hie("revoke", name, "--reason", "tablet lost")
     hie("disable", name, "--reason", "gone")
@@ -66,6 +70,8 @@ def test_a_person_comes_changes_and_goes(database, stack):
         ("person-new", "night shift"),
         ("person-password", "forgotten"),
         ("person-role", "left"),
+        ("person-identity", "account of the hospital"),
+        ("person-identity", "left the hospital"),
         ("person-revoke", "tablet lost"),
         ("person-disable", "gone"),
         ("person-enable", "is back"),

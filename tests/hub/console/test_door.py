@@ -65,7 +65,7 @@ def application(door):
 
 
 @contextmanager
-def served(url, *, tls=False):
+def served(url, *, tls=False, **more):
     """A console in a thread: its address, and a way to change people beside it."""
     made = {}
 
@@ -75,7 +75,7 @@ def served(url, *, tls=False):
                 await database.execute("truncate person, person_session, person_try, audit_noted")
             made["people"] = People(pool)
             await made["people"].new(Person(NAME, "operator", (), "vi"), PASSWORD, "root", "test")
-            door = Door(SignIn(pool, 1800, 43_200), KEYRING, tls=tls)
+            door = Door(SignIn(pool, 1800, 43_200), KEYRING, tls=tls, **more)
             config = uvicorn.Config(
                 application(door), port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1
             )

@@ -75,9 +75,40 @@ def test_hours_of_expiry_are_a_table_of_positive_numbers(monkeypatch, wrong):
 
 
 def test_secrets_are_not_shown():
-    shown = repr(read_settings(key_secret="very secret", database_url="postgresql://u:pass@h/d"))
-    assert "very secret" not in shown
-    assert "pass" not in shown
+    secrets = {"key_secret": "very secret", "database_url": "postgresql://u:hidden@h/d", "oidc_client_secret": "of a client"}
+    shown = repr(read_settings(**secrets))
+    assert not [word for word in ("very secret", "hidden", "of a client") if word in shown]
+
+
+PROVIDER = {"oidc_issuer": "https://id.example/realms/hospital", "oidc_client_id": "hie", "console_url": "https://hub.example"}
+
+
+def test_people_may_come_by_a_provider_alone():
+    mine = read_settings(**PROVIDER, console_passwords=False)
+    assert (mine.oidc_claim, mine.console_passwords) == ("preferred_username", False)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"oidc_client_id": ""}, "go together"),
+        ({"oidc_issuer": "", "console_url": ""}, "go together"),
+        ({"oidc_issuer": "http://id.example"}, "HIE_OIDC_ISSUER must be https"),
+        ({"oidc_issuer": "https://id.example?realm=hospital"}, "HIE_OIDC_ISSUER must be https"),
+        ({"oidc_issuer": "https://[id.example"}, "HIE_OIDC_ISSUER must be https"),
+        ({"console_url": ""}, "HIE_CONSOLE_URL must be https"),
+        ({"console_url": "http://hub.example"}, "HIE_CONSOLE_URL must be https"),
+        ({"oidc_claim": "name"}, "OIDC_CLAIM"),
+    ],
+)
+def test_a_provider_is_named_whole_and_asked_in_private(wrong, said):
+    with pytest.raises(HubError, match=said):
+        read_settings(**{**PROVIDER, **wrong})
+
+
+def test_nobody_is_left_without_a_way_in():
+    with pytest.raises(HubError, match="HIE_CONSOLE_PASSWORDS may be off only with HIE_OIDC_ISSUER"):
+        read_settings(console_passwords=False)
 
 
 def test_every_setting_says_what_it_is():
