@@ -187,7 +187,8 @@ def _hangs_on(event: Event, traces: Traces) -> bool:
     if "subject_event_id" in event:
         return event["subject_event_id"] in traces.ids
     if "stage" in event:
-        return event["id"] in traces.ids or (event["topic"], event["partition"], event["offset"]) in traces.places
+        of_key = event["key"].decode("ascii", "replace") in traces.keys
+        return of_key or event["id"] in traces.ids or (event["topic"], event["partition"], event["offset"]) in traces.places
     return event["message_id"] in traces.ids
 
 
@@ -210,6 +211,7 @@ def _read(wire: Wire, value: bytes | None) -> Event | None:
 
 
 def _event(traces: Traces, event_id: str, message_id: str, *, is_root: bool) -> None:
+    """What was derived goes back to a message too, but may be of another key: then that message stays."""
     traces.ids.add(event_id)
     if message_id:
         (traces.ids if is_root else traces.named).add(message_id)
