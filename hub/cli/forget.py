@@ -42,7 +42,7 @@ def forget(
     patient: Annotated[
         bool,
         typer.Option(
-            "--patient", help="KEY is a patient number: all cases of the facility that name it. Reads much of the archive."
+            "--patient", help="KEY is a patient number: all cases that name it as this facility's. Reads much of the archive."
         ),
     ] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Finish what was begun and interrupted.")] = False,

@@ -135,23 +135,30 @@ def empty(archive: Archive, wire: Wire, traces: Traces, store: Path) -> int:
 
 
 def keys_of_patient(archive: Archive, wire: Wire, facility: str, number: str) -> set[str]:
-    """The Kafka keys of a facility's events that name a patient by the number that it gave.
+    """The Kafka keys of the events, whoever's, that name a patient by the number that a facility gave.
 
-    Every event of the facility is read, so it may take long. Raises: as `look`.
+    Every event is looked into, so it may take long. Raises: as `look`.
     """
     files = [one for one in archive.files() if _kind(one["topic"]) == "event"]
     found = set()
-    for _row, value in _rows(archive, files, f"starts_with(key::varchar, ?) and {REMEMBERED}", [f"{facility}:"]):
+    for _row, value in _rows(archive, files, f"contains(value::varchar, ?::blob::varchar) and {REMEMBERED}", [number.encode()]):
         event = _read(wire, value)
-        if event is not None and number in _patient_numbers(event):
+        if event is not None and _names_patient(event, facility, number):
             found.add(event["meta"]["key"])
     return found
 
 
-def _patient_numbers(event: Event) -> set[str]:
-    identifiers = event.get("person", {}).get("identifiers", ())
-    numbers = {one[name] for one in identifiers if one["type"] == "MRN" for name in ("value", "normalised")}
-    return (numbers | {event.get("xml1", {}).get("ma_bn", "")}) - {""}
+def _names_patient(event: Event, facility: str, number: str) -> bool:
+    """A number without issuer is of the facility whose event it is."""
+    own = event["meta"]["facility"] == facility
+    for one in event.get("person", {}).get("identifiers", ()):
+        if (
+            one["type"] == "MRN"
+            and number in (one["value"], one["normalised"])
+            and (facility in one["issuer"] or (own and not one["issuer"]))
+        ):
+            return True
+    return bool(own and event.get("xml1", {}).get("ma_bn") == number)
 
 
 def _emptied(

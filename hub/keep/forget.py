@@ -102,7 +102,7 @@ def look(settings: Settings, database: Database, wire: Wire, keys: Sequence[str]
 
 
 def keys_of_patient(settings: Settings, wire: Wire, facility: str, number: str) -> set[str]:
-    """The Kafka keys of a facility's events that name a patient by the number that it gave, as the archive holds them.
+    """The Kafka keys of the events that name a patient by the number that a facility gave, as the archive holds them.
 
     Raises: HubError(REGISTRY_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """

@@ -23,7 +23,6 @@ from hub.journal.looked import looked_at, value_at
 from hub.journal.trace import Story, of_senders, trace
 from hub.routing.rules import in_words
 from hub.store.database import connect
-from hub.store.forgotten import among
 
 PATH: Final = "/messages/{message_id}"
 TITLE: Final = Words(vi="Một bản tin", en="One message")
@@ -128,11 +127,8 @@ def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
     """The message that was asked for, else the story's first, and how its bytes are read today."""
     messages = [step for step in story.steps if step.kind == "received"]
     received = next((step for step in messages if step.id == story.id), messages[0] if messages else None)
-    if received is None or border is None:
+    if received is None or border is None or received.facts.get("forgotten"):
         return Told(story, None, None)
-    with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
-        if among(database, [received.id]):
-            return Told(story, None, None)
     place = (received.facts["topic"], received.facts["partition"], received.facts["record_offset"])
     value = value_at(settings.kafka, place, border.older)
     if value is None:

@@ -254,16 +254,20 @@ def test_what_cannot_be_decoded_goes_whole(tmp_path):
     assert (left.key(), left.value()) == (None, None)
 
 
-def test_all_cases_of_a_patient_are_found_by_the_number_that_the_facility_gave(tmp_path):
+def test_all_cases_of_a_patient_are_found_by_the_number_that_the_facility_gave_whoever_tells_of_them(tmp_path):
     there, archive = Topics(), Archive.made(tmp_path)
-    mine, others = ({"identifiers": [{"type": kind, "value": "BN-7", "normalised": "BN-7"}]} for kind in ("MRN", "PASSPORT"))
-    for slip, person in (("A", mine), ("B", others), ("C", mine)):
-        event = referral(received("01731"), slip)
-        there.event("referral.v1", event | {"person": person})
-    elsewhere = referral(received("01021"), "D")
-    there.event("referral.v1", elsewhere | {"person": mine})
+
+    def case_of(facility, slip, kind="MRN", number="BN-7", issuer="VN-CSKCB-01731"):
+        identifiers = [{"type": kind, "value": number, "issuer": issuer}]
+        there.event(
+            "referral.v1", referral(received(facility), slip) | {"person": {"ho_ten": "BN-7", "identifiers": identifiers}}
+        )
+        return KEYRING.key(facility, slip, test=False)
+
+    wanted = {case_of("01731", "A"), case_of("01731", "B", issuer=""), case_of("01021", "C")}
+    case_of("01731", "D", kind="PASSPORT"), case_of("01021", "E", issuer=""), case_of("01731", "F", number="BN-71")
     archive.append(there.held, IDS, {})
-    assert keys_of_patient(archive, WIRE, "01731", "BN-7") == {KEYRING.key("01731", slip, test=False) for slip in "AC"}
+    assert keys_of_patient(archive, WIRE, "01731", "BN-7") == wanted
 
 
 ALLOWED = {
