@@ -88,20 +88,15 @@ def _keys(settings: Settings, wire: "Wire", case: str, *, patient: bool) -> tupl
 
 
 def _carry_out(settings: Settings, database: "Database", wire: "Wire", request: "Request", *, yes: bool, as_json: bool) -> None:
-    from hub.journal.archive import private
-    from hub.keep.forget import arrived, check, erase, look
+    from hub.keep.forget import erase, look, look_once_arrived
     from hub.store.forgotten import ids_of, unfinished
 
-    private()
-    if yes:
-        arrived(settings, database)
-    plan = look(settings, database, wire, request.keys, ids_of(database, request.keys))
+    plan = (look_once_arrived if yes else look)(settings, database, wire, request.keys, ids_of(database, request.keys))
     _show(plan, as_json)
     if not yes:
         if not as_json:
             _foretell(settings, database, plan)
         return
-    check(settings, database, plan)
     begun = not plan.nothing or any(set(request.keys) & set(one.keys) for one in unfinished(database))
     if begun:
         audit_before(settings, _ACTION, " ".join(request.keys), request.reason)

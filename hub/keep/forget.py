@@ -6,7 +6,7 @@ begun and not finished, and `unfinished` names them.
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,7 @@ from hub.insurer import forgetting as of_ledger
 from hub.insurer.ledger import committed, ledger_folder
 from hub.journal import dead_letters
 from hub.journal import forgetting as of_archive
-from hub.journal.archive import Archive
+from hub.journal.archive import Archive, private
 from hub.journal.consumer import indexed_topics
 from hub.journal.forgetting import Traces
 from hub.journal.places import Place, ends, topic_ids
@@ -110,21 +110,31 @@ def keys_of_patient(settings: Settings, wire: Wire, facility: str, number: str) 
     return set() if archive is None else of_archive.keys_of_patient(archive, wire, facility, number)
 
 
-def arrived(settings: Settings, database: Database) -> None:
-    """Wait until the index has read what the topics hold now.
+def look_once_arrived(
+    settings: Settings, database: Database, wire: Wire, keys: Sequence[str], known: Collection[str] = ()
+) -> Plan:
+    """The same once all of it may go, for which a minute is waited.
 
-    Raises: HubError(STILL_UNDER_WAY) if it does not within a minute; HubError(BROKER_UNAVAILABLE).
+    Raises: as `look` and `check`.
     """
-    there = {place: end for place, (first, end) in ends(settings.kafka, indexed_topics()).items() if end > first}
     deadline = time.monotonic() + _PATIENCE_S
+    there = {place: end for place, (first, end) in ends(settings.kafka, indexed_topics()).items() if end > first}
     while True:
-        at = {(row[0], row[1]): row[2] for row in database.execute("select topic, partition, next_offset from journal_offset")}
-        behind = sorted({topic for (topic, partition), end in there.items() if at.get((topic, partition), 0) < end})
-        if not behind:
-            return
-        if time.monotonic() >= deadline:
-            raise HubError("STILL_UNDER_WAY", f"the journal has to read {', '.join(behind[:_SHOWN])}")
+        try:
+            _indexed(database, there)
+            plan = look(settings, database, wire, keys, known)
+            check(settings, database, plan)
+            return plan
+        except HubError as wrong:
+            if wrong.code != "STILL_UNDER_WAY" or time.monotonic() >= deadline:
+                raise
         time.sleep(_LOOK_AGAIN_S)
+
+
+def _indexed(database: Database, there: Mapping[Place, int]) -> None:
+    at = {(row[0], row[1]): row[2] for row in database.execute("select topic, partition, next_offset from journal_offset")}
+    if behind := sorted({topic for (topic, partition), end in there.items() if at.get((topic, partition), 0) < end}):
+        raise HubError("STILL_UNDER_WAY", f"journal: {', '.join(behind[:_SHOWN])}")
 
 
 def check(settings: Settings, database: Database, plan: Plan) -> None:
@@ -137,16 +147,17 @@ def check(settings: Settings, database: Database, plan: Plan) -> None:
         raise HubError("LEGAL_HOLD", ", ".join(day.isoformat() for day in days[:_SHOWN]))
     if ids := forget_tables.under_way(database, plan.traces):
         raise HubError("STILL_UNDER_WAY", ", ".join(ids[:_SHOWN]))
-    if behind := _behind(settings, {(topic, partition): offset for topic, partition, offset in sorted(plan.traces.places)}):
+    if behind := _behind(settings, plan.traces):
         raise HubError("STILL_UNDER_WAY", ", ".join(behind[:_SHOWN]))
 
 
-def _behind(settings: Settings, last: dict[Place, int]) -> list[str]:
-    """Where archive or ledger has not got to these offsets.  last: of each partition the last one that there is of the keys."""
-    if not last:
-        return []
+def _behind(settings: Settings, traces: Traces) -> list[str]:
+    """Where archive or ledger has not got to the last place that there is of the keys."""
     ids, archive = topic_ids(settings.kafka), Archive.open(settings.archive)
-    places = {place: offset for place, offset in last.items() if place[0] in ids}
+    before = {
+        (row.topic, row.partition, row.offset) for row in traces.rows if row.topic_id != ids.get(row.topic)
+    }  # of former topics
+    places: dict[Place, int] = {(one[0], one[1]): one[2] for one in sorted(traces.places - before) if one[0] in ids}
     found = [
         f"archive: {topic}/{part}"
         for (topic, part), at in places.items()
@@ -177,6 +188,7 @@ def erase(settings: Settings, database: Database, wire: Wire, plan: Plan, reques
         of_ledger.erase(folder, traces.keys)
     archive = Archive.open(settings.archive)
     if archive is not None:
+        private()  # from here on alone: the ledger's files may be others' to read
         with archive.replacing(_PATIENCE_S):
             of_archive.empty(archive, wire, traces, settings.data_dir / "raw")
 
