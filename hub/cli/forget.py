@@ -9,7 +9,7 @@ from rich.table import Table
 from hub.cli.person import asked_and_told
 from hub.cli.running import audit_before, connected, keyring, terminal
 from hub.contract.errors import HubError
-from hub.contract.events import VIETNAM, is_code, now, to_json
+from hub.contract.events import VIETNAM, now, to_json
 from hub.contract.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def forget(
     from hub.store.database import connect
     from hub.store.forgotten import Request, listed, unfinished
 
+    facility, _, key = (part.strip() for part in case.partition("/"))
+    if case and not (facility and key):
+        raise HubError("REQUEST_WRONG", "FACILITY/KEY, such as 01021/LK2611-031")
+    if case and not reason.strip():
+        raise HubError("REQUEST_WRONG", "--reason")
     settings = connected(read_settings())
     wire = Wire(settings.registry_url)
     with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
@@ -67,21 +72,16 @@ def forget(
             for begun in unfinished(database):
                 _carry_out(settings, database, wire, begun, yes=yes, as_json=as_json)
         elif case:
-            if not reason.strip():
-                raise HubError("REQUEST_WRONG", "--reason")
-            keys = _keys(settings, wire, case, patient=patient)
+            keys = _keys(settings, wire, facility, key, patient=patient)
             _carry_out(settings, database, wire, Request(keys, reason.strip(), now()), yes=yes, as_json=as_json)
         else:
             _list(listed(database), as_json)
 
 
-def _keys(settings: Settings, wire: "Wire", case: str, *, patient: bool) -> tuple[str, ...]:
+def _keys(settings: Settings, wire: "Wire", facility: str, key: str, *, patient: bool) -> tuple[str, ...]:
     """The Kafka keys of a business key, of real and of test traffic; with all that name it as their patient's number."""
     from hub.keep.forget import keys_of_patient
 
-    facility, _, key = (part.strip() for part in case.partition("/"))
-    if not is_code(facility) or not key:
-        raise HubError("REQUEST_WRONG", "FACILITY/KEY, such as 01021/LK2611-031")
     hashes = keyring(settings)
     found = {hashes.key(facility, key, test=test) for test in (False, True)}
     return tuple(sorted(found | (keys_of_patient(settings, wire, facility, key) if patient else set())))
