@@ -118,7 +118,7 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
 
         # Replays and rebuilds, which read topics that still have it, leave it out.
         before = hub.sizes()
-        hie("replay", "--facility", DISTRICT, "--since", "2020-01-01", "--reason", "a test")
+        hie("replay", "--facility", DISTRICT, "--since", plan["first_day"], "--reason", "a test")
         hub.wait(lambda: any(one for one in hub.sql("select 1 from journal_event where action = 'replay'")))
         assert hub.settled().close and hub.sizes() == before
         hie("journal", "rebuild")
