@@ -62,7 +62,7 @@ MAY_IMPORT = {
         "hub.journal",
         "hub.stack",
         "hub.services",
-        "hub.insurer.catalogues",
+        "hub.insurer",
     },
     "hub.cli": {"hub", "adapters"},
     "hub.bench": {"hub", "adapters"},

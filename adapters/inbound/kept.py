@@ -23,6 +23,7 @@ from hub.contract.events import Event, Keyring, now
 from hub.contract.settings import Settings
 from hub.contract.topics import topics
 from hub.store.database import available, connect
+from hub.store.forgotten import all_ids
 
 _STAGE: Final = "replay"
 _PAGE: Final = 500
@@ -66,10 +67,12 @@ class Kept:
         self._signers, self._older, self._stopping = signers, older, stopping or threading.Event()
 
     def asked_for(self, request: Event) -> Iterator[Event]:
-        """The messages that a `hie.ReplayRequest` names; what never was a whole frame is left out."""
+        """The messages that a `hie.ReplayRequest` names; what never was a whole frame, or is forgotten, is left out."""
         ids = frozenset(request["message_ids"])
         filters = [(name, request[name]) for name in ("sender", "facility", "message_type") if request[name]]
         since, until = request["from_at"], request["to_at"]
+        with connect(self._settings.database_url.get_secret_value()) as database, available():
+            forgotten = all_ids(database)
         named = self._named(ids)
         for value in self._walk(since) if named is None else named:
             try:
@@ -80,7 +83,7 @@ class Kept:
                 telemetry.fault(_STAGE, wrong.code, MESSAGES)
                 continue
             in_time = (since is None or message["received_at"] >= since) and (until is None or message["received_at"] < until)
-            wanted_id = not ids or message["message_id"] in ids
+            wanted_id = (not ids or message["message_id"] in ids) and message["message_id"] not in forgotten
             if in_time and wanted_id and _was_whole(message) and all(message[name] == wanted for name, wanted in filters):
                 yield message
 

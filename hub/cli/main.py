@@ -16,6 +16,7 @@ from hub.cli import (
     dead,
     doctor,
     find,
+    forget,
     keep,
     messages,
     operate,
@@ -250,6 +251,7 @@ app.add_typer(directory_app, name="directory", rich_help_panel="An operator")
 app.add_typer(payer_app, name="payer", rich_help_panel="An operator")
 app.add_typer(person_app, name="person", rich_help_panel="An operator")
 app.add_typer(hold_app, name="hold", rich_help_panel="An operator")
+app.command(rich_help_panel="An operator")(forget.forget)
 app.add_typer(worklist_app, name="worklist", rich_help_panel="An operator")
 why.add_to(app)
 app.add_typer(topics_app, name="topics", rich_help_panel=_RUNNING)

@@ -32,7 +32,7 @@ from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
 from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import Rule
-from hub.insurer.settlement import claims_of
+from hub.insurer.settlement import FORGOTTEN, claims_of
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 _TABLES: Final = ("findings", "decisions")
@@ -86,7 +86,7 @@ def readjudicate(
     rules: Sequence[Rule],
     against: Catalogues | None = None,
 ) -> Branch:
-    """Adjudicate the claims in force of a month again, as the stream has them, into a branch.
+    """Adjudicate the claims in force of a month again, as the stream has them, into a branch. What is forgotten is left out.
 
     read:    the records at the places that it is given, as `rereading.reread`.
     against: catalogues, where the payer has them.
@@ -100,7 +100,7 @@ def readjudicate(
         raise HubError("REQUEST_WRONG", f"there is a branch {branch.name} already; drop it first")
     if home.exists():
         shutil.rmtree(home)
-    places = claims_of(ledger, branch.period)
+    places = claims_of(ledger, branch.period).filter(pl.col("action") != FORGOTTEN)
     if not places.height:
         raise HubError("NOT_FOUND", f"no claims of {branch.period} in the ledger")
     for messages in read(places):

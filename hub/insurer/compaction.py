@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Final
 
 import polars as pl
@@ -29,6 +30,7 @@ KEPT: Final = timedelta(days=1)
 """How long a replaced file, or one that a kill left unfinished, stays."""
 
 _LOCK: Final = "replacing.lock"
+_AGAIN_S: Final = 0.2
 
 
 def compact(folder: Path, least: int = LEAST, kept: timedelta = KEPT) -> dict[str, tuple[int, int]]:
@@ -53,16 +55,21 @@ def compact(folder: Path, least: int = LEAST, kept: timedelta = KEPT) -> dict[st
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[None]:
+def replacing(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
     """Be the one process that replaces files of a ledger, whatever for; appends need not ask. A process that ends lets go of it.
 
-    Raises: HubError(LEDGER_CONFLICT) while another one is.
+    Raises: HubError(LEDGER_CONFLICT) while another one is, for that long.
     """
+    deadline = monotonic() + wait_s
     with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HubError("LEDGER_CONFLICT", "another process replaces its files") from None
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic() >= deadline:
+                    raise HubError("LEDGER_CONFLICT", "another process replaces its files") from None
+                sleep(_AGAIN_S)
         yield
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from hub.bus import consumer
 from hub.contract.errors import HubError
 from hub.contract.events import Event, is_code
-from hub.insurer.settlement import verdict_after
+from hub.insurer.settlement import FORGOTTEN, verdict_after
 from hub.insurer.views import opened
 
 Read = Callable[[int, Sequence[int]], Iterator[tuple[int, bytes]]]
@@ -29,7 +29,7 @@ Kept = Callable[[str, int, int], bytes | None]
 INDEX: Final = "index.csv"
 _COLUMNS: Final = ("file", "ma_cskcb", "ma_lk", "month", "verdict", "t_bhtt", "t_bhtt_gd", "adjusted", "payable")
 _PAID: Final = """
-select kafka_partition, kafka_offset, event_id, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd, coalesce(taken, 0) as adjusted,
+select kafka_partition, kafka_offset, event_id, action, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd, coalesce(taken, 0) as adjusted,
     t_bhtt_gd - adjusted as payable
 from claims_in_force left join (select event_id, sum(amount) as taken from adjusted group by event_id) using (event_id)
 where (payable > 0 or (verdict in ('ACCEPTED', 'REDUCED') and adjusted = 0))
@@ -43,7 +43,7 @@ _WAIT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """How many claims were written, and the event ids of those that neither topic nor archive has any more."""
+    """How many claims were written, and the event ids of those that neither topic nor archive has any more, or that are forgotten."""
 
     written: int
     gone: tuple[str, ...]
@@ -72,7 +72,9 @@ def export(
     places: dict[
         int, dict[int, dict[str, list[Any]]]
     ] = {}  # several at one offset: of a topic that was made anew, and of the old one
-    for partition, offset, event_id, *row in paid:
+    for partition, offset, event_id, action, *row in paid:
+        if action == FORGOTTEN:
+            continue
         places.setdefault(partition, {}).setdefault(offset, {})[event_id] = _as_it_stands(*row)
     out.mkdir(parents=True, exist_ok=True)
     gone = {row[2] for row in paid}

@@ -24,7 +24,7 @@ from hub.insurer.history_rules import OF_ALL, OF_PERSON, RULES, History, History
 from hub.insurer.ledger import files_of, newest_first, opened, scan, schema_of
 from hub.insurer.promoted import AGAIN, decided
 from hub.insurer.promoted import found as findings_in_force
-from hub.insurer.settlement import LATE, TOLD, claims_of, late, settled
+from hub.insurer.settlement import FORGOTTEN, LATE, TOLD, claims_of, in_force, late, settled
 
 TABLE: Final = "adjustments"
 ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
@@ -51,6 +51,7 @@ HELD: Final = 500_000
 """Claims whose lines are held at once, about 250 bytes a line: more come in parts, each with all claims of its people."""
 
 _TAKEN: Final = ("event_id", "table", "stt", "reduction")
+_STILL: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id", "key", "facility")
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
@@ -82,12 +83,13 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     before = known.filter(pl.col("period") == period)
     # What was promoted is no cut: the claims are granted by it already.
     earlier = known.filter(pl.col("severity") != TOLD, pl.col("period") < period, pl.col("rule") != AGAIN)
-    claims = claims_of(folder, period)
+    claims, forgotten = claims_of(folder, period), _of_forgotten(folder, _in_force(before))
     found = pl.concat(
         [
-            _side_by_side(folder, month, _in_force(earlier)),
+            _side_by_side(folder, month, pl.concat([_in_force(earlier), forgotten])),
             _late(settled(folder, period, claims, closed_at), claims),
             _still(_in_force(before), claims),
+            forgotten.select(_STILL),
         ]
     )
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
@@ -190,7 +192,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     stands = decided(folder, adjustments(files_of(folder, TABLE))).filter(col("verdict_now").is_in(["ACCEPTED", "REDUCED"]))
     granted = stands.select("event_id", _hundredths("granted"))
     in_time = (col("day") < end) & ((col("day") >= start - _CLAIMS_BACK) | col("died"))
-    found = newest.filter(col("action") != "CANCELLED", in_time).join(granted, on="event_id")
+    found = newest.filter(~col("action").is_in(["CANCELLED", FORGOTTEN]), in_time).join(granted, on="event_id")
     ordered = found.sort("out", "received_at", "event_id").with_columns(
         col("person").rank("dense"), now=col("day") >= start, recent=col("day") >= start - _LINES_BACK
     )
@@ -338,7 +340,18 @@ def _late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
 def _still(held: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """R01: what a promoted branch said of claims that are still in force."""
     said = held.filter(pl.col("rule") == AGAIN).join(claims, on="event_id", how="semi", maintain_order="left")
-    return said.select("rule", "event_id", "table", "stt", "reduction", "other_event_id", "key", "facility")
+    return said.select(_STILL)
+
+
+def _of_forgotten(folder: Path, held: pl.DataFrame) -> pl.DataFrame:
+    """What was found across claims of which one is forgotten since: it stands while both are in force, as nobody can look again."""
+    claims = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).select("event_id", "action").collect()
+    stand, gone = (some.get_column("event_id").implode() for some in (claims, claims.filter(pl.col("action") == FORGOTTEN)))
+    both = pl.col("event_id"), pl.col("other_event_id")
+    across = ~pl.col("rule").is_in([AGAIN, LATE])
+    return held.filter(
+        across, pl.any_horizontal(one.is_in(gone) for one in both), *((one.is_in(stand) | (one == "")) for one in both)
+    )
 
 
 def _in_force(rows: pl.DataFrame) -> pl.DataFrame:

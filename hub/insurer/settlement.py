@@ -27,6 +27,9 @@ SETTLED: Final[dict[str, pl.DataType]] = {
 }
 """Columns: `granted` is what the decision granted for the claim in force when the month was closed first."""
 
+FORGOTTEN: Final = "FORGOTTEN"
+"""Action of a claim of which amounts and ids alone are left (`forgetting.py`). It is in force, as what it was."""
+
 LATE: Final = "S01"
 TOLD: Final = "I"
 """Severity of what only tells: nothing is deducted for it."""
@@ -35,20 +38,22 @@ TOLD: Final = "I"
 def claims_of(folder: Path, period: str) -> pl.DataFrame:
     """The claims in force whose visit ended in a month (NGAY_RA, else NGAYLAP), by their place in the stream.
 
-    Returns: event_id, key, facility, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
+    Returns: event_id, key, facility, action, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
     """
     month = pl.col("month") == period.replace("-", "")
     newest = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).filter(month)
     decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
     granted = decisions.select("event_id", pl.col("t_bhtt_gd").alias("granted"))
     found = newest.join(granted, on="event_id")
-    return found.select("event_id", "key", "facility", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
+    return (
+        found.select("event_id", "key", "facility", "action", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
+    )
 
 
 def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
     """The newest revision of each key that is not cancelled, of rows of the table `claims`.
 
-    Returns: event_id, key, facility, month (yyyymm), version, stated_at, received_at and the place in the stream.
+    Returns: event_id, key, facility, action, month (yyyymm), version, stated_at, received_at and the place in the stream.
     """
     col = pl.col
     rows = claims.select(
@@ -56,7 +61,7 @@ def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
         pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
     )  # fmt: skip
     newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
-    return newest.filter(col("action") != "CANCELLED").drop("action")
+    return newest.filter(col("action") != "CANCELLED")
 
 
 def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl.DataFrame:

@@ -9,6 +9,7 @@ It holds whole messages of patients: folders are made 0700 and files 0600, and w
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -63,6 +64,11 @@ _FETCH: Final = 100
 _SORT: Final = "512MB"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 LOST: Final = "~"  # in the id of a topic: what Kafka lost of it
+FORGOTTEN: Final = "hie_forgotten"  # the one header of a record whose key and content were erased
+REMEMBERED: Final = f"not list_contains([one.name for one in headers], '{FORGOTTEN}')"
+"""Of rows: those that are not forgotten."""
+_PATIENCE_S: Final = 60.0
+_LOOK_AGAIN_S: Final = 0.2
 _STALE_S: Final = 86_400  # a folder for sorting that is older belongs to a process that died
 _LATEST_MS: Final = 253_370_764_800_000  # the year 9999: a time of a record that no calendar has counts as this
 
@@ -138,6 +144,7 @@ class Archive:
         frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("topic", "kafka_partition", "kafka_offset")
         marks = [Transaction(f"{topic_id}/{partition}", end) for (topic_id, partition), end in sorted(ends.items())]
         with _disk():
+            self._table.update_incremental()  # files that were replaced meanwhile, else the commit is refused
             write_deltalake(
                 self._table,
                 frame,
@@ -156,7 +163,7 @@ class Archive:
         mark = CommitProperties(app_transactions=[Transaction(f"{topic_id}/{partition}", offset)])
         files = [one for one in self.files() if one["topic"] == topic]
         means = list(self.select(_VALUE_MEAN, files, "path_in_schema = 'value' group by file_name", source="parquet_metadata(?)"))
-        with _disk():
+        with self.replacing(_PATIENCE_S):
             moved = self._table.update(
                 # Of this time alone, as the same offsets may be lost once more.
                 new_values={"kafka_topic_id": f"{topic_id}{LOST}{offset}-{self._table.version()}"},
@@ -203,7 +210,7 @@ class Archive:
 
         held: periods of which nothing is forgotten, or None when that is not known now, which holds everything.
         """
-        with _disk():
+        with self.replacing():
             self._compact()
             oldest = today - timedelta(days=days)
             old = {one["day"] for one in self.files() if one["day"] < oldest}
@@ -219,6 +226,65 @@ class Archive:
                 if sorting.stat().st_mtime < time.time() - _STALE_S:
                     shutil.rmtree(sorting, ignore_errors=True)
             self._table.vacuum(retention_hours=_KEPT_HOURS, dry_run=False, full=True)
+
+    @contextmanager
+    def replacing(self, wait_s: float = 0.0) -> Iterator[None]:
+        """Be the one process that replaces files of the table, and see it as it is now; appends need not ask. A process that ends
+        lets go of it: of two at once deltalake 1.6 refuses none, and every row would be there twice.
+
+        Raises: HubError(ARCHIVE_UNAVAILABLE) when another one is, for that long.
+        """
+        deadline = time.monotonic() + wait_s
+        with _disk(), (self.folder / "replacing.lock").open("w") as lock:
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise HubError("ARCHIVE_UNAVAILABLE", "another process replaces its files") from None
+                    time.sleep(_LOOK_AGAIN_S)
+            self._table.update_incremental()
+            yield
+
+    def blank(
+        self, topic: str, day: date, topic_id: str, partition: int, values: Mapping[int, tuple[datetime, bytes | None]]
+    ) -> int:
+        """Records of a partition and day without their keys, and with other values: what is left of what is forgotten. For whoever
+        is `replacing`.
+
+        values:  offset to the record's time and its new value, None of one that could not be read.
+        Returns: how many rows were written.
+        """
+        sums = {
+            offset: checksum(topic, partition, offset, round(at.timestamp() * 1000), None, value, [(FORGOTTEN, b"")])
+            for offset, (at, value) in values.items()
+        }
+        files = [one for one in self.files() if (one["topic"], one["day"]) == (topic, day)]
+        means = self.select(_VALUE_MEAN, files, "path_in_schema = 'value' group by file_name", source="parquet_metadata(?)")
+        listed = ", ".join(str(offset) for offset in values)
+        place = f"topic = '{topic}' and day = '{day}' and kafka_topic_id = '{topic_id}' and kafka_partition = {partition}"
+        with _disk():
+            written = self._table.update(
+                updates={
+                    "key": "null",
+                    "value": _by_offset({offset: value for offset, (_at, value) in values.items()}),
+                    "headers": f"make_array(named_struct('name', '{FORGOTTEN}', 'value', X''))",
+                    "raw_ref": "''",
+                    "checksum": _by_offset(sums),
+                },
+                predicate=f"{place} and kafka_offset in ({listed})",
+                writer_properties=_writer(max((mean for (mean,) in means), default=0)),
+            )
+        return int(written["num_updated_rows"])
+
+    def drop_replaced(self) -> None:
+        """Delete at once the files that were replaced, which hold what is forgotten. Who reads them at this moment reads again.
+
+        Files of no version are left alone: a batch that is being written is such a file until its commit.
+        """
+        with _disk():
+            self._table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
 
     def _compact(self) -> None:
         """A topic's day at a time, as its row groups are as large as its values allow."""
@@ -295,7 +361,8 @@ class Archive:
         return None
 
     def checksums(self, places: Mapping[tuple[str, int], int], topic_ids: Mapping[str, str]) -> dict[tuple[str, int], bytes]:
-        """Of each partition the checksum of the record at an offset; none where it is not here."""
+        """Of each partition the checksum of the record at an offset; none where it is not here, or is
+        forgotten and so another one than the topic's."""
         files = [
             one
             for one in self.files()
@@ -305,7 +372,7 @@ class Archive:
             )
         ]
         listed = ", ".join(f"('{topic}', {partition}, {offset})" for (topic, partition), offset in places.items())
-        where = f"(topic, kafka_partition, kafka_offset) in ({listed})"
+        where = f"(topic, kafka_partition, kafka_offset) in ({listed}) and {REMEMBERED}"
         rows = self.select("topic, kafka_partition, kafka_topic_id, checksum", files, where)
         return {(topic, partition): digest for topic, partition, topic_id, digest in rows if topic_ids.get(topic) == topic_id}
 
@@ -336,6 +403,11 @@ class Archive:
             cursor = sql.execute(query, [paths, *values])
             while rows := cursor.fetchmany(_FETCH):
                 yield from rows
+
+
+def _by_offset(values: Mapping[int, bytes | None]) -> str:
+    told = (f"when {offset} then " + ("null" if value is None else f"X'{value.hex()}'") for offset, value in values.items())
+    return f"case kafka_offset {' '.join(told)} end"
 
 
 def _writer(mean: int) -> WriterProperties:

@@ -98,7 +98,9 @@ def _folded(text: str) -> str:
 def _raws(database: Database, hits: Sequence[Hit], kafka: str, wire: Wire, older: Archived) -> Iterator[bytes]:
     ids = [hit.id for hit in hits]
     rows = database.execute(
-        "select message_id::text, topic, partition, record_offset from journal_message where message_id = any(%s::uuid[])", (ids,)
+        "select message_id::text, topic, partition, record_offset from journal_message where message_id = any(%s::uuid[])"
+        " and not exists (select from forgotten_id where id = message_id)",
+        (ids,),
     ).fetchall()
     places = {row[0]: (row[1], row[2], row[3]) for row in rows}
     for id in ids:

@@ -31,6 +31,7 @@ class Letter:
     state:                    "" while it is open; REDRIVEN or DISCARDED.
     letter_partition, letter_offset: where the letter lies; None of what an older release has read.
     message_id:               the message that the record was made of, where the journal knows it.
+    forgotten:                its bytes were erased at somebody's request; topics may hold them for a while.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Letter:
     letter_partition: int | None
     letter_offset: int | None
     message_id: str | None
+    forgotten: bool
 
 
 def causes(database: Database) -> list[dict[str, Any]]:
@@ -70,7 +72,8 @@ def count(database: Database, *, code: str, topic: str, stage: str) -> int:
 
 
 def read(kafka: str, wire: Wire, letters: Sequence[Letter], older: Archived) -> list[Event | None]:
-    """The letters whole, with key and body, out of topic or archive; None for one that neither keeps any more.
+    """The letters whole, with key and body, out of topic or archive; None for one that neither keeps any more, or that
+    is forgotten.
 
     Raises: HubError(NOT_FOUND) for one whose place is not known; HubError(BROKER_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """
@@ -96,7 +99,7 @@ def _value(kafka: str, place: tuple[str, int, int], older: Archived) -> bytes | 
 
 
 def _whole(wire: Wire, letter: Letter, value: bytes | None) -> Event | None:
-    if value is None:
+    if value is None or letter.forgotten:
         return None
     whole = wire.unpack(value)[1]
     return whole if whole["id"] == letter.id and not whole["state"] else None
@@ -126,7 +129,8 @@ _LETTER: Final = """
 select letter.id::text, stage, code, letter.topic, letter.partition, letter.record_offset as offset, letter.recorded_at as at, state,
        letter_partition, letter_offset,
        (select message_id::text from journal_event as made where (made.topic, made.partition, made.record_offset)
-            = (letter.topic, letter.partition, letter.record_offset)) as message_id
+            = (letter.topic, letter.partition, letter.record_offset)) as message_id,
+       exists (select from forgotten_id where forgotten_id.id = letter.id) as forgotten
 from journal_dead_letter as letter
 """
 _BY_ID: Final = _LETTER + "where id = any(%s::uuid[]) order by at, id"

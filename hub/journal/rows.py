@@ -20,6 +20,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, revision_rank
 from hub.contract.topics import topics
 from hub.journal.traffic import count, is_slow
+from hub.store.forgotten import among
 
 Kind = Literal["message", "event", "delivery", "receipt", "dead-letter", "undecodable"]
 
@@ -224,6 +225,10 @@ class Rows:
         touched = {row.values[0] for kind in ("delivery", "receipt") for row in self.read[kind]}
         if touched:
             database.execute(_STATES, (list(touched),))
+        named = [row.values[0] for kind in _LED for row in self.read[kind]]
+        if named and (left_out := among(database, named)):  # read once more: topics still hold what was erased
+            for statement in _LED.values():
+                database.execute(statement, (list(left_out),))
         return repeats
 
     def _merge(
@@ -355,6 +360,11 @@ _DEAD_LETTER: Final = _merged(
     " letter_partition = case excluded.state when '' then excluded.letter_partition else old.letter_partition end,"
     " letter_offset = case excluded.state when '' then excluded.letter_offset else old.letter_offset end",
 )
+# What leads from a row to a person; `hub.keep.forget` erases it of what was asked for.
+_LED: Final[Mapping[Kind, str]] = {
+    "event": "update journal_event set key = '' where event_id = any(%s::uuid[])",
+    "message": "update journal_message set control_id = '' where message_id = any(%s::uuid[])",
+}
 # Receipts come in any order, before their delivery too: the furthest state counts, among equals the latest.
 _STATES: Final = """
 update journal_delivery as delivery set state = newest.state, code = newest.code, state_at = newest.at

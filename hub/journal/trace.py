@@ -37,6 +37,7 @@ _LABELS: Final[Mapping[str, str]] = {
     "parked": "tạm giữ · parked",
     "dead-letter": "thư chết · dead letter",
 }
+_FORGOTTEN: Final = "· đã xóa · erased"
 _TEST: Final = "\nthử · test"
 
 
@@ -309,7 +310,10 @@ def _received(row: dict[str, Any]) -> Step:
     what = _words(
         row["facility"], row["message_type"], row["control_id"], row["transport"], "→", row["verdict"], row["ack"], problems
     )
-    return Step(row["received_at"], "received", str(row["message_id"]), what, _facts(row, "message_id", "received_at", "day"))
+    facts = _facts(row, "message_id", "received_at", "day", *(() if row["forgotten"] else ("forgotten",)))
+    return Step(
+        row["received_at"], "received", str(row["message_id"]), _words(what, _FORGOTTEN if row["forgotten"] else ""), facts
+    )
 
 
 def _event(row: dict[str, Any]) -> Step:
@@ -349,7 +353,11 @@ def _dead_letter(row: dict[str, Any]) -> Step:
 
 
 _STEPS: Final[Sequence[tuple[str, Callable[[dict[str, Any]], Step]]]] = (
-    ("select * from journal_message where message_id = any(%(messages)s)", _received),
+    (
+        "select *, exists (select from forgotten_id where id = message_id) as forgotten"
+        " from journal_message where message_id = any(%(messages)s)",
+        _received,
+    ),
     ("select * from journal_event where event_id = any(%(events)s)", _event),
     ("select * from journal_delivery where subject_event_id = any(%(events)s::uuid[] || %(messages)s::uuid[])", _delivery),
     (

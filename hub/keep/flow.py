@@ -14,6 +14,7 @@ from hub.keep.finding import Examined, Seen, ok
 from hub.services import answers, facts_of, service_names
 from hub.stack import running_since
 from hub.store.database import available, connect
+from hub.store.forgotten import unfinished
 
 
 def services(hub: Examined) -> Seen:
@@ -98,6 +99,17 @@ def waiting(hub: Examined) -> Seen:
     return Seen("warn", seen, en, vi)
 
 
+def erasure(hub: Examined) -> Seen:
+    """Whether an erasure was begun and not finished."""
+    with available(), connect(hub.settings.database_url.get_secret_value()) as database:
+        count = sum(len(one.keys) for one in unfinished(database))
+    if not count:
+        return ok("nothing is half erased")
+    en = "It was interrupted. Finish it: `hie forget --finish --yes`."
+    vi = "Việc xóa bị ngắt giữa chừng. Hãy chạy tiếp: `hie forget --finish --yes`."
+    return Seen("bad", f"{count} keys are half erased", en, vi)
+
+
 CHECKS: Final[dict[str, Callable[[Examined], Seen]]] = {
-    "services": services, "journal": journal, "archive": archive, "waiting": waiting,
+    "services": services, "journal": journal, "archive": archive, "waiting": waiting, "erasure": erasure,
 }  # fmt: skip

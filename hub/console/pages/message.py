@@ -132,7 +132,7 @@ def bytes_of(settings: Settings, border: Any, story: Story) -> Told:
     """The message that was asked for, else the story's first, and how its bytes are read today."""
     messages = [step for step in story.steps if step.kind == "received"]
     received = next((step for step in messages if step.id == story.id), messages[0] if messages else None)
-    if received is None or border is None:
+    if received is None or border is None or received.facts.get("forgotten"):
         return Told(story, None, None)
     place = (received.facts["topic"], received.facts["partition"], received.facts["record_offset"])
     value = value_at(settings.kafka, place, border.older)

@@ -118,3 +118,7 @@ def test_a_message_is_read_with_the_right_of_its_sender_and_what_was_pasted_as_t
     place = {"topic": "message-received.v1", "partition": 0, "record_offset": 0}
     story = Story("m", (Step(now(), "received", "m", "", place),), cut=False)
     assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, story).reading == (way, RAW, "lab")
+    erased = Story("m", (Step(now(), "received", "m", "", place | {"forgotten": True}),), cut=False)
+    assert message.bytes_of(SimpleNamespace(kafka={}, registry_url=""), border, erased).reading is None, (
+        "topics may hold it still"
+    )

@@ -1,0 +1,187 @@
+"""What is left of a claim that is forgotten: amounts and ids, so that no sum changes; and nothing that tells of a person, in no file."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
+
+from hub.contract.errors import HubError
+from hub.contract.events import decode
+from hub.insurer import forgetting as module
+from hub.insurer import history
+from hub.insurer.branches import compare, promote
+from hub.insurer.compaction import replacing
+from hub.insurer.export import export
+from hub.insurer.forgetting import erase, held
+from hub.insurer.ledger import Ledger, files_of, scan, schema_of
+from hub.insurer.questions import QUESTIONS, answer
+from hub.insurer.statement import statement
+from hub.insurer.totals import totals, totals_of
+from hub.insurer.views import opened
+from hub.simulate import KEYRING
+from tests.hub.insurer.histories import FACILITIES, TOPIC, lived, write
+from tests.hub.insurer.made import PREFIX, batch, values_of
+from tests.hub.insurer.small_ledger import RULES, TOPIC_ID, small_ledger
+from tests.hub.insurer.test_branches import EVENTS, made
+
+NOVEMBER = date(2026, 11, 1)
+AT = datetime(2026, 12, 3, 9, tzinfo=UTC)
+BY_CONTENT = ("disease", "drug", "copayments")  # questions that ask for what goes
+
+
+def key(ma_lk, facility="01021"):
+    return KEYRING.key(facility, ma_lk, test=False)
+
+
+def on_disk(folder: Path) -> str:
+    """Every value of every file that lies there, of an older version too."""
+    frames = [pl.read_parquet(file) for file in folder.rglob("*.parquet")]
+    logs = "".join(file.read_text("utf-8") for file in folder.rglob("*.json"))
+    return logs + "".join(str(frame.rows()) for frame in frames)
+
+
+def sums(folder):
+    """What people are told of a ledger, with what stands for MA_LK left out."""
+    with opened(folder) as ledger:
+        answers = {name: answer(ledger, name).rows for name in QUESTIONS if name not in BY_CONTENT}
+        found = totals_of(ledger)
+    answers["heavy"] = [row[6:] for row in answers["heavy"]]
+    told = statement(folder, "01021", "2026-11")
+    sheets = [sheet.rows for form in told.forms for sheet in form.sheets if "Hồ sơ bị từ chối" not in sheet.title]
+    return found, answers, sheets, told.payable
+
+
+def test_no_sum_changes_and_no_file_tells_of_the_person_any_more(tmp_path):
+    small_ledger(tmp_path)
+    before, ledger = sums(tmp_path), on_disk(tmp_path)
+    assert "'rejected'" in ledger and "'001085000001'" in ledger
+    keys = [key("rejected"), key("cut"), key("inpatient"), key("corrected")]
+    rows = held(tmp_path, keys).rows
+    assert rows == {"claims": 5, "lines": 11, "decisions": 5}
+    erase(tmp_path, keys)
+    assert sums(tmp_path) == before
+    left = on_disk(tmp_path)
+    assert not [name for name in ("'rejected'", "'cut'", "'inpatient'", "'corrected'") if name in left]
+    assert held(tmp_path, keys).rows == {"claims": 0, "lines": 0, "decisions": 0}
+    of_them = scan(files_of(tmp_path, "claims"), schema_of("claims")).filter(pl.col("key").is_in(keys)).collect()
+    assert set(of_them["ho_ten"]) | set(of_them["so_cccd"]) | set(of_them["ma_benh_chinh"]) == {""}
+    assert set(of_them["action"]) == {"FORGOTTEN"} and set(of_them["ngay_ra"]) == {"20261101"}
+    others = scan(files_of(tmp_path, "claims"), schema_of("claims")).filter(~pl.col("key").is_in(keys)).collect()
+    assert "" not in set(others["ho_ten"]) and "paid" in set(others["ma_lk"])
+
+
+def test_a_withdrawn_claim_stays_withdrawn(tmp_path):
+    small_ledger(tmp_path)
+    before = totals(tmp_path)
+    erase(tmp_path, [key("cancelled")])
+    assert totals(tmp_path) == before
+
+
+def test_a_worker_goes_on_and_the_places_are_as_they_were(tmp_path):
+    events = small_ledger(tmp_path)
+    ledger = Ledger(tmp_path, TOPIC_ID)
+    erase(tmp_path, [key("paid")])
+    assert Ledger(tmp_path, TOPIC_ID).committed(0) == len(events)
+    frames = batch(events[:1], [(0, len(events))], TOPIC_ID, RULES)
+    with pytest.raises(CommitFailedError):  # which makes a worker look again
+        ledger.append(frames, {0: len(events) + 1})
+    ledger.reopen()
+    ledger.append(frames, {0: len(events) + 1})
+    for name in ("claims", "decisions"):
+        found = scan(files_of(tmp_path, name), schema_of(name)).collect()
+        assert sorted(found["kafka_offset"]) == list(range(len(events) + 1))
+
+
+def test_one_that_was_cut_off_is_completed_by_the_next(tmp_path, monkeypatch):
+    small_ledger(tmp_path)
+    before, tables = totals(tmp_path), []
+    rewrite = module._rewrite
+
+    def die(path, predicate):
+        tables.append(path.name)
+        if len(tables) == stop:
+            raise KeyboardInterrupt
+        rewrite(path, predicate)
+
+    monkeypatch.setattr(module, "_rewrite", die)
+    for stop in (1, 2, 3):  # noqa: B007  # `die` reads it
+        tables.clear()
+        with pytest.raises(KeyboardInterrupt):
+            erase(tmp_path, [key("cut"), key("december")])
+        assert any(held(tmp_path, [key("cut"), key("december")]).rows.values())
+        assert totals(tmp_path) == before
+    stop = 0
+    erase(tmp_path, [key("cut"), key("december")])
+    assert totals(tmp_path) == before and "'december'" not in on_disk(tmp_path)
+
+
+def test_files_that_a_kill_left_without_their_deletion_are_deleted_by_the_next(tmp_path, monkeypatch):
+    small_ledger(tmp_path)
+    with monkeypatch.context() as broken:
+        broken.setattr(DeltaTable, "vacuum", lambda *_given, **_more: None)
+        erase(tmp_path, [key("cut")])
+    assert "'cut'" in on_disk(tmp_path)
+    erase(tmp_path, [key("cut")])
+    assert "'cut'" not in on_disk(tmp_path)
+
+
+def test_a_batch_that_is_being_written_is_left_alone(tmp_path):
+    small_ledger(tmp_path)
+    uncommitted = tmp_path / "claims" / "part-00000-of-a-batch.parquet"
+    uncommitted.write_bytes(Path(files_of(tmp_path, "claims")[0]).read_bytes())
+    erase(tmp_path, [key("elsewhere", "01004")])
+    assert uncommitted.exists()
+
+
+def test_it_waits_for_whoever_replaces_files(tmp_path, monkeypatch):
+    small_ledger(tmp_path)
+    monkeypatch.setattr(module, "_WAIT_S", 0.3)
+    with replacing(tmp_path), pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        erase(tmp_path, [key("cut")])
+    assert held(tmp_path, [key("cut")]).rows["claims"] == 1
+
+
+def test_a_month_that_is_closed_again_finds_nothing_new_and_takes_nothing_back(tmp_path):
+    events = lived(1, 300)
+    write(tmp_path, events)
+    first = history.close(tmp_path, NOVEMBER, AT)
+    across = first.filter(pl.col("rule").str.starts_with("H"), pl.col("other_event_id") != "")
+    some = [*across["event_id"].unique().sort()[:20], *across["other_event_id"].unique().sort()[:20]]
+    keys = [event["meta"]["key"] for event in events if event["meta"]["event_id"] in some]
+    before = totals(tmp_path)
+    erase(tmp_path, keys)
+    assert history.close(tmp_path, NOVEMBER, AT).is_empty()
+    assert totals(tmp_path) == before
+    assert len(keys) >= 20 and {event["ma_cskcb"] for event in events if event["meta"]["key"] in keys} == set(FACILITIES)
+
+
+def test_what_is_forgotten_is_no_longer_adjudicated_again_and_what_was_promoted_of_it_stands(tmp_path):
+    Ledger(tmp_path, TOPIC).append(batch(EVENTS, [(0, row) for row in range(len(EVENTS))], TOPIC), {0: len(EVENTS)})
+    one = made(tmp_path, "one", without=["F06"])
+    assert promote(tmp_path, "one", AT).height == 1
+    before = totals(tmp_path)
+    erase(tmp_path, [EVENTS[1]["meta"]["key"]])  # the claim that was rejected by F06 first
+    assert totals(tmp_path) == before
+    assert f"'{EVENTS[1]['ma_lk']}'" not in on_disk(tmp_path)
+    assert made(tmp_path, "two", without=["F06"]).claims == one.claims - 1
+    assert compare(tmp_path, "two")["changed"] == 0
+
+
+def test_it_is_not_exported_and_is_named_as_gone(tmp_path):
+    events = small_ledger(tmp_path / "ledger")
+    values = values_of(events)
+    erase(tmp_path / "ledger", [key("paid")])
+    found = export(
+        tmp_path / "ledger",
+        tmp_path / "out",
+        read=lambda _partition, offsets: ((offset, values[offset]) for offset in offsets),
+        unpack=lambda value: decode("hie.Claim", value[len(PREFIX) :]),
+        write=lambda event: event["ma_lk"].encode(),
+        month="2026-11",
+    )
+    [paid] = [event["meta"]["event_id"] for event in events if event["ma_lk"] == "paid"]
+    assert found.gone == (paid,)
+    assert b"paid" not in [file.read_bytes() for file in (tmp_path / "out").rglob("*.xml")]
