@@ -14,7 +14,7 @@ _MOTHERS: Final = frozenset({"mth", "mother", "me", "me de", "me ruot"})  # with
 _NOT_OF_WORDS: Final = re.compile(r"[^\w/()]+")
 # Thị Bé Gái, Con Ba and Sơ Sinh are given names: words of the mother's have to stand behind, and two of them where that alone tells it.
 _OF_ITS_MOTHER: Final = re.compile(
-    r"\bcon[ /](?:bà|chị|cô|mẹ|của|sản phụ) ?\w"
+    r"\bcon[ /](?:bà|chị|cô|mẹ|của|sản phụ)[ /(]+\w"
     r"|\(con (?:bà|ba|chị|chi|cô|co|mẹ|me)\)"
     r"|^bé (?:trai|gái) \w"
     r"|^(?:c/?b|s/?s|con|trẻ|(?:trẻ )?sơ sinh)[ /](?!(?:thị|thi|văn|van) )\w+ \w"  # Con Thị Hoa is of the family Con

@@ -172,6 +172,7 @@ def test_where_no_number_of_the_mother_stands_there_is_no_guardian(empty: str) -
         "CON: LÊ THỊ HOA",
         "Con/bà Hoa",
         "Con bà: Hoa",
+        "Con bà (Hoa)",
         "BÉ CON CỦA LÊ THỊ HOA",
         "BÉ  GÁI CON BÀ LÊ THỊ HOA",
         "Be\u0301 Ga\u0301i con ba\u0300 Hoa",
@@ -212,6 +213,7 @@ def test_a_name_that_says_whose_child_it_is_stays_whole(name: str) -> None:
         ("Con Thị Hoa", ("Con", "Hoa", "Thị")),
         ("CON VAN BA", ("CON", "BA", "VAN")),
         ("SS Lê", ("SS", "Lê", "")),
+        ("Nguyễn Con Công", ("Nguyễn", "Công", "Con")),
     ],
 )
 def test_a_name_of_ones_own_is_split(name: str, parts: tuple[str, str, str]) -> None:
