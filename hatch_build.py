@@ -21,6 +21,7 @@ HOT = (
     "adapters/formats/mllp.py",
     "adapters/formats/structure.py",
     "adapters/dialects/groups.py",
+    "adapters/dialects/issuers.py",
     "adapters/dialects/lines.py",
     "adapters/dialects/mapped.py",
     "adapters/dialects/mapping.py",

@@ -1,7 +1,7 @@
 """Encounters and registrations as segments: what `render` writes as ADT. Each value stands where `_standard.toml` reads it first.
 
-Where the structure of a trigger has no IN1 the cards stand in PID-3 alone; other segments are written even there, since a
-recipient passes over what it does not expect.
+Where the structure of a trigger has no IN1 the cards stand in PID-3 alone, and where it has no NK1 the mother's number in PID-21;
+other segments are written even there, since a recipient passes over what it does not expect.
 """
 
 from decimal import Decimal
@@ -40,7 +40,7 @@ _REGISTRATIONS: Final = {
     "LINKED": ("A24", "ADT_A24"),
     "UNLINKED": ("A37", "ADT_A37"),
 }
-_INSURED: Final = frozenset({"ADT_A01", "ADT_A03", "ADT_A05", "ADT_A06"})
+_INSURED: Final = frozenset({"ADT_A01", "ADT_A03", "ADT_A05", "ADT_A06"})  # with NK1 too, ADT_A03 from 2.5
 _NOT_A_VISIT: Final = "N"  # PV1-2, table 0004
 _VISITED: Final = frozenset({"ADT_A05", "ADT_A21"})  # structures that ask for a PV1
 Form = tuple[str, str, str]
@@ -58,7 +58,7 @@ def encounter_form(event: Event) -> Form:
     return ("ADT", *_ENCOUNTERS.get(action, ("A01" if inpatient else "A04", "ADT_A01")))
 
 
-def encounter_segments(event: Event, form: Form, recorded_at: str) -> Segments:
+def encounter_segments(event: Event, form: Form, recorded_at: str, version: str) -> Segments:
     """What follows MSH in ADT of a visit. recorded_at: for EVN-2."""
     person, reason = event.get("person") or {}, event.get("ly_do_vnt") or event.get("ly_do_vv", "")
     happening = segment("EVN", {2: recorded_at, 6: event.get("ngay_vao_noi_tru", "")})
@@ -66,7 +66,7 @@ def encounter_segments(event: Event, form: Form, recorded_at: str) -> Segments:
     return [
         happening,
         person_segment(person),
-        *guardian_segments(person),
+        *(guardian_segments(person) if form[2] in _INSURED and (form[2] != "ADT_A03" or version >= "2.5") else []),
         _visit(event),
         *([segment("PV2", {3: ("", reason)})] if reason else []),
         *([*clinical, *observed] if form[2] == "ADT_A03" else [*observed, *clinical]),
@@ -176,7 +176,7 @@ def registration_segments(event: Event, form: Form, recorded_at: str) -> Segment
         person_segment(person, event.get("ma_lk", "")),
         *_merged(event),
         *([segment("PID", {1: "2", 3: identifier_list(event["linked"])})] if event.get("linked") else []),
-        *guardian_segments(person),
+        *(guardian_segments(person) if structure in _INSURED else []),
         *([segment("PV1", {1: "1", 2: _NOT_A_VISIT})] if structure in _VISITED else []),
         *_allergies(event),
         *(insurance_segments(person) if structure in _INSURED else []),

@@ -109,7 +109,8 @@ def person_segment(person: Event, account: str = "") -> list[Value]:
         for each in identifiers
         if not (each.get("inferred") and any(card != each["value"] and card.endswith(each["value"]) for card in cards))
     ]
-    of_mother = (each.get("identifiers") for each in person.get("guardians") or [] if is_mother(each.get("relationship", "")))
+    # The number of a second mother would be taken for the first's.
+    mother: Event = next((each for each in person.get("guardians") or [] if is_mother(each.get("relationship", ""))), {})
     sex = person.get("gioi_tinh", "")
     address: tuple[Component, ...] = (
         person.get("dia_chi", ""), "", "", person.get("matinh_cu_tru", ""), "", "", "", "", person.get("maxa_cu_tru", ""),
@@ -125,7 +126,7 @@ def person_segment(person: Event, account: str = "") -> list[Value]:
             11: address,
             13: person.get("dien_thoai", ""),
             18: account,
-            MOTHERS_NUMBER: identifier_list(next(filter(None, of_mother), None)),
+            MOTHERS_NUMBER: identifier_list(mother.get("identifiers")),
             22: person.get("ma_dantoc", ""),
             26: person.get("ma_quoctich", ""),
         },

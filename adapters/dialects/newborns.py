@@ -1,6 +1,7 @@
 """What a child is known by before it has a number or a name of its own: its mother's. Source: HL7 v2.5.1 §3.4.2.21, table 0063; `identifiers.md` §11."""
 
 import re
+import unicodedata
 from typing import Final
 
 from adapters.formats.charset import fold
@@ -10,9 +11,17 @@ MOTHERS_NUMBER: Final = 21
 MOTHER: Final = "MTH"
 """NK1-3, table 0063."""
 _MOTHERS: Final = frozenset({"mth", "mother", "me", "me de", "me ruot"})  # without marks
-_OF_ITS_MOTHER: Final = re.compile(  # with marks or without: Bế is a family, Côn a name
-    r"\bcon (?:bà|ba|chị|chi|cô|mẹ|me|sản phụ|san phu)\b|\b(?:bé|be) (?:trai|gái|gai)\b|\b(?:sơ|so) sinh\b|^(?:cb|con|ss) ",
-    re.IGNORECASE,
+_NOT_OF_WORDS: Final = re.compile(r"[^\w/()]+")
+# Thị Bé Gái, Con Ba and Sơ Sinh are given names: words of the mother's have to stand behind, and two of them where that alone tells it.
+_OF_ITS_MOTHER: Final = re.compile(
+    r"\bcon[ /](?:bà|chị|cô|mẹ|của|sản phụ)[ /(]+\w"
+    r"|\(con (?:bà|ba|chị|chi|cô|co|mẹ|me)\)"
+    r"|^bé (?:trai|gái) \w"
+    r"|^(?:c/?b|s/?s|con|trẻ|(?:trẻ )?sơ sinh)[ /](?!(?:thị|thi|văn|van) )\w+ \w"  # Con Thị Hoa is of the family Con
+)
+_WITHOUT_MARKS: Final = re.compile(  # of names that have none at all: Ba is Bà there, Be may be Bế, and Co Cổ
+    r"^(?:be (?:trai|gai) |(?:tre )?so sinh |tre |chau )?con[ /](?:ba|chi|co|me|cua|san phu) \w+ \w"
+    r"|^(?:be (?:trai|gai)|(?:tre )?so sinh) \w+ \w"
 )
 
 
@@ -26,9 +35,10 @@ def is_mother(relationship: str) -> bool:
 
 
 def is_named_by_mother(name: str) -> bool:
-    """Whether a name says whose child it is, and no family and given name: the last word is of the mother's.
+    """Whether a name surely says whose child it is, and no family and given name: the last word is of the mother's.
 
-    >>> is_named_by_mother("Bé gái con bà Lê Thị Hoa"), is_named_by_mother("CB Lê Thị Hoa 2"), is_named_by_mother("Lê Thị Bé")
+    >>> is_named_by_mother("Bé gái con bà Lê Thị Hoa"), is_named_by_mother("CB. Lê Thị Hoa"), is_named_by_mother("Lê Thị Bé Gái")
     (True, True, False)
     """
-    return _OF_ITS_MOTHER.search(name) is not None
+    words = _NOT_OF_WORDS.sub(" ", unicodedata.normalize("NFC", name).casefold()).strip()
+    return bool(_OF_ITS_MOTHER.search(words) or (words.isascii() and _WITHOUT_MARKS.search(words)))

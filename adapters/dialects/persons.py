@@ -3,9 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
 
+from adapters.dialects.accounts import has_form_of_citizens
+from adapters.dialects.issuers import ISSUERS, issuer_of
 from adapters.dialects.newborns import MOTHER, MOTHERS_NUMBER, is_mother
 from adapters.dialects.paths import Notes, Place, Scope, fill
 from adapters.dialects.profile import Dialect
@@ -15,7 +16,6 @@ from adapters.dialects.transforms import (
     codes_apart,
     day,
     day_first,
-    facility_code,
     icd,
     icd_before_words,
     moment,
@@ -23,7 +23,7 @@ from adapters.dialects.transforms import (
     words_behind_icd,
 )
 from adapters.formats.er7 import split_components
-from adapters.formats.hl7v2 import NULL, Message, Segment
+from adapters.formats.hl7v2 import NULL, Segment
 from hub.contract.errors import Severity
 
 Record = dict[str, Any]
@@ -36,6 +36,7 @@ MIDDLE: Final = frozenset({"văn", "thị"})  # names that nearly nobody is call
 _NUMBERS: Final = 3  # of PID
 _COUNTY: Final = 12  # of PID: a code without components
 _NUMBERS_OF_PATIENTS: Final = frozenset({2, _NUMBERS, 4, MOTHERS_NUMBER})  # of PID; others hold an account, a card, a licence
+_RELATIONSHIP: Final = 3  # of NK1
 _GUARDIANS_NUMBERS: Final = 33  # of NK1
 _NO_END: Final = "9999"  # a day behind every other
 _CODE_IN_WORDS: Final = (
@@ -49,19 +50,11 @@ _CODE_IN_WORDS: Final = (
 _ICD: Final = re.compile(r"ICD-?10(?:-?[A-Z]{2})?|I10[CP]?", re.IGNORECASE)  # table 0396, and as it is written here
 _SYSTEM: Final = re.compile(r"[A-Z\d][A-Z\d._-]*", re.ASCII)  # what a coding system looks like
 _WITHDRAWN: Final = "D"  # IAM-6, table 0206: the allergy is none
-_FACILITYS_OWN: Final = frozenset({"MRN", "TEMP", "BIRTH_CERTIFICATE_NO"})  # numbers that mean nothing without their facility
-_QUALIFIED: Final = re.compile(r"VN-CSKCB-[0-9]{5}/.+")  # an authority within its facility, as the hub writes it in CX-4
 _FORMS: Final = {  # of the kinds that have one: whatever CX-5 or the profile says, anything else is none
     "BHYT_CARD": re.compile(rf"{CARD.pattern}|\d{{10}}|\d{{12}}"),
     "SDDCN": re.compile(r"\d{12}|\d{9}"),
     "CMND9": re.compile(r"\d{9}"),
     "BHXH_NUMBER": re.compile(r"\d{10}"),
-}
-_ISSUERS: Final = {  # of national issue, whatever CX-4 says: many repeat the kind there, such as BHYT or CCCD
-    "SDDCN": "BCA",
-    "CMND9": "BCA",
-    "BHYT_CARD": "VSS",
-    "BHXH_NUMBER": "VSS",
 }
 
 
@@ -86,11 +79,11 @@ def read_person(reading: Reading, scope: Scope, insurance: Iterable[Segment], no
     for policy in insurance:
         collected.add_card(policy)
     for place in table.cards_apart:
-        for local in _of_person(reading.message, pid, place.segment):
+        for local in reading.of_person(pid, place.segment):
             collected.add_card_apart(local, place)
     if found := collected.finished():
         person["identifiers"] = found
-    if guardians := _read_guardians(reading, pid, notes):
+    if guardians := _read_guardians(reading, pid, found, notes):
         person["guardians"] = guardians
     return person
 
@@ -113,56 +106,50 @@ def _day(value: str) -> str:
     return f"{value[:4]}-{value[4:6]}-{value[6:8]}"
 
 
-def _of_person(message: Message, pid: Segment, name: str) -> list[Segment]:
-    """The segments of that name that stand behind this PID and before the next one; before the first PID they are of it too."""
-    found: list[Segment] = []
-    person = message.first("PID")
-    for segment in message.segments_in_order:
-        if segment.name == "PID":
-            person = segment
-        elif segment.name == name and person is pid:
-            found.append(segment)
-    return found
-
-
 def read_identifiers(reading: Reading, places: Iterable[tuple[Segment, int]], notes: Notes, at: str) -> list[Record]:
     """The identifiers in some fields of CX, such as MRG-1: as they stand, each once. at: where in the event."""
     collected = _Collected(reading, notes, at)
     for segment, field in places:
         if segment.field(field):
             collected.add_list(segment, field)
-    return list({(each.get("type"), each.get("issuer"), each["normalised"]): each for each, _ in collected.found}.values())
+    return collected.each_once()
 
 
-def _read_guardians(reading: Reading, pid: Segment, notes: Notes) -> list[Record]:
-    """The NK1 of the person of a PID, in order. The numbers in PID-21 are the mother's: of the first NK1 that is hers, else of one
-    more guardian, of whom nothing else is known."""
-    message = reading.message
-    found: list[Record] = []
-    of_mother = [(pid, MOTHERS_NUMBER)] if pid.field(MOTHERS_NUMBER) else []
-    for segment in _of_person(message, pid, "NK1") if "NK1" in message.by_name else []:
+def _read_guardians(reading: Reading, pid: Segment, of_child: list[Record], notes: Notes) -> list[Record]:
+    """The NK1 of the person of a PID, in order. The numbers in PID-21 are the mother's: of the NK1 of hers that has one of them
+    already, else of the first that is hers, else of one more guardian, of whom nothing else is known; but for those of the child."""
+    found: list[tuple[Record, _Collected]] = []
+    mothers: list[_Collected] = []
+    for segment in reading.of_person(pid, "NK1"):
         guardian: Record = {}
         at = f"person.guardians[{len(found)}]."
         fill(reading.dialect.plans["guardian"], {"NK1": segment}, guardian, notes, at)
         _tell_odd(guardian.get("ho_ten", ""), segment, 2, notes)
-        places = [(segment, _GUARDIANS_NUMBERS)]
+        numbers = _Collected(reading, notes, f"{at}identifiers")
+        if segment.field(_GUARDIANS_NUMBERS):
+            numbers.add_list(segment, _GUARDIANS_NUMBERS)
         if is_mother(guardian.get("relationship", "")):
-            places += of_mother
-            of_mother = []
-        if identifiers := read_identifiers(reading, places, notes, f"{at}identifiers"):
-            guardian["identifiers"] = identifiers
-        if guardian:
-            found.append(guardian)
-    at = f"person.guardians[{len(found)}].identifiers"
-    if of_mother and (identifiers := read_identifiers(reading, of_mother, notes, at)):
-        found.append({"relationship": MOTHER, "identifiers": identifiers})
-    return found
+            mothers.append(numbers)
+        elif any(map(is_mother, segment.components(_RELATIONSHIP))):  # in words, beside a code of the sender's own
+            guardian["relationship"] = MOTHER
+            mothers.append(numbers)
+        if guardian or numbers.found:
+            found.append((guardian, numbers))
+    if pid.field(MOTHERS_NUMBER):
+        stated = {normalise(row[0]) for row in pid.rows(MOTHERS_NUMBER) if row}
+        named = (each for each in mothers if any(normalise(number["value"]) in stated for number, _ in each.found))
+        unknown = _Collected(reading, notes, f"person.guardians[{len(found)}].identifiers")
+        hers = next(named, None) or next(iter(mothers), unknown)
+        hers.of_child = of_child
+        if hers.add_list(pid, MOTHERS_NUMBER) and hers is unknown:
+            found.append(({"relationship": MOTHER}, hers))
+    return [guardian | {"identifiers": numbers.each_once()} if numbers.found else guardian for guardian, numbers in found]
 
 
 class _Collected:
     """The identifiers of one person while they are read."""
 
-    __slots__ = ("at", "facility", "found", "known_as", "notes", "table")
+    __slots__ = ("at", "facility", "found", "known_as", "notes", "of_child", "table")
 
     def __init__(self, reading: Reading, notes: Notes, at: str) -> None:
         self.at = at  # where they stand in the event
@@ -171,6 +158,7 @@ class _Collected:
         self.known_as = reading.dialect.names.get(self.facility, "")
         self.notes = notes
         self.found: list[tuple[Record, str]] = []  # identifier, and its place for a problem
+        self.of_child: list[Record] = []  # while the mother's are read: those of her child, which are not hers
 
     def add_list(self, segment: Segment, field: int) -> bool:
         """A list of CX, such as PID-3. Returns: whether there was any number in it."""
@@ -215,8 +203,11 @@ class _Collected:
             identifier["normalised"] = normalise(self._without_prefix(value)) or comparable
         if kind:
             identifier["type"] = kind
-        if issuer := _issuer(kind, authority, self.facility, self.known_as):
+        if issuer := issuer_of(kind, authority, self.facility, self.known_as):
             identifier["issuer"] = issuer
+        if any(_is_same(identifier, each) for each in self.of_child):
+            self._unread("IDENTIFIER_UNREAD", _list_place(name, field, number), "value", value)
+            return
         if reach > 6:
             for end, part in zip(("valid_from", "valid_to"), parts[6:8], strict=False):
                 if part and (date := day(part)):
@@ -237,6 +228,8 @@ class _Collected:
         if stated is not None:
             return stated
         kind = _by_shape(comparable)
+        if field == MOTHERS_NUMBER and has_form_of_citizens(comparable, self.notes.message, self.facility):
+            return "SDDCN"
         if name != "PID" or field in _NUMBERS_OF_PATIENTS:
             return kind if self.table.untyped and not (first and kind == "BHXH_NUMBER") else "MRN"
         # no field behind those has a type in any version, and none is for a patient number
@@ -306,6 +299,10 @@ class _Collected:
             )
         self.found.append((card, self.notes.message.path(segment, field)))
 
+    def each_once(self) -> list[Record]:
+        """The identifiers as they stand, without those that stand twice."""
+        return list({(each.get("type"), each.get("issuer"), each["normalised"]): each for each, _ in self.found}.values())
+
     def finished(self) -> list[Record]:
         """Cards that are none are left out, those named twice are one, and what a card tells is added."""
         numbers = set()
@@ -344,24 +341,13 @@ def derived_number(card: str, kinds: set[str]) -> Record:
     if kind in kinds or not value.strip("0"):
         return {}
     kinds.add(kind)
-    return {"value": value, "normalised": value, "type": kind, "issuer": _ISSUERS[kind], "inferred": True}
+    return {"value": value, "normalised": value, "type": kind, "issuer": ISSUERS[kind], "inferred": True}
 
 
-@lru_cache(maxsize=4096)
-def _issuer(kind: str, authority: str, facility: str, known_as: str) -> str:
-    """A hospital's number always names its facility; an authority that names none is put behind the sender's.
-
-    known_as: another name of the sender's facility; "" for none.
-    """
-    if kind not in _FACILITYS_OWN:
-        return _ISSUERS.get(kind) or authority
-    if code := facility_code(authority):
-        return f"VN-CSKCB-{code}"
-    own = f"VN-CSKCB-{facility}"
-    authority = authority.removeprefix(f"{own}/")
-    if _QUALIFIED.fullmatch(authority):
-        return authority  # a number of another facility, whole as the hub passed it on: behind the sender's it would be nobody's
-    return f"{own}/{authority}" if authority and authority not in (facility, own, known_as) else own
+def _is_same(one: Record, other: Record) -> bool:
+    """Whether two identifiers are one number, of one issuer as far as both have one."""
+    issuers = {each["issuer"] for each in (one, other) if "issuer" in each}
+    return bool(one["normalised"] == other["normalised"]) and len(issuers) < 2
 
 
 def _list_place(name: str, field: int, number: int) -> str:

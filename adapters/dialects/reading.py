@@ -61,7 +61,7 @@ def tell_notes(plans: Iterable[Plan], scope: Scope, notes: Notes) -> None:
 class Reading:
     """The message, its dialect and context, and what has come of it so far."""
 
-    __slots__ = ("context", "dialect", "events", "message", "occurred_at", "problems", "without_key")
+    __slots__ = ("_of_persons", "context", "dialect", "events", "message", "occurred_at", "problems", "without_key")
 
     def __init__(self, message: Message, dialect: Dialect, context: Context) -> None:
         self.message = message
@@ -70,6 +70,7 @@ class Reading:
         self.events: list[tuple[str, Event]] = []
         self.problems: dict[Problem, None] = {}
         self.without_key = 0
+        self._of_persons: dict[str, dict[Segment, list[Segment]]] = {}
         self.occurred_at = moment(message.get("EVN", 2)) or self._foreign_moment() or moment(message.header.get(7)) or ""
 
     def _foreign_moment(self) -> str | None:
@@ -89,6 +90,19 @@ class Reading:
 
     def notes(self) -> Notes:
         return Notes(self.message, self.problems, self.read_code, self.context.facility)
+
+    def of_person(self, pid: Segment, name: str) -> list[Segment]:
+        """The segments of that name that stand behind this PID and before the next one; before the first PID they are of it too."""
+        found = self._of_persons.get(name)
+        if found is None:  # of all persons at once: a message may have thousands
+            found = self._of_persons[name] = {}
+            person = self.message.first("PID")
+            for segment in self.message.segments_in_order if name in self.message.by_name else []:
+                if segment.name == "PID":
+                    person = segment
+                elif segment.name == name and person is not None:
+                    found.setdefault(person, []).append(segment)
+        return found.get(pid) or []
 
     def refuse(self, code: str, path: str = "") -> None:
         self.problems[Problem(code, Severity.ERROR, path)] = None

@@ -207,7 +207,7 @@ def _order(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
 
 def _encounter(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
     form = encounter_form(event)
-    return _Form(form, event.get("ma_cskcb", ""), version), encounter_segments(event, form, time)
+    return _Form(form, event.get("ma_cskcb", ""), version), encounter_segments(event, form, time, version)
 
 
 def _registration(event: Event, version: str, time: str) -> tuple[_Form, Segments]:

@@ -337,10 +337,11 @@ def _has(name: str, sign: str) -> bool:
 _LOOKALIKES: Final = {ord(a): b for a, b in (("Đ", "D"), ("đ", "d"), ("Ð", "D"), ("ð", "d"), ("Ɖ", "D"), ("ɖ", "d"))}
 _DROPPED: Final = {ord(c): None for c in ".-'’`"}
 AGE: Final = re.compile(
-    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|U[AẦ]N|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?|GI[OỜ])\s?){1,2}(?:TU[OỔ]I)?[)\]]?$",  # (34T), - 8TH, 2T6TH, 12 ngày tuổi
+    r"(?!\s+\d{1,3}\s?TUAN$)"  # Tuấn without marks, rather
+    r"[\s(\[–-]{1,4}(?:\d{1,3}\s?(?:T(?:U[OỔ]I|U[AẦ]N|H(?:[AÁ]NG)?)?|N(?:G[AÀ]Y|T)?|GI[OỜ])[\s,]{0,2}){1,5}(?:TU[OỔ]I)?[)\]]?$",  # (34T), - 8TH, 2T6TH, 12 ngày tuổi
     re.IGNORECASE,
 )
-"""An age behind a name: years (T, tuổi), months (TH, tháng), weeks (tuần), days (N, NT, ngày) or hours (giờ)."""
+"""An age behind a name, with its marks or without (NFC): years (T, tuổi), months (TH, tháng), weeks (tuần), days (N, NT, ngày), hours (giờ)."""
 
 
 def without_marks(text: str) -> str:
@@ -363,4 +364,5 @@ def fold(text: str) -> str:
     >>> fold("Nguyễn  Thị-Đào"), fold("NGUYEN THIDAO 12NT")
     ('nguyen thidao', 'nguyen thidao')
     """
-    return " ".join(AGE.sub("", without_marks(text).strip()).casefold().translate(_DROPPED).split())
+    whole = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return " ".join(without_marks(AGE.sub("", whole.strip())).casefold().translate(_DROPPED).split())

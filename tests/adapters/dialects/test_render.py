@@ -135,6 +135,13 @@ def test_an_order_takes_class_department_and_bed_to_the_laboratory() -> None:
         ("hie.LabOrder", {"placer": "1", "action": "PLACED"}, "anhduong_lis", False),  # ORM has no NK1
         ("hie.Referral", {"slip": "1", "action": "ISSUED"}, "_standard", True),
         ("hie.Encounter", {"action": "CLOSED"}, "_standard", True),
+        ("hie.Encounter", {"action": "CLOSED"}, "anhduong_lis", False),  # in ADT_A03 from 2.5
+        ("hie.Encounter", {"action": "UPDATED"}, "anhduong_lis", True),
+        ("hie.Encounter", {"action": "TRANSFERRED"}, "_standard", False),
+        ("hie.Registration", {"action": "UPDATED"}, "_standard", True),
+        ("hie.Registration", {"action": "UPDATED"}, "anhduong_lis", True),
+        ("hie.Registration", {"action": "MERGED", "merged": [{"value": "1"}]}, "_standard", False),
+        ("hie.Registration", {"action": "MERGED", "merged": [{"value": "1"}]}, "anhduong_lis", False),
         ("hie.Prescription", {"action": "ISSUED"}, "_standard", False),
     ],
 )
@@ -151,6 +158,19 @@ def test_guardians_go_out_where_the_structure_has_them_and_the_mothers_number_ev
     told = [(row.get(2), row.get(2, 2).casefold(), row.get(3), row.get(5), row.get(33)) for row in message.segments("NK1")]
     assert told == ([("Lê", "nam", "FTH", "0912000111", ""), ("Trần", "hằng", "ME", "", "25019984")] if names else [])
     assert "SEGMENT_UNEXPECTED" not in {problem.code for problem in check(message)}
+
+
+@pytest.mark.parametrize("numbers", [["", "77"], ["76", "77"], ["77", ""]])
+@pytest.mark.parametrize("dialect", ["_standard", "anhduong_lis"])
+def test_of_two_mothers_each_keeps_her_number(numbers: list[str], dialect: str) -> None:
+    guardians: list[Event] = [{"ho_ten": "trần hằng", "relationship": "MTH"}, {"ho_ten": "lê mai", "relationship": "ME"}]
+    for guardian, number in zip(guardians, numbers, strict=True):
+        if number:
+            guardian["identifiers"] = [{"value": number, "type": "MRN", "issuer": "VN-CSKCB-01021"}]
+    message = rendered("hie.LabResult", stamped("hie.LabResult", {"service": {}, "person": {"guardians": guardians}}), dialect)
+    assert message.get("PID", 21) == numbers[0]
+    [(_, read)] = read_again(message).events
+    assert carried(read)["person"]["guardians"] == guardians
 
 
 @pytest.mark.parametrize(("record", "event"), shown())
