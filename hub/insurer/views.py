@@ -3,8 +3,8 @@
 | view | a row is |
 |---|---|
 | `claims`, `lines`, `findings`, `decisions` | as in the Delta tables; columns that older files do not know are null |
-| `stated` | a claim event, with `day` (yyyymmdd), `month` (YYYY-MM), and `verdict`, `t_bhtt_gd` of its decision |
-| `claims_in_force` | the same, of the newest revision of each key that is not cancelled, with the decision by which it stands, and `payable` VND after `adjusted` |
+| `dated`, `stated` | a claim event, with `day` (yyyymmdd), `month` (YYYY-MM); `stated` with `verdict`, `t_bhtt_gd` of its first decision too |
+| `claims_in_force` | a dated one, of the newest revision of each key that is not cancelled, with the decision by which it stands, and `payable` VND after `adjusted` |
 | `decisions_in_force`, `findings_in_force` | a decision, a finding by which they stand: of the branch that was promoted last (`promoted.py`), else the first |
 | `lines_in_force` | a line of them, with `reduction`, VND that cuts took of its fund's share |
 | `reductions` | a rule that took money of a claim: `amount` VND, and its texts |
@@ -55,16 +55,16 @@ _VIEWS: Final = {
             any_value(text_vi) filter (reverses is null or reverses = '') as text_vi
         from adjustments join (select {PLACE}, event_id from claims semi join in_force using ({PLACE})) using (event_id)
         where severity = 'C' group by {PLACE}, event_id, rule, severity having amount <> 0""",
-    "stated": f"""
+    "dated": """
         select *, left(day, 4) || '-' || substr(day, 5, 2) as month
-        from (select *, if(length(left(ngay_ra, 8)) = 8, left(ngay_ra, 8), ngaylap) as day from claims)
-        join (select {PLACE}, verdict, t_bhtt_gd from decisions) using ({PLACE})""",
+        from (select *, if(length(left(ngay_ra, 8)) = 8, left(ngay_ra, 8), ngaylap) as day from claims)""",
+    "stated": f"select * from dated join (select {PLACE}, verdict, t_bhtt_gd from decisions) using ({PLACE})",
     "decisions_in_force": f"""
         select decisions.* replace (coalesce(again.verdict, decisions.verdict) as verdict, coalesce(again.t_bhtt_gd, decisions.t_bhtt_gd) as t_bhtt_gd)
         from decisions semi join in_force using ({PLACE}) left join again on again.event_id = decisions.event_id""",
     "claims_in_force": f"""
-        select stated.* replace (decided.verdict as verdict, decided.t_bhtt_gd as t_bhtt_gd), decided.t_bhtt_gd - coalesce(taken.amount, 0) as payable
-        from stated join (select {PLACE}, verdict, t_bhtt_gd from decisions_in_force) as decided using ({PLACE})
+        select dated.*, verdict, t_bhtt_gd, t_bhtt_gd - coalesce(taken.amount, 0) as payable
+        from dated join (select {PLACE}, verdict, t_bhtt_gd from decisions_in_force) using ({PLACE})
         left join (select {PLACE}, sum(amount) as amount from adjusted group by {PLACE}) as taken using ({PLACE})""",
     "findings_in_force": f"""
         select * from findings semi join in_force using ({PLACE}) anti join again using (event_id)

@@ -285,6 +285,19 @@ def test_what_is_payable_is_after_cuts_across_claims_too(promoted):
     )
 
 
+def test_a_cut_across_claims_comes_on_top_of_the_branchs_and_each_word_is_of_its_time(promoted):
+    before = visit("before", minutes=-5, services=[GOOD])
+    Ledger(promoted, TOPIC).append(batch([before], [(0, 2)], TOPIC), {0: 3})
+    close(promoted, NOVEMBER, AT)
+    words = [event for page in news(promoted, files_of(promoted, TABLE)) for event in page if event["ma_lk"] == "cut"]
+    assert [(event["t_bhtt_gd"], cut_of(event["findings"])) for event in words] == [
+        (FUND, [X02]),
+        (0, [("H03", "XML3", 1, FUND), X02]),
+    ]
+    [[one]] = read_claim(promoted, "cut")
+    assert (one.verdict_now, one.paid, statement(promoted, "01004", "2026-11").adjusted) == ("REDUCED", 0, FUND)
+
+
 def test_a_correction_after_it_has_a_decision_of_its_own(promoted):
     Ledger(promoted, TOPIC).append(batch([visit("cut", version=1, services=[GOOD])], [(0, 2)], TOPIC), {0: 3})
     [[newest, older]] = read_claim(promoted, "cut")
