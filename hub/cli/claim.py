@@ -175,7 +175,7 @@ def show_revision(one: "Explained") -> None:
 def show_claim(one: "Explained") -> None:
     """Verdict and amounts in force, then what is said of the claim and of each line, as a person would tell it."""
     from hub.insurer.claim_page import UNDECIDED, vnd
-    from hub.insurer.explain import VERDICTS, settled_words
+    from hub.insurer.explain import VERDICTS, other_words, settled_words
 
     vi, en = VERDICTS.get(one.verdict_now, UNDECIDED)
     colour = _COLOURS.get(one.verdict_now, "dim")
@@ -187,12 +187,18 @@ def show_claim(one: "Explained") -> None:
         took = f": {before:,.2f} → {after:,.2f} VND ({-later['reduction']:+,.2f})" if later["reduction"] else ""
         when = f"{later['closed_at'].astimezone(VIETNAM):%d/%m/%Y}"
         out.print(f"    điều chỉnh {later['period']} · adjusted {when}  {where}  {later['rule']}{took}", markup=False)
-        paragraph(out, later["text_vi"], 6)
-        paragraph(out, later["text_en"], 6, "dim")
-    if one.changes:
-        vi, en = VERDICTS.get(one.verdict, UNDECIDED)
-        out.print(f"    trước điều chỉnh, quyết định đầu: {vi}, {vnd(one.granted)} [dim]· before, first decision: {en}[/]")
-    for place in one.places:
+        for at, style in enumerate(("", "dim")):
+            paragraph(out, (later["text_vi"], later["text_en"])[at], 6, style)
+            if other := other_words(later):
+                paragraph(out, other[at], 6, style)
+    gone = one.first.without(one.stands)
+    if one.again:
+        for place in one.again.places:
+            _show_place(place)
+    if one.changes or gone:
+        vi, en = VERDICTS.get(one.first.verdict, UNDECIDED)
+        out.print(f"    trước điều chỉnh, quyết định đầu: {vi}, {vnd(one.first.granted)} [dim]· before, first decision: {en}[/]")
+    for place in gone if one.again else one.first.places:
         _show_place(place)
     for later in one.settled_later:
         vi, en = settled_words(later)

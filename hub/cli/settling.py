@@ -69,7 +69,8 @@ def readjudicate(
 ) -> None:
     """Adjudicate a month again from the stream, with this release's rules and what you change of them, beside the ledger.
 
-    Nothing of the ledger changes. Then: hie ledger compare NAME, and promote or drop.
+    The catalogues are those of HIE_CATALOGUE_DIR, none without it. A branch does not build on those promoted before it: give their options again
+    to keep what they changed. Nothing of the ledger changes. Then: hie ledger compare NAME, and promote or drop.
 
     Example: hie ledger readjudicate 2026-11 --name without-f01 --without F01
     """
@@ -81,11 +82,11 @@ def readjudicate(
     settings, whose = connected(read_settings()), payer or default_payer()
     other = dict(_pair(one) for one in severity or ())
     rules = branches.changed(without or (), other)
-    words = [f"without {rule}" for rule in without or ()] + [f"{rule} as {as_what}" for rule, as_what in other.items()]
     month_of(month)
-    branch = branches.Branch(name, month, ", ".join(words) or "the rules of this release", 0, datetime.now(UTC).isoformat())
-    read = partial(reread, settings, f"payer.{whose}.claim.v1", batch=settings.insurer_batch)
     against = read_catalogues(settings.catalogue_dir) if settings.catalogue_dir else None
+    changes_vi, changes = branches.words(without or (), other, against or ())
+    branch = branches.Branch(name, month, changes, 0, datetime.now(UTC).isoformat(), changes_vi=changes_vi)
+    read = partial(reread, settings, f"payer.{whose}.claim.v1", batch=settings.insurer_batch)
     ledger, writers = folder_of(settings, whose), Wire(settings.registry_url).writer
     made = branches.readjudicate(ledger, branch, read, writers, whose, rules, against)
     if as_json:
@@ -137,6 +138,7 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
         f"{found['changed']} of {found['claims']} claims change{_verdict_alone(found)}: "
         f"to be paid {found['before']:,.2f} → {found['after']:,.2f} VND{_replaced(found)}"
     )
+    _say_undone(found)
     if found["rules"]:
         print_whole(_rules(found["rules"]))
     if found["facilities"]:
@@ -162,6 +164,16 @@ def _verdict_alone(found: dict[str, Any]) -> str:
     return f" ({found['same_amount']} of them in the verdict alone, without money)" if found["same_amount"] else ""
 
 
+def _say_undone(found: dict[str, Any]) -> None:
+    """Names the promotions whose claims are changed once more: who did not give their options again may not want that."""
+    for one in found["undoes"]:
+        whose = f"{one['name']} ({one['changes']})" if one["name"] else "an earlier promotion"
+        money = f"{one['before']:,.2f} → {one['after']:,.2f} VND"
+        out.print(f"Changes again what {whose} had changed of {one['claims']} claims: {money}", markup=False)
+    if found["undoes"]:
+        out.print("A branch does not build on those promoted before it; to keep what they changed, give it their options too.")
+
+
 def _replaced(found: dict[str, Any]) -> str:
     return f"; {found['replaced']} corrected or withdrawn since are left alone" if found["replaced"] else ""
 
@@ -170,7 +182,7 @@ def _replaced(found: dict[str, Any]) -> str:
 def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     """Make a branch count: an adjustment (R01) of the difference to what is in force for every claim whose amount it changes.
 
-    Decisions stay as they were said; statements show the adjustments. A second call finds it done. Of a month that is not over
+    First decisions stay as they were said; statements and explanations follow the branch's. A second call finds it done. Of a month that is not over
     it counts for the claims that the branch has; those that come later are decided by the rules as they are.
 
     Example: hie ledger promote without-f01 --reason "circular 12, article 4"
@@ -186,6 +198,7 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     rows, month = promoted(folder, name, now()), found["branch"]["period"]
     more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more to be paid"
     out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}{_replaced(found)}")
+    _say_undone(found)
     closed = closed_months(folder, month_of(month), now().astimezone(VIETNAM).date())
     if rows.height and closed:
         out.print(f"Rules across claims looked at what was in force before; close again, in this order: {', '.join(closed)}")

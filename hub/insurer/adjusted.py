@@ -2,7 +2,8 @@
 
 `hie ledger close` and `promote` append to the table `adjustments` and need no broker; the payer's first worker publishes what is new
 there. A small file beside the outbox's markers names the table's files that are published. A lost or late marker only repeats
-what was said, with the same ids. S01 is left out, and so is what is about a claim that was corrected or withdrawn since: what is in
+what was said, with the same ids. A claim that a promoted branch decided again carries the findings of that branch, and R01 only tells what
+they changed. S01 is left out, and so is what is about a claim that was corrected or withdrawn since: what is in
 force has a decision of its own.
 """
 
@@ -19,9 +20,11 @@ from hub.bus import Producer, Wire, event_out
 from hub.contract.events import Event, derive, new_id
 from hub.contract.records import Revision
 from hub.insurer.decisions import RECORD, events
+from hub.insurer.explain import as_told
 from hub.insurer.history import ADJUSTMENTS, TABLE, adjustments
 from hub.insurer.ledger import files_of, scan, schema_of
 from hub.insurer.outbox import remember
+from hub.insurer.promoted import AGAIN, again, decisions, found
 from hub.insurer.settlement import TOLD, in_force, verdict_after
 
 RULE: Final = "adjusted"
@@ -66,52 +69,49 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
     """
     said = pl.col("severity") != TOLD
     recent = pl.lit(True) if since is None else pl.col("closed_at") >= since
-    found = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
-    claims = scan(files_of(folder, "claims"), schema_of("claims")).join(found, on="key", how="semi")
-    fresh = found.join(in_force(claims), on="event_id", how="semi").select("event_id", "closed_at").collect()
+    asked = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
+    claims = scan(files_of(folder, "claims"), schema_of("claims")).join(asked, on="key", how="semi")
+    fresh = asked.join(in_force(claims), on="event_id", how="semi").select("event_id", "closed_at").collect()
     ids = fresh.get_column("event_id").unique().sort()
     every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):
-        here = pl.LazyFrame({"event_id": ids[start : start + _PAGE]})
-        rows = every.join(here, on="event_id", how="semi").sort("event_id", "closed_at", "adjustment_id").collect()
-        decisions, findings = (
-            scan(files_of(folder, name), schema_of(name)).join(here, on="event_id", how="semi")
-            for name in ("decisions", "findings")
-        )
-        yield _decisions(
-            rows,
-            fresh,
-            decisions.unique("event_id", keep="any").collect(),
-            findings.unique(["event_id", "number"], keep="any").collect(),
-        )
+        here = pl.col("event_id").is_in(ids[start : start + _PAGE].implode())
+        rows = every.filter(here).sort("event_id", "closed_at", "adjustment_id").collect()
+        due = fresh.filter(here)
+        yield [
+            one for at in due.get_column("closed_at").unique().sort() for one in _said(folder, rows, due.filter(closed_at=at), at)
+        ]
 
 
-def _decisions(rows: pl.DataFrame, fresh: pl.DataFrame, decisions: pl.DataFrame, findings: pl.DataFrame) -> list[Event]:
-    wanted = set(fresh.iter_rows())
-    adjusted, found, decided = (
-        frame.partition_by("event_id", as_dict=True, maintain_order=True) for frame in (rows, findings, decisions)
-    )
-    made = []
-    for (event_id,), mine in adjusted.items():
-        times = mine.get_column("closed_at").unique().sort().to_list()
-        for number, at in enumerate(times, 1):
-            if (event_id, at) in wanted:
-                upto = mine.filter(pl.col("closed_at") <= at).to_dicts()
-                made.append(_decision(decided[event_id,], found.get((event_id,), findings.clear()), upto, number))
-    return made
+def _said(folder: Path, rows: pl.DataFrame, due: pl.DataFrame, at: datetime) -> Iterator[Event]:
+    """The decisions of claims as they stood at a time.  rows: all adjustments of theirs; due: event_id, closed_at."""
+    col, upto = pl.col, rows.filter(pl.col("closed_at") <= at).join(due, on="event_id", how="semi", maintain_order="left")
+    here = col("event_id").is_in(due.get_column("event_id").implode())
+    promoted = again(folder, upto.lazy(), here).collect()
+    first = decisions(folder, here).join(promoted.lazy(), on="event_id", how="anti").collect()
+    decided = pl.concat([first, promoted.drop("layer")], how="vertical_relaxed")
+    findings = found(folder, upto.lazy(), here).unique(["event_id", "number"], keep="any").collect()
+    by_branch = set(promoted.get_column("event_id"))
+    of_event, of = (frame.partition_by("event_id", as_dict=True, maintain_order=True) for frame in (findings, decided))
+    for (event_id,), mine in upto.partition_by("event_id", as_dict=True, maintain_order=True).items():
+        number = mine.get_column("closed_at").n_unique()
+        own = of_event.get((event_id,), findings.clear())
+        yield _decision(of[event_id,], own, mine.to_dicts(), number, known=event_id in by_branch)
 
 
-def _decision(decided: pl.DataFrame, findings: pl.DataFrame, rows: list[dict[str, Any]], number: int) -> Event:
-    """The `number`-th word after the decision itself, by its adjustments so far."""
+def _decision(decided: pl.DataFrame, findings: pl.DataFrame, rows: list[dict[str, Any]], number: int, *, known: bool) -> Event:
+    """The `number`-th word after the decision itself, by its adjustments so far.  known: `decided` has what promotions moved."""
     taken_back = {row["reverses"] for row in rows}
     held = [row for row in rows if not row["reverses"] and row["adjustment_id"] not in taken_back]
     more = pl.DataFrame(
-        [{name: row[name] for name in _FINDING} for row in held], schema={name: ADJUSTMENTS[name] for name in _FINDING}
+        [{name: row[name] for name in _FINDING} for row in as_told(held, known=known)],
+        schema={name: ADJUSTMENTS[name] for name in _FINDING},
     )
     first = more.with_columns(event_id=pl.lit(rows[0]["event_id"]), field=pl.lit("")).with_row_index("number")
     numbered = pl.concat([first, findings.with_columns(pl.col("number") + more.height)], how="diagonal_relaxed")
     (original,) = events(decided, numbered)
-    granted = (original["t_bhtt_gd"] or _NOTHING) - sum((row["reduction"] or _NOTHING for row in rows), _NOTHING)
+    taken = (row["reduction"] or _NOTHING for row in rows if not (known and row["rule"] == AGAIN))
+    granted = (original["t_bhtt_gd"] or _NOTHING) - sum(taken, _NOTHING)
     content = {name: value for name, value in original.items() if name != "meta"}
     content |= {"t_bhtt_gd": granted, "verdict": verdict_after(original["verdict"], original["t_bhtt"] or _NOTHING, granted)}
     meta = original["meta"]

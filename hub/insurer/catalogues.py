@@ -32,6 +32,15 @@ RULES_OF: Final = {
 }
 """Catalogue to the rules that cannot be checked without it. C01 needs none, but is checked beside others only."""
 
+NAMES: Final = {
+    "drugs": ("thuốc", "drugs"),
+    "services": ("dịch vụ", "services"),
+    "supplies": ("vật tư", "supplies"),
+    "staff": ("người hành nghề", "staff"),
+    "icd": ("mã bệnh ICD", "ICD codes"),
+}
+"""Catalogue to what it lists, in Vietnamese and in English."""
+
 _THOUSANDTHS: Final = 1000
 
 

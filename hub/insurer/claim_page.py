@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from hub.contract.events import VIETNAM
-from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place, settled_words
+from hub.insurer.explain import SEVERITIES, VERDICTS, Explained, Place, as_told, other_words, settled_words
 
 _STYLE: Final = """
 :root{--ink:#1b2733;--dim:#5b6b7a;--line:#dfe5ea;--soft:#f5f7f9;--good:#1d7a46;--warn:#96650a;--bad:#b3261e;--info:#2b5f9e}
@@ -87,18 +87,23 @@ def _tiles(claims: Sequence[Explained], unread: int) -> str:
 
 def _claim(claim: Explained) -> str:
     own = claim.claim
-    first, now = (VERDICTS.get(verdict, UNDECIDED) for verdict in (claim.verdict, claim.verdict_now))
+    first, now = (VERDICTS.get(verdict, UNDECIDED) for verdict in (claim.first.verdict, claim.verdict_now))
     which, kind = f"{own['ma_cskcb']} · {own['ma_lk']}", claim.verdict_now or "none"
     version = own["version"]
     old = f" · {_both(f'phiên bản {version}, đã được thay thế', f'revision {version}, replaced')}" if claim.replaced else ""
     head = f'{escape(which)}{old} · <span class="{kind}">{_both(*now)}</span>'
-    paid, granted = (f"<b>{vnd(amount)}</b>" for amount in (claim.paid, claim.granted))
+    paid, granted = (f"<b>{vnd(amount)}</b>" for amount in (claim.paid, claim.first.granted))
     sums = f"<p>{_both('Đề nghị', 'Claimed')} <b>{vnd(claim.claimed)}</b> · {_both('thanh toán', 'paid')} {paid}"
-    if claim.found_later:
+    gone = claim.first.without(claim.stands)
+    if claim.found_later or gone:
         earlier = _both(f"trước điều chỉnh, quyết định đầu: {first[0]}", f"before adjustments, first decision: {first[1]}")
         sums += f" · {earlier} {granted}"
-    rows = [_adjustment(one, f"{vnd(before)} → {vnd(after)}") for one, before, after in claim.changes]
-    rows += [row for place in claim.places for row in _rows(place)]
+    told = as_told(claim.found_later, known=claim.again is not None)
+    rows = [
+        _adjustment(one, f"{vnd(before)} → {vnd(after)}") for one, (_, before, after) in zip(told, claim.changes, strict=True)
+    ]
+    rows += [row for place in claim.stands.places for row in _rows(place)]
+    rows += [row for place in gone for row in _rows(place, _both("không còn hiệu lực:", "no longer in force:"))]
     for one in claim.settled_later:
         vi, en = settled_words(one)
         rows.append(_adjustment({**one, "text_vi": vi, "text_en": en, "reduction": None}, ""))
@@ -112,20 +117,20 @@ def _claim(claim: Explained) -> str:
     return f"<h2>{head}</h2>\n{sums}</p>\n{_table(heads, rows) if rows else ''}"
 
 
-def _rows(place: Place) -> Iterable[str]:
+def _rows(place: Place, lead: str = "") -> Iterable[str]:
     where = f"{place.table}/{place.stt}" if place.stt is not None else place.table
     for one in place.findings:
         name = f'<span class="dim">{escape(place.name)}</span> ' if place.name else ""
-        yield _row(where, one["field"], one, name, one["claimed"], one["computed"])
+        yield _row(where, one["field"], one, lead + name, one["claimed"], one["computed"])
 
 
 def _adjustment(one: Mapping[str, Any], change: str) -> str:
     """change: from what to what it moved what is paid, or "" where it did not."""
     where = f"{one['table']}/{one['stt']}" if one["stt"] is not None else one["table"]
     when = f"{one['closed_at'].astimezone(VIETNAM):%d/%m/%Y}"
-    return _row(
-        where, "", one, f'<span class="dim">{" · ".join(filter(None, (escape(one["period"]), when, change)))}</span> ', None, None
-    )
+    other = other_words(one)
+    lead = f'<span class="dim">{" · ".join(filter(None, (escape(one["period"]), when, change)))}</span> '
+    return _row(where, "", one, f"{lead}{f'<p>{_both(*other)}</p>' if other else ''}", None, None)
 
 
 def _row(where: str, field: str, one: Mapping[str, Any], lead: str, claimed: Decimal | None, computed: Decimal | None) -> str:

@@ -3,7 +3,7 @@
 The same shape for a claim of the ledger and for one that is checked before it is sent. Pure, but for `read_claim` and `read_month`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,8 @@ from hub.insurer.decisions import FINDING, decide
 from hub.insurer.history import ADJUSTMENTS, adjustments
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, SIDES, files_of, newest_first, scan, schema_of
+from hub.insurer.promoted import AGAIN, again
+from hub.insurer.promoted import found as findings_in_force
 from hub.insurer.rules import adjudicate
 from hub.insurer.settlement import TOLD, verdict_after
 
@@ -35,6 +37,7 @@ SEVERITIES: Final = {
     "I": ("ghi nhận", "noted"),
 }
 
+_OTHER: Final = {"other_ma_cskcb": "ma_cskcb", "other_ma_lk": "ma_lk"}
 _NAMES: Final = ("ten_thuoc", "ten_vat_tu", "ten_dich_vu")  # a supply may name the service that it was used in
 _NOTHING: Final = Decimal("0.00")
 
@@ -59,25 +62,57 @@ class Place:
         """VND that the findings take."""
         return sum((one["reduction"] or _NOTHING for one in self.findings), _NOTHING)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        own = {"table": self.table, "stt": self.stt, "name": self.name, "t_bhtt": self.claimed}
+        return {**own, "cut": self.cut, "findings": self.findings}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided on a claim.
+
+    verdict: of `VERDICTS`; "" while nothing is decided.
+    granted: VND.
+    places:  what is said of the claim as a whole first, then of the lines in their order.
+    """
+
+    verdict: str
+    granted: Decimal
+    places: tuple[Place, ...]
+
+    def without(self, other: "Decided") -> tuple[Place, ...]:
+        """The places with what they alone say, and not the other one's at the same place too."""
+        known = {(one.table, one.stt): one.findings for one in other.places}
+        own = [
+            replace(one, findings=tuple(row for row in one.findings if row not in known.get((one.table, one.stt), ())))
+            for one in self.places
+        ]
+        return tuple(one for one in own if one.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     """One revision of one claim and what was decided on it.
 
     claim:       columns of the ledger's `claims` that tell which it is, and its amounts; no names or numbers of people.
-    verdict:     of `VERDICTS`, by the first decision.
-    granted:     VND, by the first decision.
-    places:      what that says, of the claim as a whole first, then of the lines in their order.
-    adjustments: what was found after the decision, as columns of `ADJUSTMENTS`, oldest first.
+    first:       the first decision.
+    again:       that of the promoted branch by which it stands; None where it stands by the first one.
+    adjustments: what was found after the decision, as columns of `ADJUSTMENTS`, oldest first; with `other_ma_cskcb` and
+                 `other_ma_lk` of the other claim, "" where there is none.
     replaced:    whether a newer revision took its place.
     """
 
     claim: Mapping[str, Any]
-    verdict: str
-    granted: Decimal
-    places: tuple[Place, ...]
+    first: Decided
+    again: Decided | None = None
     adjustments: tuple[Mapping[str, Any], ...] = ()
     replaced: bool = False
+
+    @property
+    def stands(self) -> Decided:
+        """The decision in force, before what was found across claims."""
+        return self.again or self.first
 
     @property
     def claimed(self) -> Decimal:
@@ -86,21 +121,22 @@ class Explained:
 
     @property
     def paid(self) -> Decimal:
-        """What the fund owes for it, VND: granted, less what was found afterwards.
+        """What the fund owes for it, VND: granted first, less what was found afterwards.
 
         The difference to what its month was settled at (S01) is no cut of its own: the decision already has it.
         """
-        return self.granted - sum((one["reduction"] or _NOTHING for one in self.found_later), _NOTHING)
+        return self.first.granted - sum((one["reduction"] or _NOTHING for one in self.found_later), _NOTHING)
 
     @property
     def verdict_now(self) -> str:
-        """Of `VERDICTS`, in force: that of the first decision, or what adjustments made of it."""
-        return verdict_after(self.verdict, self.claimed, self.paid) if self.paid != self.granted else self.verdict
+        """Of `VERDICTS`, in force: that of the decision by which it stands, or what adjustments made of it."""
+        said = self.stands
+        return verdict_after(said.verdict, self.claimed, self.paid) if self.paid != said.granted else said.verdict
 
     @property
     def changes(self) -> tuple[tuple[Mapping[str, Any], Decimal, Decimal], ...]:
         """Each of `found_later`, with what was to be paid before it and after it, VND."""
-        made, paid = [], self.granted
+        made, paid = [], self.first.granted
         for one in self.found_later:
             before, paid = paid, paid - (one["reduction"] or _NOTHING)
             made.append((one, before, paid))
@@ -123,8 +159,8 @@ class Explained:
 
     def as_decision(self) -> dict[str, Any]:
         """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
-        findings = [one for place in self.places for one in place.findings]
-        later = [{**one, "field": ""} for one in self.found_later]
+        findings = [one for place in self.stands.places for one in place.findings]
+        later = [{**one, "field": ""} for one in as_told(self.found_later, known=self.again is not None)]
         return {
             "ma_lk": self.claim["ma_lk"],
             "verdict": self.verdict_now,
@@ -133,29 +169,21 @@ class Explained:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """For programs: the claim's own columns, verdict and amounts (first, and in force), then places and adjustments."""
+        """For programs: the claim's own columns; verdict, amounts and places, first and in force (`…_now`, `paid`); adjustments."""
         return {
             **self.claim,
             "replaced": self.replaced,
-            "verdict": self.verdict,
-            "t_bhtt_gd": self.granted,
+            "verdict": self.first.verdict,
+            "t_bhtt_gd": self.first.granted,
             "verdict_now": self.verdict_now,
             "paid": self.paid,
-            "places": [
-                {
-                    "table": one.table,
-                    "stt": one.stt,
-                    "name": one.name,
-                    "t_bhtt": one.claimed,
-                    "cut": one.cut,
-                    "findings": one.findings,
-                }
-                for one in self.places
-            ],
+            "places": [one.as_dict() for one in self.first.places],
+            "places_now": [one.as_dict() for one in self.stands.places],
             "adjustments": self.adjustments,
         }
 
 
+_UNDECIDED: Final = Decided("", _NOTHING, ())
 _CLAIM: Final = (
     *("event_id", "key", "payer", "ma_cskcb", "ma_lk", "action", "version", "stated_at", "received_at"),
     *("ngaylap", "ngay_vao", "ngay_ra", "t_tongchi_bv", "t_tongchi_bh", "t_bhtt"),
@@ -183,20 +211,21 @@ def explained(
     lines: pl.DataFrame,
     findings: pl.DataFrame,
     decisions: pl.DataFrame,
-    adjustments: pl.DataFrame | None = None,
 ) -> list[Explained]:
     """Claims in their order. All frames have the claim's `event_id`, and otherwise the columns of the ledger's tables."""
+    said = _decided(claims, lines, findings, decisions)
+    return [Explained(claim, said.get(claim["event_id"], _UNDECIDED)) for claim in claims.select(_CLAIM).to_dicts()]
+
+
+def _decided(claims: pl.DataFrame, lines: pl.DataFrame, findings: pl.DataFrame, decisions: pl.DataFrame) -> dict[str, Decided]:
+    """By event, what decisions and their findings say; frames as those of `explained`."""
     found = _by_event(findings.sort("number"), FINDING)
     rows = _by_event(lines, ("table", "stt", "t_bhtt", *_NAMES))
-    decided = {one["event_id"]: one for one in decisions.select("event_id", "verdict", "t_bhtt_gd").to_dicts()}
-    later = _by_event(adjustments, tuple(ADJUSTMENTS)) if adjustments is not None else {}
-    made = []
-    for claim in claims.select(_CLAIM).to_dicts():
-        event_id = claim["event_id"]
-        said = decided.get(event_id, {"verdict": "", "t_bhtt_gd": _NOTHING})
-        places = _places(found.get(event_id, []), rows.get(event_id, []), claim["t_bhtt"])
-        adjusted = tuple(later.get(event_id, ()))
-        made.append(Explained(claim, said["verdict"], said["t_bhtt_gd"] or _NOTHING, places, adjusted))
+    claimed = dict(claims.select("event_id", "t_bhtt").iter_rows())
+    made = {}
+    for event_id, verdict, granted in decisions.select("event_id", "verdict", "t_bhtt_gd").iter_rows():
+        places = _places(found.get(event_id, []), rows.get(event_id, []), claimed[event_id])
+        made[event_id] = Decided(verdict, granted or _NOTHING, places)
     return made
 
 
@@ -223,6 +252,20 @@ def _places(findings: list[dict[str, Any]], lines: list[dict[str, Any]], claimed
         amount = claimed if table == "XML1" else line.get("t_bhtt")
         made.append(Place(table, stt, name, amount, tuple(at[table, stt])))
     return tuple(made)
+
+
+def as_told(adjustments: Iterable[Mapping[str, Any]], *, known: bool) -> list[Mapping[str, Any]]:
+    """Adjustments as a decision says them.  known: the findings of a promoted branch stand beside them, so that R01 only tells."""
+    told = {"severity": TOLD, "reduction": None}
+    return [{**one, **told} if known and one["rule"] == AGAIN else one for one in adjustments]
+
+
+def other_words(one: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The other claim that an adjustment is about, in Vietnamese and in English; None where there is none or it is not known."""
+    if not one["other_ma_lk"]:
+        return None
+    which = f"{one['other_ma_cskcb']} {one['other_ma_lk']}"
+    return f"Hồ sơ kia: {which}", f"The other claim: {which}"
 
 
 def settled_words(one: Mapping[str, Any]) -> tuple[str, str]:
@@ -279,8 +322,24 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
     lines, findings, decisions = (
         _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
     )
-    later = adjustments(files_of(folder, ADJUSTED)).filter(wanted).collect().sort("closed_at", "rule", "adjustment_id")
-    return explained(claims, lines, findings, decisions, later)
+    known = adjustments(files_of(folder, ADJUSTED))
+    stands = again(folder, known, wanted).collect()
+    promoted = findings_in_force(folder, known, wanted).collect().join(stands, on="event_id", how="semi")
+    by_branch = _decided(claims, lines, promoted.unique(["event_id", "number"]), stands)
+    later = _by_event(_with_other(folder, known.filter(wanted).collect()), (*ADJUSTMENTS, *_OTHER))
+    return [
+        replace(one, again=by_branch.get(one.claim["event_id"]), adjustments=tuple(later.get(one.claim["event_id"], ())))
+        for one in explained(claims, lines, findings, decisions)
+    ]
+
+
+def _with_other(folder: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """Adjustments, oldest first, with facility and MA_LK of the other claim."""
+    others = rows.get_column("other_event_id").unique()
+    named = _scan(folder, "claims").filter(pl.col("event_id").is_in(others.implode()))
+    known = named.select(pl.col("event_id").alias("other_event_id"), **_OTHER).unique("other_event_id").collect()
+    joined = rows.join(known, on="other_event_id", how="left").with_columns(pl.col(*_OTHER).fill_null(""))
+    return joined.sort("closed_at", "rule", "adjustment_id")
 
 
 def _scan(folder: Path, name: str) -> pl.LazyFrame:

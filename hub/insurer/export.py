@@ -29,9 +29,8 @@ Kept = Callable[[str, int, int], bytes | None]
 INDEX: Final = "index.csv"
 _COLUMNS: Final = ("file", "ma_cskcb", "ma_lk", "month", "verdict", "t_bhtt", "t_bhtt_gd", "adjusted", "payable")
 _PAID: Final = """
-select kafka_partition, kafka_offset, event_id, action, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd, coalesce(taken, 0) as adjusted,
-    t_bhtt_gd - adjusted as payable
-from claims_in_force left join (select event_id, sum(amount) as taken from adjusted group by event_id) using (event_id)
+select kafka_partition, kafka_offset, event_id, action, ma_cskcb, ma_lk, month, verdict, t_bhtt, t_bhtt_gd, t_bhtt_gd - payable as adjusted, payable
+from claims_in_force
 where (payable > 0 or (verdict in ('ACCEPTED', 'REDUCED') and adjusted = 0))
     and ($month::varchar is null or month = $month) and ($facility::varchar is null or ma_cskcb = $facility)
 order by kafka_partition, kafka_offset

@@ -241,7 +241,8 @@ def _number(name: str) -> pl.Expr:
 
 def _cut_before(folder: Path) -> pl.LazyFrame:
     """What the decision in force took of each line already."""
-    findings = findings_in_force(folder).filter(pl.col("reduction").is_not_null())
+    known = adjustments(files_of(folder, TABLE))
+    findings = findings_in_force(folder, known).filter(pl.col("reduction").is_not_null())
     cut = findings.unique(["event_id", "number"], keep="any")
     return cut.group_by("event_id", "table", "stt").agg(_hundredths("reduction").sum().alias("cut"))
 

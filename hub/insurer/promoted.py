@@ -1,11 +1,13 @@
 """Decisions as promoted branches (`branches.py`) left them, before what was found across claims (H01 to H09) is taken off.
 
 What a claim was granted first is a row of `decisions` and stays so; a promotion moves the amount by adjustments (R01), and its branch
-keeps the findings that say why, also once it was dropped. The amounts here are those of the adjustments; verdict and findings are of the
-branch that was promoted last, where there is one that has the claim.
+keeps verdict and findings that say why, also once it was dropped. A claim stands by the branch promoted last that has it and whose
+amount is what the adjustments come to, else by its first decision: of a branch that is no more (releases before this one dropped them
+whole), or whose promotion was cut off, only R01 tells.
 """
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -23,27 +25,57 @@ KEPT: Final = "promoted"
 
 ABOUT: Final = "branch.json"
 _AMOUNT: Final = pl.Decimal(18, 2)
+_ALL: Final = pl.lit(True)
 
 
-def decisions(folder: Path) -> pl.LazyFrame:
-    """What one folder decided, the ledger's or a branch's; of an event that was written twice, once."""
-    return scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
+def layers(ledger: Path) -> Mapping[int, Path]:
+    """The folders of the promoted branches by their number, from 1 in the order in which they were promoted."""
+    told = []
+    for file in (one for folder in (FOLDER, KEPT) for one in (ledger / folder).glob(f"*/{ABOUT}")):
+        if when := json.loads(file.read_text("utf-8"))["promoted"]:
+            told.append((datetime.fromisoformat(when), file.parent))
+    return {number: home for number, (_, home) in enumerate(sorted(told), 1)}
+
+
+def decisions(folder: Path, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
+    """What one folder decided, the ledger's or a branch's; of an event that was written twice, once.  wanted: of which events."""
+    return scan(files_of(folder, "decisions"), schema_of("decisions")).filter(wanted).unique("event_id", keep="any")
+
+
+def again(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
+    """The decisions of promoted branches by which claims stand; none of a claim that stands by its first decision.
+
+    adjustments: the ledger's, as `history.adjustments`; those up to a time say how it was then.
+    wanted:      which events, by `event_id`.
+    Returns: rows of the table `decisions`, and `layer`, the number of the branch.
+    """
+    col = pl.col
+    said = [
+        decisions(home, wanted).with_columns(pl.lit(number, dtype=pl.Int32).alias("layer"))
+        for number, home in layers(ledger).items()
+    ]
+    if not said:
+        return pl.LazyFrame(schema=schema_of("decisions") | {"layer": pl.Int32()})
+    owed = _granted(decisions(ledger, wanted), adjustments.filter(wanted)).select("event_id", "granted")
+    agreeing = pl.concat(said).join(owed, on="event_id").filter(col("t_bhtt_gd") == col("granted")).drop("granted")
+    return agreeing.sort("layer").unique("event_id", keep="last")
 
 
 def decided(ledger: Path, adjustments: pl.LazyFrame) -> pl.LazyFrame:
     """One row an event of the ledger.
 
     adjustments: the ledger's, as `history.adjustments`.
-    Returns: event_id; verdict, t_bhtt, t_bhtt_gd (by the branch promoted last, else by the first decision); granted, verdict_now (in force:
-             where that branch is no more, which releases before this one dropped whole, they differ from the former).
+    Returns: event_id; layer (0: the first decision), verdict, t_bhtt, t_bhtt_gd by what it stands by; first, granted (by the first
+             decision, and by promotions); verdict_now (fits `granted`, where that is not t_bhtt_gd).
     """
     col = pl.col
-    said = _layered(ledger, "decisions").select("event_id", "layer", "verdict", "t_bhtt", "t_bhtt_gd").sort("layer")
-    newest = said.group_by("event_id").agg(
-        col("t_bhtt_gd").first().alias("first"), col("verdict").last(), col("t_bhtt").last(), col("t_bhtt_gd").last()
+    told = ("layer", "verdict", "t_bhtt", "t_bhtt_gd")
+    first = _granted(decisions(ledger), adjustments).with_columns(
+        col("t_bhtt_gd").alias("first"), pl.lit(0, dtype=pl.Int32).alias("layer")
     )
-    moved = adjustments.filter(col("rule") == AGAIN).group_by("event_id").agg(col("reduction").sum().alias("moved"))
-    granted = (col("first") - col("moved").fill_null(pl.lit(0).cast(_AMOUNT))).cast(_AMOUNT).alias("granted")
+    stands = again(ledger, adjustments).select("event_id", *told)
+    newest = first.select("event_id", "first", "granted", *told).join(stands, on="event_id", how="left", suffix="_again")
+    newest = newest.with_columns(pl.coalesce(f"{name}_again", name).alias(name) for name in told)
     by_amount = (
         pl.when(col("granted") == col("t_bhtt_gd"))
         .then("verdict")
@@ -53,25 +85,25 @@ def decided(ledger: Path, adjustments: pl.LazyFrame) -> pl.LazyFrame:
         .then(pl.lit("REDUCED"))
         .otherwise(pl.lit("ACCEPTED"))
     )
-    told = newest.join(moved, on="event_id", how="left").with_columns(granted).with_columns(by_amount.alias("verdict_now"))
-    return told.drop("first", "moved")
+    return newest.with_columns(by_amount.alias("verdict_now")).drop(f"{name}_again" for name in told)
 
 
-def found(ledger: Path) -> pl.LazyFrame:
-    """The findings by which those were decided, as rows of the table `findings`; repeats too."""
-    again = (
-        _layered(ledger, "decisions").filter(pl.col("layer") > 0).group_by("event_id").agg(pl.col("layer").max().alias("last"))
-    )
-    rows = _layered(ledger, "findings").join(again, on="event_id", how="left")
-    return rows.filter(pl.col("layer") == pl.col("last").fill_null(0)).drop("layer", "last")
+def found(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
+    """The findings by which claims stand, as rows of the table `findings`; repeats too.  As `again`."""
+    stands = again(ledger, adjustments, wanted).select("event_id", "layer")
+    rows = [_findings(ledger, wanted).join(stands, on="event_id", how="anti")]
+    for number, home in layers(ledger).items():
+        rows.append(_findings(home, wanted).join(stands.filter(pl.col("layer") == number), on="event_id", how="semi"))
+    return pl.concat(rows, how="vertical_relaxed")  # a table without files has other integers than one with
 
 
-def _layered(ledger: Path, name: str) -> pl.LazyFrame:
-    """A table of the ledger (layer 0) and of all promoted branches, in the order in which they were promoted."""
-    told = []
-    for file in (one for folder in (FOLDER, KEPT) for one in (ledger / folder).glob(f"*/{ABOUT}")):
-        if when := json.loads(file.read_text("utf-8"))["promoted"]:
-            told.append((datetime.fromisoformat(when), file.parent))
-    homes = [ledger, *(home for _, home in sorted(told))]
-    rows = [scan(files_of(home, name), schema_of(name)) for home in homes]
-    return pl.concat([one.with_columns(pl.lit(layer, dtype=pl.Int32).alias("layer")) for layer, one in enumerate(rows)])
+def _granted(first: pl.LazyFrame, adjustments: pl.LazyFrame) -> pl.LazyFrame:
+    """First decisions, with what promotions made of their t_bhtt_gd."""
+    col = pl.col
+    moved = adjustments.filter(col("rule") == AGAIN).group_by("event_id").agg(col("reduction").sum().alias("moved"))
+    left = col("t_bhtt_gd") - col("moved").fill_null(pl.lit(0).cast(_AMOUNT))
+    return first.join(moved, on="event_id", how="left").with_columns(left.cast(_AMOUNT).alias("granted")).drop("moved")
+
+
+def _findings(folder: Path, wanted: pl.Expr) -> pl.LazyFrame:
+    return scan(files_of(folder, "findings"), schema_of("findings")).filter(wanted)

@@ -1,8 +1,9 @@
 """Ready questions to the ledger: each a name, what it answers, and its SQL over the views of `hub.insurer.views`.
 
 All take the same three parameters, and leave out what is null: month (YYYY-MM), facility (MA_CSKCB), limit (rows). Unless a
-question says otherwise it is about claims in force. Columns are named as the standard's elements; of their own are `cut` (taken
-off claims that were reduced), `refused` (claimed by claims that were rejected) and percentages. t_bhtt = t_bhtt_gd + cut + refused.
+question says otherwise it is about claims in force, as the newest promotion left them. Columns are named as the standard's elements; of
+their own are `cut` (taken off claims that were reduced), `refused` (claimed by claims that were rejected), `payable` (t_bhtt_gd less
+what was found afterwards) and percentages. t_bhtt = t_bhtt_gd + cut + refused.
 """
 
 from collections.abc import Callable
@@ -57,7 +58,8 @@ _MONEY: Final = """
     sum(t_bhtt_gd) as t_bhtt_gd,
     coalesce(sum(t_bhtt - t_bhtt_gd) filter (verdict = 'REDUCED'), 0) as cut,
     coalesce(sum(t_bhtt) filter (verdict = 'REJECTED'), 0) as refused,
-    count(*) filter (verdict = 'REJECTED') as rejected"""
+    count(*) filter (verdict = 'REJECTED') as rejected,
+    coalesce(sum(payable), 0) as payable"""
 
 
 def _percent(part: str, whole: str) -> str:
@@ -79,7 +81,8 @@ QUESTIONS: Final[dict[str, Question]] = {
             "Số liệu đối chiếu với bên gửi: số hồ sơ và số tiền theo cơ sở và tháng.",
             """
             select ma_cskcb, month, count(*) as claims, coalesce(sum(t_tongchi_bv), 0) as t_tongchi_bv,
-                coalesce(sum(t_tongchi_bh), 0) as t_tongchi_bh, coalesce(sum(t_bhtt), 0) as t_bhtt, max(stated_at) as newest
+                coalesce(sum(t_tongchi_bh), 0) as t_tongchi_bh, coalesce(sum(t_bhtt), 0) as t_bhtt, coalesce(sum(payable), 0) as payable,
+                max(stated_at) as newest
             from asked group by ma_cskcb, month order by ma_cskcb, month""",
         ),
         Question(
@@ -123,9 +126,10 @@ QUESTIONS: Final[dict[str, Question]] = {
         ),
         Question(
             "copayments",
-            "Co-payments of a person in a year against six base salaries, over all facilities, up to the month asked for; rejected "
-            "claims left out. The person is a hash of SO_CCCD, else of the number of the first card. With a facility: who was seen there.",
-            "Tổng cùng chi trả của một người trong năm so với sáu tháng lương cơ sở, tại mọi cơ sở, đến tháng được hỏi; không tính hồ sơ bị từ chối. "
+            "Co-payments of a person in a year against six base salaries, over all facilities, up to the month asked for; claims that are "
+            "rejected, after promotions too, are left out, as H08 does. The person is a hash of SO_CCCD, else of the number of the first card. With a facility: who was seen there.",
+            "Tổng cùng chi trả của một người trong năm so với sáu tháng lương cơ sở, tại mọi cơ sở, đến tháng được hỏi; không tính hồ sơ bị từ chối (kể cả sau "
+            "giám định lại), như H08. "
             "Người được hiển thị bằng mã băm của SO_CCCD, nếu không có thì của số thẻ đầu tiên. Nếu hỏi một cơ sở: người đã khám tại đó.",
             f"""
             , year_of as (

@@ -17,6 +17,8 @@ from typing import Any, Final
 import duckdb
 
 from hub.contract.directory import facilities
+from hub.contract.errors import HubError
+from hub.insurer.promoted import AGAIN
 from hub.insurer.settlement import TOLD
 from hub.insurer.views import PLACE, opened
 
@@ -55,8 +57,9 @@ class Statement:
 
     adjustments: what was found after the decisions and settled with this month, by rule, of claims in force; below zero in the
                  facility's favour. Its note says what is of claims corrected or withdrawn since, and falls away at the next closing.
-    corrections: what came after the month was settled, which the forms have already: the difference to the settlement.
-    granted:     by the decisions, VND.
+    corrections: what the forms have already: what came after the month was settled, as the difference to the settlement, and what
+                 each promotion (R01) changed.
+    granted:     by the decisions in force, VND.
     adjusted:    to be deducted of it, VND.
     """
 
@@ -81,12 +84,14 @@ class Statement:
 
 
 def statement(folder: Path, facility: str, month: str) -> Statement:
-    """The statement that the ledger in a folder gives now; of a facility without claims it is empty.
+    """The statement that the ledger in a folder gives now; of a month without claims it is empty.
 
-    Raises: duckdb.Error, deltalake's DeltaError.
+    Raises: HubError(NOT_FOUND) for a facility that neither the directory nor the ledger knows; duckdb.Error, deltalake's DeltaError.
     """
     known = facilities().get(facility)
     with opened(folder) as database:
+        if known is None and not database.execute(_KNOWN, {"facility": facility}).fetchall():
+            raise HubError("NOT_FOUND", f"facility {facility}")
         asked = {"facility": facility, "month": month}
         database.execute(_ASKED, asked)
         forms = [_form(database, code) for code in TITLES]
@@ -120,6 +125,7 @@ def amount(value: Decimal) -> str:
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
 
+_KNOWN: Final = "select 1 from claims where ma_cskcb = $facility or facility = $facility limit 1"
 _ASKED: Final = """
 create temp table asked as select *,
     if(lpad(ma_loai_kcb, 2, '0') in ('03', '04', '09'), '80a', '79a') as form,
@@ -166,16 +172,21 @@ select asked.ma_lk, asked.day, rule, text_vi, text_en, amount
 from reductions join (from asked where form = $form) as asked using ({PLACE}) where severity = 'E' order by asked.ma_lk
 """
 
-_ADJUSTED: Final = """
+_ADJUSTED: Final = f"""
 with held as (
-    select * from adjustments where facility = $facility and period = $month and coalesce(reverses, '') = ''
+    select *, severity = $told or event_id in (select event_id from claims_in_force) as stands from adjustments
+    where facility = $facility and period = $month and coalesce(reverses, '') = ''
     and coalesce(adjustment_id, '') not in (select reverses from adjustments where reverses <> '')
+), told as (
+    select * replace (if(rule = '{AGAIN}', regexp_replace(text_vi, '\\): .*$', ')'), text_vi) as text_vi,
+        if(rule = '{AGAIN}', regexp_replace(text_en, '\\): .*$', ')'), text_en) as text_en),
+        if(rule = '{AGAIN}', closed_at, null) as promoted_at
+    from held
 )
-select severity = $told or event_id in (select event_id from claims_in_force) as stands, severity, rule,
-    string_agg(distinct text_vi, ' ' order by text_vi), string_agg(distinct text_en, ' ' order by text_en),
+select stands, severity, rule, string_agg(distinct text_vi, '; ' order by text_vi), string_agg(distinct text_en, '; ' order by text_en),
     count(distinct coalesce(key, event_id)), sum(reduction)
-from held group by stands, severity, rule order by sum(reduction) desc, rule
-"""  # without what was taken back; a claim that was corrected again, or adjudicated again, is one claim still
+from told group by stands, severity, rule, promoted_at order by promoted_at nulls first, sum(reduction) desc, rule
+"""  # without what was taken back; a row a promotion, without its reasons by claim; a claim that was corrected again is one claim still
 
 _TOTAL: Final = ("Cộng", "total")
 _OF_SECTIONS: Final[dict[str | None, Both]] = {
@@ -192,10 +203,10 @@ _REASON: Final = ("Lý do", "reason")
 _AMOUNT: Final = ("Số tiền", "amount")
 _AFTERWARDS: Final = ("Điều chỉnh sau quyết định", "Adjustments after the decisions")
 _CORRECTED: Final = (
-    "Sửa sau quyết toán, đã nằm trong các số trên",
-    "Corrections after settlement, already in the sums above",
+    "Sửa sau quyết toán và giám định lại, đã nằm trong các số trên",
+    "Corrections after settlement and adjudications again, already in the sums above",
 )
-_DIFFERENCE: Final = ("Chênh so với quyết toán", "difference to the settlement")
+_DIFFERENCE: Final = ("Chênh lệch so với trước", "difference to before")
 
 
 def _form(database: duckdb.DuckDBPyConnection, code: str) -> Form:

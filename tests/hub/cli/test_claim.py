@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import date
 
 import pytest
 from typer.testing import CliRunner
@@ -9,10 +10,14 @@ from typer.testing import CliRunner
 from hub.cli.main import app
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
+from hub.insurer.branches import changed, promote
+from hub.insurer.history import close
 from hub.insurer.ledger import Ledger
-from tests.hub.insurer.histories import TOPIC
+from tests.hub.insurer.histories import TOPIC, visit, write
+from tests.hub.insurer.test_branches import made
 from tests.hub.insurer.test_explain import HOME, MONTH, WRONG, adjust, sent, stents
 from tests.hub.insurer.test_ledger import batch
+from tests.hub.insurer.test_promoted import AT, TOLD
 
 RIGHT, WRONG_TOTAL, HL7 = (
     shipped(f"seeds/demo/{name}")
@@ -160,6 +165,40 @@ def test_the_heading_after_a_promotion_says_what_is_in_force_and_the_first_decis
     assert 3 < first < refusal
     assert '<span class="ACCEPTED">' in written and '<span class="REJECTED">' not in written
     assert "first decision: rejected" in written and "20/12/2026 · 0.00 VND → 8,000.00 VND" in written
+
+
+def test_after_a_promotion_the_cut_stands_with_line_rule_and_reason_and_what_it_lifted_below_the_first_decision(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / "ledger"
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(folder))
+    Ledger(folder, TOPIC).append(batch(TOLD, [(0, 0), (0, 1)], TOPIC, changed(without=["X02"])), {0: 2})
+    made(folder, "other", events=TOLD, without=["F06"])
+    promote(folder, "other", AT)
+    lines = [line.strip() for line in hie("explain", "cut", "--html", tmp_path / "cut.html")[1].splitlines()]
+    reason, line, first = (
+        next(number for number, text in enumerate(lines) if text.startswith(start))
+        for start in (
+            "Giám định lại (other; thay đổi): X02 -8.000,00 đồng",
+            "XML3/2 Glucose: đề nghị 8,000.00 VND, giảm 8,000.00 VND",
+            "trước điều chỉnh, quyết định đầu: chấp nhận, 16,000.00 VND",
+        )
+    )
+    assert reason < line < first and lines[line + 1].startswith("X02 giảm trừ")
+    page = (tmp_path / "cut.html").read_text("utf-8")
+    assert page.count('<td class="n">8,000.00</td>') == 1  # the cut at its line; R01 takes nothing besides
+    lifted = hie("explain", "paid", "--html", tmp_path / "paid.html")[1]
+    assert lifted.index("quyết định đầu: từ chối") < lifted.index("F06 từ chối")
+    assert "no longer in force" in (tmp_path / "paid.html").read_text("utf-8")
+
+
+def test_the_other_claim_of_a_cut_across_claims_stands_in_text_and_page(tmp_path, monkeypatch):
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "ledger"))
+    write(tmp_path / "ledger", [visit("A"), visit("B", minutes=1)])
+    close(tmp_path / "ledger", date(2026, 11, 1), AT)
+    text = hie("explain", "B", "--html", tmp_path / "b.html")[1]
+    for told in (text, (tmp_path / "b.html").read_text("utf-8")):
+        assert "Hồ sơ kia: 01004 A" in told and "The other claim: 01004 A" in told
 
 
 def test_a_correction_after_the_settlement_is_told_in_words_and_not_among_the_adjustments(ledger):

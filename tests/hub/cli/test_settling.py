@@ -96,6 +96,7 @@ def promoting(hie, tmp_path, monkeypatch):
         "after": 5,
         "rules": [],
         "facilities": [],
+        "undoes": [],
     }
     told["branch"] = {"period": "2026-11"}
     monkeypatch.setattr(branches, "compare", lambda *_: told)
@@ -119,6 +120,16 @@ def test_what_was_corrected_since_and_what_is_to_be_closed_again_is_said(promoti
     said = promoting("promote", "lenient", "--reason", "circular 12")
     assert "3 corrected or withdrawn since are left alone" in said
     assert said.endswith("looked at what was in force before; close again, in this order: 2026-11")
+
+
+def test_what_a_branch_puts_back_of_an_earlier_promotion_is_named_by_comparing_and_by_promoting(promoting, monkeypatch):
+    back = {"name": "no-x17", "changes": "without X17; no catalogues", "claims": 1, "before": 80055, "after": 0}
+    found = branches.compare(None, "lenient") | {"undoes": [back]}
+    monkeypatch.setattr(branches, "compare", lambda *_: found)
+    for words in (["compare", "lenient"], ["promote", "lenient", "--reason", "circular 12"]):
+        said = promoting(*words)
+        assert "Changes again what no-x17 (without X17; no catalogues) had changed of 1 claims: 80,055.00 → 0.00 VND" in said
+        assert "A branch does not build on those promoted before it" in said
 
 
 def test_promoting_says_what_comparing_said(hie, tmp_path, monkeypatch):

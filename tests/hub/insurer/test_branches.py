@@ -9,7 +9,7 @@ import pytest
 
 from hub.contract.errors import HubError
 from hub.insurer import branches as module
-from hub.insurer.branches import Branch, branches, changed, compare, drop, promote, read_branch, readjudicate
+from hub.insurer.branches import Branch, branches, changed, compare, drop, promote, read_branch, readjudicate, words
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.rules import RULES
@@ -52,7 +52,7 @@ def made(ledger, name="lenient", events=EVENTS, **change):
         wanted = places.get_column("kafka_offset").to_list()
         return [[Record(offset, values[offset]) for offset in wanted[at : at + 2]] for at in range(0, len(wanted), 2)]
 
-    branch = Branch(name, "2026-11", "some change", 0, AT.isoformat())
+    branch = Branch(name, "2026-11", "some change", 0, AT.isoformat(), changes_vi="thay đổi")
     return readjudicate(ledger, branch, stream, writers, "vss", changed(**change))
 
 
@@ -184,6 +184,38 @@ def test_a_branch_is_compared_with_what_an_earlier_one_left_in_force(ledger, gon
     assert money_of_rules(found) == -FUND
     again = compare(ledger, "second")
     assert (again["changed"], again["before"], again["rules"], again["facilities"]) == (0, 2 * FUND, [], [])
+
+
+def test_what_an_earlier_promotion_had_changed_and_this_one_does_not_is_named_before_and_in_the_reason(ledger):
+    made(ledger, "first", without=["F06"])
+    promote(ledger, "first", AT)
+    made(ledger, "second", severities={"F01": "W"})
+    named = {"name": "first", "changes": "some change", "changes_vi": "thay đổi"}
+    assert compare(ledger, "first")["undoes"] == []
+    assert compare(ledger, "second")["undoes"] == [named | {"claims": 1, "before": FUND, "after": 0}]
+    assert set(promote(ledger, "second", AT).get_column("text_en")) == {
+        "Adjudicated again (second; some change): F06 -8,000.00 VND",
+        "Adjudicated again (second; some change): F01 +8,000.00 VND",
+    }
+    assert compare(ledger, "second")["undoes"] == []
+
+
+def test_why_an_older_releases_branch_is_undone_is_known_by_its_amount_alone(ledger):
+    made(ledger, "first", without=["F06", "F01"])
+    promote(ledger, "first", AT)
+    forget(ledger, "first")
+    made(ledger, "second", without=["F06"])
+    assert [(one["name"], one["claims"]) for one in compare(ledger, "second")["undoes"]] == [("", 1)]
+    [text] = promote(ledger, "second", AT).get_column("text_en")
+    assert text == "Adjudicated again (second; some change): R01 -8,000.00 VND"
+
+
+def test_what_a_branch_changes_is_said_in_both_languages_with_its_catalogues():
+    assert words(["X17"], {"X05": "W"}, ["drugs", "icd"]) == (
+        "bỏ X17, X05 ở mức W; danh mục thuốc, mã bệnh ICD",
+        "without X17, X05 as W; catalogues of drugs, ICD codes",
+    )
+    assert words([], {}, []) == ("quy tắc của phiên bản này; không có danh mục", "the rules of this release; no catalogues")
 
 
 def test_a_comparison_says_what_is_to_be_paid_after_cuts_across_claims_as_the_statement_does(tmp_path):

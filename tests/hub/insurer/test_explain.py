@@ -1,6 +1,6 @@
 """A claim as a person would tell it: before it is sent, and from the ledger, with what came later."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -8,10 +8,10 @@ import pytest
 from deltalake import write_deltalake
 
 from hub.contract.events import encode, to_json
-from hub.insurer.explain import checked, read_claim, read_month, settled_words
-from hub.insurer.history import ADJUSTMENTS
+from hub.insurer.explain import checked, other_words, read_claim, read_month, settled_words
+from hub.insurer.history import ADJUSTMENTS, close
 from hub.insurer.ledger import Ledger, opened
-from tests.hub.insurer.histories import TOPIC, stamped
+from tests.hub.insurer.histories import TOPIC, stamped, visit, write
 from tests.hub.insurer.made import claim_of, columns_of, line
 from tests.hub.insurer.rules.test_between_lines import stent
 from tests.hub.insurer.test_ledger import batch
@@ -46,7 +46,7 @@ def told(*events):
 def named(one):
     return {
         (finding["rule"], place.table, place.stt)
-        for place in one.places
+        for place in one.first.places
         for finding in place.findings
         if finding["severity"] in "EC"
     }
@@ -54,7 +54,7 @@ def named(one):
 
 def test_a_right_claim_is_paid_as_claimed_and_nothing_is_said_of_it():
     [one] = told(sent("A"))
-    assert (one.verdict, one.claimed, one.granted, one.paid, one.refused) == (
+    assert (one.first.verdict, one.claimed, one.first.granted, one.paid, one.refused) == (
         "ACCEPTED",
         8_000 * VND,
         8_000 * VND,
@@ -66,8 +66,8 @@ def test_a_right_claim_is_paid_as_claimed_and_nothing_is_said_of_it():
 
 def test_a_cut_stands_at_its_line_with_name_amount_and_reason():
     [one] = told(stents())
-    assert (one.verdict, one.claimed - one.granted) == ("REDUCED", HALF)
-    [place] = [place for place in one.places if place.cut]
+    assert (one.verdict_now, one.claimed - one.paid) == ("REDUCED", HALF)
+    [place] = [place for place in one.stands.places if place.cut]
     assert (place.table, place.stt, place.name, place.claimed, place.cut) == ("XML3", 2, "STENT phủ thuốc", 2 * HALF, HALF)
     [finding] = [finding for finding in place.findings if finding["severity"] == "C"]
     assert finding["rule"] == "X14"
@@ -77,14 +77,14 @@ def test_a_cut_stands_at_its_line_with_name_amount_and_reason():
 def test_what_rejects_stands_at_the_claim_as_a_whole_and_each_claim_is_told_alone():
     first, second, third = told(sent("A"), sent("B", **WRONG), sent("C"))
     assert [one.claim["ma_lk"] for one in (first, second, third)] == ["A", "B", "C"]
-    assert (second.verdict, second.granted, second.refused) == ("REJECTED", Decimal(0), True)
+    assert (second.verdict_now, second.paid, second.refused) == ("REJECTED", Decimal(0), True)
     assert ("X05", "XML1", None) in named(second)
     assert named(first) == named(third) == set()
 
 
 def test_a_line_that_shares_its_number_with_another_has_no_name_and_no_amount_of_its_own():
     [one] = told(sent("A", [stent(stt=1, ma_vat_tu="N1"), stent(stt=1)]))
-    assert {(place.name, place.claimed) for place in one.places if place.table == "XML3"} <= {("", None)}
+    assert {(place.name, place.claimed) for place in one.first.places if place.table == "XML3"} <= {("", None)}
 
 
 def test_nothing_told_for_programs_names_a_person():
@@ -138,7 +138,7 @@ def adjust(folder, event_id, key, rule, reduction, closed_at=THEN):
 
 def test_the_revision_in_force_comes_first_and_each_has_its_own_decision(ledger):
     [[newest, older]] = read_claim(ledger, "A")
-    assert [(one.claim["version"], one.verdict) for one in (newest, older)] == [(1, "REDUCED"), (0, "REJECTED")]
+    assert [(one.claim["version"], one.first.verdict) for one in (newest, older)] == [(1, "REDUCED"), (0, "REJECTED")]
     assert named(newest) == {("X14", "XML3", 2)}
     assert newest.paid == newest.claimed - HALF
 
@@ -165,7 +165,7 @@ def test_what_was_found_later_is_taken_off_what_was_granted_but_what_settles_a_c
     assert [one["rule"] for one in again.adjustments] == ["H03", "S01"]
     assert ([one["rule"] for one in again.found_later], [one["rule"] for one in again.settled_later]) == (["H03"], ["S01"])
     assert settled_words(again.settled_later[0])[1].endswith("-500.00 VND to it; the decision has it already, nothing is added")
-    assert (again.granted, again.paid) == (newest.granted, newest.granted - 1000)
+    assert (again.first, again.paid) == (newest.first, newest.paid - 1000)
     assert older.adjustments == ()
 
 
@@ -177,13 +177,29 @@ def test_what_is_in_force_after_a_promotion_is_told_as_such_and_the_first_decisi
     adjust(tmp_path, *ids, "R01", "-8000.00")
     [[one]] = read_claim(tmp_path, "A")
     assert (first.verdict_now, first.refused, first.changes) == ("REJECTED", True, ())
-    assert (one.verdict, one.granted, one.verdict_now, one.paid, one.refused) == ("REJECTED", 0, "REDUCED", 7000 * VND, False)
+    assert (one.first.verdict, one.first.granted, one.verdict_now, one.paid, one.refused) == (
+        "REJECTED",
+        0,
+        "REDUCED",
+        7000 * VND,
+        False,
+    )
     assert [(change["rule"], before, after) for change, before, after in one.changes] == [
         ("R01", 0, 8000 * VND),
         ("H03", 8000 * VND, 7000 * VND),
     ]
     told = one.as_dict()
     assert (told["verdict"], told["verdict_now"], told["paid"]) == ("REJECTED", "REDUCED", 7000 * VND)
+
+
+def test_the_claim_beside_which_one_is_cut_is_named(tmp_path):
+    write(tmp_path, [visit("A"), visit("B", minutes=1, facility=OTHER)])
+    close(tmp_path, date(2026, 11, 1), THEN)  # H03: one service, twice on one day
+    [[cut]], [[other]] = read_claim(tmp_path, "B"), read_claim(tmp_path, "A")
+    [found] = cut.found_later
+    assert (found["rule"], found["other_ma_cskcb"], found["other_ma_lk"]) == ("H03", "01004", "A")
+    assert other_words(found) == ("Hồ sơ kia: 01004 A", "The other claim: 01004 A")
+    assert other.adjustments == ()
 
 
 def test_a_revision_that_a_newer_one_took_the_place_of_is_replaced(ledger):

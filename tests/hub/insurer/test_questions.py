@@ -144,6 +144,8 @@ def test_reductions_have_what_was_found_after_the_decisions_and_add_up_to_claime
     with opened(tmp_path) as database:
         summed = totals_of(database)
     assert sum(row["amount"] for row in rows) == summed["t_bhtt"] - summed["payable"]
+    for name in ("totals", "facility", "month"):
+        assert sum(row["payable"] for row in ask(tmp_path, name, hashed=hashed).as_dicts()) == summed["payable"]
     december = ask(tmp_path, "reductions", hashed=hashed, month="2026-12")
     assert december.rows == []
 

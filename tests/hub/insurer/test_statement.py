@@ -6,6 +6,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from hub.contract.errors import HubError
 from hub.insurer.ledger import Ledger
 from hub.insurer.statement import amount, masked, statement
 from hub.insurer.statement_page import page
@@ -115,6 +116,13 @@ def test_a_month_without_claims_is_an_empty_statement(folder):
     assert [(form.code, form.claims, form.sheets) for form in empty.forms] == [("79a", 0, []), ("80a", 0, [])]
     assert page(empty, "").count("No claims.") == 2
     assert empty.adjustments.rows == []
+
+
+def test_a_facility_that_nobody_knows_is_refused_and_one_that_only_claims_name_is_not(tmp_path, folder):
+    with pytest.raises(HubError, match="NOT_FOUND"):
+        statement(folder, "99999", "2026-11")
+    Ledger(tmp_path, TOPIC_ID).append(batch([stated("A", [DRUG], facility="99999")], [(0, 0)], TOPIC_ID, RULES), {0: 1})
+    assert statement(tmp_path, "99999", "2026-11").forms[0].claims == 1
 
 
 def test_amounts_are_written_as_vietnamese_papers_do():
