@@ -7,7 +7,7 @@ from typing import Any, Final
 from hub.contract.directory import same_facility
 from hub.contract.events import VIETNAM, Event, new_id, revision_rank
 from hub.contract.records import Revision
-from hub.routing.persons import contradict
+from hub.routing.persons import contradict, may_be_two, share_by_mistake, who
 from hub.routing.slips import TOPIC, Slip, day_of_word, revision_of, what_the_hub_says
 from hub.routing.stream import CaseRef, Due, Found, Output, Publish
 
@@ -80,11 +80,21 @@ def arrives(slip: Slip, arrival: dict[str, Any], *, by_number: bool) -> bool:
     With its number the slip counts at whoever was ever handed it, also after its end: the issuer has to hear of that.
     By the person alone it has to be meant for that facility and good on that day.
     """
-    if contradict(slip.persons, arrival["persons"]):
+    if not by_number:
+        return _is_good_for(slip, arrival) and not may_be_two(slip.who, who(arrival))
+    if contradict(slip.who.refs, arrival["persons"]):
         return False
     facility, day = arrival["facility"], day_of_word(revision_of(arrival["revision"]))
-    if by_number:
-        return any(same_facility(facility, holder, day) for holder in slip.held)
+    return any(same_facility(facility, holder, day) for holder in slip.held)
+
+
+def is_doubted(slip: Slip, arrival: dict[str, Any]) -> bool:
+    """Whether an encounter that names no slip would be the one if a number were all that makes a person."""
+    return _is_good_for(slip, arrival) and share_by_mistake(slip.who, who(arrival))
+
+
+def _is_good_for(slip: Slip, arrival: dict[str, Any]) -> bool:
+    facility, day = arrival["facility"], day_of_word(revision_of(arrival["revision"]))
     good = slip.state != "CANCELLED" and slip.answer != "REJECTED" and same_facility(facility, slip.receiver, day)
     return good and slip.issued <= date.fromisoformat(arrival["on"]) <= slip.expires
 
@@ -141,7 +151,7 @@ def further_uses(slip: Slip, encounters: Iterable[Found]) -> list[Found]:
 
     A slip that is good for months is meant for visit after visit: there only another facility counts.
     """
-    own = (one for one in encounters if not contradict(slip.persons, one.data["persons"]))
+    own = (one for one in encounters if not contradict(slip.who.refs, one.data["persons"]))
     uses = sorted(own, key=lambda one: (one.data.get("at", ""), one.id))
     return [
         one

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
-from hub.routing.arrivals import CANCELLED_MOST, came_with, what_follows
-from hub.routing.persons import person_refs
+from hub.routing.arrivals import CANCELLED_MOST, came_with, is_doubted, what_follows
+from hub.routing.persons import OTHER_PERSON, person_refs, traits
 from hub.routing.slips import Slip, as_data, day_of, slip_of
 from hub.routing.stream import CaseRef, Fact, Found, Known, Moment, Nobody, Output, own_facts
 
@@ -52,12 +52,15 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     """What it says of each slip that it fulfils, on the slip's key. The encounter itself is for nobody else."""
     encounters = _encounters(event, known, moment)
     outputs: dict[str, Output] = {}
+    otherwise = "nobody-encounter"
     for by_number, kind in ((True, "arrival"), (False, "arrival-of-person")):
         for slip in _slips(known, by_number=by_number):
             came = [one for one in encounters if one.kind == kind and (one.ref == slip.key or not by_number)]
             outputs |= what_follows(slip, came, event, by_number=by_number)
+            if not by_number and any(is_doubted(slip, one.data) for one in came):
+                otherwise = OTHER_PERSON
     rule = "arrival-cancelled" if event.get("action") == _CANCELLED else "referral-arrived"
-    return [*outputs.values(), Nobody(rule if outputs else "nobody-encounter")]
+    return [*outputs.values(), Nobody(rule if outputs else otherwise)]
 
 
 def _encounters(event: Event, known: Known, moment: Moment) -> list[Found]:
@@ -102,5 +105,6 @@ def _arrival(event: Event, keyring: Keyring) -> dict[str, Any]:
         "at": (event.get("ngay_vao", "") or revision["stated_at"])[:12],
         "on": day_of(event.get("ngay_vao", ""), day_of(revision["stated_at"], received)).isoformat(),
         "persons": person_refs(event["person"], keyring, test=event["meta"]["test"]),
+        "traits": traits(event["person"], keyring),
         "revision": as_data(revision),
     }

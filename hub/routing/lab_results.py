@@ -8,7 +8,7 @@ from hub.contract.directory import facilities, names_of, same_facility
 from hub.contract.events import Event, Keyring, revision_rank
 from hub.contract.result_life import ABNORMAL, worth_until
 from hub.contract.unnamed import WITHDRAWN, is_unnamed_result
-from hub.routing.persons import contradict, lab_refs, person_refs
+from hub.routing.persons import OTHER_PERSON, contradict, lab_refs, person_refs, traits
 from hub.routing.slips import day_of, day_of_word, slip_of
 from hub.routing.stream import CaseRef, Deliver, Fact, Found, Known, Moment, Nobody, Output, is_open, receiver
 
@@ -35,17 +35,19 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
     meta = event["meta"]
     event_id, rank = meta["event_id"], revision_rank(meta["revision"])
     persons = person_refs(event["person"], keyring, test=meta["test"])
+    follows_person = _follows_person(event)
     said: dict[str, Any] = {
         "lab": event.get("ma_cskcb", ""),
         "orderer": event.get("orderer", ""),
         "received_at": meta["revision"]["received_at"].isoformat(),
         "persons": persons,
+        "traits": traits(event["person"], keyring) if follows_person else {},
         "lane": _lane(event),
         "rank": rank,
         "worth_until": _worth_until(event).isoformat(),
     }
     found = [Fact("result", ref, event_id, rank, said, _WAITS_DAYS) for ref in _refs(event, keyring)]
-    if event.get("status") in _SETTLED and not _held(event):
+    if follows_person:
         found += [Fact("result-of-person", ref, event_id, rank, said, _OF_PERSON_DAYS) for ref in persons.values()]
     return found
 
@@ -55,7 +57,7 @@ def lookups(event: Event, keyring: Keyring) -> list[CaseRef]:
     if is_unnamed_result(event):
         return []
     found = [CaseRef("order", ref) for ref in _refs(event, keyring)]
-    if event.get("status") in _SETTLED and not _held(event):
+    if _follows_person(event):
         persons = person_refs(event["person"], keyring, test=event["meta"]["test"])
         found += [CaseRef("referral-of-person", ref, about="referral") for ref in persons.values()]
     return found
@@ -67,6 +69,7 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
         return [Nobody("nobody-unnamed")]
     lab, lane = event.get("ma_cskcb", ""), _lane(event)
     rules: dict[str, str] = {}
+    doubted = set()
     if event.get("orderer"):
         rules[event["orderer"]] = "result-to-orderer"
     said = moment.facts[0].data if moment.facts else None
@@ -79,10 +82,16 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
             slip = slip_of(fact.id, fact.about)
             # A slip to a facility that nobody knows waits by itself, and fetches the results when it goes on;
             # the orderer must not wait with it.
-            if slip is not None and slip.wants(said, moment.today) and is_open(slip.receiver, moment):
+            if slip is None or not is_open(slip.receiver, moment):
+                continue
+            if slip.wants(said, moment.today):
                 rules.setdefault(slip.receiver, "result-to-receiver")
+            elif slip.doubts(said, moment.today):
+                doubted.add(slip.receiver)
     others = sorted(code for code in rules if not same_facility(code, lab, moment.today))
     outputs: list[Output] = [Deliver(receiver(code, moment), rules[code], lane) for code in others]
+    if doubted - rules.keys():
+        outputs.append(Nobody(OTHER_PERSON))
     return outputs or [Nobody(_why_nobody(event, ordered="result-to-orderer" in rules.values()))]
 
 
@@ -104,6 +113,11 @@ def answers(order: dict[str, Any], result: dict[str, Any]) -> bool:
 def in_order(result: Found) -> str:
     """Sorts results, given by their facts, as they were stated: preliminary, final, corrected, cancelled."""
     return str(result.data.get("rank", ""))
+
+
+def _follows_person(event: Event) -> bool:
+    """Whether it goes to whom its person is referred to."""
+    return event.get("status") in _SETTLED and not _held(event)
 
 
 def _held(event: Event) -> bool:

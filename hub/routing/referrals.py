@@ -8,10 +8,10 @@ from hub.contract.directory import same_facility
 from hub.contract.events import VIETNAM, Event, Keyring, revision_rank
 from hub.contract.records import Revision
 from hub.contract.slip_life import last_day
-from hub.routing.arrivals import CANCELLED_MOST, came_with, is_used_again, what_follows
+from hub.routing.arrivals import CANCELLED_MOST, came_with, is_doubted, is_used_again, what_follows
 from hub.routing.follow_ups import PORTAL, is_held
 from hub.routing.lab_results import in_order
-from hub.routing.persons import person_refs
+from hub.routing.persons import OTHER_PERSON, person_refs, traits
 from hub.routing.slip_payers import payer_named, stated_to_payers, told_to_payer
 from hub.routing.slips import TOPIC, Slip, as_data, day_of, is_sensitive, reached, slip_of, what_the_hub_says, withdrawn
 from hub.routing.stream import (
@@ -68,6 +68,7 @@ def facts(event: Event, keyring: Keyring) -> list[Fact]:
         expires=expires.isoformat(),
         revision=word["revision"],
         persons=persons,
+        traits=traits(event["person"], keyring),
     )
     said = fact(f"said/{meta['event_id']}", by="", to=event.get("ma_cskcb_den", ""), payer=payer_named(event), **word)
     pointers = [Fact("referral-of-person", ref, key, rank, {}, _DAYS) for ref in persons.values()]
@@ -116,8 +117,11 @@ def decide(event: Event, known: Known, moment: Moment) -> list[Output]:
     slip = slip_of(event["meta"]["key"], known)
     if action in _STATEMENTS:
         to_itself = same_facility(receiver(to, moment), issuer, moment.today)
-        told = [Nobody("nobody-self")] if to_itself else [*_stated(event, to, lane, known), *_expiry(event, slip)]
-        return [*told, *_handed_on(event, slip, known, moment), *stated_to_payers(event, slip, known, moment)]
+        told: list[Output] = [Nobody("nobody-self")] if to_itself else [*_stated(event, to, lane, known), *_expiry(event, slip)]
+        told += [*_handed_on(event, slip, known, moment), *stated_to_payers(event, slip, known, moment)]
+        if _is_kept_back(slip, known, moment) and not any(isinstance(one, Nobody) for one in told):  # which says one rule
+            told.append(Nobody(OTHER_PERSON))
+        return told
     if action in _ANSWERS:
         if same_facility(event.get("by_facility", ""), issuer, moment.today):
             return [Nobody("nobody-self")]
@@ -209,6 +213,16 @@ def _results(event: Event, slip: Slip, known: Known, moment: Moment) -> dict[str
     wanted = sorted((fact for fact in facts if slip.wants(fact.data, moment.today)), key=in_order)
     lanes = {fact.place: "urgent" if "urgent" in (fact.data["lane"], _lane(event)) else "routine" for fact in wanted}
     return {place: Recall(place, slip.receiver, "result-to-receiver", lane) for place, lane in lanes.items()}
+
+
+def _is_kept_back(slip: Slip | None, known: Known, moment: Moment) -> bool:
+    """Whether a result or an arrival came before it that is taken for another person's, though a number agrees."""
+    facts = [fact for one in known for fact in (one, *one.about)]
+    return slip is not None and any(
+        (fact.kind == "result-of-person" and slip.doubts(fact.data, moment.today))
+        or (fact.kind == "arrival-of-person" and is_doubted(slip, fact.data))
+        for fact in facts
+    )
 
 
 # --- expiry -----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any, Final
 from hub.contract.directory import known_as, same_facility
 from hub.contract.events import VIETNAM, Event, derive, new_id, revision_rank
 from hub.contract.records import Revision
-from hub.routing.persons import PersonRefs, may_be_two
+from hub.routing.persons import Who, may_be_two, share_by_mistake, who
 from hub.routing.stream import Found
 
 TOPIC: Final = "referral.v1"
@@ -112,7 +112,7 @@ class Slip:
     issued: date
     expires: date
     revision: Revision
-    persons: PersonRefs
+    who: Who
     answer: str
     arrivals: frozenset[str]
     told: frozenset[str]
@@ -153,12 +153,14 @@ class Slip:
     def wants(self, result: dict[str, Any], today: date) -> bool:
         """Whether a result, given by its fact, belongs to the receiver: from another, of this person, and worth something
         yet when the slip was written."""
-        return (
-            self.open
-            and not same_facility(self.receiver, result["lab"], today)
-            and worth_until(result) >= self.issued
-            and not may_be_two(self.persons, result["persons"])
-        )
+        return self._lacks(result, today) and not may_be_two(self.who, who(result))
+
+    def doubts(self, result: dict[str, Any], today: date) -> bool:
+        """Whether a result, given by its fact, would belong to the receiver if a number were all that makes a person."""
+        return self._lacks(result, today) and share_by_mistake(self.who, who(result))
+
+    def _lacks(self, result: dict[str, Any], today: date) -> bool:
+        return self.open and not same_facility(self.receiver, result["lab"], today) and worth_until(result) >= self.issued
 
     def withdrawals(self) -> dict[tuple[str, str], Revision]:
         """(event id of a word, facility) to when: it was handed the slip by that word, and a later one of the same speaker
@@ -217,7 +219,7 @@ def slip_of(key: str, facts: Iterable[Found]) -> Slip | None:
         issued=date.fromisoformat(said["issued"]),
         expires=date.fromisoformat(said["expires"]),
         revision=revision_of(said["revision"]),
-        persons=said["persons"],
+        who=who(said),
         answer=answer,
         arrivals=frozenset(one for one in arrivals if f"arrival_cancelled/{one}" not in sides),
         told=frozenset(sides),

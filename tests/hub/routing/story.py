@@ -38,6 +38,19 @@ def person(number: str = "001090000001", *cards: str) -> dict[str, Any]:
     return {"ho_ten": "Người Thử", "identifiers": named}
 
 
+def registered(
+    number: str, name: str, born: str = "", sex: str = "", *, at: str = COMMUNE, card: str = "HT3494912003388"
+) -> dict[str, Any]:
+    """A person as a facility has it, with a patient number of its own: all of them with one card, as of who lends it."""
+    numbers = [("MRN", number, f"VN-CSKCB-{at}"), ("BHYT_CARD", card, "VSS")]
+    identifiers = [{"type": kind, "value": value, "normalised": value, "issuer": issuer} for kind, value, issuer in numbers]
+    return {"ho_ten": name, "ngay_sinh": born, "gioi_tinh": sex, "identifiers": identifiers}
+
+
+BORROWER = registered("24007777", "Hồ Bảo An", "201905050000", "2")
+LENDER = registered("24001911", "Trần Văn Đức", "195509020000", "1")
+
+
 def said(
     record: str, facility: str, business_key: str, content: Event, *, minute: int = 0, test: bool = False, **more: Any
 ) -> Event:

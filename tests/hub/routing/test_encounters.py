@@ -7,7 +7,7 @@ import pytest
 from hub.routing.slips import slip_of
 from hub.routing.stream import Nobody, Publish
 from tests.hub.routing.memory_hub import MemoryHub
-from tests.hub.routing.story import COMMUNE, PROVINCE, check_in, decided, known_of, person, referral
+from tests.hub.routing.story import BORROWER, COMMUNE, LENDER, PROVINCE, check_in, decided, known_of, person, referral
 
 TOPIC = "encounter.v1"
 WITH_SLIP = {"slip": "S1", "ma_noi_di": COMMUNE}
@@ -68,6 +68,15 @@ def test_any_other_encounter_is_for_nobody(encounter, slips):
 )
 def test_without_the_slip_it_has_to_be_good_on_that_day(encounter, slips):
     assert rules(encounter, *slips, by="referral-of-person") == ["nobody-encounter"]
+
+
+def test_without_the_slip_another_person_with_the_same_card_has_not_come_with_it_which_is_told():
+    slip = referral(person=BORROWER)
+    assert rules(check_in(ma_doituong_kcb="1.3", person=BORROWER), slip, by="referral-of-person") == ["referral-arrived"] * 2
+    assert rules(check_in(ma_doituong_kcb="1.3", person=LENDER), slip, by="referral-of-person") == ["nobody-other-person"]
+    too_late = check_in(ma_doituong_kcb="1.3", person=LENDER, ngay_vao="202612080900")
+    assert rules(too_late, slip, by="referral-of-person") == ["nobody-encounter"]
+    assert rules(check_in(**WITH_SLIP, person=LENDER), slip) == ["referral-arrived"] * 2, "the slip's number counts"
 
 
 def test_somebody_without_any_identifier_is_nobody_elses_case():

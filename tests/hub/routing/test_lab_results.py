@@ -11,18 +11,22 @@ from hub.routing.stream import Deliver, Nobody, Recall
 from tests.adapters.dialects.said import PV1, mapped, only
 from tests.hub.routing.memory_hub import MemoryHub
 from tests.hub.routing.story import (
+    BORROWER,
     COMMUNE,
     DISTRICT,
     KEYRING,
     LAB,
+    LENDER,
     MORNING,
     PROVINCE,
     STREAMS,
+    TOPICS,
     decided,
     known_of,
     order,
     person,
     referral,
+    registered,
     result,
 )
 
@@ -165,6 +169,57 @@ def test_but_not_to_that_of_somebody_else_who_has_the_same_word_for_a_patient_nu
     theirs = slips(referral(person=of("001090000001")))
     assert decided(RESULTS, result(person=of("001090000001")), theirs) == [Deliver(DISTRICT, "result-to-receiver")]
     assert decided(RESULTS, result(person=of("001090000002")), theirs) == [Nobody("nobody-result-unordered")]
+
+
+KEPT_BACK = Nobody("nobody-other-person")
+
+
+def test_nor_that_of_somebody_else_who_has_the_same_card_and_it_is_told():
+    slip = referral(person=BORROWER)
+    assert decided(RESULTS, result(person=BORROWER), slips(slip)) == [Deliver(DISTRICT, "result-to-receiver")]
+    assert decided(RESULTS, result(person=LENDER), slips(slip)) == [KEPT_BACK]
+    twice = registered("24008888", "HO BAO AN", "20190505")
+    assert decided(RESULTS, result(person=twice), slips(slip)) == [Deliver(DISTRICT, "result-to-receiver")]
+
+
+def test_its_orderer_gets_it_all_the_same_and_nothing_is_told_where_nothing_is_kept_from_anybody():
+    slip = referral(person=BORROWER)
+    assert decided(RESULTS, result(person=LENDER), [*orders(order(person=LENDER)), *slips(slip)]) == [TO_ORDERER, KEPT_BACK]
+    ordered = result(person=LENDER, orderer=DISTRICT)
+    assert decided(RESULTS, ordered, slips(slip)) == [Deliver(DISTRICT, "result-to-orderer")]
+    for ended in (
+        referral("CANCELLED", person=BORROWER),
+        referral(person=BORROWER, to=LAB),
+        referral(person=BORROWER, to="99999"),
+    ):
+        assert decided(RESULTS, result(person=LENDER), slips(ended)) == [Nobody("nobody-result-unordered")]
+
+
+PID = "PID|1||{}~HT3494912003388^^^VSS^HC||{}||{}|{}"
+GIRL, MAN = ("24007777", "Hồ^Bảo An", "20190505000000", "F"), ("24001911", "Trần Văn Đức", "19550902", "M")
+
+
+@pytest.mark.parametrize("first", [RESULTS, "referral.v1"])
+@pytest.mark.parametrize("patient", [GIRL, MAN])
+def test_a_slip_brings_the_results_of_its_patient_alone_whichever_comes_first(first, patient):
+    def sent(who):
+        return only(mapped("ADT^A04", PID.format(*who), PV1, facility=COMMUNE))["person"]
+
+    slip, said = referral(person=sent(GIRL)), result(person=sent(patient), lab=COMMUNE)
+    hub = MemoryHub()
+    for topic, event in sorted([("referral.v1", slip), (RESULTS, said)], key=lambda one: one[0] != first):
+        hub.route(topic, [event])
+    assert {to for to, event_id in hub.told if event_id == said["meta"]["event_id"]} == ({DISTRICT} if patient == GIRL else set())
+
+
+def test_a_slip_that_is_corrected_brings_what_its_mistake_kept_back():
+    said, wrong = result(person=BORROWER), referral(person=LENDER | {"identifiers": BORROWER["identifiers"]})
+    hub = MemoryHub()
+    for record, event in (("hie.LabResult", said), ("hie.Referral", wrong)):
+        hub.route(TOPICS[record], [event])
+    assert (DISTRICT, said["meta"]["event_id"]) not in hub.told
+    hub.route("referral.v1", [referral("MODIFIED", minute=9, person=BORROWER)])
+    assert (DISTRICT, said["meta"]["event_id"]) in hub.told
 
 
 @pytest.mark.parametrize("authority", ["", "BVN"])

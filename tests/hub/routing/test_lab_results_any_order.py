@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.hub.routing.memory_hub import MemoryHub
-from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, TOPICS, order, person, referral, result
+from tests.hub.routing.story import BORROWER, COMMUNE, DISTRICT, LAB, LENDER, PROVINCE, TOPICS, order, person, referral, result
 
 OTHER_LAB = "01921"
 SOMEBODY = person("001090000002")
@@ -27,6 +27,9 @@ STORY = [
     ("hie.LabResult", result("O2", minute=8, lab=OTHER_LAB, person=SOMEBODY)),
     ("hie.LabResult", result("O7", minute=8, sensitivity="HIV")),
     ("hie.Referral", referral(minute=6, to="01911")),
+    ("hie.LabResult", result("O10", minute=5, person=LENDER)),
+    ("hie.LabResult", result("O11", minute=5, person=BORROWER)),
+    ("hie.Referral", referral("ISSUED", "S2", minute=6, to="01912", person=BORROWER)),  # with the lender's card
 ]
 
 
@@ -52,5 +55,7 @@ def test_the_story_reaches_everybody_it_concerns():
     assert {(PROVINCE, ("O1", "", status)) for status in "PFCX"} <= results
     assert {(PROVINCE, ("", "F1", "F")), (COMMUNE, ("L77", "F4", "F")), (PROVINCE, ("O9", "", "F"))} <= results
     assert {(DISTRICT, ("O2", "", "F")), ("01911", ("O8", "", "F"))} <= results
+    assert ("01912", ("O11", "", "F")) in results
+    assert not [one for one in results if one[1][0] == "O10"], "a result of who lent the card"
     assert ("01911", ("O1", "", "P")) not in results, "a preliminary one is for who ordered it"
     assert not [one for one in results if one[1][0] == "O7"], "an HIV result that names no orderer"

@@ -9,7 +9,20 @@ from hub.contract.errors import HubError
 from hub.routing.arrivals import arrived
 from hub.routing.slips import slip_of
 from hub.routing.stream import Deliver, Due, Nobody, Publish, Recall
-from tests.hub.routing.story import COMMUNE, DISTRICT, LAB, PROVINCE, check_in, decided, known_of, person, referral, result
+from tests.hub.routing.story import (
+    BORROWER,
+    COMMUNE,
+    DISTRICT,
+    LAB,
+    LENDER,
+    PROVINCE,
+    check_in,
+    decided,
+    known_of,
+    person,
+    referral,
+    result,
+)
 
 TOPIC = "referral.v1"
 
@@ -142,6 +155,26 @@ def test_other_results_do_not(other):
     assert not [one for one in decided(TOPIC, referral(), known) if isinstance(one, Recall)]
 
 
+@pytest.mark.parametrize(
+    "before",
+    [("lab-result.v1", result(person=LENDER)), ("encounter.v1", check_in(person=LENDER, ma_doituong_kcb="1.3"))],
+    ids=["result", "visit"],
+)
+def test_what_came_before_it_of_another_person_with_its_card_stays_where_it_is_which_is_told_once(before):
+    def rules_of(slip):
+        known = known_of(*before, kinds=["result-of-person", "arrival-of-person"])
+        assert known
+        made = decided(TOPIC, slip, known)
+        assert not [one for one in made if isinstance(one, Recall) or (isinstance(one, Publish) and one.topic == TOPIC)]
+        return [one.rule for one in made if isinstance(one, Nobody)]
+
+    assert rules_of(referral(person=BORROWER)) == ["nobody-other-person"]
+    sensitive = referral(person=BORROWER)
+    sensitive["meta"]["sensitivity"] = "MENTAL"
+    assert rules_of(sensitive) == ["nobody-held-sensitive"]
+    assert rules_of(referral("CANCELLED", person=BORROWER)) == []
+
+
 def test_a_slip_that_comes_after_its_check_in_has_arrived_with_the_same_id_as_the_other_way_round():
     encounter = check_in(slip="S1", ma_noi_di=COMMUNE)
     slip_first = decided("encounter.v1", encounter, known_of(TOPIC, referral(), kinds=["referral"]))
@@ -172,9 +205,10 @@ def test_an_action_of_a_later_release_is_for_nobody():
 
 
 def test_facts_hold_no_name_and_no_plain_identifier():
-    for fact in known_of(TOPIC, referral(person=person("001090000009"))):
-        assert "001090000009" not in str(fact)
-        assert "Người" not in str(fact)
+    somebody = person("001090000009") | {"ngay_sinh": "199001310000"}
+    for topic, event in ((TOPIC, referral(person=somebody)), ("lab-result.v1", result(person=somebody))):
+        for fact in known_of(topic, event):
+            assert not [said for said in ("001090000009", "Người", "nguoi", "19900131") if said in str(fact)]
 
 
 def test_the_laboratory_is_not_told_its_own_result():
