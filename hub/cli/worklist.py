@@ -141,7 +141,8 @@ def held(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What routing holds: from the citizen's app, because of what it tells, where nobody needs to act and nobody can send it; and
-    results that say of no person whose they are, until their sender sends them again with the patient.
+    results that say of no person whose they are, until their sender sends them again with the patient; and for 30 days what is kept
+    back because two persons share a card or citizen number, until one of both is sent again with what was wrong in it.
 
     Numbers of slips are not shown, as that they are held says something of a person; `hie trace` tells of the event.
 

@@ -56,7 +56,8 @@ def view(database: Connection[TupleRow], facility: str, since: date) -> View:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A slip, or a claim with its papers, that a rule holds from the citizen's app; or a result of nobody. Its number is in no index.
+    """A slip, or a claim with its papers, that a rule holds from the citizen's app; or a result of nobody; or what is kept
+    back, for 30 days, as a number is all that two persons share. Its number is in no index.
 
     event_id: the newest statement of it, for `trace`.
     rule:     by which it is held.
@@ -87,7 +88,9 @@ _HELD: Final = """
 with word as (
     select distinct on (event.record, event.key) event.*, delivery.rule as why, delivery.recorded_at as since
     from journal_delivery as delivery join journal_event as event on event.event_id = delivery.subject_event_id
-    where (delivery.rule = 'nobody-unnamed' or delivery.rule = 'nobody-held-sensitive' and event.record in ('hie.Referral', 'hie.FollowUp', 'hie.Claim'))
+    where (delivery.rule = 'nobody-unnamed'
+            or delivery.rule = 'nobody-other-person' and delivery.recorded_at > now() - interval '30 days'
+            or delivery.rule = 'nobody-held-sensitive' and event.record in ('hie.Referral', 'hie.FollowUp', 'hie.Claim'))
         and not delivery.test and (%(facility)s = '' or event.facility = %(facility)s)
     order by event.record, event.key, event.revision desc, delivery.recorded_at
 ), held as (
@@ -95,7 +98,8 @@ with word as (
     where action not in ('CANCELLED', 'DELETED') and not exists (
         select from journal_event as newer join journal_delivery as sent on sent.subject_event_id = newer.event_id
         where newer.key = word.key and newer.record = word.record and newer.revision > word.revision
-            and case why when 'nobody-unnamed' then sent.rule not in (why, 'repeat', 'superseded') else sent.recipient = 'portal' end)
+            and case when why = 'nobody-held-sensitive' or word.record = 'hie.Referral' then sent.recipient = 'portal'
+                     else sent.rule not in (why, 'repeat', 'superseded') end)
 )
 """
 _HELD_ROWS: Final = _HELD + "select * from held order by since, event_id limit %(most)s"  # noqa: S608  # constants only

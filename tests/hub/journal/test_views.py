@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from hub.contract.events import sparse, stamp
+from hub.contract.events import now, sparse, stamp
 from hub.journal.consumer import index
 from hub.journal.views import held, view
 from tests.hub.journal.test_reconcile import day
@@ -70,16 +70,22 @@ def test_a_slip_that_a_rule_holds_is_listed_once_until_it_is_cancelled_or_goes_a
     assert found() == [] and held(database) == (0, [])
 
 
+def result_told(database, log, at, *told):
+    """A result of an order, routed at a time. told: recipients, each with the rule. Returns: its event id."""
+    message = received("01021", at=at)
+    content = sparse({"placer": "O-1", "ma_cskcb": "01021", "status": "F", "ket_luan": f"{at}"})
+    event = stamp("hie.LabResult", content, facility="01021", business_key="O-1", origin=origin_of(message), keyring=KEYRING) | {
+        "person": {},
+        "service": {},
+    }
+    sent = [delivery(log.wire, "hie.LabResult", event, to, rule=rule) for to, rule in told]
+    index(database, log.wire, [log.event("lab-result.v1", event, at), *(log.event("delivery.v1", one, at) for one in sent)], {})
+    return event["meta"]["event_id"]
+
+
 def test_a_result_of_nobody_is_listed_until_it_comes_with_its_patient(database, log):
     def told(minutes, rule, to=""):
-        message = received("01021", at=AT + timedelta(minutes=minutes))
-        content = sparse({"placer": "O-1", "ma_cskcb": "01021", "status": "F", "ket_luan": f"{minutes}"})
-        event = stamp(
-            "hie.LabResult", content, facility="01021", business_key="O-1", origin=origin_of(message), keyring=KEYRING
-        ) | {"person": {}, "service": {}}
-        sent, at = delivery(log.wire, "hie.LabResult", event, to, rule=rule), message["received_at"]
-        index(database, log.wire, [log.event("lab-result.v1", event, at), log.event("delivery.v1", sent, at)], {})
-        return event["meta"]["event_id"]
+        return result_told(database, log, AT + timedelta(minutes=minutes), (to, rule))
 
     def found(facility=""):
         return [(one.record, one.event_id, one.rule) for one in held(database, facility)[1]]
@@ -91,4 +97,38 @@ def test_a_result_of_nobody_is_listed_until_it_comes_with_its_patient(database, 
     again = told(3, "nobody-unnamed")
     assert found() == [("hie.LabResult", again, "nobody-unnamed")]
     told(4, "result-to-orderer", "01731")
+    assert found() == []
+
+
+def test_what_is_kept_back_as_of_another_person_is_listed_for_a_month_or_until_it_comes_right(database, log):
+    def told(days_ago, *rules):
+        return result_told(database, log, now() - timedelta(days=days_ago), *rules)
+
+    def found():
+        return [(one.event_id, one.rule) for one in held(database)[1]]
+
+    orderer, kept = ("01731", "result-to-orderer"), ("", "nobody-other-person")
+    told(31, orderer, kept)
+    assert found() == []
+    first = told(3, orderer, kept)
+    assert found() == [(first, "nobody-other-person")]
+    told(2, orderer, ("01004", "result-to-receiver"))
+    assert found() == []
+
+
+def test_so_is_a_slip_until_its_issuer_states_it_anew_whatever_else_happens_to_it(database, log):
+    def told(minutes, action, *rules):
+        message = received("01731", at=now() - timedelta(minutes=minutes))
+        event, at = referral(message, "S-1", action=action), message["received_at"]
+        sent = [delivery(log.wire, "hie.Referral", event, to, rule=rule) for to, rule in rules]
+        index(database, log.wire, [log.event("referral.v1", event, at), *(log.event("delivery.v1", one, at) for one in sent)], {})
+        return event["meta"]["event_id"]
+
+    def found():
+        return [one.event_id for one in held(database)[1]]
+
+    first = told(9, "ISSUED", ("portal", "referral-to-portal"), ("", "nobody-other-person"))
+    told(8, "ARRIVED", ("01731", "arrival-to-issuer"))
+    assert found() == [first]
+    told(7, "MODIFIED", ("portal", "referral-to-portal"))
     assert found() == []
