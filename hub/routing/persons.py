@@ -1,4 +1,4 @@
-"""By what a person is looked up: keyed hashes of identifiers that mean the same person wherever they stand."""
+"""By what a person is looked up, and told from others: keyed hashes of identifiers that mean the same person wherever they stand."""
 
 import re
 import unicodedata
