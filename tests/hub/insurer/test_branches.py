@@ -287,7 +287,9 @@ def test_of_two_that_are_promoted_at_once_the_second_waits_its_turn(ledger, monk
     monkeypatch.setattr(module, "_differences", meanwhile)
     with pytest.raises(HubError, match="LEDGER_CONFLICT"):
         promote(ledger, "lenient", AT)
-    assert statement(ledger, "01004", "2026-11").adjusted == -FUND
+    found = statement(ledger, "01004", "2026-11")
+    assert (found.granted, found.adjusted) == (2 * FUND, 0)
+    assert not read_branch(ledger, "lenient").promoted
     assert promote(ledger, "lenient", AT).is_empty()
 
 
