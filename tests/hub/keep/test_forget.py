@@ -18,7 +18,7 @@ from hub.keep import forget
 from hub.keep.flow import erasure
 from tests.whole_hub import Hub
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SENT = ("01", "02", "03", "04", "10", "11")
 NUMBER = "BN4521"  # the patient's, at the district's hospital
