@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
-from adapters.dialects.persons import in_words, read_diagnoses, read_person
+from adapters.dialects.persons import in_words, read_allergies, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import TRANSFORMS, pointed
@@ -51,6 +51,7 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
         noted.warn("SEGMENT_MISSING", "PID")
     person = read_person(reading, head, patient.named("IN1"), noted)
     diagnoses = read_diagnoses(dialect, patient.named("DG1"), noted)
+    allergies = read_allergies(reading, patient.named("AL1"), noted)
     remarks = notes_of(patient.head)
     _tell_observed(reading, patient, head, noted)
     for number, runs in _by_number(reading, head, drugs).items():
@@ -67,6 +68,8 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
             prescription["ma_cskcb"] = reading.context.facility
         if diagnoses:
             prescription["diagnoses"] = diagnoses
+        if allergies:
+            prescription["allergies"] = allergies
         lines: list[Record] = []
         for run in runs:
             line = _read_drug(reading, head | firsts(run), run, notes, f"lines[{len(lines)}].")

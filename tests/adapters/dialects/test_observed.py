@@ -148,6 +148,11 @@ def test_a_note_before_any_order_or_result_is_told() -> None:
         assert only(found)["notes"] == ["lấy lúc đói"]
 
 
+def test_an_allergy_beside_an_order_is_told_as_its_recipient_does_not_get_it() -> None:
+    found = mapped("OML^O21", PID, "AL1|1|DA|IOD^Thuốc cản quang", "AL1|2|DA|PENI^Penicillin", "ORC|NW|P1", OBR)
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"AL1[1]-3", "AL1[2]-3"}
+
+
 @pytest.mark.parametrize(
     ("behind", "shifted"),
     [

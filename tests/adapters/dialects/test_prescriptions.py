@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.dialects.profile import compile_text
+from adapters.dialects.recorded_segments import prescription_segments
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -208,6 +209,14 @@ def test_a_dose_and_its_unit_are_of_one_place(dose, unit, timing, read):
 def test_the_time_of_a_prescription_in_the_place_of_who_entered_it_is_told(ordered: str, shifted: bool) -> None:
     found = mapped("RDE^O11", PID, f"ORC|NW|P1{'|' * 7}{ordered}|20261123081000", "RXE||40.170^Thuốc^VN-THUOC|1||VIEN")
     assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted
+
+
+def test_what_a_person_is_allergic_to_goes_with_each_prescription() -> None:
+    said = "AL1|1|DA|PENI^Penicillin|SV|Nổi mề đay, khó thở"
+    found = prescriptions(said, *drug("1", "P1"), *drug("2", "P2"))
+    assert [[each["code"]["display"] for each in one["allergies"]] for one in found] == [["Penicillin"], ["Penicillin"]]
+    names = [row[0] for row in prescription_segments(found[0], "2.5.1")]
+    assert names.index("PID") < names.index("AL1") < names.index("ORC"), "where RDE_O11 has it"
 
 
 WEIGHT = "OBX|1|NM|29463-7^Body weight^LN||12.5|kg"
