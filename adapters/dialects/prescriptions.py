@@ -7,7 +7,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
+from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of, unread_number
 from adapters.dialects.persons import in_words, read_allergies, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
@@ -119,7 +119,7 @@ def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at
         if unit := timing.get(2, 2, 2) or timing.get(2, 2):
             line["dose_unit"] = unit
     elif stated:
-        notes.unreadable("NUMBER_UNPARSABLE", timing, 2, f"{at}dose", stated)
+        notes.unreadable(unread_number(stated), timing, 2, f"{at}dose", stated)
 
 
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:

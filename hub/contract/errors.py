@@ -95,6 +95,7 @@ _ROWS: Final = (
     ErrorCode("NUMBER_SHARED", "102", "AE", False, "One number stands for different patients in these samples (each patient is counted once): what belongs to one of them would be joined with another's.", "Một mã số được dùng cho nhiều người bệnh khác nhau trong các mẫu (mỗi người đếm một lần): dữ liệu của người này sẽ bị ghép với người khác."),
     ErrorCode("CONTROL_ID_SHARED", "102", "AE", False, "One control id (MSH-10) stands for messages of different content in these samples (each is counted once): an answer to one of them may be taken for another's.", "Một mã bản tin (MSH-10) được dùng cho các bản tin khác nội dung trong các mẫu (mỗi bản đếm một lần): phản hồi cho bản này có thể bị hiểu là của bản khác."),
     ErrorCode("NUMBER_UNPARSABLE", "102", "AE", False, "This should be a number and is not, or is a weight that nobody has in the unit it states (in kg without one), so it counts as none; what was sent is kept.", "Giá trị phải là số nhưng không phải, hoặc là cân nặng không thể có theo đơn vị đã ghi (không ghi là kg), nên không được tính; hub vẫn lưu nội dung đã gửi."),
+    ErrorCode("NUMBER_DOUBTFUL", "102", "AE", False, "The point in it may stand between thousands or before decimals: 1.250 is 1250, or 1.25. As this could be two numbers it counts as none; what was sent is kept, and in a result goes on as text with a note that says so.", "Dấu chấm có thể ngăn hàng nghìn hoặc phần thập phân: 1.250 là 1250, hoặc 1,25. Vì có thể hiểu thành hai số nên không được tính là số; hub lưu nội dung đã gửi, với kết quả thì chuyển dưới dạng chữ kèm ghi chú nói rõ."),
     ErrorCode("TIME_UNPARSABLE", "102", "AE", False, "This should be a date or time (yyyymmdd[HHMM[SS]]) and is not, or names a day that the calendar does not have, so it counts as none; what was sent is kept.", "Giá trị phải là ngày giờ (yyyymmdd[HHMM[SS]]) nhưng không phải, hoặc là ngày không có trong lịch, nên không được tính là ngày giờ; hub vẫn lưu nội dung đã gửi."),
     ErrorCode("CODE_UNKNOWN", "103", "AE", False, "The code is not in the list that applies here.", "Mã không có trong danh mục áp dụng."),
     ErrorCode("DIAGNOSIS_MISSING", "101", "AE", False, "The slip has no code of its main diagnosis (MA_BENH_CHINH). It was taken; it does not go to the citizen's app without one.", "Giấy không có mã bệnh chính (MA_BENH_CHINH). Hub vẫn nhận; giấy thiếu mã này không được gửi lên ứng dụng của người dân."),
@@ -251,6 +252,7 @@ GUESSED: Final = frozenset(
 LOST: Final = GUESSED | {
     "TIME_UNPARSABLE",
     "NUMBER_UNPARSABLE",
+    "NUMBER_DOUBTFUL",
     "CODE_UNKNOWN",
     "CURRENCY_FOREIGN",
     "FACILITY_SAME",

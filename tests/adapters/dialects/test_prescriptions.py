@@ -71,12 +71,21 @@ def test_a_dose_with_a_comma_is_read_as_the_profile_says():
     assert "dose" not in line and "so_luong" not in line
 
 
-@pytest.mark.parametrize(("comma", "said"), [("decimal", "1.234"), ("decimal", "2,,5"), ("", "x")])
-def test_a_dose_that_is_no_number_or_could_be_two_is_told(comma, said):
+@pytest.mark.parametrize(
+    ("comma", "said", "code"),
+    [("decimal", "1.234", "NUMBER_DOUBTFUL"), ("decimal", "2,,5", "NUMBER_UNPARSABLE"), ("", "x", "NUMBER_UNPARSABLE")],
+)
+def test_a_dose_that_is_no_number_or_could_be_two_is_told(comma, said, code):
     mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
     found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L", f"TQ1|1|{said}&v|BID", dialect=mine)
-    assert "dose" not in only(found)["lines"][0] and ("NUMBER_UNPARSABLE", "TQ1-2") in told(found)
+    assert "dose" not in only(found)["lines"][0] and (code, "TQ1-2") in told(found)
     assert only(found)["meta"]["unparsed"] == {"lines[0].dose": said}
+
+
+def test_a_quantity_that_could_be_two_numbers_is_told_as_such() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L||||||||1.250", dialect=mine)
+    assert "so_luong" not in only(found)["lines"][0] and ("NUMBER_DOUBTFUL", "RXE-10") in told(found)
 
 
 def test_a_line_says_its_own_action_where_it_differs():
