@@ -9,6 +9,7 @@ from typing import Final
 
 from adapters.dialects.clinical_segments import (
     Segments,
+    allergy_segments,
     code,
     diagnosis_segments,
     guardian_segments,
@@ -62,7 +63,7 @@ def encounter_segments(event: Event, form: Form, recorded_at: str, version: str)
     """What follows MSH in ADT of a visit. recorded_at: for EVN-2."""
     person, reason = event.get("person") or {}, event.get("ly_do_vnt") or event.get("ly_do_vv", "")
     happening = segment("EVN", {2: recorded_at, 6: event.get("ngay_vao_noi_tru", "")})
-    observed, clinical = _observed(event), [*_allergies(event), *diagnosis_segments(event), *_procedures(event)]
+    observed, clinical = _observed(event), [*allergy_segments(event), *diagnosis_segments(event), *_procedures(event)]
     return [
         happening,
         person_segment(person),
@@ -144,22 +145,6 @@ def _procedures(event: Event) -> Segments:
     ]
 
 
-def _allergies(event: Event) -> Segments:
-    return [
-        segment(
-            "AL1",
-            {
-                1: str(n),
-                2: each.get("type", ""),
-                3: code(each.get("code") or {}),
-                4: each.get("severity", ""),
-                5: [*(each.get("reactions") or [])],
-            },
-        )
-        for n, each in enumerate(event.get("allergies") or [], 1)
-    ]
-
-
 # --- registrations ----------------------------------------------------------------------------------------------------
 
 
@@ -178,7 +163,7 @@ def registration_segments(event: Event, form: Form, recorded_at: str) -> Segment
         *([segment("PID", {1: "2", 3: identifier_list(event["linked"])})] if event.get("linked") else []),
         *(guardian_segments(person) if structure in _INSURED else []),
         *([segment("PV1", {1: "1", 2: _NOT_A_VISIT})] if structure in _VISITED else []),
-        *_allergies(event),
+        *allergy_segments(event),
         *(insurance_segments(person) if structure in _INSURED else []),
     ]
 

@@ -178,6 +178,23 @@ def diagnosis_segments(event: Event) -> Segments:
     ]
 
 
+def allergy_segments(event: Event) -> Segments:
+    """One AL1 an allergy."""
+    return [
+        segment(
+            "AL1",
+            {
+                1: str(n),
+                2: each.get("type", ""),
+                3: code(each.get("code") or {}),
+                4: each.get("severity", ""),
+                5: [*(each.get("reactions") or [])],
+            },
+        )
+        for n, each in enumerate(event.get("allergies") or [], 1)
+    ]
+
+
 def note_segments(notes: list[str] | None) -> Segments:
     """One NTE a note."""
     return [["NTE", str(n), "", text] for n, text in enumerate(notes or [], 1)]
@@ -387,6 +404,7 @@ def referral_segments(event: Event) -> Segments:
         *insurance_segments(person),
         *([segment("ZIN", {1: "1", **local})] if any(local.values()) else []),
         *diagnosis_segments(event),
+        *allergy_segments(event),
         *_slip_texts(slip),
         visit_segment(event, {36: slip.get("ma_loai_rv", "")}),
     ]
@@ -428,6 +446,7 @@ def answer_segments(event: Event) -> Segments:
         *(segment("PRD", {1: "RT", 7: (code, "FI")}) for code in receivers),
         person_segment(event.get("person") or {}),
         *diagnosis_segments(event),
+        *allergy_segments(event),
         visit_segment(event),
     ]
 

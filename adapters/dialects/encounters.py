@@ -127,8 +127,9 @@ def _tell_number_for_class(scope: Scope, content: dict[str, Any], notes: Notes) 
 
 
 def _weigh(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes) -> None:
-    """CAN_NANG in kg by the unit that its OBX states: grams are converted, exactly. What is in a unit that nobody knows, or weighs
-    more than anybody, is told and kept beside the event with its unit; without a unit it is in kg."""
+    """CAN_NANG in kg with a point, by the comma of the profile and the unit that its OBX states: grams are converted, exactly. What
+    is no number, in a unit that nobody knows, or weighs more than anybody, is told and kept beside the event with its unit; without a
+    unit it is in kg."""
     said: str = content["can_nang"]
     found = place_of(said, next(rule for rule in reading.dialect.plans["encounter"] if rule.name == "can_nang"), scope)
     if found is None:
@@ -143,15 +144,18 @@ def _weigh(reading: Reading, scope: Scope, content: dict[str, Any], notes: Notes
         sent = f"{said} {behind or segment.text(_UNIT)}".strip()
     words = {word for unit in units if (word := _unit(unit))}
     in_grams = not words.isdisjoint(_GRAMS) and words.isdisjoint(_KILOGRAMS)
-    number = _WEIGHT(pointed(stated, reading.dialect.comma) or "")
+    plain = pointed(stated, reading.dialect.comma)
+    if plain is None and not in_grams:
+        plain = stated  # 62.500 kg: by the other reading, of thousands, nobody weighs that
+    number = _WEIGHT(plain or "")
     weight = number.scaleb(-3) if number is not None and in_grams else number
     if words and not in_grams and words.isdisjoint(_KILOGRAMS):
         del content["can_nang"]
         notes.unreadable("CODE_UNKNOWN", segment, at, "can_nang", sent)
-    elif in_grams if weight is None else (weight > _HEAVIEST or (in_grams and weight < _LIGHTEST)):
+    elif weight is None or weight > _HEAVIEST or (in_grams and weight < _LIGHTEST):
         del content["can_nang"]
-        notes.unreadable("NUMBER_UNPARSABLE", segment, field, "can_nang", sent)
-    elif weight is not None and (in_grams or apart is not None):
+        notes.unreadable("NUMBER_DOUBTFUL" if plain is None else "NUMBER_UNPARSABLE", segment, field, "can_nang", sent)
+    else:
         content["can_nang"] = format(weight.normalize(), "f")
 
 

@@ -40,7 +40,7 @@ class Patient:
         self.specimen_leads = False  # SPM comes before the orders or results on it (OML^O33, OUL^R22), not behind them
         self.insurance: list[Segment] = []
         self.others: list[Segment] = []
-        self.unheard: list[Segment] = []  # notes before any order or result, which have no place for them
+        self.unheard: list[Segment] = []  # notes and allergies before any order or result, which have no place for them
         self.groups: list[Group] = []
 
 
@@ -95,6 +95,8 @@ def patients(message: Message) -> list[Patient]:
                 patient.insurance.append(segment)
             elif name == "DG1":
                 patient.others.append(segment)
+            elif name == "AL1":
+                patient.unheard.append(segment)
     return found
 
 
@@ -107,8 +109,8 @@ def person_of(reading: Reading, patient: Patient) -> tuple[Record, Notes]:
     notes = reading.notes()
     if "PID" not in patient.head:
         notes.warn("SEGMENT_MISSING", "PID")
-    for note in patient.unheard:
-        notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(note, 3))
+    for segment in patient.unheard:  # NTE-3, AL1-3
+        notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(segment, 3))
     return read_person(reading, patient.head, patient.insurance, notes), notes
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, place_of
+from adapters.dialects.paths import Notes, Scope, place_of, unread_number
 from adapters.dialects.profile import Dialect
 from adapters.dialects.reading import tell_embedded
 from adapters.dialects.shapes import FLAGS
@@ -39,6 +39,10 @@ _COMPARED: Final = re.compile(
 _COMPARATORS: Final = {"=": "", "=<": "<=", "=>": ">="}  # as SN-1 has them
 _SEPARATORS: Final = frozenset({"", "-", "+", "/", ":"})  # SN-3
 _STRING: Final = "ST"
+_TWO_NUMBERS: Final = (
+    "Số này có thể hiểu theo hai cách (dấu chấm ngăn hàng nghìn hoặc phần thập phân); hub không chọn cách nào."
+    " / This number can be read in two ways (its point between thousands or before decimals); the hub chose neither."
+)
 _EMBEDDED: Final = "ED"  # a document: the raw message keeps it, the line tells its type
 _POINTER: Final = "RP"
 _IN_WORDS: Final = (1, 0, 8, 4, 3)  # components of a coded value: text, code, original text, the alternate ones
@@ -54,7 +58,7 @@ _OF_HL7: Final = TEXT | _CODED | frozenset(_DATATYPES.split())
 def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str, comma: Comma) -> None:
     """OBX-5 by OBX-2: GIA_TRI, or MO_TA when it is text or long, and the number where it is one. Of a sender with commas in its
     numbers GIA_TRI has the point of the standard too, for whoever gets it. What should be a number and cannot be read as one is ST
-    from here on: no recipient is to parse what the hub could not."""
+    from here on: no recipient is to parse what the hub could not; and where it could be two numbers, a note says so to who reads it."""
     raw = segment.field(5)
     if not raw:
         return
@@ -96,7 +100,10 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
             line["number"] = float(number)
         elif kind == "NM" or number is None:
             line["value_type"] = _STRING
-            notes.unreadable("NUMBER_UNPARSABLE", segment, 5, at + "number", value)
+            wrong = unread_number(value)
+            notes.unreadable(wrong, segment, 5, at + "number", value)
+            if wrong == "NUMBER_DOUBTFUL":
+                line["notes"] = [*line.get("notes", ()), _TWO_NUMBERS]
 
 
 def concludes(segment: Segment, kind: str, state: str, answered: Callable[[], bool]) -> bool:

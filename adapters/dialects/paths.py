@@ -27,6 +27,7 @@ _SPLIT: Final = {
 FOLDED: Final = "\n"  # begins what no code is: a row in small letters need not mean what other spellings of it do
 _STRINGS: Final = frozenset({("OBR", 13)})  # ST among what is read as lists: `^` in it is text that nobody escaped
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
+_TWO_NUMBERS: Final = re.compile(r"(?<![\w.,^])[1-9]\d{0,2}\.\d{3}(?!\s*[\w.,^%])")  # 1250, or 1.25
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
@@ -172,7 +173,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 if value is not None:
                     into[name] = value  # zero is not absent
                 else:
-                    wrong = "CURRENCY_FOREIGN" if foreign else "NUMBER_UNPARSABLE"
+                    wrong = "CURRENCY_FOREIGN" if foreign else unread_number(text)
                     notes.unreadable(wrong, segment, field, at + name, segment.text(field))
                 break
             elif kind == "visit":
@@ -194,6 +195,15 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 code = "CODE_UNKNOWN" if transform is None or codes is not None else transform.problem
                 notes.unreadable(code, segment, field, at + name, segment.text(field))
                 break
+
+
+def unread_number(value: str) -> str:
+    """The code of a finding about what was not read as a number: it could be two, or is none.
+
+    >>> unread_number("1.250"), unread_number("<1.250"), unread_number("1.250 mg")
+    ('NUMBER_DOUBTFUL', 'NUMBER_DOUBTFUL', 'NUMBER_UNPARSABLE')
+    """
+    return "NUMBER_DOUBTFUL" if _TWO_NUMBERS.search(value) else "NUMBER_UNPARSABLE"
 
 
 def _visit(segment: Segment, place: Place, repetition: int, transform: Transform | None, notes: Notes) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
-from adapters.dialects.persons import in_words, read_diagnoses, read_person
+from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of, unread_number
+from adapters.dialects.persons import in_words, read_allergies, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import TRANSFORMS, pointed
@@ -51,6 +51,7 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
         noted.warn("SEGMENT_MISSING", "PID")
     person = read_person(reading, head, patient.named("IN1"), noted)
     diagnoses = read_diagnoses(dialect, patient.named("DG1"), noted)
+    allergies = read_allergies(reading, patient.named("AL1"), noted)
     remarks = notes_of(patient.head)
     groups = _by_number(reading, head, drugs)
     _tell_observed(reading, patient.named("OBX"), head, groups.values(), noted)
@@ -68,6 +69,8 @@ def _publish(reading: Reading, patient: Patient, drugs: list[list[Segment]]) -> 
             prescription["ma_cskcb"] = reading.context.facility
         if diagnoses:
             prescription["diagnoses"] = diagnoses
+        if allergies:
+            prescription["allergies"] = allergies
         lines: list[Record] = []
         for run in runs:
             line = _read_drug(reading, head | firsts(run), run, notes, f"lines[{len(lines)}].")
@@ -127,7 +130,7 @@ def _read_dose(reading: Reading, timing: Segment, line: Record, notes: Notes, at
         if unit := timing.get(2, 2, 2) or timing.get(2, 2):
             line["dose_unit"] = unit
     elif stated:
-        notes.unreadable("NUMBER_UNPARSABLE", timing, 2, f"{at}dose", stated)
+        notes.unreadable(unread_number(stated), timing, 2, f"{at}dose", stated)
 
 
 def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:

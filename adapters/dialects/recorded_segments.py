@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from adapters.dialects.clinical_segments import (
     Segments,
+    allergy_segments,
     code,
     diagnosis_segments,
     insurance_segments,
@@ -118,6 +119,7 @@ def prescription_segments(event: Event, version: str) -> Segments:
         person_segment(person),
         visit_segment(event),
         *insurance_segments(person),
+        *allergy_segments(event),
         *(row for line in event.get("lines") or [] for row in _drug(event, line, modern=version >= "2.5")),
         *diagnosis_segments(event),
     ]

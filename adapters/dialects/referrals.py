@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from adapters.dialects.paths import Notes, Scope, choose, fill, place_of, tell_unread
-from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
+from adapters.dialects.persons import in_words, insured_and_diagnosed, read_allergies, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_embedded, tell_left_early, tell_notes, tell_priority
 from adapters.dialects.transforms import facility_code, minute, stamped
 from adapters.formats.hl7v2 import Message, Segment
@@ -33,8 +33,8 @@ def map_issued(reading: Reading, trigger: str) -> None:
     content["action"] = REFERRAL_ACTIONS[trigger]
     said = message.segments("RF1")[0]
     reason = said.words(10, 2).strip()
-    if trigger == "I14" and reason:
-        content["reason"] = reason  # in words; RF1-10.1 says why the slip was written
+    if reason:
+        content["reason"] = reason  # in words, beside the code of RF1-10.1
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)
@@ -48,8 +48,8 @@ def map_issued(reading: Reading, trigger: str) -> None:
         notes.labels.add(label)
     if trigger != "I14":  # a slip is taken back by its number alone
         _tell_undiagnosed(message, content, notes)
-    coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed or "reason" in content
-    if reason and not coded:
+    coded = "ma_lydo_ct" in content["xml13"] or "xml13.ma_lydo_ct" in notes.unparsed
+    if reason and not coded and trigger != "I14":
         notes.unreadable("CODE_UNKNOWN", said, 10, "xml13.ma_lydo_ct", reason)  # MA_LYDO_CT is a code, and there is none
     tell_unread({"ma_cskcb_den"}, reading.dialect.plans["referral"], scope, content, notes, "RECEIVER_UNKNOWN")
     if "ma_cskcb_den" in content:
@@ -179,6 +179,8 @@ def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> d
     tell_notes((dialect.plans[name] for name in _OF_THE_SLIP), scope, notes)
     if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
         content["diagnoses"] = diagnoses
+    if allergies := read_allergies(reading, message.segments("AL1"), notes):
+        content["allergies"] = allergies
     return content
 
 

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.dialects.mapped import Context
-from adapters.dialects.paths import fill, look_up
+from adapters.dialects.paths import fill, look_up, unread_number
 from adapters.dialects.reading import Reading
 from adapters.dialects.results import map_results
 from adapters.dialects.runs import notes_of
@@ -55,7 +55,7 @@ def _map_report(reading: Reading) -> None:
         if not kind:
             places.setdefault(group, {})[name] = value
         elif (number := whole(value)) is None:
-            notes.unreadable("NUMBER_UNPARSABLE", row, 5, f"resources.{kind}.{name}", value)
+            notes.unreadable(unread_number(value), row, 5, f"resources.{kind}.{name}", value)
         elif name in (figure := figures.setdefault((group, kind), {"kind": kind})):
             notes.warn("FIELD_REPEATS", message.path(row, 4))  # of another place, it would have another OBX-4
         else:

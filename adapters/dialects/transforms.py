@@ -266,12 +266,13 @@ def full_name_in_order(parts: Sequence[str]) -> str:
     return full_name((family, given, middle)) if given else full_name((family, middle))
 
 
-_HAS_DIGIT: Final = re.compile(r"\d")
+_HAS_LETTER: Final = re.compile(r"[^\W\d_]")
 
 
 def address(parts: Sequence[str]) -> str:
-    """XAD as one line: street, further designation, town, province and postal code if they are words, other geographic designation."""
-    in_words = [part for part in parts[3:5] if not _HAS_DIGIT.search(part)]  # codes are read apart
+    """XAD as one line: street, further designation, town, province and postal code if they are words (`Quận 1`, `Q12`), other
+    geographic designation."""
+    in_words = [part for part in parts[3:5] if _HAS_LETTER.search(part)]  # codes, which are digits, are read apart
     told = [part.strip() for part in (*parts[:3], *in_words, *parts[7:8]) if part]
     return ", ".join(filter(None, told))
 

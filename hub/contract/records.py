@@ -553,6 +553,7 @@ class Prescription(TypedDict, total=False):
     diagnoses: list["Diagnosis"]
     lines: list["PrescriptionLine"]
     notes: list[str]
+    allergies: list["Allergy"]
 
 
 class PrescriptionLine(TypedDict, total=False):
@@ -650,6 +651,7 @@ class Referral(TypedDict, total=False):
     redirect_to: str
     ma_lk: str
     xml13: "Xml13"
+    allergies: list["Allergy"]
 
 
 class Registration(TypedDict, total=False):

@@ -346,10 +346,8 @@ WEIGHED = "OBX|1|NM|29463-7^Body weight^LN||"
         ("52|N/A", "52"),
         ("52 ký", "52"),
         ("52kg (cả áo)", "52"),
-        ("52.50|kg", "52.50"),
+        ("52.50|kg", "52.5"),
         ("52.5|KG^Kilogram^ISO+", "52.5"),
-        ("52,5|kg", "52,5"),
-        ("52,5 kg", "52,5 kg"),
         ("52.5 kg", "52.5"),
         ("500", "500"),
         ('52|""', "52"),
@@ -373,6 +371,10 @@ def test_a_weight_is_in_kilograms_whatever_its_unit(said: str, kilograms: str) -
         ("52|g", "NUMBER_UNPARSABLE", "OBX-5", "52 g"),
         ("2.150|g", "NUMBER_UNPARSABLE", "OBX-5", "2.150 g"),
         ("2,150|g", "NUMBER_UNPARSABLE", "OBX-5", "2,150 g"),
+        ("52,5|kg", "NUMBER_UNPARSABLE", "OBX-5", "52,5 kg"),
+        ("52,5 kg", "NUMBER_UNPARSABLE", "OBX-5", "52,5 kg"),
+        ("abc|kg", "NUMBER_UNPARSABLE", "OBX-5", "abc kg"),
+        ("abc", "NUMBER_UNPARSABLE", "OBX-5", "abc"),
     ],
     ids=[
         "pounds",
@@ -384,6 +386,10 @@ def test_a_weight_is_in_kilograms_whatever_its_unit(said: str, kilograms: str) -
         "kg as grams",
         "a point between thousands",
         "a comma",
+        "a comma that no profile explains, in kg",
+        "beside its unit",
+        "a word",
+        "a word without a unit",
     ],
 )
 def test_a_weight_that_is_none_in_its_unit_is_told_kept_and_not_passed_on(said: str, code: str, path: str, kept: str) -> None:
@@ -395,9 +401,18 @@ def test_a_weight_that_is_none_in_its_unit_is_told_kept_and_not_passed_on(said: 
 
 @pytest.mark.parametrize(
     ("comma", "said", "kilograms"),
-    [("decimal", "2150,5|g", "2.1505"), ("thousands", "2,150|g", "2.15"), ("decimal", "2.150|g", None)],
+    [
+        ("decimal", "2150,5|g", "2.1505"),
+        ("thousands", "2,150|g", "2.15"),
+        ("decimal", "2.150|g", None),
+        ("decimal", "62,5|kg", "62.5"),
+        ("decimal", "62,5 kg", "62.5"),
+        ("decimal", "62,5", "62.5"),
+        ("decimal", "62.500|kg", "62.5"),
+        ("decimal", "abc|kg", None),
+    ],
 )
-def test_a_weight_of_a_profile_s_own_place_and_comma_is_converted_too(comma: str, said: str, kilograms: str | None) -> None:
+def test_a_weight_of_a_profile_s_own_place_and_comma_has_the_same_form(comma: str, said: str, kilograms: str | None) -> None:
     mine = compile_text(
         "mine",
         f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n[encounter]\ncan_nang = ["OBX[CN]-5", "OBX[CNLS]-5"]\n',

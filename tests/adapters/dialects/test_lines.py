@@ -113,7 +113,7 @@ def test_so_does_one_with_a_comparator_and_a_warning_says_it() -> None:
     [(_, event)] = found.events
     values = [(line["gia_tri"], line.get("number")) for line in event["observations"]]
     assert values == [("1.234", None), ("100-1.234", None), ("9.8", 9.8)]
-    assert {path for code, path in problems(found) if code == "NUMBER_UNPARSABLE"} == {"OBX[1]-5", "OBX[2]-5"}
+    assert {path for code, path in problems(found) if code == "NUMBER_DOUBTFUL"} == {"OBX[1]-5", "OBX[2]-5"}
 
 
 def test_a_value_of_a_type_that_hl7_does_not_have_is_told_and_goes_out_as_text_every_time_it_comes() -> None:

@@ -148,6 +148,11 @@ def test_a_note_before_any_order_or_result_is_told() -> None:
         assert only(found)["notes"] == ["lấy lúc đói"]
 
 
+def test_an_allergy_beside_an_order_is_told_as_its_recipient_does_not_get_it() -> None:
+    found = mapped("OML^O21", PID, "AL1|1|DA|IOD^Thuốc cản quang", "AL1|2|DA|PENI^Penicillin", "ORC|NW|P1", OBR)
+    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"AL1[1]-3", "AL1[2]-3"}
+
+
 @pytest.mark.parametrize(
     ("behind", "shifted"),
     [
@@ -166,7 +171,7 @@ def test_a_bar_in_a_value_that_nobody_escaped_is_told_every_time_it_comes(behind
 
 
 def sent_and_passed_on(kind: str, value: str, comma: str = "") -> tuple[tuple[str, object], bool]:
-    """OBX-2 and OBX-5 as they leave, and whether the sender is told that no number could be read."""
+    """OBX-2 and OBX-5 as they leave, and whether the sender is told that no number, or not one alone, could be read."""
     rule = f'comma = "{comma}"\n' if comma else ""
     mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
     found = mapped("ORU^R01", PID, OBR, f"OBX|1|{kind}|K^Kali||{value}||||||F", dialect=mine)
@@ -174,7 +179,7 @@ def sent_and_passed_on(kind: str, value: str, comma: str = "") -> tuple[tuple[st
     [line] = event["observations"]
     [row] = [row for row in result_segments(event, "2.5.1") if row[0] == "OBX"]
     assert (row[2] in ("NM", "SN")) is (line["value_type"] in ("NM", "SN"))
-    return (str(row[2]), row[5]), ("NUMBER_UNPARSABLE", "OBX-5") in told(found)
+    return (str(row[2]), row[5]), not told(found).isdisjoint({("NUMBER_UNPARSABLE", "OBX-5"), ("NUMBER_DOUBTFUL", "OBX-5")})
 
 
 @pytest.mark.parametrize(
@@ -193,6 +198,29 @@ def sent_and_passed_on(kind: str, value: str, comma: str = "") -> tuple[tuple[st
 def test_what_could_not_be_read_as_a_number_leaves_as_text(value: str, comma: str, leaves: tuple[str, str]) -> None:
     for _ in range(2):  # the second time its form is known
         assert sent_and_passed_on("NM", value, comma) == (leaves, leaves[0] == "ST")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "comma", "code"),
+    [
+        ("NM", "1.250", "decimal", "NUMBER_DOUBTFUL"),
+        ("SN", "^100^-^1.250", "decimal", "NUMBER_DOUBTFUL"),
+        ("NM", "1.2500", "decimal", ""),
+        ("NM", "1,250", "decimal", ""),
+        ("NM", "1.250", "", ""),
+        ("NM", "1.250 mg", "decimal", "NUMBER_UNPARSABLE"),
+        ("NM", "Âm tính", "decimal", "NUMBER_UNPARSABLE"),
+    ],
+)
+def test_what_could_be_two_numbers_is_told_as_such_and_goes_out_with_a_note(kind: str, value: str, comma: str, code: str) -> None:
+    rule = f'comma = "{comma}"\n' if comma else ""
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n{rule}')
+    row = f"OBX|1|{kind}|PLT^Tiểu cầu||{value}||||||F"
+    found = mapped("ORU^R01", PID, OBR, row, "NTE|1||đã xem lại", dialect=mine)
+    assert {one for one, path in told(found) if path == "OBX-5"} == ({code} if code else set())
+    notes = [one[3] for one in result_segments(only(found), "2.5.1") if one[0] == "NTE"]
+    assert notes.pop() == "đã xem lại"
+    assert ["two ways" in note and "hai cách" in note for note in notes] == [True] * (code == "NUMBER_DOUBTFUL")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.dialects.profile import compile_text
+from adapters.dialects.recorded_segments import prescription_segments
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 
@@ -70,12 +71,21 @@ def test_a_dose_with_a_comma_is_read_as_the_profile_says():
     assert "dose" not in line and "so_luong" not in line
 
 
-@pytest.mark.parametrize(("comma", "said"), [("decimal", "1.234"), ("decimal", "2,,5"), ("", "x")])
-def test_a_dose_that_is_no_number_or_could_be_two_is_told(comma, said):
+@pytest.mark.parametrize(
+    ("comma", "said", "code"),
+    [("decimal", "1.234", "NUMBER_DOUBTFUL"), ("decimal", "2,,5", "NUMBER_UNPARSABLE"), ("", "x", "NUMBER_UNPARSABLE")],
+)
+def test_a_dose_that_is_no_number_or_could_be_two_is_told(comma, said, code):
     mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\ncomma = "{comma}"\n')
     found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L", f"TQ1|1|{said}&v|BID", dialect=mine)
-    assert "dose" not in only(found)["lines"][0] and ("NUMBER_UNPARSABLE", "TQ1-2") in told(found)
+    assert "dose" not in only(found)["lines"][0] and (code, "TQ1-2") in told(found)
     assert only(found)["meta"]["unparsed"] == {"lines[0].dose": said}
+
+
+def test_a_quantity_that_could_be_two_numbers_is_told_as_such() -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\ncomma = "decimal"\n')
+    found = mapped("RDE^O11", PID, PV1, "ORC|NW|1", "RXE||A^A^L||||||||1.250", dialect=mine)
+    assert "so_luong" not in only(found)["lines"][0] and ("NUMBER_DOUBTFUL", "RXE-10") in told(found)
 
 
 def test_a_line_says_its_own_action_where_it_differs():
@@ -208,6 +218,14 @@ def test_a_dose_and_its_unit_are_of_one_place(dose, unit, timing, read):
 def test_the_time_of_a_prescription_in_the_place_of_who_entered_it_is_told(ordered: str, shifted: bool) -> None:
     found = mapped("RDE^O11", PID, f"ORC|NW|P1{'|' * 7}{ordered}|20261123081000", "RXE||40.170^Thuốc^VN-THUOC|1||VIEN")
     assert (("FIELDS_SHIFTED", "ORC-10") in told(found)) is shifted
+
+
+def test_what_a_person_is_allergic_to_goes_with_each_prescription() -> None:
+    said = "AL1|1|DA|PENI^Penicillin|SV|Nổi mề đay, khó thở"
+    found = prescriptions(said, *drug("1", "P1"), *drug("2", "P2"))
+    assert [[each["code"]["display"] for each in one["allergies"]] for one in found] == [["Penicillin"], ["Penicillin"]]
+    names = [row[0] for row in prescription_segments(found[0], "2.5.1")]
+    assert names.index("PID") < names.index("AL1") < names.index("ORC"), "where RDE_O11 has it"
 
 
 WEIGHT = "OBX|1|NM|29463-7^Body weight^LN||12.5|kg"

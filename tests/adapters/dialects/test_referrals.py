@@ -1,10 +1,13 @@
 """Referral slips: which PRD is the issuing facility's, and which stays were before its own. The golden messages show the rest."""
 
+from collections.abc import Callable
+
 import pytest
 
-from adapters.dialects.clinical_segments import answer_segments, referral_segments
+from adapters.dialects.clinical_segments import Segments, answer_segments, referral_segments
 from adapters.dialects.profile import compile_text
 from hub.contract.errors import HubError, Severity
+from hub.contract.events import Event
 from tests.adapters.dialects.said import PID, mapped, only, told
 
 RF1 = "RF1|P|R||||GCT1^01021|20261123"
@@ -117,6 +120,37 @@ def test_a_reason_in_words_alone_is_told_as_the_code_that_it_is_not() -> None:
     assert only(found)["meta"]["unparsed"] == {"xml13.ma_lydo_ct": "Vượt quá khả năng"}
     found = mapped("REF^I12", "RF1||||||S1||||2^Vượt quá khả năng", PID)
     assert ("CODE_UNKNOWN", "RF1-10") not in told(found) and only(found)["xml13"]["ma_lydo_ct"] == "2"
+
+
+@pytest.mark.parametrize("trigger", ["I12", "I13", "I14"])
+def test_why_a_slip_was_written_goes_on_in_words_beside_its_code(trigger: str) -> None:
+    words = "Vượt khả năng chuyên môn, cần can thiệp ECMO"
+    issued = only(mapped(f"REF^{trigger}", f"RF1||||||S1||||2^{words}", PID))
+    assert (issued["xml13"]["ma_lydo_ct"], issued["reason"]) == ("2", words)
+    assert referral_segments(issued)[0][10] == ("2", words)
+    assert "reason" not in only(mapped(f"REF^{trigger}", "RF1||||||S1||||2", PID))
+
+
+ALLERGY = "AL1|1|DA|PENI^Penicillin|Nặng|Nổi mề đay, khó thở"
+
+
+@pytest.mark.parametrize(
+    ("kind", "form", "written"),
+    [("REF^I12", RF1, referral_segments), ("RRI^I12", "RF1|A|||||GCT1^01731", answer_segments)],
+)
+def test_what_a_person_is_allergic_to_goes_with_the_slip(kind: str, form: str, written: Callable[[Event], Segments]) -> None:
+    found = mapped(kind, form, PID, "DG1|1||J18.9", ALLERGY, "AL1|2|FA|^Tôm")
+    event = only(found)
+    peni = {"code": "PENI", "display": "Penicillin"}
+    assert event["allergies"] == [
+        {"type": "DA", "code": peni, "severity": "Nặng", "reactions": ["Nổi mề đay, khó thở"]},
+        {"type": "FA", "code": {"display": "Tôm"}},
+    ]
+    assert not any(path.startswith("AL1") for _, path in told(found))
+    rows = written(event)
+    assert [(row[3][1], row[4]) for row in rows if row[0] == "AL1"] == [("Penicillin", "Nặng"), ("Tôm", "")]
+    names = [row[0] for row in rows]
+    assert names.index("DG1") < names.index("AL1") < names.index("PV1"), "where the structure has it"
 
 
 @pytest.mark.parametrize(
