@@ -563,7 +563,7 @@ def test_the_command_shows_the_effect_first_and_does_it_with_yes(new_hub, databa
     monkeypatch.setenv("HIE_REGISTRY_URL", routing_settings.registry_url)
     for name in ("kafka_bootstrap", "database_url", "key_secret"):
         monkeypatch.setenv(f"HIE_{name.upper()}", getattr(routing_settings, name).get_secret_value())
-    monkeypatch.setattr("hub.bus.Producer", lambda *_args, **_more: hub.published)
+    monkeypatch.setattr("hub.console.actions.Producer", lambda *_args, **_more: hub.published)
 
     def command(*more):
         asked = ["parked", "edit", TOPIC, key, "--set", f"ma_cskcb_den={DISTRICT}", "--reason", "wrong code", *more]
