@@ -176,7 +176,7 @@ def newest_first(claims: pl.LazyFrame) -> pl.LazyFrame:
 def scan(files: list[str], columns: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """All rows of a table's files."""
     if not files:
-        return pl.LazyFrame(schema=dict(columns))
+        return pl.LazyFrame(schema=_stored(columns))
     return pl.scan_parquet(files, schema=_stored(columns), missing_columns="insert")
 
 

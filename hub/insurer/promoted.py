@@ -94,7 +94,7 @@ def found(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl
     rows = [_findings(ledger, wanted).join(stands, on="event_id", how="anti")]
     for number, home in layers(ledger).items():
         rows.append(_findings(home, wanted).join(stands.filter(pl.col("layer") == number), on="event_id", how="semi"))
-    return pl.concat(rows, how="vertical_relaxed")  # a table without files has other integers than one with
+    return pl.concat(rows)
 
 
 def _granted(first: pl.LazyFrame, adjustments: pl.LazyFrame) -> pl.LazyFrame:

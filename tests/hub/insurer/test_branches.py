@@ -186,6 +186,15 @@ def test_a_branch_is_compared_with_what_an_earlier_one_left_in_force(ledger, gon
     assert (again["changed"], again["before"], again["rules"], again["facilities"]) == (0, 2 * FUND, [], [])
 
 
+def test_branches_that_find_nothing_at_all_are_compared_like_others(ledger):
+    made(ledger, "first", without=["F06", "F01"])
+    assert money_of_rules(compare(ledger, "first")) == 2 * FUND
+    promote(ledger, "first", AT)
+    assert compare(ledger, "first")["rules"] == []
+    made(ledger, "second", without=["F06", "F01"])
+    assert compare(ledger, "second")["rules"] == []
+
+
 def test_what_an_earlier_promotion_had_changed_and_this_one_does_not_is_named_before_and_in_the_reason(ledger):
     made(ledger, "first", without=["F06"])
     promote(ledger, "first", AT)
