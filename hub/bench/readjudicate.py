@@ -1,7 +1,7 @@
 """`python -m hub.bench.readjudicate`: a month on real Kafka, adjudicated again without one rule, compared and promoted.
 
-Claims of the nation, three in ten with a fault, go into the payer's topic; the insurer's workers make the ledger; the month is
-read again into a branch without one rule that rejects; what it changes is compared and promoted. Each step is a process of its
+Claims of the nation, three in ten with a fault, go into the payer's topic; the insurer's workers make the ledger, by dated
+catalogues that fit them; the month is read again into a branch without one rule that rejects; what it changes is compared and promoted. Each step is a process of its
 own, so that its peak memory is its own. On stdout: the statement of the facility that gains most, before and after (without
 the list of rejected claims), then one JSON line. On stderr: how far it is. Exit code 1 unless, by facility, money before and
 difference make the money after to the đồng, and both are those of a second calculation (`row_cuts`) over what was put in.
@@ -10,6 +10,7 @@ difference make the money after to the đồng, and both are those of a second c
 import argparse
 import json
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, cast
 
 import polars as pl
@@ -27,19 +29,21 @@ from hub.bench.faults import RATE, as_read
 from hub.bench.insurer import TOPIC, ends
 from hub.bench.rig import apart, rig
 from hub.bench.row_cuts import granted
+from hub.bench.row_listed import read_listed
 from hub.bus import Out, Producer, Wire
 from hub.cli.ledger import print_statement
 from hub.contract import telemetry
 from hub.contract.events import encode
 from hub.contract.settings import Settings
 from hub.insurer import branches
+from hub.insurer.catalogues import read_catalogues
 from hub.insurer.consumer import Insurer
 from hub.insurer.rereading import reread
 from hub.insurer.rules import RULES
 from hub.insurer.settlement import claims_of
 from hub.insurer.statement import Statement, statement
 from hub.insurer.views import opened
-from hub.simulate import FAULTS, nation
+from hub.simulate import FAULTS, nation, write_catalogues
 
 MONTH: Final = "2026-11"
 BRANCH: Final = "bench"
@@ -93,7 +97,7 @@ def fill(settings: Settings, count: int, seed: int, without: str) -> Known:
         _Progress("fill", count),
     )
     made = nation(seed, count, dict.fromkeys(FAULTS, RATE / len(FAULTS)))
-    prefix, newest = wire.prefix(TOPIC), {}
+    prefix, newest, listed = wire.prefix(TOPIC), {}, read_listed(_catalogues(settings))
     try:
         while some := list(islice(made, _SENT_AT_ONCE)):
             producer.publish_blocking(
@@ -101,7 +105,7 @@ def fill(settings: Settings, count: int, seed: int, without: str) -> Known:
             )
             for one in some:  # a later version comes later
                 against = {finding.rule for finding in one.expected if finding.severity == "E"}
-                whole = granted(as_read(one.event), rejected=False)
+                whole = granted(as_read(one.event), rejected=False, listed=listed)
                 amounts = [Decimal(0) if rejected else whole for rejected in (bool(against), bool(against - {without}))]
                 newest[one.event["meta"]["key"]] = (one.event["meta"]["facility"], *amounts, against == {without})
             told.add(len(some))
@@ -141,7 +145,8 @@ def again(settings: Settings, without: str) -> int:
 
     branch = branches.Branch(BRANCH, MONTH, f"without {without}", 0, datetime.now(UTC).isoformat())
     rules, writers = branches.changed(without=[without]), Wire(settings.registry_url).writer
-    return branches.readjudicate(settings.ledger, branch, read, writers, "vss", rules).claims
+    against = read_catalogues(_catalogues(settings))
+    return branches.readjudicate(settings.ledger, branch, read, writers, "vss", rules, against).claims
 
 
 def compare(settings: Settings) -> dict[str, Any]:
@@ -176,8 +181,9 @@ def run(claims: int, workers: int, seed: int, without: str) -> dict[str, Any]:
         found, steps[name] = apart(name, work, *each)
         return found
 
-    with rig([]) as made:
+    with tempfile.TemporaryDirectory(prefix="hie-catalogues-") as catalogues, rig([], catalogue_dir=Path(catalogues)) as made:
         settings = made.settings
+        write_catalogues(_catalogues(settings))
         (known,) = step("fill", fill, (settings, claims, seed, without))
         step("ledger", adjudicate, *((settings, worker, workers) for worker in range(workers)))
         month = claims_of(settings.ledger, MONTH).height
@@ -226,6 +232,10 @@ def payable(said: Statement) -> Decimal:
     totals = (form.sheets[0].rows[-1] for form in said.forms if form.sheets)
     taken = (row[-1] for row in said.adjustments.rows)
     return sum((row[-1] for row in totals), Decimal(0)) - sum(taken, Decimal(0))
+
+
+def _catalogues(settings: Settings) -> Path:
+    return cast(Path, settings.catalogue_dir)
 
 
 def _sums(amounts: Sequence[tuple[str, Decimal]]) -> Money:
