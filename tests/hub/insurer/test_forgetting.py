@@ -22,10 +22,11 @@ from hub.insurer.statement import statement
 from hub.insurer.totals import totals, totals_of
 from hub.insurer.views import opened
 from hub.simulate import KEYRING
-from tests.hub.insurer.histories import FACILITIES, TOPIC, lived, write
+from tests.hub.insurer.histories import TOPIC, examination, lived, service, stay, visit, write
 from tests.hub.insurer.made import PREFIX, batch, values_of
 from tests.hub.insurer.small_ledger import RULES, TOPIC_ID, small_ledger
 from tests.hub.insurer.test_branches import EVENTS, made
+from tests.hub.insurer.test_history_rules import SIX_SALARIES, paid, queue
 
 NOVEMBER = date(2026, 11, 1)
 AT = datetime(2026, 12, 3, 9, tzinfo=UTC)
@@ -145,17 +146,80 @@ def test_it_waits_for_whoever_replaces_files(tmp_path, monkeypatch):
 
 
 def test_a_month_that_is_closed_again_finds_nothing_new_and_takes_nothing_back(tmp_path):
-    events = lived(1, 300)
+    events = lived(1, 2_000)
     write(tmp_path, events)
     first = history.close(tmp_path, NOVEMBER, AT)
-    across = first.filter(pl.col("rule").str.starts_with("H"), pl.col("other_event_id") != "")
-    some = [*across["event_id"].unique().sort()[:20], *across["other_event_id"].unique().sort()[:20]]
-    keys = [event["meta"]["key"] for event in events if event["meta"]["event_id"] in some]
+    assert {f"H{number:02d}" for number in range(1, 10)} == set(first["rule"])
     before = totals(tmp_path)
-    erase(tmp_path, keys)
+    erase(tmp_path, [event["meta"]["key"] for event in events[::5]])
     assert history.close(tmp_path, NOVEMBER, AT).is_empty()
     assert totals(tmp_path) == before
-    assert len(keys) >= 20 and {event["ma_cskcb"] for event in events if event["meta"]["key"] in keys} == set(FACILITIES)
+
+
+EXAMINED = {"ma_dich_vu": "02.1896", "ten_dich_vu": "Khám Nội"}
+LATER = 60 * 24 * 20  # minutes: received after the closing
+
+
+def seen(name, hour, facility, person="001085012345", **more):
+    """A visit with an examination at a facility."""
+    lines = [examination(ngay_yl=f"20261110{hour}00", **EXAMINED)]
+    return visit(name, services=lines, facility=facility, so_cccd=person, **more)
+
+
+@pytest.mark.parametrize(
+    ("events", "found", "forgotten"),
+    [
+        ([paid("A", "20260801", SIX_SALARIES - 1_000), paid("B", "20261110", "1500.25")], {"H08"}, "A"),
+        (queue(67), {"H06"}, "N00"),
+        ([seen("A", "08", "01004"), seen("B", "09", "01021"), seen("C", "11", "01004")], {"H04"}, "A"),
+        ([stay("A", "202611010800", "202611201200", services=[service(ma_dich_vu="a")]), stay("B", "202611020800", "202611101200", facility="01021"), seen("C", "09", "01004")], {"H01"}, "A"),
+    ],
+    ids=["co-payments of the year", "a desk", "the first of three", "a stay that hides another"],
+)  # fmt: skip
+def test_what_the_forgotten_claim_led_to_without_being_named_stands(tmp_path, events, found, forgotten):
+    write(tmp_path, events)
+    assert set(history.close(tmp_path, NOVEMBER, AT)["rule"]) == found
+    [facility] = [event["ma_cskcb"] for event in events if event["ma_lk"] == forgotten]
+    erase(tmp_path, [key(forgotten, facility)])
+    assert history.close(tmp_path, NOVEMBER, AT).is_empty()
+
+
+def test_beside_a_forgotten_claim_those_are_compared_again_of_whose_person_something_came_after_the_closing(tmp_path):
+    events = [seen("forgotten", "08", "30009", "001085000009")]
+    events += [seen("A", "08", "01004"), seen("B", "09", "01021"), seen("C", "10", "01731")]
+    write(tmp_path, events)
+    history.close(tmp_path, NOVEMBER, AT)
+    erase(tmp_path, [key("forgotten", "30009")])
+    late = [
+        seen("A", "08", "01004", version=1, action="CANCELLED", minutes=LATER),
+        seen("D", "08", "30009", "001085000001", minutes=LATER),
+        seen("E", "09", "01004", "001085000001", minutes=LATER),
+    ]
+    write(tmp_path, late, first=len(events))
+    names = {event["meta"]["event_id"]: event["ma_lk"] for event in (*events, *late)}
+    rows = history.close(tmp_path, NOVEMBER, AT).filter(pl.col("rule") == "H04")
+    told = {(names[row["event_id"]], names[row["other_event_id"]], row["reverses"] != "") for row in rows.to_dicts()}
+    assert told == {("B", "A", True), ("C", "A", True), ("C", "B", False), ("E", "D", False)}
+    assert history.close(tmp_path, NOVEMBER, AT).is_empty()
+
+
+def test_a_claim_of_a_later_month_is_no_reason_to_compare_an_earlier_one_again(tmp_path):
+    events = [paid("A", "20260801", SIX_SALARIES - 1_000), paid("B", "20261110", "1500.25")]
+    write(tmp_path, events)
+    history.close(tmp_path, NOVEMBER, AT)
+    erase(tmp_path, [key("A", "01004")])
+    write(tmp_path, [paid("C", "20261212", "700.50", minutes=LATER)], first=len(events))
+    assert history.close(tmp_path, NOVEMBER, AT).is_empty()
+
+
+def test_a_desk_that_a_late_claim_came_to_is_looked_at_again(tmp_path):
+    events = [*queue(65), seen("forgotten", "08", "30009", "001085000999")]
+    write(tmp_path, events)
+    history.close(tmp_path, NOVEMBER, AT)
+    erase(tmp_path, [key("forgotten", "30009")])
+    write(tmp_path, [seen("early", "07", "01004", "001085000998", minutes=LATER)], first=len(events))
+    found = history.close(tmp_path, NOVEMBER, AT).filter(rule="H06")
+    assert found["event_id"].to_list() == [events[64]["meta"]["event_id"]]  # who was the 65th is the 66th
 
 
 def test_what_is_forgotten_is_no_longer_adjudicated_again_and_what_was_promoted_of_it_stands(tmp_path):
