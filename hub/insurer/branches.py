@@ -123,7 +123,7 @@ def readjudicate(
     for messages in read(places):
         frames = _adjudicated(messages, places, writers, partial(adjudicate, rules=rules, against=against), payer)
         for name in _TABLES:
-            write_deltalake(str(home / name), frames[name], mode="append")
+            write_deltalake(opened(home / name, schema_of(name)), frames[name], mode="append")
     made = replace(branch, claims=places.height)
     _write(home, made)
     return made

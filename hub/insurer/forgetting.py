@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
 from hub.insurer.compaction import replacing
-from hub.insurer.ledger import PLACE, files_of, scan, schema_of, writer_of
+from hub.insurer.ledger import INDEXED, PLACE, files_of, scan, schema_of, writer_of
 from hub.insurer.promoted import FOLDER, KEPT
 from hub.insurer.settlement import FORGOTTEN
 
@@ -82,7 +82,10 @@ def erase(ledger: Path, keys: Sequence[str]) -> None:
             if files_of(home, name):
                 _rewrite(home / name, by_event if name == "lines" else by_key)
                 # Files of no version are left alone: a batch that is being written is such a file until its commit.
-                DeltaTable(str(home / name)).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+                table = DeltaTable(str(home / name))
+                table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+                if home != ledger:
+                    _shorten_log(table)
 
 
 def _homes(ledger: Path) -> list[Path]:
@@ -131,6 +134,14 @@ def _rewrite(path: Path, predicate: str) -> None:
         except CommitFailedError:
             if not tries_left:
                 raise HubError("LEDGER_CONFLICT", name) from None
+
+
+def _shorten_log(table: DeltaTable) -> None:
+    """An older release made branches whose log says the least and greatest of all columns, MA_LK too."""
+    if not INDEXED.items() <= table.metadata().configuration.items():
+        table.alter.set_table_properties(INDEXED | {"delta.logRetentionDuration": "interval 0 seconds"})
+    table.create_checkpoint()
+    table.cleanup_metadata()
 
 
 def _among(column: str, values: Sequence[str]) -> str:

@@ -1,11 +1,12 @@
 """What is left of a claim that is forgotten: amounts and ids, so that no sum changes; and nothing that tells of a person, in no file."""
 
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from hub.contract.errors import HubError
@@ -41,7 +42,8 @@ def on_disk(folder: Path) -> str:
     """Every value of every file that lies there, of an older version too."""
     frames = [pl.read_parquet(file) for file in folder.rglob("*.parquet")]
     logs = "".join(file.read_text("utf-8") for file in folder.rglob("*.json"))
-    return logs + "".join(str(frame.rows()) for frame in frames)
+    quoted = logs.replace("\\", "").replace('"', "'")  # statistics are JSON within JSON; rows have the other quotes
+    return quoted + "".join(str(frame.rows()) for frame in frames)
 
 
 def sums(folder):
@@ -232,6 +234,21 @@ def test_what_is_forgotten_is_no_longer_adjudicated_again_and_what_was_promoted_
     assert f"'{EVENTS[1]['ma_lk']}'" not in on_disk(tmp_path)
     assert made(tmp_path, "two", without=["F06"]).claims == one.claims - 1
     assert compare(tmp_path, "two")["changed"] == 0
+
+
+def test_the_log_of_a_branch_that_an_older_release_made_tells_of_it_no_more(tmp_path):
+    Ledger(tmp_path, TOPIC).append(batch(EVENTS, [(0, row) for row in range(len(EVENTS))], TOPIC), {0: len(EVENTS)})
+    made(tmp_path, "one", without=["F06"])
+    old = tmp_path / "branches" / "one" / "decisions"
+    rows = pl.read_delta(old)
+    shutil.rmtree(old)
+    for row in rows.iter_slices(1):
+        write_deltalake(str(old), row, mode="append")  # as it was: with statistics of thirty columns
+    erase(tmp_path, [EVENTS[1]["meta"]["key"]])
+    assert f"'{EVENTS[1]['ma_lk']}'" not in on_disk(tmp_path)
+    left = pl.read_delta(old)
+    assert left.height == rows.height and left["t_bhtt_gd"].sum() == rows["t_bhtt_gd"].sum()
+    assert sorted(left["ma_lk"]) == ["", "A", "C"]
 
 
 def test_it_is_not_exported_and_is_named_as_gone(tmp_path):
