@@ -70,6 +70,13 @@ def held(ledger: Path, keys: Sequence[str]) -> Held:
     return Held(tuple(events), rows, days)
 
 
+def keys_of_patient(ledger: Path, facility: str, number: str) -> set[str]:
+    """The Kafka keys of the claims of a facility that have a number as MA_BN."""
+    of_patient = (pl.col("facility") == facility) & (pl.col("ma_bn") == number)
+    keys = scan(files_of(ledger, "claims"), schema_of("claims")).filter(of_patient).select("key").unique().collect()
+    return set(keys.get_column("key"))
+
+
 def erase(ledger: Path, keys: Sequence[str]) -> None:
     """Rewrite what holds any of it, and delete the files of before. Done again, it does what is left.
 

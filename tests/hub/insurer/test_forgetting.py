@@ -16,7 +16,7 @@ from hub.insurer import history
 from hub.insurer.branches import compare, promote
 from hub.insurer.compaction import replacing
 from hub.insurer.export import export
-from hub.insurer.forgetting import erase, held
+from hub.insurer.forgetting import erase, held, keys_of_patient
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.questions import QUESTIONS, answer
 from hub.insurer.statement import statement
@@ -74,6 +74,15 @@ def test_no_sum_changes_and_no_file_tells_of_the_person_any_more(tmp_path):
     assert set(of_them["action"]) == {"FORGOTTEN"} and set(of_them["ngay_ra"]) == {"20261101"}
     others = scan(files_of(tmp_path, "claims"), schema_of("claims")).filter(~pl.col("key").is_in(keys)).collect()
     assert "" not in set(others["ho_ten"]) and "paid" in set(others["ma_lk"])
+
+
+def test_the_claims_of_a_patient_are_known_by_the_number_that_their_facility_gave(tmp_path):
+    write(
+        tmp_path, [visit("A", ma_bn="7"), visit("B", ma_bn="7", facility="01021"), visit("C", ma_bn="70"), visit("D", ma_bn="7")]
+    )
+    assert keys_of_patient(tmp_path, "01004", "7") == {key("A", "01004"), key("D", "01004")}
+    erase(tmp_path, [key("A", "01004")])
+    assert keys_of_patient(tmp_path, "01004", "7") == {key("D", "01004")}
 
 
 def test_a_withdrawn_claim_stays_withdrawn(tmp_path):

@@ -6,19 +6,23 @@ from typing import Any
 
 import polars as pl
 import pytest
+from confluent_kafka import Message
 from typer.testing import CliRunner
 
 from hub.bus import Wire
 from hub.cli.demo import COMMUNE, DISTRICT, PROVINCE, sample
 from hub.cli.main import app
 from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.contract.topics import topics
 from hub.insurer.totals import totals
 from hub.journal import forgetting as of_archive
+from hub.journal.archive import Archive
 from hub.keep import forget
 from hub.keep.flow import erasure
+from hub.simulate import KEYRING
+from tests.hub.insurer.histories import visit, write
 from tests.whole_hub import Hub
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SENT = ("01", "02", "03", "04", "10", "11")
 NUMBER = "BN4521"  # the patient's, at the district's hospital
@@ -64,6 +68,8 @@ def index(hub: Hub) -> list[Any]:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Hub(tmp_path / "data", archive_wait_s=0.5) as hub:
         for number in SENT:
@@ -137,6 +143,46 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
         hub.wait(lambda: bool(planned()["archive"].get("encounter.v1")))
         hie("forget", *CASE, "--yes")
         assert not told(hub) and hub.settled().close
+
+
+@pytest.fixture
+def half_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two events of a topic of which the archive has one; a third is gone by the topic's time."""
+    monkeypatch.setattr(forget, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(forget, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(forget, "topic_ids", lambda _kafka: IDS)
+    monkeypatch.setattr(
+        forget, "ends", lambda _kafka, topics: {(topic, 0): (1, 3 if topic == "encounter.v1" else 1) for topic in topics}
+    )
+    monkeypatch.setattr(of_archive, "keys_of_patient", lambda *_asked: {"of the archive"})
+    settings = Settings(data_dir=tmp_path)
+    Archive.made(settings.archive).append([archived(1)], IDS, {})
+    return settings
+
+
+IDS = {name: f"id of {name}" for name in topics()}
+
+
+def archived(offset: int) -> Message:
+    return Message(topic="encounter.v1", partition=0, offset=offset, key=b"k", value=b"v", timestamp=(1, 1_795_000_000_000))
+
+
+def test_a_patients_cases_are_told_once_the_archive_has_all_that_topics_have(half_archived: Settings) -> None:
+    def asked() -> set[str]:
+        return forget.keys_of_patient(half_archived, Wire("mock://registry"), DISTRICT, NUMBER)
+
+    with pytest.raises(HubError, match="STILL_UNDER_WAY") as refused:
+        asked()
+    assert refused.value.where == "archive: encounter.v1"
+    Archive.made(half_archived.archive).append([archived(2)], IDS, {})
+    assert asked() == {"of the archive"}
+
+
+def test_a_patients_claims_that_are_older_than_the_archive_are_those_of_the_ledger(half_archived: Settings) -> None:
+    write(half_archived.ledger, [visit("A", ma_bn=NUMBER, facility=DISTRICT)])
+    Archive.made(half_archived.archive).append([archived(2)], IDS, {})
+    keys = forget.keys_of_patient(half_archived, Wire("mock://registry"), DISTRICT, NUMBER)
+    assert keys == {"of the archive", KEYRING.key(DISTRICT, "A", test=False)}
 
 
 class Killed(BaseException):  # nothing catches it, as nothing catches a kill
