@@ -8,10 +8,11 @@ begun and not finished, and `unfinished` names them.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from deltalake import DeltaTable
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -206,6 +207,19 @@ def erase(settings: Settings, database: Database, wire: Wire, plan: Plan, reques
         private()  # from here on alone: the ledger's files may be others' to read
         with archive.replacing(_PATIENCE_S):
             of_archive.empty(archive, wire, traces, settings.data_dir / "raw")
+
+
+def unfinished(settings: Settings, database: Database) -> list[Request]:
+    """Erasures that were interrupted, and those from before a ledger or the archive was made: lost and made anew, it has read from the
+    topics again what they hold of them.
+
+    Raises: HubError(ARCHIVE_UNAVAILABLE), deltalake's DeltaError, psycopg's errors.
+    """
+    tables = [folder / "claims" for _payer, folder in _ledgers(settings)]
+    if Archive.open(settings.archive) is not None:
+        tables.append(settings.archive / "records")
+    made_ms = [at for table in tables if (at := DeltaTable(str(table)).metadata().created_time) is not None]
+    return forgotten.unfinished(database, datetime.fromtimestamp(max(made_ms) / 1000, UTC) if made_ms else None)
 
 
 def _close_letters(settings: Settings, database: Database, wire: Wire, traces: Traces) -> None:

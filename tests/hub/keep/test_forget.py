@@ -1,6 +1,7 @@
 """A patient is erased from a whole hub that goes on: whatever is killed in between, the books close, and nothing tells of the person any more."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,12 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
         assert erasure(examined(hub)).state == "ok" and "request 12" in hie("forget")
         assert not told(hub)
 
+        # As if ledger and archive had been lost since, and made anew of the topics.
+        hub.sql("update forgotten set done_at = '2020-01-01' returning key")
+        assert erasure(examined(hub)).state == "bad"
+        hie("forget", "--finish", "--yes")
+        assert erasure(examined(hub)).state == "ok"
+
         # Books and money are as they were, the archive is whole, and the case is found by nobody.
         assert hub.settled().close
         assert index(hub) == rows and totals(hub.settings.ledger) == money
@@ -183,6 +190,19 @@ def test_a_patients_claims_that_are_older_than_the_archive_are_those_of_the_ledg
     Archive.made(half_archived.archive).append([archived(2)], IDS, {})
     keys = forget.keys_of_patient(half_archived, Wire("mock://registry"), DISTRICT, NUMBER)
     assert keys == {"of the archive", KEYRING.key(DISTRICT, "A", test=False)}
+
+
+def test_what_was_erased_before_a_ledger_or_the_archive_was_made_is_to_be_erased_again(
+    half_archived: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[datetime | None] = []
+    monkeypatch.setattr(forget.forgotten, "unfinished", lambda _database, before: asked.append(before))
+    forget.unfinished(half_archived, None)  # type: ignore[arg-type]  # nobody asks it
+    between = datetime.now(UTC)
+    write(half_archived.ledger, [visit("A")])
+    forget.unfinished(half_archived, None)  # type: ignore[arg-type]
+    of_archive_made, of_ledger_made = asked
+    assert of_archive_made and of_ledger_made and of_archive_made <= between <= of_ledger_made + timedelta(milliseconds=1)
 
 
 class Killed(BaseException):  # nothing catches it, as nothing catches a kill
