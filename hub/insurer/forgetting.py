@@ -87,12 +87,19 @@ def erase(ledger: Path, keys: Sequence[str]) -> None:
         by_key, by_event = _among("key", keys), _among("event_id", events)
         for home, name in ((ledger, "lines"), *((home, "decisions") for home in _homes(ledger)), (ledger, "claims")):
             if files_of(home, name):
-                _rewrite(home / name, by_event if name == "lines" else by_key)
-                # Files of no version are left alone: a batch that is being written is such a file until its commit.
-                table = DeltaTable(str(home / name))
-                table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
-                if home != ledger:
-                    _shorten_log(table)
+                _erase(home / name, by_event if name == "lines" else by_key)
+
+
+def erase_missed(ledger: Path, branch: Path, events: pl.Series) -> None:
+    """For whoever has just written the tables of a branch: erase in them what was erased of its events (ids) meanwhile.
+
+    Raises: as `erase`.
+    """
+    gone = (pl.col("action") == FORGOTTEN) & pl.col("event_id").is_in(events.implode())
+    with replacing(ledger, _WAIT_S):  # who erases marks the claims last, and who does so from here on sees the whole branch
+        found = scan(files_of(ledger, "claims"), schema_of("claims")).filter(gone).select("event_id").collect()
+        if found.height:
+            _erase(branch / "decisions", _among("event_id", found.get_column("event_id").to_list()))
 
 
 def _homes(ledger: Path) -> list[Path]:
@@ -121,6 +128,15 @@ def _told(name: str) -> pl.Expr:
     return pl.any_horizontal(says)
 
 
+def _erase(path: Path, predicate: str) -> None:
+    _rewrite(path, predicate)
+    table = DeltaTable(str(path))
+    # Files of no version are left alone: a batch that is being written is such a file until its commit.
+    table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    if table.metadata().configuration != INDEXED:
+        _shorten_log(table)
+
+
 def _rewrite(path: Path, predicate: str) -> None:
     """Appends go on beside it, and may come first: then it is done again, on what they left."""
     name, schema = path.name, schema_of(path.name)
@@ -145,8 +161,7 @@ def _rewrite(path: Path, predicate: str) -> None:
 
 def _shorten_log(table: DeltaTable) -> None:
     """An older release made branches whose log says the least and greatest of all columns, MA_LK too."""
-    if not INDEXED.items() <= table.metadata().configuration.items():
-        table.alter.set_table_properties(INDEXED | {"delta.logRetentionDuration": "interval 0 seconds"})
+    table.alter.set_table_properties(INDEXED | {"delta.logRetentionDuration": "interval 0 seconds"})
     table.create_checkpoint()
     table.cleanup_metadata()
 

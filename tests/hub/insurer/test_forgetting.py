@@ -11,8 +11,8 @@ from deltalake.exceptions import CommitFailedError
 
 from hub.contract.errors import HubError
 from hub.contract.events import decode
+from hub.insurer import branches, history
 from hub.insurer import forgetting as module
-from hub.insurer import history
 from hub.insurer.branches import compare, promote
 from hub.insurer.compaction import replacing
 from hub.insurer.export import export
@@ -243,6 +243,23 @@ def test_what_is_forgotten_is_no_longer_adjudicated_again_and_what_was_promoted_
     assert f"'{EVENTS[1]['ma_lk']}'" not in on_disk(tmp_path)
     assert made(tmp_path, "two", without=["F06"]).claims == one.claims - 1
     assert compare(tmp_path, "two")["changed"] == 0
+
+
+def test_a_claim_that_is_erased_while_a_branch_is_made_is_erased_in_it_too(tmp_path, monkeypatch):
+    Ledger(tmp_path, TOPIC).append(batch(EVENTS, [(0, row) for row in range(len(EVENTS))], TOPIC), {0: len(EVENTS)})
+    adjudicated, batches = branches._adjudicated, []
+
+    def erased_meanwhile(*given):
+        batches.append(given)
+        if len(batches) == 2:  # C is in this one; a batch before it is written
+            erase(tmp_path, [EVENTS[2]["meta"]["key"]])
+        return adjudicated(*given)
+
+    monkeypatch.setattr(branches, "_adjudicated", erased_meanwhile)
+    made(tmp_path, "one", without=["F06"])
+    assert len(batches) == 2 and f"'{EVENTS[2]['ma_lk']}'" not in on_disk(tmp_path)
+    left = pl.read_delta(tmp_path / "branches" / "one" / "decisions")
+    assert sorted(left["ma_lk"]) == ["", "A", "B"]
 
 
 def test_the_log_of_a_branch_that_an_older_release_made_tells_of_it_no_more(tmp_path):
