@@ -45,7 +45,7 @@ _STAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "decisions": (*_OF_ALL, "decision_id", "source_sender", "source_dialect", "verdict", "ma_cskcb", "payer"),
 }  # fmt: skip
 """Columns that stay beside the amounts. Findings stay whole: they hold rules, names of elements and amounts."""
-_MONTH: Final = "case when length({0}) >= 8 then left({0}, 6) || '01' else '' end"
+_FIRST_DAY: Final = "case when length({0}) >= 8 then left({0}, 6) || '01' else {1} end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ def _rewrite(path: Path, predicate: str) -> None:
     name, schema = path.name, schema_of(path.name)
     updates = {column: "''" if schema[column] == pl.String() else "null" for column in _gone(name)}
     if name == "claims":
-        updates |= {"ngay_ra": _MONTH.format("ngay_ra"), "ngaylap": _MONTH.format("ngaylap")}
+        # A time of leaving that is too short says no month, while NGAYLAP says one by its first six digits, however short it is.
+        updates |= {"ngay_ra": _FIRST_DAY.format("ngay_ra", "''"), "ngaylap": _FIRST_DAY.format("ngaylap", "left(ngaylap, 6)")}
         updates["action"] = f"case when action = 'CANCELLED' then action else '{FORGOTTEN}' end"
     for tries_left in reversed(range(_TRIES)):
         table = DeltaTable(str(path))

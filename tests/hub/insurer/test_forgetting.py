@@ -19,11 +19,12 @@ from hub.insurer.export import export
 from hub.insurer.forgetting import erase, held, keys_of_patient
 from hub.insurer.ledger import Ledger, files_of, scan, schema_of
 from hub.insurer.questions import QUESTIONS, answer
+from hub.insurer.settlement import claims_of
 from hub.insurer.statement import statement
 from hub.insurer.totals import totals, totals_of
 from hub.insurer.views import opened
 from hub.simulate import KEYRING
-from tests.hub.insurer.histories import TOPIC, examination, lived, service, stay, visit, write
+from tests.hub.insurer.histories import TOPIC, examination, lived, service, stamped, stay, visit, write
 from tests.hub.insurer.made import PREFIX, batch, values_of
 from tests.hub.insurer.small_ledger import RULES, TOPIC_ID, small_ledger
 from tests.hub.insurer.test_branches import EVENTS, made
@@ -165,6 +166,16 @@ def test_a_month_that_is_closed_again_finds_nothing_new_and_takes_nothing_back(t
     erase(tmp_path, [event["meta"]["key"] for event in events[::5]])
     assert history.close(tmp_path, NOVEMBER, AT).is_empty()
     assert totals(tmp_path) == before
+
+
+@pytest.mark.parametrize("ngaylap", ["20261123", "2026112", "202611"])
+def test_a_claim_whose_ngaylap_is_cut_off_stays_in_its_month(tmp_path, ngaylap):
+    write(tmp_path, [stamped(visit("A", ngay_ra="") | {"ngaylap": ngaylap}, "A")])
+    before = claims_of(tmp_path, "2026-11").drop("action")
+    history.close(tmp_path, NOVEMBER, AT)
+    erase(tmp_path, [key("A", "01004")])
+    assert before.height == 1 and claims_of(tmp_path, "2026-11").drop("action").equals(before)
+    assert history.close(tmp_path, NOVEMBER, AT).is_empty()
 
 
 EXAMINED = {"ma_dich_vu": "02.1896", "ten_dich_vu": "Khám Nội"}
