@@ -46,11 +46,11 @@ def planned() -> dict[str, Any]:
 def told(hub: Hub) -> list[str]:
     """Where the hub still has it, but in the topics."""
     texts = {table: str(hub.sql(f"select one::text from {table} as one")) for table in TABLES}
-    folders = (hub.settings.archive, hub.settings.ledger)
-    for file in (file for folder in folders for file in folder.rglob("*.parquet")):
-        texts[str(file)] = str(pl.read_parquet(file).rows())
-    for file in (file for folder in (*folders, hub.settings.logs) for file in folder.rglob("*") if file.is_file()):
-        texts.setdefault(str(file), file.read_text("utf-8", "replace"))  # the logs of the tables, with their statistics, too
+    for folder in (hub.settings.archive, hub.settings.ledger):
+        texts |= {str(file): str(pl.read_parquet(file).rows()) for file in folder.rglob("*.parquet")}
+        # the tables' logs too, with their statistics
+        texts |= {str(file): file.read_text("utf-8") for file in folder.rglob("*.json")}
+    texts |= {str(file): file.read_text("utf-8", "replace") for file in hub.settings.logs.rglob("*") if file.is_file()}
     return [where for where, text in texts.items() for name in (NUMBER, VISIT) if name in text or name.encode().hex() in text]
 
 
