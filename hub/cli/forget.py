@@ -45,7 +45,9 @@ def forget(
             "--patient", help="KEY is a patient number: all cases that name it as this facility's. Reads much of the archive."
         ),
     ] = False,
-    finish: Annotated[bool, typer.Option("--finish", help="Finish what was begun and interrupted.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Finish what was interrupted, and what a new ledger may have again.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only show what would be erased.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -57,8 +59,9 @@ def forget(
     Example: hie forget 01021/LK2611-031 --reason "request 12/2026"
     """
     from hub.bus import Wire
+    from hub.keep.forget import unfinished
     from hub.store.database import connect
-    from hub.store.forgotten import Request, listed, unfinished
+    from hub.store.forgotten import Request, listed
 
     facility, _, key = (part.strip() for part in case.partition("/"))
     if case and not (facility and key):
@@ -69,7 +72,7 @@ def forget(
     wire = Wire(settings.registry_url)
     with connect(settings.database_url.get_secret_value(), autocommit=True) as database:
         if finish:
-            for begun in unfinished(database):
+            for begun in unfinished(settings, database):
                 _carry_out(settings, database, wire, begun, yes=yes, as_json=as_json)
         elif case:
             keys = _keys(settings, wire, facility, key, patient=patient)
@@ -88,8 +91,8 @@ def _keys(settings: Settings, wire: "Wire", facility: str, key: str, *, patient:
 
 
 def _carry_out(settings: Settings, database: "Database", wire: "Wire", request: "Request", *, yes: bool, as_json: bool) -> None:
-    from hub.keep.forget import erase, look, look_once_arrived
-    from hub.store.forgotten import ids_of, unfinished
+    from hub.keep.forget import erase, look, look_once_arrived, unfinished
+    from hub.store.forgotten import ids_of
 
     plan = (look_once_arrived if yes else look)(settings, database, wire, request.keys, ids_of(database, request.keys))
     _show(plan, as_json)
@@ -97,7 +100,7 @@ def _carry_out(settings: Settings, database: "Database", wire: "Wire", request: 
         if not as_json:
             _foretell(settings, database, plan)
         return
-    begun = not plan.nothing or any(set(request.keys) & set(one.keys) for one in unfinished(database))
+    begun = not plan.nothing or any(set(request.keys) & set(one.keys) for one in unfinished(settings, database))
     if begun:
         audit_before(settings, _ACTION, " ".join(request.keys), request.reason)
         erase(settings, database, wire, plan, request)

@@ -4,7 +4,7 @@
 there. A small file beside the outbox's markers names the table's files that are published. A lost or late marker only repeats
 what was said, with the same ids. A claim that a promoted branch decided again carries the findings of that branch, and R01 only tells what
 they changed. S01 is left out, and so is what is about a claim that was corrected or withdrawn since: what is in
-force has a decision of its own.
+force has a decision of its own; and what is about one that was erased.
 """
 
 import json
@@ -25,7 +25,7 @@ from hub.insurer.history import ADJUSTMENTS, TABLE, adjustments
 from hub.insurer.ledger import files_of, scan, schema_of
 from hub.insurer.outbox import remember
 from hub.insurer.promoted import AGAIN, again, decisions, found
-from hub.insurer.settlement import TOLD, in_force, verdict_after
+from hub.insurer.settlement import FORGOTTEN, TOLD, in_force, verdict_after
 
 RULE: Final = "adjusted"
 _PAGE: Final = 20_000
@@ -71,7 +71,8 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
     recent = pl.lit(True) if since is None else pl.col("closed_at") >= since
     asked = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
     claims = scan(files_of(folder, "claims"), schema_of("claims")).join(asked, on="key", how="semi")
-    fresh = asked.join(in_force(claims), on="event_id", how="semi").select("event_id", "closed_at").collect()
+    told = in_force(claims).filter(pl.col("action") != FORGOTTEN)  # nobody could tell whose it is
+    fresh = asked.join(told, on="event_id", how="semi").select("event_id", "closed_at").collect()
     ids = fresh.get_column("event_id").unique().sort()
     every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):

@@ -28,6 +28,7 @@ from hub.contract.events import new_id
 from hub.insurer.catalogues import NAMES, Catalogues
 from hub.insurer.columns import Decoded, Writers, decode_claims
 from hub.insurer.decisions import decide
+from hub.insurer.forgetting import erase_missed
 from hub.insurer.history import ADJUSTMENTS, adjustments, later, mark_of
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
@@ -108,7 +109,7 @@ def readjudicate(
     read:    the records at the places that it is given, as `rereading.reread`.
     against: catalogues, where the payer has them.
     Raises: HubError(REQUEST_WRONG) when there is a branch of that name; HubError(NOT_FOUND) when the ledger has no claims of
-            the month or the topic has them no more.
+            the month or the topic has them no more; HubError(LEDGER_CONFLICT) when its files are replaced all the time.
     """
     if not _NAME.fullmatch(branch.name):
         raise HubError("REQUEST_WRONG", "a branch is named by small letters, digits and hyphens, 41 at most")
@@ -123,7 +124,8 @@ def readjudicate(
     for messages in read(places):
         frames = _adjudicated(messages, places, writers, partial(adjudicate, rules=rules, against=against), payer)
         for name in _TABLES:
-            write_deltalake(str(home / name), frames[name], mode="append")
+            write_deltalake(opened(home / name, schema_of(name)), frames[name], mode="append")
+    erase_missed(ledger, home, places.get_column("event_id"))
     made = replace(branch, claims=places.height)
     _write(home, made)
     return made

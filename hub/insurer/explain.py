@@ -20,7 +20,7 @@ from hub.insurer.ledger import PLACE, SIDES, files_of, newest_first, scan, schem
 from hub.insurer.promoted import AGAIN, again
 from hub.insurer.promoted import found as findings_in_force
 from hub.insurer.rules import adjudicate
-from hub.insurer.settlement import TOLD, verdict_after
+from hub.insurer.settlement import FORGOTTEN, TOLD, verdict_after
 
 VERDICTS: Final = {
     "ACCEPTED": ("chấp nhận", "accepted"),
@@ -282,7 +282,7 @@ def settled_words(one: Mapping[str, Any]) -> tuple[str, str]:
 def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Explained]]:
     """What a ledger has of a claim.
 
-    wanted:   its MA_LK, the key of its events, or the id of one of them.
+    wanted:   its MA_LK, the key of its events, or the id of one of them; "" is none, though what was erased has it as its MA_LK.
     facility: MA_CSKCB; "" for any.
     Returns:  claims of that name (those of several facilities may have one MA_LK), each with its revisions, newest first.
     """
@@ -291,7 +291,7 @@ def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Expla
     named = (col("ma_lk") == wanted) | (col("key") == wanted) | (col("event_id") == wanted)
     if facility:
         named &= col("ma_cskcb") == facility
-    keys = claims.filter(named).select("key").unique().collect().get_column("key")
+    keys = claims.filter(named, wanted != "").select("key").unique().collect().get_column("key")
     own = newest_first(claims.filter(col("key").is_in(keys.implode())).select(*PLACE, *_CLAIM))
     own = own.unique("event_id", keep="first", maintain_order=True).sort("ma_cskcb", maintain_order=True)
     grouped: dict[str, list[Explained]] = {}
@@ -304,14 +304,16 @@ def read_claim(folder: Path, wanted: str, facility: str = "") -> list[list[Expla
 def read_month(folder: Path, facility: str, month: str) -> list[Explained]:
     """A facility's claims in force whose visits ended in a month (NGAY_RA, else NGAYLAP), as they stand in the ledger.
 
-    month: YYYY-MM.
+    month: YYYY-MM. What was erased is left out: it has no MA_LK by which the facility would know it.
     """
     col = pl.col
     left, wanted = col("ngay_ra"), month.replace("-", "")
     ended = pl.when(left.str.len_chars() >= 8).then(left).otherwise("ngaylap").str.slice(0, 6)
     own = _scan(folder, "claims").filter(col("ma_cskcb") == facility).select(*PLACE, *_CLAIM, ended.alias("month"))
     newest = newest_first(own).unique("key", keep="first", maintain_order=True)
-    claims = newest.filter(col("action") != "CANCELLED", col("month") == wanted).sort("kafka_partition", "kafka_offset")
+    claims = newest.filter(~col("action").is_in(["CANCELLED", FORGOTTEN]), col("month") == wanted).sort(
+        "kafka_partition", "kafka_offset"
+    )
     return _with_sides(folder, claims.collect())
 
 

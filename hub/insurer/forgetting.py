@@ -18,7 +18,7 @@ from deltalake.exceptions import CommitFailedError
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM
 from hub.insurer.compaction import replacing
-from hub.insurer.ledger import PLACE, files_of, scan, schema_of, writer_of
+from hub.insurer.ledger import INDEXED, PLACE, files_of, scan, schema_of, writer_of
 from hub.insurer.promoted import FOLDER, KEPT
 from hub.insurer.settlement import FORGOTTEN
 
@@ -45,7 +45,7 @@ _STAYS: Final[Mapping[str, tuple[str, ...]]] = {
     "decisions": (*_OF_ALL, "decision_id", "source_sender", "source_dialect", "verdict", "ma_cskcb", "payer"),
 }  # fmt: skip
 """Columns that stay beside the amounts. Findings stay whole: they hold rules, names of elements and amounts."""
-_MONTH: Final = "case when length({0}) >= 8 then left({0}, 6) || '01' else '' end"
+_FIRST_DAY: Final = "case when length({0}) >= 8 then left({0}, 6) || '01' else {1} end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,13 @@ def held(ledger: Path, keys: Sequence[str]) -> Held:
     return Held(tuple(events), rows, days)
 
 
+def keys_of_patient(ledger: Path, facility: str, number: str) -> set[str]:
+    """The Kafka keys of the claims of a facility that have a number as MA_BN."""
+    of_patient = (pl.col("facility") == facility) & (pl.col("ma_bn") == number)
+    keys = scan(files_of(ledger, "claims"), schema_of("claims")).filter(of_patient).select("key").unique().collect()
+    return set(keys.get_column("key"))
+
+
 def erase(ledger: Path, keys: Sequence[str]) -> None:
     """Rewrite what holds any of it, and delete the files of before. Done again, it does what is left.
 
@@ -80,9 +87,19 @@ def erase(ledger: Path, keys: Sequence[str]) -> None:
         by_key, by_event = _among("key", keys), _among("event_id", events)
         for home, name in ((ledger, "lines"), *((home, "decisions") for home in _homes(ledger)), (ledger, "claims")):
             if files_of(home, name):
-                _rewrite(home / name, by_event if name == "lines" else by_key)
-                # Files of no version are left alone: a batch that is being written is such a file until its commit.
-                DeltaTable(str(home / name)).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+                _erase(home / name, by_event if name == "lines" else by_key)
+
+
+def erase_missed(ledger: Path, branch: Path, events: pl.Series) -> None:
+    """For whoever has just written the tables of a branch: erase in them what was erased of its events (ids) meanwhile.
+
+    Raises: as `erase`.
+    """
+    gone = (pl.col("action") == FORGOTTEN) & pl.col("event_id").is_in(events.implode())
+    with replacing(ledger, _WAIT_S):  # who erases marks the claims last, and who does so from here on sees the whole branch
+        found = scan(files_of(ledger, "claims"), schema_of("claims")).filter(gone).select("event_id").collect()
+        if found.height:
+            _erase(branch / "decisions", _among("event_id", found.get_column("event_id").to_list()))
 
 
 def _homes(ledger: Path) -> list[Path]:
@@ -111,12 +128,22 @@ def _told(name: str) -> pl.Expr:
     return pl.any_horizontal(says)
 
 
+def _erase(path: Path, predicate: str) -> None:
+    _rewrite(path, predicate)
+    table = DeltaTable(str(path))
+    # Files of no version are left alone: a batch that is being written is such a file until its commit.
+    table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+    if table.metadata().configuration != INDEXED:
+        _shorten_log(table)
+
+
 def _rewrite(path: Path, predicate: str) -> None:
     """Appends go on beside it, and may come first: then it is done again, on what they left."""
     name, schema = path.name, schema_of(path.name)
     updates = {column: "''" if schema[column] == pl.String() else "null" for column in _gone(name)}
     if name == "claims":
-        updates |= {"ngay_ra": _MONTH.format("ngay_ra"), "ngaylap": _MONTH.format("ngaylap")}
+        # A time of leaving that is too short says no month, while NGAYLAP says one by its first six digits, however short it is.
+        updates |= {"ngay_ra": _FIRST_DAY.format("ngay_ra", "''"), "ngaylap": _FIRST_DAY.format("ngaylap", "left(ngaylap, 6)")}
         updates["action"] = f"case when action = 'CANCELLED' then action else '{FORGOTTEN}' end"
     for tries_left in reversed(range(_TRIES)):
         table = DeltaTable(str(path))
@@ -131,6 +158,13 @@ def _rewrite(path: Path, predicate: str) -> None:
         except CommitFailedError:
             if not tries_left:
                 raise HubError("LEDGER_CONFLICT", name) from None
+
+
+def _shorten_log(table: DeltaTable) -> None:
+    """An older release made branches whose log says the least and greatest of all columns, MA_LK too."""
+    table.alter.set_table_properties(INDEXED | {"delta.logRetentionDuration": "interval 0 seconds"})
+    table.create_checkpoint()
+    table.cleanup_metadata()
 
 
 def _among(column: str, values: Sequence[str]) -> str:

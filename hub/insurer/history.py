@@ -53,6 +53,8 @@ HELD: Final = 500_000
 _TAKEN: Final = ("event_id", "table", "stt", "reduction")
 _STILL: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id", "key", "facility")
 _CONTENT: Final = ("rule", "event_id", "table", "stt", "reduction", "other_event_id")
+_WHERE: Final = ("rule", "event_id", "table", "stt")
+_OF_PLACES: Final = ("H06", "H07")  # of desks and performers; all others are of one person
 _LINES_BACK: Final = timedelta(days=90)  # no drug is supplied for longer
 _CLAIMS_BACK: Final = timedelta(days=366)  # the longest slip; and the year of co-payments
 _TABLES: Final = pl.Enum(["XML2", "XML3"])
@@ -83,13 +85,16 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     before = known.filter(pl.col("period") == period)
     # What was promoted is no cut: the claims are granted by it already.
     earlier = known.filter(pl.col("severity") != TOLD, pl.col("period") < period, pl.col("rule") != AGAIN)
-    claims, forgotten = claims_of(folder, period), _of_forgotten(folder, _in_force(before))
+    claims, held = claims_of(folder, period), _in_force(before)
+    was = settled(folder, period, claims, closed_at)
+    stands, anew = _standing(folder, held, known, month, _last_closing(was, before) if closings else None)
+    looked = _side_by_side(folder, month, pl.concat([_in_force(earlier), stands])).filter(anew)
     found = pl.concat(
         [
-            _side_by_side(folder, month, pl.concat([_in_force(earlier), forgotten])),
-            _late(settled(folder, period, claims, closed_at), claims),
-            _still(_in_force(before), claims),
-            forgotten.select(_STILL),
+            looked.join(stands, on=_WHERE, how="anti", nulls_equal=True, maintain_order="left"),
+            _late(was, claims),
+            _still(held, claims),
+            stands.select(_STILL),
         ]
     )
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
@@ -176,8 +181,7 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
     rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
         "event_id", "key", *revision, "kafka_offset", "action",
         col("facility").alias("meta_facility"), col("ma_cskcb").alias("facility"),
-        (_person() + "/" + _text("ngay_sinh").str.head(4)).alias("person"),
-        _date(pl.coalesce(_readable("ngay_ra"), "ngaylap")).alias("day"),
+        _person().alias("person"), _day().alias("day"),
         pl.coalesce(_readable("ngay_ra"), "ngaylap").alias("out"),
         _minute("ngay_vao").alias("arrived"),
         pl.coalesce(_minute("ngay_vao_noi_tru"), _minute("ngay_vao")).alias("admitted"),
@@ -255,7 +259,7 @@ def _person() -> pl.Expr:
     """
     number, card = _text("so_cccd"), _text("ma_the_bhyt").str.to_uppercase().str.extract(r"^([^;]*)").str.strip_chars()
     ten = card.str.extract(r"^(?:[A-Z]{2}[1-5]\d{2})?(\d{10})$")
-    return (
+    person = (
         pl.when(number.str.contains(r"^\d{12}$") & (number.str.strip_chars("0") != ""))
         .then("c" + number)
         .when(card.str.contains(r"^\d{12}$") & (card.str.strip_chars("0") != ""))
@@ -264,6 +268,7 @@ def _person() -> pl.Expr:
         .then("h" + ten)
         .otherwise("f" + pl.col("ma_cskcb") + "/" + _text("ma_bn"))
     )
+    return person + "/" + _text("ngay_sinh").str.head(4)
 
 
 def _days_of_supply() -> pl.Expr:
@@ -283,6 +288,10 @@ def _text(name: str) -> pl.Expr:
 
 def _readable(name: str) -> pl.Expr:
     return pl.when(_date(pl.col(name)).is_not_null()).then(name)
+
+
+def _day() -> pl.Expr:
+    return _date(pl.coalesce(_readable("ngay_ra"), "ngaylap"))
 
 
 def _date(text: pl.Expr) -> pl.Expr:
@@ -344,15 +353,44 @@ def _still(held: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     return said.select(_STILL)
 
 
-def _of_forgotten(folder: Path, held: pl.DataFrame) -> pl.DataFrame:
-    """What was found across claims of which one is forgotten since: it stands while both are in force, as nobody can look again."""
+def _last_closing(settled: pl.DataFrame, before: pl.DataFrame) -> datetime | None:
+    """When a month was closed last, as far as that found anything; None when it had no claims then."""
+    times = [settled.get_column("settled_at").max(), before.filter(pl.col("rule") != AGAIN).get_column("closed_at").max()]
+    return max((at for at in times if isinstance(at, datetime)), default=None)
+
+
+def _standing(
+    folder: Path, held: pl.DataFrame, known: pl.DataFrame, month: date, since: datetime | None
+) -> tuple[pl.DataFrame, pl.Expr]:
+    """What was found across claims and stands while they are in force; and which rows may be found anew beside it.
+
+    Nobody can look at a forgotten claim again, or knows whose it was. What was found about one stands, and once there is any, others are
+    compared again only where there is news since the month was closed last (`since`; None: never).
+    """
     claims = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).select("event_id", "action").collect()
-    stand, gone = (some.get_column("event_id").implode() for some in (claims, claims.filter(pl.col("action") == FORGOTTEN)))
+    stand, gone = (some.get_column("event_id") for some in (claims, claims.filter(pl.col("action") == FORGOTTEN)))
     both = pl.col("event_id"), pl.col("other_event_id")
     across = ~pl.col("rule").is_in([AGAIN, LATE])
-    return held.filter(
-        across, pl.any_horizontal(one.is_in(gone) for one in both), *((one.is_in(stand) | (one == "")) for one in both)
+    yet = held.filter(across, *((one.is_in(stand.implode()) | (one == "")) for one in both))
+    anew = _with_news(folder, known, month, since) if since and len(gone) else pl.lit(True)
+    return yet.filter(pl.any_horizontal(one.is_in(gone.implode()) for one in both) | ~anew), anew
+
+
+def _with_news(folder: Path, known: pl.DataFrame, month: date, since: datetime) -> pl.Expr:
+    """Whether a row is of a person, or is about a desk or performer of a facility, of whom a claim up to the end of a month was
+    received, withdrawn, promoted or adjusted after a time."""
+    col = pl.col
+    rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
+        "event_id", "key", "facility", "action", "received_at", _person().alias("person"), _day().alias("day")
     )
+    adjusted = known.lazy().filter(col("closed_at") > since, col("period") <= f"{month:%Y-%m}").select("key")
+    keys = pl.concat([rows.filter(col("received_at") > since).select("key"), adjusted]).unique()
+    asked = rows.filter(col("action") != FORGOTTEN, col("day") < month_after(month))
+    moved = asked.join(keys, on="key", how="semi").select("person", "facility").collect()
+    people, facilities = (moved.get_column(name).unique().implode() for name in ("person", "facility"))
+    theirs = rows.filter(col("person").is_in(people)).select("event_id").collect().get_column("event_id").implode()
+    of_person = col("event_id").is_in(theirs) | col("other_event_id").is_in(theirs)
+    return of_person | (col("rule").is_in(_OF_PLACES) & col("facility").is_in(facilities))
 
 
 def _in_force(rows: pl.DataFrame) -> pl.DataFrame:

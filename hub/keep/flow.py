@@ -11,10 +11,10 @@ from hub.journal.archive import Archive
 from hub.journal.consumer import lag
 from hub.journal.places import ends, topic_ids
 from hub.keep.finding import Examined, Seen, ok
+from hub.keep.forget import unfinished
 from hub.services import answers, facts_of, service_names
 from hub.stack import running_since
 from hub.store.database import available, connect
-from hub.store.forgotten import unfinished
 
 
 def services(hub: Examined) -> Seen:
@@ -100,14 +100,20 @@ def waiting(hub: Examined) -> Seen:
 
 
 def erasure(hub: Examined) -> Seen:
-    """Whether an erasure was begun and not finished."""
+    """Whether an erasure was begun and not finished, or may have been undone."""
     with available(), connect(hub.settings.database_url.get_secret_value()) as database:
-        count = sum(len(one.keys) for one in unfinished(database))
+        count = sum(len(one.keys) for one in unfinished(hub.settings, database))
     if not count:
         return ok("nothing is half erased")
-    en = "It was interrupted. Finish it: `hie forget --finish --yes`."
-    vi = "Việc xóa bị ngắt giữa chừng. Hãy chạy tiếp: `hie forget --finish --yes`."
-    return Seen("bad", f"{count} keys are half erased", en, vi)
+    en = (
+        "It was interrupted, or a ledger or the archive was made since and may have read them again from the topics."
+        " Finish it: `hie forget --finish --yes`."
+    )
+    vi = (
+        "Việc xóa bị ngắt giữa chừng, hoặc sau đó sổ cái hay kho lưu trữ được tạo lại và có thể đã đọc lại từ các chủ đề Kafka."
+        " Hãy chạy tiếp: `hie forget --finish --yes`."
+    )
+    return Seen("bad", f"{count} keys are half erased, or may be there again", en, vi)
 
 
 CHECKS: Final[dict[str, Callable[[Examined], Seen]]] = {

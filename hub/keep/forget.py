@@ -8,10 +8,11 @@ begun and not finished, and `unfinished` names them.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from deltalake import DeltaTable
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -102,12 +103,27 @@ def look(settings: Settings, database: Database, wire: Wire, keys: Sequence[str]
 
 
 def keys_of_patient(settings: Settings, wire: Wire, facility: str, number: str) -> set[str]:
-    """The Kafka keys of the events that name a patient by the number that a facility gave, as the archive holds them.
+    """The Kafka keys of the events that name a patient by the number that a facility gave, as archive and ledgers hold them.
 
-    Raises: HubError(REGISTRY_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
+    Ledgers know claims that are older than the archive; it knows all others, once it has what topics have now, for which a minute is waited.
+
+    Raises: HubError(STILL_UNDER_WAY) when the archive has not got there; HubError(BROKER_UNAVAILABLE, REGISTRY_UNAVAILABLE, ARCHIVE_UNAVAILABLE).
     """
+    deadline = time.monotonic() + _PATIENCE_S
+    there = ends(settings.kafka, [topic for topic, kind in indexed_topics().items() if kind == "event"])
+    while behind := _not_archived(settings, there):
+        if time.monotonic() >= deadline:
+            raise HubError("STILL_UNDER_WAY", f"archive: {', '.join(behind[:_SHOWN])}")
+        time.sleep(_LOOK_AGAIN_S)
+    found = {key for _payer, folder in _ledgers(settings) for key in of_ledger.keys_of_patient(folder, facility, number)}
     archive = Archive.open(settings.archive)
-    return set() if archive is None else of_archive.keys_of_patient(archive, wire, facility, number)
+    return found if archive is None else found | of_archive.keys_of_patient(archive, wire, facility, number)
+
+
+def _not_archived(settings: Settings, there: Mapping[Place, tuple[int, int]]) -> list[str]:
+    ids, archive = topic_ids(settings.kafka), Archive.open(settings.archive)
+    reached = {(topic, part): archive.next_offset(ids[topic], part) if archive else 0 for topic, part in there}
+    return sorted({place[0] for place, (first, end) in there.items() if max(first, reached[place]) < end})
 
 
 def look_once_arrived(
@@ -191,6 +207,19 @@ def erase(settings: Settings, database: Database, wire: Wire, plan: Plan, reques
         private()  # from here on alone: the ledger's files may be others' to read
         with archive.replacing(_PATIENCE_S):
             of_archive.empty(archive, wire, traces, settings.data_dir / "raw")
+
+
+def unfinished(settings: Settings, database: Database) -> list[Request]:
+    """Erasures that were interrupted, and those from before a ledger or the archive was made: lost and made anew, it has read from the
+    topics again what they hold of them.
+
+    Raises: HubError(ARCHIVE_UNAVAILABLE), deltalake's DeltaError, psycopg's errors.
+    """
+    tables = [folder / "claims" for _payer, folder in _ledgers(settings)]
+    if Archive.open(settings.archive) is not None:
+        tables.append(settings.archive / "records")
+    made_ms = [at for table in tables if (at := DeltaTable(str(table)).metadata().created_time) is not None]
+    return forgotten.unfinished(database, datetime.fromtimestamp(max(made_ms) / 1000, UTC) if made_ms else None)
 
 
 def _close_letters(settings: Settings, database: Database, wire: Wire, traces: Traces) -> None:

@@ -45,11 +45,12 @@ async def finish(database: AsyncConnection[Any], request: Request, at: datetime)
     await database.execute("update forgotten set done_at = %s where key = any(%s)", (at, list(request.keys)))
 
 
-def unfinished(database: Database) -> list[Request]:
-    """Those that were begun and not finished, the oldest first."""
+def unfinished(database: Database, before: datetime | None) -> list[Request]:
+    """Those that were begun and not finished, or finished before a time, the oldest first."""
     rows = database.execute(
-        "select array_agg(key order by key), min(reason), asked_at from forgotten where done_at is null"
-        " group by asked_at order by asked_at"
+        "select array_agg(key order by key), min(reason), asked_at from forgotten where done_at is null or done_at < %s"
+        " group by asked_at order by asked_at",
+        (before,),
     )
     return [Request(tuple(keys), reason, at) for keys, reason, at in rows]
 

@@ -10,9 +10,11 @@ from hub.contract.events import decode, encode
 from hub.insurer import adjusted as module
 from hub.insurer.adjusted import Adjusted, news
 from hub.insurer.branches import promote
+from hub.insurer.forgetting import erase
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import files_of
 from hub.insurer.settlement import verdict_after
+from hub.simulate import KEYRING
 from tests.hub.insurer.histories import service, visit, write
 from tests.hub.insurer.test_branches import FUND, made
 from tests.hub.insurer.test_branches import ledger as ledger  # the fixture
@@ -103,6 +105,12 @@ def test_of_a_claim_that_was_withdrawn_or_corrected_nothing_more_is_said(twice, 
     assert close(twice, NOVEMBER, AT + timedelta(days=1)).filter(pl.col("reverses") != "").height == 1
     assert outbox().publish() == 0
     assert [event["t_bhtt_gd"] for event in said.events] == [0]
+
+
+def test_of_a_claim_that_was_erased_nothing_is_said_and_its_cut_stands(twice, outbox, said):
+    erase(twice, [KEYRING.key("01004", "B", test=False)])
+    assert outbox().publish() == 0 and not said.events
+    assert close(twice, NOVEMBER, AT + timedelta(days=1)).is_empty()
 
 
 def test_a_closing_by_a_clock_that_is_behind_has_a_number_of_its_own(twice, outbox, said):

@@ -9,6 +9,7 @@ from deltalake import write_deltalake
 
 from hub.contract.events import encode, to_json
 from hub.insurer.explain import checked, other_words, read_claim, read_month, settled_words
+from hub.insurer.forgetting import erase
 from hub.insurer.history import ADJUSTMENTS, close
 from hub.insurer.ledger import Ledger, opened
 from tests.hub.insurer.histories import TOPIC, stamped, visit, write
@@ -216,3 +217,9 @@ def test_a_month_is_told_as_decisions_of_today_with_what_was_found_later(ledger)
         ("H03", 1000 * VND),
     ]
     assert read_month(ledger, HOME, "2025-12") == []
+
+
+def test_of_what_was_erased_neither_a_month_nor_an_empty_number_tells(ledger):
+    erase(ledger, [read_claim(ledger, "B", HOME)[0][0].claim["key"]])
+    assert [one.claim["ma_lk"] for one in read_month(ledger, HOME, MONTH)] == ["A"]
+    assert read_claim(ledger, "") == read_claim(ledger, "", HOME) == []

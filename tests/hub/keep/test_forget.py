@@ -1,27 +1,33 @@
 """A patient is erased from a whole hub that goes on: whatever is killed in between, the books close, and nothing tells of the person any more."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from confluent_kafka import Message
 from typer.testing import CliRunner
 
 from hub.bus import Wire
 from hub.cli.demo import COMMUNE, DISTRICT, PROVINCE, sample
 from hub.cli.main import app
 from hub.contract.errors import HubError
+from hub.contract.settings import Settings
+from hub.contract.topics import topics
 from hub.insurer.totals import totals
 from hub.journal import forgetting as of_archive
+from hub.journal.archive import Archive
 from hub.keep import forget
 from hub.keep.flow import erasure
+from hub.simulate import KEYRING
+from tests.hub.insurer.histories import visit, write
 from tests.whole_hub import Hub
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SENT = ("01", "02", "03", "04", "10", "11")
 NUMBER = "BN4521"  # the patient's, at the district's hospital
+VISIT = "01021.261123.045"  # MA_LK there
 CASE = (f"{DISTRICT}/{NUMBER}", "--patient", "--reason", "request 12")
 TABLES = ("mailbox", "parked", "due", "case_fact", "case_head", "portal_document", "audit_noted", "forgotten")
 
@@ -37,18 +43,15 @@ def planned() -> dict[str, Any]:
     return found
 
 
-def told(hub: Hub, number: str = NUMBER) -> list[str]:
+def told(hub: Hub) -> list[str]:
     """Where the hub still has it, but in the topics."""
-    rows = {table: str(hub.sql(f"select one::text from {table} as one")) for table in TABLES}
-    found = [table for table, text in rows.items() if number in text or number.encode().hex() in text]
-    folders = (hub.settings.archive, hub.settings.ledger)
-    for file in (file for folder in folders for file in folder.rglob("*.parquet")):
-        if number in str(pl.read_parquet(file).rows()):
-            found.append(str(file))
-    found += [
-        str(file) for file in hub.settings.logs.rglob("*") if file.is_file() and number in file.read_text("utf-8", "replace")
-    ]
-    return found
+    texts = {table: str(hub.sql(f"select one::text from {table} as one")) for table in TABLES}
+    for folder in (hub.settings.archive, hub.settings.ledger):
+        texts |= {str(file): str(pl.read_parquet(file).rows()) for file in folder.rglob("*.parquet")}
+        # the tables' logs too, with their statistics
+        texts |= {str(file): file.read_text("utf-8") for file in folder.rglob("*.json")}
+    texts |= {str(file): file.read_text("utf-8", "replace") for file in hub.settings.logs.rglob("*") if file.is_file()}
+    return [where for where, text in texts.items() for name in (NUMBER, VISIT) if name in text or name.encode().hex() in text]
 
 
 def audited(hub: Hub) -> list[dict[str, Any]]:
@@ -66,6 +69,8 @@ def index(hub: Hub) -> list[Any]:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Hub(tmp_path / "data", archive_wait_s=0.5) as hub:
         for number in SENT:
@@ -76,6 +81,7 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
         )
         assert hub.settled().close
         hub.wait(lambda: planned()["archive"].get("payer.vss.claim.v1", 0) > 0)
+        hie("ledger", "readjudicate", "2026-11", "--name", "beside")
         plan, rows, money = planned(), index(hub), totals(hub.settings.ledger)
         assert (
             plan["tables"]["mailbox"]
@@ -108,6 +114,12 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
         assert erasure(examined(hub)).state == "ok" and "request 12" in hie("forget")
         assert not told(hub)
 
+        # As if ledger and archive had been lost since, and made anew of the topics.
+        hub.sql("update forgotten set done_at = '2020-01-01' returning key")
+        assert erasure(examined(hub)).state == "bad"
+        hie("forget", "--finish", "--yes")
+        assert erasure(examined(hub)).state == "ok"
+
         # Books and money are as they were, the archive is whole, and the case is found by nobody.
         assert hub.settled().close
         assert index(hub) == rows and totals(hub.settings.ledger) == money
@@ -138,6 +150,59 @@ def test_a_patient_is_erased_and_the_books_close(tmp_path: Path, monkeypatch: py
         hub.wait(lambda: bool(planned()["archive"].get("encounter.v1")))
         hie("forget", *CASE, "--yes")
         assert not told(hub) and hub.settled().close
+
+
+@pytest.fixture
+def half_archived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Two events of a topic of which the archive has one; a third is gone by the topic's time."""
+    monkeypatch.setattr(forget, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(forget, "_LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(forget, "topic_ids", lambda _kafka: IDS)
+    monkeypatch.setattr(
+        forget, "ends", lambda _kafka, topics: {(topic, 0): (1, 3 if topic == "encounter.v1" else 1) for topic in topics}
+    )
+    monkeypatch.setattr(of_archive, "keys_of_patient", lambda *_asked: {"of the archive"})
+    settings = Settings(data_dir=tmp_path)
+    Archive.made(settings.archive).append([archived(1)], IDS, {})
+    return settings
+
+
+IDS = {name: f"id of {name}" for name in topics()}
+
+
+def archived(offset: int) -> Message:
+    return Message(topic="encounter.v1", partition=0, offset=offset, key=b"k", value=b"v", timestamp=(1, 1_795_000_000_000))
+
+
+def test_a_patients_cases_are_told_once_the_archive_has_all_that_topics_have(half_archived: Settings) -> None:
+    def asked() -> set[str]:
+        return forget.keys_of_patient(half_archived, Wire("mock://registry"), DISTRICT, NUMBER)
+
+    with pytest.raises(HubError, match="STILL_UNDER_WAY") as refused:
+        asked()
+    assert refused.value.where == "archive: encounter.v1"
+    Archive.made(half_archived.archive).append([archived(2)], IDS, {})
+    assert asked() == {"of the archive"}
+
+
+def test_a_patients_claims_that_are_older_than_the_archive_are_those_of_the_ledger(half_archived: Settings) -> None:
+    write(half_archived.ledger, [visit("A", ma_bn=NUMBER, facility=DISTRICT)])
+    Archive.made(half_archived.archive).append([archived(2)], IDS, {})
+    keys = forget.keys_of_patient(half_archived, Wire("mock://registry"), DISTRICT, NUMBER)
+    assert keys == {"of the archive", KEYRING.key(DISTRICT, "A", test=False)}
+
+
+def test_what_was_erased_before_a_ledger_or_the_archive_was_made_is_to_be_erased_again(
+    half_archived: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[datetime | None] = []
+    monkeypatch.setattr(forget.forgotten, "unfinished", lambda _database, before: asked.append(before))
+    forget.unfinished(half_archived, None)  # type: ignore[arg-type]  # nobody asks it
+    between = datetime.now(UTC)
+    write(half_archived.ledger, [visit("A")])
+    forget.unfinished(half_archived, None)  # type: ignore[arg-type]
+    of_archive_made, of_ledger_made = asked
+    assert of_archive_made and of_ledger_made and of_archive_made <= between <= of_ledger_made + timedelta(milliseconds=1)
 
 
 class Killed(BaseException):  # nothing catches it, as nothing catches a kill
