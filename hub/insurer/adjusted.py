@@ -111,7 +111,8 @@ def _decision(decided: pl.DataFrame, findings: pl.DataFrame, rows: list[dict[str
     numbered = pl.concat([first, findings.with_columns(pl.col("number") + more.height)], how="diagonal_relaxed")
     (original,) = events(decided, numbered)
     taken = (row["reduction"] or _NOTHING for row in rows if not (known and row["rule"] == AGAIN))
-    granted = (original["t_bhtt_gd"] or _NOTHING) - sum(taken, _NOTHING)
+    # A cut across claims stands until its month is closed again, also where a promotion left less than it takes.
+    granted = max((original["t_bhtt_gd"] or _NOTHING) - sum(taken, _NOTHING), _NOTHING)
     content = {name: value for name, value in original.items() if name != "meta"}
     content |= {"t_bhtt_gd": granted, "verdict": verdict_after(original["verdict"], original["t_bhtt"] or _NOTHING, granted)}
     meta = original["meta"]

@@ -158,13 +158,13 @@ class Explained:
         return self.verdict_now == "REJECTED"
 
     def as_decision(self) -> dict[str, Any]:
-        """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
+        """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings; never below zero."""
         findings = [one for place in self.stands.places for one in place.findings]
         later = [{**one, "field": ""} for one in as_told(self.found_later, known=self.again is not None)]
         return {
             "ma_lk": self.claim["ma_lk"],
             "verdict": self.verdict_now,
-            "t_bhtt_gd": self.paid,
+            "t_bhtt_gd": max(self.paid, _NOTHING),
             "findings": [*findings, *later],
         }
 

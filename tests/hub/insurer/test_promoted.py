@@ -227,6 +227,25 @@ def test_the_decision_that_the_facility_gets_carries_them_and_adds_up(promoted):
         assert (again["rule"], again["severity"], again["reduction"]) == ("R01", "I", None)
 
 
+def test_until_its_month_is_closed_again_a_claim_that_was_cut_and_is_granted_less_now_is_told_as_nothing(tmp_path):
+    events = [visit("A", services=[LATER]), visit("B", minutes=1, services=[LATER])]
+    Ledger(tmp_path, TOPIC).append(batch(events, [(0, 0), (0, 1)], TOPIC, changed(without=["X02"])), {0: 2})
+    assert cuts(close(tmp_path, NOVEMBER, AT)) == [("H03", ids(events[1])[0], FUND)]
+    made(tmp_path, "strict", events=events)
+    promote(tmp_path, "strict", AT)
+
+    def told():
+        return [
+            event["t_bhtt_gd"] for page in news(tmp_path, files_of(tmp_path, TABLE)) for event in page if event["ma_lk"] == "B"
+        ]
+
+    assert told() == [0, 0]
+    [[one]] = read_claim(tmp_path, "B")
+    assert (one.paid, one.as_decision()["t_bhtt_gd"]) == (-FUND, 0)
+    assert cuts(close(tmp_path, NOVEMBER, AT)) == [("H03", ids(events[1])[0], -FUND)]
+    assert told() == [0, 0, 0] and payable(tmp_path) == 0
+
+
 def test_the_statement_has_its_cuts_by_rule_and_the_promotion_only_tells_the_difference(promoted):
     found = statement(promoted, "01004", "2026-11")
     *_, cuts_by_rule, rejected = found.forms[0].sheets
