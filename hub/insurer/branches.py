@@ -197,15 +197,15 @@ def _side_by_side(ledger: Path, branch: Branch) -> pl.DataFrame:
     known = adjustments(files_of(ledger, ADJUSTED))
     across = known.filter(col("severity") == "C", col("rule") != AGAIN).group_by("event_id").agg(col("reduction").sum())
     moved = (col("first") != col("granted")).alias("moved")
-    now = decided(ledger, known).select("event_id", "granted", "layer", moved, verdict="verdict_now")
-    then = decisions(ledger / FOLDER / branch.name).select("event_id", "t_bhtt_gd", verdict_after="verdict")
     claims = claims_of(ledger, branch.period).lazy().select("event_id", "key", "facility")
+    now = decided(ledger, known, claims).select("event_id", "granted", "layer", moved, verdict="verdict_now")
+    then = decisions(ledger / FOLDER / branch.name).select("event_id", "t_bhtt_gd", verdict_after="verdict")
     both = claims.join(then, on="event_id").join(now, on="event_id").join(across, on="event_id", how="left")
     taken = col("reduction").fill_null(nothing)
     paid = {"before": col("granted") - taken, "after": col("t_bhtt_gd") - taken}
     amounts = (amount.cast(ADJUSTMENTS["reduction"]).alias(side) for side, amount in paid.items())
     kept = ("event_id", "key", "facility", "verdict", "verdict_after", "layer", "moved")
-    return both.select(*kept, *amounts).sort("event_id").collect()
+    return both.select(*kept, *amounts).sort("event_id").collect(engine="streaming")
 
 
 def _undone(ledger: Path, again: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -242,7 +242,7 @@ def _by_rule(ledger: Path, name: str, claims: pl.LazyFrame) -> pl.DataFrame:
 def _both_sides(ledger: Path, name: str, claims: pl.LazyFrame) -> list[pl.LazyFrame]:
     """The findings of some claims of a branch, in force and with it, as rows of `_took`, and `side`: before, after."""
     home, known = ledger / FOLDER / name, adjustments(files_of(ledger, ADJUSTED))
-    now = decided(ledger, known).join(claims, on="event_id", how="semi")
+    now = decided(ledger, known, claims)
     then = decisions(home).join(claims, on="event_id", how="semi")
     told = {
         "before": [_took(now, found(ledger, known)), _moved(now)],

@@ -15,6 +15,7 @@ import polars as pl
 from deltalake import CommitProperties, Transaction, write_deltalake
 
 from hub.insurer.ledger import PLACE, files_of, newest_first, opened, scan, schema_of
+from hub.insurer.promoted import decisions
 
 TABLE: Final = "settled"
 SETTLED: Final[dict[str, pl.DataType]] = {
@@ -40,14 +41,13 @@ def claims_of(folder: Path, period: str) -> pl.DataFrame:
 
     Returns: event_id, key, facility, action, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
     """
-    month = pl.col("month") == period.replace("-", "")
-    newest = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).filter(month)
-    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
-    granted = decisions.select("event_id", pl.col("t_bhtt_gd").alias("granted"))
-    found = newest.join(granted, on="event_id")
-    return (
-        found.select("event_id", "key", "facility", "action", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
-    )
+    month, claims = period.replace("-", ""), scan(files_of(folder, "claims"), schema_of("claims"))
+    # Of keys that have nothing in the month no revision is held: sorting those of all years would take their memory.
+    keys = claims.filter(_month() == month).select("key")
+    newest = in_force(claims.join(keys, on="key", how="semi")).filter(pl.col("month") == month).collect(engine="streaming").lazy()
+    granted = decisions(folder, among=newest).select("event_id", pl.col("t_bhtt_gd").alias("granted"))
+    found = newest.join(granted, on="event_id").select("event_id", "key", "facility", "action", "granted", *PLACE)
+    return found.sort("kafka_partition", "kafka_offset").collect(engine="streaming")
 
 
 def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
@@ -57,11 +57,14 @@ def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
     """
     col = pl.col
     rows = claims.select(
-        "event_id", "key", "facility", "action", "version", "stated_at", "received_at", *PLACE,
-        pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
-    )  # fmt: skip
+        "event_id", "key", "facility", "action", "version", "stated_at", "received_at", *PLACE, _month().alias("month")
+    )
     newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
     return newest.filter(col("action") != "CANCELLED")
+
+
+def _month() -> pl.Expr:
+    return pl.when(pl.col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6)
 
 
 def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from hub.insurer.history import ADJUSTMENTS, adjustments, close
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import files_of, scan
-from hub.insurer.settlement import SETTLED, TABLE
+from hub.insurer.settlement import SETTLED, TABLE, claims_of
 from hub.insurer.statement import statement
 from hub.insurer.statement_page import page
 from tests.hub.insurer.histories import service, stay, visit, write
@@ -84,6 +84,14 @@ def test_the_statement_does_not_count_a_claim_whose_cut_was_taken_back(tmp_path)
     write(tmp_path, [visit("A", version=1, action="CANCELLED")], first=3)
     close(tmp_path, NOVEMBER, LATER)
     assert sheet(tmp_path, "adjustments") == [("H03", 1, FUND)]  # C, beside B
+
+
+def test_a_claim_that_a_correction_moved_to_another_month_is_of_that_month_alone(tmp_path):
+    december = {"ngay_ra": "202612011000"}
+    events = [of_someone("A"), of_someone("B", **december), of_someone("A", version=1, **december), of_someone("B", version=1)]
+    write(tmp_path, events)
+    for month, event in (("2026-11", events[3]), ("2026-12", events[2])):
+        assert claims_of(tmp_path, month).get_column("event_id").to_list() == [event["meta"]["event_id"]]
 
 
 def test_before_the_first_closing_nothing_is_late(tmp_path):
