@@ -290,16 +290,16 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
     times, of_month = (table.transaction_version(mark) or 0 for mark in marks)
     at = later(adjustments(table.file_uris()), at)
     rows, home = _differences(ledger, branch, at, times), ledger / FOLDER / name
-    # First, so that who reads the adjustments finds why; until they are there it does not stand, as the amounts are others.
-    _write(home, replace(branch, promoted=at.isoformat()))
+    # Written before, as a disk may be full; told after, so that of one that is cut off nothing counts, not even where amounts agree.
+    told = _prepared(home, replace(branch, promoted=at.isoformat()))
     if rows.height:
         said = zip(marks, (times + 1, of_month + 1), strict=True)
         commit = CommitProperties(app_transactions=[Transaction(*one) for one in said])
         try:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:
-            _write(home, branch)
             raise HubError("LEDGER_CONFLICT", ADJUSTED) from None
+    told.replace(home / ABOUT)
     return rows
 
 
@@ -374,6 +374,10 @@ def _read(home: Path) -> Branch:
 
 def _write(home: Path, branch: Branch) -> None:
     home.mkdir(parents=True, exist_ok=True)
+    _prepared(home, branch).replace(home / ABOUT)
+
+
+def _prepared(home: Path, branch: Branch) -> Path:
     fresh = home / f"{ABOUT}.new"
     fresh.write_text(json.dumps(asdict(branch)), "utf-8")
-    fresh.replace(home / ABOUT)
+    return fresh
