@@ -108,7 +108,7 @@ def readjudicate(
     read:    the records at the places that it is given, as `rereading.reread`.
     against: catalogues, where the payer has them.
     Raises: HubError(REQUEST_WRONG) when there is a branch of that name; HubError(NOT_FOUND) when the ledger has no claims of
-            the month or the topic has them no more.
+            the month or the topic has them no more; HubError(BODY_UNDECODABLE) when one of them can be read no more.
     """
     if not _NAME.fullmatch(branch.name):
         raise HubError("REQUEST_WRONG", "a branch is named by small letters, digits and hyphens, 41 at most")
@@ -138,6 +138,8 @@ def _adjudicated(
 ) -> dict[str, pl.DataFrame]:
     """Findings and decisions of a batch, with the columns of the ledger's tables."""
     decoded = decode_claims([message.value() for message in messages], writers)
+    for row, code in sorted(decoded.culprits.items()):
+        raise HubError(code, f"{messages[row].partition()}/{messages[row].offset()}")
     findings = adjudicated(decoded)
     at = pl.DataFrame(
         [(row, message.partition(), message.offset()) for row, message in enumerate(messages)],
