@@ -13,7 +13,9 @@ from typing import Final
 
 import polars as pl
 from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
+from hub.contract.errors import HubError
 from hub.insurer.ledger import PLACE, files_of, newest_first, opened, scan, schema_of
 from hub.insurer.promoted import decisions
 
@@ -72,13 +74,18 @@ def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl
 
     folder: of the ledger.  period: YYYY-MM.  at: aware.
     claims: event_id, key, facility, granted (VND) of the claims in force whose visit ended in the month.
+    Raises: HubError(LEDGER_CONFLICT) when another process closes it for the first time at the same time.
     """
     table, mark = opened(folder / TABLE, SETTLED), f"settle/{period}"
     if not table.transaction_version(mark):
         rows = claims.with_columns(period=pl.lit(period), settled_at=pl.lit(at)).select(
             pl.col(name).cast(dtype) for name, dtype in SETTLED.items()
         )
-        write_deltalake(table, rows, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(mark, 1)]))
+        commit = CommitProperties(app_transactions=[Transaction(mark, 1)])
+        try:
+            write_deltalake(table, rows, mode="append", commit_properties=commit)
+        except CommitFailedError:
+            raise HubError("LEDGER_CONFLICT", TABLE) from None
     return scan(table.file_uris(), SETTLED).filter(pl.col("period") == period).collect()
 
 

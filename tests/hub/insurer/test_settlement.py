@@ -6,6 +6,8 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from hub.contract.errors import HubError
+from hub.insurer import settlement as module
 from hub.insurer.history import ADJUSTMENTS, adjustments, close
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import files_of, scan
@@ -60,6 +62,22 @@ def test_a_second_correction_takes_the_first_difference_back(closed):
 def test_a_withdrawal_and_a_late_claim(closed):
     write(closed, [of_someone("B", version=1, action="CANCELLED"), of_someone("C")], first=2)
     assert late_rows(close(closed, NOVEMBER, LATER)) == [(-FUND, False), (FUND, False)]
+
+
+def test_of_two_first_closings_at_once_one_waits_its_turn(tmp_path, monkeypatch):
+    write(tmp_path, [of_someone("A")])
+    append = module.write_deltalake
+
+    def closed_meanwhile(*asked, **how):
+        monkeypatch.setattr(module, "write_deltalake", append)
+        close(tmp_path, NOVEMBER, THEN)
+        append(*asked, **how)
+
+    monkeypatch.setattr(module, "write_deltalake", closed_meanwhile)
+    with pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        close(tmp_path, NOVEMBER, LATER)
+    assert kept(tmp_path).get_column("settled_at").to_list() == [THEN]
+    assert close(tmp_path, NOVEMBER, LATER).is_empty()
 
 
 def sheet(folder, name):
