@@ -6,6 +6,7 @@ that settled amounts less adjustments are what is owed at any time. Its severity
 the corrected claim among them already, and deducts severity C alone.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from deltalake.exceptions import CommitFailedError
 
 from hub.contract.errors import HubError
 from hub.insurer.ledger import PLACE, files_of, newest_first, opened, scan, schema_of
-from hub.insurer.promoted import decisions
+from hub.insurer.promoted import AGAIN, decisions
 
 TABLE: Final = "settled"
 SETTLED: Final[dict[str, pl.DataType]] = {
@@ -108,6 +109,22 @@ def late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
         (col("granted").fill_null(none) - col("granted_now").fill_null(none)).cast(SETTLED["granted"]).alias("reduction"),
     )
     return differences.filter(col("reduction") != 0).sort("key")
+
+
+def closed_before(folder: Path, adjustments: pl.LazyFrame, period: str, months: Sequence[str]) -> list[str]:
+    """Of closed months those that may have been closed last before what was found or promoted of another one, or of themselves.
+
+    A closing that finds nothing new leaves no trace, so that one may be named though it was closed again.
+    adjustments: the ledger's, as `history.adjustments`.  period: YYYY-MM, what was found or promoted of.  months: `period` and later ones.
+    """
+    promoted, at = pl.col("rule") == AGAIN, pl.col("closed_at").max()
+    first = scan(files_of(folder, TABLE), SETTLED).select("period", closed_at="settled_at")
+    closings = pl.concat([first, adjustments.filter(~promoted).select("period", "closed_at")])
+    closed = dict(closings.group_by("period").agg(at).collect().iter_rows())
+    of_period = adjustments.filter(pl.col("period") == period)
+    newest, newest_promoted = (rows.select(at).collect().item() for rows in (of_period, of_period.filter(promoted)))
+    moved = {month: newest_promoted if month == period else newest for month in months}
+    return [month for month, when in moved.items() if when and (month not in closed or closed[month] < when)]
 
 
 def verdict_after(said: str, claimed: Decimal, paid: Decimal) -> str:
