@@ -64,6 +64,7 @@ class Adjusted:
 def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> Iterator[list[Event]]:
     """The decisions to say for the adjustments in some files of the table, in pages; one a claim in force and closing.
 
+    Pages are in the order of the stream, so that of all files of the ledger each reads the few that hold its claims.
     since: aware; what was closed before is left out.
     Each says what all adjustments of its claim come to at that time, so the newest one is the whole truth.
     """
@@ -71,8 +72,8 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
     recent = pl.lit(True) if since is None else pl.col("closed_at") >= since
     asked = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
     claims = scan(files_of(folder, "claims"), schema_of("claims")).join(asked, on="key", how="semi")
-    fresh = asked.join(in_force(claims), on="event_id", how="semi").select("event_id", "closed_at").collect()
-    ids = fresh.get_column("event_id").unique().sort()
+    fresh = asked.join(in_force(claims), on="event_id").select("event_id", "closed_at", "kafka_offset").collect()
+    ids = fresh.sort("kafka_offset", "event_id").get_column("event_id").unique(maintain_order=True)
     every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):
         here = pl.col("event_id").is_in(ids[start : start + _PAGE].implode())
@@ -84,9 +85,10 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
 
 
 def _said(folder: Path, rows: pl.DataFrame, due: pl.DataFrame, at: datetime) -> Iterator[Event]:
-    """The decisions of claims as they stood at a time.  rows: all adjustments of theirs; due: event_id, closed_at."""
+    """The decisions of claims as they stood at a time.  rows: all adjustments of theirs; due: event_id, closed_at, kafka_offset."""
     col, upto = pl.col, rows.filter(pl.col("closed_at") <= at).join(due, on="event_id", how="semi", maintain_order="left")
-    here = col("event_id").is_in(due.get_column("event_id").implode())
+    ids, offsets = due.get_column("event_id"), due.get_column("kafka_offset")
+    here = col("event_id").is_in(ids.implode()) & col("kafka_offset").is_between(offsets.min(), offsets.max())
     promoted = again(folder, upto.lazy(), here).collect()
     first = decisions(folder, here).join(promoted.lazy(), on="event_id", how="anti").collect()
     decided = pl.concat([first, promoted.drop("layer")], how="vertical_relaxed")

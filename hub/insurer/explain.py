@@ -322,11 +322,11 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
     lines, findings, decisions = (
         _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
     )
-    known = adjustments(files_of(folder, ADJUSTED))
+    known = adjustments(files_of(folder, ADJUSTED)).filter(wanted)
     stands = again(folder, known, wanted).collect()
     promoted = findings_in_force(folder, known, wanted).collect().join(stands, on="event_id", how="semi")
     by_branch = _decided(claims, lines, promoted.unique(["event_id", "number"]), stands)
-    later = _by_event(_with_other(folder, known.filter(wanted).collect()), (*ADJUSTMENTS, *_OTHER))
+    later = _by_event(_with_other(folder, known.collect()), (*ADJUSTMENTS, *_OTHER))
     return [
         replace(one, again=by_branch.get(one.claim["event_id"]), adjustments=tuple(later.get(one.claim["event_id"], ())))
         for one in explained(claims, lines, findings, decisions)

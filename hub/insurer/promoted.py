@@ -40,7 +40,7 @@ def layers(ledger: Path) -> Mapping[int, Path]:
 def decisions(folder: Path, wanted: pl.Expr = _ALL, among: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """What one folder decided, the ledger's or a branch's; of an event that was written twice, once.
 
-    wanted: which events, by `event_id`.  among: or a frame of them, where they are many: the ids of all years need not be held.
+    wanted: which events, by `event_id` and the place.  among: or a frame of them, where they are many: the ids of all years need not be held.
     """
     rows = scan(files_of(folder, "decisions"), schema_of("decisions")).filter(wanted)
     held = rows if among is None else rows.join(among, on="event_id", how="semi")
@@ -50,8 +50,8 @@ def decisions(folder: Path, wanted: pl.Expr = _ALL, among: pl.LazyFrame | None =
 def again(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
     """The decisions of promoted branches by which claims stand; none of a claim that stands by its first decision.
 
-    adjustments: the ledger's, as `history.adjustments`; those up to a time say how it was then.
-    wanted:      which events, by `event_id`.
+    adjustments: the ledger's, as `history.adjustments`, of those events at least; those up to a time say how it was then.
+    wanted:      which events, by what both tables have: `event_id` and the place.
     Returns: rows of the table `decisions`, and `layer`, the number of the branch.
     """
     col = pl.col
@@ -62,7 +62,7 @@ def again(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl
     if not said:
         return pl.LazyFrame(schema=schema_of("decisions") | {"layer": pl.Int32()})
     every = pl.concat(said)
-    owed = _granted(decisions(ledger, wanted, every), adjustments.filter(wanted)).select("event_id", "granted")
+    owed = _granted(decisions(ledger, wanted, every), adjustments).select("event_id", "granted")
     agreeing = every.join(owed, on="event_id").filter(col("t_bhtt_gd") == col("granted")).drop("granted")
     return agreeing.sort("layer").unique("event_id", keep="last")
 
