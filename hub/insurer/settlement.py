@@ -45,9 +45,11 @@ def claims_of(folder: Path, period: str) -> pl.DataFrame:
     Returns: event_id, key, facility, action, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
     """
     month, claims = period.replace("-", ""), scan(files_of(folder, "claims"), schema_of("claims"))
-    # Of keys that have nothing in the month no revision is held: sorting those of all years would take their memory.
-    keys = claims.filter(_month() == month).select("key")
-    newest = in_force(claims.join(keys, on="key", how="semi")).filter(pl.col("month") == month).collect(engine="streaming").lazy()
+    # Of keys that have nothing in the month no revision is held: sorting those of all years would take their memory. The keys are
+    # collected first, as a join of two streams holds both.
+    keys = claims.filter(_month() == month).select("key").collect(engine="streaming")
+    of_keys = in_force(claims.join(keys.lazy(), on="key", how="semi"))
+    newest = of_keys.filter(pl.col("month") == month).collect(engine="streaming").lazy()
     granted = decisions(folder, among=newest).select("event_id", pl.col("t_bhtt_gd").alias("granted"))
     found = newest.join(granted, on="event_id").select("event_id", "key", "facility", "action", "granted", *PLACE)
     return found.sort("kafka_partition", "kafka_offset").collect(engine="streaming")
