@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,14 +32,14 @@ def close_month(
 
     Example: hie ledger close 2026-11
     """
-    from hub.insurer.history import close, closed_months, month_after, summary
+    from hub.insurer.history import close, month_after, summary
 
-    today, first = now().astimezone(VIETNAM).date(), month_of(month)
+    first = month_of(month)
     if _open(first):
         raise HubError("MONTH_OPEN", month)
     folder = folder_of(read_settings(), payer)
     rows = close(folder, first, now())
-    found, again = summary(rows), closed_months(folder, month_after(first), today)
+    found, again = summary(rows), _to_close_again(folder, month, month_after(first))
     if as_json:
         print(to_json({"month": month, "rules": found, "close_again": again}).decode())
         return
@@ -46,8 +47,18 @@ def close_month(
     for rule in found:
         table.add_row(rule["rule"], str(rule["rows"]), str(rule["taken_back"]), f"{rule['reduction']:,.2f}")
     out.print(table if found else f"{month}: nothing new")
-    if found and again:
+    if again:
         out.print(f"These months were closed on what {month} said before; close them again, in this order: {', '.join(again)}")
+
+
+def _to_close_again(folder: Path, month: str, first: date) -> list[str]:
+    """Closed months from `first` on that did not see what the ledger says of a month now: also what a command that was killed could not tell."""
+    from hub.insurer.history import TABLE, adjustments, closed_months
+    from hub.insurer.ledger import files_of
+    from hub.insurer.settlement import closed_before
+
+    closed = closed_months(folder, first, now().astimezone(VIETNAM).date())
+    return closed_before(folder, adjustments(files_of(folder, TABLE)), month, closed)
 
 
 def _open(month: date) -> bool:
@@ -189,7 +200,6 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     """
     from hub.insurer.branches import compare as compared
     from hub.insurer.branches import promote as promoted
-    from hub.insurer.history import closed_months
 
     settings = connected(read_settings())
     folder = folder_of(settings, payer)
@@ -199,9 +209,8 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more to be paid"
     out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}{_replaced(found)}")
     _say_undone(found)
-    closed = closed_months(folder, month_of(month), now().astimezone(VIETNAM).date())
-    if rows.height and closed:
-        out.print(f"Rules across claims looked at what was in force before; close again, in this order: {', '.join(closed)}")
+    if again := _to_close_again(folder, month, month_of(month)):
+        out.print(f"Rules across claims looked at what was in force before; close again, in this order: {', '.join(again)}")
     if _open(month_of(month)):
         out.print(
             f"{month} is not over: what comes after this is decided by the rules as they are, until another branch is promoted"

@@ -64,6 +64,7 @@ class Adjusted:
 def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> Iterator[list[Event]]:
     """The decisions to say for the adjustments in some files of the table, in pages; one a claim in force and closing.
 
+    Pages are in the order of the stream, so that of all files of the ledger each reads the few that hold its claims.
     since: aware; what was closed before is left out.
     Each says what all adjustments of its claim come to at that time, so the newest one is the whole truth.
     """
@@ -72,8 +73,8 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
     asked = adjustments(files).filter(said, recent).select("event_id", "key", "closed_at").unique().collect().lazy()
     claims = scan(files_of(folder, "claims"), schema_of("claims")).join(asked, on="key", how="semi")
     told = in_force(claims).filter(pl.col("action") != FORGOTTEN)  # nobody could tell whose it is
-    fresh = asked.join(told, on="event_id", how="semi").select("event_id", "closed_at").collect()
-    ids = fresh.get_column("event_id").unique().sort()
+    fresh = asked.join(told, on="event_id").select("event_id", "closed_at", "kafka_offset").collect()
+    ids = fresh.sort("kafka_offset", "event_id").get_column("event_id").unique(maintain_order=True)
     every = adjustments(files_of(folder, TABLE)).filter(said)
     for start in range(0, len(ids), _PAGE):
         here = pl.col("event_id").is_in(ids[start : start + _PAGE].implode())
@@ -85,9 +86,10 @@ def news(folder: Path, files: Sequence[str], since: datetime | None = None) -> I
 
 
 def _said(folder: Path, rows: pl.DataFrame, due: pl.DataFrame, at: datetime) -> Iterator[Event]:
-    """The decisions of claims as they stood at a time.  rows: all adjustments of theirs; due: event_id, closed_at."""
+    """The decisions of claims as they stood at a time.  rows: all adjustments of theirs; due: event_id, closed_at, kafka_offset."""
     col, upto = pl.col, rows.filter(pl.col("closed_at") <= at).join(due, on="event_id", how="semi", maintain_order="left")
-    here = col("event_id").is_in(due.get_column("event_id").implode())
+    ids, offsets = due.get_column("event_id"), due.get_column("kafka_offset")
+    here = col("event_id").is_in(ids.implode()) & col("kafka_offset").is_between(offsets.min(), offsets.max())
     promoted = again(folder, upto.lazy(), here).collect()
     first = decisions(folder, here).join(promoted.lazy(), on="event_id", how="anti").collect()
     decided = pl.concat([first, promoted.drop("layer")], how="vertical_relaxed")
@@ -112,7 +114,8 @@ def _decision(decided: pl.DataFrame, findings: pl.DataFrame, rows: list[dict[str
     numbered = pl.concat([first, findings.with_columns(pl.col("number") + more.height)], how="diagonal_relaxed")
     (original,) = events(decided, numbered)
     taken = (row["reduction"] or _NOTHING for row in rows if not (known and row["rule"] == AGAIN))
-    granted = (original["t_bhtt_gd"] or _NOTHING) - sum(taken, _NOTHING)
+    # A cut across claims stands until its month is closed again, also where a promotion left less than it takes.
+    granted = max((original["t_bhtt_gd"] or _NOTHING) - sum(taken, _NOTHING), _NOTHING)
     content = {name: value for name, value in original.items() if name != "meta"}
     content |= {"t_bhtt_gd": granted, "verdict": verdict_after(original["verdict"], original["t_bhtt"] or _NOTHING, granted)}
     meta = original["meta"]

@@ -109,7 +109,8 @@ def readjudicate(
     read:    the records at the places that it is given, as `rereading.reread`.
     against: catalogues, where the payer has them.
     Raises: HubError(REQUEST_WRONG) when there is a branch of that name; HubError(NOT_FOUND) when the ledger has no claims of
-            the month or the topic has them no more; HubError(LEDGER_CONFLICT) when its files are replaced all the time.
+            the month or the topic has them no more; HubError(BODY_UNDECODABLE) when one of them can be read no more;
+            HubError(LEDGER_CONFLICT) when its files are replaced all the time.
     """
     if not _NAME.fullmatch(branch.name):
         raise HubError("REQUEST_WRONG", "a branch is named by small letters, digits and hyphens, 41 at most")
@@ -140,6 +141,8 @@ def _adjudicated(
 ) -> dict[str, pl.DataFrame]:
     """Findings and decisions of a batch, with the columns of the ledger's tables."""
     decoded = decode_claims([message.value() for message in messages], writers)
+    for row, code in sorted(decoded.culprits.items()):
+        raise HubError(code, f"{messages[row].partition()}/{messages[row].offset()}")
     findings = adjudicated(decoded)
     at = pl.DataFrame(
         [(row, message.partition(), message.offset()) for row, message in enumerate(messages)],
@@ -199,15 +202,15 @@ def _side_by_side(ledger: Path, branch: Branch) -> pl.DataFrame:
     known = adjustments(files_of(ledger, ADJUSTED))
     across = known.filter(col("severity") == "C", col("rule") != AGAIN).group_by("event_id").agg(col("reduction").sum())
     moved = (col("first") != col("granted")).alias("moved")
-    now = decided(ledger, known).select("event_id", "granted", "layer", moved, verdict="verdict_now")
-    then = decisions(ledger / FOLDER / branch.name).select("event_id", "t_bhtt_gd", verdict_after="verdict")
     claims = claims_of(ledger, branch.period).lazy().select("event_id", "key", "facility")
+    now = decided(ledger, known, claims).select("event_id", "granted", "layer", moved, verdict="verdict_now")
+    then = decisions(ledger / FOLDER / branch.name).select("event_id", "t_bhtt_gd", verdict_after="verdict")
     both = claims.join(then, on="event_id").join(now, on="event_id").join(across, on="event_id", how="left")
     taken = col("reduction").fill_null(nothing)
     paid = {"before": col("granted") - taken, "after": col("t_bhtt_gd") - taken}
     amounts = (amount.cast(ADJUSTMENTS["reduction"]).alias(side) for side, amount in paid.items())
     kept = ("event_id", "key", "facility", "verdict", "verdict_after", "layer", "moved")
-    return both.select(*kept, *amounts).sort("event_id").collect()
+    return both.select(*kept, *amounts).sort("event_id").collect(engine="streaming")
 
 
 def _undone(ledger: Path, again: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -244,7 +247,7 @@ def _by_rule(ledger: Path, name: str, claims: pl.LazyFrame) -> pl.DataFrame:
 def _both_sides(ledger: Path, name: str, claims: pl.LazyFrame) -> list[pl.LazyFrame]:
     """The findings of some claims of a branch, in force and with it, as rows of `_took`, and `side`: before, after."""
     home, known = ledger / FOLDER / name, adjustments(files_of(ledger, ADJUSTED))
-    now = decided(ledger, known).join(claims, on="event_id", how="semi")
+    now = decided(ledger, known, claims)
     then = decisions(home).join(claims, on="event_id", how="semi")
     told = {
         "before": [_took(now, found(ledger, known)), _moved(now)],
@@ -292,16 +295,16 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
     times, of_month = (table.transaction_version(mark) or 0 for mark in marks)
     at = later(adjustments(table.file_uris()), at)
     rows, home = _differences(ledger, branch, at, times), ledger / FOLDER / name
-    # First, so that who reads the adjustments finds why; until they are there it does not stand, as the amounts are others.
-    _write(home, replace(branch, promoted=at.isoformat()))
+    # Written before, as a disk may be full; told after, so that of one that is cut off nothing counts, not even where amounts agree.
+    told = _prepared(home, replace(branch, promoted=at.isoformat()))
     if rows.height:
         said = zip(marks, (times + 1, of_month + 1), strict=True)
         commit = CommitProperties(app_transactions=[Transaction(*one) for one in said])
         try:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:
-            _write(home, branch)
             raise HubError("LEDGER_CONFLICT", ADJUSTED) from None
+    told.replace(home / ABOUT)
     return rows
 
 
@@ -376,6 +379,10 @@ def _read(home: Path) -> Branch:
 
 def _write(home: Path, branch: Branch) -> None:
     home.mkdir(parents=True, exist_ok=True)
+    _prepared(home, branch).replace(home / ABOUT)
+
+
+def _prepared(home: Path, branch: Branch) -> Path:
     fresh = home / f"{ABOUT}.new"
     fresh.write_text(json.dumps(asdict(branch)), "utf-8")
-    fresh.replace(home / ABOUT)
+    return fresh

@@ -158,13 +158,13 @@ class Explained:
         return self.verdict_now == "REJECTED"
 
     def as_decision(self) -> dict[str, Any]:
-        """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings."""
+        """As a `hie.ClaimDecision` would say it today: what was found afterwards stands among its findings; never below zero."""
         findings = [one for place in self.stands.places for one in place.findings]
         later = [{**one, "field": ""} for one in as_told(self.found_later, known=self.again is not None)]
         return {
             "ma_lk": self.claim["ma_lk"],
             "verdict": self.verdict_now,
-            "t_bhtt_gd": self.paid,
+            "t_bhtt_gd": max(self.paid, _NOTHING),
             "findings": [*findings, *later],
         }
 
@@ -324,11 +324,11 @@ def _with_sides(folder: Path, claims: pl.DataFrame) -> list[Explained]:
     lines, findings, decisions = (
         _scan(folder, name).filter(wanted).collect().join(ids, on=["event_id", *PLACE], how="semi") for name in SIDES
     )
-    known = adjustments(files_of(folder, ADJUSTED))
+    known = adjustments(files_of(folder, ADJUSTED)).filter(wanted)
     stands = again(folder, known, wanted).collect()
     promoted = findings_in_force(folder, known, wanted).collect().join(stands, on="event_id", how="semi")
     by_branch = _decided(claims, lines, promoted.unique(["event_id", "number"]), stands)
-    later = _by_event(_with_other(folder, known.filter(wanted).collect()), (*ADJUSTMENTS, *_OTHER))
+    later = _by_event(_with_other(folder, known.collect()), (*ADJUSTMENTS, *_OTHER))
     return [
         replace(one, again=by_branch.get(one.claim["event_id"]), adjustments=tuple(later.get(one.claim["event_id"], ())))
         for one in explained(claims, lines, findings, decisions)

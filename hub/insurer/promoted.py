@@ -37,16 +37,21 @@ def layers(ledger: Path) -> Mapping[int, Path]:
     return {number: home for number, (_, home) in enumerate(sorted(told), 1)}
 
 
-def decisions(folder: Path, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
-    """What one folder decided, the ledger's or a branch's; of an event that was written twice, once.  wanted: of which events."""
-    return scan(files_of(folder, "decisions"), schema_of("decisions")).filter(wanted).unique("event_id", keep="any")
+def decisions(folder: Path, wanted: pl.Expr = _ALL, among: pl.LazyFrame | None = None) -> pl.LazyFrame:
+    """What one folder decided, the ledger's or a branch's; of an event that was written twice, once.
+
+    wanted: which events, by `event_id` and the place.  among: or a frame of them in memory, where they are many: the ids of all years need not be held.
+    """
+    rows = scan(files_of(folder, "decisions"), schema_of("decisions")).filter(wanted)
+    held = rows if among is None else rows.join(among, on="event_id", how="semi")
+    return held.unique("event_id", keep="any")
 
 
 def again(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl.LazyFrame:
     """The decisions of promoted branches by which claims stand; none of a claim that stands by its first decision.
 
-    adjustments: the ledger's, as `history.adjustments`; those up to a time say how it was then.
-    wanted:      which events, by `event_id`.
+    adjustments: the ledger's, as `history.adjustments`, of those events at least; those up to a time say how it was then.
+    wanted:      which events, by what both tables have: `event_id` and the place.
     Returns: rows of the table `decisions`, and `layer`, the number of the branch.
     """
     col = pl.col
@@ -56,25 +61,28 @@ def again(ledger: Path, adjustments: pl.LazyFrame, wanted: pl.Expr = _ALL) -> pl
     ]
     if not said:
         return pl.LazyFrame(schema=schema_of("decisions") | {"layer": pl.Int32()})
-    owed = _granted(decisions(ledger, wanted), adjustments.filter(wanted)).select("event_id", "granted")
-    agreeing = pl.concat(said).join(owed, on="event_id").filter(col("t_bhtt_gd") == col("granted")).drop("granted")
+    every = pl.concat(said)
+    ids = every.select("event_id").collect(engine="streaming").lazy()
+    owed = _granted(decisions(ledger, wanted, ids), adjustments).select("event_id", "granted")
+    agreeing = every.join(owed, on="event_id").filter(col("t_bhtt_gd") == col("granted")).drop("granted")
     return agreeing.sort("layer").unique("event_id", keep="last")
 
 
-def decided(ledger: Path, adjustments: pl.LazyFrame) -> pl.LazyFrame:
+def decided(ledger: Path, adjustments: pl.LazyFrame, among: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """One row an event of the ledger.
 
     adjustments: the ledger's, as `history.adjustments`.
+    among:       which events, by `event_id`, in memory; all without it.
     Returns: event_id; layer (0: the first decision), verdict, t_bhtt, t_bhtt_gd by what it stands by; first, granted (by the first
              decision, and by promotions); verdict_now (fits `granted`, where that is not t_bhtt_gd).
     """
     col = pl.col
     told = ("layer", "verdict", "t_bhtt", "t_bhtt_gd")
-    first = _granted(decisions(ledger), adjustments).with_columns(
+    first = _granted(decisions(ledger, among=among), adjustments).with_columns(
         col("t_bhtt_gd").alias("first"), pl.lit(0, dtype=pl.Int32).alias("layer")
     )
-    stands = again(ledger, adjustments).select("event_id", *told)
-    newest = first.select("event_id", "first", "granted", *told).join(stands, on="event_id", how="left", suffix="_again")
+    stands = again(ledger, adjustments).select("event_id", *told).collect(engine="streaming")  # a join of two streams holds both
+    newest = first.select("event_id", "first", "granted", *told).join(stands.lazy(), on="event_id", how="left", suffix="_again")
     newest = newest.with_columns(pl.coalesce(f"{name}_again", name).alias(name) for name in told)
     by_amount = (
         pl.when(col("granted") == col("t_bhtt_gd"))

@@ -6,6 +6,7 @@ that settled amounts less adjustments are what is owed at any time. Its severity
 the corrected claim among them already, and deducts severity C alone.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Final
 
 import polars as pl
 from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
+from hub.contract.errors import HubError
 from hub.insurer.ledger import PLACE, files_of, newest_first, opened, scan, schema_of
+from hub.insurer.promoted import AGAIN, decisions
 
 TABLE: Final = "settled"
 SETTLED: Final[dict[str, pl.DataType]] = {
@@ -40,14 +44,15 @@ def claims_of(folder: Path, period: str) -> pl.DataFrame:
 
     Returns: event_id, key, facility, action, granted (VND, 0 when rejected), kafka_topic_id, kafka_partition, kafka_offset.
     """
-    month = pl.col("month") == period.replace("-", "")
-    newest = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).filter(month)
-    decisions = scan(files_of(folder, "decisions"), schema_of("decisions")).unique("event_id", keep="any")
-    granted = decisions.select("event_id", pl.col("t_bhtt_gd").alias("granted"))
-    found = newest.join(granted, on="event_id")
-    return (
-        found.select("event_id", "key", "facility", "action", "granted", *PLACE).sort("kafka_partition", "kafka_offset").collect()
-    )
+    month, claims = period.replace("-", ""), scan(files_of(folder, "claims"), schema_of("claims"))
+    # Of keys that have nothing in the month no revision is held: sorting those of all years would take their memory. The keys are
+    # collected first, as a join of two streams holds both.
+    keys = claims.filter(_month() == month).select("key").collect(engine="streaming")
+    of_keys = in_force(claims.join(keys.lazy(), on="key", how="semi"))
+    newest = of_keys.filter(pl.col("month") == month).collect(engine="streaming").lazy()
+    granted = decisions(folder, among=newest).select("event_id", pl.col("t_bhtt_gd").alias("granted"))
+    found = newest.join(granted, on="event_id").select("event_id", "key", "facility", "action", "granted", *PLACE)
+    return found.sort("kafka_partition", "kafka_offset").collect(engine="streaming")
 
 
 def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
@@ -57,11 +62,14 @@ def in_force(claims: pl.LazyFrame) -> pl.LazyFrame:
     """
     col = pl.col
     rows = claims.select(
-        "event_id", "key", "facility", "action", "version", "stated_at", "received_at", *PLACE,
-        pl.when(col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6).alias("month"),
-    )  # fmt: skip
+        "event_id", "key", "facility", "action", "version", "stated_at", "received_at", *PLACE, _month().alias("month")
+    )
     newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
     return newest.filter(col("action") != "CANCELLED")
+
+
+def _month() -> pl.Expr:
+    return pl.when(pl.col("ngay_ra").str.len_chars() >= 8).then("ngay_ra").otherwise("ngaylap").str.slice(0, 6)
 
 
 def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl.DataFrame:
@@ -69,13 +77,18 @@ def settled(folder: Path, period: str, claims: pl.DataFrame, at: datetime) -> pl
 
     folder: of the ledger.  period: YYYY-MM.  at: aware.
     claims: event_id, key, facility, granted (VND) of the claims in force whose visit ended in the month.
+    Raises: HubError(LEDGER_CONFLICT) when another process closes it for the first time at the same time.
     """
     table, mark = opened(folder / TABLE, SETTLED), f"settle/{period}"
     if not table.transaction_version(mark):
         rows = claims.with_columns(period=pl.lit(period), settled_at=pl.lit(at)).select(
             pl.col(name).cast(dtype) for name, dtype in SETTLED.items()
         )
-        write_deltalake(table, rows, mode="append", commit_properties=CommitProperties(app_transactions=[Transaction(mark, 1)]))
+        commit = CommitProperties(app_transactions=[Transaction(mark, 1)])
+        try:
+            write_deltalake(table, rows, mode="append", commit_properties=commit)
+        except CommitFailedError:
+            raise HubError("LEDGER_CONFLICT", TABLE) from None
     return scan(table.file_uris(), SETTLED).filter(pl.col("period") == period).collect()
 
 
@@ -98,6 +111,22 @@ def late(settled: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
         (col("granted").fill_null(none) - col("granted_now").fill_null(none)).cast(SETTLED["granted"]).alias("reduction"),
     )
     return differences.filter(col("reduction") != 0).sort("key")
+
+
+def closed_before(folder: Path, adjustments: pl.LazyFrame, period: str, months: Sequence[str]) -> list[str]:
+    """Of closed months those that may have been closed last before what was found or promoted of another one, or of themselves.
+
+    A closing that finds nothing new leaves no trace, so that one may be named though it was closed again.
+    adjustments: the ledger's, as `history.adjustments`.  period: YYYY-MM, what was found or promoted of.  months: `period` and later ones.
+    """
+    promoted, at = pl.col("rule") == AGAIN, pl.col("closed_at").max()
+    first = scan(files_of(folder, TABLE), SETTLED).select("period", closed_at="settled_at")
+    closings = pl.concat([first, adjustments.filter(~promoted).select("period", "closed_at")])
+    closed = dict(closings.group_by("period").agg(at).collect().iter_rows())
+    of_period = adjustments.filter(pl.col("period") == period)
+    newest, newest_promoted = (rows.select(at).collect().item() for rows in (of_period, of_period.filter(promoted)))
+    moved = {month: newest_promoted if month == period else newest for month in months}
+    return [month for month, when in moved.items() if when and (month not in closed or closed[month] < when)]
 
 
 def verdict_after(said: str, claimed: Decimal, paid: Decimal) -> str:

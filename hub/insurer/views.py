@@ -121,7 +121,8 @@ def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _promoted(database: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Which claims in force stand by a promoted branch, and the findings of all of these."""
     columns = ("event_id", "layer", "verdict", "t_bhtt_gd")
-    database.register("decided again", again(folder, adjustments(files_of(folder, ADJUSTED))).select(columns).collect())
+    decided = again(folder, adjustments(files_of(folder, ADJUSTED))).select(columns)
+    database.register("decided again", decided.collect(engine="streaming"))
     database.execute(_AGAIN)
     of_layers = ["select *, null::integer as layer from findings where false"]
     for layer, home in layers(folder).items():

@@ -16,7 +16,9 @@ OTHER_PERSON: Final = "nobody-other-person"
 
 _SEXES: Final = ("1", "2")  # GIOI_TINH: 3 is not known
 _ANY_DAY: Final = ("", "00", "0000", "0101")  # of a birth date of which the year alone is known
-_AGE: Final = re.compile(r"\d.*", re.DOTALL)  # names have no digits: what begins with one is an age that some systems append
+_AGE: Final = re.compile(  # that some systems append, with all behind it; a number without a unit may tell twins apart
+    r"\d{1,3}\s?(?:t|tu[oổ]i|tuần|th(?:[aá]ng)?|n(?:g[aà]y|t)?|gi[oờ])(?![^\W\d_]).*", re.DOTALL
+)
 _D: Final = {ord(letter): "d" for letter in "đðɖ"}
 _ENOUGH: Final = 12  # hex digits of a hash that is compared with few others, and never looked up
 
@@ -59,13 +61,14 @@ def person_refs(person: Mapping[str, Any], keyring: Keyring, *, test: bool) -> d
 def traits(person: Mapping[str, Any], keyring: Keyring) -> dict[str, str]:
     """Hashes of what tells a person from another that has the same number: `name`, `sex`, `year` and, where the day is known, `born`.
 
-    What is not stated is left out. A name counts by its letters, without case, marks and whatever age stands behind it.
+    What is not stated is left out. A name counts by its letters and digits, without case, marks and whatever age stands behind it.
     Source: seeds/standards/identifiers.md §11, §12.
     """
     born, sex = person.get("ngay_sinh", ""), person.get("gioi_tinh", "")
-    letters = unicodedata.normalize("NFD", _AGE.sub("", person.get("ho_ten", "")).casefold()).translate(_D)
+    written = unicodedata.normalize("NFC", person.get("ho_ten", "")).casefold()
+    letters = unicodedata.normalize("NFD", _AGE.sub("", written)).translate(_D)
     said = {
-        "name": "".join(filter(str.isalpha, letters)),
+        "name": "".join(filter(str.isalnum, letters)),
         "sex": sex if sex in _SEXES else "",
         "year": born[:4],
         "born": "" if born[4:8] in _ANY_DAY or born[6:8] == "00" else born[:8],
@@ -103,7 +106,7 @@ def share_by_mistake(one: Who, other: Who) -> bool:
     """Whether two persons have a number of national issue in common, as when a card is lent, or another's is typed.
 
     Where one facility has two patient numbers for them, name and birth date have to agree, as of somebody registered twice;
-    else two of name, birth date and sex have to differ, as one alone may be a slip of the pen.
+    else two of name, birth date, sex and citizen number have to differ, as one alone may be a slip of the pen.
     """
     same = {kind: one.refs[kind] == other.refs[kind] for kind in one.refs.keys() & other.refs.keys()}
     if not any(agrees for kind, agrees in same.items() if kind in _NATIONAL):
@@ -113,7 +116,7 @@ def share_by_mistake(one: Who, other: Who) -> bool:
     own = [agrees for kind, agrees in same.items() if kind not in _NATIONAL]
     if own and not any(own):
         return not (name and birth)
-    return (name, birth, sex).count(False) > 1
+    return (name, birth, sex, same.get("SDDCN")).count(False) > 1
 
 
 def _agrees(one: Mapping[str, str], other: Mapping[str, str], kind: str) -> bool | None:

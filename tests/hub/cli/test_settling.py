@@ -1,7 +1,7 @@
 """An insurer's commands over a ledger that is there; no server is asked."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import polars as pl
@@ -12,6 +12,7 @@ from hub.cli import settling as module
 from hub.cli.main import app
 from hub.contract.errors import HubError
 from hub.insurer import branches
+from hub.insurer.history import close
 from hub.insurer.ledger import Ledger
 from tests.hub.insurer.histories import TOPIC, service, visit, write
 from tests.hub.insurer.test_branches import made
@@ -45,6 +46,18 @@ def test_months_closed_before_an_earlier_one_changed_are_to_be_closed_again(hie,
     october = [visit(key, services=lines, ngay_vao="202610100800", ngay_ra="202610101000", minutes=2) for key in "CD"]
     write(tmp_path / "ledger", october, first=2)
     assert "close them again, in this order: 2026-11" in hie("close", "2026-10")
+
+
+def test_the_months_to_be_closed_again_are_told_by_the_next_run_where_one_was_killed_before_it_told_them(hie, tmp_path):
+    hie("close", "2026-11")
+    lines = [service(ngay_yl="202610100800")]
+    october = [visit(key, services=lines, ngay_vao="202610100800", ngay_ra="202610101000", minutes=2) for key in "CD"]
+    write(tmp_path / "ledger", october, first=2)
+    assert close(tmp_path / "ledger", date(2026, 10, 1), THEN).height
+    said = hie("close", "2026-10")
+    assert said.startswith("2026-10: nothing new") and "close them again, in this order: 2026-11" in said
+    assert json.loads(hie("close", "2026-10", "--json")) == {"month": "2026-10", "rules": [], "close_again": ["2026-11"]}
+    assert json.loads(hie("close", "2026-11", "--json"))["close_again"] == []
 
 
 @pytest.mark.parametrize(
@@ -112,14 +125,11 @@ def test_claims_that_change_without_money_are_said_so_that_the_counts_agree(prom
     assert told == ("2 adjustments, 5.00 VND more to be paid; 23 claims change (2 of them in the verdict alone, without money)")
 
 
-def test_what_was_corrected_since_and_what_is_to_be_closed_again_is_said(promoting, hie, monkeypatch):
+def test_what_was_corrected_since_is_said(promoting, monkeypatch):
     told = branches.compare(None, "lenient") | {"replaced": 3}
     monkeypatch.setattr(branches, "compare", lambda *_: told)
-    hie("close", "2026-11")
     assert promoting("compare", "lenient").endswith("5.00 VND; 3 corrected or withdrawn since are left alone")
-    said = promoting("promote", "lenient", "--reason", "circular 12")
-    assert "3 corrected or withdrawn since are left alone" in said
-    assert said.endswith("looked at what was in force before; close again, in this order: 2026-11")
+    assert "3 corrected or withdrawn since are left alone" in promoting("promote", "lenient", "--reason", "circular 12")
 
 
 def test_what_a_branch_puts_back_of_an_earlier_promotion_is_named_by_comparing_and_by_promoting(promoting, monkeypatch):
@@ -143,6 +153,25 @@ def test_promoting_says_what_comparing_said(hie, tmp_path, monkeypatch):
     told = "adjustments, 16,000.00 VND more to be paid; 2 claims change"
     assert f"2 {told}" in hie("promote", "lenient", "--reason", "circular 12")
     assert "0 adjustments, 0.00 VND more to be paid; 0 claims change" in hie("promote", "lenient", "--reason", "again")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_promoting_names_the_months_to_be_closed_again_until_they_are(hie, tmp_path, monkeypatch, killed):
+    monkeypatch.setattr(module, "connected", lambda settings: settings)
+    monkeypatch.setattr(module, "audit_before", lambda *_: None)
+    monkeypatch.setenv("HIE_LEDGER_DIR", str(tmp_path / "two"))
+    events = [visit("P", nam_qt=2025), visit("Q", minutes=1, nam_qt=2025)]  # the same service of one person, both rejected
+    Ledger(tmp_path / "two", TOPIC).append(batch(events, [(0, 0), (0, 1)], TOPIC), {0: 2})
+    assert hie("close", "2026-11") == "2026-11: nothing new\n"
+    monkeypatch.setattr(module, "now", lambda: THEN + timedelta(days=1))
+    made(tmp_path / "two", events=events, without=["F06", "X11"])
+    if killed:
+        branches.promote(tmp_path / "two", "lenient", THEN + timedelta(hours=1))
+    told = "looked at what was in force before; close again, in this order: 2026-11"
+    promote = ("promote", "lenient", "--reason", "circular 12")
+    assert told in " ".join(hie(*promote).split())
+    assert "H03" in hie("close", "2026-11")
+    assert told not in " ".join(hie(*promote).split())
 
 
 def test_a_narrow_window_cuts_no_amount_off(monkeypatch, capsys):

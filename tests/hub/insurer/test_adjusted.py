@@ -78,6 +78,15 @@ def test_it_is_said_once_and_after_a_crash_with_the_same_id(twice, outbox, said)
     assert said.events[0] == said.events[1]
 
 
+def test_what_is_much_is_said_in_pages_each_of_what_stands_side_by_side_in_the_stream(tmp_path, monkeypatch):
+    write(tmp_path, [visit(key, minutes=minutes) for minutes, key in enumerate("AFEDCB")])  # all but A are cut
+    close(tmp_path, NOVEMBER, AT)
+    assert sorted(event["ma_lk"] for page in news(tmp_path, files_of(tmp_path, TABLE)) for event in page) == list("BCDEF")
+    monkeypatch.setattr(module, "_PAGE", 2)
+    pages = [[event["ma_lk"] for event in page] for page in news(tmp_path, files_of(tmp_path, TABLE))]
+    assert [sorted(page) for page in pages] == [["E", "F"], ["C", "D"], ["B"]]
+
+
 def test_what_is_taken_back_is_said_as_a_newer_word_with_the_whole_truth(twice, outbox, said):
     outbox().publish()
     write(twice, [visit("A", version=1, services=(service(ma_dich_vu="23.0083.1523"),))], first=2)

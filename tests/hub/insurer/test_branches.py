@@ -312,6 +312,15 @@ def test_a_run_that_was_cut_off_left_no_branch(ledger, monkeypatch):
     assert compare(ledger, "lenient")["claims"] == 3
 
 
+def test_a_claim_that_can_be_decoded_no_more_stops_it_and_is_named(ledger):
+    whole, *others = values_of(EVENTS)
+    records = [Record(offset, value) for offset, value in enumerate([whole, others[0][:-9], others[1]])]
+    branch = Branch("lenient", "2026-11", "some change", 0, AT.isoformat())
+    with pytest.raises(HubError, match=r"BODY_UNDECODABLE.*0/1"):
+        readjudicate(ledger, branch, lambda _places: [records], writers, "vss", changed())
+    assert branches(ledger) == []
+
+
 @pytest.mark.parametrize("wrong", [{"without": ["X99"]}, {"severities": {"F01": "C"}}, {"severities": {"F01": "Z"}}])
 def test_what_cannot_be_changed_is_told(wrong):
     with pytest.raises(HubError) as told:

@@ -10,7 +10,7 @@ from hub.contract.errors import HubError
 from hub.insurer import branches as module
 from hub.insurer import history
 from hub.insurer.adjusted import news
-from hub.insurer.branches import changed, drop, promote
+from hub.insurer.branches import branches, changed, drop, promote
 from hub.insurer.explain import read_claim
 from hub.insurer.history import TABLE, close
 from hub.insurer.ledger import Ledger, files_of
@@ -116,6 +116,26 @@ def test_a_promotion_that_was_killed_before_its_adjustments_changes_nothing_and_
     assert cuts(close(folder, NOVEMBER, AT)) == []
     assert promote(folder, "mild", AT).get_column("reduction").to_list() == [-FUND, -FUND]
     assert cuts(close(folder, NOVEMBER, AT)) == [("H03", ids(events[1])[0], FUND)]
+
+
+def test_of_a_promotion_that_was_cut_off_nothing_counts_not_even_where_amounts_agree(ledger, monkeypatch):
+    refused_twice = {"so_cccd": "001085000002", "ho_ten": ""}  # by F01 too
+    events = [visit("moved", **ONE, **WRONG_YEAR), visit("same", **refused_twice, **ONE, **WRONG_YEAR)]
+    folder = ledger(events)
+    made(folder, events=events, without=["F06"])
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(module, "write_deltalake", full)
+        with pytest.raises(OSError, match="No space"):
+            promote(folder, "lenient", AT)
+    assert [[one.again for one in claim] for name in ("moved", "same") for claim in read_claim(folder, name)] == [[None], [None]]
+    assert [one.promoted for one in branches(folder)] == [""]
+    assert promote(folder, "lenient", AT).height == 1
+    [[same]] = read_claim(folder, "same")
+    assert same.again and (same.first.granted, same.again.granted) == (0, 0)
 
 
 def test_of_a_closing_and_a_promotion_at_once_the_second_waits_its_turn(ledger, monkeypatch):
@@ -225,6 +245,25 @@ def test_the_decision_that_the_facility_gets_carries_them_and_adds_up(promoted):
     for event in words.values():
         again = event["findings"][0]
         assert (again["rule"], again["severity"], again["reduction"]) == ("R01", "I", None)
+
+
+def test_until_its_month_is_closed_again_a_claim_that_was_cut_and_is_granted_less_now_is_told_as_nothing(tmp_path):
+    events = [visit("A", services=[LATER]), visit("B", minutes=1, services=[LATER])]
+    Ledger(tmp_path, TOPIC).append(batch(events, [(0, 0), (0, 1)], TOPIC, changed(without=["X02"])), {0: 2})
+    assert cuts(close(tmp_path, NOVEMBER, AT)) == [("H03", ids(events[1])[0], FUND)]
+    made(tmp_path, "strict", events=events)
+    promote(tmp_path, "strict", AT)
+
+    def told():
+        return [
+            event["t_bhtt_gd"] for page in news(tmp_path, files_of(tmp_path, TABLE)) for event in page if event["ma_lk"] == "B"
+        ]
+
+    assert told() == [0, 0]
+    [[one]] = read_claim(tmp_path, "B")
+    assert (one.paid, one.as_decision()["t_bhtt_gd"]) == (-FUND, 0)
+    assert cuts(close(tmp_path, NOVEMBER, AT)) == [("H03", ids(events[1])[0], -FUND)]
+    assert told() == [0, 0, 0] and payable(tmp_path) == 0
 
 
 def test_the_statement_has_its_cuts_by_rule_and_the_promotion_only_tells_the_difference(promoted):

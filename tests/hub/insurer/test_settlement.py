@@ -6,10 +6,12 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from hub.contract.errors import HubError
+from hub.insurer import settlement as module
 from hub.insurer.history import ADJUSTMENTS, adjustments, close
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import files_of, scan
-from hub.insurer.settlement import SETTLED, TABLE
+from hub.insurer.settlement import SETTLED, TABLE, claims_of
 from hub.insurer.statement import statement
 from hub.insurer.statement_page import page
 from tests.hub.insurer.histories import service, stay, visit, write
@@ -62,6 +64,22 @@ def test_a_withdrawal_and_a_late_claim(closed):
     assert late_rows(close(closed, NOVEMBER, LATER)) == [(-FUND, False), (FUND, False)]
 
 
+def test_of_two_first_closings_at_once_one_waits_its_turn(tmp_path, monkeypatch):
+    write(tmp_path, [of_someone("A")])
+    append = module.write_deltalake
+
+    def closed_meanwhile(*asked, **how):
+        monkeypatch.setattr(module, "write_deltalake", append)
+        close(tmp_path, NOVEMBER, THEN)
+        append(*asked, **how)
+
+    monkeypatch.setattr(module, "write_deltalake", closed_meanwhile)
+    with pytest.raises(HubError, match="LEDGER_CONFLICT"):
+        close(tmp_path, NOVEMBER, LATER)
+    assert kept(tmp_path).get_column("settled_at").to_list() == [THEN]
+    assert close(tmp_path, NOVEMBER, LATER).is_empty()
+
+
 def sheet(folder, name):
     """Rule, claims and amount of the statement's adjustments or corrections."""
     return [(row[0], row[2], row[3]) for row in getattr(statement(folder, "01004", "2026-11"), name).rows]
@@ -84,6 +102,14 @@ def test_the_statement_does_not_count_a_claim_whose_cut_was_taken_back(tmp_path)
     write(tmp_path, [visit("A", version=1, action="CANCELLED")], first=3)
     close(tmp_path, NOVEMBER, LATER)
     assert sheet(tmp_path, "adjustments") == [("H03", 1, FUND)]  # C, beside B
+
+
+def test_a_claim_that_a_correction_moved_to_another_month_is_of_that_month_alone(tmp_path):
+    december = {"ngay_ra": "202612011000"}
+    events = [of_someone("A"), of_someone("B", **december), of_someone("A", version=1, **december), of_someone("B", version=1)]
+    write(tmp_path, events)
+    for month, event in (("2026-11", events[3]), ("2026-12", events[2])):
+        assert claims_of(tmp_path, month).get_column("event_id").to_list() == [event["meta"]["event_id"]]
 
 
 def test_before_the_first_closing_nothing_is_late(tmp_path):

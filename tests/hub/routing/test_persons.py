@@ -107,6 +107,28 @@ def test_otherwise_two_of_name_birth_date_and_sex_have_to_differ(number, name, b
     assert share(LENDER, registered(of_facility, name, born, sex, at=at)) is two
 
 
+def newborn(number, name):
+    return registered(number, name, "202611200815", "2")
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "2"), ("A", "B"), ("1 (2 giờ tuổi)", "2 (3 giờ tuổi)"), ("1 5T", "2 5T")])
+def test_twins_under_their_mothers_card_are_told_apart_by_what_stands_behind_her_name(first, second):
+    assert share(newborn("26000001", f"CB Trần Thị Mai {first}"), newborn("26000002", f"CB Trần Thị Mai {second}"))
+    assert not share(newborn("26000001", f"CB Trần Thị Mai {first}"), newborn("26000003", f"CB TRAN THI MAI {first}"))
+
+
+def with_citizen_number(person, number):
+    citizen = {"type": "SDDCN", "value": number}
+    return {**person, "identifiers": [citizen, *person["identifiers"]]}
+
+
+def test_a_citizen_number_that_differs_counts_beside_name_birth_date_and_sex():
+    mai = with_citizen_number(registered("1", "Trần Thị Mai", at="01004"), "001085000001")
+    assert share(mai, with_citizen_number(registered("2", "Lê Văn Tám", at="01021"), "079099000002"))
+    assert not share(mai, with_citizen_number(registered("2", "Trần Thị Mai", at="01021"), "001085000010"))  # a slip of the pen
+    assert not share(mai, registered("2", "Lê Văn Tám", at="01021"))  # the name alone
+
+
 def test_without_a_number_of_national_issue_in_common_it_is_not_asked():
     """As of somebody who came without papers, and was known later: the patient number is the same."""
     unknown = registered("24001911", "VÔ DANH", "190001010000", "1", card="")
@@ -127,6 +149,8 @@ def test_another_card_in_common_with_a_citizen_number_is_asked_too():
         ("Lò Thị Đào", "LO THI DAO"),
         ("Nguyễn Thị-Hoà", "Nguyễn Thị Hòa"),
         ("Hồ Bảo An 45TH", "Hồ Bảo An"),
+        ("Hồ Bảo An - 18 tháng, 3 ngày", "HO BAO AN (2T6TH)"),
+        ("CB Hồ Thị Mai 2 5 ngày tuổi", "CB HO THI MAI 2"),
         ("ĐÀO VĂN Đ", "\u00d0ào  văn đ."),
     ],
 )
