@@ -181,8 +181,8 @@ def run(claims: int, workers: int, seed: int, without: str) -> dict[str, Any]:
         found, steps[name] = apart(name, work, *each)
         return found
 
-    with tempfile.TemporaryDirectory(prefix="hie-catalogues-") as catalogues, rig([], catalogue_dir=Path(catalogues)) as made:
-        settings = made.settings
+    with tempfile.TemporaryDirectory(prefix="hie-catalogues-") as catalogues, rig([]) as made:
+        settings = made.settings.model_copy(update={"catalogue_dir": Path(catalogues)})  # not of this process's environment
         write_catalogues(_catalogues(settings))
         (known,) = step("fill", fill, (settings, claims, seed, without))
         step("ledger", adjudicate, *((settings, worker, workers) for worker in range(workers)))
