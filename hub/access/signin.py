@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from hub.access.credentials import parsed_address
 from hub.access.passwords import Checker, raw_hash
 from hub.access.people import PASSWORD_MAX, Person, as_person, note, one_form
 from hub.contract.errors import HubError
@@ -236,11 +237,8 @@ def _short(key: str) -> str:
 
 def _network(address: str) -> str:
     """An IPv6 host has a whole /64."""
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else address
+    host = parsed_address(address)
+    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else str(host or address)
 
 
 def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:

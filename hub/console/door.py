@@ -13,7 +13,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +24,7 @@ from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hub.access.credentials import is_loopback
 from hub.access.oidc import PATH, Attempt, Provider
 from hub.access.people import Person
 from hub.access.signin import WINDOW_S, SignedIn, SignIn
@@ -409,11 +409,7 @@ def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
 
 
 def _is_near(scope: Scope) -> bool:
-    client = scope.get("client")
-    try:
-        return client is not None and ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(_address(scope))
 
 
 def _address(scope: Scope) -> str:

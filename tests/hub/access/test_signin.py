@@ -120,6 +120,16 @@ def test_an_address_has_a_limit_over_all_names(house, monkeypatch):
     assert house(work) == "TRIES_EXCEEDED"
 
 
+def test_a_socket_of_both_families_tells_hosts_apart_as_one_of_ipv4_does(house):
+    async def work(_, signin):
+        for _ in range(TRIES_MAX):
+            await refused(signin, address="::ffff:10.0.0.1")
+        other = await refused(signin, address="::ffff:10.0.0.2")
+        return other, await refused(signin, address="10.0.0.1")
+
+    assert house(work) == ("CREDENTIAL_WRONG", "TRIES_EXCEEDED")
+
+
 def test_right_passwords_are_no_tries(house):
     async def work(_, signin):
         for _ in range(TRIES_MAX + 2):
