@@ -73,6 +73,7 @@ class Door:
 
     keyring:   signs the form, and the way to the provider, so that each process knows those of the others.
     tls:       whether this server speaks TLS itself; without, it serves this machine only (a proxy that ends TLS stands on it).
+    secure:    whether browsers come by TLS only though this server does not speak it, by a proxy before it: cookies are of TLS then.
     passwords: whether a password lets people in.
     provider:  the OpenID Connect provider by which they sign in; None: there is none.
     tell:      brings what was noted for the audit to its topic (`hub.audit.tell_noted`); called every few seconds. None: somebody else does.
@@ -86,6 +87,7 @@ class Door:
         keyring: Keyring,
         *,
         tls: bool,
+        secure: bool = False,
         passwords: bool = True,
         provider: Provider | None = None,
         tell: Callable[[], Awaitable[object]] | None = None,
@@ -93,8 +95,8 @@ class Door:
         self.signin = signin
         self.keyring = keyring
         self.passwords, self.provider = passwords, provider
-        self.tls = tls
-        self.cookie = "__Host-hie" if tls else "hie"
+        self.tls, self._secure = tls, tls or secure
+        self.cookie = "__Host-hie" if self._secure else "hie"
         self._form_cookie = f"{self.cookie}-form"
         self._way_cookie = f"{self.cookie}-oidc"
         self._tell = tell
@@ -135,7 +137,7 @@ class Door:
 
     def _set(self, name: str, value: str, site: str) -> str:
         ends = "" if value else "; Max-Age=0"
-        return f"{name}={value}; Path=/; HttpOnly; SameSite={site}{'; Secure' if self.tls else ''}{ends}"
+        return f"{name}={value}; Path=/; HttpOnly; SameSite={site}{'; Secure' if self._secure else ''}{ends}"
 
     def way(self, value: str) -> str:
         """The header that sets the cookie of the way to the provider, or takes it away. It comes back from another site: so it is lax."""
@@ -158,7 +160,8 @@ def door(settings: Settings, pool: AsyncConnectionPool, tell: Callable[[], Await
     signin = SignIn(pool, settings.console_idle_s, settings.console_session_s)
     provider = Provider(settings) if settings.oidc_issuer else None
     tls = settings.tls_certificate is not None
-    return Door(signin, keyring, tls=tls, passwords=settings.console_passwords, provider=provider, tell=tell)
+    secure = settings.console_url.lower().startswith("https://")
+    return Door(signin, keyring, tls=tls, secure=secure, passwords=settings.console_passwords, provider=provider, tell=tell)
 
 
 class _Middleware:

@@ -22,6 +22,7 @@ from hub.access.signin import SignIn
 from hub.console import door as doors
 from hub.console.door import Door, own_path, person
 from hub.contract.events import Keyring
+from hub.contract.settings import read_settings
 from hub.store.database import async_pool
 from tests.own_database import own_database
 
@@ -393,6 +394,18 @@ def test_with_tls_the_cookie_is_of_this_host_and_secure_only(url):
         assert cookie.startswith("__Host-hie-form=")
         assert "; Secure" in cookie
         assert browser.post("/login", headers={"origin": f"http://{host}"}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "home, name, secure",
+    [("https://hub.example", "__Host-hie", True), ("http://127.0.0.1:8083", "hie", False), ("", "hie", False)],
+)
+def test_behind_a_proxy_that_speaks_tls_all_cookies_are_of_tls_too(home, name, secure):
+    door = doors.door(read_settings(console_url=home, key_secret="a secret of tests only"), None)
+    door.signin.close()
+    for cookie, kind in ((door.setting("x"), ""), (door.setting("x", form=True), "-form"), (door.way("x"), "-oidc")):
+        assert cookie.startswith(f"{name}{kind}=x; Path=/; HttpOnly")
+        assert ("; Secure" in cookie) is secure
 
 
 def test_without_tls_only_this_machine_is_served():
