@@ -3,7 +3,7 @@
 The provider says who somebody is; what they may do here is ours (`people.py`). Its document and its keys are asked for at each
 sign-in, which are few: so a new key counts from the next one on, and one that was withdrawn does not.
 
-Source: OpenID Connect Core 1.0 §3.1 and Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 6749 §2.3.1.
+Source: OpenID Connect Core 1.0 §3.1 and Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 6749 §2.3.1, §4.1.2.1.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 """What an id_token may be signed by: with public keys only. So neither `none` nor the client's secret (HS256) signs one."""
 _REGISTRY: Final = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)  # providers write fields of their own in headers
 _SCOPES: Final = {"preferred_username": "openid profile", "email": "openid email", "sub": "openid"}
+_BROKEN: Final = ("server_error", "temporarily_unavailable")  # nobody was asked who he is
 _LEEWAY_S: Final = 60  # how far the clocks of the two machines may be apart
 _WHOLE_S: Final = 10.0
 _AT_ONCE: Final = 16
@@ -133,6 +134,8 @@ class Provider:
         answer: the query of the address that the provider sent the browser to.
         Raises: HubError(LOGIN_UNPROVEN) with the name of what does not fit; HubError(PROVIDER_UNAVAILABLE); HubError(OVERLOADED).
         """
+        if answer.get("error") in _BROKEN:
+            raise HubError("PROVIDER_UNAVAILABLE", "answer")
         if "error" in answer or not answer.get("code"):
             raise HubError("LOGIN_UNPROVEN", "answer")
         if answer.get("iss", self._issuer) != self._issuer:

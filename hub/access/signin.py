@@ -104,7 +104,7 @@ class SignIn:
         identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
         Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
         """
-        once, tries = _hashed((f"state {state}", 1)), _hashed((_network(address), TRIES_OF_ADDRESS_MAX))
+        once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {_network(address)}", TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
             refusal, within = HubError("LOGIN_UNPROVEN", "state"), await _take(database, once, at)
             if within > 0:
@@ -247,14 +247,14 @@ def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:
 
 
 async def _give_back(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]]) -> None:
-    """A try that did not fail is none."""
-    await database.execute(
-        "update person_try set count = greatest(count - 1, 0) where key = any(%s)", ([key for key, _ in keys],)
-    )
+    """A try that did not fail is none. Key by key, in the order in which they are taken: else two could wait for each other."""
+    for key, _ in keys:
+        await database.execute("update person_try set count = greatest(count - 1, 0) where key = %s", (key,))
 
 
 async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]], at: datetime) -> int:
-    """Count a try before the password is looked at, so that many at once count as many.
+    """Count a try before the password is looked at, so that many at once count as many. What one key refuses counts by no other: who
+    tries one name for ever does not shut his whole address out.
 
     Returns: above 0: within the limits; 0: the first beyond one of them; below 0: a later one.
     """
@@ -263,8 +263,8 @@ async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]],
         "delete from person_try where key in (select key from person_try where since < %s and key <> all(%s) for update skip locked)",
         (since, [key for key, _ in keys]),
     )
-    left: list[int] = []
-    for key, limit in keys:
+    left = 1
+    for number, (key, limit) in enumerate(keys):
         row = await (
             await database.execute(
                 "insert into person_try as t (key, count, since) values (%s, 1, %s) on conflict (key) do update set "
@@ -274,5 +274,8 @@ async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]],
             )
         ).fetchone()
         assert row is not None
-        left.append(limit + 1 - row[0])
-    return min(left)
+        left = limit + 1 - row[0]
+        if left <= 0:
+            await _give_back(database, keys[:number])
+            break
+    return left

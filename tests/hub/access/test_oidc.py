@@ -198,6 +198,11 @@ def test_who_is_not_let_in_there_or_comes_from_elsewhere_is_not_let_in_here(ther
     assert refused(there) == ("LOGIN_UNPROVEN", "answer")
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_a_provider_that_sends_people_back_as_it_is_broken_is_told_as_that(there, error):
+    assert refused(there, change=lambda answer: {"error": error, "state": answer["state"]}) == ("PROVIDER_UNAVAILABLE", "answer")
+
+
 def test_a_client_that_the_provider_does_not_know_is_for_the_operator_to_mend(there):
     assert refused(there, oidc_client_secret="another") == ("PROVIDER_UNAVAILABLE", "token: 401")
 
