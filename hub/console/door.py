@@ -36,7 +36,9 @@ from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 from hub.store.database import UNAVAILABLE
 
-_STATIC: Final = tuple(f"/_nicegui/{__version__}/{room}/" for room in ("static", "libraries", "components", "resources", "esm"))
+_STATIC: Final = re.compile(  # no more than its routes know: of any other path NiceGUI makes a page, and keeps it for a minute
+    rf"/_nicegui/{re.escape(__version__)}/(?:static|libraries|components|(?:resources|esm)/[^/]+)/."
+)
 _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
@@ -196,8 +198,8 @@ class _Middleware:
             await self._back_from(self._door.provider, scope, send)
         elif method in _SAFE and path == "/health":
             await answer(send, 200, _HEALTH, kind="application/json")
-        elif method in _SAFE and path.startswith(_STATIC) and ".." not in path:
-            await self._app(scope, receive, send)
+        elif method in _SAFE and _STATIC.match(path) and ".." not in path and path.isprintable():
+            await guarded(self._app, scope, receive, send, keep=True)
         else:
             await self._inside(scope, receive, send)
 

@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import HTMLResponse
+from nicegui import __version__
 from psycopg_pool import PoolTimeout
 from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
@@ -144,6 +145,65 @@ def test_nobody_sees_a_page_without_a_session(browser):
     assert browser.get("/nowhere", headers={"accept": "*/*"}).status_code == 401
     assert browser.post("/act").status_code == 401
     assert browser.get("/_nicegui/x/dynamic_resources/y", headers={"accept": "*/*"}).status_code == 401
+
+
+ROOM = f"/_nicegui/{__version__}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/nicegui.js", "/libraries/key/x.js", "/components/key/x.js", "/resources/key/x", "/esm/key/x/y.js"]
+)
+def test_what_every_page_loads_is_there_for_strangers_and_browsers_keep_it(path):
+    answer = asked_behind_the_door(f"{ROOM}{path}")
+    assert (answer.text, answer.headers["cache-control"]) == ("a file", "max-age=3600")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/esm/",
+        "/resources/",
+        "/esm/key",
+        "/esm/key/",
+        "/resources//x",
+        "/libraries/a%0Ab",
+        "/static/%00",
+        "/static/../x",
+        "/static/",
+    ],
+)
+def test_where_nothing_can_be_a_stranger_asks_the_door_alone(path):
+    """NiceGUI would make a page of its own to say so, and keep it for a minute."""
+    assert asked_behind_the_door(f"{ROOM}{path}").status_code == 401
+
+
+def test_what_the_application_says_of_a_file_that_is_not_there_does_not_quote_it():
+    answer = asked_behind_the_door(f"{ROOM}/libraries/Nguyen/missing")
+    assert answer.status_code == 404
+    assert "Nguyen" not in answer.text
+
+
+def asked_behind_the_door(path):
+    """What a stranger is answered where the application has every file but those that are missing."""
+
+    async def app(scope, _receive, send):
+        status = 404 if scope["path"].endswith("/missing") else 200
+        await send({"type": "http.response.start", "status": status, "headers": [(b"cache-control", b"max-age=3600")]})
+        await send({"type": "http.response.body", "body": b"a file" if status == 200 else scope["path"].encode()})
+
+    async def ask():
+        transport = httpx.ASGITransport(doors._Middleware(app, Door(Nobody(), KEYRING, tls=False)), client=("127.0.0.1", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as stranger:
+            return await stranger.get(path)
+
+    return asyncio.run(ask())
+
+
+class Nobody:
+    """A sign-in that knows nobody."""
+
+    async def known(self, _token, _at, *, used):
+        return None
 
 
 def test_health_is_answered_without_a_session_by_the_door_itself_and_metrics_are_not_here(browser):
