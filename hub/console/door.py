@@ -119,6 +119,8 @@ class Door:
                 telemetry.fault("console", broken.code, broken.where)
             except UNAVAILABLE:
                 telemetry.fault("console", "DATABASE_UNAVAILABLE", "audit")
+            except Exception as fault:  # one that nobody expected: what is noted later must come to the audit all the same
+                telemetry.service_broke("console", fault)
             await asyncio.sleep(_TELL_S)
 
     def tokens(self, headers: Headers) -> tuple[str, str]:

@@ -441,6 +441,25 @@ def test_while_the_database_is_away_a_click_does_nothing_and_the_page_stays():
     assert [one["text"] for one in sent] == ["news"]
 
 
+def test_what_is_noted_later_comes_to_the_audit_whatever_happened_before(monkeypatch):
+    monkeypatch.setattr(doors, "_TELL_S", 0)
+    rounds = iter([doors.HubError("BROKER_UNAVAILABLE", "audit"), PoolTimeout(), ValueError("nobody expected this"), None])
+    told = asyncio.Event()
+
+    async def tell():
+        if (wrong := next(rounds)) is not None:
+            raise wrong
+        told.set()
+        await asyncio.sleep(60)
+
+    async def run():
+        telling = asyncio.create_task(Door(None, KEYRING, tls=False, tell=tell).telling())
+        await asyncio.wait_for(told.wait(), 5)
+        telling.cancel()
+
+    asyncio.run(run())
+
+
 def test_cookies_of_another_program_on_this_host_do_not_hide_ours():
     door = Door(None, KEYRING, tls=False)
     for others in ('x={"a":1}', "foo[bar]=1", "bare", "a(b)=1", 'q="x y', "tên=an"):
