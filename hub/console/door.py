@@ -43,6 +43,7 @@ _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
 _USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
+_NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _TELL_S: Final = 3.0
 _PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _SIGNED: Final = "hie.signed"  # where the scope of a request says who made it
@@ -240,27 +241,37 @@ class _Middleware:
         token, nonce = self._door.tokens(headers)
         if method in _SAFE:
             asked = fields_of(scope["query_string"])
-            await self._form(send, asked, 200)
+            if await self._is_in(token):  # as by another tab, which came here with this one when their session ended
+                await answer(send, 303, b"", ("location", own_path(asked.get("next", ""))))
+            else:
+                await self._form(scope, send, asked, 200)
             return
         fields = fields_of(await body_of(receive)) if method == "POST" else {}
         known = self._door.passwords and nonce != ""
         if not known or not compare_digest(self._door.form(nonce).encode(), fields.get("token", "").encode()):
             telemetry.door_refused("form")
-            await self._form(send, fields, 403, "FORM_OLD")
+            await self._form(scope, send, fields, 403, "FORM_OLD")
             return
         try:
             fresh, _ = await self._door.signin.open(fields.get("name", ""), fields.get("password", ""), _address(scope), now())
-            if token:
-                await self._door.signin.end(token, now())
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, fields, refused)
+            await self._refused(scope, send, fields, refused)
             return
+        if token:
+            with suppress(*UNAVAILABLE):  # it ends by itself then; the new one is there, and nobody else would have it
+                await self._door.signin.end(token, now())
         telemetry.sign_in_answered("done")
         cookies = (("set-cookie", self._door.setting(fresh)), ("set-cookie", self._door.setting("", form=True)))
         await answer(send, 303, b"", ("location", own_path(fields.get("next", ""))), *cookies)
 
+    async def _is_in(self, token: str) -> bool:
+        with suppress(*UNAVAILABLE):
+            return await self._door.signin.known(token, now(), used=False) is not None
+        return False
+
     async def _leave_for(self, provider: Provider, scope: Scope, send: Send) -> None:
-        """Send the browser to the provider. A session that it still has ends here, as on the way back it does not show it."""
+        """Send the browser to the provider. A session that it shows ends here, as on the way back it does not show it; one that it does not
+        show, as to a link on another site, stays."""
         token, _ = self._door.tokens(Headers(scope=scope))
         asked = fields_of(scope["query_string"])
         way = Attempt.begun(self._door.keyring, _language(asked), own_path(asked.get("next", "")), now())
@@ -269,10 +280,10 @@ class _Middleware:
             if token:
                 await self._door.signin.end(token, now())
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, asked, refused)
+            await self._refused(scope, send, asked, refused)
             return
-        cookies = (("set-cookie", self._door.way(way.cookie)), ("set-cookie", self._door.setting("")))
-        await answer(send, 303, b"", ("location", there), *cookies)
+        over = (("set-cookie", self._door.setting("")),) if token else ()
+        await answer(send, 303, b"", ("location", there), ("set-cookie", self._door.way(way.cookie)), *over)
 
     async def _back_from(self, provider: Provider, scope: Scope, send: Send) -> None:
         said, at = fields_of(scope["query_string"]), now()
@@ -280,33 +291,38 @@ class _Middleware:
         over = ("set-cookie", self._door.way(""))
         if way is None:
             telemetry.door_refused("form")
-            await self._form(send, {}, 403, "FORM_OLD", over)
+            await self._form(scope, send, {}, 403, "FORM_OLD", over)
             return
         asked = {"lang": way.language, "next": way.next_path}
         try:
             identity = partial(provider.identity, said, way, at)
             fresh, _ = await self._door.signin.open_by(way.state, identity, _address(scope), at)
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, asked, refused, over)
+            await self._refused(scope, send, asked, refused, over)
             return
         telemetry.sign_in_answered("done")
         await answer(send, 200, onward_page(_language(asked), way.next_path), ("set-cookie", self._door.setting(fresh)), over)
 
-    async def _refused(self, send: Send, asked: dict[str, str], refused: Exception, *more: tuple[str, str]) -> None:
+    async def _refused(self, scope: Scope, send: Send, asked: dict[str, str], refused: Exception, *more: tuple[str, str]) -> None:
         code = refused.code if isinstance(refused, HubError) else "DATABASE_UNAVAILABLE"
         telemetry.sign_in_answered(code)
         if isinstance(refused, HubError) and code == "PROVIDER_UNAVAILABLE":
             telemetry.fault("console", code, refused.where)  # for who mends it; the page does not say it
         if code in ("CREDENTIAL_WRONG", "LOGIN_UNPROVEN", "LOGIN_UNKNOWN"):
-            await self._form(send, asked, 403, code, *more)
+            await self._form(scope, send, asked, 403, code, *more)
         elif code == "TRIES_EXCEEDED":
-            await self._form(send, asked, 429, code, ("retry-after", str(WINDOW_S)), *more)
+            await self._form(scope, send, asked, 429, code, ("retry-after", str(WINDOW_S)), *more)
         else:
             said = code if code == "PROVIDER_UNAVAILABLE" else "BUSY"
-            await self._form(send, asked, 503, said, ("retry-after", "10"), *more)
+            await self._form(scope, send, asked, 503, said, ("retry-after", "10"), *more)
 
-    async def _form(self, send: Send, asked: dict[str, str], status: int, said: str = "", *more: tuple[str, str]) -> None:
-        nonce = secrets.token_hex(16)
+    async def _form(
+        self, scope: Scope, send: Send, asked: dict[str, str], status: int, said: str = "", *more: tuple[str, str]
+    ) -> None:
+        """Show the form. It belongs to the nonce that the browser has already, if any, so that those of its other tabs stay good."""
+        _, nonce = self._door.tokens(Headers(scope=scope))
+        if not _NONCE.fullmatch(nonce):
+            nonce = secrets.token_hex(16)
         start = self._door.provider.start if self._door.provider is not None else ""
         path = own_path(asked.get("next", ""))
         page = login_page(_language(asked), self._door.form(nonce), path, said, passwords=self._door.passwords, provider=start)

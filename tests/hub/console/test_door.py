@@ -128,8 +128,12 @@ def browser(console):
 
 
 def sign_in(browser, password=PASSWORD, next_path="/", **more):
-    page = browser.get("/login", params={"next": next_path}).text
-    fields = dict(re.findall(r'name="(token|next|lang)" value="([^"]*)"', page))
+    return enter(browser, browser.get("/login", params={"next": next_path}), password, **more)
+
+
+def enter(browser, page, password=PASSWORD, **more):
+    """Send the form of a sign-in page."""
+    fields = dict(re.findall(r'name="(token|next|lang)" value="([^"]*)"', page.text))
     return browser.post("/login", data={**fields, "name": NAME, "password": password, **more})
 
 
@@ -225,10 +229,59 @@ def test_who_signs_in_is_known_and_signs_out_again(browser, console):
     assert browser.get("/").status_code == 303
 
 
+def test_the_forms_of_all_tabs_are_good_until_somebody_is_in(browser):
+    tabs = [browser.get("/login", params={"next": f"/?tab={number}"}) for number in range(3)]
+    assert enter(browser, tabs[2], "wrong password").status_code == 403
+    answer = enter(browser, tabs[0])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=0")
+    assert enter(browser, tabs[1]).status_code == 403, "nobody puts the one who is in out by mistake"
+    assert browser.get("/").text == NAME
+
+
+def test_a_cookie_of_a_form_that_is_not_of_our_make_is_replaced(browser):
+    browser.cookies.set("hie-form", "mine", domain="127.0.0.1")
+    assert sign_in(browser).status_code == 303
+
+
+def test_who_is_in_is_led_on_from_the_sign_in_page(browser):
+    sign_in(browser)
+    answer = browser.get("/login", params={"next": "/?tab=1"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=1")
+    browser.post("/logout")
+    assert browser.get("/login").status_code == 200
+
+
+def test_while_the_database_is_away_the_sign_in_page_is_shown_and_a_new_session_is_not_lost_with_the_old_one():
+    class Failing:
+        async def known(self, _token, _at, *, used):
+            raise PoolTimeout
+
+        async def open(self, *_given):
+            return "fresh", None
+
+        async def end(self, _token, _at):
+            raise PoolTimeout
+
+    async def story():
+        transport = httpx.ASGITransport(application(Door(Failing(), KEYRING, tls=False)), client=("127.0.0.1", 5000))
+        headers = {"origin": "http://console", "cookie": f"hie=before; hie-form={'0' * 32}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://console", headers=headers) as browser:
+            page = await browser.get("/login")
+            answer = await browser.post(
+                "/login", data={"name": NAME, "password": PASSWORD, "token": KEYRING.hash("console-form", "0" * 32)}
+            )
+            return page.status_code, answer.status_code, answer.headers.get_list("set-cookie")[0].split(";")[0]
+
+    assert asyncio.run(story()) == (200, 303, "hie=fresh")
+
+
 def test_a_new_sign_in_ends_the_session_that_was(browser):
-    sign_in(browser)
+    page = browser.get("/login")
+    enter(browser, page)
     before = browser.cookies["hie"]
-    sign_in(browser)
+    assert (
+        enter(browser, enter(browser, page)).status_code == 303
+    )  # the form was old by then; the page that says so has a new one
     assert browser.cookies["hie"] != before
     again = httpx.Client(base_url=browser.base_url, cookies={"hie": before}, headers={"accept": "text/html"})
     with again:

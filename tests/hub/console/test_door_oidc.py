@@ -109,6 +109,14 @@ def test_a_session_that_was_ends_when_its_browser_leaves_for_the_provider(browse
         assert again.get("/").status_code == 303
 
 
+def test_a_session_that_its_browser_does_not_show_as_it_comes_from_another_site_stays(browser):
+    """It would live on, and the browser would have lost it."""
+    sign_in(browser)
+    stranger = httpx.get(f"{browser.base_url}/login/oidc", trust_env=False)
+    assert (stranger.status_code, cookie_of(stranger, "hie")) == (303, "")
+    assert browser.get("/").text == NAME
+
+
 @pytest.mark.parametrize(
     "language, said",
     [
