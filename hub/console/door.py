@@ -22,13 +22,14 @@ from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hub.access.credentials import is_loopback
 from hub.access.oidc import PATH, Attempt, Provider
 from hub.access.people import Person
 from hub.access.signin import WINDOW_S, SignedIn, SignIn
 from hub.console.answers import answer, body_of, fields_of, guarded, refuse, sealed
+from hub.console.link import Link
 from hub.console.login_page import Language, error_page, login_page, onward_page
 from hub.contract import telemetry
 from hub.contract.errors import HubError
@@ -42,7 +43,6 @@ _STATIC: Final = re.compile(  # no more than its routes know: of any other path 
 _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
-_USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _TELL_S: Final = 3.0
 _PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
@@ -347,65 +347,13 @@ class _Middleware:
             return
         scope[_SIGNED] = signed
         before = _here.set(signed)
-        link, name = _Link(self._door.signin, token, receive, send), signed.person.name
+        link, name = Link(self._door.signin, token, _page_of(scope), receive, send), signed.person.name
         self._open[name] += 1
         try:
             await self._app(scope, link.receive, link.send)
         finally:
             self._open[name] -= 1
             _here.reset(before)
-
-
-class _Link:
-    """A websocket that lives as long as its session: looked at anew before a click, and every two seconds before anything else."""
-
-    def __init__(self, signin: SignIn, token: str, receive: Receive, send: Send) -> None:
-        self._signin, self._token = signin, token
-        self._receive, self._send = receive, send
-        self._accepted = self._over = False
-
-    async def receive(self) -> Message:
-        while True:
-            message = await self._receive()
-            if message["type"] != "websocket.receive":
-                return message
-            used = bool(_USE.match(message.get("text") or ""))
-            try:
-                lives = await self._lives(used=used)
-            except UNAVAILABLE:
-                if used:  # whether it lives is not known: the click does nothing, and the page stays
-                    continue
-                return message
-            if lives:
-                return message
-            await self._end()
-            return {"type": "websocket.disconnect", "code": 4401}
-
-    async def send(self, message: Message) -> None:
-        if self._over:
-            return
-        if message["type"] == "websocket.send":
-            with suppress(*UNAVAILABLE):  # nobody is put out then, as nobody could come in again
-                if not await self._lives(used=False):
-                    await self._end()
-                    return
-        self._accepted |= message["type"] == "websocket.accept"
-        await self._send(message)
-
-    async def _lives(self, *, used: bool) -> bool:
-        """Raises: `UNAVAILABLE` where the database cannot say."""
-        found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
-        return found is not None
-
-    async def _end(self) -> None:
-        """Take the page off the screen, as what it shows is not for whoever comes next, and close."""
-        if self._over:
-            return
-        self._over = True
-        with suppress(RuntimeError, OSError):  # it may be closing already
-            if self._accepted:
-                await self._send({"type": "websocket.send", "text": '42["open",{"path":"/login","new_tab":false}]'})
-            await self._send({"type": "websocket.close", "code": 4401})
 
 
 def own_path(wanted: str) -> str:
@@ -423,12 +371,16 @@ def own_path(wanted: str) -> str:
 def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
     """Whether the page that a websocket belongs to was made for this person; a page that is no more is for NiceGUI to refuse, and none
     is no page of ours."""
-    named = fields_of(scope["query_string"]).get("client_id", "")
+    named = _page_of(scope)
     if not named:
         return False
     client = Client.instances.get(named)
     made_for = _signed_of(client) if client is not None else None
     return made_for is None or made_for.person == signed.person
+
+
+def _page_of(scope: Scope) -> str:
+    return fields_of(scope["query_string"]).get("client_id", "")
 
 
 def _is_near(scope: Scope) -> bool:

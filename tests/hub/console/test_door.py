@@ -398,8 +398,8 @@ def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
     with pytest.raises(InvalidStatus, match="403"):
         socket_of(browser, path="/_nicegui_ws/socket.io/")
     with socket_of(browser) as link:
-        link.send("hello")
-        assert link.recv(5) == f"{NAME} hello"
+        link.send("3")
+        assert link.recv(5) == f"{NAME} 3"
 
 
 def test_nobody_takes_the_room_of_all_others_with_open_pages(browser, monkeypatch):
@@ -427,71 +427,11 @@ def test_an_open_page_is_taken_away_when_the_session_ends(browser, console):
     _, people, do, _ = console
     sign_in(browser)
     with socket_of(browser) as link:
-        link.send("hello")
+        link.send("3")
         link.recv(5)
         do(people.disable(NAME, "root", "left"))
-        link.send('42["event",{"id":1}]')  # a click does nothing any more, at once
+        link.send('42["event",{"id":1,"client_id":"a-page-that-is-no-more"}]')  # a click does nothing any more, at once
         assert link.recv(5) == '42["open",{"path":"/login","new_tab":false}]'
-
-
-def test_a_page_that_only_updates_itself_is_not_used():
-    looks, sent = [], []
-
-    class Looked:
-        async def known(self, _token, _at, *, used):
-            looks.append("use" if used else "look")
-            return "somebody"
-
-        async def glance(self, _token, _at):
-            looks.append("glance")
-            return "somebody"
-
-    frames = iter(['42["ack",{"next_message_id":7}]', "3", '42["event",{"id":1}]'])
-
-    async def receive():
-        return {"type": "websocket.receive", "text": next(frames)}
-
-    async def send(message):
-        sent.append(message)
-
-    async def story():
-        link = doors._Link(Looked(), "token", receive, send)
-        for _ in range(3):
-            assert (await link.receive())["type"] == "websocket.receive"
-        await link.send({"type": "websocket.send", "text": "news"})
-
-    asyncio.run(story())
-    assert looks == ["glance", "glance", "use", "glance"]
-    assert [one["text"] for one in sent] == ["news"]
-
-
-def test_while_the_database_is_away_a_click_does_nothing_and_the_page_stays():
-    """Nobody is put out then, as nobody could come in again; and nobody acts whose session may have ended."""
-    sent = []
-
-    class Away:
-        async def known(self, _token, _at, *, used):
-            raise PoolTimeout
-
-        async def glance(self, _token, _at):
-            raise PoolTimeout
-
-    frames = iter(['42["event",{"id":1}]', '42["ack",{"next_message_id":7}]', '42["event",{"id":2}]', "3"])
-
-    async def receive():
-        return {"type": "websocket.receive", "text": next(frames)}
-
-    async def send(message):
-        sent.append(message)
-
-    async def story():
-        link = doors._Link(Away(), "token", receive, send)
-        came = [(await link.receive())["text"] for _ in range(2)]
-        await link.send({"type": "websocket.send", "text": "news"})
-        return came
-
-    assert asyncio.run(story()) == ['42["ack",{"next_message_id":7}]', "3"]
-    assert [one["text"] for one in sent] == ["news"]
 
 
 def test_what_is_noted_later_comes_to_the_audit_whatever_happened_before(monkeypatch):
