@@ -482,7 +482,7 @@ def test_behind_a_proxy_that_speaks_tls_all_cookies_are_of_tls_too(home, name, s
 
 def test_without_tls_only_this_machine_is_served():
     async def asked(client):
-        door = Door(None, KEYRING, tls=False)
+        door = Door(Nobody(), KEYRING, tls=False)
         transport = httpx.ASGITransport(application(door), client=(client, 5000))
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
             return (await browser.get("/login")).status_code, (await browser.get("/health")).status_code

@@ -7,6 +7,7 @@ import shutil
 import httpx
 import pytest
 
+from hub.access import oidc
 from hub.access.oidc import Provider
 from hub.console.door import door
 from hub.contract import telemetry
@@ -195,7 +196,8 @@ def test_who_says_no_there_is_not_in_here(browser, console, there):
     assert [row[3] for row in audited(console)] == ["LOGIN_UNPROVEN answer"]
 
 
-def test_a_provider_that_is_down_is_told_and_passwords_go_on(browser, there):
+def test_a_provider_that_is_down_is_told_and_passwords_go_on(browser, there, monkeypatch):
+    monkeypatch.setattr(oidc, "_DOCUMENT_S", 0.0)
     back = there_and_back(browser)
     there.broken = True
     for path in ("/login/oidc?lang=en", back):
@@ -223,7 +225,8 @@ def test_only_a_browser_that_opens_the_page_uses_a_way_up(browser):
     assert browser.get(back).status_code == 200
 
 
-def test_no_token_or_code_is_in_the_log(browser, there, capfd):
+def test_no_token_or_code_is_in_the_log(browser, there, capfd, monkeypatch):
+    monkeypatch.setattr(oidc, "_DOCUMENT_S", 0.0)
     telemetry.configure("debug")
     back = there_and_back(browser)
     browser.get(back)
