@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from hub.access.credentials import parsed_address
 from hub.access.passwords import Checker, raw_hash
-from hub.access.people import PASSWORD_MAX, Person, as_person, note, one_form
+from hub.access.people import PASSWORD_MAX, UNKNOWN, Person, as_person, note, one_form
 from hub.contract.errors import HubError
 from hub.contract.events import now
 
@@ -30,7 +30,6 @@ _SESSIONS_MAX: Final = 20  # of one person; the oldest ends
 _TOUCH_S: Final = 30.0  # how exactly the last use is kept: a write each time would cost more than the look
 _FRESH_S: Final = 2.0  # how old the answer of `glance` may be
 _KEPT_MAX: Final = 10_000
-_UNKNOWN: Final = "unknown"  # in the audit, for a name that nobody has: it may be a password in the wrong field
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class SignIn:
             within = await _take(database, keys, at)
             statement = "select name, role, scope, language, password, disabled_at from person where name = %s"
             row = await (await database.execute(statement, (name,))).fetchone()
-            by = row[0] if row else _UNKNOWN
+            by = row[0] if row else UNKNOWN
             if within == 0:  # the first beyond the limit stands for all that follow
                 await note(database, "sign-in", by, by, "TRIES_EXCEEDED", "refused", at=at)
         if within <= 0:
@@ -102,7 +101,7 @@ class SignIn:
 
         state:    of this way to the provider; it is good once, and for no longer than the window.
         identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
-        Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
+        Raises: HubError(LOGIN_UNPROVEN, LOGINUNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
         """
         once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {_network(address)}", TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
@@ -110,7 +109,7 @@ class SignIn:
             if within > 0:
                 refusal, within = HubError("TRIES_EXCEEDED", "address"), await _take(database, tries, at)
             if within == 0:  # the first beyond the limit stands for all that follow
-                await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{refusal.code} {refusal.where}", "refused", at=at)
+                await note(database, "sign-in", UNKNOWN, UNKNOWN, f"{refusal.code} {refusal.where}", "refused", at=at)
         if within <= 0:
             raise refusal
         try:
@@ -120,7 +119,7 @@ class SignIn:
                 if wrong.retriable:  # nobody failed but the provider
                     await _give_back(database, tries)
                 else:
-                    await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{wrong.code} {wrong.where}", "refused", at=at)
+                    await note(database, "sign-in", UNKNOWN, UNKNOWN, f"{wrong.code} {wrong.where}", "refused", at=at)
             raise
         async with self._pool.connection() as database, database.transaction():
             statement = (
@@ -130,13 +129,13 @@ class SignIn:
             row = await (await database.execute(statement, (named, named))).fetchone()
             token = ""
             if row is None or row[4] is not None:
-                by = row[0] if row else _UNKNOWN
+                by = row[0] if row else UNKNOWN
                 await database.execute("update person set failed = failed + 1 where name = %s", (by,))
-                await note(database, "sign-in", by, by, "LOGIN_UNKNOWN", "refused", at=at)
+                await note(database, "sign-in", by, by, "LOGINUNKNOWN", "refused", at=at)
             else:
                 token = await self._admit(database, row[0], tries, address, at, " by OpenID Connect")
         if row is None or not token:
-            raise HubError("LOGIN_UNKNOWN", "identity")
+            raise HubError("LOGINUNKNOWN", "identity")
         return token, SignedIn(as_person(row), _short(digest(token)))
 
     async def _admit(
