@@ -14,6 +14,7 @@ from nicegui import Client, __version__, ui
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from hub.access.http_door import http_config
 from hub.access.people import Person
 from hub.access.signin import SignedIn
 from hub.console.door import Door, person
@@ -53,7 +54,8 @@ async def story():
         ui.timer(0.1, lambda: seen.append(f"timer {person().name}"), once=True)
 
     ui.run_with(app, show_welcome_message=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1))
+    more = {"lifespan": "on", "log_config": None, "ws": "websockets-sansio", "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(http_config(app, open_max=8, of_one_max=4, port=0, **more))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
         await asyncio.sleep(0.05)
