@@ -69,7 +69,7 @@ class _Connection(H11Protocol):
         """How many connections its address has with this one; 0 for this machine's own."""
         if self.client is None or is_loopback(self.client[0]):
             return 0
-        hosts = (one.client[0].removeprefix("::ffff:") for one in self.connections if one.client is not None)
+        hosts = (peer[0].removeprefix("::ffff:") for one in self.connections if (peer := getattr(one, "client", None)))
         return sum(host == self.client[0] for host in hosts)
 
     def connection_lost(self, exc: Exception | None) -> None:
