@@ -29,6 +29,7 @@ class Provider:
     claims: what replaces claims of the next id_tokens; a value of None leaves the claim out.
     sign:   makes the id_token of its claims; None: RS256 by the present key.
     ways:   of clients to authenticate, as the discovery document lists them.
+    described: how often somebody asked for that document.
     """
 
     def __init__(self, home: str) -> None:
@@ -38,6 +39,7 @@ class Provider:
         self.document: dict[str, Any] = {}
         self.asked: list[dict[str, str]] = []
         self.redeemed: list[str] = []
+        self.described = 0
         self.codes: dict[str, dict[str, str]] = {}
         self.honest()
         self.rotate()
@@ -120,6 +122,7 @@ def provider(tls: ssl.SSLContext | None = None) -> Iterator[Provider]:
                 case _ if made.broken:
                     self.say(503, {"error": "broken"})
                 case "/.well-known/openid-configuration":
+                    made.described += 1
                     self.say(200, made.discovery())
                 case "/certs":
                     self.say(200, {"keys": ["junk", {"kty": "AKP", "kid": "of-tomorrow"}, made.key.as_dict(private=False)]})

@@ -232,7 +232,7 @@ class Credentials:
         """The sender whose MLLP links come from this address; None when nobody's do."""
         if self._local:
             return LOCAL if is_loopback(address) else None
-        parsed = _parse(address)
+        parsed = parsed_address(address)
         if parsed is None:
             return None
         return next(
@@ -324,7 +324,8 @@ def token_hash(token: str) -> str:
     return hashlib.blake2b(token.encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
-def _parse(address: str) -> Address | None:
+def parsed_address(address: str) -> Address | None:
+    """A peer's address, of its own family whatever the socket's; None for what is no address."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -334,5 +335,5 @@ def _parse(address: str) -> Address | None:
 
 def is_loopback(address: str) -> bool:
     """Whether an address is this machine's own."""
-    parsed = _parse(address)
+    parsed = parsed_address(address)
     return parsed is not None and parsed.is_loopback

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from hub.access.credentials import is_loopback
 from hub.contract.errors import ERRORS
 
 _ASK_S: Final = 10.0  # for a connection to say what it wants, and to read some of what it was told
@@ -26,29 +27,29 @@ _TURN_S: Final = 0.005  # of parsing for one connection, then the others have th
 _RETRY_AFTER_S: Final = "5"
 
 
-def http_config(app: ASGIApp, *, open_max: int, **more: Any) -> uvicorn.Config:
+def http_config(app: ASGIApp, *, open_max: int, of_one_max: int | None = None, **more: Any) -> uvicorn.Config:
     """uvicorn's configuration of one server.
 
-    open_max: connections at once, each with one request under way; beyond it 503.
-    more:     what differs from server to server.
+    open_max:   connections at once, each with one request under way; beyond it 503.
+    of_one_max: those of one address, beyond which they are closed; not of this machine's own, where a proxy may stand. None: all.
+    more:       what differs from server to server.
     """
+    given: dict[str, Any] = {"ws": "none", "lifespan": "off", **more}
     return uvicorn.Config(
         app,
-        http=partial(_Connection, open_max),  # type: ignore[arg-type]  # makes one, as the class itself would
-        ws="none",
-        lifespan="off",
+        http=partial(_Connection, open_max, of_one_max),  # type: ignore[arg-type]  # makes one, as the class itself would
         access_log=False,  # a line a request would name facilities and cursors, and cost more than the answer
         h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
-        **more,
+        **given,
     )
 
 
 class _Connection(H11Protocol):
     """A connection that holds up no other, and that keeps its place only while it has something to say and reads the answers."""
 
-    def __init__(self, open_max: int, **given: Any) -> None:
+    def __init__(self, open_max: int, of_one_max: int | None, **given: Any) -> None:
         super().__init__(**given)
-        self._open_max = open_max
+        self._open_max, self._of_one_max = open_max, of_one_max
         self._waiting = bytearray()  # came, and is not parsed yet
         self._turn: asyncio.Handle | None = None
         self._leaving = False  # answered before the end of the request: nothing more is parsed
@@ -61,6 +62,15 @@ class _Connection(H11Protocol):
             self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         self.app = partial(self._answered, _no_room if len(self.connections) > self._open_max else self.app)
         self.loop.call_later(_ASK_S, self._look, None)
+        if self._of_one_max is not None and self._of_its_address() > self._of_one_max:
+            transport.close()
+
+    def _of_its_address(self) -> int:
+        """How many connections its address has with this one; 0 for this machine's own."""
+        if self.client is None or is_loopback(self.client[0]):
+            return 0
+        hosts = (peer[0].removeprefix("::ffff:") for one in self.connections if (peer := getattr(one, "client", None)))
+        return sum(host == self.client[0] for host in hosts)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

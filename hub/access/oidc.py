@@ -1,14 +1,16 @@
 """Signing in by an OpenID Connect provider: the way there and back (authorization code with PKCE), and the proof in the id_token.
 
-The provider says who somebody is; what they may do here is ours (`people.py`). Its document and its keys are asked for at each
-sign-in, which are few: so a new key counts from the next one on, and one that was withdrawn does not.
+The provider says who somebody is; what they may do here is ours (`people.py`). Its keys are asked for at each sign-in, which are
+few: so a new key counts from the next one on, and one that was withdrawn does not. Its document is asked for once a minute at most, as
+whoever opens the page may begin a way there.
 
-Source: OpenID Connect Core 1.0 §3.1 and Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 6749 §2.3.1.
+Source: OpenID Connect Core 1.0 §3.1 and Discovery 1.0; RFC 7636 (PKCE); RFC 9207 (`iss` of the answer); RFC 6749 §2.3.1, §4.1.2.1.
 """
 
 import asyncio
 import secrets
 import ssl
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
+from math import inf
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
@@ -38,9 +41,11 @@ ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES25
 """What an id_token may be signed by: with public keys only. So neither `none` nor the client's secret (HS256) signs one."""
 _REGISTRY: Final = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)  # providers write fields of their own in headers
 _SCOPES: Final = {"preferred_username": "openid profile", "email": "openid email", "sub": "openid"}
+_BROKEN: Final = ("server_error", "temporarily_unavailable")  # nobody was asked who he is
 _LEEWAY_S: Final = 60  # how far the clocks of the two machines may be apart
 _WHOLE_S: Final = 10.0
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 16  # of those who go there, and of those who come back
+_DOCUMENT_S: Final = 60.0  # how long the discovery document is kept
 _ANSWER_MAX: Final = 512 * 1024  # bytes
 
 
@@ -98,7 +103,8 @@ class Provider:
         self._secret = settings.oidc_client_secret.get_secret_value()
         self._claim = settings.oidc_claim
         self._home = settings.console_url.rstrip("/")
-        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._way_there, self._way_back = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AT_ONCE)
+        self._document_kept: tuple[float, dict[str, Any]] = (-inf, {})  # when it was asked for
         ca = settings.oidc_ca
         try:
             self._tls = ssl.create_default_context(cafile=None if ca is None else str(ca))
@@ -112,7 +118,7 @@ class Provider:
 
     async def address(self, attempt: Attempt) -> str:
         """Where the browser goes to sign in. Raises: HubError(PROVIDER_UNAVAILABLE); HubError(OVERLOADED)."""
-        async with self._client() as client:
+        async with self._client(self._way_there) as client:
             document = await self._document(client)
         asked = {
             "response_type": "code",
@@ -133,11 +139,13 @@ class Provider:
         answer: the query of the address that the provider sent the browser to.
         Raises: HubError(LOGIN_UNPROVEN) with the name of what does not fit; HubError(PROVIDER_UNAVAILABLE); HubError(OVERLOADED).
         """
+        if answer.get("error") in _BROKEN:
+            raise HubError("PROVIDER_UNAVAILABLE", "answer")
         if "error" in answer or not answer.get("code"):
             raise HubError("LOGIN_UNPROVEN", "answer")
         if answer.get("iss", self._issuer) != self._issuer:
             raise HubError("LOGIN_UNPROVEN", "iss of the answer")
-        async with self._client() as client:
+        async with self._client(self._way_back) as client:
             document = await self._document(client)
             token = await self._redeemed(client, document, answer["code"], attempt)
             keys = await _asked(client, "keys", document["jwks_uri"])
@@ -150,22 +158,29 @@ class Provider:
         return found
 
     @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Raises: HubError(OVERLOADED) when too many are on their way: whoever opens the page may begin one."""
-        if self._room.locked():
+    async def _client(self, room: asyncio.Semaphore) -> AsyncIterator[httpx.AsyncClient]:
+        """Raises: HubError(OVERLOADED) when too many are on this way. Each has room of its own: whoever opens the page may begin one, and
+        must not keep out who comes back."""
+        if room.locked():
             raise HubError("OVERLOADED", "provider")
         # No proxy of the environment: it would decide where this goes. No redirect is followed: it might lead anywhere.
         made = httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=_WHOLE_S)
-        async with self._room, made as client:
+        async with room, made as client:
             yield client
 
     async def _document(self, client: httpx.AsyncClient) -> dict[str, Any]:
+        asked_at, kept = self._document_kept
+        began = time.monotonic()
+        if began - asked_at < _DOCUMENT_S:
+            return kept
         found = await _asked(client, "discovery", f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:  # to the letter, a slash at the end too
             raise HubError("PROVIDER_UNAVAILABLE", "discovery: issuer is not HIE_OIDC_ISSUER")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-            if not isinstance(found.get(name), str) or not is_private(found[name]):
+            url = found.get(name)
+            if not isinstance(url, str) or not url.isascii() or not url.isprintable() or not is_private(url):
                 raise HubError("PROVIDER_UNAVAILABLE", f"discovery: {name}")
+        self._document_kept = (began, found)
         return found
 
     async def _redeemed(self, client: httpx.AsyncClient, document: Mapping[str, Any], code: str, attempt: Attempt) -> str:
@@ -176,11 +191,11 @@ class Provider:
             "redirect_uri": f"{self.start}/callback",
             "code_verifier": attempt.verifier,
         }
-        ways = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        ways = document.get("token_endpoint_auth_methods_supported")
         login = None
         if not self._secret:
             form["client_id"] = self._client_id
-        elif "client_secret_basic" in ways:
+        elif not isinstance(ways, list) or "client_secret_basic" in ways:  # which is the standard's default
             login = httpx.BasicAuth(quote_plus(self._client_id), quote_plus(self._secret))
         else:
             form |= {"client_id": self._client_id, "client_secret": self._secret}
@@ -210,7 +225,7 @@ class Provider:
             raise HubError("LOGIN_UNPROVEN", f"id_token {wrong.claim}") from None
         except JoseError as wrong:
             raise HubError("LOGIN_UNPROVEN", f"id_token {wrong.error}") from None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):  # the last one of claims within claims
             raise HubError("LOGIN_UNPROVEN", "id_token") from None
         return claims
 

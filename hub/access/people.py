@@ -34,6 +34,8 @@ ROLES: Final[Mapping[Role, frozenset[Right]]] = {
 }
 """What each role may. A vendor and an insurer see what is of their scope only: `Person.sees`."""
 SCOPED: Final = ("vendor", "insurer")
+UNKNOWN: Final = "unknown"
+"""Who the audit names where nobody has the name that was typed, which may be a password in the wrong field; so no person is named that."""
 PASSWORD_MIN: Final = 12
 PASSWORD_MAX: Final = 256
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,31}")
@@ -183,6 +185,8 @@ def fit(password: str, name: str) -> str:
 def _check(person: Person) -> None:
     if not _NAME.fullmatch(person.name):
         raise HubError("REQUEST_WRONG", "NAME: 2 to 32 of a-z, 0-9, `.`, `_`, `-`, a letter first")
+    if person.name == UNKNOWN:
+        raise HubError("REQUEST_WRONG", f"NAME: not {UNKNOWN}, which the audit says of names that nobody has")
     if person.role not in ROLES:
         raise HubError("REQUEST_WRONG", f"role: one of {', '.join(ROLES)}")
     if (person.role in SCOPED) != bool(person.scope):

@@ -10,15 +10,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from hub.access.credentials import parsed_address
 from hub.access.passwords import Checker, raw_hash
-from hub.access.people import PASSWORD_MAX, Person, as_person, note, one_form
+from hub.access.people import PASSWORD_MAX, UNKNOWN, Person, as_person, note, one_form
 from hub.contract.errors import HubError
 from hub.contract.events import now
 
@@ -29,7 +30,6 @@ _SESSIONS_MAX: Final = 20  # of one person; the oldest ends
 _TOUCH_S: Final = 30.0  # how exactly the last use is kept: a write each time would cost more than the look
 _FRESH_S: Final = 2.0  # how old the answer of `glance` may be
 _KEPT_MAX: Final = 10_000
-_UNKNOWN: Final = "unknown"  # in the audit, for a name that nobody has: it may be a password in the wrong field
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class SignIn:
             within = await _take(database, keys, at)
             statement = "select name, role, scope, language, password, disabled_at from person where name = %s"
             row = await (await database.execute(statement, (name,))).fetchone()
-            by = row[0] if row else _UNKNOWN
+            by = row[0] if row else UNKNOWN
             if within == 0:  # the first beyond the limit stands for all that follow
                 await note(database, "sign-in", by, by, "TRIES_EXCEEDED", "refused", at=at)
         if within <= 0:
@@ -101,15 +101,15 @@ class SignIn:
 
         state:    of this way to the provider; it is good once, and for no longer than the window.
         identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
-        Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
+        Raises: HubError(LOGIN_UNPROVEN, LOGINUNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
         """
-        once, tries = _hashed((f"state {state}", 1)), _hashed((_network(address), TRIES_OF_ADDRESS_MAX))
+        once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {_network(address)}", TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
             refusal, within = HubError("LOGIN_UNPROVEN", "state"), await _take(database, once, at)
             if within > 0:
                 refusal, within = HubError("TRIES_EXCEEDED", "address"), await _take(database, tries, at)
             if within == 0:  # the first beyond the limit stands for all that follow
-                await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{refusal.code} {refusal.where}", "refused", at=at)
+                await note(database, "sign-in", UNKNOWN, UNKNOWN, f"{refusal.code} {refusal.where}", "refused", at=at)
         if within <= 0:
             raise refusal
         try:
@@ -119,7 +119,7 @@ class SignIn:
                 if wrong.retriable:  # nobody failed but the provider
                     await _give_back(database, tries)
                 else:
-                    await note(database, "sign-in", _UNKNOWN, _UNKNOWN, f"{wrong.code} {wrong.where}", "refused", at=at)
+                    await note(database, "sign-in", UNKNOWN, UNKNOWN, f"{wrong.code} {wrong.where}", "refused", at=at)
             raise
         async with self._pool.connection() as database, database.transaction():
             statement = (
@@ -129,13 +129,13 @@ class SignIn:
             row = await (await database.execute(statement, (named, named))).fetchone()
             token = ""
             if row is None or row[4] is not None:
-                by = row[0] if row else _UNKNOWN
+                by = row[0] if row else UNKNOWN
                 await database.execute("update person set failed = failed + 1 where name = %s", (by,))
-                await note(database, "sign-in", by, by, "LOGIN_UNKNOWN", "refused", at=at)
+                await note(database, "sign-in", by, by, "LOGINUNKNOWN", "refused", at=at)
             else:
                 token = await self._admit(database, row[0], tries, address, at, " by OpenID Connect")
         if row is None or not token:
-            raise HubError("LOGIN_UNKNOWN", "identity")
+            raise HubError("LOGINUNKNOWN", "identity")
         return token, SignedIn(as_person(row), _short(digest(token)))
 
     async def _admit(
@@ -236,11 +236,8 @@ def _short(key: str) -> str:
 
 def _network(address: str) -> str:
     """An IPv6 host has a whole /64."""
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return address
-    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else address
+    host = parsed_address(address)
+    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else str(host or address)
 
 
 def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:
@@ -249,14 +246,14 @@ def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:
 
 
 async def _give_back(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]]) -> None:
-    """A try that did not fail is none."""
-    await database.execute(
-        "update person_try set count = greatest(count - 1, 0) where key = any(%s)", ([key for key, _ in keys],)
-    )
+    """A try that did not fail is none. Key by key, in the order in which they are taken: else two could wait for each other."""
+    for key, _ in keys:
+        await database.execute("update person_try set count = greatest(count - 1, 0) where key = %s", (key,))
 
 
 async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]], at: datetime) -> int:
-    """Count a try before the password is looked at, so that many at once count as many.
+    """Count a try before the password is looked at, so that many at once count as many. What one key refuses counts by no other: who
+    tries one name for ever does not shut his whole address out.
 
     Returns: above 0: within the limits; 0: the first beyond one of them; below 0: a later one.
     """
@@ -265,8 +262,8 @@ async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]],
         "delete from person_try where key in (select key from person_try where since < %s and key <> all(%s) for update skip locked)",
         (since, [key for key, _ in keys]),
     )
-    left: list[int] = []
-    for key, limit in keys:
+    left = 1
+    for number, (key, limit) in enumerate(keys):
         row = await (
             await database.execute(
                 "insert into person_try as t (key, count, since) values (%s, 1, %s) on conflict (key) do update set "
@@ -276,5 +273,8 @@ async def _take(database: AsyncConnection[Any], keys: Sequence[tuple[str, int]],
             )
         ).fetchone()
         assert row is not None
-        left.append(limit + 1 - row[0])
-    return min(left)
+        left = limit + 1 - row[0]
+        if left <= 0:
+            await _give_back(database, keys[:number])
+            break
+    return left

@@ -52,6 +52,7 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
     import uvicorn
 
     from adapters.inbound.tls import ServerTls
+    from hub.access.http_door import http_config
     from hub.audit import tell_noted
     from hub.bus import Producer, Wire
     from hub.cli.border import border
@@ -84,16 +85,17 @@ async def serve(settings: Settings, ready: Callable[[dict[str, object]], None]) 
             made = border(settings, keyring(settings))
             console = Console(settings, pool, Sampler(settings, pool), door(settings, pool, tell), made)
             server = Server(
-                uvicorn.Config(
+                http_config(
                     build(console),
-                    access_log=False,  # a line a request would say who looked at what, beside the audit
+                    open_max=_OPEN_MAX,
+                    of_one_max=_OPEN_MAX // 2,
+                    lifespan="auto",
                     log_config=None,
                     server_header=False,
                     proxy_headers=False,  # who connects is who is asked for: the door looks whether that is this machine
                     ssl_context_factory=(lambda _config, _default: tls.front()) if tls is not None else None,
                     ws="websockets-sansio",
                     ws_max_size=1024 * 1024,  # what a page sends is a click or a form
-                    limit_concurrency=_OPEN_MAX,
                     timeout_graceful_shutdown=_STOP_S,
                 )
             )

@@ -58,8 +58,11 @@ def sealed(send: Send) -> Send:
     return sent
 
 
-async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer in place of the application where it failed: its own pages of errors, and NiceGUI's, may quote the request."""
+async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, keep: bool = False) -> None:
+    """Answer in place of the application where it failed: its own pages of errors, and NiceGUI's, may quote the request.
+
+    keep: whether browsers may keep the answer for as long as the application says.
+    """
     begun = replaced = False
 
     async def sent(message: Message) -> None:
@@ -71,7 +74,8 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
                 await answer(send, message["status"], error_page(message["status"]))
                 return
             headers = MutableHeaders(raw=list(message["headers"]))
-            headers["cache-control"] = "no-store"
+            if not keep:
+                headers["cache-control"] = "no-store"
             message = {**message, "headers": headers.raw}
         if not replaced:
             await send(message)

@@ -13,7 +13,6 @@ from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -23,12 +22,14 @@ from nicegui.slot import Slot
 from psycopg_pool import AsyncConnectionPool
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hub.access.credentials import is_loopback
 from hub.access.oidc import PATH, Attempt, Provider
 from hub.access.people import Person
 from hub.access.signin import WINDOW_S, SignedIn, SignIn
 from hub.console.answers import answer, body_of, fields_of, guarded, refuse, sealed
+from hub.console.link import Link
 from hub.console.login_page import Language, error_page, login_page, onward_page
 from hub.contract import telemetry
 from hub.contract.errors import HubError
@@ -36,11 +37,13 @@ from hub.contract.events import Keyring, now
 from hub.contract.settings import Settings
 from hub.store.database import UNAVAILABLE
 
-_STATIC: Final = tuple(f"/_nicegui/{__version__}/{room}/" for room in ("static", "libraries", "components", "resources", "esm"))
+_STATIC: Final = re.compile(  # no more than its routes know: of any other path NiceGUI makes a page, and keeps it for a minute
+    rf"/_nicegui/{re.escape(__version__)}/(?:static|libraries|components|(?:resources|esm)/[^/]+)/."
+)
 _SOCKET: Final = "/_nicegui_ws/"
 _HEALTH: Final = b'{"status":"ok"}'  # as at the port of metrics
 _SAFE: Final = ("GET", "HEAD")
-_USE: Final = re.compile(r'42\d*\["event"')  # a frame of Socket.IO by which somebody did something; acks come by themselves
+_NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _TELL_S: Final = 3.0
 _PAGES_MAX: Final = 50  # open pages of one person: the server has room for hundreds, which are everybody's
 _SIGNED: Final = "hie.signed"  # where the scope of a request says who made it
@@ -73,6 +76,7 @@ class Door:
 
     keyring:   signs the form, and the way to the provider, so that each process knows those of the others.
     tls:       whether this server speaks TLS itself; without, it serves this machine only (a proxy that ends TLS stands on it).
+    secure:    whether browsers come by TLS only though this server does not speak it, by a proxy before it: cookies are of TLS then.
     passwords: whether a password lets people in.
     provider:  the OpenID Connect provider by which they sign in; None: there is none.
     tell:      brings what was noted for the audit to its topic (`hub.audit.tell_noted`); called every few seconds. None: somebody else does.
@@ -86,6 +90,7 @@ class Door:
         keyring: Keyring,
         *,
         tls: bool,
+        secure: bool = False,
         passwords: bool = True,
         provider: Provider | None = None,
         tell: Callable[[], Awaitable[object]] | None = None,
@@ -93,8 +98,8 @@ class Door:
         self.signin = signin
         self.keyring = keyring
         self.passwords, self.provider = passwords, provider
-        self.tls = tls
-        self.cookie = "__Host-hie" if tls else "hie"
+        self.tls, self._secure = tls, tls or secure
+        self.cookie = "__Host-hie" if self._secure else "hie"
         self._form_cookie = f"{self.cookie}-form"
         self._way_cookie = f"{self.cookie}-oidc"
         self._tell = tell
@@ -115,6 +120,8 @@ class Door:
                 telemetry.fault("console", broken.code, broken.where)
             except UNAVAILABLE:
                 telemetry.fault("console", "DATABASE_UNAVAILABLE", "audit")
+            except Exception as fault:  # one that nobody expected: what is noted later must come to the audit all the same
+                telemetry.service_broke("console", fault)
             await asyncio.sleep(_TELL_S)
 
     def tokens(self, headers: Headers) -> tuple[str, str]:
@@ -135,7 +142,7 @@ class Door:
 
     def _set(self, name: str, value: str, site: str) -> str:
         ends = "" if value else "; Max-Age=0"
-        return f"{name}={value}; Path=/; HttpOnly; SameSite={site}{'; Secure' if self.tls else ''}{ends}"
+        return f"{name}={value}; Path=/; HttpOnly; SameSite={site}{'; Secure' if self._secure else ''}{ends}"
 
     def way(self, value: str) -> str:
         """The header that sets the cookie of the way to the provider, or takes it away. It comes back from another site: so it is lax."""
@@ -158,7 +165,8 @@ def door(settings: Settings, pool: AsyncConnectionPool, tell: Callable[[], Await
     signin = SignIn(pool, settings.console_idle_s, settings.console_session_s)
     provider = Provider(settings) if settings.oidc_issuer else None
     tls = settings.tls_certificate is not None
-    return Door(signin, keyring, tls=tls, passwords=settings.console_passwords, provider=provider, tell=tell)
+    secure = settings.console_url.lower().startswith("https://")
+    return Door(signin, keyring, tls=tls, secure=secure, passwords=settings.console_passwords, provider=provider, tell=tell)
 
 
 class _Middleware:
@@ -193,8 +201,8 @@ class _Middleware:
             await self._back_from(self._door.provider, scope, send)
         elif method in _SAFE and path == "/health":
             await answer(send, 200, _HEALTH, kind="application/json")
-        elif method in _SAFE and path.startswith(_STATIC) and ".." not in path:
-            await self._app(scope, receive, send)
+        elif method in _SAFE and _STATIC.match(path) and ".." not in path and path.isprintable():
+            await guarded(self._app, scope, receive, send, keep=True)
         else:
             await self._inside(scope, receive, send)
 
@@ -233,27 +241,37 @@ class _Middleware:
         token, nonce = self._door.tokens(headers)
         if method in _SAFE:
             asked = fields_of(scope["query_string"])
-            await self._form(send, asked, 200)
+            if await self._is_in(token):  # as by another tab, which came here with this one when their session ended
+                await answer(send, 303, b"", ("location", own_path(asked.get("next", ""))))
+            else:
+                await self._form(scope, send, asked, 200)
             return
         fields = fields_of(await body_of(receive)) if method == "POST" else {}
         known = self._door.passwords and nonce != ""
         if not known or not compare_digest(self._door.form(nonce).encode(), fields.get("token", "").encode()):
             telemetry.door_refused("form")
-            await self._form(send, fields, 403, "FORM_OLD")
+            await self._form(scope, send, fields, 403, "FORM_OLD")
             return
         try:
             fresh, _ = await self._door.signin.open(fields.get("name", ""), fields.get("password", ""), _address(scope), now())
-            if token:
-                await self._door.signin.end(token, now())
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, fields, refused)
+            await self._refused(scope, send, fields, refused)
             return
+        if token:
+            with suppress(*UNAVAILABLE):  # it ends by itself then; the new one is there, and nobody else would have it
+                await self._door.signin.end(token, now())
         telemetry.sign_in_answered("done")
         cookies = (("set-cookie", self._door.setting(fresh)), ("set-cookie", self._door.setting("", form=True)))
         await answer(send, 303, b"", ("location", own_path(fields.get("next", ""))), *cookies)
 
+    async def _is_in(self, token: str) -> bool:
+        with suppress(*UNAVAILABLE):
+            return await self._door.signin.known(token, now(), used=False) is not None
+        return False
+
     async def _leave_for(self, provider: Provider, scope: Scope, send: Send) -> None:
-        """Send the browser to the provider. A session that it still has ends here, as on the way back it does not show it."""
+        """Send the browser to the provider. A session that it shows ends here, as on the way back it does not show it; one that it does not
+        show, as to a link on another site, stays."""
         token, _ = self._door.tokens(Headers(scope=scope))
         asked = fields_of(scope["query_string"])
         way = Attempt.begun(self._door.keyring, _language(asked), own_path(asked.get("next", "")), now())
@@ -262,10 +280,10 @@ class _Middleware:
             if token:
                 await self._door.signin.end(token, now())
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, asked, refused)
+            await self._refused(scope, send, asked, refused)
             return
-        cookies = (("set-cookie", self._door.way(way.cookie)), ("set-cookie", self._door.setting("")))
-        await answer(send, 303, b"", ("location", there), *cookies)
+        over = (("set-cookie", self._door.setting("")),) if token else ()
+        await answer(send, 303, b"", ("location", there), ("set-cookie", self._door.way(way.cookie)), *over)
 
     async def _back_from(self, provider: Provider, scope: Scope, send: Send) -> None:
         said, at = fields_of(scope["query_string"]), now()
@@ -273,33 +291,38 @@ class _Middleware:
         over = ("set-cookie", self._door.way(""))
         if way is None:
             telemetry.door_refused("form")
-            await self._form(send, {}, 403, "FORM_OLD", over)
+            await self._form(scope, send, {}, 403, "FORM_OLD", over)
             return
         asked = {"lang": way.language, "next": way.next_path}
         try:
             identity = partial(provider.identity, said, way, at)
             fresh, _ = await self._door.signin.open_by(way.state, identity, _address(scope), at)
         except (HubError, *UNAVAILABLE) as refused:
-            await self._refused(send, asked, refused, over)
+            await self._refused(scope, send, asked, refused, over)
             return
         telemetry.sign_in_answered("done")
         await answer(send, 200, onward_page(_language(asked), way.next_path), ("set-cookie", self._door.setting(fresh)), over)
 
-    async def _refused(self, send: Send, asked: dict[str, str], refused: Exception, *more: tuple[str, str]) -> None:
+    async def _refused(self, scope: Scope, send: Send, asked: dict[str, str], refused: Exception, *more: tuple[str, str]) -> None:
         code = refused.code if isinstance(refused, HubError) else "DATABASE_UNAVAILABLE"
         telemetry.sign_in_answered(code)
         if isinstance(refused, HubError) and code == "PROVIDER_UNAVAILABLE":
             telemetry.fault("console", code, refused.where)  # for who mends it; the page does not say it
         if code in ("CREDENTIAL_WRONG", "LOGIN_UNPROVEN", "LOGIN_UNKNOWN"):
-            await self._form(send, asked, 403, code, *more)
+            await self._form(scope, send, asked, 403, code, *more)
         elif code == "TRIES_EXCEEDED":
-            await self._form(send, asked, 429, code, ("retry-after", str(WINDOW_S)), *more)
+            await self._form(scope, send, asked, 429, code, ("retry-after", str(WINDOW_S)), *more)
         else:
             said = code if code == "PROVIDER_UNAVAILABLE" else "BUSY"
-            await self._form(send, asked, 503, said, ("retry-after", "10"), *more)
+            await self._form(scope, send, asked, 503, said, ("retry-after", "10"), *more)
 
-    async def _form(self, send: Send, asked: dict[str, str], status: int, said: str = "", *more: tuple[str, str]) -> None:
-        nonce = secrets.token_hex(16)
+    async def _form(
+        self, scope: Scope, send: Send, asked: dict[str, str], status: int, said: str = "", *more: tuple[str, str]
+    ) -> None:
+        """Show the form. It belongs to the nonce that the browser has already, if any, so that those of its other tabs stay good."""
+        _, nonce = self._door.tokens(Headers(scope=scope))
+        if not _NONCE.fullmatch(nonce):
+            nonce = secrets.token_hex(16)
         start = self._door.provider.start if self._door.provider is not None else ""
         path = own_path(asked.get("next", ""))
         page = login_page(_language(asked), self._door.form(nonce), path, said, passwords=self._door.passwords, provider=start)
@@ -324,65 +347,13 @@ class _Middleware:
             return
         scope[_SIGNED] = signed
         before = _here.set(signed)
-        link, name = _Link(self._door.signin, token, receive, send), signed.person.name
+        link, name = Link(self._door.signin, token, _page_of(scope), receive, send), signed.person.name
         self._open[name] += 1
         try:
             await self._app(scope, link.receive, link.send)
         finally:
             self._open[name] -= 1
             _here.reset(before)
-
-
-class _Link:
-    """A websocket that lives as long as its session: looked at anew before a click, and every two seconds before anything else."""
-
-    def __init__(self, signin: SignIn, token: str, receive: Receive, send: Send) -> None:
-        self._signin, self._token = signin, token
-        self._receive, self._send = receive, send
-        self._accepted = self._over = False
-
-    async def receive(self) -> Message:
-        while True:
-            message = await self._receive()
-            if message["type"] != "websocket.receive":
-                return message
-            used = bool(_USE.match(message.get("text") or ""))
-            try:
-                lives = await self._lives(used=used)
-            except UNAVAILABLE:
-                if used:  # whether it lives is not known: the click does nothing, and the page stays
-                    continue
-                return message
-            if lives:
-                return message
-            await self._end()
-            return {"type": "websocket.disconnect", "code": 4401}
-
-    async def send(self, message: Message) -> None:
-        if self._over:
-            return
-        if message["type"] == "websocket.send":
-            with suppress(*UNAVAILABLE):  # nobody is put out then, as nobody could come in again
-                if not await self._lives(used=False):
-                    await self._end()
-                    return
-        self._accepted |= message["type"] == "websocket.accept"
-        await self._send(message)
-
-    async def _lives(self, *, used: bool) -> bool:
-        """Raises: `UNAVAILABLE` where the database cannot say."""
-        found = await (self._signin.known(self._token, now(), used=True) if used else self._signin.glance(self._token, now()))
-        return found is not None
-
-    async def _end(self) -> None:
-        """Take the page off the screen, as what it shows is not for whoever comes next, and close."""
-        if self._over:
-            return
-        self._over = True
-        with suppress(RuntimeError, OSError):  # it may be closing already
-            if self._accepted:
-                await self._send({"type": "websocket.send", "text": '42["open",{"path":"/login","new_tab":false}]'})
-            await self._send({"type": "websocket.close", "code": 4401})
 
 
 def own_path(wanted: str) -> str:
@@ -400,7 +371,7 @@ def own_path(wanted: str) -> str:
 def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
     """Whether the page that a websocket belongs to was made for this person; a page that is no more is for NiceGUI to refuse, and none
     is no page of ours."""
-    named = fields_of(scope["query_string"]).get("client_id", "")
+    named = _page_of(scope)
     if not named:
         return False
     client = Client.instances.get(named)
@@ -408,12 +379,12 @@ def _is_its_page(scope: Scope, signed: SignedIn) -> bool:
     return made_for is None or made_for.person == signed.person
 
 
+def _page_of(scope: Scope) -> str:
+    return fields_of(scope["query_string"]).get("client_id", "")
+
+
 def _is_near(scope: Scope) -> bool:
-    client = scope.get("client")
-    try:
-        return client is not None and ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(_address(scope))
 
 
 def _address(scope: Scope) -> str:

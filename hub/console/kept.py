@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from hub.access.people import SCOPED, Person
 
@@ -13,6 +14,7 @@ LEDGER: Final = ThreadPoolExecutor(1, "ledger")
 VENDORS: Final = ThreadPoolExecutor(2, "vendors")
 """What vendors have read and checked, two at a time, so that those on shift always find a thread."""
 
+_TURNS: Final = WeakValueDictionary[str, asyncio.Lock]()  # of a vendor's or insurer's person, as long as somebody waits for it
 _RARER: Final = 20.0  # an answer is kept this many times as long as it took
 _MOST: Final = 200  # keys
 
@@ -22,9 +24,14 @@ T = TypeVar("T")
 
 
 async def away(person: Person, work: Callable[..., T], *given: object) -> T:
-    """What blocks, away from the loop: of a vendor or an insurer in `VENDORS`, of the hub's own people in threads of the loop."""
-    threads = VENDORS if person.role in SCOPED else None
-    return await asyncio.get_running_loop().run_in_executor(threads, work, *given)
+    """What blocks, away from the loop: of a vendor or an insurer in `VENDORS`, where each person takes one thread at most; of the hub's own
+    people in threads of the loop."""
+    loop = asyncio.get_running_loop()
+    if person.role not in SCOPED:
+        return await loop.run_in_executor(None, work, *given)
+    turn = _TURNS.setdefault(person.name, asyncio.Lock())
+    async with turn:
+        return await loop.run_in_executor(VENDORS, work, *given)
 
 
 class Kept(Generic[K, V]):
@@ -44,6 +51,7 @@ class Kept(Generic[K, V]):
         asked = self._asked.get(key)
         if asked is None or asked.done() or asked.get_loop() is not loop:
             asked = self._asked[key] = loop.run_in_executor(self._threads, self._ask, key)
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
         return await asyncio.shield(asked)
 
     def _ask(self, key: K) -> V:

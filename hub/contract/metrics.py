@@ -169,7 +169,7 @@ METRICS: Final = (
         "console_refused",
         "Requests that the console's door refused.",
         "requests",
-        reason=_listed("plain", "origin", "form", "session", "polling", "many"),
+        reason=_listed("plain", "origin", "form", "session", "polling", "many", "frame"),
     ),
     # what stands now: looked at every half minute; what cannot be asked for is absent, never a number of before
     _gauge("consumer_lag_records", "Records that a reader has still to read.", "records", group=GROUP, topic=TOPIC),

@@ -189,7 +189,7 @@ class Settings(BaseSettings):
 
     console_url: str = Field(
         "",
-        description="Address by which browsers open the console, such as https://hub.example; needed with HIE_OIDC_ISSUER only.",
+        description="Address by which browsers open the console, such as https://hub.example; needed with HIE_OIDC_ISSUER only. With https its cookies are of TLS only, behind a proxy that ends it too.",
     )
     console_passwords: bool = Field(
         True,

@@ -389,7 +389,7 @@ def sign_in_answered(answer: str) -> None:
 
 
 def door_refused(reason: str) -> None:
-    """reason: session, origin, form, plain, polling or many (open pages of one person)."""
+    """reason: session, origin, form, plain, polling, many (open pages of one person) or frame (of a link, that its page does not send)."""
     _DOOR_REFUSED.labels(reason).inc()
 
 

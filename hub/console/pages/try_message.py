@@ -171,10 +171,16 @@ def _follows(console: Console, one: Reading) -> list[dict[str, Any]] | str:
 
 
 async def _send(console: Console, person: Person, pasted: _Pasted) -> Sent:
+    """Audited before, as asked for, whatever becomes of it; and then with the message, whose page tells who did something with it."""
+    await _note(console, person, f"sender:{pasted.sender}")
     done: Sent = await away(person, console.border.send_test, pasted.raw, pasted.sender)
-    async with console.pool.connection() as database, database.transaction():
-        await note(database, "send-test", f"message:{done.message_id}", person.name, _REASON)
+    await _note(console, person, f"message:{done.message_id}")
     return done
+
+
+async def _note(console: Console, person: Person, target: str) -> None:
+    async with console.pool.connection() as database, database.transaction():
+        await note(database, "send-test", target, person.name, _REASON)
 
 
 def shown(one: Reading, follows: list[dict[str, Any]] | str, language: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 import weakref
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import uvicorn
@@ -280,6 +280,29 @@ def test_a_proxy_on_this_machine_is_believed_by_whichever_family_it_comes_and_no
     assert run(talk("127.0.0.1")) == expected
     if socket.has_dualstack_ipv6():
         assert run(talk("::")) == expected
+
+
+def test_one_address_does_not_take_the_room_of_all_others_but_a_proxy_on_this_machine_may(run, monkeypatch):
+    monkeypatch.setattr(http_door, "is_loopback", "127.0.0.1".__eq__)
+    monkeypatch.setattr(http_door, "_ASK_S", 3600)  # no silent one is closed for its silence
+
+    async def ask(port, source):
+        async with opened(port, local_addr=(source, 0)) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+            return (await reader.readline())[9:12]
+
+    async def talk(host):
+        async with served(told_at_once, host, of_one_max=2) as (port, connections), AsyncExitStack() as silent:
+            for source in ("127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.2"):
+                await silent.enter_async_context(opened(port, local_addr=(source, 0)))
+            await eventually(lambda: len(connections) == 5)
+            async with opened(port, local_addr=("127.0.0.2", 0)) as (reader, _):
+                assert await reader.read() == b""
+            return [await ask(port, source) for source in ("127.0.0.1", "127.0.0.3")]
+
+    assert run(talk("127.0.0.1")) == [b"401", b"401"]
+    if socket.has_dualstack_ipv6():
+        assert run(talk("::")) == [b"401", b"401"]
 
 
 def test_headers_have_a_limit(run):

@@ -9,10 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.jwk import OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from hub.access import oidc
 from hub.access.oidc import ALGORITHMS, Attempt, Provider
 from hub.contract.errors import HubError
 from hub.contract.events import Keyring, now
@@ -75,6 +76,12 @@ def test_who_signs_in_there_is_named_by_the_claim(there, ways):
     there.ways = ways
     assert walked(there) == "ca-truc-1"
     assert walked(there, oidc_claim="sub") == "f2c1"
+
+
+@pytest.mark.parametrize("ways", [None, 7, "client_secret_post"])
+def test_a_list_of_ways_that_is_none_is_the_standards_default(there, ways):
+    there.document = {"token_endpoint_auth_methods_supported": ways}
+    assert walked(there) == "ca-truc-1"
 
 
 def test_no_more_is_asked_for_than_the_claim_needs_and_no_secret_is_in_the_address(there):
@@ -185,6 +192,42 @@ def test_what_is_no_token_is_refused(there, token):  # the last one's `crit` is 
     assert refused(there)[0] == "LOGIN_UNPROVEN"
 
 
+def test_claims_within_claims_without_end_prove_nothing(there):
+    deep = b"[" * 30_000 + b"]" * 30_000
+    there.sign = lambda _: jws.serialize_compact({"alg": "RS256", "kid": there.key.kid}, b'{"a":' + deep + b"}", there.key)
+    assert refused(there) == ("LOGIN_UNPROVEN", "id_token")
+
+
+def test_the_document_is_asked_for_once_a_minute_however_many_begin_a_way(there, monkeypatch):
+    async def begin():
+        ours = client(there)
+        before = there.described
+        for _ in range(5):
+            await ours.address(Attempt.begun(KEYRING, "vi", "/", now()))
+        once = there.described - before
+        monkeypatch.setattr(oidc, "_DOCUMENT_S", 0.0)
+        await ours.address(Attempt.begun(KEYRING, "vi", "/", now()))
+        return once, there.described - before
+
+    assert asyncio.run(begin()) == (1, 2)
+
+
+def test_who_comes_back_finds_room_however_many_are_on_the_way_there(there):
+    """As while the provider is slow to describe itself."""
+
+    async def walk():
+        ours, way = client(there), Attempt.begun(KEYRING, "vi", "/", now())
+        async with httpx.AsyncClient(trust_env=False) as browser:
+            answer = fields((await browser.get(await ours.address(way))).headers["location"])
+        for _ in range(oidc._AT_ONCE):
+            await ours._way_there.acquire()
+        with pytest.raises(HubError, match="OVERLOADED"):
+            await ours.address(way)
+        return await ours.identity(answer, way, now())
+
+    assert asyncio.run(walk()) == "ca-truc-1"
+
+
 def test_a_code_is_redeemed_by_who_began_only(there):
     """PKCE: a code that somebody else's way brought is worth nothing in ours."""
     other = Attempt.begun(KEYRING, "vi", "/", now())
@@ -198,6 +241,11 @@ def test_who_is_not_let_in_there_or_comes_from_elsewhere_is_not_let_in_here(ther
     assert refused(there) == ("LOGIN_UNPROVEN", "answer")
 
 
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_a_provider_that_sends_people_back_as_it_is_broken_is_told_as_that(there, error):
+    assert refused(there, change=lambda answer: {"error": error, "state": answer["state"]}) == ("PROVIDER_UNAVAILABLE", "answer")
+
+
 def test_a_client_that_the_provider_does_not_know_is_for_the_operator_to_mend(there):
     assert refused(there, oidc_client_secret="another") == ("PROVIDER_UNAVAILABLE", "token: 401")
 
@@ -208,6 +256,8 @@ def test_a_client_that_the_provider_does_not_know_is_for_the_operator_to_mend(th
         ({"issuer": "https://elsewhere.example"}, "discovery: issuer is not HIE_OIDC_ISSUER"),
         ({"token_endpoint": "http://elsewhere.example/token"}, "discovery: token_endpoint"),
         ({"jwks_uri": None}, "discovery: jwks_uri"),
+        ({"authorization_endpoint": "https://đăng-nhập.example/auth"}, "discovery: authorization_endpoint"),
+        ({"authorization_endpoint": "https://elsewhere.example/auth\r\nx: y"}, "discovery: authorization_endpoint"),
     ],
 )
 def test_a_discovery_document_that_is_not_the_issuers_own_or_leads_into_the_open_is_not_used(there, document, where):

@@ -70,6 +70,7 @@ def test_a_vendor_sees_its_senders_only():
     "person, password",
     [
         (Person("Nguyễn Văn A", "viewer", (), "vi"), PASSWORD),
+        (Person("unknown", "viewer", (), "vi"), PASSWORD),  # whom the audit names for names that nobody has
         (Person("viewer-1", "boss", (), "vi"), PASSWORD),  # type: ignore[arg-type]
         (Person("vendor-1", "vendor", (), "vi"), PASSWORD),
         (Person("admin-1", "admin", ("vss",), "vi"), PASSWORD),

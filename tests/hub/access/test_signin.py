@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hub.access.people import People, Person
-from hub.access.signin import TRIES_MAX, TRIES_OF_ADDRESS_MAX, WINDOW_S, SignIn, digest, revoke, sessions
+from hub.access.signin import TRIES_MAX, TRIES_OF_ADDRESS_MAX, WINDOW_S, SignIn, _give_back, _take, digest, revoke, sessions
 from hub.contract.errors import HubError
 from tests.hub.access.test_people import PASSWORD, ask, noted, url  # noqa: F401  # fixtures
 
@@ -120,6 +120,35 @@ def test_an_address_has_a_limit_over_all_names(house, monkeypatch):
     assert house(work) == "TRIES_EXCEEDED"
 
 
+def test_who_tries_one_name_for_ever_does_not_shut_his_address_out_nor_an_address_its_names(house, monkeypatch):
+    async def work(_, signin):
+        for _ in range(TRIES_OF_ADDRESS_MAX + TRIES_MAX):
+            await refused(signin, "a-script-with-an-old-password")
+        assert await signin.open(NAME, PASSWORD, "10.0.0.1", AT)
+
+        async def wrong(_stored, _sent):
+            return False
+
+        monkeypatch.setattr(signin._checker, "matches", wrong)
+        for number in range(TRIES_OF_ADDRESS_MAX):
+            await refused(signin, f"name-{number}")
+        at_limit = [await refused(signin, "somebody", at=later(WINDOW_S - 1)) for _ in range(TRIES_MAX + 1)]
+        assert set(at_limit) == {"TRIES_EXCEEDED"}
+        return await refused(signin, "somebody", at=later(WINDOW_S + 1))
+
+    assert house(work) == "CREDENTIAL_WRONG", "none of those was a try of the name"
+
+
+def test_a_socket_of_both_families_tells_hosts_apart_as_one_of_ipv4_does(house):
+    async def work(_, signin):
+        for _ in range(TRIES_MAX):
+            await refused(signin, address="::ffff:10.0.0.1")
+        other = await refused(signin, address="::ffff:10.0.0.2")
+        return other, await refused(signin, address="10.0.0.1")
+
+    assert house(work) == ("CREDENTIAL_WRONG", "TRIES_EXCEEDED")
+
+
 def test_right_passwords_are_no_tries(house):
     async def work(_, signin):
         for _ in range(TRIES_MAX + 2):
@@ -203,6 +232,27 @@ def test_who_is_disabled_while_the_password_is_compared_stays_out(house, monkeyp
         return await refused(signin, password=PASSWORD)
 
     assert house(work) == "CREDENTIAL_WRONG"
+
+
+def test_a_try_that_is_given_back_waits_for_one_that_is_taken_and_holds_nothing_meanwhile(house):
+    """Else the one would wait for the name and the other for the address: PostgreSQL ends one of them."""
+    keys = [("name", TRIES_MAX), ("address", TRIES_OF_ADDRESS_MAX)]
+
+    async def work(pool, _):
+        async with pool.connection() as first, pool.connection() as second:
+            for key, _limit in reversed(keys):  # as they stand in the table
+                await first.execute("insert into person_try (key, count, since) values (%s, 2, %s)", (key, AT))
+            await first.commit()
+            await _take(first, keys[:1], AT)
+            given = asyncio.create_task(_give_back(second, keys))
+            await asyncio.sleep(0.3)
+            await _take(first, keys, AT)
+            await first.commit()
+            await given
+        async with pool.connection() as database:
+            return await (await database.execute("select key, count from person_try order by key")).fetchall()
+
+    assert house(work) == [("address", 2), ("name", 3)]
 
 
 def test_many_tries_at_once_count_as_many(house):
@@ -322,6 +372,7 @@ def test_an_address_has_a_hundred_failures_and_a_provider_that_is_away_is_none_o
             await brought(signin, NAME, f"in {number}")
         for number in range(TRIES_OF_ADDRESS_MAX):
             assert await turned_away(signin, "nobody", state=f"no {number}") == "LOGIN_UNKNOWN"
+        assert await signin.open(NAME, PASSWORD, "10.0.0.1", AT)  # passwords are counted by themselves
         return await turned_away(signin, NAME, state="last")
 
     assert house(work) == "TRIES_EXCEEDED"

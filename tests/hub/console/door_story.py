@@ -1,6 +1,7 @@
 """A NiceGUI application behind the door, in a process of its own as NiceGUI keeps its state by process; run by test_door_nicegui.py.
 
-It tells, one line each, whom `person()` named in the page function, in a click, in a timer; then what became of a stranger's socket.
+It tells, one line each, what strangers got of its files, and how many pages of them it keeps; whom `person()` named in the page function, in a
+click, in a timer; then what became of a stranger's socket.
 """
 
 import asyncio
@@ -9,10 +10,11 @@ import sys
 import httpx
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import Client, __version__, ui
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from hub.access.http_door import http_config
 from hub.access.people import Person
 from hub.access.signin import SignedIn
 from hub.console.door import Door, person
@@ -52,11 +54,34 @@ async def story():
         ui.timer(0.1, lambda: seen.append(f"timer {person().name}"), once=True)
 
     ui.run_with(app, show_welcome_message=False)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio", timeout_graceful_shutdown=1))
+    more = {"lifespan": "on", "log_config": None, "ws": "websockets-sansio", "timeout_graceful_shutdown": 1}
+    server = uvicorn.Server(http_config(app, open_max=8, of_one_max=4, port=0, **more))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  # uvicorn tells it in no other way
         await asyncio.sleep(0.05)
     host = f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    async with httpx.AsyncClient(base_url=f"http://{host}") as stranger:
+        room = f"/_nicegui/{__version__}"
+        asked = (
+            "/static/nicegui.js",
+            "/static/none.js",
+            "/libraries/none.js",
+            "/components/none.js",
+            "/resources/none/x",
+            "/esm/none/x",
+        )
+        nowhere = (
+            "/resources/",
+            "/resources/none",
+            "/resources//x",
+            "/esm/",
+            "/esm/none",
+            "/esm//x",
+            "/libraries/a%0Ab",
+            "/static/%00",
+        )
+        print(*[(await stranger.get(f"{room}{path}")).status_code for path in asked])
+        print(*[(await stranger.get(f"{room}{path}")).status_code for path in nowhere], len(Client.instances))
     async with httpx.AsyncClient(base_url=f"http://{host}", headers={"cookie": "hie=an"}) as browser:
         answer = await browser.get("/")
         print(answer.status_code, "unsafe-eval" in answer.headers["content-security-policy"])

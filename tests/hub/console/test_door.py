@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, WebSocket
 from fastapi.responses import HTMLResponse
+from nicegui import __version__
 from psycopg_pool import PoolTimeout
 from starlette.datastructures import Headers
 from websockets.exceptions import InvalidStatus
@@ -22,6 +23,7 @@ from hub.access.signin import SignIn
 from hub.console import door as doors
 from hub.console.door import Door, own_path, person
 from hub.contract.events import Keyring
+from hub.contract.settings import read_settings
 from hub.store.database import async_pool
 from tests.own_database import own_database
 
@@ -126,8 +128,12 @@ def browser(console):
 
 
 def sign_in(browser, password=PASSWORD, next_path="/", **more):
-    page = browser.get("/login", params={"next": next_path}).text
-    fields = dict(re.findall(r'name="(token|next|lang)" value="([^"]*)"', page))
+    return enter(browser, browser.get("/login", params={"next": next_path}), password, **more)
+
+
+def enter(browser, page, password=PASSWORD, **more):
+    """Send the form of a sign-in page."""
+    fields = dict(re.findall(r'name="(token|next|lang)" value="([^"]*)"', page.text))
     return browser.post("/login", data={**fields, "name": NAME, "password": password, **more})
 
 
@@ -143,6 +149,65 @@ def test_nobody_sees_a_page_without_a_session(browser):
     assert browser.get("/nowhere", headers={"accept": "*/*"}).status_code == 401
     assert browser.post("/act").status_code == 401
     assert browser.get("/_nicegui/x/dynamic_resources/y", headers={"accept": "*/*"}).status_code == 401
+
+
+ROOM = f"/_nicegui/{__version__}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/nicegui.js", "/libraries/key/x.js", "/components/key/x.js", "/resources/key/x", "/esm/key/x/y.js"]
+)
+def test_what_every_page_loads_is_there_for_strangers_and_browsers_keep_it(path):
+    answer = asked_behind_the_door(f"{ROOM}{path}")
+    assert (answer.text, answer.headers["cache-control"]) == ("a file", "max-age=3600")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/esm/",
+        "/resources/",
+        "/esm/key",
+        "/esm/key/",
+        "/resources//x",
+        "/libraries/a%0Ab",
+        "/static/%00",
+        "/static/../x",
+        "/static/",
+    ],
+)
+def test_where_nothing_can_be_a_stranger_asks_the_door_alone(path):
+    """NiceGUI would make a page of its own to say so, and keep it for a minute."""
+    assert asked_behind_the_door(f"{ROOM}{path}").status_code == 401
+
+
+def test_what_the_application_says_of_a_file_that_is_not_there_does_not_quote_it():
+    answer = asked_behind_the_door(f"{ROOM}/libraries/Nguyen/missing")
+    assert answer.status_code == 404
+    assert "Nguyen" not in answer.text
+
+
+def asked_behind_the_door(path):
+    """What a stranger is answered where the application has every file but those that are missing."""
+
+    async def app(scope, _receive, send):
+        status = 404 if scope["path"].endswith("/missing") else 200
+        await send({"type": "http.response.start", "status": status, "headers": [(b"cache-control", b"max-age=3600")]})
+        await send({"type": "http.response.body", "body": b"a file" if status == 200 else scope["path"].encode()})
+
+    async def ask():
+        transport = httpx.ASGITransport(doors._Middleware(app, Door(Nobody(), KEYRING, tls=False)), client=("127.0.0.1", 5000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://console") as stranger:
+            return await stranger.get(path)
+
+    return asyncio.run(ask())
+
+
+class Nobody:
+    """A sign-in that knows nobody."""
+
+    async def known(self, _token, _at, *, used):
+        return None
 
 
 def test_health_is_answered_without_a_session_by_the_door_itself_and_metrics_are_not_here(browser):
@@ -164,10 +229,61 @@ def test_who_signs_in_is_known_and_signs_out_again(browser, console):
     assert browser.get("/").status_code == 303
 
 
+def test_the_forms_of_all_tabs_are_good_until_somebody_is_in(browser):
+    tabs = [browser.get("/login", params={"next": f"/?tab={number}"}) for number in range(3)]
+    assert enter(browser, tabs[2], "wrong password").status_code == 403
+    answer = enter(browser, tabs[0])
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=0")
+    assert enter(browser, tabs[1]).status_code == 403, "nobody puts the one who is in out by mistake"
+    assert browser.get("/").text == NAME
+
+
+def test_a_cookie_of_a_form_that_is_not_of_our_make_is_replaced(browser):
+    browser.cookies.set("hie-form", "mine", domain="127.0.0.1")
+    page = browser.get("/login")
+    assert re.fullmatch("[0-9a-f]{32}", browser.cookies["hie-form"])
+    assert enter(browser, page).status_code == 303
+
+
+def test_who_is_in_is_led_on_from_the_sign_in_page(browser):
+    sign_in(browser)
+    answer = browser.get("/login", params={"next": "/?tab=1"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=1")
+    browser.post("/logout")
+    assert browser.get("/login").status_code == 200
+
+
+def test_while_the_database_is_away_the_sign_in_page_is_shown_and_a_new_session_is_not_lost_with_the_old_one():
+    class Failing:
+        async def known(self, _token, _at, *, used):
+            raise PoolTimeout
+
+        async def open(self, *_given):
+            return "fresh", None
+
+        async def end(self, _token, _at):
+            raise PoolTimeout
+
+    async def story():
+        transport = httpx.ASGITransport(application(Door(Failing(), KEYRING, tls=False)), client=("127.0.0.1", 5000))
+        headers = {"origin": "http://console", "cookie": f"hie=before; hie-form={'0' * 32}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://console", headers=headers) as browser:
+            page = await browser.get("/login")
+            answer = await browser.post(
+                "/login", data={"name": NAME, "password": PASSWORD, "token": KEYRING.hash("console-form", "0" * 32)}
+            )
+            return page.status_code, answer.status_code, answer.headers.get_list("set-cookie")[0].split(";")[0]
+
+    assert asyncio.run(story()) == (200, 303, "hie=fresh")
+
+
 def test_a_new_sign_in_ends_the_session_that_was(browser):
-    sign_in(browser)
+    page = browser.get("/login")
+    enter(browser, page)
     before = browser.cookies["hie"]
-    sign_in(browser)
+    assert (
+        enter(browser, enter(browser, page)).status_code == 303
+    )  # the form was old by then; the page that says so has a new one
     assert browser.cookies["hie"] != before
     again = httpx.Client(base_url=browser.base_url, cookies={"hie": before}, headers={"accept": "text/html"})
     with again:
@@ -284,8 +400,8 @@ def test_a_websocket_without_a_session_or_of_another_page_is_refused(browser):
     with pytest.raises(InvalidStatus, match="403"):
         socket_of(browser, path="/_nicegui_ws/socket.io/")
     with socket_of(browser) as link:
-        link.send("hello")
-        assert link.recv(5) == f"{NAME} hello"
+        link.send("3")
+        assert link.recv(5) == f"{NAME} 3"
 
 
 def test_nobody_takes_the_room_of_all_others_with_open_pages(browser, monkeypatch):
@@ -313,71 +429,30 @@ def test_an_open_page_is_taken_away_when_the_session_ends(browser, console):
     _, people, do, _ = console
     sign_in(browser)
     with socket_of(browser) as link:
-        link.send("hello")
+        link.send("3")
         link.recv(5)
         do(people.disable(NAME, "root", "left"))
-        link.send('42["event",{"id":1}]')  # a click does nothing any more, at once
+        link.send('42["event",{"id":1,"client_id":"a-page-that-is-no-more"}]')  # a click does nothing any more, at once
         assert link.recv(5) == '42["open",{"path":"/login","new_tab":false}]'
 
 
-def test_a_page_that_only_updates_itself_is_not_used():
-    looks, sent = [], []
+def test_what_is_noted_later_comes_to_the_audit_whatever_happened_before(monkeypatch):
+    monkeypatch.setattr(doors, "_TELL_S", 0)
+    rounds = iter([doors.HubError("BROKER_UNAVAILABLE", "audit"), PoolTimeout(), ValueError("nobody expected this"), None])
+    told = asyncio.Event()
 
-    class Looked:
-        async def known(self, _token, _at, *, used):
-            looks.append("use" if used else "look")
-            return "somebody"
+    async def tell():
+        if (wrong := next(rounds)) is not None:
+            raise wrong
+        told.set()
+        await asyncio.sleep(60)
 
-        async def glance(self, _token, _at):
-            looks.append("glance")
-            return "somebody"
+    async def run():
+        telling = asyncio.create_task(Door(None, KEYRING, tls=False, tell=tell).telling())
+        await asyncio.wait_for(told.wait(), 5)
+        telling.cancel()
 
-    frames = iter(['42["ack",{"next_message_id":7}]', "3", '42["event",{"id":1}]'])
-
-    async def receive():
-        return {"type": "websocket.receive", "text": next(frames)}
-
-    async def send(message):
-        sent.append(message)
-
-    async def story():
-        link = doors._Link(Looked(), "token", receive, send)
-        for _ in range(3):
-            assert (await link.receive())["type"] == "websocket.receive"
-        await link.send({"type": "websocket.send", "text": "news"})
-
-    asyncio.run(story())
-    assert looks == ["glance", "glance", "use", "glance"]
-    assert [one["text"] for one in sent] == ["news"]
-
-
-def test_while_the_database_is_away_a_click_does_nothing_and_the_page_stays():
-    """Nobody is put out then, as nobody could come in again; and nobody acts whose session may have ended."""
-    sent = []
-
-    class Away:
-        async def known(self, _token, _at, *, used):
-            raise PoolTimeout
-
-        async def glance(self, _token, _at):
-            raise PoolTimeout
-
-    frames = iter(['42["event",{"id":1}]', '42["ack",{"next_message_id":7}]', '42["event",{"id":2}]', "3"])
-
-    async def receive():
-        return {"type": "websocket.receive", "text": next(frames)}
-
-    async def send(message):
-        sent.append(message)
-
-    async def story():
-        link = doors._Link(Away(), "token", receive, send)
-        came = [(await link.receive())["text"] for _ in range(2)]
-        await link.send({"type": "websocket.send", "text": "news"})
-        return came
-
-    assert asyncio.run(story()) == ['42["ack",{"next_message_id":7}]', "3"]
-    assert [one["text"] for one in sent] == ["news"]
+    asyncio.run(run())
 
 
 def test_cookies_of_another_program_on_this_host_do_not_hide_ours():
@@ -395,15 +470,29 @@ def test_with_tls_the_cookie_is_of_this_host_and_secure_only(url):
         assert browser.post("/login", headers={"origin": f"http://{host}"}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "home, name, secure",
+    [("https://hub.example", "__Host-hie", True), ("http://127.0.0.1:8083", "hie", False), ("", "hie", False)],
+)
+def test_behind_a_proxy_that_speaks_tls_all_cookies_are_of_tls_too(home, name, secure):
+    door = doors.door(read_settings(console_url=home, key_secret="a secret of tests only"), None)
+    door.signin.close()
+    for cookie, kind in ((door.setting("x"), ""), (door.setting("x", form=True), "-form"), (door.way("x"), "-oidc")):
+        assert cookie.startswith(f"{name}{kind}=x; Path=/; HttpOnly")
+        assert ("; Secure" in cookie) is secure
+
+
 def test_without_tls_only_this_machine_is_served():
     async def asked(client):
-        door = Door(None, KEYRING, tls=False)
+        door = Door(Nobody(), KEYRING, tls=False)
         transport = httpx.ASGITransport(application(door), client=(client, 5000))
         async with httpx.AsyncClient(transport=transport, base_url="http://console") as browser:
             return (await browser.get("/login")).status_code, (await browser.get("/health")).status_code
 
-    assert asyncio.run(asked("127.0.0.1")) == (200, 200)
-    assert asyncio.run(asked("10.0.0.7")) == (403, 403)
+    for near in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):  # the last one as a socket of both families names it
+        assert asyncio.run(asked(near)) == (200, 200)
+    for far in ("10.0.0.7", "::ffff:10.0.0.7"):
+        assert asyncio.run(asked(far)) == (403, 403)
 
 
 def test_outside_of_a_request_nobody_is_signed_in():

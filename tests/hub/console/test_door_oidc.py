@@ -7,6 +7,7 @@ import shutil
 import httpx
 import pytest
 
+from hub.access import oidc
 from hub.access.oidc import Provider
 from hub.console.door import door
 from hub.contract import telemetry
@@ -109,6 +110,14 @@ def test_a_session_that_was_ends_when_its_browser_leaves_for_the_provider(browse
         assert again.get("/").status_code == 303
 
 
+def test_a_session_that_its_browser_does_not_show_as_it_comes_from_another_site_stays(browser):
+    """It would live on, and the browser would have lost it."""
+    sign_in(browser)
+    stranger = httpx.get(f"{browser.base_url}/login/oidc", trust_env=False)
+    assert (stranger.status_code, cookie_of(stranger, "hie")) == (303, "")
+    assert browser.get("/").text == NAME
+
+
 @pytest.mark.parametrize(
     "language, said",
     [
@@ -187,7 +196,8 @@ def test_who_says_no_there_is_not_in_here(browser, console, there):
     assert [row[3] for row in audited(console)] == ["LOGIN_UNPROVEN answer"]
 
 
-def test_a_provider_that_is_down_is_told_and_passwords_go_on(browser, there):
+def test_a_provider_that_is_down_is_told_and_passwords_go_on(browser, there, monkeypatch):
+    monkeypatch.setattr(oidc, "_DOCUMENT_S", 0.0)
     back = there_and_back(browser)
     there.broken = True
     for path in ("/login/oidc?lang=en", back):
@@ -215,7 +225,8 @@ def test_only_a_browser_that_opens_the_page_uses_a_way_up(browser):
     assert browser.get(back).status_code == 200
 
 
-def test_no_token_or_code_is_in_the_log(browser, there, capfd):
+def test_no_token_or_code_is_in_the_log(browser, there, capfd, monkeypatch):
+    monkeypatch.setattr(oidc, "_DOCUMENT_S", 0.0)
     telemetry.configure("debug")
     back = there_and_back(browser)
     browser.get(back)

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from hub.access.people import Person
-from hub.console.kept import Kept, away
+from hub.console.kept import _TURNS, Kept, away
 
 
 def test_many_who_ask_at_once_get_one_answer_and_later_ones_the_same():
@@ -27,6 +27,7 @@ def test_many_who_ask_at_once_get_one_answer_and_later_ones_the_same():
 
     assert asyncio.run(run()) == ["aa", "aa", "aa", "bb"]
     assert asked == ["a", "b"]
+    assert not kept._asked, "of keys that nobody waits for nothing is left"
 
 
 def test_a_fault_is_told_and_not_kept():
@@ -63,3 +64,20 @@ def test_however_much_vendors_ask_those_on_shift_find_a_thread():
         return answer
 
     assert asyncio.run(run()) == "AN ANSWER"
+
+
+def test_one_vendor_leaves_a_thread_to_the_next():
+    first, second = (Person(name, "vendor", (name,), "vi") for name in ("songhong", "cuulong"))
+    go = threading.Event()
+
+    async def run():
+        asked = [asyncio.create_task(away(first, go.wait, 10)) for _ in range(5)]
+        await asyncio.sleep(0)
+        try:
+            return await asyncio.wait_for(away(second, "an answer".upper), 5)
+        finally:
+            go.set()
+            await asyncio.gather(*asked)
+
+    assert asyncio.run(run()) == "AN ANSWER"
+    assert not _TURNS

@@ -1,8 +1,10 @@
 """A pasted message is read as the front door would, and its problems are told with what to do about them."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
+from psycopg_pool import PoolTimeout
 
 from adapters.dialects.profile import use_vendors
 from hub.access.quota import Quotas
@@ -12,6 +14,8 @@ from hub.cli.running import OFFLINE
 from hub.cli.vendor_border import check as checked
 from hub.cli.vendor_border import entitled, remedy_of
 from hub.cli.why import foreseen_of, foresight
+from hub.console.border import Sent
+from hub.console.pages import try_message
 from hub.console.pages.mine import report
 from hub.console.pages.try_message import as_bytes, check, may_send, shown
 from hub.contract.errors import HubError
@@ -90,6 +94,43 @@ def test_nobody_reads_in_the_name_of_a_sender_that_is_not_his(someone):
     assert check(vendor, "other_his", GOOD) == check(vendor, "nobodys_his", GOOD) != ""
     assert may_send(vendor) and may_send(someone(role="operator"))
     assert not may_send(someone(role="viewer"))
+
+
+def test_what_is_sent_is_audited_before_and_with_its_message_after(someone, monkeypatch):
+    """Nothing is sent where it cannot be audited."""
+    done, reached = [], [True]
+
+    async def note(_database, action, target, by, _reason):
+        done.append((action, target, by))
+
+    class Pool:
+        def connection(self):
+            if not reached[0]:
+                raise PoolTimeout
+            return self
+
+        transaction = connection
+
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            return None
+
+    def send_test(_raw, sender):
+        done.append(sender)
+        return Sent("m1", "translated", "AA")
+
+    monkeypatch.setattr(try_message, "note", note)
+    console = SimpleNamespace(pool=Pool(), border=SimpleNamespace(send_test=send_test))
+    pasted = try_message._Pasted(GOOD, "mine_his")
+    asyncio.run(try_message._send(console, someone(), pasted))
+    assert done == [("send-test", "sender:mine_his", "lan"), "mine_his", ("send-test", "message:m1", "lan")]
+    done.clear()
+    reached[0] = False
+    with pytest.raises(PoolTimeout):
+        asyncio.run(try_message._send(console, someone(), pasted))
+    assert done == []
 
 
 def test_what_no_form_of_ours_sends_is_not_read(someone):
