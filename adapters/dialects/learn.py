@@ -171,6 +171,11 @@ def _send(draft: Draft, seen: Evidence) -> None:
         value, count = counts.most_common(1)[0]
         if value not in (standard[key], "none"):
             draft.add("send", f'{key} = "{value}" # {count} of {len(seen.messages)} messages')
+    version = next((value for value, _ in versions.most_common(1)), standard["version"])
+    if version >= "2.5" and seen.types["ORM^O01"] and not any(kind.startswith("OML") for kind in seen.types):
+        draft.add(
+            "send", f'orders = "ORM" # its own are ORM^O01 × {seen.types["ORM^O01"]}, none OML, which the hub writes from 2.5 on'
+        )
     legacy = next((row for row in draft.tables[""] if row.startswith("charset")), "")
     if legacy:
         draft.add("send", legacy.partition(" #")[0])
