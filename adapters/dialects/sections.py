@@ -96,6 +96,7 @@ DAYS: Final = {  # fields that are a day (yyyymmdd) and never a time, whatever f
     "price": frozenset({"valid_from", "valid_to"}),
 }
 READ_BY_NAME: Final = frozenset({"nationality", "death", "times_a_day", "confidentiality"})  # tables of `_standard` beside them
+FOR_PROFILES: Final = frozenset({"province_names", "ethnic_names"})  # tables of it that rules of other profiles may name
 _ONE_AT_A_TIME: Final = {("order", "services"): CODE}  # lists that a rule gives one item of, for each OBR
 NOT_BY_RULE: Final = {  # fields that one might want to write a rule for, and what says it instead
     (

@@ -626,11 +626,19 @@ def test_the_sections_of_profiles_are_known_by_their_record() -> None:
 
 
 def test_what_is_to_be_done_about_a_code_that_no_table_has_can_be_done() -> None:
-    """The remedy of CODE_UNKNOWN names a rule with a table of one's own: it loads, and reads the word."""
-    rule, row = 'ma_dantoc = { from = "PID-22", codes = "dan_toc" }', 'KINH = "01"'
-    assert all(rule in told and row in told for told in REMEDIES["CODE_UNKNOWN"])
-    body = VISIT.replace("NOBODY-READS", "||||||||KINH")
-    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[person]\n{rule}\n[codes.dan_toc]\n{row}\n')
-    for dialect, told in ((STANDARD, True), (mine, False)):
-        found = report([visit(body, dialect=dialect)], dialect)
-        assert ("PID-22" in {one.place for one in found.findings if one.code == "CODE_UNKNOWN"}) is told
+    """The remedy of CODE_UNKNOWN names rules with tables of names, and a row of one's own: they load, and read the words."""
+    rules = (
+        'ma_dantoc = { from = "PID-22", codes = "ethnic_names" }',
+        'matinh_cu_tru = { from = "PID-11.4", codes = "province_names" }',
+    )
+    row = '"Kinh (Việt)" = "01"'
+    assert all(part in told for told in REMEDIES["CODE_UNKNOWN"] for part in (*rules, row))
+    text = f'extends = "_standard"\nversion = "1"\n[person]\n%s\n%s\n[codes.ethnic_names]\n{row}\n'
+    mine = compile_text("mine", text % rules)
+    for ethnic in ("KINH", "Kinh (Việt)"):
+        body = VISIT.replace("12 Phố Huế", "12 Phố Huế^^^CẦN THƠ").replace("NOBODY-READS", f"||||||||{ethnic}")
+        for dialect, told in ((STANDARD, {"PID-11", "PID-22"}), (mine, set())):
+            sent = visit(body, dialect=dialect)
+            found = report([sent], dialect).findings
+            assert {one.place for one in found if one.code == "CODE_UNKNOWN"} == told
+        assert (sent.events[0][1]["person"]["matinh_cu_tru"], sent.events[0][1]["person"]["ma_dantoc"]) == ("92", "01")

@@ -26,6 +26,7 @@ from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
 from hub.contract.events import encode, schema
+from hub.contract.facilities import provinces
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 _STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
@@ -200,6 +201,13 @@ def test_a_row_that_gives_what_its_field_cannot_be_is_refused(rule: str, code: s
         compile_text("mine", _OWN + text % value)
     assert refused.value.where == f'mine.toml {rule}: the field takes {wanted}, and codes.mine gives others: {code} = "{value}"'
     compile_text("mine", _OWN + text % "")  # a code that is known and says nothing
+
+
+def test_names_of_provinces_are_those_of_the_map_in_force_and_of_ethnic_groups_all_54() -> None:
+    codes = tomllib.loads(_STANDARD.read_text("utf-8"))["codes"]
+    assert codes["province_names"] == {name: code for code, name in provinces().after.items()}
+    assert list(codes["ethnic_names"].values()) == [f"{number:02}" for number in range(1, 55)]
+    assert "province_names" not in load_dialect(profile.STANDARD).unused, "a table for other profiles"
 
 
 def test_a_transform_that_reads_no_row_of_the_table_behind_it_is_refused() -> None:
