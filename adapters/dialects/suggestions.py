@@ -202,19 +202,23 @@ def _kind(version: str, segment: str, number: int) -> str:
 
 
 def line_rows(samples: Sequence[Sample]) -> Iterator[str]:
-    """That FT1-2 is no number of a line, where in one visit it comes again with another item; a commented row where it is that
-    sometimes, or credits name lines by it."""
+    """That FT1-2 counts anew in each message, where in one visit it comes again with another item and says which line of the message it
+    is; a commented row where it may be the number of a line all the same: it says something else, comes with the same item, or is named by credits."""
     replacing = replacing_lines(samples).total()
     events = [event for one in samples for record, event in one.events if record == "hie.Charge" and event.get("ma_lk")]
-    lines = [(event["ma_lk"], line) for event in events for line in event["lines"]]
-    numbers = [(visit, line["line_id"]) for visit, line in lines if line.get("line_id") and line.get("kind", "") in CHARGES]
-    again, credits_ = len(numbers) - len(set(numbers)), sum("cancels" in line for _, line in lines)
+    lines = [(event["ma_lk"], at, line) for event in events for at, line in enumerate(event["lines"], 1)]
+    numbers = [
+        (visit, at, line["line_id"]) for visit, at, line in lines if line.get("line_id") and line.get("kind", "") in CHARGES
+    ]
+    again = len(numbers) - len({(visit, number) for visit, _, number in numbers})
+    credits_ = sum("cancels" in line for _, _, line in lines)
     if replacing:
-        told = (
-            f"{replacing} of {again} lines whose FT1-2 their visit had before are of another item: it counts anew in each message"
-        )
-        told += f"; but {credits_} credits name their line by it (FT1-31): it has to be a number of its own" if credits_ else ""
-        yield f'{"" if replacing >= _NEARLY * again and not credits_ else "# "}line_id = "" # {told}'
+        counts = all(number.lstrip("0") == str(at) for _, at, number in numbers)
+        sure = counts and replacing >= _NEARLY * again and not credits_
+        told = f"{replacing} of {again} lines whose FT1-2 their visit had before are of another item: "
+        told += "it counts anew in each message" if sure else "does it count anew in each message?"
+        told += f" {credits_} credits name their line by it (FT1-31): then it has to be a number of its own" if credits_ else ""
+        yield f'{"" if sure else "# "}line_id = "" # {told}'
 
 
 def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:

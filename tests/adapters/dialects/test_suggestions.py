@@ -56,10 +56,11 @@ def charged(number: int, *lines: str, visit: str = "V1") -> bytes:
         (charged(2, "1|C", "2|D"), 'line_id = "" # 2 of 2 lines whose FT1-2 their visit had before are of another item'),
         (charged(2, "1|A", "2|D"), '# line_id = "" # 1 of 2 lines'),
         (charged(2, "9|A|1", "2|D"), '# line_id = "" # 1 of 1 lines'),
+        (charged(2, "2|C"), '# line_id = "" # 1 of 1 lines'),
         (charged(2, "3|C", "4|D"), ""),
         (charged(2, "1|C", "2|D", visit="V2"), ""),
     ],
-    ids=["counted anew", "said again besides", "named by a credit", "a number each", "of another visit"],
+    ids=["counted anew", "said again besides", "named by a credit", "a code put right", "a number each", "of another visit"],
 )
 def test_numbers_of_lines_that_count_anew_in_each_message_are_seen_by_their_items(second: bytes, row: str) -> None:
     dialect, said, text = learned([charged(1, "1|A", "2|B"), second])
