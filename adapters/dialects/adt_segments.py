@@ -111,6 +111,7 @@ def _local(event: Event) -> Segments:
         10: event.get("ma_noi_di", ""),
         11: event.get("slip", ""),
         12: event.get("slip_date", ""),
+        13: event.get("ma_nghe_nghiep", ""),
     }
     claim = {3: event.get("ma_loai_kcb", ""), 5: event.get("ket_qua_dtri", "")}
     return [

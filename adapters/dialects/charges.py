@@ -14,6 +14,7 @@ from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
 from adapters.dialects.transforms import POINT_DOUBTFUL, codes_apart
 from adapters.formats.hl7v2 import Segment
+from hub.contract.charge_lines import replaced
 
 Record = dict[str, Any]
 
@@ -62,11 +63,8 @@ def _publish(reading: Reading, patient: Patient) -> None:
 
 def _tell_shared(reading: Reading, patient: Patient, lines: list[Record], notes: Notes) -> None:
     """That different services stand under one FT1-2: a claim that the hub assembles takes the later for a correction of the earlier."""
-    first: dict[tuple[str, str], Record] = {}
-    for run, line in zip(patient.runs, lines, strict=True):
-        number = line.get("line_id", "")
-        if number and first.setdefault((number, line.get("kind", "")), line)["code"] != line["code"]:
-            notes.warn("LINE_NUMBER_SHARED", reading.message.path(run[0], 2))
+    for _, number in replaced([{"lines": lines}]):
+        notes.warn("LINE_NUMBER_SHARED", reading.message.path(patient.runs[number][0], 2))
 
 
 def _read_line(reading: Reading, scope: Scope, run: list[Segment], notes: Notes, at: str) -> Record:

@@ -297,8 +297,8 @@ def _value(line: Event) -> tuple[str, Value]:
     return kind, str(value)
 
 
-def order_segments(event: Event, version: str) -> Segments:
-    """What follows MSH in OML^O21, or in ORM^O01 before 2.5, where priority and specimen have other places, guardians have none,
+def order_segments(event: Event, *, modern: bool) -> Segments:
+    """What follows MSH in OML^O21, or else in ORM^O01, where priority and specimen have other places, guardians have none,
     and the number of the sample has none but a note. Each test has what its part says (`hie.OrderPart`), else what the order does."""
     parts = {part["number"]: part for part in event.get("parts") or []}
     told = list(event.get("notes") or [])
@@ -309,7 +309,7 @@ def order_segments(event: Event, version: str) -> Segments:
     person = event.get("person") or {}
     built: Segments = [
         person_segment(person),
-        *(guardian_segments(person) if version >= "2.5" else []),
+        *(guardian_segments(person) if modern else []),
         visit_segment(event, {3: (event.get("ma_khoa", ""), "", event.get("ma_giuong", ""))}),
         *insurance_segments(person),
     ]
@@ -318,22 +318,21 @@ def order_segments(event: Event, version: str) -> Segments:
         said = event | part
         if "specimen_type" in part or "specimen_name" in part:  # another tube, that has nothing of the order's
             said |= {name: part.get(name, "") for name in TUBE}
-        built += _service(said, service, n, version)
+        built += _service(said, service, n, modern=modern)
         notes = (told if n == 1 else []) + part.get("notes", [])
         sample = said.get("specimen_id", "") if n == 1 or "specimen_id" in part else ""
-        built += note_segments([*([f"{_SAMPLE}{sample}"] if sample and version < "2.5" else []), *notes])
+        built += note_segments([*([f"{_SAMPLE}{sample}"] if sample and not modern else []), *notes])
         if n == 1:
             built += diagnosis_segments(event)
             built += [line for each in event.get("observations") or [] for line in _observation(each)]
         specimen, sample = _specimen(said), said.get("specimen_id", "")
-        if version >= "2.5" and (n == 1 or apart) and (specimen or sample):
+        if modern and (n == 1 or apart) and (specimen or sample):
             built.append(segment("SPM", {1: "1", 2: sample, 4: specimen}))
     return built
 
 
-def _service(said: Event, service: Event, number: int, version: str) -> Segments:
-    """ORC and OBR of one test of an order, with TQ1 from 2.5 on."""
-    modern = version >= "2.5"
+def _service(said: Event, service: Event, number: int, *, modern: bool) -> Segments:
+    """ORC and OBR of one test of an order, with TQ1 in OML."""
     action, priority = said.get("action", ""), said.get("priority", "")
     laboratory = said.get("ma_cskcb" if action in ANSWERS else "performer", "")  # who answers has numbered it, not whom it tells
     placer, filler = said.get("placer", ""), (said.get("filler", ""), laboratory)

@@ -22,7 +22,7 @@ from adapters.dialects.profile import STANDARD, load_dialect, read_profile, sect
 from adapters.dialects.reading import stated_day_first
 from adapters.dialects.sections import transform_of
 from adapters.dialects.shapes import SURE, cards_of, is_code, kind_of, numbers_of_a_person, shape, shown_name
-from adapters.dialects.suggestions import candidates, local_tests, name_orders, sign_rows, times_read
+from adapters.dialects.suggestions import candidates, line_rows, local_tests, name_orders, sign_rows, times_read
 from adapters.dialects.transforms import (
     TRANSFORMS,
     citizen_number,
@@ -64,6 +64,8 @@ def learn(seen: Evidence, name: str) -> str:
     for section in sections():
         if section in plans.asked or section == "person":  # claims are mapped elsewhere
             _rules(draft, seen, raw, section)
+    for row in line_rows(samples):
+        draft.add("charge_line", row)
     for table, row in candidates(samples, found):
         draft.add(table, row)
     conclusions = _conclusions(draft, seen, raw["conclusions"]["codes"])
@@ -169,6 +171,11 @@ def _send(draft: Draft, seen: Evidence) -> None:
         value, count = counts.most_common(1)[0]
         if value not in (standard[key], "none"):
             draft.add("send", f'{key} = "{value}" # {count} of {len(seen.messages)} messages')
+    version = next((value for value, _ in versions.most_common(1)), standard["version"])
+    if version >= "2.5" and seen.types["ORM^O01"] and not any(kind.startswith("OML") for kind in seen.types):
+        draft.add(
+            "send", f'orders = "ORM" # its own are ORM^O01 × {seen.types["ORM^O01"]}, none OML, which the hub writes from 2.5 on'
+        )
     legacy = next((row for row in draft.tables[""] if row.startswith("charset")), "")
     if legacy:
         draft.add("send", legacy.partition(" #")[0])

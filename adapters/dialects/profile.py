@@ -21,7 +21,7 @@ from adapters.dialects.faults import MISSING, among, told
 from adapters.dialects.paths import Plan, Rule
 from adapters.dialects.profile_model import AckChoices, Alias, LocalTest, Profile, Send
 from adapters.dialects.rules import Identifiers, caseless, foreign, misplaced, read_identifiers, read_plan
-from adapters.dialects.sections import CODED_AS, READ_BY_NAME, RECORDS
+from adapters.dialects.sections import CODED_AS, FOR_PROFILES, READ_BY_NAME, RECORDS
 from adapters.dialects.sensitivity import Labels, compile_labels
 from adapters.dialects.transforms import Comma, Point, facility_code
 from adapters.formats.charset import CHARSETS, encode
@@ -247,7 +247,8 @@ def compile_dialect(name: str, version: str, raw: Mapping[str, Any]) -> Dialect:
     for alias in profile.facility.aliases:
         if (code := facility_code(alias.name)) and code != alias.code:
             faults.append(f"facility.aliases: {alias.name} is a code itself, and not that of {alias.code}")
-    used = {rule.codes for section in RECORDS for rule in getattr(profile, section).values()} | CODED_AS.keys() | READ_BY_NAME
+    used = {rule.codes for section in RECORDS for rule in getattr(profile, section).values()}
+    used |= CODED_AS.keys() | READ_BY_NAME | FOR_PROFILES
     if profile.comma == profile.point == "thousands":
         faults.append("point: a comma cannot stand between thousands too; leave one of both lines out")
     signs = profile.comma, profile.point

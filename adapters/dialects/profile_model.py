@@ -64,11 +64,12 @@ class AckChoices(_Table):
 
 
 class Send(_Table):
-    """How the hub writes to a facility of this dialect."""
+    """How the hub writes to a facility of this dialect. orders: ORM^O01 whatever the version, else OML^O21 from 2.5 on."""
 
     version: Annotated[str, AfterValidator(_version)]
     terminator: Literal["cr", "lf", "crlf"]
     charset: Annotated[str, AfterValidator(_charset_to_write)]
+    orders: Literal["", "ORM"] = ""
 
 
 class Alias(_Table):

@@ -124,7 +124,7 @@ def as_hl7(record: str, event: Event, dialect: Dialect, *, now: datetime, contro
     """
     if record == _RECEIVED:
         return _answer(event, dialect, now, control_id)
-    written = _RECORDS.get(record)
+    written = _order_of_old if record == "hie.LabOrder" and dialect.send.orders == "ORM" else _RECORDS.get(record)
     if written is None:
         raise HubError("TYPE_UNSUPPORTED", f"{record} as HL7")
     time = f"{now.astimezone(VIETNAM):%Y%m%d%H%M%S}"
@@ -200,9 +200,14 @@ def _result(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
     return _Form(("ORU", "R01", "ORU_R01"), event.get("ma_cskcb", ""), version), result_segments(event, version)
 
 
-def _order(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
-    kind = ("OML", "O21", "OML_O21") if version >= "2.5" else ("ORM", "O01", "ORM_O01")
-    return _Form(kind, event.get("ma_cskcb", ""), version), order_segments(event, version)
+def _order(event: Event, version: str, time: str) -> tuple[_Form, Segments]:
+    if version < "2.5":
+        return _order_of_old(event, version, time)
+    return _Form(("OML", "O21", "OML_O21"), event.get("ma_cskcb", ""), version), order_segments(event, modern=True)
+
+
+def _order_of_old(event: Event, version: str, _time: str) -> tuple[_Form, Segments]:
+    return _Form(("ORM", "O01", "ORM_O01"), event.get("ma_cskcb", ""), version), order_segments(event, modern=False)
 
 
 def _encounter(event: Event, version: str, time: str) -> tuple[_Form, Segments]:

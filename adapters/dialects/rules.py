@@ -1,5 +1,6 @@
 """The rules of a profile: from what its file says to what mapping walks, with every fault in them said in a sentence."""
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from typing import Any, Final
 from adapters.dialects.accounts import ACCOUNT
 from adapters.dialects.faults import among
 from adapters.dialects.newborns import MOTHERS_NUMBER
-from adapters.dialects.paths import Place, Plan, Rule, folded, read_place
+from adapters.dialects.paths import FOLDED, Place, Plan, Rule, folded, read_place
 from adapters.dialects.profile_model import IdentifierTable, RuleTable
-from adapters.dialects.sections import NOT_BY_RULE, ONE_SEGMENT, RECORDS, fields_of, transform_of
+from adapters.dialects.sections import CODED_AS, DIGITS, NOT_BY_RULE, OFFICIAL, ONE_SEGMENT, RECORDS, fields_of, transform_of
 from adapters.dialects.transforms import LIST, TEXT, TRANSFORMS, Comma, Gives, Point, Transform, fitting, with_comma
 from adapters.formats.charset import CHARSETS
 from adapters.formats.names import NEWEST_FIRST, field_name
+from hub.contract.claim_tables import codes as official
 
 _LOCAL: Final = "Z"  # how names of local segments begin
 _OF_CARDS: Final = frozenset({"IN1", _LOCAL})
@@ -181,6 +183,8 @@ def _rule_of(
     transform = TRANSFORMS.get(rule.transform)
     if places:
         _check_kind(known[name], rule, transform)
+    if rule.codes:
+        _check_table(name, rule, {code: value for code, value in codes[rule.codes].items() if not code.startswith(FOLDED)})
     if transform is not None:
         transform = with_comma(transform_of(section, name, transform), *signs)
     kind: str = transform.kind if transform else "value"
@@ -200,6 +204,21 @@ def _check_kind(field: Gives, rule: RuleTable, transform: Transform | None) -> N
         raise ValueError(f"the field takes {field}, {said}; {way} as = {' or '.join(map(_quoted, fitting(field)))}")
     if rule.codes and gives not in (TEXT, LIST):
         raise ValueError(f"`codes` looks up texts; the field takes {gives}: leave `codes` out")
+
+
+def _check_table(name: str, rule: RuleTable, rows: Mapping[str, str]) -> None:
+    """That its rows can be found, and give what the field takes. Raises: ValueError that names the rows that do not."""
+    transform = TRANSFORMS.get(rule.transform)
+    if rows and transform is not None and transform.kind == "value" and not any(map(transform.function, rows)):
+        raise ValueError(
+            f'as = "{rule.transform}" comes before the table, and reads no row of codes.{rule.codes}; leave `as` out'
+        )
+    lists, digits = () if rule.codes in CODED_AS else OFFICIAL.get(name, ()), DIGITS.get(name, 0)
+    allowed = frozenset[str]().union(*(official()[each] for each in lists))
+    fits = allowed.__contains__ if lists else re.compile(rf"\d{{{digits}}}" if digits else ".*", re.DOTALL).fullmatch
+    if wrong := [f'{code} = "{value}"' for code, value in rows.items() if value and not fits(value)]:
+        takes = f"a code of {' or '.join(lists)} (seeds/standards/codes.csv)" if lists else f"{digits} digits"
+        raise ValueError(f"the field takes {takes}, and codes.{rule.codes} gives others: {', '.join(wrong)}")
 
 
 def _quoted(name: str) -> str:

@@ -9,8 +9,9 @@ from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.shapes import LOINC, cards_of, is_local_test, is_mistyped, numbers_of_a_person
 from adapters.dialects.transforms import normalise
 from adapters.formats.hl7v2 import Message
+from hub.contract.charge_lines import replaced
 from hub.contract.errors import Problem, Severity
-from hub.contract.events import Event
+from hub.contract.events import Event, revision_rank
 
 _WITHOUT_VALUE: Final = frozenset(
     "DINOWX"
@@ -67,13 +68,14 @@ class Sample:
 def looked_over(samples: Sequence[Sample]) -> list[Sample]:
     """The samples, each with what the gate does not tell: numbers that nothing reads or that several share, local tests,
     states that can hardly be meant."""
-    doubtful, shared = _doubtful_states(samples), _shared_numbers(samples)
+    doubtful, shared, replacing = _doubtful_states(samples), _shared_numbers(samples), replacing_lines(samples)
     return [
         replace(
             one,
             problems=(
                 *one.problems, *_unread_numbers(one), *_local_tests(one), *_states_of(one, doubtful),
                 *shared.get(position, ()),
+                *(Problem("LINE_NUMBER_SHARED", Severity.WARNING, "FT1-2") for _ in range(replacing[position])),
             ),
         )
         for position, one in enumerate(samples)
@@ -104,6 +106,23 @@ def _shared_numbers(samples: Sequence[Sample]) -> dict[int, list[Problem]]:
     for positions in bodies.values():
         for position in positions.values() if len(positions) > 1 else ():
             found[position].append(Problem("CONTROL_ID_SHARED", Severity.WARNING, f"MSH-{_CONTROL_ID}"))
+    return found
+
+
+def replacing_lines(samples: Sequence[Sample]) -> Counter[int]:
+    """By position of the sample, how many of its lines of charges take the place of one of another item in a message before it of
+    the same visit. What shares a number in one message is told there."""
+    visits: defaultdict[tuple[str, str], list[tuple[int, Event]]] = defaultdict(list)
+    for position, sample in enumerate(samples):
+        for record, event in sample.events:
+            if record == "hie.Charge" and event.get("ma_lk"):
+                visits[event.get("ma_cskcb", ""), event["ma_lk"]].append((position, event))
+    found: Counter[int] = Counter()
+    for said in visits.values():
+        said.sort(key=lambda one: revision_rank(one[1]["meta"]["revision"]))
+        found.update(said[at][0] for at, _ in replaced(event for _, event in said))
+        for position, event in said:
+            found[position] -= sum(1 for _ in replaced([event]))
     return found
 
 

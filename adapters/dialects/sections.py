@@ -67,6 +67,25 @@ CODED_AS: Final = {  # tables whose values are closed: official codes, states, n
     "item_group": _ITEMS,
     "resource": _FIGURES | {"ma_khoa", "speciality", "level"},
 }
+OFFICIAL: Final = {  # fields that take official codes, by whatever table they are looked up: lists of `seeds/standards/codes.csv`
+    "matinh_cu_tru": ("PROVINCE_63", "PROVINCE_34"),
+    "gioi_tinh": ("GIOI_TINH",),
+    "ma_loai_kcb": ("MA_LOAI_KCB",),
+    "ma_doituong_kcb": ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_824"),
+    "ma_loai_rv": ("MA_LOAI_RV",),
+    "ket_qua_dtri": ("KET_QUA_DTRI",),
+    "ma_tai_nan": ("MA_TAI_NAN",),
+    "ma_khuvuc": ("MA_KHUVUC",),
+    "ma_lydo_ct": ("MA_LYDO_CT",),
+    "ma_nhom": ("MA_NHOM",),
+    "pham_vi": ("PHAM_VI",),
+    "ma_pttt": ("MA_PTTT",),
+}
+DIGITS: Final = {
+    "ma_dantoc": 2,
+    "ma_quoctich": 3,
+    "maxa_cu_tru": 5,
+}  # official codes of which the hub has no list: how many digits
 DAYS: Final = {  # fields that are a day (yyyymmdd) and never a time, whatever form of it a sender writes
     "encounter": frozenset({"slip_date", "nam_nam_lien_tuc", "ngay_mien_cct"}),
     "referral": frozenset({"issued_on", "expires_on"}),
@@ -77,6 +96,7 @@ DAYS: Final = {  # fields that are a day (yyyymmdd) and never a time, whatever f
     "price": frozenset({"valid_from", "valid_to"}),
 }
 READ_BY_NAME: Final = frozenset({"nationality", "death", "times_a_day", "confidentiality"})  # tables of `_standard` beside them
+FOR_PROFILES: Final = frozenset({"province_names", "ethnic_names"})  # tables of it that rules of other profiles may name
 _ONE_AT_A_TIME: Final = {("order", "services"): CODE}  # lists that a rule gives one item of, for each OBR
 NOT_BY_RULE: Final = {  # fields that one might want to write a rule for, and what says it instead
     (

@@ -17,12 +17,13 @@ from adapters.dialects.observed import concludes
 from adapters.dialects.paths import Place, choose, read_place
 from adapters.dialects.persons import MIDDLE
 from adapters.dialects.profile import sections
-from adapters.dialects.sampled import Sample
+from adapters.dialects.sampled import Sample, replacing_lines
 from adapters.dialects.shapes import cards_of, is_code, is_local_test, is_loinc, shape
 from adapters.dialects.transforms import Comma, day_first, facility_code, in_dong, moment, pointed, time
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import NEWEST_FIRST, field_name
+from hub.contract.charge_lines import CHARGES
 from hub.contract.directory import facilities
 
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
@@ -198,6 +199,26 @@ def _are_amounts(values: Sequence[str]) -> bool:
 def _kind(version: str, segment: str, number: int) -> str:
     """The datatype of a field, in that version or the newest that has it."""
     return next((kind for each in (version, *NEWEST_FIRST) if (kind := field_name(each, segment, number).kind)), "")
+
+
+def line_rows(samples: Sequence[Sample]) -> Iterator[str]:
+    """That FT1-2 counts anew in each message, where in one visit it comes again with another item and says which line of the message it
+    is; a commented row where it may be the number of a line all the same: it says something else, comes with the same item, or is named by credits."""
+    replacing = replacing_lines(samples).total()
+    events = [event for one in samples for record, event in one.events if record == "hie.Charge" and event.get("ma_lk")]
+    lines = [(event["ma_lk"], at, line) for event in events for at, line in enumerate(event["lines"], 1)]
+    numbers = [
+        (visit, at, line["line_id"]) for visit, at, line in lines if line.get("line_id") and line.get("kind", "") in CHARGES
+    ]
+    again = len(numbers) - len({(visit, number) for visit, _, number in numbers})
+    credits_ = sum("cancels" in line for _, _, line in lines)
+    if replacing:
+        counts = all(number.lstrip("0") == str(at) for _, at, number in numbers)
+        sure = counts and replacing >= _NEARLY * again and not credits_
+        told = f"{replacing} of {again} lines whose FT1-2 their visit had before are of another item: "
+        told += "it counts anew in each message" if sure else "does it count anew in each message?"
+        told += f" {credits_} credits name their line by it (FT1-31): then it has to be a number of its own" if credits_ else ""
+        yield f'{"" if sure else "# "}line_id = "" # {told}'
 
 
 def name_orders(seen: Evidence, name: str, place: Place) -> Iterator[str]:

@@ -24,7 +24,7 @@ from hub.contract.errors import HubError
 from hub.contract.events import Keyring, Origin
 
 _TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
-_LOOKS: Final = 36  # times that a field is emptied for it: where another place says the same, none of them is a try
+_LOOKS: Final = 36  # times that a field is emptied for it: where it is read from another place, none of them is a try
 _SHAPES_MAX: Final = 200  # kept of one part
 _ANOTHER: Final = "X"  # put before or behind what is sent: whatever is read becomes another by it
 _CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
@@ -143,7 +143,7 @@ class _Sent:
         self.segment, self.number = segment, number
         self.place = f"{segment.name}-{number}"
         self.text = segment.fields[number]
-        self._outcomes: dict[str, object] = {}
+        self._outcomes: dict[tuple[str, bool], object] = {}
 
     @property
     def in_parts(self) -> bool:
@@ -158,30 +158,54 @@ class _Sent:
             and text.strip(delimiters.component + delimiters.subcomponent) != ""
         )
 
-    def becomes(self, text: str) -> object:
-        if text not in self._outcomes:
+    def becomes(self, text: str, *, apart: bool = False) -> object:
+        """apart: without the other fields that say the same, of which a rule may read one first."""
+        if (text, apart) not in self._outcomes:
+            kept = [(segment, number, segment.fields[number]) for segment, number in (self._alike() if apart else ())]
+            for segment, number, _ in kept:
+                segment.fields[number] = ""
             self.segment.fields[self.number] = text
             try:
-                self._outcomes[text] = _outcome(self.sample, self.message, self.dialect)
+                self._outcomes[text, apart] = _outcome(self.sample, self.message, self.dialect)
             finally:
-                self.segment.fields[self.number] = self.text
-        return self._outcomes[text]
+                for segment, number, said in (*kept, (self.segment, self.number, self.text)):
+                    segment.fields[number] = said
+        return self._outcomes[text, apart]
+
+    def _alike(self) -> list[tuple[Segment, int]]:
+        """The other fields with the same first component."""
+        delimiters = self.segment.delimiters
+
+        def first(text: str) -> str:
+            return text.split(delimiters.repetition, 1)[0].split(delimiters.component, 1)[0]
+
+        said = first(self.text)
+        return [
+            (segment, number)
+            for segment in (self.message.segments_in_order[1:] if said else ())
+            for number, text in enumerate(segment.fields)
+            if number and first(text) == said and (segment is not self.segment or number != self.number)
+        ]
 
     def note(self, place: str, name: str, value: str, found: _Found, *pairs: tuple[str, str]) -> bool:
         """Note a part, and whether something reads it, here or before.
 
         pairs: texts of the field with the part and without it, or with another; it is read if the message becomes another by one of them.
-               Where the whole field makes no difference, another place that is looked at first says the same, and nothing follows
-               from that; unless the field begins empty and would be read if it did not: then nothing that it states is.
+               Where the whole field makes no difference, another place that is looked at first may say the same: they are tried
+               without those. If it makes none then either, nothing follows from that; unless the field begins empty and would be
+               read if it did not: then nothing that it states is.
         """
         part = found.setdefault((place, self.sample.kind), Part(name))
         part.note(self.sample.name, value)
         if part.read or part.tries >= _TRIES or part.looks >= _LOOKS:
             return part.read
         part.looks += 1
-        if self.becomes("") != self.becomes(self.text) or self._would_be_read():
+        beside = self.becomes("") != self.becomes(self.text) or self._would_be_read()
+        if beside or self.becomes("", apart=True) != self.becomes(self.text, apart=True):
             part.tries += 1
-            part.read = any(self.becomes(there) != self.becomes(gone) for there, gone in pairs)
+            part.read = any(
+                self.becomes(there, apart=not beside) != self.becomes(gone, apart=not beside) for there, gone in pairs
+            )
         return part.read
 
     def _would_be_read(self) -> bool:

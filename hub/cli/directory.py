@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from adapters.formats.charset import fold
-from hub.cli.running import terminal, unusable_dialects, use_reference
+from hub.cli.running import tell_faulty, terminal, unusable_by_themselves, use_profiles
 from hub.contract.directory import directory_file, facilities, heir
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -39,7 +39,7 @@ def show(code: Annotated[str, typer.Argument(help="Facility code, such as 01021.
 
     Example: hie directory show 01021
     """
-    use_reference(read_settings())
+    use_profiles(read_settings())
     one, today = facilities().get(code), _today()
     if one is None:
         raise HubError("NOT_FOUND", f"no facility {code} in the directory; look for it: hie directory find NAME")
@@ -106,7 +106,7 @@ def find(
 
     Example: hie directory find "dong linh"
     """
-    use_reference(read_settings())
+    use_profiles(read_settings())
     today, wanted = _today(), fold(text)
     found = [one for one in facilities().values() if _fits(one, wanted, today)]
     if as_json:
@@ -146,6 +146,8 @@ def check(
 ) -> None:
     """Read a directory as a service would, and list every fault with its line and column. Ends with 1 when there is any.
 
+    Faults of profiles that no row names are told beside it.
+
     Example: hie directory check my-directory/
     """
     from adapters.dialects.profile import use_vendors
@@ -153,7 +155,8 @@ def check(
     settings = read_settings()
     use_vendors(settings.vendors_dir)
     path = directory_file(folder or settings.directory_dir)
-    found, faults = read_facilities(path, unusable_dialects)
+    found, faults = read_facilities(path, unusable_by_themselves)
+    tell_faulty()
     open_today = sum(one.open_on(_today()) for one in found.values())
     if as_json:
         told = [fault._asdict() for fault in faults]

@@ -141,10 +141,15 @@ def unusable_dialects(names: Collection[str]) -> dict[str, str]:
     """
     from adapters.dialects.profile import read_aliases
 
-    missing = _missing_dialects(names)
-    why = missing | _faulty_dialects(set(names) - missing.keys())
+    why = unusable_by_themselves(names)
     read_aliases()
     return why
+
+
+def unusable_by_themselves(names: Collection[str]) -> dict[str, str]:
+    """As `unusable_dialects`, whatever is wrong in profiles that are not among them."""
+    missing = _missing_dialects(names)
+    return missing | _faulty_dialects(set(names) - missing.keys())
 
 
 def _missing_dialects(names: Collection[str]) -> dict[str, str]:
@@ -193,7 +198,7 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
     needed: the dialect that the command is about, if it is about one.
     Raises: HubError(SETTING_WRONG) at a fault of that one, at an alias of it that another claims too, and at other faults of the directory.
     """
-    from adapters.dialects.profile import clashing, dialect_names, load_dialect, read_aliases, use_vendors
+    from adapters.dialects.profile import dialect_names, load_dialect, use_vendors
 
     missing: set[str] = set()
 
@@ -206,14 +211,24 @@ def use_profiles(settings: Settings, needed: str = "") -> None:
     if needed in dialect_names():
         load_dialect(needed)
     use_directory(settings.directory_dir, note_missing)
+    tell_faulty(needed)
+    for name in sorted(missing):
+        told = f"no hub would start with this: the directory names the dialect {name}, which has no profile yet"
+        terminal(stderr=True).print(f"{told}: hie vendor new {name}; until then check samples by _standard", markup=False)
+
+
+def tell_faulty(needed: str = "") -> None:
+    """Which profiles have faults, and which claim the same; the former are left out.
+
+    Raises: HubError(SETTING_WRONG) at an alias of the needed one that another claims too.
+    """
+    from adapters.dialects.profile import clashing, dialect_names, read_aliases
+
     faulty = _faulty_dialects(dialect_names())
     clashes = read_aliases(faulty, strictly=False)
     if own := [one for one in clashes if needed in (one.first, one.second)]:
         raise clashing(own)
     err = terminal(stderr=True)
-    for name in sorted(missing):
-        told = f"no hub would start with this: the directory names the dialect {name}, which has no profile yet"
-        err.print(f"{told}: hie vendor new {name}; until then check samples by _standard", markup=False)
     for where in dict.fromkeys(faulty.values()):  # of several that extend it, once
         err.print(f"left out, and no hub would start with it: {where}", markup=False)
     for clash in clashes:

@@ -142,7 +142,8 @@ def held(
 ) -> None:
     """What routing holds: from the citizen's app, because of what it tells, where nobody needs to act and nobody can send it; and
     results that say of no person whose they are, until their sender sends them again with the patient; and for 30 days what is kept
-    back because two persons share a card or citizen number, until one of both is sent again with what was wrong in it.
+    back because two persons share a card or citizen number, until one of both is sent again with what was wrong in it; so long,
+    too, visits of which the hub assembled a claim that may lack a charge, as another took its number (FT1-2).
 
     Numbers of slips are not shown, as that they are held says something of a person; `hie trace` tells of the event.
 

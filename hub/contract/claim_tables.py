@@ -80,3 +80,13 @@ def tables() -> dict[str, dict[str, Element]]:
                 table, row["field"], kind_of(row), length, row["required"], row["meaning_en"], row["format"], row["code_list"]
             )
     return found
+
+
+@cache
+def codes() -> dict[str, frozenset[str]]:
+    """Code list to its codes. Source: `seeds/standards/codes.csv`."""
+    found: dict[str, set[str]] = {}
+    with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["list"], set()).add(row["code"])
+    return {name: frozenset(members) for name, members in found.items()}

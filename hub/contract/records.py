@@ -319,6 +319,7 @@ class Encounter(TypedDict, total=False):
     card_checked_at: str
     muc_huong: Decimal | None
     slip_date: str
+    ma_nghe_nghiep: str
     procedures: list["Procedure"]
     allergies: list["Allergy"]
 

@@ -56,8 +56,8 @@ def view(database: Connection[TupleRow], facility: str, since: date) -> View:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A slip, or a claim with its papers, that a rule holds from the citizen's app; or a result of nobody; or what is kept
-    back, for 30 days, as a number is all that two persons share. Its number is in no index.
+    """A slip, or a claim with its papers, that a rule holds from the citizen's app; or a result of nobody; or, for 30 days, what
+    is kept back as a number is all that two persons share, and a visit whose claim may lack a charge. Its number is in no index.
 
     event_id: the newest statement of it, for `trace`.
     rule:     by which it is held.
@@ -90,6 +90,7 @@ with word as (
     from journal_delivery as delivery join journal_event as event on event.event_id = delivery.subject_event_id
     where (delivery.rule = 'nobody-unnamed'
             or delivery.rule = 'nobody-other-person' and delivery.recorded_at > now() - interval '30 days'
+            or delivery.rule = 'claim-line-replaced' and delivery.recorded_at > now() - interval '30 days'
             or delivery.rule = 'nobody-held-sensitive' and event.record in ('hie.Referral', 'hie.FollowUp', 'hie.Claim'))
         and not delivery.test and (%(facility)s = '' or event.facility = %(facility)s)
     order by event.record, event.key, event.revision desc, delivery.recorded_at

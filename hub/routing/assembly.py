@@ -25,6 +25,7 @@ TOPIC: Final = "encounter.v1"
 CLAIMS: Final = "claim.v1"
 SETTLED: Final = "SETTLED"
 RULE: Final = "claim-assembled"
+LINE_REPLACED: Final = "claim-line-replaced"
 PARTS: Final = frozenset(
     f"hie.{name}" for name in ("Encounter", "Charge", "LabOrder", "LabResult", "Prescription", "Document", "Referral", "FollowUp")
 )
@@ -264,7 +265,8 @@ def _assemble(
         return [_unassembled(f"the encounter began longer ago than the {parts_days()} days for which its parts are kept")]
     if state != "CANCELLED" and not assembles_on(_facility(settled), ended):
         return [Nobody("nobody-claim-not-ours")]
-    return [Publish(CLAIMS, claim), Nobody(RULE)]
+    short = state != "CANCELLED" and claim_rows.replaces_items(_of_one_person(list(read.values())))
+    return [Publish(CLAIMS, claim), Nobody(LINE_REPLACED if short else RULE)]
 
 
 def _of_one_person(parts: Sequence[claim_rows.Part]) -> list[claim_rows.Part]:

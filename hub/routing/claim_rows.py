@@ -10,6 +10,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
 
+from hub.contract.charge_lines import replaced
 from hub.contract.events import Event, revision_rank, to_json
 from hub.contract.records import ChargeLine, Encounter, Person, Xml1, Xml2, Xml3
 from hub.routing.charges import SPONSORS, standing_lines
@@ -60,6 +61,12 @@ def tables(parts: Iterable[Part]) -> Event:
     found = {"xml2": drugs, "xml3": services, "xml4": tests, "xml5": notes, "xml13": referrals, "xml14": follow_ups}
     head = {"ma_cskcb": stay.get("ma_cskcb", ""), "ma_lk": stay.get("ma_lk", ""), "xml1": summary}
     return head | {name: rows for name, rows in found.items() if rows}
+
+
+def replaces_items(parts: Iterable[Part]) -> bool:
+    """Whether a line of the charges took the place of one of another item, under its number: the claim has the later one alone,
+    which is right of a correction and wrong of a number that counts anew in each message. Nothing in the lines tells which."""
+    return any(replaced(sorted((event for record, event in parts if record == "hie.Charge"), key=_rank)))
 
 
 def _rank(event: Event) -> tuple[str, str]:

@@ -12,9 +12,9 @@ from typing import Final
 
 import polars as pl
 
+from hub.contract.claim_tables import codes
 from hub.contract.directory import edition, facilities
 from hub.contract.places import shipped
-from hub.insurer.rules.elements import codes
 from hub.insurer.rules.model import Frames, Rule, blank, divided
 
 _SOURCE: Final = "adjudication.md §4.3; identifiers.md §2"

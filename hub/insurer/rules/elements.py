@@ -5,15 +5,12 @@ senders of every size leave out an occupation or a weight, and that must not cos
 affair of X04 and X05.
 """
 
-import csv
 from collections.abc import Iterator
-from functools import cache
 from typing import Final
 
 import polars as pl
 
-from hub.contract.claim_tables import Element, tables
-from hub.contract.places import shipped
+from hub.contract.claim_tables import Element, codes, tables
 from hub.insurer.columns import FRAMES
 from hub.insurer.rules.model import Frames, Rule, blank
 
@@ -57,16 +54,6 @@ def prepare(frames: Frames) -> Frames:
         cards.alias("cards"), (pl.col("ma_the_bhyt").str.count_matches(";", literal=True) + 1).alias("cards_n")
     )
     return frames | odd | {"claims": claims}
-
-
-@cache
-def codes() -> dict[str, frozenset[str]]:
-    """Code list to its codes. Source: `seeds/standards/codes.csv`."""
-    found: dict[str, set[str]] = {}
-    with shipped("seeds/standards/codes.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["list"], set()).add(row["code"])
-    return {name: frozenset(members) for name, members in found.items()}
 
 
 def _about(frame: str) -> str:

@@ -423,6 +423,48 @@ def test_a_control_id_of_different_messages_is_told_once_of_each_and_a_repetitio
     assert report([visit(), visit()], STANDARD).grade == "A"
 
 
+def charged(*messages: str, visit: str = "01021.1") -> list[Sample]:
+    """A DFT for each text, of lines such as `1 CG A`: FT1-2, the kind, the item, and the line that it takes back."""
+    said = []
+    for at, text in enumerate(messages):
+        rows = [(*line.split(), "")[:4] for line in text.split(",")]
+        body = f"EVN|P03|20261123080000\rPID|1||777^^^01021^MR||Lê^Hoa\rPV1|1|O{'|' * 17}{visit}\r" + "".join(
+            f"FT1|{n}|{line}||20261123||{kind}|{item}^{item}^VN-DVKT|||1|1000|1000{'|' * 19}{back}\r"
+            for n, (line, kind, item, back) in enumerate(rows, 1)
+        )
+        head = (HEAD % "DFT^P03").replace("|C-1|", f"|C-{at}|").replace("20261123080000", f"202611230{at}0000")
+        said.append(sample((head + body).encode()))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        (("1 CG A,2 CG B", "1 CG C,2 CG D"), 2),
+        (("1 CG A,2 CG B", "1 CG A,2 CG B"), 0),
+        (("1 CG A,2 CG B", "3 CG C,4 CG D"), 0),
+        (("1 CG A", "9 CD A 1,1 CG C"), 0),
+        (("1 CG A", "1 CD A 1", "1 CG C"), 0),
+        (("1 CG A", "1 PY C"), 0),
+    ],
+    ids=["counted anew", "said again", "a number each", "taken back by its line", "taken back under it", "a payment"],
+)
+def test_other_items_under_the_line_numbers_of_a_visit_are_told_across_messages(messages: Sequence[str], told: int) -> None:
+    for samples in (charged(*messages), charged(*messages)[::-1]):  # what they were stated in counts, not how they lie there
+        found = report(samples, STANDARD)
+        assert [(one.code, one.place, one.count) for one in found.findings] == [("LINE_NUMBER_SHARED", "FT1-2", told)] * bool(
+            told
+        )
+        assert found.grade == ("C" if told else "A")
+    apart = [one for at, text in enumerate(messages) for one in charged(text, visit=f"V-{at}")]
+    assert "LINE_NUMBER_SHARED" not in {one.code for one in report(apart, STANDARD).findings}
+
+
+def test_what_shares_a_line_number_within_a_message_is_told_once() -> None:
+    [found] = report(charged("1 CG A,1 CG B", "2 CG C"), STANDARD).findings
+    assert (found.code, found.count) == ("LINE_NUMBER_SHARED", 1)
+
+
 @pytest.mark.parametrize(("flags", "told"), [("H", 0), ("", 0), ("N~A", 0), ("CAO", 1), ("H~CAO", 1)])
 def test_a_flag_that_nobody_else_knows_is_a_finding(flags: str, told: int) -> None:
     result = f"PID|1||777^^^01021^MR||Lê^Hoa\rOBR|1|5||X|||20261123\rOBX|1|NM|2345^X^LN||9|||{flags}|||F\r"
@@ -584,11 +626,19 @@ def test_the_sections_of_profiles_are_known_by_their_record() -> None:
 
 
 def test_what_is_to_be_done_about_a_code_that_no_table_has_can_be_done() -> None:
-    """The remedy of CODE_UNKNOWN names a rule with a table of one's own: it loads, and reads the word."""
-    rule, row = 'ma_dantoc = { from = "PID-22", codes = "dan_toc" }', 'KINH = "01"'
-    assert all(rule in told and row in told for told in REMEDIES["CODE_UNKNOWN"])
-    body = VISIT.replace("NOBODY-READS", "||||||||KINH")
-    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[person]\n{rule}\n[codes.dan_toc]\n{row}\n')
-    for dialect, told in ((STANDARD, True), (mine, False)):
-        found = report([visit(body, dialect=dialect)], dialect)
-        assert ("PID-22" in {one.place for one in found.findings if one.code == "CODE_UNKNOWN"}) is told
+    """The remedy of CODE_UNKNOWN names rules with tables of names, and a row of one's own: they load, and read the words."""
+    rules = (
+        'ma_dantoc = { from = "PID-22", codes = "ethnic_names" }',
+        'matinh_cu_tru = { from = "PID-11.4", codes = "province_names" }',
+    )
+    row = '"Kinh (Việt)" = "01"'
+    assert all(part in told for told in REMEDIES["CODE_UNKNOWN"] for part in (*rules, row))
+    text = f'extends = "_standard"\nversion = "1"\n[person]\n%s\n%s\n[codes.ethnic_names]\n{row}\n'
+    mine = compile_text("mine", text % rules)
+    for ethnic in ("KINH", "Kinh (Việt)"):
+        body = VISIT.replace("12 Phố Huế", "12 Phố Huế^^^CẦN THƠ").replace("NOBODY-READS", f"||||||||{ethnic}")
+        for dialect, told in ((STANDARD, {"PID-11", "PID-22"}), (mine, set())):
+            sent = visit(body, dialect=dialect)
+            found = report([sent], dialect).findings
+            assert {one.place for one in found if one.code == "CODE_UNKNOWN"} == told
+        assert (sent.events[0][1]["person"]["matinh_cu_tru"], sent.events[0][1]["person"]["ma_dantoc"]) == ("92", "01")

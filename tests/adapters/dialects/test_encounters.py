@@ -437,3 +437,10 @@ def test_the_classes_of_patients_are_those_of_the_official_lists() -> None:
         official = {row["code"] for row in csv.DictReader(file) if row["list"] in ("MA_DOITUONG_KCB", "MA_DOITUONG_KCB_824")}
     rows = load_dialect("_standard").codes["doituong_kcb"]
     assert {local: code for local, code in rows.items() if not local.startswith(FOLDED)} == {code: code for code in official}
+
+
+def test_the_occupation_of_a_patient_may_stand_in_a_segment_of_the_senders_own():
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[encounter]\nma_nghe_nghiep = "ZPK-1"\n')
+    assert encounter("A04", PID, "PV1|1|O", "ZIN|1||||||||||||93120")["ma_nghe_nghiep"] == "93120"
+    visit = only(mapped("ADT^A04", "EVN|A04|20261123", PID, "PV1|1|O", "ZPK|93120", dialect=mine))
+    assert visit["ma_nghe_nghiep"] == "93120"

@@ -590,6 +590,28 @@ def test_who_ordered_may_be_the_one_whom_the_message_is_for(addressee: str, row:
     assert row in learned(raws)[2]
 
 
+@pytest.mark.parametrize(
+    ("kinds", "version", "proposed"),
+    [
+        (["ORM^O01", "ORM^O01"], "2.5", True),
+        (["ORM^O01", "ADT^A04"], "2.5.1", True),
+        (["ORM^O01", "OML^O21"], "2.5", False),
+        (["ORM^O01"], "2.4", False),
+        (["ADT^A04"], "2.5", False),
+    ],
+    ids=["its orders", "beside visits", "both", "as the version says", "no orders"],
+)
+def test_who_sends_its_orders_as_orm_gets_those_of_others_so(kinds: list[str], version: str, proposed: bool) -> None:
+    raws = [
+        (HEAD % ("HIS", "01021", kind, n) + f"PID|1||{n}^^^^MR||Lê^Hoa\rORC|NW|P{n}\rOBR|1|P{n}||GLU\r")
+        .replace("|2.5.1\r", f"|{version}\r")
+        .encode()
+        for n, kind in enumerate(kinds)
+    ]
+    mine, stated, _ = learned(raws)
+    assert (stated.get("send", {}).get("orders", "") == mine.send.orders == "ORM") is proposed
+
+
 def test_a_row_is_proposed_only_for_what_the_sender_sends() -> None:
     rows = "PID|1||7^^^^MR||A^B\rOBR|1|P1||GLU^G|||23/11/2026 08:05\rOBX|1|NM|GLU^G||5||||||F\r"
     _, stated, _ = learned((HEAD % ("LIS", "01021", "ORU^R01", n) + rows).encode() for n in range(6))

@@ -91,7 +91,7 @@ def test_the_words_of_a_specimen_go_with_its_code_and_with_no_other() -> None:
     assert (order["specimen_type"], order["specimen_name"]) == ("DOM", "Đờm")
     for version, name, field in (("2.5.1", "SPM", 4), ("2.3.1", "OBR", 15)):
         words = ("DOM", "Đờm")
-        out = [row[field] for row in order_segments(order, version) if row[0] == name]
+        out = [row[field] for row in order_segments(order, modern=version >= "2.5") if row[0] == name]
         assert out == ([words, "WB", words] if name == "SPM" else [(words,), ("WB",), (words,)])
 
 
@@ -99,7 +99,7 @@ def test_a_tube_that_is_named_in_words_has_neither_code_nor_number_of_the_first(
     rows = ["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER^Huyết thanh", "ORC|NW|P1", "OBR|2|P1||B", "SPM|1|||^Nước tiểu 24h"]
     [order] = read("OML^O21", *rows)
     assert order["parts"] == [{"number": 2, "specimen_name": "Nước tiểu 24h"}]
-    assert [row[2::2] for row in order_segments(order, "2.5.1") if row[0] == "SPM"] == [
+    assert [row[2::2] for row in order_segments(order, modern=True) if row[0] == "SPM"] == [
         ["T1", ("SER", "Huyết thanh")],
         ["", ("", "Nước tiểu 24h")],
     ]
@@ -135,7 +135,9 @@ def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
 
     def out(version: str, name: str, *fields: int) -> list[list[object]]:
         return [
-            [*(row[at] if at < len(row) else "" for at in fields)] for row in order_segments(order, version) if row[0] == name
+            [*(row[at] if at < len(row) else "" for at in fields)]
+            for row in order_segments(order, modern=version >= "2.5")
+            if row[0] == name
         ]
 
     assert out("2.5.1", "NTE", 3) == [["one"], ["two"]]
@@ -149,7 +151,7 @@ def test_each_test_goes_out_with_what_it_has_of_its_own() -> None:
 def test_a_tube_of_another_kind_without_number_goes_out_without_the_number_of_the_first() -> None:
     rows = ["ORC|NW|P1", "OBR|1|P1||A", "SPM|1|T1||SER", "ORC|NW|P1", "OBR|2|P1||B", "SPM|1|||UR"]
     [order] = read("OML^O21", *rows)
-    assert [row[2::2] for row in order_segments(order, "2.5.1") if row[0] == "SPM"] == [["T1", "SER"], ["", "UR"]]
+    assert [row[2::2] for row in order_segments(order, modern=True) if row[0] == "SPM"] == [["T1", "SER"], ["", "UR"]]
 
 
 def test_a_message_of_many_tests_under_one_number_is_read_in_linear_time() -> None:

@@ -26,9 +26,11 @@ from hub.cli.running import unusable_dialects
 from hub.contract import directory
 from hub.contract.errors import HubError
 from hub.contract.events import encode, schema
+from hub.contract.facilities import provinces
 from tests.adapters.dialects.said import PID, PV1, mapped, only, told
 
 _STANDARD = Path(profile.__file__).parent / "vendors" / "_standard.toml"
+_OWN = 'extends = "_standard"\nversion = "1"\n'
 
 
 def _standard() -> dict[str, Any]:
@@ -180,6 +182,43 @@ def test_so_they_are_in_tables_of_no_rule_and_in_whatever_unicode_form_the_file_
 def test_a_charset_that_nobody_knows_is_refused() -> None:
     with pytest.raises(HubError, match=r"mine\.toml charset: no charset cp-1258x; there are .*windows-1258"):
         compile_dialect("mine", "1", _standard() | {"charset": "cp-1258x"})
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "value", "wanted"),
+    [
+        ("person.matinh_cu_tru", "Cần Thơ", "CT-1", "a code of PROVINCE_63 or PROVINCE_34 (seeds/standards/codes.csv)"),
+        ("person.ma_dantoc", "Kinh", "1", "2 digits"),
+        ("person.maxa_cu_tru", "Ninh Kiều", "NK", "5 digits"),
+        ("person.gioi_tinh", "Nam", "M", "a code of GIOI_TINH (seeds/standards/codes.csv)"),
+        ("charge_line.ma_nhom", "VT0107", "ten", "a code of MA_NHOM (seeds/standards/codes.csv)"),
+    ],
+)
+def test_a_row_that_gives_what_its_field_cannot_be_is_refused(rule: str, code: str, value: str, wanted: str) -> None:
+    section, field = rule.split(".")
+    text = f'[{section}]\n{field} = {{ from = "ZPK-1", codes = "mine" }}\n[codes.mine]\n"{code}" = "%s"\n'
+    with pytest.raises(HubError) as refused:
+        compile_text("mine", _OWN + text % value)
+    assert refused.value.where == f'mine.toml {rule}: the field takes {wanted}, and codes.mine gives others: {code} = "{value}"'
+    compile_text("mine", _OWN + text % "")  # a code that is known and says nothing
+
+
+def test_names_of_provinces_are_those_of_the_map_in_force_and_of_ethnic_groups_all_54() -> None:
+    codes = tomllib.loads(_STANDARD.read_text("utf-8"))["codes"]
+    assert codes["province_names"] == {name: code for code, name in provinces().after.items()}
+    assert list(codes["ethnic_names"].values()) == [f"{number:02}" for number in range(1, 55)]
+    assert "province_names" not in load_dialect(profile.STANDARD).unused, "a table for other profiles"
+
+
+def test_a_transform_that_reads_no_row_of_the_table_behind_it_is_refused() -> None:
+    text = '[person]\nmatinh_cu_tru = { from = "PID-11.4"%s, codes = "tinh" }\n[codes.tinh]\n"%s" = "92"\n'
+    with pytest.raises(HubError) as refused:
+        compile_text("mine", _OWN + text % (', as = "province"', "Cần Thơ"))
+    assert 'matinh_cu_tru: as = "province" comes before the table, and reads no row of codes.tinh' in refused.value.where
+    for stated, sent in (("", "Cần Thơ"), (', as = "province"', "15")):
+        dialect = compile_text("mine", _OWN + text % (stated, sent))
+        found = mapped("ADT^A04", f"PID|1||N1^^^^MR||A^B||||||^^^{sent}", PV1, dialect=dialect)
+        assert only(found)["person"]["matinh_cu_tru"] == "92"
 
 
 def test_an_unknown_table_is_refused() -> None:

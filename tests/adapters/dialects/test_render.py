@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapters.dialects.claims import map_ehc, map_hoso
 from adapters.dialects.mapped import Context, Mapped
 from adapters.dialects.mapping import map_message
-from adapters.dialects.profile import dialect_names, load_dialect
+from adapters.dialects.profile import compile_text, dialect_names, load_dialect
 from adapters.dialects.render import RENDERED, as_hl7, as_json, as_xml
 from adapters.formats.charset import decode, fold
 from adapters.formats.claim_xml import Reader
@@ -493,6 +493,19 @@ def test_which_message_an_event_becomes(record: str, content: Event, kind: str) 
 def test_an_order_for_an_old_system_is_orm() -> None:
     message = rendered("hie.LabOrder", stamped("hie.LabOrder", {"person": {}, "placer": "1"}), "anhduong_lis")
     assert message.header.field(9) == "ORM^O01"
+
+
+def test_an_order_is_orm_in_any_version_for_a_system_that_says_so() -> None:
+    speaks = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[send]\nversion = "2.5"\norders = "ORM"\n')
+    content = {"person": {}, "placer": "1", "priority": "S", "specimen_type": "SER", "services": [{"code": "GLU"}]}
+    order = stamped("hie.LabOrder", content)
+    message = parse(as_hl7("hie.LabOrder", order, speaks, now=NOW, control_id="1", receiving_facility="01004").decode())
+    assert (message.header.field(9), message.version) == ("ORM^O01^ORM_O01", "2.5")
+    assert (message.get("ORC", 7, 6), message.get("OBR", 15)) == ("S", "SER")
+    assert not {"TQ1", "SPM"} & set(message.names)
+    assert {problem.code for problem in check(message)} == {"FIELD_MISSING"}  # of a patient that is nobody
+    result = parse(as_hl7("hie.LabResult", order, speaks, now=NOW, control_id="1", receiving_facility="01004").decode())
+    assert result.header.get(9) == "ORU"
 
 
 def test_the_hub_tells_the_issuer_what_became_of_a_slip() -> None:

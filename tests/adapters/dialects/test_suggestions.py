@@ -1,8 +1,10 @@
-"""Guesses at meaning: how names are ordered, and who sends. What else is guessed stands in `test_learn.py`."""
+"""Guesses at meaning: how names are ordered, who sends, and what numbers of lines mean. What else is guessed stands in `test_learn.py`."""
 
 import tomllib
 
-from tests.adapters.dialects.learned import HEAD, learned
+import pytest
+
+from tests.adapters.dialects.learned import HEAD, events, learned
 
 
 def test_given_names_before_family_names_are_seen_by_the_families() -> None:
@@ -34,3 +36,36 @@ def test_names_that_may_be_aliases_are_one_list_to_be_completed() -> None:
     assert text.count("aliases = [") == 1
     whole = text[text.index("# aliases") :].partition("\n\n")[0].replace("\n# ", "\n").removeprefix("# ")
     assert [row["name"] for row in tomllib.loads(whole)["aliases"]] == ["CS0", "CS1", "CS2"], "once the # are taken away"
+
+
+def charged(number: int, *lines: str, visit: str = "V1") -> bytes:
+    """A DFT with lines given as `FT1-2|item`, or `FT1-2|item|line that it takes back`."""
+    said = [(*line.split("|"), "")[:3] for line in lines]
+    rows = "".join(
+        f"FT1|{n}|{line}||20261123||{'CD' if back else 'CG'}|{item}^{item}|||1|1000|1000{'|' * 19}{back}\r"
+        for n, (line, item, back) in enumerate(said, 1)
+    )
+    return (
+        HEAD % ("HIS", "01021", "DFT^P03", number) + f"PID|1||7^^^01021^MR||Lê^Hoa\rPV1|1|O{'|' * 17}{visit}\r{rows}"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("second", "row"),
+    [
+        (charged(2, "1|C", "2|D"), 'line_id = "" # 2 of 2 lines whose FT1-2 their visit had before are of another item'),
+        (charged(2, "1|A", "2|D"), '# line_id = "" # 1 of 2 lines'),
+        (charged(2, "9|A|1", "2|D"), '# line_id = "" # 1 of 1 lines'),
+        (charged(2, "2|C"), '# line_id = "" # 1 of 1 lines'),
+        (charged(2, "3|C", "4|D"), ""),
+        (charged(2, "1|C", "2|D", visit="V2"), ""),
+    ],
+    ids=["counted anew", "said again besides", "named by a credit", "a code put right", "a number each", "of another visit"],
+)
+def test_numbers_of_lines_that_count_anew_in_each_message_are_seen_by_their_items(second: bytes, row: str) -> None:
+    dialect, said, text = learned([charged(1, "1|A", "2|B"), second])
+    found = [line for line in text.splitlines() if "line_id" in line]
+    assert [line[: len(row)] for line in found] == ([row] if row else [])
+    assert (said.get("charge_line") == {"line_id": ""}) is row.startswith("line_id")
+    if row.startswith("line_id"):
+        assert all("line_id" not in line for _, event in events(second, dialect) for line in event["lines"])

@@ -78,6 +78,21 @@ def test_a_field_that_begins_empty_is_not_ignored_where_another_place_is_looked_
     assert not any(row.place.startswith("OBR-16") for row in report([visit(order, "ORM^O01")], STANDARD).parts)
 
 
+@pytest.mark.parametrize(
+    ("orderer", "doctor", "told"),
+    [
+        ("004512^PHẠM^HÙNG", "004512^PHẠM^HÙNG", ["OBR-16.2", "OBR-16.3", "ORC-12.2", "ORC-12.3"]),
+        ("004512", "004512^PHẠM^HÙNG", ["OBR-16.2", "OBR-16.3"]),
+        ("004512^PHẠM", "004513^LÊ", ["ORC-12.2"]),
+        ("004512", "004512", []),
+    ],
+    ids=["said twice", "the name in the second place", "another in the second place", "without a name"],
+)
+def test_a_name_that_nothing_reads_is_told_beside_a_code_that_two_places_say(orderer: str, doctor: str, told: list[str]) -> None:
+    order = f"PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5{'|' * 10}{orderer}\rOBR|1|5||GLU{'|' * 12}{doctor}\r"
+    assert [row.place for row in report([visit(order, "ORM^O01")], STANDARD).parts] == told
+
+
 def test_a_component_in_whose_absence_another_place_says_the_same_is_read() -> None:
     body = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5\rOBR|1|5||GLU|||||||||||TM\rSPM|1|||TM^Máu EDTA\r"
     sent = visit(body, "ORM^O01")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adapters.dialects.profile import use_vendors
 from hub.cli.main import app
 from hub.contract.directory import use_directory
 from hub.contract.errors import HubError
@@ -105,6 +106,22 @@ def test_every_fault_is_listed_with_its_line(own: Path):
     assert "3 faults: it would not be taken" in done.stdout.replace("\n", " ")
     (bad / "facilities.csv").write_text(ROWS.replace("songhong_his", "gone_his"), "utf-8")
     assert "1 fault: it would not be taken" in hie("check", bad).stdout.replace("\n", " ")
+
+
+def test_a_fault_of_a_profile_that_no_row_names_is_told_beside_it_and_stops_nothing(own: Path, monkeypatch):
+    vendors = own / "vendors"
+    vendors.mkdir()
+    (vendors / "other_his.toml").write_text('extends = "_standard"\nversion = "1"\n[person]\nten = "PID-5"\n', "utf-8")
+    monkeypatch.setenv("HIE_VENDORS_DIR", str(vendors))
+    try:
+        for done in (hie("check"), hie("show", "26001"), hie("find", "dong linh")):
+            assert done.exit_code == 0
+            assert "other_his.toml person.ten: no rule fills such a field" in done.stderr
+        (own / "facilities.csv").write_text(ROWS.replace("songhong_his", "other_his"), "utf-8")
+        done = hie("check")
+        assert done.exit_code == 1 and "line 2, dialect: other_his.toml person.ten" in done.stdout
+    finally:
+        use_vendors(None)
 
 
 def test_the_shipped_directory_has_no_fault(monkeypatch):

@@ -132,3 +132,25 @@ def test_so_is_a_slip_until_its_issuer_states_it_anew_whatever_else_happens_to_i
     assert found() == [first]
     told(7, "MODIFIED", ("portal", "referral-to-portal"))
     assert found() == []
+
+
+def test_a_visit_whose_claim_may_lack_a_charge_is_listed_for_a_month_or_until_it_settles_without(database, log):
+    def settled(days_ago, rule):
+        message = received("01918", at=now() - timedelta(days=days_ago))
+        content = {"action": "SETTLED", "ma_cskcb": "01918"}
+        event = stamp(
+            "hie.Encounter", content, facility="01918", business_key="LK1", origin=origin_of(message), keyring=KEYRING
+        ) | {"person": {}}
+        sent, at = delivery(log.wire, "hie.Encounter", event, "", rule=rule), message["received_at"]
+        index(database, log.wire, [log.event("encounter.v1", event, at), log.event("delivery.v1", sent, at)], {})
+        return event["meta"]["event_id"]
+
+    def found():
+        return [(one.facility, one.event_id, one.rule) for one in held(database)[1]]
+
+    settled(31, "claim-line-replaced")
+    assert found() == []
+    short = settled(3, "claim-line-replaced")
+    assert found() == [("01918", short, "claim-line-replaced")]
+    settled(2, "claim-assembled")
+    assert found() == []

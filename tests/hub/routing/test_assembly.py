@@ -15,6 +15,7 @@ from hub.routing.assembly import claim_of, parts_days
 from hub.routing.record import place_text
 from hub.routing.stream import Due, Moment, Nobody, Refuse
 from tests.hub.routing.stay import (
+    GLUCOSE,
     HOSPITAL,
     LATE,
     MA_LK,
@@ -283,6 +284,24 @@ def test_what_is_charged_comes_late_and_counts_though_something_else_was_said_tw
     hub.send(admitted(), discharged(), charged(drug(), minute=20), charged(drug(), minute=40), charged(service(), minute=30))
     settle(hub)
     assert [len(claims_of(hub)[-1][table]) for table in ("xml2", "xml3")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("then", "rules"),
+    [
+        ([service("L1", GLUCOSE)], {"claim-line-replaced"}),
+        ([drug("L1", "9")], {"claim-assembled"}),
+        ([credit("L1", "10"), service("L2", GLUCOSE)], {"claim-assembled"}),
+        ([service("L2", GLUCOSE)], {"claim-assembled"}),
+    ],
+    ids=["another item", "corrected", "taken back", "a number of its own"],
+)
+def test_a_charge_of_another_item_under_a_number_that_was_there_is_told(new_hub, settle, then, rules):
+    hub = new_hub()
+    hub.send(admitted(), charged(drug(), minute=20), charged(*then, minute=30), discharged())
+    settle(hub)
+    assert len(claims_of(hub)) == 1
+    assert {rule for rule in told(hub) if rule.startswith("claim-")} == rules
 
 
 def test_a_claim_of_its_own_wins_when_it_came_first(new_hub, settle):

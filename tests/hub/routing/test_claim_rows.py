@@ -49,6 +49,10 @@ def test_the_summary_is_that_of_the_whole_stay():
     assert (row["ma_khoa"], row["ma_loai_rv"], row["ngay_tai_kham"]) == ("K01;K02", "1", "20261207")
 
 
+def test_the_occupation_is_what_the_stay_said_of_it():
+    assert tables([admitted(ma_nghe_nghiep="93120"), discharged()])["xml1"]["ma_nghe_nghiep"] == "93120"
+
+
 def test_the_totals_are_the_sums_of_the_lines_to_the_dong():
     found = tables(STAY)
     row = found["xml1"]
