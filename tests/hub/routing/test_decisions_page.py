@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hub.insurer
+from hub import bus
 from hub.access.rights import apply_rights, give_login, user_of
 from hub.bus import Producer, consumer, event_out
 from hub.contract.kafka import brokers, client, write_address
@@ -68,6 +69,14 @@ def test_the_smallest_payer_of_the_page_decides_and_pays_and_the_facility_hears(
         ("luavang", "ACCEPTED", Decimal(200), None),
         ("luavang", "PAID", None, Decimal(200)),
     ]
+
+
+def test_the_pages_name_the_compression_that_a_client_has_to_read(monkeypatch):
+    told, made = {}, bus._Producer
+    monkeypatch.setattr(bus, "_Producer", lambda settings: told.update(settings) or made(settings))
+    Producer("127.0.0.1:1", wait_s=1).close()
+    for page in (PAGE, PAGE.with_name("README.md")):
+        assert f"compressed with {told['compression.type']}" in page.read_text("utf-8")
 
 
 @pytest.fixture
