@@ -1,6 +1,7 @@
 """`hie claim`: what an insurer will find in claims before they are sent, and what became of one that was."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hub.cli.ledger import folder_of, month_of
-from hub.cli.messages import show_translation, translations
+from hub.cli.messages import messages_in, show_translation, translations
 from hub.cli.running import dialect_of, paragraph, terminal, use_profiles
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
@@ -29,25 +30,29 @@ Html = Annotated[Path | None, typer.Option("--html", dir_okay=False, help="Write
 
 @claim_app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="An insurance envelope, or HL7 EHC messages.", exists=True, dir_okay=False)],
+    files: Annotated[list[Path], typer.Argument(help="Insurance envelopes, HL7 EHC messages, or folders of them.", exists=True)],
     facility: Annotated[str, typer.Option(help="Read it as sent by this facility, as the hub does with its credential.")] = "",
     dialect: Annotated[str, typer.Option(metavar="NAME|FILE.toml", help="Read it by this one.")] = "",
     html: Html = None,
     as_json: AsJson = False,
 ) -> None:
-    """What the insurer would find in the claims of a file, and what it would pay. Offline: nothing is sent, no hub need run.
+    """What the insurer would find in the claims of files, and what it would pay. Offline: nothing is sent, no hub need run.
 
-    Ends with 1 if a claim would be rejected, or anything is not taken at the door, or there is no claim in it.
+    Files are read as if they were sent one after the other. Of a folder, the index that `hie ledger export` wrote is left out.
+    Ends with 1 if a claim would be rejected, or anything is not taken at the door, or there is no claim in them.
 
     Example: hie claim check seeds/demo/14-claim-district-wrong-total.xml
     """
     from hub.insurer.catalogues import read_catalogues, unchecked
     from hub.insurer.claim_page import LIMITS, page
+    from hub.insurer.export import INDEX
 
     settings = read_settings()
     use_profiles(settings, dialect)
     chosen = dialect_of(dialect) if dialect else None
-    rows = list(translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen, facility=facility))
+    limits_max = (settings.message_bytes_max, settings.envelope_bytes_max)
+    found = [file for file in messages_in(files)[0] if file.name != INDEX or file in files]
+    rows = [row for file in found for row in translations(file, *limits_max, dialect=chosen, facility=facility)]
     events = [[event for event in row["events"] if event["record"] == "hie.Claim"] for row in rows]
     against = read_catalogues(settings.catalogue_dir) if settings.catalogue_dir else None
     said = unchecked(against or ())
@@ -55,7 +60,8 @@ def check(
     claims = _checked([event for each in events for event in each], against)
     unread = sum(row["verdict"] != "translated" or any(one["severity"] == "E" for one in row["problems"]) for row in rows)
     if html is not None:
-        about = f"{file.name} · {now().astimezone(VIETNAM):%d/%m/%Y %H:%M}"
+        named = files[0].resolve().name if len(files) == 1 else f"{len(found)} tệp · files"
+        about = f"{named} · {now().astimezone(VIETNAM):%d/%m/%Y %H:%M}"
         html.write_text(
             page(("Kiểm tra hồ sơ trước khi gửi", "Claims checked before sending"), about, claims, unread, limits), "utf-8"
         )
@@ -63,17 +69,17 @@ def check(
     for row, own in zip(rows, events, strict=True):
         of_message = list(islice(left, len(own)))
         if as_json:
-            found = {"events": len(row["events"]), "claims": [one.as_dict() for one in of_message]}
+            told = {"events": len(row["events"]), "claims": [one.as_dict() for one in of_message]}
             not_checked = [{"text_vi": vi, "text_en": en} for vi, en in limits]
-            print(to_json({**row, **found, "not_checked": not_checked}).decode())
+            print(to_json({**row, **told, "not_checked": not_checked}).decode())
             continue
-        if row["problems"] or row["verdict"] != "translated":
+        if len(found) > 1 or row["problems"] or row["verdict"] != "translated":
             show_translation(row)
         for one in of_message:
             if one.replaced:
                 vi, en = (
-                    "có bản khác trong tệp thay thế, không được thanh toán",
-                    "another one of this file counts: nothing is paid of it",
+                    "có bản khác trong các tệp này thay thế, không được thanh toán",
+                    "another one of these files counts: nothing is paid of it",
                 )
                 out.print(f"[bold yellow]{vi}[/] [dim]· {en}[/]")
             show_claim(one)
@@ -226,10 +232,14 @@ def _show_place(place: "Place") -> None:
 
 
 def _show_sum(claims: "Sequence[Explained]") -> None:
+    from hub.insurer.claim_page import vnd
     from hub.insurer.explain import VERDICTS
 
     counts = [(VERDICTS[verdict], sum(one.verdict_now == verdict for one in claims)) for verdict in VERDICTS]
     told = " · ".join(f"{vi} / {en} {count}" for (vi, en), count in counts if count)
     out.print(f"\n{told or 'không có hồ sơ / there is no claim'}", markup=False)
+    if claims:
+        claimed, paid = sum((one.claimed for one in claims), Decimal()), sum((one.paid for one in claims), Decimal())
+        out.print(f"đề nghị {vnd(claimed)} · thanh toán {vnd(paid)} [dim]· claimed, paid[/]")
     for code in sorted({one.claim["payer"] for one in claims if not payers()[one.claim["payer"]].adjudicated_here}):
         paragraph(out, f"{code} tự giám định: quy tắc của họ có thể khác. · {code} decides itself: its rules may be others.", 0)

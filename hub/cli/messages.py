@@ -338,25 +338,20 @@ def translate(
 
     Example: hie translate --json my-samples/ | jq .problems
     """
-    from adapters.inbound.goldens import is_golden
     from hub.contract.events import to_json
 
     counts: dict[str, int] = {}
-    goldens = 0
+    found, goldens = messages_in(files)
     settings = read_settings()
     use_profiles(settings, dialect)
     chosen = dialect_of(dialect) if dialect else None
-    for path in files:
-        for file in sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]:
-            if file != path and is_golden(file):
-                goldens += 1
-                continue
-            for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen):
-                counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-                if as_json:
-                    print(to_json(row).decode())
-                else:
-                    show_translation(row)
+    for file in found:
+        for row in translations(file, settings.message_bytes_max, settings.envelope_bytes_max, dialect=chosen):
+            counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+            if as_json:
+                print(to_json(row).decode())
+            else:
+                show_translation(row)
     if not counts:
         raise typer.BadParameter("there is no file in it", param_hint="files")
     if not as_json:
@@ -364,6 +359,19 @@ def translate(
             out.print(f"left out {goldens} .json with what is expected of the message beside it")
         out.print(" · ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items())))
     raise typer.Exit(0 if set(counts) <= {"translated"} else 1)
+
+
+def messages_in(paths: Sequence[Path]) -> tuple[list[Path], int]:
+    """Files as they are named, and all of folders; and how many of these are left out, as `hie vendor accept` wrote them beside the messages."""
+    from adapters.inbound.goldens import is_golden
+
+    files, goldens = [], 0
+    for path in paths:
+        inside = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+        kept = [file for file in inside if not is_golden(file)]
+        goldens += len(inside) - len(kept)
+        files += kept if path.is_dir() else [path]
+    return files, goldens
 
 
 def show_translation(row: dict[str, Any]) -> None:

@@ -206,7 +206,8 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     audit_before(settings, "ledger-promote", f"{folder.name}/{name}", reason)
     found = compared(folder, name)
     rows, month = promoted(folder, name, now()), found["branch"]["period"]
-    more = f"{-(rows.get_column('reduction').sum() or 0):,.2f} VND more to be paid"
+    taken = rows.get_column("reduction").sum() or 0
+    more = f"{abs(taken):,.2f} VND {'less' if taken > 0 else 'more'} to be paid"
     out.print(f"{rows.height} adjustments, {more}; {found['changed']} claims change{_verdict_alone(found)}{_replaced(found)}")
     _say_undone(found)
     if again := _to_close_again(folder, month, month_of(month)):

@@ -193,10 +193,10 @@ _CLAIM: Final = (
 def checked(decoded: Decoded, payer: str, against: Catalogues | None = None) -> list[Explained]:
     """What the insurer would decide on claims, in their order; `replaced` are those that another one of them takes the place of."""
     findings = adjudicate(decoded, against=against)
-    ids = decoded.claims.select("row", "event_id")
+    ids = decoded.claims.select("row", "event_id").unique("event_id", keep="first")  # a repeat says the same again
 
     def of_claims(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.join(ids, on="row", how="left", maintain_order="left")
+        return frame.join(ids, on="row", maintain_order="left")
 
     decisions = decide(decoded.claims, findings, payer)
     newest = newest_first(decoded.claims.lazy().with_columns(kafka_offset="row")).unique("key", keep="first", maintain_order=True)

@@ -73,7 +73,8 @@ def _beyond(quantity: pl.Expr, limit: pl.Expr | int, per: list[str]) -> pl.Expr:
 
 
 def _beds(beds: pl.LazyFrame, claims: pl.LazyFrame) -> pl.LazyFrame:
-    """Whether there is a bed to pay at all; the fund's share of more than one a day, and of more days than the stay has."""
+    """Whether there is a bed to pay at all; the fund's share of more than one a day, and of more days than the stay has; and the days of
+    a line in hundredths: `claimed`, and what one a day (`left_by_day`) and the stay (`left_by_stay`) leave of them."""
     col = pl.col
     times = {"came": "claim_ngay_vao", "admitted": "claim_ngay_vao_noi_tru", "left": "claim_ngay_ra", "ordered": "ngay_yl", "done": "ngay_th_yl", "ended": "ngay_kq"}  # fmt: skip
     beds = (
@@ -85,13 +86,16 @@ def _beds(beds: pl.LazyFrame, claims: pl.LazyFrame) -> pl.LazyFrame:
     )
     form, quantity = col("claim_ma_loai_kcb"), col("so_luong")
     before = pl.coalesce("ended", "begun").cum_max().shift(1).over("row", order_by="begun")
-    too_long = _beyond(quantity - col("crowded").fill_null(0), col("so_ngay_dtri") * _ONE, ["row"])
+    kept = quantity - col("crowded").fill_null(0)
+    too_long = _beyond(kept, col("so_ngay_dtri") * _ONE, ["row"])
+    days = {"claimed": quantity, "left_by_day": kept, "left_by_stay": kept - too_long}
     return beds.with_columns(
         (form.is_in(_NO_BED) | (form.is_in(_DAY_BED_ONLY) & (col("ma_nhom") != "14"))).alias("no_bed"),
         (col("left") - col("came") < pl.duration(hours=4)).alias("short_stay"),
         _part("t_bhtt", col("crowded"), quantity).alias("crowded"),
         (col("begun") < before).alias("overlaps"),
         _part("t_bhtt", too_long, quantity).alias("too_long"),
+        *(divided(thousandths, 10).alias(name) for name, thousandths in days.items()),
     )
 
 
@@ -116,10 +120,13 @@ def _packed(packed: pl.LazyFrame, services: pl.DataFrame) -> pl.LazyFrame:
 
 
 def _dear(packed: pl.LazyFrame) -> pl.LazyFrame:
-    """`above`: the fund's share of what the supplies of one package cost beyond 45 base salaries, the last ones first."""
+    """`above`: the fund's share of what the supplies of one package cost (`of_package`) beyond 45 base salaries (`ceiling`), the last ones first."""
     limit = base_salary("claim_day") * _SALARIES_OF_A_PACKAGE
     cost = pl.col("thanh_tien_bh")
-    beyond = packed.with_columns(_beyond(cost, limit, ["row", "ma_dich_vu", "goi_vtyt"]).alias("beyond"))
+    package = ["row", "ma_dich_vu", "goi_vtyt"]
+    beyond = packed.with_columns(
+        _beyond(cost, limit, package).alias("beyond"), cost.sum().over(package).alias("of_package"), limit.alias("ceiling")
+    )
     limited = pl.col("claim_ma_the_bhyt").str.strip_chars().str.to_uppercase().str.contains(_LIMITED)
     return (
         beyond.filter(pl.col("beyond") > 0).filter(limited).with_columns(_part("t_bhtt", pl.col("beyond"), cost).alias("above"))
@@ -147,9 +154,9 @@ def _images(images: pl.DataFrame, results: pl.LazyFrame) -> pl.LazyFrame:
 _XML3: Final = pl.col("table") == "XML3"
 
 
-def _rule(rule: str, field: str, fails: pl.Expr, en: str, vi: str, *, severity: str = "C", about: str = "lines", by: str = "t_bhtt") -> Rule:  # fmt: skip
-    """`by`: the column of what is cut."""
-    return Rule(rule, severity, about, field, fails, en, vi, reduction=by if severity == "C" else "", source=SOURCE)
+def _rule(rule: str, field: str, fails: pl.Expr, en: str, vi: str, *, severity: str = "C", about: str = "lines", by: str = "t_bhtt", shown: tuple[str, str] = ("", "")) -> Rule:  # fmt: skip
+    """`by`: the column of what is cut; `shown`: what is claimed and what it should be."""
+    return Rule(rule, severity, about, field, fails, en, vi, *shown, reduction=by if severity == "C" else "", source=SOURCE)
 
 
 def _needed(field: str, groups: tuple[str, ...], en: str, vi: str) -> Rule:
@@ -182,12 +189,12 @@ RULES: Final[tuple[Rule, ...]] = (
     _needed("tt_thau", ("10",), "The tender of a supply is missing.", "Vật tư y tế thiếu thông tin thầu."),
     _rule("X12", "ma_nhom", pl.col("no_bed"), "This form of care has no such bed.", "Hình thức khám chữa bệnh này không có ngày giường.", about="lines.beds"),
     _rule("X12", "ma_nhom", pl.col("short_stay"), "A stay of less than four hours has no bed.", "Điều trị dưới 4 giờ không được tính ngày giường.", about="lines.beds"),
-    _rule("X12", "so_luong", pl.col("crowded") > 0, "More than one bed a day.", "Quá một ngày giường trong một ngày.", by="crowded", about="lines.beds"),
+    _rule("X12", "so_luong", pl.col("crowded") > 0, "More than one bed a day.", "Quá một ngày giường trong một ngày.", by="crowded", about="lines.beds", shown=("claimed", "left_by_day")),
     _rule("X12", "ngay_th_yl", pl.col("overlaps"), "The bed was taken before the one before it was left.", "Thời gian nằm giường chồng lên giường trước đó.", severity="W", about="lines.beds"),
-    _rule("X12", "so_luong", pl.col("too_long") > 0, "More days in bed than days of treatment.", "Số ngày giường vượt số ngày điều trị.", by="too_long", about="lines.beds"),
+    _rule("X12", "so_luong", pl.col("too_long") > 0, "More days in bed than days of treatment.", "Số ngày giường vượt số ngày điều trị.", by="too_long", about="lines.beds", shown=("claimed", "left_by_stay")),
     _rule("X13", "goi_vtyt", ~pl.col("opened"), "The claim has no service to which the package of this supply belongs.", "Vật tư trong gói nhưng hồ sơ không có dịch vụ của gói.", about="lines.packed"),
     _rule("X14", "tyle_tt_bh", pl.col("half") > 0, "From the second stent on the fund pays half.", "Từ stent thứ hai quỹ chỉ thanh toán một nửa.", by="half", about="lines.stents"),
-    _rule("C33", "thanh_tien_bh", pl.col("above") > 0, "The supplies of one package cost more than 45 base salaries: the fund pays its share of these.", "Vật tư của một gói vượt 45 tháng lương cơ sở: quỹ thanh toán theo mức hưởng trong phạm vi mức trần.", by="above", about="lines.dear"),
+    _rule("C33", "thanh_tien_bh", pl.col("above") > 0, "The supplies of one package cost more than 45 base salaries: the fund pays its share of these.", "Vật tư của một gói vượt 45 tháng lương cơ sở: quỹ thanh toán theo mức hưởng trong phạm vi mức trần.", by="above", about="lines.dear", shown=("of_package", "ceiling")),
     _rule("X15", "ma_dich_vu", ~pl.col("read"), "XML4 tells neither conclusion nor value of this image.", "XML4 không có kết luận hoặc giá trị của dịch vụ chẩn đoán hình ảnh này.", severity="W", about="lines.images"),
     _rule("X15", "ma_dich_vu", ~blank("ma_dich_vu") & ~pl.col("joined"), "The claim has no service of this result.", "Hồ sơ không có dịch vụ của kết quả này.", severity="W", about="results"),
 )  # fmt: skip

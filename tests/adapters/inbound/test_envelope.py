@@ -1,7 +1,10 @@
-"""One MA_LK more than once in one envelope: the later one is in force, for whoever compares revisions, and the sender is told."""
+"""One MA_LK more than once: in one envelope the later one is in force, for whoever compares revisions, and the sender is told; after a cancellation
+what was stated later is, as the page says."""
 
 import itertools
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from adapters.inbound.translate import translate
 from hub.contract.claim_tables import tables
 from hub.contract.errors import LOST, Severity
 from hub.contract.events import Keyring, revision_rank
+from hub.contract.places import shipped
 
 AT = datetime(2026, 11, 23, 1, 5, tzinfo=UTC)
 KEYRING = Keyring(b"a secret of tests only")
@@ -75,3 +79,28 @@ def test_the_same_file_again_is_the_same_events_and_a_later_envelope_stands_over
     later = read(("A", "99.00"), at=AT + timedelta(seconds=1))
     ranks = [revision_rank(event["meta"]["revision"]) for _, event in itertools.chain(first.events, later.events)]
     assert ranks == sorted(set(ranks))
+
+
+# --- sent again after a cancellation: the doors keep no claims and say AA to any of these
+
+SAMPLES = shipped("seeds/messages/_standard")
+PAGE = Path(envelope_reader.__file__).with_name("DOORS.md").read_text("utf-8")
+
+
+def claim_in(name, ngaylap="20261123"):
+    """The claim of a sample, of that NGAYLAP where it is an envelope."""
+    raw = (SAMPLES / name).read_bytes().replace(b"<NGAYLAP>20261123<", f"<NGAYLAP>{ngaylap}<".encode())
+    done = translate(Received(raw, AT, "http"), KEYRING)
+    assert done.message["ack"] == "AA"
+    [(_, event)] = done.events
+    return event
+
+
+def test_under_the_day_of_a_cancellation_a_claim_is_older_and_under_the_later_ngaylap_of_the_page_newer():
+    [told] = re.findall(r"\*\*Sent again after a cancellation\*\*.*NGAYLAP.*`(\d{12})`", PAGE)
+    cancelled = claim_in("ehc-e02-cancelled.hl7")
+    sent = [claim_in("claim-outpatient.xml", ngaylap) for ngaylap in ("20261123", told, "20261124")]
+    assert {event["meta"]["key"] for event in sent} == {cancelled["meta"]["key"]}
+    at = revision_rank(cancelled["meta"]["revision"])
+    assert [revision_rank(event["meta"]["revision"]) > at for event in sent] == [False, True, True]
+    assert claim_in("claim-outpatient.xml") == sent[0], "word by word it is the first event again"

@@ -11,6 +11,7 @@ from hub.cli.main import app
 from hub.contract.errors import HubError
 from hub.contract.places import shipped
 from hub.insurer.branches import changed, promote
+from hub.insurer.export import INDEX
 from hub.insurer.history import close
 from hub.insurer.ledger import Ledger
 from tests.hub.insurer.histories import TOPIC, visit, write
@@ -62,6 +63,36 @@ def test_all_hosos_of_an_envelope_and_all_messages_of_a_file_are_checked(tmp_pat
     assert [[claim["verdict"] for claim in row["claims"]] for row in map(json.loads, text.splitlines())] == [["ACCEPTED"]] * 2
 
 
+def test_several_files_and_folders_are_checked_as_if_they_were_sent_one_after_the_other_and_added_up(tmp_path):
+    exported = tmp_path / "november"
+    (exported / "01021").mkdir(parents=True)
+    (exported / "01021" / "a.xml").write_bytes(WRONG_TOTAL.read_bytes())
+    (exported / INDEX).write_text("file,ma_cskcb\n", "utf-8")
+    code, text = hie("check", exported, RIGHT, HL7, "--html", tmp_path / "all.html")
+    assert code == 1
+    places = [text.index(word) for word in ("a.xml#1", "TỪ CHỐI", f"{RIGHT.name}#1", "CHẤP NHẬN", f"{HL7.name}#1")]
+    assert places == sorted(places)
+    assert (
+        "chấp nhận / accepted 2 · từ chối / rejected 1\nđề nghị 631,750.00 VND · thanh toán 475,110.00 VND · claimed, paid"
+        in text
+    )
+    page = (tmp_path / "all.html").read_text("utf-8")
+    assert "3 tệp · files" in page and page.count('<span class="ACCEPTED">') == 2
+    code, text = hie("check", exported, RIGHT, "--json")
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert [(row["file"], [claim["verdict"] for claim in row["claims"]]) for row in rows] == [
+        (str(exported / "01021" / "a.xml"), ["REJECTED"]),
+        (str(RIGHT), ["ACCEPTED"]),
+    ]
+    assert hie("check", RIGHT, HL7)[0] == 0
+    code, text = hie("check", WRONG_TOTAL, WRONG_TOTAL)
+    assert (text.count("X05 từ chối"), "từ chối / rejected 1\n" in text) == (2, True), (
+        "a claim in two files is one, told with each"
+    )
+    (tmp_path / "nothing").mkdir()
+    assert hie("check", tmp_path / "nothing")[0] == 1
+
+
 def test_of_one_claim_twice_in_an_envelope_the_later_one_counts_and_both_are_told(tmp_path):
     wrong = WRONG_TOTAL.read_text("utf-8")
     hoso = "<HOSO>" + wrong.split("<HOSO>")[1].split("</HOSO>")[0] + "</HOSO>"
@@ -74,9 +105,9 @@ def test_of_one_claim_twice_in_an_envelope_the_later_one_counts_and_both_are_tol
     assert code == 0, "what it would reject is corrected"
     assert "W CLAIM_REPEATED HOSO[2]" in text
     replaced, refused, accepted = (
-        text.index(word) for word in ("another one of this file counts", "TỪ CHỐI rejected", "CHẤP NHẬN accepted")
+        text.index(word) for word in ("another one of these files counts", "TỪ CHỐI rejected", "CHẤP NHẬN accepted")
     )
-    assert replaced < refused < accepted and text.count("another one of this file counts") == 1
+    assert replaced < refused < accepted and text.count("another one of these files counts") == 1
     assert "chấp nhận / accepted 1\n" in text
     assert hie("check", tmp_path / "spoilt")[0] == 1
     [row] = map(json.loads, hie("check", "--json", tmp_path / "spoilt")[1].splitlines())

@@ -118,6 +118,11 @@ def promoting(hie, tmp_path, monkeypatch):
     return lambda *words: " ".join(hie(*words).split())
 
 
+def test_what_a_promotion_takes_is_said_as_less_to_be_paid(promoting, monkeypatch):
+    monkeypatch.setattr(branches, "promote", lambda *_: pl.DataFrame({"reduction": [Decimal(46_095), Decimal(-95)]}))
+    assert promoting("promote", "strict", "--reason", "circular 12").startswith("2 adjustments, 46,000.00 VND less to be paid; ")
+
+
 def test_claims_that_change_without_money_are_said_so_that_the_counts_agree(promoting):
     alone = "23 of 2478 claims change (2 of them in the verdict alone, without money): to be paid 0.00 → 5.00 VND"
     assert promoting("compare", "lenient") == alone

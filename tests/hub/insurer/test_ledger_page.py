@@ -10,12 +10,12 @@ import pytest
 import hub.insurer
 from hub.insurer.explain import read_claim, read_month
 from hub.insurer.ledger import Ledger
-from hub.insurer.questions import QUESTIONS
+from hub.insurer.questions import QUESTIONS, ask
 from hub.insurer.settlement import claims_of
 from hub.insurer.totals import totals_of
 from hub.insurer.views import opened
 from tests.hub.insurer.made import batch
-from tests.hub.insurer.small_ledger import CUT, DRUG, RULES, TOPIC_ID, small_ledger, stated
+from tests.hub.insurer.small_ledger import CUT, DRUG, RULES, TOPIC_ID, adjust, small_ledger, stated
 
 PAGE = (Path(hub.insurer.__file__).parent / "LEDGER.md").read_text("utf-8")
 BESIDE = (Path(hub.insurer.__file__).parent / "README.md").read_text("utf-8")
@@ -53,6 +53,17 @@ def test_its_programs_print_what_the_ledger_holds(folder, tmp_path, program, row
     done = subprocess.run([sys.executable, str(tmp_path / "read.py"), *arguments], capture_output=True, text=True, check=True)
     printed = re.sub(r"[│┆ ]+", " ", done.stdout)
     assert [row for row in rows if row not in printed] == []
+
+
+def test_its_sums_by_rule_are_those_of_the_question_also_after_a_closing(tmp_path):
+    ids = {event["ma_lk"]: event["meta"]["event_id"] for event in small_ledger(tmp_path)}
+    adjust(tmp_path, ("H03", ids["paid"], 5_000), ("H08", ids["inpatient"], -2_000))
+    (tmp_path / "read.py").write_text(PROGRAMS[1], "utf-8")
+    argv = [sys.executable, str(tmp_path / "read.py"), str(tmp_path)]
+    printed = re.sub(r"[│ ]+", " ", subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    asked = ask(tmp_path, "reductions", hashed=str).as_dicts()
+    assert {row["rule"] for row in asked} == {"C99", "X05", "H03", "H08"}
+    assert [row for row in asked if f" {row['rule']} {row['claims']} {row['amount']} " not in printed] == []
 
 
 def test_of_equal_revisions_as_older_releases_wrote_them_the_first_in_the_stream_counts_for_every_reader(tmp_path):

@@ -253,7 +253,7 @@ def test_the_page_shows_a_payer_how_to_read_its_slips(new_hub, tmp_path, routing
     login, program = tmp_path / "client.properties", tmp_path / "read_slips.py"
     login.write_text("".join(f"{name}={value}\n" for name, value in told_client.items()), "utf-8")
     code = PAGE.read_text("utf-8").partition("## The slips of your insured")[2].partition("```python\n")[2].partition("```")[0]
-    program.write_text(code.replace("poll(10)", "poll(6)"), "utf-8")
+    program.write_text(code, "utf-8")
     argv = [sys.executable, str(program), str(login), routing_settings.registry_url, "defence"]
     printed = subprocess.run(argv, check=True, timeout=60, capture_output=True, text=True).stdout
     lines = [line for line in printed.splitlines() if number in line]

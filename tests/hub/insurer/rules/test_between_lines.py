@@ -47,6 +47,12 @@ def cut_of(event: Event) -> list[tuple[str, str, int, Decimal]]:
     return list(found.select("rule", "field", "stt", "reduction").iter_rows())
 
 
+def shown_of(event: Event) -> list[tuple[str, int, Decimal, Decimal]]:
+    """Rule, STT, and what was claimed and is allowed, of every cut."""
+    found = findings_of(event).filter(pl.col("severity") == "C")
+    return list(found.select("rule", "stt", "claimed", "computed").iter_rows())
+
+
 def one(table: str, made: Event, **summary: Any) -> Event:
     return claim_of(**{"drugs" if table == "xml2" else "services": [made]}, **STAY | summary)
 
@@ -164,6 +170,15 @@ def test_x12_a_day_too_many_is_cut_once():
     assert cut_of(five) == [("X12", "so_luong", 1, 160_000 * VND)]
 
 
+def test_x12_says_how_many_days_of_the_line_were_claimed_and_are_left():
+    crowded = claim_of([], [bed("4.5", ended="202611221500")], **WARD)
+    assert shown_of(crowded) == [("X12", 1, Decimal("4.5"), 3)]
+    too_long = claim_of([], [bed("3"), bed("1.5", "202611221501", stt=2)], **WARD)
+    assert shown_of(too_long) == [("X12", 2, Decimal("1.5"), 1)]
+    both = claim_of([], [bed("6", ended="202611241500")], **WARD)
+    assert shown_of(both) == [("X12", 1, 6, 5), ("X12", 1, 6, 4)]
+
+
 def test_x13_a_package_belongs_to_a_service_of_the_claim():
     packed = supply(stt=2, ma_dich_vu="23.0075.1494", goi_vtyt="G1")
     for package in ("", "G1"):
@@ -206,6 +221,10 @@ def test_c33_the_supplies_of_a_package_are_paid_up_to_45_base_salaries():
     for above, cut in ((0, False), (1_000, True)):
         in_june = package(45 * 2_340_000 + above, ngay_ra="202606301030")
         assert ("C33" in {found[0] for found in cut_of(in_june)}) is cut
+
+
+def test_c33_says_what_the_package_costs_and_its_ceiling():
+    assert shown_of(package(LIMIT, 1_000, 500)) == [("C33", stt, LIMIT + 1_500, LIMIT) for stt in (3, 4)]
 
 
 @pytest.mark.parametrize(("card", "cut"), [("HT3010116149000", True), ("TE1010116149000", False), ("QN5010116149000", False), ("0116149000", False)])  # fmt: skip
