@@ -101,7 +101,7 @@ class SignIn:
 
         state:    of this way to the provider; it is good once, and for no longer than the window.
         identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
-        Raises: HubError(LOGIN_UNPROVEN, LOGINUNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
+        Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
         """
         once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {_network(address)}", TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
@@ -131,11 +131,11 @@ class SignIn:
             if row is None or row[4] is not None:
                 by = row[0] if row else UNKNOWN
                 await database.execute("update person set failed = failed + 1 where name = %s", (by,))
-                await note(database, "sign-in", by, by, "LOGINUNKNOWN", "refused", at=at)
+                await note(database, "sign-in", by, by, "LOGIN_UNKNOWN", "refused", at=at)
             else:
                 token = await self._admit(database, row[0], tries, address, at, " by OpenID Connect")
         if row is None or not token:
-            raise HubError("LOGINUNKNOWN", "identity")
+            raise HubError("LOGIN_UNKNOWN", "identity")
         return token, SignedIn(as_person(row), _short(digest(token)))
 
     async def _admit(
