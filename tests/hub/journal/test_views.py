@@ -137,7 +137,7 @@ def test_so_is_a_slip_until_its_issuer_states_it_anew_whatever_else_happens_to_i
 def test_a_visit_whose_claim_may_lack_a_charge_is_listed_for_a_month_or_until_it_settles_without(database, log):
     def settled(days_ago, rule):
         message = received("01918", at=now() - timedelta(days=days_ago))
-        content = {"action": "SETTLED", "ma_cskcb": "01918"}
+        content = {"action": "SETTLED", "ma_cskcb": "01918", "ma_giuong": f"H{days_ago:03}"}  # equal ones would be one event
         event = stamp(
             "hie.Encounter", content, facility="01918", business_key="LK1", origin=origin_of(message), keyring=KEYRING
         ) | {"person": {}}
