@@ -47,6 +47,13 @@ def test_a_batch_is_in_all_tables_and_moves_the_offsets(tmp_path, events):
     assert isinstance(stored["lines"].schema["so_luong"], pl.Decimal)
 
 
+def test_a_table_without_files_has_the_columns_of_one_with(tmp_path, events):
+    Ledger(tmp_path, "topic-a").append(batch(events, PLACES), UPTO)
+    for name in TABLES:
+        with_files = module.scan(module.files_of(tmp_path, name), schema_of(name))
+        assert module.scan([], schema_of(name)).collect_schema() == with_files.collect_schema()
+
+
 class Cut(Exception):  # noqa: N818  # no error: what a kill is in these tests
     pass
 
