@@ -92,7 +92,7 @@ def _said(folder: Path, rows: pl.DataFrame, due: pl.DataFrame, at: datetime) -> 
     here = col("event_id").is_in(ids.implode()) & col("kafka_offset").is_between(offsets.min(), offsets.max())
     promoted = again(folder, upto.lazy(), here).collect()
     first = decisions(folder, here).join(promoted.lazy(), on="event_id", how="anti").collect()
-    decided = pl.concat([first, promoted.drop("layer")], how="vertical_relaxed")
+    decided = pl.concat([first, promoted.drop("layer")])
     findings = found(folder, upto.lazy(), here).unique(["event_id", "number"], keep="any").collect()
     by_branch = set(promoted.get_column("event_id"))
     of_event, of = (frame.partition_by("event_id", as_dict=True, maintain_order=True) for frame in (findings, decided))

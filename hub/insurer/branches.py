@@ -227,7 +227,7 @@ def _undone(ledger: Path, again: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _by_rule(ledger: Path, name: str, claims: pl.LazyFrame) -> pl.DataFrame:
     """Findings, severities and money by rule, in force and with the branch, of some of its claims; only what differs."""
-    joined = pl.concat(_both_sides(ledger, name, claims), how="vertical_relaxed")
+    joined = pl.concat(_both_sides(ledger, name, claims))
     sides = joined.group_by("rule", "side").agg(
         pl.col("severity").unique().sort().str.join(", "),
         pl.len().alias("findings"),
@@ -338,9 +338,7 @@ def _differences(ledger: Path, branch: Branch, at: datetime, times: int) -> pl.D
 def _reasons(ledger: Path, name: str, claims: pl.LazyFrame) -> dict[str, tuple[str, str]]:
     """Of each claim which rules' findings move its amount, and by how much, in Vietnamese and English: +: more is paid."""
     col = pl.col
-    took = pl.concat(_both_sides(ledger, name, claims), how="vertical_relaxed").with_columns(
-        col("cut").fill_null(0) + col("refused").fill_null(0)
-    )
+    took = pl.concat(_both_sides(ledger, name, claims)).with_columns(col("cut").fill_null(0) + col("refused").fill_null(0))
     paid = pl.when(col("side") == "before").then("cut").otherwise(-col("cut"))
     rows = took.group_by("event_id", "rule").agg(paid.sum().alias("paid")).filter(col("paid") != 0).sort("event_id", "rule")
     parts: dict[str, list[tuple[str, Decimal]]] = {}

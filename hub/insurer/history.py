@@ -192,13 +192,16 @@ def _claims(folder: Path, start: date) -> pl.DataFrame:
         _date(col("nam_nam_lien_tuc")).alias("five_years"),
         _hundredths("t_bncct").alias("t_bncct"),
     )  # fmt: skip
-    newest = newest_first(rows).unique("key", keep="first", maintain_order=True)
-    stands = decided(folder, adjustments(files_of(folder, TABLE))).filter(col("verdict_now").is_in(["ACCEPTED", "REDUCED"]))
-    granted = stands.select("event_id", _hundredths("granted"))
     in_time = (col("day") < end) & ((col("day") >= start - _CLAIMS_BACK) | col("died"))
-    found = newest.filter(~col("action").is_in(["CANCELLED", FORGOTTEN]), in_time).join(granted, on="event_id")
-    ordered = found.sort("out", "received_at", "event_id").with_columns(
-        col("person").rank("dense"), now=col("day") >= start, recent=col("day") >= start - _LINES_BACK
+    keys = rows.filter(in_time).select("key").unique().collect(engine="streaming").lazy()  # so that no other year is held
+    newest = newest_first(rows.join(keys, on="key", how="semi")).unique("key", keep="first", maintain_order=True)
+    found = newest.filter(~col("action").is_in(["CANCELLED", FORGOTTEN]), in_time).collect(engine="streaming").lazy()
+    every = decided(folder, adjustments(files_of(folder, TABLE)), found.select("event_id"))
+    granted = every.filter(col("verdict_now").is_in(["ACCEPTED", "REDUCED"])).select("event_id", _hundredths("granted"))
+    ordered = (
+        found.join(granted, on="event_id")
+        .sort("out", "received_at", "event_id")
+        .with_columns(col("person").rank("dense"), now=col("day") >= start, recent=col("day") >= start - _LINES_BACK)
     )
     returning = ((pl.len() > 1) & col("now").any()).over("person").alias("returning")
     return ordered.drop(*revision, "kafka_offset", "action", "out").with_columns(returning).collect()
