@@ -9,17 +9,31 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 import hub.insurer
 from hub import bus
 from hub.access.rights import apply_rights, give_login, user_of
-from hub.bus import Producer, consumer, event_out
+from hub.bus import Producer, Wire, apply_topics, consumer, event_out
 from hub.contract.kafka import brokers, client, write_address
 from tests.hub.routing.story import DISTRICT, claim
 
 PAGE = Path(hub.insurer.__file__).parent / "PAYERS.md"
 ANSWER_CLAIMS, READ_SLIPS = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
 READ_CLAIMS = PAGE.with_name("README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+
+
+def decided(kafka, payer, key, wanted):
+    """The first decisions of a payer on a claim."""
+    reader = consumer(kafka, f"test-{uuid.uuid4()}", [f"payer.{payer}.decision.v1"])
+    said = []
+    while len(said) < wanted:
+        message = reader.poll(20)
+        assert message is not None and message.error() is None
+        if message.key() == key.encode():
+            said.append(message)
+    reader.close()
+    return said
 
 
 @pytest.fixture
@@ -40,15 +54,7 @@ def smallest_payer(tmp_path, routing_settings):
         producer.publish_blocking([event_out(small.router.wire, topic, sent)])
         producer.close()
         subprocess.run([sys.executable, str(program), str(login), routing_settings.registry_url, payer], check=True, timeout=60)
-        reader = consumer(kafka, f"test-{uuid.uuid4()}", [f"payer.{payer}.decision.v1"])
-        said = []
-        while len(said) < 2:
-            message = reader.poll(20)
-            assert message is not None and message.error() is None
-            if message.key() == sent["meta"]["key"].encode():
-                said.append(message)
-        reader.close()
-        return said
+        return decided(kafka, payer, sent["meta"]["key"], 2)
 
     return answer
 
@@ -101,6 +107,32 @@ def test_a_password_that_is_no_more_is_told_and_is_no_empty_stream(run, routing_
     done = run(code, client(write_address(brokers(kafka), "payer.vss", "revoked")) | {"group.id": "payer.vss"}, *more)
     assert (done.returncode, done.stdout) == (1, "")
     assert "could not read: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_answer_that_is_not_written_is_told_and_its_claim_comes_again(new_hub, run, routing_settings):
+    kafka, small = routing_settings.kafka, new_hub()
+    small.send(("hie.Claim", claim(f"page-{uuid.uuid4()}", xml1={"ma_the_bhyt": "QN5970012345678", "t_bhtt": Decimal(800)})))
+    producer = Producer(kafka, wait_s=30)
+    producer.publish_blocking(
+        [event_out(small.router.wire, topic, sent) for topic, sent in small.others if topic == "payer.defence.claim.v1"]
+    )
+    producer.close()
+    apply_rights(kafka)
+    told = client(write_address(brokers(kafka), user_of("defence"), give_login(kafka, "defence")))
+    told |= {"group.id": f"{user_of('defence')}.{uuid.uuid4()}", "session.timeout.ms": 6000}
+    size = ConfigEntry("max.message.bytes", "1", incremental_operation=AlterConfigOpType.SET)
+    topic = ConfigResource(ResourceType.TOPIC, "payer.defence.decision.v1", incremental_configs=[size])
+    admin = AdminClient(client(kafka))
+    for done in admin.incremental_alter_configs([topic]).values():
+        done.result(30)
+    try:
+        done = run(ANSWER_CLAIMS, told, "defence")
+    finally:
+        apply_topics(kafka, Wire(routing_settings.registry_url))
+    assert done.returncode == 1
+    assert "could not write: " in done.stderr and "Traceback" not in done.stderr
+    assert run(ANSWER_CLAIMS, told, "defence").returncode == 0
+    assert len(decided(kafka, "defence", small.others[0][1]["meta"]["key"], 2)) == 2, "the offset was not told, so it came again"
 
 
 _HOLDS = """
