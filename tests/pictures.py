@@ -1,6 +1,6 @@
 """Pictures of the console's pages for its README: `python -m tests.pictures hub/console/pictures`, with Chromium.
 
-On a whole hub of its own after the demo's story, as the walks of `test_console.py`; in English, 1366 × 768.
+On a whole hub of its own after the demo's story, as the walks of `test_console.py`; in the language of who looks, 1366 × 768.
 """
 
 import sys
