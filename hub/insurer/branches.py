@@ -32,7 +32,8 @@ from hub.insurer.forgetting import erase_missed
 from hub.insurer.history import ADJUSTMENTS, adjustments, later, mark_of
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
-from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found, layers
+from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found, layers, promoted_at
+from hub.insurer.promoted import mark_of as promotion_mark
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import Rule
 from hub.insurer.settlement import FORGOTTEN, claims_of
@@ -50,6 +51,7 @@ class Branch:
     changes:  what was changed in the rules, and which catalogues were used, in words; changes_vi: in Vietnamese.
     claims:   how many were adjudicated again.
     promoted: when last, ISO 8601 in UTC; "" while it is not.
+    promotion, promoted_before: of its file, see `promoted.promoted_at`.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Branch:
     made_at: str
     promoted: str = ""
     changes_vi: str = ""
+    promotion: int = 0
+    promoted_before: str = ""
 
 
 def changed(
@@ -291,12 +295,12 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
     branch = read_branch(ledger, name)
     table = opened(ledger / ADJUSTED, ADJUSTMENTS)
     # The second mark is that of the month: two branches promoted at once would each add its difference to the same amounts.
-    marks = (f"promote/{name}/{branch.made_at}", mark_of(branch.period))
+    marks = (promotion_mark(name, branch.made_at), mark_of(branch.period))
     times, of_month = (table.transaction_version(mark) or 0 for mark in marks)
     at = later(adjustments(table.file_uris()), at)
-    rows, home = _differences(ledger, branch, at, times), ledger / FOLDER / name
-    # Written before, as a disk may be full; told after, so that of one that is cut off nothing counts, not even where amounts agree.
-    told = _prepared(home, replace(branch, promoted=at.isoformat()))
+    rows = _differences(ledger, branch, at, times)
+    told = replace(branch, promoted=at.isoformat(), promoted_before=branch.promoted, promotion=times + bool(rows.height))
+    _write(ledger / FOLDER / name, told)
     if rows.height:
         said = zip(marks, (times + 1, of_month + 1), strict=True)
         commit = CommitProperties(app_transactions=[Transaction(*one) for one in said])
@@ -304,7 +308,6 @@ def promote(ledger: Path, name: str, at: datetime) -> pl.DataFrame:
             write_deltalake(table, rows, mode="append", commit_properties=commit)
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", ADJUSTED) from None
-    told.replace(home / ABOUT)
     return rows
 
 
@@ -368,7 +371,8 @@ def read_branch(ledger: Path, name: str) -> Branch:
     home = ledger / FOLDER / name
     if not _NAME.fullmatch(name) or not (home / ABOUT).exists():
         raise HubError("NOT_FOUND", f"branch {name}; see hie ledger branches")
-    return _read(home)
+    told = _read(home)
+    return replace(told, promoted=promoted_at(ledger, asdict(told)))
 
 
 def _read(home: Path) -> Branch:
@@ -377,10 +381,6 @@ def _read(home: Path) -> Branch:
 
 def _write(home: Path, branch: Branch) -> None:
     home.mkdir(parents=True, exist_ok=True)
-    _prepared(home, branch).replace(home / ABOUT)
-
-
-def _prepared(home: Path, branch: Branch) -> Path:
     fresh = home / f"{ABOUT}.new"
     fresh.write_text(json.dumps(asdict(branch)), "utf-8")
-    return fresh
+    fresh.replace(home / ABOUT)

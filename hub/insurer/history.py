@@ -22,11 +22,11 @@ from hub.contract.errors import HubError
 from hub.contract.events import new_id
 from hub.insurer.history_rules import OF_ALL, OF_PERSON, RULES, History, HistoryRule, adjust, examination, hands_on
 from hub.insurer.ledger import files_of, newest_first, opened, scan, schema_of
-from hub.insurer.promoted import AGAIN, decided
+from hub.insurer.promoted import AGAIN, MOVED, decided
 from hub.insurer.promoted import found as findings_in_force
 from hub.insurer.settlement import FORGOTTEN, LATE, TOLD, claims_of, in_force, late, settled
 
-TABLE: Final = "adjustments"
+TABLE: Final = MOVED
 ADJUSTMENTS: Final[dict[str, pl.DataType]] = {
     "adjustment_id": pl.String(),
     "period": pl.String(),

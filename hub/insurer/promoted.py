@@ -3,21 +3,25 @@
 What a claim was granted first is a row of `decisions` and stays so; a promotion moves the amount by adjustments (R01), and its branch
 keeps verdict and findings that say why, also once it was dropped. A claim stands by the branch promoted last that has it and whose
 amount is what the adjustments come to, else by its first decision: of a branch that is no more (releases before this one dropped them
-whole), or whose promotion was cut off, only R01 tells.
+whole) only R01 tells.
 """
 
 import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
+from deltalake import DeltaTable
 
 from hub.insurer.ledger import files_of, scan, schema_of
 
 AGAIN: Final = "R01"
 """Rule of what a promoted branch changes; it is kept as long as its claim is in force."""
+
+MOVED: Final = "adjustments"
+"""The ledger's table of what moved amounts after the first decision."""
 
 FOLDER: Final = "branches"
 KEPT: Final = "promoted"
@@ -32,9 +36,25 @@ def layers(ledger: Path) -> Mapping[int, Path]:
     """The folders of the promoted branches by their number, from 1 in the order in which they were promoted."""
     told = []
     for file in (one for folder in (FOLDER, KEPT) for one in (ledger / folder).glob(f"*/{ABOUT}")):
-        if when := json.loads(file.read_text("utf-8"))["promoted"]:
+        if when := promoted_at(ledger, json.loads(file.read_text("utf-8"))):
             told.append((datetime.fromisoformat(when), file.parent))
     return {number: home for number, (_, home) in enumerate(sorted(told), 1)}
+
+
+def promoted_at(ledger: Path, told: Mapping[str, Any]) -> str:
+    """When a branch, as its file tells, was promoted last; "" if it was not.
+
+    The file tells of a promotion before its adjustments are there, and it counts with them: nobody sees the one without the other.
+    """
+    wanted = told.get("promotion", 0)
+    if wanted and (DeltaTable(str(ledger / MOVED)).transaction_version(mark_of(told["name"], told["made_at"])) or 0) < wanted:
+        return str(told["promoted_before"])
+    return str(told["promoted"])
+
+
+def mark_of(name: str, made_at: str) -> str:
+    """By which a commit of adjustments says that it is a branch's promotion, and which."""
+    return f"promote/{name}/{made_at}"
 
 
 def decisions(folder: Path, wanted: pl.Expr = _ALL, among: pl.LazyFrame | None = None) -> pl.LazyFrame:

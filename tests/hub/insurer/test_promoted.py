@@ -1,6 +1,6 @@
 """What a promoted branch decided is in force everywhere: for who asks, for the facility, and for the pass over a closed month."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -136,6 +136,44 @@ def test_of_a_promotion_that_was_cut_off_nothing_counts_not_even_where_amounts_a
     assert promote(folder, "lenient", AT).height == 1
     [[same]] = read_claim(folder, "same")
     assert same.again and (same.first.granted, same.again.granted) == (0, 0)
+
+
+def test_a_promotion_counts_with_its_adjustments_and_what_is_killed_behind_them_is_whole(ledger, monkeypatch):
+    events = [visit("moved", **ONE, **WRONG_YEAR)]
+    folder = ledger(events)
+    made(folder, events=events, without=["F06"])
+    write = module.write_deltalake
+
+    def killed(*asked, **more):
+        write(*asked, **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as kill:
+        kill.setattr(module, "write_deltalake", killed)
+        with pytest.raises(KeyboardInterrupt):
+            promote(folder, "lenient", AT)
+    [[moved]] = read_claim(folder, "moved")
+    assert (moved.again.granted, moved.again.verdict) == (FUND, "ACCEPTED")
+    assert [one.promoted for one in branches(folder)] == [AT.isoformat()]
+    drop(folder, "lenient")
+    [[moved]] = read_claim(folder, "moved")
+    assert moved.again.granted == FUND, "and what was promoted stays, with the findings that say why"
+
+
+def test_a_branch_that_is_promoted_again_and_cut_off_counts_as_it_did(ledger, monkeypatch):
+    events = [visit("moved", **ONE, **WRONG_YEAR)]
+    folder = ledger(events)
+    made(folder, "mild", events=events, without=["F06"])
+    made(folder, "strict", events=events)
+    promote(folder, "mild", AT)
+    promote(folder, "strict", AT + timedelta(minutes=1))
+    with monkeypatch.context() as killed:
+        killed.setattr(module, "write_deltalake", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote(folder, "mild", AT + timedelta(minutes=2))
+    [[moved]] = read_claim(folder, "moved")
+    assert (moved.again.granted, moved.again.verdict) == (0, "REJECTED")
+    assert [one.promoted for one in branches(folder)] == [AT.isoformat(), (AT + timedelta(minutes=1)).isoformat()]
 
 
 def test_of_a_closing_and_a_promotion_at_once_the_second_waits_its_turn(ledger, monkeypatch):
