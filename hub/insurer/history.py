@@ -9,7 +9,7 @@ An adjustment belongs to the month of the later of its two claims: a stay that e
 November was wrong, and the closing of December says so. Claims of later months are never looked at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -80,14 +80,15 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     period, mark = f"{month:%Y-%m}", f"close/{month:%Y-%m}"
     table = opened(folder / TABLE, ADJUSTMENTS)
     closings, of_month = (table.transaction_version(one) or 0 for one in (mark, mark_of(period)))
-    known = adjustments(table.file_uris()).collect()
+    known, ends = adjustments(table.file_uris()).collect(), _ends(folder)
+    seen = {place: table.transaction_version(f"seen/{period}/{place}") or 0 for place in ends}
     closed_at = later(known.lazy(), closed_at)
     before = known.filter(pl.col("period") == period)
     # What was promoted is no cut: the claims are granted by it already.
     earlier = known.filter(pl.col("severity") != TOLD, pl.col("period") < period, pl.col("rule") != AGAIN)
     claims, held = claims_of(folder, period), _in_force(before)
     was = settled(folder, period, claims, closed_at)
-    stands, anew = _standing(folder, held, known, month, _last_closing(was, before) if closings else None)
+    stands, anew = _standing(folder, held, known, month, _last_closing(was, before) if closings else None, seen)
     looked = _side_by_side(folder, month, pl.concat([_in_force(earlier), stands])).filter(anew)
     found = pl.concat(
         [
@@ -99,14 +100,23 @@ def close(folder: Path, month: date, closed_at: datetime) -> pl.DataFrame:
     )
     rows = pl.concat([_new(found, before, period), _reversals(found, before)])
     rows = rows.with_columns(closed_at=pl.lit(closed_at).cast(ADJUSTMENTS["closed_at"])).select(*ADJUSTMENTS)
-    if rows.height or not closings:
-        said = [Transaction(mark, closings + 1), Transaction(mark_of(period), of_month + 1)]
-        marks = CommitProperties(app_transactions=said)
+    if rows.height or not closings or ends != seen:
+        said = {mark: closings + 1, mark_of(period): of_month + 1} | {
+            f"seen/{period}/{place}": end for place, end in ends.items()
+        }
+        marks = CommitProperties(app_transactions=[Transaction(*one) for one in said.items()])
         try:
             write_deltalake(table, rows, mode="append", commit_properties=marks)
         except CommitFailedError:
             raise HubError("LEDGER_CONFLICT", TABLE) from None
     return rows
+
+
+def _ends(folder: Path) -> dict[str, int]:
+    """Of each `topic id/partition` that the ledger has claims of, the offset behind the last of them."""
+    places = scan(files_of(folder, "claims"), schema_of("claims")).group_by("kafka_topic_id", "kafka_partition")
+    ends = places.agg(pl.col("kafka_offset").max() + 1).collect(engine="streaming")
+    return {f"{topic}/{partition}": end for topic, partition, end in ends.iter_rows()}
 
 
 def mark_of(period: str) -> str:
@@ -363,31 +373,35 @@ def _last_closing(settled: pl.DataFrame, before: pl.DataFrame) -> datetime | Non
 
 
 def _standing(
-    folder: Path, held: pl.DataFrame, known: pl.DataFrame, month: date, since: datetime | None
+    folder: Path, held: pl.DataFrame, known: pl.DataFrame, month: date, since: datetime | None, seen: Mapping[str, int]
 ) -> tuple[pl.DataFrame, pl.Expr]:
     """What was found across claims and stands while they are in force; and which rows may be found anew beside it.
 
     Nobody can look at a forgotten claim again, or knows whose it was. What was found about one stands, and once there is any, others are
-    compared again only where there is news since the month was closed last (`since`; None: never).
+    compared again only where there is news since the month was closed last (`since`; None: never; `seen`: what it had read, as `_ends`).
     """
     claims = in_force(scan(files_of(folder, "claims"), schema_of("claims"))).select("event_id", "action").collect()
     stand, gone = (some.get_column("event_id") for some in (claims, claims.filter(pl.col("action") == FORGOTTEN)))
     both = pl.col("event_id"), pl.col("other_event_id")
     across = ~pl.col("rule").is_in([AGAIN, LATE])
     yet = held.filter(across, *((one.is_in(stand.implode()) | (one == "")) for one in both))
-    anew = _with_news(folder, known, month, since) if since and len(gone) else pl.lit(True)
+    anew = _with_news(folder, known, month, since, seen) if since and len(gone) else pl.lit(True)
     return yet.filter(pl.any_horizontal(one.is_in(gone.implode()) for one in both) | ~anew), anew
 
 
-def _with_news(folder: Path, known: pl.DataFrame, month: date, since: datetime) -> pl.Expr:
-    """Whether a row is of a person, or is about a desk or performer of a facility, of whom a claim up to the end of a month was
-    received, withdrawn, promoted or adjusted after a time."""
+def _with_news(folder: Path, known: pl.DataFrame, month: date, since: datetime, seen: Mapping[str, int]) -> pl.Expr:
+    """Whether a row is of a person, or is about a desk or performer of a facility, of whom a claim up to the end of a month came
+    into the ledger or was withdrawn behind the places that were seen, or was promoted or adjusted after a time.
+
+    By the place: a claim may have been received long before it is there (parked, settled late, read again).
+    """
     col = pl.col
     rows = scan(files_of(folder, "claims"), schema_of("claims")).select(
-        "event_id", "key", "facility", "action", "received_at", _person().alias("person"), _day().alias("day")
-    )
+        "event_id", "key", "facility", "action", "kafka_offset", _person().alias("person"), _day().alias("day"),
+        pl.format("{}/{}", "kafka_topic_id", "kafka_partition").replace_strict(seen, default=0, return_dtype=pl.Int64).alias("seen"),
+    )  # fmt: skip
     adjusted = known.lazy().filter(col("closed_at") > since, col("period") <= f"{month:%Y-%m}").select("key")
-    keys = pl.concat([rows.filter(col("received_at") > since).select("key"), adjusted]).unique()
+    keys = pl.concat([rows.filter(col("kafka_offset") >= col("seen")).select("key"), adjusted]).unique()
     asked = rows.filter(col("action") != FORGOTTEN, col("day") < month_after(month))
     moved = asked.join(keys, on="key", how="semi").select("person", "facility").collect()
     people, facilities = (moved.get_column(name).unique().implode() for name in ("person", "facility"))

@@ -180,6 +180,8 @@ def test_a_claim_whose_ngaylap_is_cut_off_stays_in_its_month(tmp_path, ngaylap):
 
 EXAMINED = {"ma_dich_vu": "02.1896", "ten_dich_vu": "Khám Nội"}
 LATER = 60 * 24 * 20  # minutes: received after the closing
+WHENEVER = pytest.mark.parametrize("received", [0, LATER], ids=["received before", "received after"])
+"""A claim may be parked, settled late or read again: that it comes after the closing is told by its place in the stream."""
 
 
 def seen(name, hour, facility, person="001085012345", **more):
@@ -206,16 +208,17 @@ def test_what_the_forgotten_claim_led_to_without_being_named_stands(tmp_path, ev
     assert history.close(tmp_path, NOVEMBER, AT).is_empty()
 
 
-def test_beside_a_forgotten_claim_those_are_compared_again_of_whose_person_something_came_after_the_closing(tmp_path):
+@WHENEVER
+def test_beside_a_forgotten_claim_those_are_compared_again_of_whose_person_something_came_after_the_closing(tmp_path, received):
     events = [seen("forgotten", "08", "30009", "001085000009")]
     events += [seen("A", "08", "01004"), seen("B", "09", "01021"), seen("C", "10", "01731")]
     write(tmp_path, events)
     history.close(tmp_path, NOVEMBER, AT)
     erase(tmp_path, [key("forgotten", "30009")])
     late = [
-        seen("A", "08", "01004", version=1, action="CANCELLED", minutes=LATER),
-        seen("D", "08", "30009", "001085000001", minutes=LATER),
-        seen("E", "09", "01004", "001085000001", minutes=LATER),
+        seen("A", "08", "01004", version=1, action="CANCELLED", minutes=received),
+        seen("D", "08", "30009", "001085000001", minutes=received),
+        seen("E", "09", "01004", "001085000001", minutes=received),
     ]
     write(tmp_path, late, first=len(events))
     names = {event["meta"]["event_id"]: event["ma_lk"] for event in (*events, *late)}
@@ -234,12 +237,13 @@ def test_a_claim_of_a_later_month_is_no_reason_to_compare_an_earlier_one_again(t
     assert history.close(tmp_path, NOVEMBER, AT).is_empty()
 
 
-def test_a_desk_that_a_late_claim_came_to_is_looked_at_again(tmp_path):
+@WHENEVER
+def test_a_desk_that_a_late_claim_came_to_is_looked_at_again(tmp_path, received):
     events = [*queue(65), seen("forgotten", "08", "30009", "001085000999")]
     write(tmp_path, events)
     history.close(tmp_path, NOVEMBER, AT)
     erase(tmp_path, [key("forgotten", "30009")])
-    write(tmp_path, [seen("early", "07", "01004", "001085000998", minutes=LATER)], first=len(events))
+    write(tmp_path, [seen("early", "07", "01004", "001085000998", minutes=received)], first=len(events))
     found = history.close(tmp_path, NOVEMBER, AT).filter(rule="H06")
     assert found["event_id"].to_list() == [events[64]["meta"]["event_id"]]  # who was the 65th is the 66th
 
