@@ -115,7 +115,7 @@ def test_what_an_index_reads_once_more_is_found_again_by_the_ids_that_were_noted
     assert indexed(database, [KEY]).ids == set()
     again = indexed(database, [KEY], forgotten.ids_of(database, [KEY]))
     assert (again.ids, again.places) == (traces.ids, traces.places)
-    assert [one.keys for one in forgotten.unfinished(database)] == [(KEY,)]
+    assert [one.keys for one in forgotten.unfinished(database, None)] == [(KEY,)]
     assert forgotten.among(database, [EVENT, THEIRS]) == {EVENT} and EVENT in forgotten.all_ids(database)
 
 
