@@ -63,7 +63,7 @@ class _Connection(H11Protocol):
         self.app = partial(self._answered, _no_room if len(self.connections) > self._open_max else self.app)
         self.loop.call_later(_ASK_S, self._look, None)
         if self._of_one_max is not None and self._of_its_address() > self._of_one_max:
-            transport.close()
+            transport.abort()  # closed over TLS it keeps its place until its peer says that it closes too
 
     def _of_its_address(self) -> int:
         """How many connections its address has with this one; 0 for this machine's own."""
