@@ -215,7 +215,7 @@ def _check_table(name: str, rule: RuleTable, rows: Mapping[str, str]) -> None:
         )
     lists, digits = () if rule.codes in CODED_AS else OFFICIAL.get(name, ()), DIGITS.get(name, 0)
     allowed = frozenset[str]().union(*(official()[each] for each in lists))
-    fits = allowed.__contains__ if lists else re.compile(rf"\d{{{digits}}}" if digits else ".*", re.DOTALL).fullmatch
+    fits = allowed.__contains__ if lists else re.compile(rf"[0-9]{{{digits}}}" if digits else ".*", re.DOTALL).fullmatch
     if wrong := [f'{code} = "{value}"' for code, value in rows.items() if value and not fits(value)]:
         takes = f"a code of {' or '.join(lists)} (seeds/standards/codes.csv)" if lists else f"{digits} digits"
         raise ValueError(f"the field takes {takes}, and codes.{rule.codes} gives others: {', '.join(wrong)}")

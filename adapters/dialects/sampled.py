@@ -110,8 +110,8 @@ def _shared_numbers(samples: Sequence[Sample]) -> dict[int, list[Problem]]:
 
 
 def replacing_lines(samples: Sequence[Sample]) -> Counter[int]:
-    """By position of the sample, how many of its lines of charges take the place of one of another item in a message before it of
-    the same visit. What shares a number in one message is told there."""
+    """By position of the sample, how many of its lines of charges take away one of another item in a message before it of the
+    same visit. What shares a number in one message is told there."""
     visits: defaultdict[tuple[str, str], list[tuple[int, Event]]] = defaultdict(list)
     for position, sample in enumerate(samples):
         for record, event in sample.events:
@@ -122,7 +122,7 @@ def replacing_lines(samples: Sequence[Sample]) -> Counter[int]:
         said.sort(key=lambda one: revision_rank(one[1]["meta"]["revision"]))
         found.update(said[at][0] for at, _ in replaced(event for _, event in said))
         for position, event in said:
-            found[position] -= sum(1 for _ in replaced([event]))
+            found[position] -= len(replaced([event]))
     return found
 
 

@@ -23,7 +23,7 @@ from adapters.dialects.transforms import Comma, day_first, facility_code, in_don
 from adapters.formats.charset import fold
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import NEWEST_FIRST, field_name
-from hub.contract.charge_lines import CHARGES
+from hub.contract.charge_lines import CHARGES, CREDIT
 from hub.contract.directory import facilities
 
 _COMMAS: Final[tuple[Comma, Comma]] = ("decimal", "thousands")
@@ -208,14 +208,16 @@ def line_rows(samples: Sequence[Sample]) -> Iterator[str]:
     events = [event for one in samples for record, event in one.events if record == "hie.Charge" and event.get("ma_lk")]
     lines = [(event["ma_lk"], at, line) for event in events for at, line in enumerate(event["lines"], 1)]
     numbers = [
-        (visit, at, line["line_id"]) for visit, at, line in lines if line.get("line_id") and line.get("kind", "") in CHARGES
+        (visit, at, number)
+        for visit, at, line in lines
+        if (number := line.get("cancels") or line.get("line_id")) and line.get("kind", "") in (*CHARGES, CREDIT)
     ]
     again = len(numbers) - len({(visit, number) for visit, _, number in numbers})
     credits_ = sum("cancels" in line for _, _, line in lines)
     if replacing:
         counts = all(number.lstrip("0") == str(at) for _, at, number in numbers)
         sure = counts and replacing >= _NEARLY * again and not credits_
-        told = f"{replacing} of {again} lines whose FT1-2 their visit had before are of another item: "
+        told = f"{replacing} of {again} lines whose FT1-2 (of credits FT1-31) their visit had before are of another item: "
         told += "it counts anew in each message" if sure else "does it count anew in each message?"
         told += f" {credits_} credits name their line by it (FT1-31): then it has to be a number of its own" if credits_ else ""
         yield f'{"" if sure else "# "}line_id = "" # {told}'

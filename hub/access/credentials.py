@@ -29,6 +29,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final, Self, TypeVar
 
@@ -331,6 +332,13 @@ def parsed_address(address: str) -> Address | None:
     except ValueError:
         return None
     return getattr(parsed, "ipv4_mapped", None) or parsed  # 10.1.2.3 may come as ::ffff:10.1.2.3
+
+
+@lru_cache(maxsize=1024)  # a door asks it of all its connections, for each that comes
+def network_of(address: str) -> str:
+    """What a limit for one host is counted by: an IPv6 host has a whole /64, one of IPv4 its address; itself for what is no address."""
+    host = parsed_address(address)
+    return str(ipaddress.ip_network((host, 64), strict=False)) if host and host.version == 6 else str(host or address)
 
 
 def is_loopback(address: str) -> bool:

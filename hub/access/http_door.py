@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from hub.access.credentials import is_loopback
+from hub.access.credentials import is_loopback, network_of
 from hub.contract.errors import ERRORS
 
 _ASK_S: Final = 10.0  # for a connection to say what it wants, and to read some of what it was told
@@ -31,7 +31,8 @@ def http_config(app: ASGIApp, *, open_max: int, of_one_max: int | None = None, *
     """uvicorn's configuration of one server.
 
     open_max:   connections at once, each with one request under way; beyond it 503.
-    of_one_max: those of one address, beyond which they are closed; not of this machine's own, where a proxy may stand. None: all.
+    of_one_max: those of one host (an address, a /64 of IPv6), beyond which they are closed; not of this machine's own, where a
+                proxy may stand. None: all.
     more:       what differs from server to server.
     """
     given: dict[str, Any] = {"ws": "none", "lifespan": "off", **more}
@@ -62,15 +63,15 @@ class _Connection(H11Protocol):
             self.client = (self.client[0].removeprefix("::ffff:"), self.client[1])
         self.app = partial(self._answered, _no_room if len(self.connections) > self._open_max else self.app)
         self.loop.call_later(_ASK_S, self._look, None)
-        if self._of_one_max is not None and self._of_its_address() > self._of_one_max:
-            transport.close()
+        if self._of_one_max is not None and self._of_its_host() > self._of_one_max:
+            transport.abort()  # closed over TLS it keeps its place until its peer says that it closes too
 
-    def _of_its_address(self) -> int:
-        """How many connections its address has with this one; 0 for this machine's own."""
+    def _of_its_host(self) -> int:
+        """How many connections its host has with this one; 0 for this machine's own."""
         if self.client is None or is_loopback(self.client[0]):
             return 0
-        hosts = (peer[0].removeprefix("::ffff:") for one in self.connections if (peer := getattr(one, "client", None)))
-        return sum(host == self.client[0] for host in hosts)
+        own, peers = network_of(self.client[0]), (getattr(one, "client", None) for one in self.connections)
+        return sum(network_of(peer[0]) == own for peer in peers if peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

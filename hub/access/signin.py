@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from ipaddress import IPv6Address, ip_network
 from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from hub.access.credentials import parsed_address
+from hub.access.credentials import network_of
 from hub.access.passwords import Checker, raw_hash
 from hub.access.people import PASSWORD_MAX, UNKNOWN, Person, as_person, note, one_form
 from hub.contract.errors import HubError
@@ -67,7 +66,7 @@ class SignIn:
         if not name or not password or max(len(name), len(password)) > PASSWORD_MAX or "\x00" in name:  # no column holds that
             raise HubError("CREDENTIAL_WRONG", "name")
         self._checker.room()
-        keys = _hashed((f"{_network(address)} {name}", TRIES_MAX), (_network(address), TRIES_OF_ADDRESS_MAX))
+        keys = _hashed((f"{network_of(address)} {name}", TRIES_MAX), (network_of(address), TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
             within = await _take(database, keys, at)
             statement = "select name, role, scope, language, password, disabled_at from person where name = %s"
@@ -103,7 +102,7 @@ class SignIn:
         identity: asks the provider who it is: a person's `identity`, or the login name of one who has none.
         Raises: HubError(LOGIN_UNPROVEN, LOGIN_UNKNOWN, TRIES_EXCEEDED), and what `identity` raises.
         """
-        once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {_network(address)}", TRIES_OF_ADDRESS_MAX))
+        once, tries = _hashed((f"state {state}", 1)), _hashed((f"provider {network_of(address)}", TRIES_OF_ADDRESS_MAX))
         async with self._pool.connection() as database, database.transaction():
             refusal, within = HubError("LOGIN_UNPROVEN", "state"), await _take(database, once, at)
             if within > 0:
@@ -232,12 +231,6 @@ def digest(token: str) -> str:
 
 def _short(key: str) -> str:
     return key[:12]
-
-
-def _network(address: str) -> str:
-    """An IPv6 host has a whole /64."""
-    host = parsed_address(address)
-    return str(ip_network((host, 64), strict=False)) if isinstance(host, IPv6Address) else str(host or address)
 
 
 def _hashed(*wanted: tuple[str, int]) -> tuple[tuple[str, int], ...]:

@@ -64,9 +64,9 @@ def tables(parts: Iterable[Part]) -> Event:
 
 
 def replaces_items(parts: Iterable[Part]) -> bool:
-    """Whether a line of the charges took the place of one of another item, under its number: the claim has the later one alone,
-    which is right of a correction and wrong of a number that counts anew in each message. Nothing in the lines tells which."""
-    return any(replaced(sorted((event for record, event in parts if record == "hie.Charge"), key=_rank)))
+    """Whether a line of the charges took away one of another item, under its number: the claim lacks that, which is right of a
+    correction and wrong of a number that counts anew in each message. Nothing in the lines tells which."""
+    return bool(replaced(sorted((event for record, event in parts if record == "hie.Charge"), key=_rank)))
 
 
 def _rank(event: Event) -> tuple[str, str]:

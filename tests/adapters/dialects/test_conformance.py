@@ -446,8 +446,14 @@ def charged(*messages: str, visit: str = "01021.1") -> list[Sample]:
         (("1 CG A", "9 CD A 1,1 CG C"), 0),
         (("1 CG A", "1 CD A 1", "1 CG C"), 0),
         (("1 CG A", "1 PY C"), 0),
+        (("1 CG A,2 CG B", "1 CD B 2"), 0),
+        (("1 CG A", "9 CD B 1"), 1),
+        (("1 CG A", "1 PY C", "1 CG B"), 1),
     ],
-    ids=["counted anew", "said again", "a number each", "taken back by its line", "taken back under it", "a payment"],
+    ids=[
+        *("counted anew", "said again", "a number each", "taken back by its line", "taken back under it", "a payment"),
+        *("a credit of another line", "a credit of another item", "after a payment"),
+    ],
 )
 def test_other_items_under_the_line_numbers_of_a_visit_are_told_across_messages(messages: Sequence[str], told: int) -> None:
     for samples in (charged(*messages), charged(*messages)[::-1]):  # what they were stated in counts, not how they lie there

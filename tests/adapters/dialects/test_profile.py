@@ -189,6 +189,7 @@ def test_a_charset_that_nobody_knows_is_refused() -> None:
     [
         ("person.matinh_cu_tru", "Cần Thơ", "CT-1", "a code of PROVINCE_63 or PROVINCE_34 (seeds/standards/codes.csv)"),
         ("person.ma_dantoc", "Kinh", "1", "2 digits"),
+        ("person.ma_dantoc", "Kinh", "٠١", "2 digits"),
         ("person.maxa_cu_tru", "Ninh Kiều", "NK", "5 digits"),
         ("person.gioi_tinh", "Nam", "M", "a code of GIOI_TINH (seeds/standards/codes.csv)"),
         ("charge_line.ma_nhom", "VT0107", "ten", "a code of MA_NHOM (seeds/standards/codes.csv)"),

@@ -53,9 +53,12 @@ def charged(number: int, *lines: str, visit: str = "V1") -> bytes:
 @pytest.mark.parametrize(
     ("second", "row"),
     [
-        (charged(2, "1|C", "2|D"), 'line_id = "" # 2 of 2 lines whose FT1-2 their visit had before are of another item'),
+        (
+            charged(2, "1|C", "2|D"),
+            'line_id = "" # 2 of 2 lines whose FT1-2 (of credits FT1-31) their visit had before are of another item',
+        ),
         (charged(2, "1|A", "2|D"), '# line_id = "" # 1 of 2 lines'),
-        (charged(2, "9|A|1", "2|D"), '# line_id = "" # 1 of 1 lines'),
+        (charged(2, "9|A|1", "2|D"), '# line_id = "" # 1 of 2 lines'),
         (charged(2, "2|C"), '# line_id = "" # 1 of 1 lines'),
         (charged(2, "3|C", "4|D"), ""),
         (charged(2, "1|C", "2|D", visit="V2"), ""),

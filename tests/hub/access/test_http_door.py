@@ -12,10 +12,12 @@ import uvloop
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hub.access import http_door
 from hub.access.http_door import http_config
+from tests.adapters.inbound.certificates import Authority
 
 LIMIT_S = 60
 TINY = b"1\r\nx\r\n" * 50_000
@@ -303,6 +305,44 @@ def test_one_address_does_not_take_the_room_of_all_others_but_a_proxy_on_this_ma
     assert run(talk("127.0.0.1")) == [b"401", b"401"]
     if socket.has_dualstack_ipv6():
         assert run(talk("::")) == [b"401", b"401"]
+
+
+def test_addresses_of_one_64_are_of_one_host(run, monkeypatch):
+    peers = iter(
+        ["2001:db8::1", "2001:db8::2", "::ffff:192.0.2.1", "192.0.2.1", "2001:db8:0:1::1", "2001:db8::3", "::ffff:192.0.2.1"]
+    )
+    monkeypatch.setattr(h11_impl, "get_remote_addr", lambda _: (next(peers), 1))
+    monkeypatch.setattr(http_door, "_ASK_S", 3600)
+
+    async def talk():
+        async with served(told_at_once, of_one_max=2) as (port, connections), AsyncExitStack() as silent:
+            for number in range(1, 6):
+                await silent.enter_async_context(opened(port))
+                await eventually(lambda number=number: len(connections) == number)
+            for _ in range(2):
+                async with opened(port) as (reader, _):
+                    assert await reader.read() == b""
+
+    run(talk())
+
+
+def test_who_has_too_many_over_tls_loses_the_place_whether_or_not_it_closes_too(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(http_door, "is_loopback", lambda _: False)
+    monkeypatch.setattr(http_door, "_ASK_S", 3600)
+    authority = Authority(tmp_path, "authority")
+    pair, client = authority.sign("hub"), authority.client()
+
+    def silent(port):  # `asyncio` would answer the end of TLS by itself
+        return client.wrap_socket(socket.create_connection(("127.0.0.1", port), LIMIT_S), server_hostname="localhost")
+
+    async def talk():
+        tls = {"ssl_certfile": pair.certificate, "ssl_keyfile": pair.key}
+        async with served(told_at_once, of_one_max=1, **tls) as (port, connections):
+            with await asyncio.to_thread(silent, port), await asyncio.to_thread(silent, port) as second:
+                assert await asyncio.to_thread(second.recv, 1) == b""
+                await asyncio.wait_for(eventually(lambda: len(connections) == 1), 5)
+
+    run(talk())
 
 
 def test_headers_have_a_limit(run):

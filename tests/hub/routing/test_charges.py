@@ -36,6 +36,10 @@ def left(*charges):
         ([[line("L3", "1", kind="CREDIT")]], [("L3", -1)]),
         ([[line("L3", "1", kind="CREDIT")], [line("L3", "2", kind="CREDIT")]], [("L3", -2)]),
         ([[line(), line("P1", kind="PAYMENT")]], [("L1", 4)]),
+        ([[line()], [line(kind="PAYMENT")], [line(kind="ADJUSTMENT")]], [("L1", 4)]),
+        ([[line(kind="PAYMENT")], [line(kind="CREDIT")]], []),
+        ([[line(), line("L2", "2")], [credit("L2", "2", "L1")]], [("L1", 4)]),
+        ([[line(), line("L2", "2")], [credit("L2", "2", "L3")], [line("L3", "1")]], [("L1", 4), ("L3", 1)]),
     ],
     ids=[
         "a charge",
@@ -51,10 +55,22 @@ def left(*charges):
         "a credit of nothing",
         "a credit of nothing, said again",
         "a payment",
+        "a payment and an adjustment under its number",
+        "a payment taken back under its number",
+        "a credit of a line under the number of another",
+        "a charge under the number of a credit",
     ],
 )
 def test_what_is_left_of_charges(charges, expected):
     assert left(*charges) == expected
+
+
+def test_a_credit_beside_a_charge_of_another_item_under_its_number_is_of_the_one_before():
+    one, other = line(code={"code": "A"}), line(quantity="2", code={"code": "B"})
+    for lines in ([credit("L1"), other], [other, credit("L1")], [credit("L1", code={"code": "A"}), other]):
+        assert left([one], lines) == [("L1", 2)]
+    assert left([credit("L1", code={"code": "A"}), other]) == [("L1", 2)]  # one that never came
+    assert left([one], [credit("L1"), line()]) == []
 
 
 def test_what_a_credit_leaves_is_worth_the_rest():
