@@ -17,11 +17,15 @@ ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 
 
 class Group:
-    """One order or result: its segments, its OBX, and the notes behind each (by position) and before all."""
+    """One order or result: its segments, its OBX, and the notes behind each (by position) and before all.
 
-    __slots__ = ("has_service", "lines", "notes", "others", "remarks", "scope")
+    above: the ORC before it, of an order that has none of its own.
+    """
+
+    __slots__ = ("above", "has_service", "lines", "notes", "others", "remarks", "scope")
 
     def __init__(self, head: Scope) -> None:
+        self.above: Segment | None = None
         self.scope: Scope = head.copy()
         self.has_service = False
         self.lines: list[Segment] = []

@@ -41,6 +41,7 @@ _ENOUGH: Final = 10  # messages that show a habit of all
 _MOST, _MANY, _SOME = 0.9, 0.5, 0.05  # shares of what was seen that make a rule, a habit, a sign
 _MOST_TIMES: Final = 0.8  # of times in a form: some were never a day, such as 99/99/9999
 _PREFIX: Final = re.compile(r"([A-Z]{1,6}\d{0,2}[-./_])\d")
+_YEAR: Final = re.compile(r"\d\d[-./_]$")  # how such a prefix ends that may be of a year
 
 
 def learn(seen: Evidence, name: str) -> str:
@@ -234,7 +235,8 @@ def _identifiers(draft: Draft, seen: Evidence, standard: Mapping[str, Any]) -> N
         told = f"number_prefixes = {json.dumps(sorted(habits))} # {counted(habits)}, of {len(own)} patient numbers"
         whole = set(own)
         meet = len(whole) - len({value.removeprefix(next(filter(value.startswith, habits), "")) for value in whole})
-        draft.add("identifiers", f"# {told}; {meet} would be another's without it: years, not branches?" if meet else told)
+        would = f"; {meet} would be another's without it" if meet else ""
+        draft.add("identifiers", f"# {told}{would}: years, not branches?" if meet or any(map(_YEAR.search, habits)) else told)
     _cards(draft, seen, standard, together)
     for stated, count in Counter(one.type for one in numbers if one.type not in standard["types"] and one.type).most_common(30):
         kinds = Counter(kind_of(one.value) for one in numbers if one.type == stated)

@@ -7,11 +7,12 @@ from typing import Final
 
 from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, patients, person_of, tell_unnamed
 from adapters.dialects.lines import read_lines
-from adapters.dialects.parts import read_parts
+from adapters.dialects.parts import NUMBERS, read_parts
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses
 from adapters.dialects.profile import aliased
 from adapters.dialects.reading import Reading, keep_words, tell_beside, tell_nobody, tell_priority
+from adapters.formats.hl7v2 import Segment
 from hub.contract.unnamed import ANSWERS, STOPS, UNREAD, is_unnamed_order
 
 _NEW: Final = "PLACED"  # what is said of an order by default
@@ -53,12 +54,16 @@ def _tell_diagnosed_last(reading: Reading, patient: Patient, orders: list[list[G
 
 
 def _ordered(patient: Patient) -> list[Group]:
-    """The orders of a patient, without earlier results that one repeats (OML, OMG): an ORC says so of each OBR up to the next ORC."""
+    """The orders of a patient, without earlier results that one repeats (OML, OMG). What an ORC says holds for each OBR up to the
+    next ORC, but for the numbers of an OBR that has its own."""
     found: list[Group] = []
+    above: Segment | None = None
     is_prior = False
     for group in patient.groups:
         if (control := group.scope.get("ORC")) is not None:
-            is_prior = control.get(1) == _PRIOR
+            above, is_prior = control, control.get(1) == _PRIOR
+        else:
+            group.above = above
         if not is_prior and not ORDER_SEGMENTS.isdisjoint(group.scope):
             found.append(group)
     return found
@@ -66,7 +71,7 @@ def _ordered(patient: Patient) -> list[Group]:
 
 def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     """Groups of the same order: those of one placer (else filler) number, and an OBR without number that follows its ORC."""
-    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in ("placer", "filler"))
+    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in NUMBERS)
     found: dict[str, list[Group]] = {}
     last = ""
     for position, group in enumerate(groups):
@@ -87,16 +92,21 @@ def _by_action(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "action")
     local = _with_local({}, groups)
     found: dict[str, list[Group]] = {}
-    last = _NEW
+    last = ""
     for group in groups:
         said: Record = {}
         notes = reading.notes()
-        fill(names, local | group.scope, said, notes)
+        fill(names, local | (group.scope if last else _ruled(group)), said, notes)
         unread = notes.unparsed.get("action", "")
-        if "action" in said or unread or "ORC" in group.scope:
+        if not last or "action" in said or unread or "ORC" in group.scope:
             last = said.get("action") or (f"\0{unread}" if unread else _NEW)
         found.setdefault(last, []).append(group)
     return list(found.values())
+
+
+def _ruled(group: Group) -> Scope:
+    """The segments of an order with the ORC that speaks of it, be it one further up."""
+    return group.scope if group.above is None else group.scope | {"ORC": group.above}
 
 
 def _with_local(scope: Scope, groups: list[Group]) -> Scope:
@@ -113,14 +123,19 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], perf
     """performer: whom the order names beside what is said here of some of its tests alone; "" for nobody."""
     dialect, own = reading.dialect, reading.context.facility
     order: Record = {"person": person}
-    scope = _with_local(groups[0].scope, groups)
-    fill(dialect.plans["order"], scope, order, notes)
+    scope = _with_local(_ruled(groups[0]), groups)
+    plan = dialect.plans["order"]
+    if groups[0].above is not None:  # whose numbers are those of another test
+        fill(tuple(rule for rule in plan if rule.name in NUMBERS), groups[0].scope, order, notes)
+        plan = tuple(rule for rule in plan if rule.name not in NUMBERS)
+    fill(plan, scope, order, notes)
     tell_priority(dialect.plans["order"], scope, order, notes)
     tell_beside(dialect.plans["order"], ("ordered_at",), scope, order, notes)
     keep_words(dialect.plans["order"], scope, order, notes)
     order.setdefault("action", UNREAD if "action" in notes.unparsed else _NEW)
     if order["action"] == "IN_PROGRESS":
-        states = {group.scope["ORC"].get(_STATUS).strip().upper() for group in groups if "ORC" in group.scope}
+        controls = (_ruled(group).get("ORC") for group in groups)
+        states = {control.get(_STATUS).strip().upper() for control in controls if control is not None}
         order["action"] = "COMPLETED" if states == {_COMPLETED} else "IN_PROGRESS"
     services = _services(reading, groups, notes, wanted=order["action"] not in STOPS + ANSWERS)
     if parts := read_parts(reading, groups, scope, order, services, notes):
@@ -183,7 +198,7 @@ def _named_performer(reading: Reading, groups: list[Group]) -> str:
     plan = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "performer")
     for group in groups:
         said: Record = {}
-        fill(plan, {name: segment for name, segment in group.scope.items() if name != "MSH"}, said, reading.notes())
+        fill(plan, {name: segment for name, segment in _ruled(group).items() if name != "MSH"}, said, reading.notes())
         if "performer" in said:
             return str(said["performer"])
     return ""

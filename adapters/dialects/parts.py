@@ -14,7 +14,7 @@ _CARRIED: Final = frozenset(
     {"filler", "ordered_at", "ma_bac_si", "sampled_at", "reason"}.union(TUBE)
 )  # beside priority and notes
 _OF_THE_ORDER: Final = frozenset({"placer", "action", "services", "priority"})  # what groups it, or is looked at by itself
-_NUMBERS: Final = frozenset({"placer", "filler"})
+NUMBERS: Final = frozenset({"placer", "filler"})
 
 
 def read_parts(
@@ -109,7 +109,7 @@ def _tell_numbers(reading: Reading, plan: Plan, scope: Scope, notes: Notes) -> N
     if control is None or request is None:
         return
     for rule in plan:
-        fields = {place.field for place in rule.places if place.segment == "ORC"} if rule.name in _NUMBERS else ()
+        fields = {place.field for place in rule.places if place.segment == "ORC"} if rule.name in NUMBERS else ()
         for place in rule.places:
             if place.segment == "OBR" and place.field in fields:
                 ordered, requested = _number(rule, place, control), _number(rule, place, request)

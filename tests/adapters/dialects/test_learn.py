@@ -251,16 +251,24 @@ def test_citizen_numbers_in_the_account_are_to_be_read_as_numbers_of_the_patient
     assert "VISIT_IS_CITIZEN_NUMBER" not in {one.code for one in told}
 
 
-def test_beginnings_that_tell_numbers_apart_are_no_prefixes_but_a_question() -> None:
+@pytest.mark.parametrize(
+    ("years", "asked"),
+    [
+        ((25, 26), '# number_prefixes = ["BL25-", "BL26-"] # BL25- × 10, BL26- × 10, of 20 patient numbers; 10 would be another\'s without it: years'),
+        ((26,), '# number_prefixes = ["BL26-"] # BL26- × 10, of 10 patient numbers: years, not branches?'),
+    ],
+    ids=["of two years", "of one year"],
+)  # fmt: skip
+def test_beginnings_that_tell_numbers_apart_are_no_prefixes_but_a_question(years, asked) -> None:
     raws = [
         f"MSH|^~\\&|HIS|01021|HUB|HUB|20261123080000||ADT^A04|C{year}{n}|P|2.5.1\rEVN|A04\r"
         f"PID|1||BL{year}-00{n}^^^01021^MR||Lê^Hoa||19900102|F\rPV1|1|O|||||||||||||||||LK{n}\r".encode()
-        for year in (25, 26)
+        for year in years
         for n in range(10)
     ]
     _, stated, text = learned(raws)
     assert "number_prefixes" not in stated.get("identifiers", {})
-    assert '# number_prefixes = ["BL25-", "BL26-"]' in text and "10 would be another's" in text
+    assert asked in text
 
 
 def test_a_vendors_habits_become_rows_and_its_events_the_same() -> None:

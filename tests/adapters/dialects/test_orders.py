@@ -55,6 +55,30 @@ def test_what_is_said_of_one_test_of_an_order_alone_is_an_event_of_its_own() -> 
     assert placed["meta"]["key"] == cancelled["meta"]["key"] and placed["meta"]["event_id"] != cancelled["meta"]["event_id"]
 
 
+@pytest.mark.parametrize("control", ["NW", "CA"])
+@pytest.mark.parametrize(
+    ("placer", "numbers"),
+    [
+        ('["ORC-2", "OBR-2"]', ["P7", "P7.2", "P7.3"]),
+        ('"OBR-2"', ["P7.1", "P7.2", "P7.3"]),
+        ('"ORC-2"', ["P7"]),
+    ],
+    ids=["as it is", "an order each", "one order"],
+)
+def test_what_an_orc_says_is_of_all_tests_up_to_the_next_but_for_their_own_numbers(control, placer, numbers) -> None:
+    lines = 'extends = "_standard"\nversion = "1"\n[order]\nplacer = ' + placer
+    rows = [f"ORC|{control}|P7||G26|||^^^^^S||20260912084500|||BS1||||^stop"]
+    rows += [f"OBR|{n}|P7.{n}||{test}" for n, test in enumerate("ABC", 1)]
+    rows += ["ORC|NW|P8", "OBR|4|P8||D"]
+    *events, other = read("ORM^O01", *rows, dialect=compile_text("one", lines))
+    assert [event["placer"] for event in events] == numbers
+    assert [one["code"] for event in events for one in event["services"]] == ["A", "B", "C"]
+    said = {(event["action"], event["group"], event["priority"], event["ma_bac_si"], event["reason"]) for event in events}
+    assert said == {({"NW": "PLACED", "CA": "CANCELLED"}[control], "G26", "S", "BS1", "stop")}
+    assert len({event["ordered_at"] for event in events}) == 1
+    assert other["action"] == "PLACED" and other.keys().isdisjoint({"group", "priority", "reason", "ordered_at"})
+
+
 @pytest.mark.parametrize("receiver", ["HIE|HUB", "HIS|01004"], ids=["the hub", "another code"])
 @pytest.mark.parametrize(
     "order", [("NW|P1|^01940", "CA|P1"), ("CA|P1", "NW|P1|^01940")], ids=["cancelled last", "cancelled first"]
