@@ -41,7 +41,7 @@ def granted(claim: Event, rejected: bool, listed: Listed | None = None) -> Decim
 
 
 def reduced(claim: Event, listed: Listed | None = None) -> Decimal:
-    """All cuts of a claim, of each line no more than the fund's share."""
+    """All cuts of a claim, of each line and of the whole no more than the fund's share."""
     wanted: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
     lines = [("xml2", place, line) for place, line in enumerate(claim["xml2"])]
     lines += [("xml3", place, line) for place, line in enumerate(claim["xml3"])]
@@ -57,7 +57,8 @@ def reduced(claim: Event, listed: Listed | None = None) -> Decimal:
             wanted[table, place] += off_list(listed, claim["ma_cskcb"], table, line, rate)
     for place, amount in (*_beds(claim), *_stents(claim["xml3"]), *_dear(claim)):
         wanted["xml3", place] += amount
-    return sum((min(max(_share(line), _NONE), wanted[table, place]) for table, place, line in lines), _NONE)
+    taken = sum((min(max(_share(line), _NONE), wanted[table, place]) for table, place, line in lines), _NONE)
+    return min(taken, max(claim["xml1"]["t_bhtt"] or _NONE, _NONE))
 
 
 def _share(line: Row) -> Decimal:

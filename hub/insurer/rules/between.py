@@ -110,7 +110,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("X01", "E", "claims", "ngay_ra", earlier("ngay_ra", "ngay_vao"), "The visit ends before it begins.", "Ngày ra trước ngày vào."),
     _rule("X01", "E", "claims", "ngay_vao_noi_tru", earlier("ngay_vao_noi_tru", "ngay_vao") | earlier("ngay_ra", "ngay_vao_noi_tru"), "The admission to the ward is not between the beginning and the end of the visit.", "Ngày vào nội trú không nằm giữa ngày vào và ngày ra."),
     _rule("X03", "W", "notes", "thoi_diem_dbls", outside_stay("thoi_diem_dbls"), "The note was written outside the stay.", "Thời điểm diễn biến lâm sàng nằm ngoài đợt điều trị."),
-    # X08: a paper about somebody else spoils the record; other times of the stay are told
+    # X08: a paper about somebody else spoils the record; other times of the stay, and rows of another encounter, are told
     _rule("X08", "E", "papers", "ma_cskcb", _differs("ma_cskcb"), "The paper is of another facility than the claim.", "Giấy của cơ sở khác với hồ sơ."),
     _rule("X08", "E", "papers", "ho_ten", _other_name(), "The paper names another person than XML1.", "Họ tên trên giấy khác XML1."),
     _rule("X08", "E", "papers", "ngay_sinh", _other_birthday(), "The paper has another date of birth than XML1.", "Ngày sinh trên giấy khác XML1."),
@@ -119,6 +119,7 @@ RULES: Final[tuple[Rule, ...]] = (
     _rule("X08", "W", "papers", "ngay_vao", _of_this_stay("ngay_vao"), "The paper has another beginning of the visit than XML1.", "Ngày vào trên giấy khác XML1."),
     _rule("X08", "W", "papers", "ngay_vao_noi_tru", _of_this_stay("ngay_vao_noi_tru"), "The paper has another admission to the ward than XML1.", "Ngày vào nội trú trên giấy khác XML1."),
     _rule("X08", "W", "papers", "ngay_ra", _of_this_stay("ngay_ra"), "The paper has another end of the visit than XML1.", "Ngày ra trên giấy khác XML1."),
+    *(_rule("X08", "W", about, "ma_lk", _differs("ma_lk"), "The row bears another MA_LK than XML1; it was counted as one of this claim.", "MA_LK của dòng khác XML1; dòng vẫn được tính vào hồ sơ này.") for about in ("lines", "notes", "papers")),
     _rule("X09", "E", "claims", "ma_noi_den", _SENT_ON & blank("ma_noi_den"), "The patient was referred, but not where to.", "Người bệnh chuyển cơ sở nhưng thiếu mã nơi đến."),
     _rule("X09", "E", "claims", "ma_loai_rv", _SENT_ON & ~pl.col("slip"), "The patient was referred, but the slip (XML13) is missing.", "Người bệnh chuyển cơ sở nhưng thiếu giấy chuyển (XML13)."),
     _rule("X09", "W", "claims", "ma_noi_den", ~_SENT_ON & ~blank("ma_noi_den"), "A facility to go to is named, but the patient was not referred.", "Có mã nơi đến nhưng người bệnh không chuyển cơ sở."),

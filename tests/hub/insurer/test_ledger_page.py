@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_its_table_names_every_question():
     list(zip(
         PROGRAMS,
         [
-            ["01004 ACCEPTED 1 24000.00 24000.00", "01021 ACCEPTED 3 64000.00 64000.00", "01021 REDUCED 1 32000.00 24000.00", "01021 REJECTED 1 24000.00 0.00"],
+            ["01004 ACCEPTED 1 24000.00 24000.00 24000.00", "01021 ACCEPTED 3 64000.00 64000.00 64000.00", "01021 REDUCED 1 32000.00 24000.00 24000.00", "01021 REJECTED 1 24000.00 0.00 0.00"],
             ["C99 1 8000.00", "X05 1 24000.00"],
             ["version 1 of 1 files", "ACCEPTED 7", "CANCELLED 1", "REDUCED 1", "REJECTED 1"],
         ],
@@ -64,6 +65,17 @@ def test_its_sums_by_rule_are_those_of_the_question_also_after_a_closing(tmp_pat
     asked = ask(tmp_path, "reductions", hashed=str).as_dicts()
     assert {row["rule"] for row in asked} == {"C99", "X05", "H03", "H08"}
     assert [row for row in asked if f" {row['rule']} {row['claims']} {row['amount']} " not in printed] == []
+
+
+def test_what_its_program_says_is_payable_is_that_of_the_totals_after_a_closing(tmp_path):
+    ids = {event["ma_lk"]: event["meta"]["event_id"] for event in small_ledger(tmp_path)}
+    adjust(tmp_path, ("H03", ids["paid"], 5_000), ("H08", ids["inpatient"], -2_000))
+    (tmp_path / "month.py").write_text(PROGRAMS[0], "utf-8")
+    argv = [sys.executable, str(tmp_path / "month.py"), str(tmp_path), "2026-11"]
+    printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    payable = sum(Decimal(row.split("│")[-2].strip()) for row in printed.splitlines() if re.search(r"│ 01\d{3} ", row))
+    [month] = [row for row in ask(tmp_path, "month", hashed=str).as_dicts() if row["month"] == "2026-11"]
+    assert payable == month["payable"]
 
 
 def test_of_equal_revisions_as_older_releases_wrote_them_the_first_in_the_stream_counts_for_every_reader(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hub.contract.events import Event
 from hub.insurer.rules import RULES
 from tests.hub.insurer import made
-from tests.hub.insurer.made import claim, claim_of
+from tests.hub.insurer.made import claim, claim_of, line
 
 found_in = partial(made.found_in, rules=[rule for rule in RULES if rule.id[0] == "X" and rule.id != "X07"])
 
@@ -92,6 +92,15 @@ def test_x08_cards_of_two_forms_are_compared_in_the_number_of_the_person():
 def test_x08_a_birthday_is_a_day():
     event = referred(ngay_sinh="199001020000")
     assert found_in(with_papers(event, xml13=slip(event, ngay_sinh="199001020930"))) == set()
+
+
+def test_x08_a_row_of_another_encounter_is_told():
+    event = claim_of(services=[line("xml3", stt=1)]) | {"xml5": [{"stt": 1, "dien_bien_ls": "Tỉnh"}]}
+    for table in ("xml3", "xml5"):
+        [row] = event[table]
+        for own, found in (("ANOTHER", {("X08", "W", "ma_lk")}), ("", set()), (event["ma_lk"], set())):
+            told = found_in(event | {table: [row | {"ma_lk": own}]})
+            assert {one for one in told if one[0] == "X08"} == found, table
 
 
 @pytest.mark.parametrize("table", ["xml7", "xml8", "xml14"])

@@ -42,6 +42,14 @@ def test_a_cut_of_the_claim_takes_what_its_lines_left():
     assert found[2:] == [("whole", Decimal("1200.00")), ("again", Decimal("0.00"))]
 
 
+def test_cuts_of_lines_that_add_up_to_more_than_the_claim_asks_for_leave_nothing_and_take_no_more():
+    rounded = columns_of([claim_of(LINES, t_bhtt=Decimal(1598))])  # within the 2 VND of X05
+    found = adjudicate(rounded, [cut("a"), cut("whole", "claims")])
+    assert found.get_column("reduction").to_list() == [Decimal(800), Decimal(798), Decimal(0)]
+    decided = decide(rounded.claims, found, "vss").row(0, named=True)
+    assert (decided["verdict"], decided["t_bhtt_gd"]) == ("REDUCED", Decimal(0))
+
+
 def test_what_only_warns_cuts_nothing():
     told = Rule("W00", "W", "lines", "a", ALWAYS, "Told.", "Báo.", reduction="t_bhtt")
     assert reductions([told]) == [("a", None), ("a", None)]
