@@ -5,7 +5,7 @@ Source: HL7 v2.5.1 chapters 4 and 7.
 
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope
+from adapters.dialects.paths import Notes, Plan, Scope
 from adapters.dialects.persons import read_person
 from adapters.dialects.reading import Reading
 from adapters.formats.hl7v2 import Message, Segment
@@ -19,13 +19,15 @@ ORDER_SEGMENTS: Final = frozenset({"ORC", "OBR", "RXO", "RXE"})
 class Group:
     """One order or result: its segments, its OBX, and the notes behind each (by position) and before all.
 
-    above: the ORC before it, of an order that has none of its own.
+    heading: its ORC, and the TQ1 that stands before its service.
+    above:   those of the ORC before it, where it has none of its own.
     """
 
-    __slots__ = ("above", "has_service", "lines", "notes", "others", "remarks", "scope")
+    __slots__ = ("above", "has_service", "heading", "lines", "notes", "others", "remarks", "scope")
 
     def __init__(self, head: Scope) -> None:
-        self.above: Segment | None = None
+        self.heading: Scope = {}
+        self.above: Scope = {}
         self.scope: Scope = head.copy()
         self.has_service = False
         self.lines: list[Segment] = []
@@ -56,6 +58,7 @@ def patients(message: Message) -> list[Patient]:
     patient = Patient(message.header)
     found = [patient]
     group: Group | None = None
+    heading: Scope = {}  # of the last ORC
     for segment in message.segments_in_order:
         name = segment.name
         if name == "OBX":
@@ -75,13 +78,20 @@ def patients(message: Message) -> list[Patient]:
             if group is None or (name == "ORC" and not joins) or (group.has_service and name == "OBR"):
                 group = Group(patient.head)
                 patient.groups.append(group)
-            group.has_service |= name != "ORC"
+            if name == "ORC":
+                group.above, heading = {}, group.heading
+                heading["ORC"] = segment
+            elif not group.has_service:
+                group.above = {} if group.heading else heading
+                group.has_service = True
+                if group.heading and "TQ1" in group.scope:
+                    group.heading["TQ1"] = group.scope["TQ1"]
             group.scope.setdefault(name, segment)
         elif name == "PID" and "PID" in patient.head:
             patient = Patient(message.header)
             patient.head["PID"] = segment
             found.append(patient)
-            group = None
+            group, heading = None, {}
         elif name == "SPM" and (group is None or patient.specimen_leads or not group.has_service):
             patient.specimen_leads = True
             patient.head["SPM"] = segment
@@ -102,6 +112,11 @@ def patients(message: Message) -> list[Patient]:
             elif name == "AL1":
                 patient.unheard.append(segment)
     return found
+
+
+def of_orc_alone(plan: Plan, name: str) -> Plan:
+    """The rule of that name, where a profile reads it from ORC and nowhere else: then an ORC is of every OBR up to the next one."""
+    return tuple(rule for rule in plan if rule.name == name and all(place.segment == "ORC" for place in rule.places))
 
 
 def _orders_follow(message: Message) -> bool:

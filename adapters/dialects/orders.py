@@ -5,14 +5,13 @@ Source: `seeds/standards/hl7-mapping.md` §4.2.
 
 from typing import Final
 
-from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, patients, person_of, tell_unnamed
+from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, of_orc_alone, patients, person_of, tell_unnamed
 from adapters.dialects.lines import read_lines
 from adapters.dialects.parts import NUMBERS, read_parts
 from adapters.dialects.paths import Notes, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses
 from adapters.dialects.profile import aliased
 from adapters.dialects.reading import Reading, keep_words, tell_beside, tell_nobody, tell_priority
-from adapters.formats.hl7v2 import Segment
 from hub.contract.unnamed import ANSWERS, STOPS, UNREAD, is_unnamed_order
 
 _NEW: Final = "PLACED"  # what is said of an order by default
@@ -57,13 +56,10 @@ def _ordered(patient: Patient) -> list[Group]:
     """The orders of a patient, without earlier results that one repeats (OML, OMG). What an ORC says holds for each OBR up to the
     next ORC, but for the numbers of an OBR that has its own."""
     found: list[Group] = []
-    above: Segment | None = None
     is_prior = False
     for group in patient.groups:
         if (control := group.scope.get("ORC")) is not None:
-            above, is_prior = control, control.get(1) == _PRIOR
-        else:
-            group.above = above
+            is_prior = control.get(1) == _PRIOR
         if not is_prior and not ORDER_SEGMENTS.isdisjoint(group.scope):
             found.append(group)
     return found
@@ -71,12 +67,11 @@ def _ordered(patient: Patient) -> list[Group]:
 
 def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     """Groups of the same order: those of one placer (else filler) number, and an OBR without number that follows its ORC."""
-    names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in NUMBERS)
     found: dict[str, list[Group]] = {}
     last = ""
     for position, group in enumerate(groups):
         numbers: Record = {}
-        fill(names, group.scope, numbers, reading.notes())
+        _fill_numbers(reading, group, numbers, reading.notes())
         number = numbers.get("placer") or numbers.get("filler") or ""
         if not number:
             number = last if last and "ORC" not in group.scope else f"\0{position}"
@@ -85,28 +80,39 @@ def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     return list(found.values())
 
 
+def _fill_numbers(reading: Reading, group: Group, into: Record, notes: Notes) -> None:
+    """The numbers of an order: its own, not those of another test; but where a profile says that ORC alone has the placer's, the one above."""
+    rules = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in NUMBERS)
+    fill(rules, group.scope, into, notes)
+    if group.above and "placer" not in into:
+        fill(of_orc_alone(rules, "placer"), group.above, into, notes)
+
+
 def _by_action(reading: Reading, groups: list[Group]) -> list[list[Group]]:
-    """Groups of one order of which the same is said; an OBR without an ORC goes on with the one before it."""
+    """Groups of one order of which the same is said; an OBR without an ORC goes on with the one before it, if that is under the same ORC."""
     if len(groups) == 1:
         return [groups]
     names = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "action")
     local = _with_local({}, groups)
     found: dict[str, list[Group]] = {}
-    last = ""
+    last, before = "", None
     for group in groups:
         said: Record = {}
         notes = reading.notes()
-        fill(names, local | (group.scope if last else _ruled(group)), said, notes)
+        ruled = _ruled(group)
+        goes_on = last != "" and ("ORC" not in ruled or ruled["ORC"] is before)
+        fill(names, local | (group.scope if goes_on else ruled), said, notes)
         unread = notes.unparsed.get("action", "")
-        if not last or "action" in said or unread or "ORC" in group.scope:
+        if not goes_on or "action" in said or unread:
             last = said.get("action") or (f"\0{unread}" if unread else _NEW)
+        before = ruled.get("ORC", before)
         found.setdefault(last, []).append(group)
     return list(found.values())
 
 
 def _ruled(group: Group) -> Scope:
     """The segments of an order with the ORC that speaks of it, be it one further up."""
-    return group.scope if group.above is None else group.scope | {"ORC": group.above}
+    return group.above | group.scope if group.above else group.scope
 
 
 def _with_local(scope: Scope, groups: list[Group]) -> Scope:
@@ -124,11 +130,7 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], perf
     dialect, own = reading.dialect, reading.context.facility
     order: Record = {"person": person}
     scope = _with_local(_ruled(groups[0]), groups)
-    plan = dialect.plans["order"]
-    if groups[0].above is not None:  # whose numbers are those of another test
-        fill(tuple(rule for rule in plan if rule.name in NUMBERS), groups[0].scope, order, notes)
-        plan = tuple(rule for rule in plan if rule.name not in NUMBERS)
-    fill(plan, scope, order, notes)
+    _fill_order(reading, patient, groups[0], scope, order, notes)
     tell_priority(dialect.plans["order"], scope, order, notes)
     tell_beside(dialect.plans["order"], ("ordered_at",), scope, order, notes)
     keep_words(dialect.plans["order"], scope, order, notes)
@@ -180,6 +182,21 @@ def _publish_order(reading: Reading, patient: Patient, groups: list[Group], perf
     reading.publish("hie.LabOrder", order, key, notes, key_path="ORC-2")
 
 
+def _fill_order(reading: Reading, patient: Patient, group: Group, scope: Scope, order: Record, notes: Notes) -> None:
+    """What a group says of its order. Under an ORC further up its own segments come first, and what they leave open that ORC says.
+
+    scope: of the group, with that ORC and local segments.
+    """
+    plan = reading.dialect.plans["order"]
+    if group.above:
+        _fill_numbers(reading, group, order, notes)
+        plan = tuple(rule for rule in plan if rule.name not in NUMBERS)
+        shared = patient.head | group.above
+        fill(plan, {name: segment for name, segment in scope.items() if shared.get(name) is not segment}, order, notes)
+        plan = tuple(rule for rule in plan if rule.name not in order)
+    fill(plan, scope, order, notes)
+
+
 def _services(reading: Reading, groups: list[Group], notes: Notes, *, wanted: bool) -> list[Record | None]:
     """What is to be done, group by group; of what is wanted, a service that nobody can tell is told."""
     found: list[Record | None] = []
@@ -198,7 +215,8 @@ def _named_performer(reading: Reading, groups: list[Group]) -> str:
     plan = tuple(rule for rule in reading.dialect.plans["order"] if rule.name == "performer")
     for group in groups:
         said: Record = {}
-        fill(plan, {name: segment for name, segment in _ruled(group).items() if name != "MSH"}, said, reading.notes())
+        for segments in (group.scope, group.above):
+            fill(plan, {name: segment for name, segment in segments.items() if name != "MSH" and not said}, said, reading.notes())
         if "performer" in said:
             return str(said["performer"])
     return ""

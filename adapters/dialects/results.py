@@ -5,7 +5,7 @@ Source: `seeds/standards/hl7-mapping.md` §4.3.
 
 from typing import Final
 
-from adapters.dialects.groups import Group, Patient, Record, patients, person_of, tell_unnamed
+from adapters.dialects.groups import Group, Patient, Record, of_orc_alone, patients, person_of, tell_unnamed
 from adapters.dialects.lines import read_lines
 from adapters.dialects.observed import parents
 from adapters.dialects.paths import Notes, fill
@@ -38,6 +38,10 @@ def _publish_result(reading: Reading, patient: Patient, group: Group, person: Re
     if group.lines:
         scope["OBX"] = group.lines[0]
     fill(reading.dialect.plans["result"], scope, result, notes)
+    if group.above:
+        for name in ("placer", "orderer"):
+            if name not in result:
+                fill(of_orc_alone(reading.dialect.plans["result"], name), group.above, result, notes)
     tell_beside(reading.dialect.plans["result"], ("sampled_at", "received_in_lab_at", "reported_at"), scope, result, notes)
     keep_words(reading.dialect.plans["result"], scope, result, notes)
     if reading.context.facility:

@@ -52,33 +52,38 @@ def said_of(charges: Iterable[Event]) -> tuple[dict[str, Said], list[tuple[int, 
     """
     said: dict[str, Said] = {}
     replacing: list[tuple[int, int]] = []
+    credited: dict[str, str] = {}  # by the number of a credit, the line that it names
     for turn, charge in enumerate(charges):
         lines = [(number, *named) for number, named in enumerate(_named(charge.get("lines", ())))]
         credits_ = [one for one in lines if _names_another(one[2])]
-        of_before = set()
+        of_before: set[tuple[str, str]] = set()  # credits of what a line replaces here, by the line and by their own numbers
         for number, name, line in (one for one in lines if not _names_another(one[2])):
             kind, items, before = line.get("kind", ""), _items(line), said.get(name)
             if kind not in CHARGES and kind != CREDIT:
                 said.setdefault(name, Said(turn, line, frozenset(), charged=False))  # a credit under its number is of it
                 continue
+            beside: dict[str, Line] = {}
+            if before and before.stands and kind in CHARGES and before.turn < turn:
+                beside = _of_before(name, before, line, credits_)
+                of_before.update((name, own) for own in beside)
             if before and before.stands and _differ(items, before.items):
-                beside: dict[str, Line] = {}
-                if kind in CHARGES and before.turn < turn:  # what credits it here is of the one before
-                    of_before.add(name)
-                    beside = _crediting(name, before.items, credits_)
-                if not takes_all(before.line, [*(before.credits | beside).values()]):
-                    replacing.append((turn, number))
+                gone = takes_all(before.line, [*(before.credits | beside).values()])
+                replacing += [] if gone else [(turn, number)]
             charged = before is not None and (before.charged or before.line.get("kind") != CREDIT)
             said[name] = Said(turn, line, items or (before.items if before else items), charged)
         for number, name, line in credits_:
             one = said.get(line["cancels"])
-            if one is None or line["cancels"] in of_before:
+            if one is None or (line["cancels"], name) in of_before:
                 continue
             if _differ(_items(line), one.items):
                 if one.turn == turn:  # it is of one before, which never came
                     continue
                 if one.stands:
                     replacing.append((turn, number))
+            other = said.get(credited.get(name, ""))
+            if other is not None and other is not one and other.credits.pop(name, {}) and _differ(other.items, one.items):
+                replacing.append((turn, number))  # no correction of the credit: it may be another one under its number
+            credited[name] = line["cancels"]
             one.credits[name] = line
     return said, replacing
 
@@ -100,9 +105,16 @@ def _names_another(line: Line) -> bool:
     return line.get("kind") == CREDIT and bool(line.get("cancels"))
 
 
-def _crediting(name: str, items: frozenset[str], credits_: Iterable[tuple[int, str, Line]]) -> dict[str, Line]:
-    """The credits that name this line, and no other item."""
-    return {own: line for _, own, line in credits_ if line["cancels"] == name and not _differ(_items(line), items)}
+def _of_before(name: str, before: Said, line: Line, credits_: Iterable[tuple[int, str, Line]]) -> dict[str, Line]:
+    """The credits of one message that are of the charge which a line of it replaces, by their own numbers: those of its item, where
+    the new one is another; else those that take back its quantity, which is not that of the new one."""
+    mine = {own: credit for _, own, credit in credits_ if credit["cancels"] == name and not _differ(_items(credit), before.items)}
+    if _differ(_items(line), before.items):
+        return mine
+    was, now = before.line.get("so_luong"), line.get("so_luong")
+    if was is None or was == now:
+        return {}
+    return {own: credit for own, credit in mine.items() if abs(credit.get("so_luong") or 0) == was}
 
 
 def _differ(items: frozenset[str], others: frozenset[str]) -> bool:

@@ -372,7 +372,8 @@ def read_branch(ledger: Path, name: str) -> Branch:
     if not _NAME.fullmatch(name) or not (home / ABOUT).exists():
         raise HubError("NOT_FOUND", f"branch {name}; see hie ledger branches")
     told = _read(home)
-    return replace(told, promoted=promoted_at(ledger, asdict(told)))
+    [promoted] = promoted_at(ledger, [asdict(told)])
+    return replace(told, promoted=promoted)
 
 
 def _read(home: Path) -> Branch:

@@ -7,7 +7,7 @@ whole) only R01 tells.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -34,22 +34,25 @@ _ALL: Final = pl.lit(True)
 
 def layers(ledger: Path) -> Mapping[int, Path]:
     """The folders of the promoted branches by their number, from 1 in the order in which they were promoted."""
-    told = []
-    for file in (one for folder in (FOLDER, KEPT) for one in (ledger / folder).glob(f"*/{ABOUT}")):
-        if when := promoted_at(ledger, json.loads(file.read_text("utf-8"))):
-            told.append((datetime.fromisoformat(when), file.parent))
-    return {number: home for number, (_, home) in enumerate(sorted(told), 1)}
+    files = [one for folder in (FOLDER, KEPT) for one in (ledger / folder).glob(f"*/{ABOUT}")]
+    times = promoted_at(ledger, [json.loads(file.read_text("utf-8")) for file in files])
+    told = sorted((datetime.fromisoformat(when), file.parent) for when, file in zip(times, files, strict=True) if when)
+    return {number: home for number, (_, home) in enumerate(told, 1)}
 
 
-def promoted_at(ledger: Path, told: Mapping[str, Any]) -> str:
-    """When a branch, as its file tells, was promoted last; "" if it was not.
+def promoted_at(ledger: Path, told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """When branches, as their files tell, were promoted last; "" of those that were not.
 
     The file tells of a promotion before its adjustments are there, and it counts with them: nobody sees the one without the other.
     """
-    wanted = told.get("promotion", 0)
-    if wanted and (DeltaTable(str(ledger / MOVED)).transaction_version(mark_of(told["name"], told["made_at"])) or 0) < wanted:
-        return str(told["promoted_before"])
-    return str(told["promoted"])
+    if not any(one.get("promotion") for one in told):
+        return [str(one["promoted"]) for one in told]
+    table = DeltaTable(str(ledger / MOVED))
+    reached = [table.transaction_version(mark_of(one["name"], one["made_at"])) or 0 for one in told]
+    return [
+        str(one["promoted"] if upto >= one.get("promotion", 0) else one["promoted_before"])
+        for upto, one in zip(reached, told, strict=True)
+    ]
 
 
 def mark_of(name: str, made_at: str) -> str:

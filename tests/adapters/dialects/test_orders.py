@@ -79,6 +79,52 @@ def test_what_an_orc_says_is_of_all_tests_up_to_the_next_but_for_their_own_numbe
     assert other["action"] == "PLACED" and other.keys().isdisjoint({"group", "priority", "reason", "ordered_at"})
 
 
+def test_what_a_test_says_itself_comes_before_what_the_orc_above_says() -> None:
+    rows = [
+        "ORC|NW|P1|^01921||||^^^^^R||20261123070000|||BS1",
+        "OBR|1|P1||A",
+        f"OBR|2|P2|^01731|B||20261123073000{'|' * 10}BS2{'|' * 11}^^^^^S",
+    ]
+    first, second = read("ORM^O01", *rows)
+    names = ("placer", "performer", "priority", "ma_bac_si")
+    assert [first[name] for name in names] == ["P1", "01921", "R", "BS1"]
+    assert [second[name] for name in names] == ["P2", "01731", "S", "BS2"]
+    assert [event["ordered_at"] for event in (first, second)] == ["20261123070000", "20261123073000"]
+
+
+def test_the_urgency_between_orc_and_its_first_test_is_of_all_and_that_behind_a_test_its_own() -> None:
+    before = read("OML^O21", "ORC|NW|P1", "TQ1|1||||||||S", "OBR|1|P1||A", "OBR|2|P2||B", "ORC|NW|P3", "OBR|3|P3||C")
+    assert [event.get("priority") for event in before] == ["S", "S", None]
+    behind = read("OML^O21", "ORC|NW|P1", "OBR|1|P1||A", "TQ1|1||||||||S", "OBR|2|P2||B")
+    assert [event.get("priority") for event in behind] == ["S", None]
+
+
+def test_a_test_that_comes_again_under_another_orc_is_what_that_one_says() -> None:
+    profile = compile_text("own", 'extends = "_standard"\nversion = "1"\n[order]\nplacer = "OBR-2"')
+    rows = ["ORC|CA|S1", "OBR|1|T1||A", "ORC|NW|S2", "OBR|2|T9||B", "OBR|3|T1||A"]
+    events = read("ORM^O01", *rows, dialect=profile)
+    assert [(event["placer"], event["action"]) for event in events] == [("T1", "CANCELLED"), ("T1", "PLACED"), ("T9", "PLACED")]
+
+
+def test_the_number_of_a_slip_is_of_all_its_tests_where_a_profile_says_that_orc_alone_has_it() -> None:
+    lines = 'extends = "_standard"\nversion = "1"\n[order]\nplacer = "ORC-2"\n[result]\nplacer = "ORC-2"'
+    profile = compile_text("slip", lines)
+    rows = [f"OBR|{n}|T{n}|F{n}|{test}" for n, test in enumerate("ABC", 1)]
+    [order] = read("ORM^O01", "ORC|OK|S1", *rows, dialect=profile)
+    assert (order["placer"], order["action"], len(order["services"])) == ("S1", "ACCEPTED", 3)
+    seen = [line for row in rows for line in (row, "OBX|1|NM|X^X||1||||||F")]
+    results = read("ORU^R01", "ORC|RE|S1", *seen, "ORC|RE|S2", rows[0], "OBX|1|NM|X^X||1||||||F", dialect=profile)
+    assert [(result["placer"], result["filler"]) for result in results] == [
+        ("S1", "F1"),
+        ("S1", "F2"),
+        ("S1", "F3"),
+        ("S2", "F1"),
+    ]
+    assert "placer" not in read("ORU^R01", "ORC|RE|S1", *seen[:2], "OBR|2||F2|B", seen[1])[1], (
+        "as it is, an OBR speaks for itself"
+    )
+
+
 @pytest.mark.parametrize("receiver", ["HIE|HUB", "HIS|01004"], ids=["the hub", "another code"])
 @pytest.mark.parametrize(
     "order", [("NW|P1|^01940", "CA|P1"), ("CA|P1", "NW|P1|^01940")], ids=["cancelled last", "cancelled first"]

@@ -32,12 +32,15 @@ def line(code="", kind="CHARGE", line_id="1", **more):
         ([[line("A", so_luong=3)], [line("A", "CREDIT", "9", cancels="1", so_luong=-1)], [line("B")]], [(2, 0)]),
         ([[line("A", so_luong=3)], [line("A", "CREDIT", "9", cancels="1", so_luong=-3)], [line("B")]], []),
         ([[line("A", so_luong=3)], [line("B"), line("A", "CREDIT", "9", cancels="1", so_luong=-1)]], [(1, 0)]),
+        ([[line("A"), line("B", line_id="2")], [line("A", "CREDIT", "9", cancels="1")], [line("B", "CREDIT", "9", cancels="2")]], [(2, 0)]),
+        ([[line("A"), line("A", line_id="2")], [line("A", "CREDIT", "9", cancels="1")], [line("A", "CREDIT", "9", cancels="2")]], []),
     ],
     ids=[
         "another item", "the same", "in one message", "without a number", "a code in common", "a credit beside it", "a credit under it",
         "a credit of another line", "no charge before", "a supply and its service", "nothing said of it",
         "no charges", "a credit of a line under the number of another", "a payment in between", "a credit of another item under it",
         "a credit of another item", "a credit of what never came", "a credit of a part", "a credit of all", "a credit of a part beside it",
+        "a credit that comes again of another item", "a credit that comes again of another line",
     ],
 )  # fmt: skip
 def test_a_line_of_another_item_under_a_number_that_was_there(charges, expected):

@@ -71,6 +71,18 @@ def test_a_credit_beside_a_charge_of_another_item_under_its_number_is_of_the_one
         assert left([one], lines) == [("L1", 2)]
     assert left([credit("L1", code={"code": "A"}), other]) == [("L1", 2)]  # one that never came
     assert left([one], [credit("L1"), line()]) == []
+    assert left([one], [credit("L1", "2", code={"code": "B"}), other]) == [], "and one of the new item is of that"
+
+
+def test_what_is_reversed_and_charged_anew_in_one_message_stands_as_it_was_charged_then():
+    for lines in ([credit("L1"), line(quantity="3")], [line(quantity="3"), credit("L1")]):
+        assert left([line()], lines) == [("L1", 3)]
+    assert left([line()], [line(quantity="3"), credit("L1", "3")]) == []  # of what it says in the same message
+
+
+def test_a_credit_that_is_corrected_takes_back_the_line_that_it_names_now_and_no_other():
+    assert left([line(), line("L2", "2")], [credit("L1")], [credit("L2", "2")]) == [("L1", 4)]
+    assert left([line(), line("L2", "2")], [credit("L1")], [credit("L1", "1")]) == [("L1", 3), ("L2", 2)]
 
 
 def test_what_a_credit_leaves_is_worth_the_rest():
