@@ -191,9 +191,9 @@ def _fill_order(reading: Reading, patient: Patient, group: Group, scope: Scope, 
     if group.above:
         _fill_numbers(reading, group, order, notes)
         plan = tuple(rule for rule in plan if rule.name not in NUMBERS)
-        shared = patient.head | group.above
+        shared = {name: segment for name, segment in patient.head.items() if name != "SPM"} | group.above
         fill(plan, {name: segment for name, segment in scope.items() if shared.get(name) is not segment}, order, notes)
-        plan = tuple(rule for rule in plan if rule.name not in order)
+        plan = tuple(rule for rule in plan if rule.name not in order and rule.name not in notes.cleared)
     fill(plan, scope, order, notes)
 
 

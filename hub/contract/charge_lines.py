@@ -16,6 +16,7 @@ CHARGES: Final = ("CHARGE", "")
 CREDIT: Final = "CREDIT"
 _ITEMS: Final = ("ma_thuoc", "ma_vat_tu", "ma_dich_vu")  # of a supply that was used in a service the supply counts
 _WHAT: Final = ("ma_thuoc", "ma_dich_vu", "ma_vat_tu", "ten_thuoc", "ten_dich_vu", "ten_vat_tu")
+_MEASURES: Final = ("so_luong", "thanh_tien_bv")
 _WHICH: Final = ("ngay_th_yl", "placer", "filler")
 
 
@@ -52,7 +53,9 @@ def said_of(charges: Iterable[Event]) -> tuple[dict[str, Said], list[tuple[int, 
     """
     said: dict[str, Said] = {}
     replacing: list[tuple[int, int]] = []
-    credited: dict[str, str] = {}  # by the number of a credit, the line that it names
+    credited: dict[
+        str, tuple[int, str]
+    ] = {}  # by the number of a credit, which of the charges said it, and the line that it names
     for turn, charge in enumerate(charges):
         lines = [(number, *named) for number, named in enumerate(_named(charge.get("lines", ())))]
         credits_ = [one for one in lines if _names_another(one[2])]
@@ -80,10 +83,11 @@ def said_of(charges: Iterable[Event]) -> tuple[dict[str, Said], list[tuple[int, 
                     continue
                 if one.stands:
                     replacing.append((turn, number))
-            other = said.get(credited.get(name, ""))
+            when, named = credited.get(name, (turn, ""))
+            other = said.get(named) if when < turn and line.get("line_id") else None
             if other is not None and other is not one and other.credits.pop(name, {}) and _differ(other.items, one.items):
                 replacing.append((turn, number))  # no correction of the credit: it may be another one under its number
-            credited[name] = line["cancels"]
+            credited[name] = turn, line["cancels"]
             one.credits[name] = line
     return said, replacing
 
@@ -107,14 +111,14 @@ def _names_another(line: Line) -> bool:
 
 def _of_before(name: str, before: Said, line: Line, credits_: Iterable[tuple[int, str, Line]]) -> dict[str, Line]:
     """The credits of one message that are of the charge which a line of it replaces, by their own numbers: those of its item, where
-    the new one is another; else those that take back its quantity, which is not that of the new one."""
+    the new one is another; else those that take back its quantity and amount, which are not those of the new one."""
     mine = {own: credit for _, own, credit in credits_ if credit["cancels"] == name and not _differ(_items(credit), before.items)}
     if _differ(_items(line), before.items):
         return mine
-    was, now = before.line.get("so_luong"), line.get("so_luong")
-    if was is None or was == now:
+    was = {name: before.line[name] for name in _MEASURES if before.line.get(name) is not None}
+    if all(line.get(name) == amount for name, amount in was.items()):
         return {}
-    return {own: credit for own, credit in mine.items() if abs(credit.get("so_luong") or 0) == was}
+    return {own: one for own, one in mine.items() if all(one.get(name) is None or abs(one[name]) == was[name] for name in was)}
 
 
 def _differ(items: frozenset[str], others: frozenset[str]) -> bool:

@@ -92,6 +92,23 @@ def test_what_a_test_says_itself_comes_before_what_the_orc_above_says() -> None:
     assert [event["ordered_at"] for event in (first, second)] == ["20261123070000", "20261123073000"]
 
 
+def test_the_tube_before_orders_is_of_a_test_under_an_orc_above_as_of_the_first() -> None:
+    test = f"||{{}}|||20261123060000{'|' * 8}UR"
+    rows = [f"SPM|1|S1||BLD{'|' * 13}20261123073000", "ORC|NW|P1", "OBR|1|P1" + test.format("A"), "OBR|2|P2" + test.format("B")]
+    first, second = read("OML^O33", *rows)
+    assert [(one["specimen_id"], one["specimen_type"], one["sampled_at"]) for one in (first, second)] == [
+        ("S1", "BLD", "20261123073000")
+    ] * 2
+
+
+def test_what_a_test_deletes_is_not_what_the_orc_above_says() -> None:
+    deleted = f'OBR|2|P2||B{"|" * 12}""{"|" * 11}""'
+    for orc in ("ORC|NW|P1|||||^^^^^S|||||BS1", "ORC|NW|P1"):
+        [_, second] = read("ORM^O01", orc, "OBR|1|P1||A", deleted)
+        assert {"priority", "ma_bac_si"}.isdisjoint(second)
+        assert sorted(second["meta"]["cleared"]) == ["ma_bac_si", "priority"]
+
+
 def test_the_urgency_between_orc_and_its_first_test_is_of_all_and_that_behind_a_test_its_own() -> None:
     before = read("OML^O21", "ORC|NW|P1", "TQ1|1||||||||S", "OBR|1|P1||A", "OBR|2|P2||B", "ORC|NW|P3", "OBR|3|P3||C")
     assert [event.get("priority") for event in before] == ["S", "S", None]

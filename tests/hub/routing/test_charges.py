@@ -78,11 +78,22 @@ def test_what_is_reversed_and_charged_anew_in_one_message_stands_as_it_was_charg
     for lines in ([credit("L1"), line(quantity="3")], [line(quantity="3"), credit("L1")]):
         assert left([line()], lines) == [("L1", 3)]
     assert left([line()], [line(quantity="3"), credit("L1", "3")]) == []  # of what it says in the same message
+    whole, dearer = credit("L1") | {"so_luong": None, "thanh_tien_bv": None}, line() | {"thanh_tien_bv": Decimal(999)}
+    assert left([line()], [whole, line(quantity="3")]) == [("L1", 3)]
+    assert left([line()], [credit("L1"), dearer]) == [("L1", 4)]
+    assert left([line()], [credit("L1", "1", thanh_tien_bv=None), dearer]) == [("L1", 3)]
 
 
 def test_a_credit_that_is_corrected_takes_back_the_line_that_it_names_now_and_no_other():
     assert left([line(), line("L2", "2")], [credit("L1")], [credit("L2", "2")]) == [("L1", 4)]
     assert left([line(), line("L2", "2")], [credit("L1")], [credit("L1", "1")]) == [("L1", 3), ("L2", 2)]
+
+
+def test_credits_of_one_message_or_without_numbers_are_no_corrections_of_each_other():
+    charged = [line(), line("L2", "2")]
+    assert left(charged, [credit("L1"), credit("L2", "2")]) == []  # both L9
+    deed = {"line_id": "", "code": {"code": "A"}, "ngay_th_yl": "20261123"}
+    assert left(charged, [credit("L1") | deed], [credit("L2", "2") | deed]) == []
 
 
 def test_what_a_credit_leaves_is_worth_the_rest():
