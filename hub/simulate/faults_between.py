@@ -86,6 +86,9 @@ def _papers() -> Iterator[Fault]:
         yield Fault(
             "X08", severity, "XML14", field, _with_paper("XML14", **{field: value}), "other", picks="XML1", fits=_outpatient
         )
+    for table in ("XML2", "XML3", "XML5"):
+        yield Fault("X08", "W", table, "ma_lk", given(ma_lk="ANOTHER"), "other")
+    yield Fault("X08", "W", "XML14", "ma_lk", _with_paper("XML14", ma_lk="ANOTHER"), "other", picks="XML1", fits=_outpatient)
 
 
 def _with_paper(table: str, referred: str = "", **paper: Any) -> Change:
