@@ -8,6 +8,7 @@ that has it as a component (an identifier type). Rules are compiled once, into t
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
@@ -234,7 +235,7 @@ def tell_unread(
                 break
 
 
-def place_of(value: str, rule: Rule, scope: Scope) -> tuple[Segment, int] | None:
+def place_of(value: str | Decimal, rule: Rule, scope: Scope) -> tuple[Segment, int] | None:
     """Segment and field where a rule of one component found a value; None for other rules."""
     for key, field, component, subcomponent, pick in rule.places if rule.kind in ("value", "number", "money") else ():
         segment = scope.get(key)
