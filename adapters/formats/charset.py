@@ -170,7 +170,7 @@ def decode(raw: bytes, profile: str | None = None, declared: str | None = None) 
     if text[0] == "\ufeff":
         text = text[1:]
     if name in ("", "utf-8"):
-        guess = _guess(raw[_looked_at(raw)])[0] if not name and _MIXED.search(text) else ""
+        guess = _guess(_part(raw))[0] if not name and _MIXED.search(text) else ""
         if guess and _reads_better(other := vietnamese.decode_legacy(raw, guess), text):
             return Decoded(other, guess, wrong)
         return Decoded(_nfc(text), "utf-8", wrong)
@@ -188,32 +188,36 @@ def _reads_better(other: str, text: str) -> bool:
 
 
 def _single_byte(raw: bytes, name: str, trusted: bool, problems: tuple[Problem, ...]) -> Decoded:
-    text, part = _read(raw, name), _looked_at(raw)
+    text, (begin, end) = _read(raw, name), _looked_at(raw)
+    part = raw[begin:end]
     if text is None:
-        guess, found = _guess(raw[part])
+        guess, found = _guess(part)
         if not guess:
             raise HubError("CHARSET_UNREADABLE")
         told = _WRONG if name else problems
-        return Decoded(
-            vietnamese.decode_legacy(raw, guess), guess, told or (_DOUBTFUL if _is_tie(raw[part], guess, found) else ())
-        )
+        return Decoded(vietnamese.decode_legacy(raw, guess), guess, told or (_DOUBTFUL if _is_tie(part, guess, found) else ()))
     # A declared charset that decodes stands, unless the bytes read as Vietnamese in another and not in it.
     vietnamese_page = name in vietnamese.LEGACY
-    declared = _weight(vietnamese.decode_legacy(raw[part], name) if vietnamese_page else text[part], name)
+    declared = _weight(vietnamese.decode_legacy(part, name) if vietnamese_page else text[begin:end], name)
     if declared.bad < 1 and (trusted or vietnamese_page):
         return Decoded(text, name, problems)  # every word is a syllable, as in nearly all texts that fit
-    guess, found = _guess(raw[part])
+    guess, found = _guess(part)
     better = _is_clearer(found, declared) if trusted else found.likelihood > declared.likelihood
     if not guess or not better:
         return Decoded(text, name, problems)
     return Decoded(vietnamese.decode_legacy(raw, guess), guess, _WRONG)
 
 
-def _looked_at(raw: bytes) -> slice:
+def _looked_at(raw: bytes) -> tuple[int, int]:
     """What a guess looks at. What stands before it is ASCII, so it is the same part of the text in any charset."""
     first = _HIGH.search(raw)
     assert first is not None  # else it were ASCII
-    return slice(max(first.start() - 64, 0), first.start() + _LOOKED_AT)
+    return max(first.start() - 64, 0), first.start() + _LOOKED_AT
+
+
+def _part(raw: bytes) -> bytes:
+    begin, end = _looked_at(raw)
+    return raw[begin:end]
 
 
 def _is_clearer(found: Weight, declared: Weight) -> bool:
