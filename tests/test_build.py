@@ -1,4 +1,4 @@
-"""What a compiled wheel compiles. That it runs is shown by the suite itself, run on `build/compiled` (hub/bench/README.md)."""
+"""What a compiled wheel compiles. That what it compiles runs, nothing here shows: run the suite on `build/compiled` (hub/bench/README.md)."""
 
 import ast
 import importlib

@@ -8,7 +8,7 @@ from typing import Final
 from adapters.dialects.groups import ORDER_SEGMENTS, Group, Patient, Record, of_orc_alone, patients, person_of, tell_unnamed
 from adapters.dialects.lines import read_lines
 from adapters.dialects.parts import NUMBERS, read_parts
-from adapters.dialects.paths import Notes, Scope, fill
+from adapters.dialects.paths import Notes, Plan, Scope, fill
 from adapters.dialects.persons import label_told, read_diagnoses
 from adapters.dialects.profile import aliased
 from adapters.dialects.reading import Reading, keep_words, tell_beside, tell_nobody, tell_priority
@@ -67,11 +67,12 @@ def _ordered(patient: Patient) -> list[Group]:
 
 def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     """Groups of the same order: those of one placer (else filler) number, and an OBR without number that follows its ORC."""
+    rules = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in NUMBERS)
     found: dict[str, list[Group]] = {}
     last = ""
     for position, group in enumerate(groups):
         numbers: Record = {}
-        _fill_numbers(reading, group, numbers, reading.notes())
+        _fill_numbers(rules, group, numbers, reading.notes())
         number = numbers.get("placer") or numbers.get("filler") or ""
         if not number:
             number = last if last and "ORC" not in group.scope else f"\0{position}"
@@ -80,9 +81,8 @@ def _by_number(reading: Reading, groups: list[Group]) -> list[list[Group]]:
     return list(found.values())
 
 
-def _fill_numbers(reading: Reading, group: Group, into: Record, notes: Notes) -> None:
+def _fill_numbers(rules: Plan, group: Group, into: Record, notes: Notes) -> None:
     """The numbers of an order: its own, not those of another test; but where a profile says that ORC alone has the placer's, the one above."""
-    rules = tuple(rule for rule in reading.dialect.plans["order"] if rule.name in NUMBERS)
     fill(rules, group.scope, into, notes)
     if group.above and "placer" not in into:
         fill(of_orc_alone(rules, "placer"), group.above, into, notes)
@@ -189,7 +189,7 @@ def _fill_order(reading: Reading, patient: Patient, group: Group, scope: Scope, 
     """
     plan = reading.dialect.plans["order"]
     if group.above:
-        _fill_numbers(reading, group, order, notes)
+        _fill_numbers(tuple(rule for rule in plan if rule.name in NUMBERS), group, order, notes)
         plan = tuple(rule for rule in plan if rule.name not in NUMBERS)
         shared = {name: segment for name, segment in patient.head.items() if name != "SPM"} | group.above
         fill(plan, {name: segment for name, segment in scope.items() if shared.get(name) is not segment}, order, notes)

@@ -53,9 +53,7 @@ def said_of(charges: Iterable[Event]) -> tuple[dict[str, Said], list[tuple[int, 
     """
     said: dict[str, Said] = {}
     replacing: list[tuple[int, int]] = []
-    credited: dict[
-        str, tuple[int, str]
-    ] = {}  # by the number of a credit, which of the charges said it, and the line that it names
+    credited: dict[str, tuple[int, str]] = {}  # by the number of a credit: which of the charges said it, of which line
     for turn, charge in enumerate(charges):
         lines = [(number, *named) for number, named in enumerate(_named(charge.get("lines", ())))]
         credits_ = [one for one in lines if _names_another(one[2])]
@@ -69,9 +67,9 @@ def said_of(charges: Iterable[Event]) -> tuple[dict[str, Said], list[tuple[int, 
             if before and before.stands and kind in CHARGES and before.turn < turn:
                 beside = _of_before(name, before, line, credits_)
                 of_before.update((name, own) for own in beside)
-            if before and before.stands and _differ(items, before.items):
-                gone = takes_all(before.line, [*(before.credits | beside).values()])
-                replacing += [] if gone else [(turn, number)]
+            other_item = before is not None and before.stands and _differ(items, before.items)
+            if before and other_item and not takes_all(before.line, [*(before.credits | beside).values()]):
+                replacing.append((turn, number))
             charged = before is not None and (before.charged or before.line.get("kind") != CREDIT)
             said[name] = Said(turn, line, items or (before.items if before else items), charged)
         for number, name, line in credits_:

@@ -32,8 +32,7 @@ from hub.insurer.forgetting import erase_missed
 from hub.insurer.history import ADJUSTMENTS, adjustments, later, mark_of
 from hub.insurer.history import TABLE as ADJUSTED
 from hub.insurer.ledger import PLACE, files_of, opened, scan, schema_of
-from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found, layers, promoted_at
-from hub.insurer.promoted import mark_of as promotion_mark
+from hub.insurer.promoted import ABOUT, AGAIN, FOLDER, KEPT, decided, decisions, found, layers, promoted_at, promotion_mark
 from hub.insurer.rules import RULES, adjudicate
 from hub.insurer.rules.model import Rule
 from hub.insurer.settlement import FORGOTTEN, claims_of

@@ -48,14 +48,14 @@ def promoted_at(ledger: Path, told: Sequence[Mapping[str, Any]]) -> list[str]:
     if not any(one.get("promotion") for one in told):
         return [str(one["promoted"]) for one in told]
     table = DeltaTable(str(ledger / MOVED))
-    reached = [table.transaction_version(mark_of(one["name"], one["made_at"])) or 0 for one in told]
+    reached = [table.transaction_version(promotion_mark(one["name"], one["made_at"])) or 0 for one in told]
     return [
         str(one["promoted"] if upto >= one.get("promotion", 0) else one["promoted_before"])
         for upto, one in zip(reached, told, strict=True)
     ]
 
 
-def mark_of(name: str, made_at: str) -> str:
+def promotion_mark(name: str, made_at: str) -> str:
     """By which a commit of adjustments says that it is a branch's promotion, and which."""
     return f"promote/{name}/{made_at}"
 

@@ -25,9 +25,8 @@ def cut(findings: pl.DataFrame, decoded: Decoded) -> pl.DataFrame:
         .join(shares, on="line", how="left", maintain_order="left")
         .join(claimed, on="row", how="left", maintain_order="left")
         .with_columns(of_lines.fill_null(NOTHING).alias("of_lines"))
-        .with_columns(
-            _taken(col("of_lines"), col("of_claim"), ["row"]).alias("of_lines")
-        )  # lines may add up to more than XML1 asks for
+        # Lines may add up to more than XML1 asks for.
+        .with_columns(_taken(col("of_lines"), col("of_claim"), ["row"]).alias("of_lines"))
         .select("cuts", (col("of_lines") + of_claims).alias("taken"))
         .select(pl.when("cuts").then((col("taken").cast(pl.Decimal(38, 2)) / 100).cast(FINDINGS["reduction"])))
     )
