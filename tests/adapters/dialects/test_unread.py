@@ -10,7 +10,7 @@ from adapters.dialects.conformance_page import page
 from adapters.dialects.mapped import Mapped
 from adapters.dialects.profile import compile_text
 from adapters.dialects.unread import mapped_again
-from tests.adapters.dialects.test_conformance import STANDARD, of, visit
+from tests.adapters.dialects.test_conformance import STANDARD, not_compiled, of, visit
 
 
 def parts(pid: str, pv1: str = "PV1|1|O|K01||||||||||||||||01021.1\r") -> dict[str, FieldRow]:
@@ -46,6 +46,7 @@ def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignor
     assert not any(place.startswith(("ORC-2", "OBR-2")) for place in places), "each says what the other says"
 
 
+@not_compiled
 @pytest.mark.parametrize(
     ("kind", "line", "field", "told"),
     [
@@ -119,6 +120,7 @@ def test_text_with_a_delimiter_that_nobody_escaped_has_no_components() -> None:
     assert not any(place.startswith(("OBX-5", "NTE")) for place in places)
 
 
+@not_compiled
 def test_a_part_is_told_for_the_types_of_message_in_which_nothing_reads_it() -> None:
     mine = compile_text(
         "mine", 'extends = "_standard"\nversion = "1"\n[encounter]\nma_lk = "ZBH-1.2"\n[order]\nplacer = "ZBH-1"\n'
