@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of
+from adapters.dialects.paths import Notes, Scope, fill, look_up, place_of, read_words
 from adapters.dialects.persons import in_words, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_beside
 from adapters.dialects.runs import Patient, firsts, notes_of, patients
@@ -133,10 +133,10 @@ def _place(reading: Reading, line: Record, said: Segment, notes: Notes) -> None:
         if code:
             notes.warn("CODE_UNKNOWN", reading.message.path(said, 7, 3))
         return
-    description = said.get(8)
+    description = read_words(said, 8).strip()
     for element, (number, name) in found.items():
         if number:
             line[element] = number
         if name := name or (description if len(found) == 1 else ""):
-            line[NAMES[element]] = name
+            line.setdefault(NAMES[element], name)  # a rule of the profile found another
     line["table"] = "XML2" if "ma_thuoc" in found else "XML3"

@@ -44,6 +44,7 @@ _MEDIA: Final = {  # OBX-5.3 (table 0291), where OBX-5.2 does not name a type of
     "TIFF": "image/tiff",
     "GIF": "image/gif",
 }
+_CODED: Final = ("CE", "CWE", "CNE", "CF")
 _TYPES: Final = frozenset({"application", "audio", "image", "multipart", "text", "video"})
 
 
@@ -95,9 +96,9 @@ def _read_body(reading: Reading, message: Message, document: Record, notes: Note
         if kind == "ED":
             content = _embedded(row, notes)
         elif kind == "RP":
-            content = {"pointer": row.get(5), "media_type": _media_type(row.get(5, 3), row.get(5, 4))}
+            content = {"pointer": row.words(5), "media_type": _media_type(row.get(5, 3), row.get(5, 4))}
         else:
-            lines.append(row.text(5) if kind in ("TX", "FT", "ST", "") else " ".join(filter(None, row.components(5))))
+            lines.append(row.text(5) if kind in ("TX", "FT", "ST", "") else " ".join(filter(None, _parts(row, kind))))
             continue
         if content := {name: value for name, value in content.items() if value}:
             contents.append({"code": code, **content})
@@ -107,6 +108,10 @@ def _read_body(reading: Reading, message: Message, document: Record, notes: Note
         document["text"] = text
     if contents:
         document["contents"] = contents
+
+
+def _parts(row: Segment, kind: str) -> list[str]:
+    return next(iter(row.coded(5)), []) if kind in _CODED else row.components(5)
 
 
 def _embedded(row: Segment, notes: Notes) -> Record:

@@ -17,7 +17,7 @@ from adapters.dialects.observed import (
     tell_silent,
     tell_state,
 )
-from adapters.dialects.paths import Notes, fill
+from adapters.dialects.paths import Notes, fill, read_words
 from adapters.dialects.profile import Line
 from adapters.dialects.reading import SEEN_MAX, Reading
 from adapters.formats.hl7v2 import STANDARD, Segment
@@ -78,7 +78,7 @@ def read_lines(reading: Reading, group: Group, found: list[Record], conclusions:
             text_of = ""
             if is_flagged(segment):  # of a conclusion an event has no flags
                 notes.warn("NOTE_NOT_PASSED_ON", notes.message.path(segment, 8))
-            if text := segment.text(5).strip() if kind in TEXT else " ".join(filter(None, next(iter(segment.coded(5)), []))):
+            if text := _conclusion(segment, kind):
                 conclusions.append(text)
             conclusions += remarks.get(position, ())
             continue
@@ -97,6 +97,12 @@ def read_lines(reading: Reading, group: Group, found: list[Record], conclusions:
         found.append(line)
         text_of = test if kind in TEXT else ""
     tell_silent(silent, group.lines, notes)
+
+
+def _conclusion(segment: Segment, kind: str) -> str:
+    if kind in TEXT:
+        return segment.text(5).strip()
+    return read_words(segment, 5).strip() if kind == "ST" else " ".join(filter(None, next(iter(segment.coded(5)), [])))
 
 
 def _is_said_alike(segment: Segment, before: Segment) -> bool:

@@ -80,7 +80,7 @@ def read_value(segment: Segment, kind: str, line: Record, notes: Notes, at: str,
         value = "/".join(filter(None, segment.components(5)[1:3]))
         tell_embedded(segment, notes)
     elif kind == _POINTER:
-        value = segment.get(5)
+        value = segment.words(5)
     elif kind == "SN":
         read = [_structured(row, comma) for row in segment.rows(5)]
         value = ";".join(text for text, _clear in read if text)

@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from adapters.dialects.accounts import ACCOUNT, is_a_citizens
 from adapters.dialects.transforms import Transform
-from adapters.formats.er7 import NULL, split_coded, split_components, split_spoken, split_uncut, unescape
+from adapters.formats.er7 import NULL, split_coded, split_components, split_spoken, split_uncut, unescape, whole
 from adapters.formats.hl7v2 import Message, Segment
+from adapters.formats.names import TEXTS, is_one_text
 from hub.contract.errors import Problem, Severity
 
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[([^\]]+)\])?-(\d{1,2})(?:\[([^\]]+)\])?(?:\.(\d{1,2}))?(?:\.(\d{1,2}))?")
@@ -26,9 +27,11 @@ _SPLIT: Final = {
     "uncut": split_uncut,
 }  # by kind of transform
 FOLDED: Final = "\n"  # begins what no code is: a row in small letters need not mean what other spellings of it do
-_STRINGS: Final = frozenset({("OBR", 13)})  # ST among what is read as lists: `^` in it is text that nobody escaped
+_UP_TO_V26: Final = ("OBR", 13)  # one text there, and read as one of later messages too
+_OBSERVED: Final = ("OBX", 5)  # what it is OBX-2 says
 _DONG: Final = frozenset({"", "VND", "VNĐ", "vnd"})  # MO-2: the currency
 _TWO_NUMBERS: Final = re.compile(r"(?<![\w.,^])[1-9]\d{0,2}\.\d{3}(?!\s*[\w.,^%])")  # 1250, or 1.25
+_OF_ONE_COMPONENT: Final = frozenset({"value", "words", "number", "money"})  # kinds of rules
 _REFUSED: Final = object()  # a value that is not to be taken, nor looked for elsewhere
 PROBLEMS_MAX: Final = 500  # told of one message
 _KEPT_MAX: Final = 1000  # characters of an unreadable value that are kept beside the event; all of it is in the raw message
@@ -55,7 +58,7 @@ def read_place(text: str) -> Place:
 
 class Rule(NamedTuple):
     """How one field of a record is filled. The kind of its transform is `value` when it has none. Such values are `visit`, which may
-    stand in PID-18, where a citizen's number is none, and `words`: free text, that no `&` cuts."""
+    stand in PID-18, where a citizen's number is none, and `words`: free text, see `read_words`."""
 
     name: str
     places: tuple[Place, ...]
@@ -157,7 +160,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
                 if transform is not None:
                     value = transform.function(value)
             elif kind == "words":
-                value = segment.words(field, component, repetition).strip()
+                value = read_words(segment, field, component, subcomponent, repetition).strip()
             elif kind in _SPLIT:
                 delimiters = segment.delimiters
                 if delimiters.repetition in raw:
@@ -186,7 +189,7 @@ def fill(plan: Plan, scope: Scope, into: dict[str, Any], notes: Notes, at: str =
             elif kind == "rows":
                 value = transform.function(segment.rows(field))  # type: ignore[union-attr]
             else:
-                value = transform.function(_unpadded(segment, field) if kind == "unpadded" else segment.text(field))  # type: ignore[union-attr]
+                value = transform.function(one_text(segment, field) if kind == "unpadded" else segment.text(field))  # type: ignore[union-attr]
             if value and codes is not None:
                 value = _known(value, codes, keep) if isinstance(value, str) else _coded(value, codes, keep)
             if value:
@@ -237,12 +240,15 @@ def tell_unread(
 
 def place_of(value: str | Decimal, rule: Rule, scope: Scope) -> tuple[Segment, int] | None:
     """Segment and field where a rule of one component found a value; None for other rules."""
-    for key, field, component, subcomponent, pick in rule.places if rule.kind in ("value", "number", "money") else ():
+    for key, field, component, subcomponent, pick in rule.places if rule.kind in _OF_ONE_COMPONENT else ():
         segment = scope.get(key)
         repetition = 1 if not pick or segment is None else _pick(segment, field, pick)
         if segment is None or not repetition:
             continue
-        stated = segment.get(field, component, subcomponent, repetition).strip()
+        if rule.kind == "words":
+            stated = read_words(segment, field, component, subcomponent, repetition).strip()
+        else:
+            stated = segment.get(field, component, subcomponent, repetition).strip()
         if (stated if rule.transform is None else rule.transform.function(stated)) == value:
             return segment, field
     return None
@@ -283,21 +289,40 @@ def _pick(segment: Segment, field: int, pick: str) -> int:
     return 0
 
 
-def _unpadded(segment: Segment, field: int) -> str:
-    """The whole field as free text, without the delimiters that only pad it: of `4-10^^` 4-10, while an escaped one stays."""
+def one_text(segment: Segment, field: int) -> str:
+    """The whole field as one text, `;` between repetitions, without the delimiters that only pad it: of `4-10^^` 4-10, while an
+    escaped one stays."""
     delimiters = segment.delimiters
     padding = f"{delimiters.component}{delimiters.subcomponent}{delimiters.repetition}"
     return unescape(segment.field(field).strip(padding).replace(delimiters.repetition, ";"), delimiters)
 
 
+def read_words(segment: Segment, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
+    """Free text. No `&` cuts it, unless a subcomponent is asked for; nor does `^` or `~` where HL7 has one text in the field."""
+    if subcomponent > 1:
+        return segment.get(field, component, subcomponent, repetition)
+    raw, delimiters = segment.field(field), segment.delimiters
+    if component == 1 and (delimiters.component in raw or delimiters.repetition in raw) and _is_one_text(segment, field):
+        return one_text(segment, field)
+    return segment.words(field, component, repetition)
+
+
+def _is_one_text(segment: Segment, field: int) -> bool:
+    place = segment.name, field
+    return segment.get(2) in TEXTS if place == _OBSERVED else place == _UP_TO_V26 or is_one_text(segment.name, field)
+
+
 def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> list[str]:
-    """Of each repetition that component; `&` cuts it only where a subcomponent is asked for."""
+    """Of each repetition that component; `&` cuts it only where a subcomponent is asked for, `^` not where HL7 has one text."""
     if component > 1 or subcomponent > 1:
         numbers = range(1, len(segment.repetitions(field)) + 1)
-        return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
+        if subcomponent > 1:
+            return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
+        return list(filter(None, (segment.words(field, component, number) for number in numbers)))
     delimiters = segment.delimiters
-    if (segment.name, field) in _STRINGS:
-        firsts = [value.strip(delimiters.component) for value in segment.repetitions(field)]
+    if delimiters.component in segment.field(field) and _is_one_text(segment, field):
+        padding = f"{delimiters.component}{delimiters.subcomponent}"
+        firsts = [value.strip(padding) for value in segment.repetitions(field)]
     else:
         firsts = [value.split(delimiters.component, 1)[0] for value in segment.repetitions(field)]
-    return [unescape(value, delimiters) for value in firsts if value and value != NULL]
+    return list(filter(None, (whole(value, delimiters) for value in firsts if value != NULL)))

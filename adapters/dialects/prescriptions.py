@@ -150,7 +150,7 @@ def _read_drug(reading: Reading, scope: Scope, run: list[Segment], notes: Notes,
     if code.get("alt_system", "") not in _REGISTERED_BY:
         line.pop("so_dang_ky", None)
     strength = next(
-        ((scope[name].get(at), scope[name].get(at + 1)) for name, at in (("RXE", 25), ("RXO", 18)) if name in scope), None
+        ((scope[name].words(at), scope[name].words(at + 1)) for name, at in (("RXE", 25), ("RXO", 18)) if name in scope), None
     )
     if strength and strength[0]:
         line["ham_luong"] = " ".join(filter(None, strength))

@@ -251,11 +251,17 @@ def _results_in_words(reading: Reading, scope: Scope, notes: Notes, *, stated: b
         if of_slip or stated:
             notes.warn("NOTE_NOT_PASSED_ON", reading.message.path(row, 5))
         else:
-            phrases.append(f"{row.words(3, 2) or row.get(3)}: {value} {row.get(6)}".strip())
+            phrases.append(f"{_named(row, 3)}: {value} {row.get(6)}".strip())
     return "; ".join(phrases)
 
 
 def _value(row: Segment) -> str:
-    if row.get(2) in ("TX", "FT", "ST"):
+    if row.get(2) in _TEXT:
         return row.text(5)
-    return row.words(5, 2) or row.get(5) if row.get(2) in ("CE", "CWE") else "".join(row.components(5))
+    return _named(row, 5) if row.get(2) in ("CE", "CWE") else "".join(row.components(5))
+
+
+def _named(row: Segment, field: int) -> str:
+    """The text of a coded field, else its code."""
+    code, text, *_ = (*next(iter(row.coded(field)), []), "", "")
+    return text or code

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adapters.dialects.mapped import Context
-from adapters.dialects.paths import fill, look_up, unread_number
+from adapters.dialects.paths import fill, look_up, read_words, unread_number
 from adapters.dialects.reading import Reading
 from adapters.dialects.results import map_results
 from adapters.dialects.runs import notes_of
@@ -47,7 +47,7 @@ def _map_report(reading: Reading) -> None:
     for row in message.segments("OBX"):
         said = look_up(row.get(3), codes) or ""
         kind, _, name = said.rpartition(".")
-        group, value = row.field(4), row.get(5).strip()
+        group, value = row.field(4), read_words(row, 5).strip()
         if value and not said:
             notes.unreadable("CODE_UNKNOWN", row, 3, f"resources.{message.path(row, 3)}", f"{row.text(3)} {value}")
         if not said or not value:

@@ -43,8 +43,19 @@ IN_WORDS: Final = (
 )  # fmt: skip
 """What stays, slips and papers tell in free text, and the names of what was done, found and given."""
 _FREE: Final = frozenset(
-    {*IN_WORDS, "chan_doan", "change_reason", "display", "job"}
-)  # text, in which `&` is a sign like any other
+    {
+        *IN_WORDS,
+        "ten_vat_tu",
+        "chan_doan",
+        "specimen_name",
+        "chucdanh_nguoi_ht",
+        "title",
+        "file_name",
+        "change_reason",
+        "display",
+        "job",
+    }
+)  # text, in which a delimiter is a sign like any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +201,7 @@ def _rule_of(
     kind: str = transform.kind if transform else "value"
     if kind == "value" and name == "ma_lk" and any((place.segment, place.field) == ("PID", ACCOUNT) for place in places):
         kind = "visit"
-    elif transform is None and name in _FREE and not rule.codes and all(place.subcomponent == 1 for place in places):
+    elif transform is None and name in _FREE and not rule.codes:
         kind = "words"
     return Rule(name, places, kind, transform, codes[rule.codes] if rule.codes else None, rule.unknown == "keep")
 

@@ -9,6 +9,8 @@ from adapters.formats.structure import VERSIONS
 
 # The newest has nearly all segments and fields, and each library of hl7apy costs a process some 8 ms and a megabyte.
 NEWEST_FIRST: Final = tuple(sorted(VERSIONS, reverse=True))
+TEXTS: Final = frozenset({"ST", "TX", "FT"})  # datatypes of free text, which has no components
+_NO_KIND: Final = frozenset({"", "WD"})  # not there in that version, or no more
 _OF_2_9: Final = frozenset(
     {"GSC", "GSP", "GSR", "OH1", "OH2", "OH3", "OH4"}
 )  # of persons, v2.9 and 2.9.1, which hl7apy does not have
@@ -59,6 +61,17 @@ def component_name(version: str, segment: str, field: int, component: int) -> Fi
         return FieldName("", "")
     _, what, *_ = children[component - 1]
     return FieldName(str(what[3] or "").replace("_", " ").lower(), str(what[2] or ""))
+
+
+@cache
+def is_one_text(segment: str, field: int) -> bool:
+    """Whether a field is free text and has no components in any version that has it: a delimiter in it is text.
+
+    >>> is_one_text("FT1", 8), is_one_text("FT1", 7), is_one_text("ZFT", 1)
+    (True, False, False)
+    """
+    kinds = {field_name(version, segment, field).kind for version in NEWEST_FIRST} - _NO_KIND
+    return bool(kinds) and kinds <= TEXTS
 
 
 @cache

@@ -243,3 +243,19 @@ def test_each_code_of_a_line_is_read_and_what_is_none_is_told_and_kept(stated, c
     assert only(found)["lines"][0]["ma_benh"] == codes
     assert only(found)["meta"].get("unparsed", {}).get("lines[0].ma_benh") == (stated if more else None)
     assert (("CODE_UNKNOWN", "FT1-19") in told(found)) is more
+
+
+def test_a_description_is_whole_whatever_nobody_escaped_in_it():
+    for kind, name in (("VN-DVKT", "ten_dich_vu"), ("VN-THUOC", "ten_thuoc"), ("VN-VTYT", "ten_vat_tu")):
+        for said in ("Xét nghiệm máu & nước tiểu", "Dịch truyền Na^Cl", "Gói A&B^C"):
+            [line] = lines(f"FT1|1|L1||20261123||CG|X^^{kind}|{said}^")
+            assert line[name] == said
+
+
+@pytest.mark.parametrize("sent", ["X^Tên khác^VN-DVKT", "X^^VN-DVKT", "X^Tên khác^VN-DVKT^V1^Kim^VN-VTYT"])
+def test_the_rule_of_a_profile_for_a_name_goes_before_what_stands_beside_the_code(sent):
+    for rule in ('{ from = "FT1-8", as = "text" }', '"FT1-8"'):
+        mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[charge_line]\nten_dich_vu = {rule}\n')
+        found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|{sent}|Máu & nước ^ tiểu", dialect=mine)
+        [line] = only(found)["lines"]
+        assert (line["ma_dich_vu"], line["ten_dich_vu"]) == ("X", "Máu & nước ^ tiểu")

@@ -54,6 +54,11 @@ def test_confidentiality_and_names_label_a_document(row, label):
     assert document(txa=row)["meta"].get("sensitivity") == label
 
 
+def test_an_ampersand_that_nobody_escaped_cuts_neither_address_nor_text():
+    event = document("OBX|1|RP|P||https://pacs.vn/v?a=1&b=2^^IM^PNG", "OBX|2|CE|C||X&1^Máu & mủ^L")
+    assert (event["contents"][0]["pointer"], event["text"]) == ("https://pacs.vn/v?a=1&b=2", "X&1 Máu & mủ L")
+
+
 def test_each_signature_names_who_and_when():
     event = document(txa=TXA + "||||||||||012345^Đỗ^Nam^Văn^^^^^^^^^^^20261123~^Lý^Hoa")
     assert event["signatures"] == [

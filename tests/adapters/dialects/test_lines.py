@@ -148,6 +148,19 @@ def test_a_document_embedded_in_a_result_is_told_where_it_stands() -> None:
     )
 
 
+def test_an_address_is_whole_with_what_it_asks_for() -> None:
+    address = "https://pacs.vn/v?study=1.2&series=3"
+    [event] = read(
+        "ORU^R01", "OBR|1|P1|F1|CT", f"OBX|1|RP|IMG||{address}&^PACS^IM^DICOM||||||F", f"OBX|2|RP|IMG||{address}||||||F"
+    )
+    assert [line["gia_tri"] for line in event["observations"]] == [address, address]
+
+
+def test_a_conclusion_that_is_one_text_is_whole() -> None:
+    rows = "OBX|1|ST|MT^Mô tả||mờ||||||F", "OBX|2|ST|KL^Kết luận||Viêm & áp xe^ABC&DEF~theo dõi||||||F"
+    assert only(mapped("ORU^R01", PID, "OBR|1|P1|F1|CT", *rows))["ket_luan"] == "Viêm & áp xe^ABC&DEF;theo dõi"
+
+
 def test_the_code_of_a_coded_result_is_kept_beside_its_text() -> None:
     sent = {
         "CE|{}||POS^Dương tính^L^10828004^Positive^SCT": [

@@ -2,7 +2,9 @@
 
 import pytest
 
+from adapters.dialects.clinical_segments import order_segments
 from adapters.dialects.profile import compile_text
+from adapters.formats.hl7v2 import build
 from tests.adapters.dialects.said import PID, mapped, only, read
 from tests.adapters.dialects.said import told as problems
 
@@ -306,6 +308,14 @@ def test_the_clinical_information_of_an_order_and_else_its_reason_goes_before_it
     assert only(held)["meta"]["sensitivity"] == "HIV"
     typed = mapped("ORM^O01", PID, "ORC|NW|P1", obr.format(1, "GLU", "Sốt ^ ho & đau~mệt^^", ""))
     assert only(typed)["notes"] == ["Sốt ^ ho & đau", "mệt"]
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_clinical_information_and_a_reason_reach_the_laboratory_whole_whatever_nobody_escaped_in_them(modern: bool) -> None:
+    for sent in ("|" * 9 + "Máu & nước tiểu^&", "|" * 27 + "R^Máu & nước tiểu&^L"):
+        event = only(mapped("ORM^O01", PID, "ORC|NW|1", f"OBR|1|1||X{sent}"))
+        assert event["notes"] == ["Máu & nước tiểu"]
+        assert "NTE|1||Máu \\T\\ nước tiểu\r" in build(order_segments(event, modern=modern))
 
 
 def test_an_order_says_in_which_department_and_bed_the_patient_lies() -> None:

@@ -259,3 +259,8 @@ def test_an_observation_counts_as_read_only_where_the_section_of_its_rule_looks(
     both = (row for n in "12" for row in (*drug("1"), f"OBX|{n}|ST|X^Khác||said {n}"))
     found = mapped("RDE^O11", PID, PV1, *both, dialect=mine)
     assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == not_passed_on
+
+
+def test_an_ampersand_that_nobody_escaped_cuts_no_strength() -> None:
+    [one] = prescriptions("ORC|NW|1", "RXE||X^Y^L|1||viên" + "|" * 20 + "500 & 125|mg & mg")
+    assert one["lines"][0]["ham_luong"] == "500 & 125 mg & mg"

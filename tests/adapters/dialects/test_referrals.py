@@ -236,6 +236,12 @@ def test_a_receiver_that_the_directory_lacks_is_told_and_refuses_nothing(receive
     assert only(found)["meta"]["key"] and all(one.severity is not Severity.ERROR for one in found.problems)
 
 
+def test_a_delimiter_that_nobody_escaped_cuts_no_result_of_the_summary() -> None:
+    rows = "OBX|1||Đường & mỡ||5 & 6 ^ 7", "OBX|2|CE|TM^Tim & mạch||Rõ & đều", "OBX|3|CWE|N||X&1^Phổi & tim^L"
+    found = mapped("REF^I12", "RF1|||||S1", "PRD|RT|||||01004^^^^FI", PID, "DG1|1||I10", *rows)
+    assert only(found)["xml13"]["tomtat_kq"] == "Đường & mỡ: 5 & 6 ^ 7; Tim & mạch: Rõ & đều; N: Phổi & tim"
+
+
 def test_a_slip_that_is_taken_back_needs_no_receiver():
     assert "RECEIVER_UNKNOWN" not in dict(told(mapped("REF^I14", RF1, "PRD|RP||||||01021^FI", PID)))
 

@@ -138,3 +138,10 @@ def test_what_is_no_json_is_refused_as_such(raw):
 def test_another_type_of_json_is_not_supported():
     with pytest.raises(HubError, match=r"TYPE_UNSUPPORTED \[type\]"):
         read(type="bed-report")
+
+
+def test_a_delimiter_that_nobody_escaped_cuts_no_name_of_a_speciality():
+    rows = "OBX|1|ST|VN-CHUYENKHOA|1|Tim & mạch ^ máu||||||F", "OBX|2|NM|VN-NHANLUC|1|5||||||F"
+    assert only(mapped("ORU^R01", "OBR|1|||RES", *rows))["resources"] == [
+        {"kind": "STAFF", "total": 5, "speciality": "Tim & mạch ^ máu"}
+    ]
