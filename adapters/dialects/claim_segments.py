@@ -4,11 +4,13 @@ XML1 stands in IVC, ZCL, PID, PV1, PV2, ACC, PR1, DG1, IN1 and ZIN; XML2 and XML
 whatever an element's own place cannot carry exactly, in ZTB. Documented in `CLAIMS.md`; source: `hl7-mapping.md` §3.2, §4.7.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from adapters.dialects.clinical_segments import known_part, name_parts
+from adapters.dialects.paths import one_text, read_words
 from adapters.dialects.transforms import facility_code, full_name
+from adapters.formats.er7 import split_spoken
 from adapters.formats.hl7v2 import Component, Message, Segment, Value, build, parse
 
 Row = dict[str, str]
@@ -80,6 +82,10 @@ SERVICE: Final[dict[str, Place]] = {
     "DON_GIA_BV": ("PSL", 13, 1),
     **{name: ("ZFT", number, 1) for number, name in enumerate(_ZFT, 1) if name != "MA_DICH_VU"},
 }
+_OWN: Final = frozenset({"ZCL", "ZFT"})  # segments of this profile, of which each field is one value
+_TEXTS: Final = (
+    "LY_DO_VV", "LY_DO_VNT", "PP_DIEU_TRI", "GHI_CHU", "DU_PHONG", "TEN_THUOC", "HAM_LUONG", "DANG_BAO_CHE", "LIEU_DUNG", "CACH_DUNG",
+)  # fmt: skip
 _DRUG_GROUPS: Final = frozenset(("4", "5", "6", "7", "17"))  # MA_NHOM of XML2
 _REQUIRED: Final[tuple[tuple[Place, Component], ...]] = (  # fields that v2.6 wants and that say nothing here
     (("PSS", 3, 1), "1"),
@@ -101,6 +107,7 @@ _CARDS: Final = frozenset(("HC", "MB", "BHYT"))
 def ehc_rows(message: Message) -> tuple[Rows, int]:
     """The official rows that an EHC message states, and the sender's version of the claim (ZCL-2, else 0)."""
     summary = {name: message.get(*found) for name, found in SUMMARY.items()}
+    _keep_whole(summary, SUMMARY, message.first)
     for name, found in INSTEAD.items():
         if name != "NGAY_TTOAN" or message.first("ZCL") is None:  # IVC-7 may be another day than that of payment
             summary[name] = summary[name] or message.get(*found)
@@ -154,10 +161,27 @@ def _read_person(message: Message) -> Row:
     born = person.get(7)
     sex = person.get(8)
     return found | {
-        "HO_TEN": full_name(person.components(5) or [""]),
+        "HO_TEN": full_name(_spoken(person, 5)),
+        "DIA_CHI": _spoken(person, 11)[0],
         "NGAY_SINH": born.ljust(12, "0") if born.isdigit() else born,
         "GIOI_TINH": _SEX.get(sex, sex),
     }
+
+
+def _spoken(person: Segment, field: int) -> list[str]:
+    """The components of a name or an address."""
+    stated = person.repetitions(field)
+    return split_spoken(stated[0], person.delimiters) if stated else [""]
+
+
+def _keep_whole(found: Row, places: Mapping[str, Place], segments: Callable[[str], Segment | None]) -> None:
+    """Put free text in whole that a delimiter cut which nobody escaped."""
+    for name in _TEXTS:
+        if text := found.get(name):
+            at, field, component = places[name]
+            segment = segments(at)
+            if segment is not None and segment.field(field) != text:
+                found[name] = one_text(segment, field) if at in _OWN else read_words(segment, field, component)
 
 
 def _read_cards(message: Message) -> Row:
@@ -182,7 +206,7 @@ def _read_diagnoses(message: Message) -> Row:
     others: list[str] = []
     traditional: list[str] = []
     for diagnosis in message.segments("DG1"):
-        code, text = diagnosis.get(3), diagnosis.get(3, 2) or diagnosis.get(4)
+        code, text = diagnosis.get(3), diagnosis.words(3, 2) or read_words(diagnosis, 4)
         rank = diagnosis.get(15)
         if diagnosis.get(6) == "A":
             found["CHAN_DOAN_VAO"] = "; ".join(part for part in (found.get("CHAN_DOAN_VAO", ""), text) if part)
@@ -201,14 +225,15 @@ def _read_line(run: list[Segment]) -> tuple[str, Row]:
     for segment in run:
         by_name.setdefault(segment.name, segment)
     local = by_name.get("ZFT")
-    codes = {product.get(7, at + 2): (product.get(7, at), product.get(7, at + 1)) for at in (4, 1)}
+    codes = {product.get(7, at + 2): (product.get(7, at), product.words(7, at + 1)) for at in (4, 1)}
     group = local.get(1) if local else ""
     local_codes = codes.keys().isdisjoint(("VN-DVKT", "VN-VTYT"))
     table = "XML2" if "VN-THUOC" in codes or (local_codes and group in _DRUG_GROUPS) else "XML3"
     places = DRUG if table == "XML2" else SERVICE
     line = {name: by_name[at[0]].get(at[1], at[2]) for name, at in places.items() if at[0] in by_name}
+    _keep_whole(line, places, by_name.get)
     if table == "XML2":
-        line["TEN_THUOC"] = line["TEN_THUOC"] or product.get(7, 2)
+        line["TEN_THUOC"] = line["TEN_THUOC"] or product.words(7, 2)
     else:
         line |= _read_names(product, codes)
     for adjustment in (segment for segment in run if segment.name == "ADJ"):
@@ -220,10 +245,10 @@ def _read_line(run: list[Segment]) -> tuple[str, Row]:
 def _read_names(product: Segment, codes: Mapping[str, tuple[str, str]]) -> Row:
     supply, service = codes.get("VN-VTYT", ("", "")), codes.get("VN-DVKT", ("", ""))
     if not supply[0] and not service[0] and product.get(7, 3) not in ("VN-VTYT", "VN-DVKT"):
-        service = (product.get(7), product.get(7, 2))  # a local coding system
+        service = (product.get(7), product.words(7, 2))  # a local coding system
     first = "TEN_VAT_TU" if product.get(7, 3) == "VN-VTYT" else "TEN_DICH_VU"
     found = {"MA_VAT_TU": supply[0], "TEN_VAT_TU": supply[1], "MA_DICH_VU": service[0], "TEN_DICH_VU": service[1]}
-    return found | {first: found[first] or product.get(9)}
+    return found | {first: found[first] or read_words(product, 9)}
 
 
 def _read_row(segment: Segment, rows: Rows) -> None:
@@ -235,7 +260,7 @@ def _read_row(segment: Segment, rows: Rows) -> None:
         lines.append({})
         at = len(lines)
     for repetition in range(1, len(segment.repetitions(3)) + 1):
-        lines[at - 1][segment.get(3, 1, 1, repetition)] = segment.get(3, 2, 1, repetition)
+        lines[at - 1][segment.get(3, 1, 1, repetition)] = segment.words(3, 2, repetition)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

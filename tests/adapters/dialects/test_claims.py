@@ -332,6 +332,33 @@ def test_a_message_without_local_segments_is_read_from_the_standard_ones() -> No
     assert event["ngaylap"] == "20261123"
 
 
+def test_a_delimiter_that_nobody_escaped_cuts_no_text_of_a_claim() -> None:
+    said = "máu & mủ"
+    event = only(
+        mapped_ehc(
+            f"ZCL|LK7{'|' * 21}{said}^1{'|' * 7}{said}^2|{said}~3",
+            f"PID|1||BN1||Lê & Trần^Mai||1985|F|||{said}&^^P1",
+            f"PV2|||R^{said}&4",
+            f"DG1|1||E11.9^{said}^ICD-10|||F|||||||||1",
+            f"DG1|2|||{said}^5||A",
+            f"PSL|1||1||||T1^{said}^L",
+            "ZFT|4",
+            f"PSL|2||2||||T2^^L||{said}^6",
+            f"ZFT|4{'|' * 31}{said}^7",
+            f"PSL|3||3||||D1^{said}^VN-DVKT^V1^{said}\\T\\8^VN-VTYT",
+            f"PSL|4||4||||D1^^VN-DVKT||{said}^9",
+            f"ZTB|XML4|1|TEN_CHI_SO^{said}",
+        )
+    )
+    summary, (first, second), services = event["xml1"], event["xml2"], event["xml3"]
+    assert (summary["ly_do_vnt"], summary["pp_dieu_tri"], summary["ghi_chu"]) == (f"{said}^1", f"{said}^2", f"{said};3")
+    assert (summary["ho_ten"], summary["dia_chi"], summary["ly_do_vv"]) == ("Lê & Trần Mai", said, f"{said}&4")
+    assert (summary["chan_doan_rv"], summary["chan_doan_vao"]) == (said, f"{said}^5")
+    assert (first["ten_thuoc"], second["ten_thuoc"], second["ham_luong"]) == (said, f"{said}^6", f"{said}^7")
+    assert [row["ten_dich_vu"] for row in services] == [said, f"{said}^9"] and services[0]["ten_vat_tu"] == f"{said}&8"
+    assert event["xml4"][0]["ten_chi_so"] == said
+
+
 def test_lines_without_a_number_are_numbered_and_get_the_key() -> None:
     event = only(mapped_ehc("ZCL|LK7", "PSL|||||||A^^VN-DVKT", "PSL|||||||B^^VN-DVKT"))
     assert [(row["ma_lk"], row["stt"], row["ma_dich_vu"]) for row in event["xml3"]] == [("LK7", 1, "A"), ("LK7", 2, "B")]
