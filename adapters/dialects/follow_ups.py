@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from itertools import pairwise, takewhile
 from typing import Any, Final
 
-from adapters.dialects.paths import Notes, Plan, Scope, choose, fill
+from adapters.dialects.paths import PROBLEMS_MAX, Notes, Plan, Scope, choose, fill
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_left_early, tell_notes
 from adapters.dialects.registrations import number_of
@@ -128,7 +128,8 @@ def _tell_differing(scope: Scope, segments: Iterable[Segment], notes: Notes) -> 
             continue
         for field, characters in _ONCE[segment.name]:
             stated = segment.field(field)[:characters]
-            if stated not in ("", NULL, scope[segment.name].field(field)[:characters]):
+            differs = stated not in ("", NULL, scope[segment.name].field(field)[:characters])
+            if differs and len(notes.problems) < PROBLEMS_MAX:  # a path is looked for among all segments of its name
                 notes.warn("APPOINTMENT_DIFFERS", notes.message.path(segment, field))
 
 
