@@ -178,7 +178,7 @@ def map_ehc(message: Message, dialect: Dialect, context: Context) -> Mapped:
 def _content(found: Typed, context: Context, mapped: Mapped, at: str) -> Event:
     summary = found.rows["XML1"][0]
     if len(found.rows["XML1"]) > 1:
-        mapped.problems.append(Problem("FIELD_REPEATS", Severity.WARNING, f"{at}XML1"))
+        mapped.problems.append(Problem("REPETITION_DROPPED", Severity.WARNING, f"{at}XML1"))
     content: Event = {
         "action": "CANCELLED" if summary.get("ma_doituong_kcb") == WITHDRAWN else "SUBMITTED",
         "ma_cskcb": context.facility,

@@ -6,7 +6,7 @@ them, so rules and the Python behind them count alike, whatever records come to 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, get_args, get_type_hints, is_typeddict
 
@@ -17,7 +17,16 @@ from adapters.dialects.reading import BESIDE
 from adapters.dialects.remedies import remedy
 from adapters.dialects.sampled import Sample, looked_over
 from adapters.dialects.shapes import shape, shown_code, shown_name
-from adapters.dialects.unread import Part, lines_sent, mapped_again, parts_sent
+from adapters.dialects.unread import (
+    Part,
+    field_of,
+    lines_sent,
+    mapped_again,
+    parts_sent,
+    resources_sent,
+    with_dropped,
+    without_numbers,
+)
 from adapters.formats.charset import charset_name
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import field_name
@@ -34,8 +43,9 @@ _SLIPPED_INTO: Final = BESIDE | {("PID", 12), ("OBX", 12), ("FT1", 20)}
 _WHOLE: Final = frozenset({"Code", "Identifier"})  # small records that count as one field
 # Plans that hold the rest of a section.
 _WITH: Final = {"order": ("services",), "encounter": ("admission",), "observation": ("line",)}
+# Findings that say nothing of what stands first.
+_OF_LATER: Final = frozenset({"FIELD_REPEATS", "REPETITION_DROPPED", "APPOINTMENT_DIFFERS"})
 _TYPE: Final = re.compile(r"[A-Z][A-Z0-9]{2}(?:\^[A-Z0-9]{2,3})?|GIAMDINHHS")
-_NUMBERS: Final = re.compile(r"\[\d+\]")
 _Seen = defaultdict[str, set[tuple[str, int]]]  # type of message to (segment, field)
 _SHAPES_MAX, _SHOWN = 200, 3  # shapes kept and shown of one field
 
@@ -154,10 +164,12 @@ class Report:
 def report(samples: Sequence[Sample], dialect: Dialect, *, differing: bool = False) -> Report:
     """The conformance report of samples that were read by a dialect. differing: some become other events than their goldens say."""
     samples = looked_over(samples)
+    seen = _seen(samples, dialect)
+    parts = _parts_sent(samples, dialect, seen)
+    samples = with_dropped(samples, parts)
     counted = [sample for sample in samples if not (sample.refused and sample.expected)]
     wrong = [sample for sample in counted if sample.refused]
     read = [sample.message for sample in samples if sample.message is not None]
-    seen = _seen(samples, dialect)
     findings = _findings(samples, seen, lambda sample: sample.unaccepted)
     return Report(
         dialect=dialect.name,
@@ -174,7 +186,7 @@ def report(samples: Sequence[Sample], dialect: Dialect, *, differing: bool = Fal
         findings=findings,
         accepted=_findings(samples, seen, lambda sample: sample.as_accepted),
         fields=_fields(samples, seen),
-        parts=_parts(samples, dialect, seen),
+        parts=_parts(parts),
         segments=_counts(name for message in read for name in set(message.names)),
         events=_events(samples, dialect),
         refused=tuple(
@@ -245,7 +257,7 @@ def _findings(samples: Sequence[Sample], seen: _Seen, told: Callable[[Sample], I
         if sample.refused and sample.expected:
             continue
         for problem in told(sample):
-            met[problem.code, problem.severity.value, _NUMBERS.sub("", problem.path)].append((sample, problem))
+            met[problem.code, problem.severity.value, without_numbers(problem.path)].append((sample, problem))
     found = []
     for (code, severity, place), where in met.items():
         first, problem = where[0]
@@ -346,12 +358,12 @@ def _fields(samples: Sequence[Sample], read: _Seen) -> tuple[FieldRow, ...]:
             continue
         for one in {one for segment in message for one in _note(segment, sample.kind, message.version, sent)}:
             sent[one].messages += 1
-    wrong = _wrong_places(samples)
+    wrong, told = _wrong_places(samples), _wrong_places(samples, but=_OF_LATER)
     rows = []
     for (name, number), what in sorted(sent.items()):
         place = f"{name}-{number}"
         known = tuple(sorted(kind for kind in what.kinds if (name, number) in read[kind]))
-        ignored = tuple(sorted(kind for kind in what.kinds if kind not in known and kind not in wrong[place]))
+        ignored = tuple(sorted(kind for kind in what.kinds if kind not in known and kind not in told[place]))
         unread = sum(what.kinds[kind] for kind in ignored)
         words, datatype = field_name(what.version, name, number)
         formal = name == "MSH" or datatype == "SI" or (name, number) in _OF_THE_FORM
@@ -361,11 +373,15 @@ def _fields(samples: Sequence[Sample], read: _Seen) -> tuple[FieldRow, ...]:
     return tuple(rows)
 
 
-def _parts(samples: Sequence[Sample], dialect: Dialect, seen: _Seen) -> tuple[FieldRow, ...]:
+def _parts_sent(samples: Sequence[Sample], dialect: Dialect, seen: _Seen) -> dict[tuple[str, str], Part]:
+    chosen = {kind for kind, fields in seen.items() if ("OBX", 5) in fields}  # of the others OBX-5 itself is ignored
+    told = _wrong_places(samples, but=_OF_LATER)
+    return parts_sent(samples, dialect, told) | lines_sent(samples, dialect, chosen) | resources_sent(samples)
+
+
+def _parts(found: Mapping[tuple[str, str], Part]) -> tuple[FieldRow, ...]:
     """Those that nothing reads in one type of message at least."""
     by_place: dict[str, dict[str, Part]] = defaultdict(dict)
-    chosen = {kind for kind, fields in seen.items() if ("OBX", 5) in fields}  # of the others OBX-5 itself is ignored
-    found = parts_sent(samples, dialect, _wrong_places(samples)) | lines_sent(samples, dialect, chosen)
     for (place, kind), part in sorted(found.items()):
         by_place[place][kind] = part
     rows = []
@@ -379,15 +395,18 @@ def _parts(samples: Sequence[Sample], dialect: Dialect, seen: _Seen) -> tuple[Fi
     return tuple(rows)
 
 
-def _wrong_places(samples: Sequence[Sample]) -> defaultdict[str, set[str]]:
-    """Fields at which more is found than that they are missing, each with the types of message in which it is."""
+def _wrong_places(samples: Sequence[Sample], but: Collection[str] = ()) -> defaultdict[str, set[str]]:
+    """Fields at which more is found than that they are missing, each with the types of message in which it is.
+
+    but: codes of findings that do not count.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.refused and sample.expected:
             continue
         for problem in sample.unaccepted:
-            if problem.severity is not Severity.INFORMATION and not problem.code.endswith("_MISSING"):
-                found[_NUMBERS.sub("", problem.path).partition(".")[0]].add(sample.kind)
+            if problem.severity is not Severity.INFORMATION and not problem.code.endswith("_MISSING") and problem.code not in but:
+                found[field_of(problem.path)].add(sample.kind)
     return found
 
 

@@ -57,7 +57,7 @@ def _map_report(reading: Reading) -> None:
         elif (number := whole(value)) is None:
             notes.unreadable(unread_number(value), row, 5, f"resources.{kind}.{name}", value)
         elif name in (figure := figures.setdefault((group, kind), {"kind": kind})):
-            notes.warn("FIELD_REPEATS", message.path(row, 4))  # of another place, it would have another OBX-4
+            notes.warn("REPETITION_DROPPED", message.path(row, 4))  # of another place, it would have another OBX-4
         else:
             figure[name] = number
     if not figures:

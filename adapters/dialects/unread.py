@@ -8,7 +8,7 @@ the hub reads by its own rules, such as the type of a number (CX-5), counts as m
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,7 +20,7 @@ from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import is_code, shape
 from adapters.formats.hl7v2 import NULL, Message, Segment
 from adapters.formats.names import component_name, field_name
-from hub.contract.errors import HubError
+from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, Origin
 
 _TRIES: Final = 12  # times that a part of one type of message is taken away before it counts as unread
@@ -28,6 +28,8 @@ _LOOKS: Final = 36  # times that a field is emptied for it: where it is read fro
 _SHAPES_MAX: Final = 200  # kept of one part
 _ANOTHER: Final = "X"  # put before or behind what is sent: whatever is read becomes another by it
 _CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
+_LATER: Final = "[2…]"
+_NUMBERS: Final = re.compile(r"\[\d+\]")
 _OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
 _FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|check digit|source table|precision|\btype\b")
 
@@ -56,6 +58,16 @@ class Part:
 _Found = dict[tuple[str, str], Part]  # by place and type of message
 
 
+def without_numbers(path: str) -> str:
+    """The path of a finding without those of its segment and repetition."""
+    return _NUMBERS.sub("", path)
+
+
+def field_of(path: str) -> str:
+    """Segment and field of a finding's path."""
+    return without_numbers(path).partition(".")[0]
+
+
 def mapped_again(message: Message, dialect: Dialect, kind: str, facility: str) -> Mapped:
     """What mapping makes of a message, whoever sent it. Raises: HubError, as mapping does."""
     origin = Origin("0", datetime(2026, 1, 1, tzinfo=UTC), {"sender": "check"})
@@ -79,6 +91,35 @@ def parts_sent(samples: Sequence[Sample], dialect: Dialect, told: Mapping[str, C
                 if sent.in_parts and sample.kind not in told.get(sent.place, ()):
                     _repetitions(sent, found)
     return {key: part for key, part in found.items() if part.tries}
+
+
+def resources_sent(samples: Sequence[Sample]) -> dict[tuple[str, str], Part]:
+    """Further resources of appointments that are told to differ from the first (`AIS[2…]-3`), by place and type of message."""
+    found: _Found = {}
+    for sample in samples:
+        message = sample.message
+        if message is None or sample.refused:
+            continue
+        for problem in sample.unaccepted:
+            stated = message.named(problem.path) if problem.code == "APPOINTMENT_DIFFERS" else None
+            if stated is not None:
+                segment, number, _ = stated
+                name = field_name(message.version, segment.name, number).name
+                part = found.setdefault((f"{segment.name}{_LATER}-{number}", sample.kind), Part(name))
+                part.note(sample.name, segment.fields[number])
+    return found
+
+
+def with_dropped(samples: Sequence[Sample], parts: Mapping[tuple[str, str], Part]) -> list[Sample]:
+    """The samples, each with REPETITION_DROPPED where FIELD_REPEATS stands at a field of whose later repetitions nothing is read."""
+
+    def told(sample: Sample, problem: Problem) -> Problem:
+        if problem.code != "FIELD_REPEATS" or problem not in sample.unaccepted:
+            return problem
+        part = parts.get((f"{field_of(problem.path)}{_LATER}", sample.kind))
+        return problem if part is None or part.read else replace(problem, code="REPETITION_DROPPED")
+
+    return [replace(one, problems=tuple(told(one, problem) for problem in one.problems)) for one in samples]
 
 
 def lines_sent(samples: Sequence[Sample], dialect: Dialect, kinds: Collection[str]) -> dict[tuple[str, str], Part]:
@@ -220,7 +261,7 @@ def _repetitions(sent: _Sent, found: _Found) -> None:
             continue
         gone = between.join([*repetitions[:at], *repetitions[at + 1 :]])
         name = field_name(sent.message.version, sent.segment.name, sent.number).name
-        if at == 0 or sent.note(f"{sent.place}[2…]", name, value, found, (sent.text, gone)):
+        if at == 0 or sent.note(f"{sent.place}{_LATER}", name, value, found, (sent.text, gone)):
             _components(sent, found, repetitions, at)
 
 

@@ -198,7 +198,7 @@ def test_findings_of_the_reader_are_passed_on() -> None:
 def test_a_second_summary_is_told_and_not_read() -> None:
     mapped = map_hoso(Hoso(1, "01021", "20261123", {"XML1": [SUMMARY, SUMMARY | {"MA_LK": "LK2"}]}, ()), CONTEXT)
     assert only(mapped)["ma_lk"] == "LK1"
-    assert codes(mapped) == [("FIELD_REPEATS", "W", "HOSO[1]/XML1")]
+    assert codes(mapped) == [("REPETITION_DROPPED", "W", "HOSO[1]/XML1")]
 
 
 def test_a_check_in_opens_an_encounter_and_needs_no_summary() -> None:

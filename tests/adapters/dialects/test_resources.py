@@ -48,7 +48,7 @@ def test_what_has_the_same_sub_id_belongs_together():
 
 def test_a_second_figure_under_the_same_sub_id_does_not_take_the_place_of_the_first_in_silence():
     found = mapped("ORU^R01", "OBX|1|NM|VN-GIUONG||40", "OBX|2|NM|VN-GIUONG||7")
-    assert ("FIELD_REPEATS", "OBX[2]-4") in told(found)
+    assert ("REPETITION_DROPPED", "OBX[2]-4") in told(found)
     assert only(found)["resources"] == [{"kind": "BED", "total": 40}]
 
 

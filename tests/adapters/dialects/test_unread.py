@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from adapters.dialects import unread
-from adapters.dialects.conformance import FieldRow, report
+from adapters.dialects.conformance import FieldRow, Report, report
 from adapters.dialects.conformance_page import page
 from adapters.dialects.mapped import Mapped
 from adapters.dialects.profile import compile_text
 from adapters.dialects.unread import mapped_again
-from tests.adapters.dialects.test_conformance import STANDARD, not_compiled, of, visit
+from tests.adapters.dialects.test_conformance import HEAD, STANDARD, not_compiled, of, sample, visit
 
 
 def parts(pid: str, pv1: str = "PV1|1|O|K01||||||||||||||||01021.1\r") -> dict[str, FieldRow]:
@@ -180,3 +180,86 @@ def test_messages_stay_as_they_were_sent() -> None:
 )
 def test_samples_of_a_vendor_show_the_names_of_doctors_and_no_codes_of_the_form(vendor: str, places: list[str]) -> None:
     assert [row.place for row in of(vendor)[1].parts] == places
+
+
+# --- what repeats where HL7 has one value -----------------------------------------------------------------------------
+
+PERSON = "EVN|A04|20261123080000\rPID|1||777^^^01021^MR||Lê^Hoa||19900102|F\r"
+AT = "PV1|1|O|K01||||%s||||||||||||01021.1\r"
+ORDER = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|NW|5\rOBR|1|5||%s\r"
+RESULT = "PID|1||7^^^01021^MR||Lê^Hoa\rORC|RE|5\rOBR|1|5||GLU^Glucose^L\rOBX|1|NM|GLU^Glucose^L||5|mmol/L|%s|N|||F|||||%s\r"
+CHARGED = "EVN|P03\rPID|1||7^^^01021^MR\rPV1|1|O|||||||||||||||||L1\rFT1|1|L1||20261123||CG|K1^k^L|||1|1000|||||||||%s\r"
+
+
+def repeating(kind: str, body: str, version: str = "2.5.1") -> Report:
+    sent = (HEAD.replace("2.5.1", version) % kind + body).encode()
+    return report([sample(sent)], STANDARD)
+
+
+def repeats(found: Report) -> list[tuple[str, str]]:
+    return [(one.code, one.place) for one in found.findings if one.code in ("FIELD_REPEATS", "REPETITION_DROPPED")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "place", "version"),
+    [
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "DG1|1||I10^Tăng huyết áp^I10~E11.9^Đái tháo đường^I10|||F\r", "DG1-3", "2.5.1"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "DG1|1||I10^^I10|Tăng huyết áp~Đái tháo đường||F\r", "DG1-4", "2.5.1"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "PR1|1|1|A^a^L~B^b^L|x|20261123|D\r", "PR1-3", "2.5.1"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "AL1|1|DA|PEN^Pen^L~ASP^Asp^L\r", "AL1-3", "2.5.1"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "002007^Lê~002008^Phạm", "PV1-7", "2.3"),
+        ("ORM^O01", ORDER % "GLU^Glucose^L~URE^Urea^L", "OBR-4", "2.5.1"),
+        ("ORU^R01", RESULT % ("3-6", "001^A~002^B"), "OBX-16", "2.4"),
+    ],
+)
+def test_a_repetition_that_is_dropped_is_told_as_a_loss_and_listed(kind: str, body: str, place: str, version: str) -> None:
+    found = repeating(kind, body, version)
+    assert (found.grade, repeats(found)) == ("C", [("REPETITION_DROPPED", place)])
+    assert f"{place}[2…]" in [row.where for row in found.ignored]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "place", "version"),
+    [
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "AL1|1|DA|PEN^Pen^L|MO|ngứa~mề đay\r", "AL1-5", "2.3"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "7^Lê^^^^^^^^^^^EI~000123^Lê^^^^^^^^^^^LN", "PV1-7", "2.3"),
+        ("ADT^A04^ADT_A01", PERSON + AT % "" + "DG1|1||I10^Tăng huyết áp^I10~I10^Tăng huyết áp^I10|||F\r", "DG1-3", "2.5.1"),
+        ("ORU^R01", RESULT % ("3-6~4-7", ""), "OBX-7", "2.5.1"),
+        ("DFT^P03^DFT_P03", CHARGED % "001^A~002^B", "FT1-20", "2.3"),
+    ],
+    ids=["reactions", "chosen by its type", "the same twice", "ranges", "doctors of a charge"],
+)
+def test_a_repetition_that_is_kept_is_of_the_form(kind: str, body: str, place: str, version: str) -> None:
+    found = repeating(kind, body, version)
+    assert repeats(found) == [("FIELD_REPEATS", place)]
+    assert f"{place}[2…]" not in [row.where for row in found.ignored]
+
+
+def test_what_hl7_lets_repeat_is_listed_where_nothing_reads_it_and_no_finding() -> None:
+    found = repeating("ADT^A04^ADT_A01", PERSON + AT % "002007^Lê~002008^Phạm")
+    assert (found.grade, repeats(found)) == ("A", [])
+    assert "PV1-7[2…]" in [row.where for row in found.ignored]
+
+
+def test_a_field_that_repeats_and_that_nothing_reads_is_ignored_as_a_whole() -> None:
+    found = repeating("ADT^A04^ADT_A01", PERSON.replace("|F\r", "|F|||||||||||||||N~Y\r") + AT % "")
+    assert (found.grade, repeats(found)) == ("B", [("FIELD_REPEATS", "PID-23")])
+    assert "PID-23" in [row.place for row in found.ignored]
+
+
+def test_a_repetition_that_a_golden_accepts_lowers_no_grade() -> None:
+    body = PERSON + AT % "" + "DG1|1||I10^Tăng huyết áp^I10~E11.9^Đái tháo đường^I10|||F\r"
+    found = report([visit(body, accepted=frozenset({("FIELD_REPEATS", "W", "DG1-3")}))], STANDARD)
+    assert (found.grade, repeats(found)) == ("A", [])
+    assert "DG1-3[2…]" in [row.where for row in found.ignored]
+
+
+def test_a_second_service_of_an_appointment_is_a_loss_and_listed() -> None:
+    said = "SCH|H1|HK1||||TK^x|TK^Tái khám||||^^^202612070800|||||B1||||u\rPID|1||7^^^01021^MR||Lê^Hoa\rRGS|1\r"
+    two = "AIS|1||A^a^L|202612070800\rRGS|2\rAIS|1||B^b^L|202612071000\r"
+    found = repeating("SIU^S12^SIU_S12", said + two)
+    assert (found.grade, [(one.code, one.place) for one in found.findings]) == (
+        "C",
+        [("APPOINTMENT_DIFFERS", "AIS-3"), ("APPOINTMENT_DIFFERS", "AIS-4")],
+    )
+    assert {"AIS[2…]-3", "AIS[2…]-4"} <= {row.where for row in found.ignored}
