@@ -120,15 +120,18 @@ def _tell_doubtful(reading: Reading, line: Record, amount: Decimal, scope: Scope
 
 
 def _place(reading: Reading, line: Record, said: Segment, notes: Notes) -> None:
-    """Into which official element, and so into which table, the code goes: by its system, else by MA_NHOM."""
-    code, codes = line["code"], reading.dialect.codes
+    """Into which official element, and so into which table, the code goes: by its system, else by MA_NHOM, else by the row of the
+    profile for codes that state no system."""
+    code, systems, groups = line["code"], reading.dialect.codes["item_system"], reading.dialect.codes["item_group"]
     found = {
         element: (code.get(number, ""), code.get(name, ""))
         for system, number, name in (("system", "code", "display"), ("alt_system", "alt_code", "alt_display"))
-        if (element := look_up(code.get(system, ""), codes["item_system"])) is not None
+        if system in code and (element := look_up(code[system], systems)) is not None
     }
-    if not found and (by_group := look_up(line.get("ma_nhom", ""), codes["item_group"])):
-        found[by_group] = (code.get("code", ""), code.get("display", ""))
+    if not found:
+        otherwise = look_up("", systems) if code and "system" not in code else None
+        if element := look_up(line.get("ma_nhom", ""), groups) or otherwise:
+            found[element] = (code.get("code", ""), code.get("display", ""))
     if not found:
         if code:
             notes.warn("CODE_UNKNOWN", reading.message.path(said, 7, 3))

@@ -262,7 +262,7 @@ def _findings(samples: Sequence[Sample], seen: _Seen, told: Callable[[Sample], I
     for (code, severity, place), where in met.items():
         first, problem = where[0]
         charset = Counter(sample.charset for sample, _ in where).most_common(1)[0][0]
-        row, (do_en, do_vi) = ERRORS[code], remedy(code, charset)
+        row, (do_en, do_vi) = ERRORS[code], remedy(code, charset, place)
         unparsed = any(event["meta"].get("unparsed") for sample, _ in where for _, event in sample.events)
         name, _, number = place.partition("-")
         looks_there = not number.isdecimal() or any((name, int(number)) in seen[sample.kind] for sample, _ in where)

@@ -1,7 +1,7 @@
 """ADT of visits and stays → `hie.Encounter`. Source: `seeds/standards/hl7-mapping.md` §3.2–3.3 and §4; HL7 v2.5.1 chapter 3."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -197,6 +197,7 @@ def _value_maps(reading: Reading, content: dict[str, Any], scope: Scope, notes: 
 
 def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence[Segment], notes: Notes) -> None:
     """MUC_HUONG by the level of the card in IN1-15, where nothing else is said of it: a default, which the card's look-up may correct.
+    What no row of the profile has, and is no level, is told and kept beside the event.
 
     Where the card itself has a digit for its level, that one counts (identifiers.md §2).
     """
@@ -204,10 +205,27 @@ def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence
         return
     cards = [each["normalised"] for each in content["person"].get("identifiers", ()) if each.get("type") == "BHYT_CARD"]
     levels = [card[2] for card in cards if len(card) == 15]
-    stated = [policy.get(15).strip() for policy in policies if is_social(reading.dialect.identifiers, policy)]
-    told = [found[1] for found in map(_GROUP_AND_LEVEL.fullmatch, stated) if found]
-    if told and (level := percent(reading.dialect.codes.get("benefit_level", {}).get((levels or told)[0], ""))) is not None:
-        content["muc_huong"] = level
+    table = reading.dialect.codes.get("benefit_level", {})
+    stated = [
+        (policy, said)
+        for policy in policies
+        if is_social(reading.dialect.identifiers, policy) and (said := policy.get(15).strip())
+    ]
+    rates = [_rate(said, table) for _, said in stated]
+    known = next(filter(None, rates), None)
+    if known is not None:
+        content["muc_huong"] = percent((levels and table.get(levels[0])) or known)
+    elif None in rates:
+        policy, said = stated[rates.index(None)]
+        notes.unreadable("CODE_UNKNOWN", policy, 15, "muc_huong", said)
+
+
+def _rate(stated: str, table: Mapping[str, str]) -> str | None:
+    """What a row says of IN1-15 as it stands, else of the digit of a level; "" of what the profile knows to be none, None without a row."""
+    found = look_up(stated, table)
+    if found is None and (level := _GROUP_AND_LEVEL.fullmatch(stated)) is not None:
+        found = table.get(level[1])
+    return found
 
 
 def _is_short(content: dict[str, Any]) -> bool:

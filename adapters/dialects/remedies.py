@@ -3,6 +3,7 @@
 The first half, what is wrong, is the sentence of `hub/contract/errors.py`. A code without a row here is told by that alone.
 """
 
+import re
 from typing import Final
 
 _ROWS: Final = (
@@ -73,12 +74,18 @@ _ROWS: Final = (
     ("XML_ELEMENT_UNKNOWN", "Write the official name of the element; see seeds/standards.", "Ghi đúng tên chỉ tiêu; xem seeds/standards."),
     ("TRANSLATION_FAILED", "Nothing: this is a fault of the hub. Report it with the place named. What was sent is kept; once it is mended the operator runs `hie replay`.", "Không cần làm gì: đây là lỗi của hub. Hãy báo kèm vị trí nêu trên. Bản tin đã gửi được lưu; sửa xong, đơn vị vận hành chạy `hie replay`."),
 )  # fmt: skip
+_AT: Final = (  # of a code at one place, where it says which table
+    ("CODE_UNKNOWN", "FT1-7.3", "Say what the codes of this coding system are: a row under [codes.item_system] of the profile, such as DMDV = \"ma_dich_vu\" (a service; ma_thuoc: a drug, ma_vat_tu: a supply). Where FT1-7.3 is empty the row is \"\" = \"ma_dich_vu\". If items of several kinds stand under one system, or none, write no row for it: send MA_NHOM in ZFT-1 (ma_nhom under [charge_line] of the profile where it stands elsewhere), by which [codes.item_group] tells services, drugs and supplies; it goes before the row for \"\". A line that nothing places is in no table of the claim that the hub assembles.", "Khai mã của bảng mã này là gì: một dòng ở [codes.item_system] của hồ sơ, ví dụ DMDV = \"ma_dich_vu\" (dịch vụ; ma_thuoc: thuốc, ma_vat_tu: vật tư). Nếu FT1-7.3 trống thì dòng đó là \"\" = \"ma_dich_vu\". Nếu một bảng mã, hoặc mã không ghi bảng mã, gồm nhiều loại thì không khai dòng này: gửi MA_NHOM ở ZFT-1 (nếu nằm chỗ khác, khai ma_nhom ở [charge_line]), [codes.item_group] theo đó phân biệt dịch vụ, thuốc, vật tư; MA_NHOM được xét trước dòng của \"\". Dòng chi phí không xếp được loại thì không vào bảng nào của hồ sơ do hub lập."),
+    ("CODE_UNKNOWN", "IN1-15", "Say what stands there: a row under [codes.benefit_level] of the profile, such as Q4 = \"80\" (MUC_HUONG in percent: 80, 95 or 100); what says nothing of MUC_HUONG, such as a type of plan, is HMO = \"\". Or send the level of the card (DN4, or 4 alone), or MUC_HUONG itself in ZIN-8. Until then the visit goes on without MUC_HUONG.", "Khai nghĩa của giá trị này: một dòng ở [codes.benefit_level] của hồ sơ, ví dụ Q4 = \"80\" (MUC_HUONG theo phần trăm: 80, 95 hoặc 100); nếu không nói gì về MUC_HUONG, ví dụ loại gói bảo hiểm, khai HMO = \"\". Hoặc gửi mức hưởng trên thẻ (DN4, hoặc chỉ số 4), hoặc chính MUC_HUONG ở ZIN-8. Đến lúc đó lượt khám được chuyển đi không có MUC_HUONG."),
+)  # fmt: skip
 
 REMEDIES: Final[dict[str, tuple[str, str]]] = {code: (en, vi) for code, en, vi in _ROWS}
+REMEDIES_AT: Final[dict[tuple[str, str], tuple[str, str]]] = {(code, place): (en, vi) for code, place, en, vi in _AT}
+_NUMBERS: Final = re.compile(r"\[\d+\]")  # of segments, in a place: FT1[2]-7.3
 _CHARSET: Final = "{charset}"  # in a row: the one in which the samples were found to be
 
 
-def remedy(code: str, charset: str) -> tuple[str, str]:
-    """What to do about a problem, in English and Vietnamese, of samples that are in that charset; "" where there is no row."""
-    en, vi = REMEDIES.get(code, ("", ""))
+def remedy(code: str, charset: str, path: str) -> tuple[str, str]:
+    """What to do about a problem at a place, in English and Vietnamese, of samples that are in that charset; "" where there is no row."""
+    en, vi = REMEDIES_AT.get((code, _NUMBERS.sub("", path))) or REMEDIES.get(code, ("", ""))
     return en.replace(_CHARSET, charset), vi.replace(_CHARSET, charset)

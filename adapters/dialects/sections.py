@@ -53,7 +53,7 @@ _FIGURES: Final = frozenset(
 CODED_AS: Final = {  # tables whose values are closed: official codes, states, names of fields of a record
     "sex": frozenset("123"),
     "care_form": frozenset(f"{number:02}" for number in range(1, 17)),
-    "benefit_level": frozenset({"80", "95", "100"}),
+    "benefit_level": frozenset({"", "80", "95", "100"}),
     "discharge": frozenset(["", *"12345"]),
     "order_control": frozenset({"PLACED", "CHANGED", "CANCELLED", "HELD", *ANSWERS}),
     "result_status": frozenset("PFCX"),

@@ -19,7 +19,7 @@ from adapters.dialects.profile import Dialect
 from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import is_code, shape
 from adapters.formats.hl7v2 import NULL, Message, Segment
-from adapters.formats.names import component_name, field_name
+from adapters.formats.names import FieldName, component_name, field_name
 from hub.contract.errors import HubError, Problem
 from hub.contract.events import Keyring, Origin
 
@@ -30,7 +30,8 @@ _ANOTHER: Final = "X"  # put before or behind what is sent: whatever is read bec
 _CODES_MAX: Final = 100  # of OBX, by which they are told apart; others, and what is no code, are `OBX[…]` together
 _LATER: Final = "[2…]"
 _NUMBERS: Final = re.compile(r"\[\d+\]")
-_OF_THE_FORM: Final = frozenset({"ID", "HD"})  # datatypes of what says how the other components are to be read, and who gave them
+_WHERE: Final = "HD"  # datatype of who gave the other components, or in which facility they are
+_OF_THE_FORM: Final = frozenset({"ID", _WHERE})  # of what says how the other components are to be read
 _FORMAL: Final = re.compile(r"coding system|value set|namespace|universal id|check digit|source table|precision|\btype\b")
 
 
@@ -250,7 +251,17 @@ class _Sent:
         return part.read
 
     def _would_be_read(self) -> bool:
-        return self.begins_empty(self.text) and self.becomes(_ANOTHER + self.text) != self.becomes(self.text)
+        """Of a field that begins empty: whether something reads a component that is empty, be it the first or a bed."""
+        if not self.begins_empty(self.text):
+            return False
+        between = self.segment.delimiters.component
+        stated = self.text.split(between)
+        filled = (
+            between.join([*stated[:at], _ANOTHER + text, *stated[at + 1 :]])
+            for at, text in enumerate(stated)
+            if not (at and text)
+        )
+        return any(self.becomes(text) != self.becomes(self.text) for text in filled)
 
 
 def _repetitions(sent: _Sent, found: _Found) -> None:
@@ -277,9 +288,25 @@ def _components(sent: _Sent, found: _Found, repetitions: Sequence[str], at: int)
         return delimiters.repetition.join([*repetitions[:at], here, *repetitions[at + 1 :]])
 
     none = written(lambda _: False)
+    for number, name in _stated(sent, components).items():
+        text = components[number - 1]
+        gone, alone = written(number.__ne__), written(number.__eq__)
+        another = written(number.__ne__, text + _ANOTHER)  # without it a further place of the rule may say the same
+        sent.note(f"{sent.place}.{number}", name, text, found, (sent.text, gone), (alone, none), (sent.text, another))
+
+
+def _stated(sent: _Sent, components: Sequence[str]) -> dict[int, str]:
+    """Numbers and names of the components that hold what is not of the form. The facility of a location is that too, unless it is all
+    there is; and in a field without components a delimiter is text, unless the field begins with it."""
+    begins_empty = components[0] == ""
+    named: dict[int, FieldName] = {}
     for number, text in enumerate(components, 1):
-        named = component_name(sent.message.version, sent.segment.name, sent.number, number)
-        if text not in ("", NULL) and named is not None and named.kind not in _OF_THE_FORM and not _FORMAL.search(named.name):
-            gone, alone = written(number.__ne__), written(number.__eq__)
-            another = written(number.__ne__, text + _ANOTHER)  # without it a further place of the rule may say the same
-            sent.note(f"{sent.place}.{number}", named.name, text, found, (sent.text, gone), (alone, none), (sent.text, another))
+        name = component_name(sent.message.version, sent.segment.name, sent.number, number)
+        if name is None and begins_empty:
+            name = FieldName("", "")
+        if text not in ("", NULL) and name is not None and not _FORMAL.search(name.name):
+            named[number] = name
+    said = {number: name for number, name in named.items() if name.kind not in _OF_THE_FORM}
+    if not said and begins_empty:
+        said = {number: name for number, name in named.items() if name.kind == _WHERE and not name.name.startswith("assigning")}
+    return {number: name.name for number, name in said.items()}

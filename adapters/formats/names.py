@@ -41,19 +41,22 @@ def field_name(version: str, segment: str, field: int) -> FieldName:
 
 @lru_cache(maxsize=4096)
 def component_name(version: str, segment: str, field: int, component: int) -> FieldName | None:
-    """What the standard calls a component, by that version or the newest that has the datatype of its field.
+    """What the standard calls a component, by that version or the newest in which its field has components: what was a code alone
+    (PV1-36 before 2.7) has a text and a system later.
 
-    None where the field has no components: a delimiter in it is text. Both "" for a component that the standard does not have, as of
+    None where the field has them in none: a delimiter in it is text. Both "" for a component that the standard does not have, as of
     a Z-segment.
 
     >>> component_name("2.5.1", "PID", 3, 8), component_name("2.5.1", "NTE", 3, 1)
     (FieldName(name='expiration date', kind='DT'), None)
+    >>> component_name("2.5.1", "PV1", 36, 2)
+    FieldName(name='text', kind='ST')
     """
     if segment[0] == "Z":
         return FieldName("", "")
     versions = (version, *NEWEST_FIRST) if version in VERSIONS else NEWEST_FIRST
-    kind = next((kind for each in versions if (kind := field_name(each, segment, field).kind)), "")
-    structs = (hl7apy.load_library(each).DATATYPES_STRUCTS.get(kind) for each in versions)
+    kinds = list(dict.fromkeys(kind for each in versions if (kind := field_name(each, segment, field).kind)))
+    structs = (hl7apy.load_library(each).DATATYPES_STRUCTS.get(kind) for kind in kinds for each in versions)
     children: Any = next(filter(None, structs), None)
     if children is None:
         return None

@@ -97,7 +97,7 @@ def explain(
 
 
 def _trouble(one: Problem, charset: str) -> Trouble:
-    do_en, do_vi = remedy(one.code, charset)
+    do_en, do_vi = remedy(one.code, charset, one.path)
     return Trouble(one.code, one.severity.value, one.path, one.row.vi, one.text, do_vi, do_en)
 
 

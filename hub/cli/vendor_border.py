@@ -108,9 +108,9 @@ def check(raws: Sequence[bytes]) -> Conformance:
     )
 
 
-def remedy_of(code: str) -> tuple[str, str]:
+def remedy_of(code: str, path: str) -> tuple[str, str]:
     """See `Border.remedy`."""
-    en, vi = remedy(code, _UNKNOWN)
+    en, vi = remedy(code, _UNKNOWN, path)
     return vi, en
 
 

@@ -111,7 +111,7 @@ class Border:
     send_test:   bytes, and the sender in whose name: taken in as a test, as the front door does. Raises HubError, of a sender without
                  a credential NOT_FOUND, of too many in a minute OVERLOADED.
     check:       messages of one sender, some that can be read among them -> how well they are understood. Raises HubError.
-    remedy:      code of a problem -> what to do about it in Vietnamese and English, "" where nothing is written.
+    remedy:      code and place of a problem -> what to do about it in Vietnamese and English, "" where nothing is written.
     pause, resume: facility code, whether of its test mailbox, who, and why -> false where nothing changed. Leaves an audit event.
                  Raise HubError.
     older:       topic, partition, offset -> the value as the archive has it, None where it has not.
@@ -125,7 +125,7 @@ class Border:
     foreseen: Callable[[Reading], list[dict[str, Any]]]
     send_test: Callable[[bytes, str], Sent]
     check: Callable[[Sequence[bytes]], Conformance]
-    remedy: Callable[[str], tuple[str, str]]
+    remedy: Callable[[str, str], tuple[str, str]]
     pause: Callable[[str, bool, str, str], bool]
     resume: Callable[[str, bool, str, str], bool]
     older: Callable[[str, int, int], bytes | None]

@@ -200,7 +200,7 @@ def common(rows: list[dict[str, Any]], border: Any, language: str) -> str:
     body = []
     for row in rows:
         text = ERRORS.get(row["code"])
-        fix = border.remedy(row["code"]) if border is not None else ("", "")
+        fix = border.remedy(row["code"], row["path"]) if border is not None else ("", "")
         one = Trouble(row["code"], row["severity"], row["path"], text.vi if text else "", text.en if text else "", *fix)
         body.append(
             f'<tr><td data-state="{state(one)}">{escape(one.code)}</td><td>{escape(one.path or "—")}</td>'

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from adapters.dialects.charges import NAMES
 from adapters.dialects.paths import FOLDED
 from adapters.dialects.profile import compile_text, load_dialect
 from hub.contract.errors import HubError
@@ -40,6 +41,28 @@ def test_a_line_that_nothing_places_is_kept_and_told():
     assert line["code"]["code"] == "X1"
     assert "table" not in line
     assert ("CODE_UNKNOWN", "FT1-7.3") in told(found)
+
+
+NO_SYSTEM = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.item_system]\n"" = "ma_dich_vu"\n')
+
+
+@pytest.mark.parametrize(
+    ("sent", "group", "elements", "table"),
+    [
+        ("K1^Khám", "", {"ma_dich_vu": "K1", "ten_dich_vu": "Khám"}, "XML3"),
+        ("T1^Thuốc", "4", {"ma_thuoc": "T1", "ten_thuoc": "Thuốc"}, "XML2"),
+        ("40.170^Thuốc^VN-THUOC", "", {"ma_thuoc": "40.170", "ten_thuoc": "Thuốc"}, "XML2"),
+        ("03.1^Siêu âm^VN-DVKT", "", {"ma_dich_vu": "03.1", "ten_dich_vu": "Siêu âm"}, "XML3"),
+        ("X1^Phí^L", "", {}, None),
+    ],
+    ids=["no system", "a drug by MA_NHOM", "a drug by its system", "a service by its system", "a system without a row"],
+)
+def test_a_code_that_states_no_system_goes_by_ma_nhom_else_by_the_row_for_such_codes(sent, group, elements, table):
+    found = mapped("DFT^P03", PID, PV1, f"FT1|1|L1||20261123||CG|{sent}|||1|5000", f"ZFT|{group}", dialect=NO_SYSTEM)
+    [line] = only(found)["lines"]
+    assert {name: line[name] for name in line if name in {*NAMES, *NAMES.values()}} == elements
+    assert line.get("table") == table
+    assert (("CODE_UNKNOWN", "FT1-7.3") in told(found)) is (table is None)
 
 
 def test_zero_is_an_amount_and_another_currency_is_none():

@@ -13,7 +13,7 @@ from adapters.dialects.conformance import Report, looked_at, place_text, report
 from adapters.dialects.conformance_page import page
 from adapters.dialects.paths import read_place
 from adapters.dialects.profile import Dialect, compile_text, dialect_names, load_dialect
-from adapters.dialects.remedies import REMEDIES
+from adapters.dialects.remedies import REMEDIES, REMEDIES_AT, remedy
 from adapters.dialects.sampled import Sample
 from adapters.dialects.shapes import is_code, shape, shown_code
 from adapters.formats.charset import decode, encode
@@ -481,7 +481,7 @@ def test_a_flag_that_nobody_else_knows_is_a_finding(flags: str, told: int) -> No
 
 
 def test_every_remedy_belongs_to_an_error() -> None:
-    assert set(REMEDIES) <= set(ERRORS)
+    assert {*REMEDIES, *(code for code, _ in REMEDIES_AT)} <= set(ERRORS)
 
 
 def refused(**more: object) -> Sample:
@@ -650,3 +650,29 @@ def test_what_is_to_be_done_about_a_code_that_no_table_has_can_be_done() -> None
             found = report([sent], dialect).findings
             assert {one.place for one in found if one.code == "CODE_UNKNOWN"} == told
         assert (sent.events[0][1]["person"]["matinh_cu_tru"], sent.events[0][1]["person"]["ma_dantoc"]) == ("92", "01")
+
+
+@pytest.mark.parametrize(
+    ("place", "table", "rows", "kind", "line"),
+    [
+        ("FT1-7.3", "item_system", ['"" = "ma_dich_vu"'], "DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1^Khám|||1|5000"),
+        ("FT1-7.3", "item_system", ['DMDV = "ma_dich_vu"'], "DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1^Khám^DMDV|||1|5000"),
+        ("IN1-15", "benefit_level", ['Q4 = "80"', 'HMO = ""'], "ADT^A04^ADT_A01", f"IN1|1|BHYT|VSS{'|' * 12}Q4"),
+        ("IN1-15", "benefit_level", ['Q4 = "80"', 'HMO = ""'], "ADT^A04^ADT_A01", f"IN1|1|BHYT|VSS{'|' * 12}HMO"),
+    ],
+)
+def test_a_remedy_of_one_place_names_its_table_and_a_row_that_helps(
+    place: str, table: str, rows: list[str], kind: str, line: str
+) -> None:
+    body = f"{VISIT}{line}\r"
+    [finding] = [one for one in report([visit(body, kind)], STANDARD).findings if one.code == "CODE_UNKNOWN"]
+    assert finding.place == place and (finding.do_en, finding.do_vi) == remedy("CODE_UNKNOWN", "", place)
+    assert all(f"[codes.{table}]" in told for told in (finding.do_en, finding.do_vi))
+    assert all(row in told for told in (finding.do_en, finding.do_vi) for row in rows)
+    mine = compile_text("mine", f'extends = "_standard"\nversion = "1"\n[codes.{table}]\n' + "\n".join(rows) + "\n")
+    assert "CODE_UNKNOWN" not in {one.code for one in report([visit(body, kind, dialect=mine)], mine).findings}
+
+
+def test_a_remedy_of_one_place_is_that_of_any_segment_of_the_name() -> None:
+    assert remedy("CODE_UNKNOWN", "", "FT1[2]-7.3") == REMEDIES_AT["CODE_UNKNOWN", "FT1-7.3"]
+    assert remedy("CODE_UNKNOWN", "", "PID-8") == REMEDIES["CODE_UNKNOWN"]

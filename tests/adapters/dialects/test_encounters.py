@@ -155,6 +155,36 @@ def test_the_benefit_rate_follows_from_the_level_in_in1_15_unless_something_is_s
     assert (None if found is None else str(found)) == rate
 
 
+@pytest.mark.parametrize(
+    ("rows", "rate", "unread"),
+    [
+        ([policy("VSS", "80%")], None, "80%"),
+        ([policy("VSS", "95")], None, "95"),
+        ([policy("VSS", "HMO", "DN4010116149000")], None, "HMO"),
+        ([policy("BAOVIET", "HMO")], None, None),
+        ([policy("VSS", "80"), policy("VSS", "DN4")], "80.00", None),
+        ([policy("VSS", "80"), "ZIN|1|||||||95"], "95.00", None),
+        ([policy("VSS", "Q4")], "80.00", None),
+        ([policy("VSS", "q4", "DN3010116149000")], "95.00", None),
+        ([policy("VSS", "none")], None, None),
+        ([policy("VSS", "none"), policy("VSS", "80")], None, "80"),
+    ],
+    ids=["percent", "a number", "a type of plan", "of another payer", "a level besides", "stated", "of the profile", "the card's own",
+         "known as none", "another"],
+)  # fmt: skip
+def test_what_in1_15_says_otherwise_goes_by_a_row_of_the_profile_or_is_told_and_kept(
+    rows: list[str], rate: str | None, unread: str | None
+) -> None:
+    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[codes.benefit_level]\nQ4 = "80"\nNONE = ""\n')
+    found = mapped("ADT^A01", PID, "PV1|1|O", *rows, dialect=mine)
+    level = only(found).get("muc_huong")
+    assert (None if level is None else str(level)) == rate
+    assert only(found)["meta"].get("unparsed", {}).get("muc_huong") == unread
+    assert [path for code, path in told(found) if code == "CODE_UNKNOWN"] == (
+        [] if unread is None else ["IN1[2]-15" if rows[1:] else "IN1-15"]
+    )
+
+
 def test_when_an_outpatient_was_admitted_is_read_of_that_message_alone() -> None:
     rows = "EVN||23/11/2026 07:30", PID, stay("202611230800", "")
     for trigger in ENCOUNTER_ACTIONS:

@@ -56,6 +56,14 @@ def test_a_place_that_would_be_read_if_the_one_before_it_were_empty_is_not_ignor
         ("ORM^O01", "ORC|NW|5\rOBR|1|5||GLU|||||||||||%s", "^^Máu lấy lúc đói", ["OBR-15.3"]),
         ("ADT^A04^ADT_A01", "PV1|1|O|K01||||%s", "^LÊ^MINH^TRÍ", ["PV1-7.2", "PV1-7.3", "PV1-7.4"]),
         ("ADT^A01", "PV1|1|I|%s||||||||||||||||01021.1", "^P205^^BV", ["PV1-3.2"]),
+        ("ADT^A01", "PV1|1|I|%s||||||||||||||||01021.1", "^^^K03", ["PV1-3.4"]),
+        ("ADT^A01", "PV1|1|I|%s||||||||||||||||01021.1", "^^^K03^^C", ["PV1-3.4"]),
+        ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1|5000|||||%s", "^^^K03", ["FT1-16.4"]),
+        ("ADT^A01", "PV1|1|I|K01|%s|||||||||||||||01021.1", "^Cấp cứu", ["PV1-4.2"]),
+        ("ADT^A01", "PV1|1|I|K01||||||||||||||||01021.1|||||||||||||||||%s", "^Ra viện", ["PV1-36.2"]),
+        ("ADT^A01", "PV1|1|I|K01||||||||||||||||01021.1|||||||||||||||||%s", "^Ra viện^99HIS", ["PV1-36.2"]),
+        ("ADT^A04^ADT_A01", "AL1|1|DA|PEN^Penicillin|%s", "^Nặng", ["AL1-4.2"]),
+        ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||%s|K1^Khám^VN-DVKT|||1|5000", "^THU", ["FT1-6.2"]),
         ("ADT^A04^ADT_A01", "PV1|1|O|K01||||||||||||||%s", "^LÊ^MINH^TRÍ", ["PV1-17.2", "PV1-17.3", "PV1-17.4"]),
         ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1|||%s", "^Khoa Nội tổng hợp", ["FT1-13.2"]),
         ("DFT^P03^DFT_P03", "FT1|1|L1||20261123||CG|K1|||1||||||||||%s", "^LÊ^MINH^TRÍ", ["FT1-20.2", "FT1-20.3", "FT1-20.4"]),
@@ -72,6 +80,24 @@ def test_what_stands_behind_an_empty_component_that_would_be_read_is_told(
 ) -> None:
     sent = visit(f"EVN|A04\rPID|1||7^^^01021^MR||Lê^Hoa\r{line % field}\r", kind)
     assert [row.place for row in report([sent], STANDARD).ignored if row.place[0] != "E"] == told
+
+
+@not_compiled
+@pytest.mark.parametrize("version", ["2.3", "2.3.1", "2.4", "2.5.1", "2.8.2"])
+@pytest.mark.parametrize(
+    ("line", "told"), [("AL1|1|DA|PEN^Penicillin|^Nặng", "AL1-4.2"), (f"PV1|1|O{'|' * 34}^Ra viện", "PV1-36.2")]
+)
+def test_text_in_the_place_behind_a_code_is_told_in_versions_too_in_which_the_field_has_no_components(
+    version: str, line: str, told: str
+) -> None:
+    body = f"EVN|A03\rPID|1||7^^^01021^MR||Lê^Hoa\r{line}\r"
+    sent = sample((HEAD.replace("2.5.1", version) % "ADT^A03" + body).encode())
+    assert told in [row.place for row in report([sent], STANDARD).ignored]
+
+
+@not_compiled
+def test_a_number_that_is_empty_says_nothing_by_its_authority_and_type() -> None:
+    assert not parts("PID|1||^^^01021^MR~777^^^01021^MR||Lê^Hoa")
 
 
 def test_a_field_that_begins_empty_is_not_ignored_where_another_place_is_looked_at_first() -> None:

@@ -188,6 +188,6 @@ def test_the_report_is_that_of_vendor_check_without_a_value():
 
 
 def test_each_problem_has_both_languages_of_its_remedy():
-    vi, en = remedy_of("TYPE_UNSUPPORTED")
+    vi, en = remedy_of("TYPE_UNSUPPORTED", "MSH-9")
     assert vi.startswith("Không gửi") and en.startswith("Leave")
-    assert remedy_of("NO_SUCH_CODE") == ("", "")
+    assert remedy_of("NO_SUCH_CODE", "") == ("", "")
