@@ -18,10 +18,10 @@ def tell_unread(settings: Settings, payer: str) -> None:
     """
     try:
         unrouted, unread = lacking(settings if settings.kafka else connected(settings), payer)
-    except HubError as away:
-        # no hub, or brokers that do not answer: the ledger can be read all the same
+    except HubError as away:  # the ledger can be read all the same
+        why = away.where if away.code == "NOT_RUNNING" else "the brokers do not answer"
         _say(
-            f"Whether all that was sent is in this ledger is not known: {away}",
+            f"Whether all that was sent is in this ledger is not known: {why}.",
             "Không rõ những gì đã gửi có trong sổ này hết chưa.",
         )
         return

@@ -62,7 +62,7 @@ def test_every_sum_says_what_it_lacks_and_a_whole_one_says_nothing(hie, monkeypa
 def test_without_a_hub_the_ledger_is_read_all_the_same_and_it_says_that_nobody_could_be_asked(hie, words):
     summed, said = hie(*words)
     assert summed != ""
-    assert "Whether all that was sent is in this ledger is not known: NOT_RUNNING [no hub runs on this data folder]" in said
+    assert "Whether all that was sent is in this ledger is not known: no hub runs on this data folder." in said
     assert "Không rõ" in said
 
 
@@ -74,7 +74,7 @@ def test_brokers_that_do_not_answer_are_told_as_such(hie, monkeypatch):
     monkeypatch.setattr("hub.journal.standing.ends", away)
     summed, said = hie("totals")
     assert "2026-11" in summed
-    assert "is not known: BROKER_UNAVAILABLE" in said
+    assert "is not known: the brokers do not answer." in said
 
 
 def test_what_only_looks_at_one_thing_or_sums_nothing_asks_nobody(hie, monkeypatch):
