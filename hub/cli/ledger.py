@@ -16,6 +16,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from hub.cli.running import connected, key_secret, older, paragraph, terminal
+from hub.cli.unread import tell_unread
 from hub.contract.directory import payers
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, Event, Keyring, now, to_json
@@ -56,6 +57,13 @@ def folder_of(settings: Settings, payer: str) -> Path:
     return known_ledger(settings, payer or default_payer())
 
 
+def folder_to_sum(settings: Settings, payer: str) -> Path:
+    """The same for what is summed: what the ledger does not hold yet is told before.  Raises: HubError(NOT_FOUND)."""
+    folder = folder_of(settings, payer)
+    tell_unread(settings, payer or default_payer())
+    return folder
+
+
 def ledger_totals(settings: Settings) -> dict[str, Any]:
     """The ledger's totals over the newest revision of each claim."""
     from hub.insurer.totals import totals
@@ -72,6 +80,7 @@ def ledger(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     if context.invoked_subcommand:
         return
     settings = read_settings()
+    tell_unread(settings, default_payer())
     found = ledger_totals(settings)
     if as_json:
         print(to_json(found).decode())
@@ -137,7 +146,7 @@ def _answer(settings: Settings, payer: str, name: str, month: str | None, facili
     def hashed(person: str) -> str:
         return Keyring(key_secret(settings).get_secret_value().encode()).hash("ledger", person)
 
-    return ask(folder_of(settings, payer), name, hashed=hashed, month=_month(month), facility=facility, limit=limit)
+    return ask(folder_to_sum(settings, payer), name, hashed=hashed, month=_month(month), facility=facility, limit=limit)
 
 
 def _month(given: str | None) -> str | None:
@@ -221,7 +230,7 @@ def statement_command(
     from hub.insurer.statement import statement
     from hub.insurer.statement_page import page
 
-    found = statement(folder_of(read_settings(), payer), facility, _month(month) or "")
+    found = statement(folder_to_sum(read_settings(), payer), facility, _month(month) or "")
     if html is None:
         print_statement(found)
     else:
@@ -293,7 +302,7 @@ def export_command(
 
     read = from_topic(settings.kafka, f"payer.{payer or default_payer()}.claim.v1", older(settings).value)
     found = export(
-        folder_of(settings, payer),
+        folder_to_sum(settings, payer),
         folder,
         read=read,
         unpack=unpack,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hub.cli.ledger import Payer, default_payer, folder_of, ledger_app, month_of, out, print_whole
+from hub.cli.ledger import Payer, default_payer, folder_of, folder_to_sum, ledger_app, month_of, out, print_whole
 from hub.cli.running import audit_before, connected
 from hub.contract.errors import HubError
 from hub.contract.events import VIETNAM, now, to_json
@@ -37,7 +37,7 @@ def close_month(
     first = month_of(month)
     if _open(first):
         raise HubError("MONTH_OPEN", month)
-    folder = folder_of(read_settings(), payer)
+    folder = folder_to_sum(read_settings(), payer)
     rows = close(folder, first, now())
     found, again = summary(rows), _to_close_again(folder, month, month_after(first))
     if as_json:
@@ -98,7 +98,7 @@ def readjudicate(
     changes_vi, changes = branches.words(without or (), other, against or ())
     branch = branches.Branch(name, month, changes, 0, datetime.now(UTC).isoformat(), changes_vi=changes_vi)
     read = partial(reread, settings, f"payer.{whose}.claim.v1", batch=settings.insurer_batch)
-    ledger, writers = folder_of(settings, whose), Wire(settings.registry_url).writer
+    ledger, writers = folder_to_sum(settings, whose), Wire(settings.registry_url).writer
     made = branches.readjudicate(ledger, branch, read, writers, whose, rules, against)
     if as_json:
         print(to_json(asdict(made)).decode())
@@ -141,7 +141,7 @@ def compare(name: Name, payer: Payer = "", as_json: AsJson = False) -> None:
     """
     from hub.insurer.branches import compare as compared
 
-    found = compared(folder_of(read_settings(), payer), name)
+    found = compared(folder_to_sum(read_settings(), payer), name)
     if as_json:
         print(to_json(found).decode())
         return
@@ -202,7 +202,7 @@ def promote(name: Name, reason: Reason, payer: Payer = "") -> None:
     from hub.insurer.branches import promote as promoted
 
     settings = connected(read_settings())
-    folder = folder_of(settings, payer)
+    folder = folder_to_sum(settings, payer)
     audit_before(settings, "ledger-promote", f"{folder.name}/{name}", reason)
     found = compared(folder, name)
     rows, month = promoted(folder, name, now()), found["branch"]["period"]

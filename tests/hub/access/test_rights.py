@@ -95,6 +95,18 @@ def test_a_payer_writes_its_decisions_unless_the_hub_adjudicates_for_it(kafka, p
     assert writers == {code for code, payer in payers().items() if not payer.adjudicated_here} and OWN in writers
 
 
+def set_back(folder, address, group):
+    """What the program of the page says and ends with, for a login and a group."""
+    login, program = folder / "client.properties", folder / "read_again.py"
+    login.write_text("".join(f"{name}={value}\n" for name, value in (client(address) | {"group.id": group}).items()), "utf-8")
+    page = Path(hub.insurer.__file__).with_name("README.md").read_text("utf-8")
+    program.write_text(
+        page.partition("`read_again.py client.properties`")[2].partition("```python\n")[2].partition("```")[0], "utf-8"
+    )
+    done = subprocess.run([sys.executable, str(program), str(login)], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
 def test_it_sets_its_own_place_back_as_its_page_shows(kafka, payer_a, tmp_path):
     group, topic = f"payer.{A}.again", f"payer.{A}.claim.v1"
     assert write(kafka, topic) is None
@@ -109,14 +121,30 @@ def test_it_sets_its_own_place_back_as_its_page_shows(kafka, payer_a, tmp_path):
 
     first = all_read()
     assert (first > 0, all_read()) == (True, 0)
-    login, program = tmp_path / "client.properties", tmp_path / "read_again.py"
-    login.write_text("".join(f"{name}={value}\n" for name, value in (client(payer_a) | {"group.id": group}).items()), "utf-8")
-    page = Path(hub.insurer.__file__).with_name("README.md").read_text("utf-8")
-    program.write_text(
-        page.partition("`read_again.py client.properties`")[2].partition("```python\n")[2].partition("```")[0], "utf-8"
-    )
-    subprocess.run([sys.executable, str(program), str(login)], check=True, timeout=60)
+    assert set_back(tmp_path, payer_a, group) == (0, "")
     assert all_read() == first
+
+
+@pytest.mark.parametrize("group", [f"payer.{B}", "mine", f"payer.{A}x"])
+def test_setting_back_a_group_of_another_says_which_names_are_its_own(payer_a, tmp_path, group):
+    mine = f"write group.id=payer.{A}, or a name that begins with payer.{A}. (and a dot)"
+    assert set_back(tmp_path, payer_a, group) == (1, f"could not set back: the group {group} is not one of payer.{A}: {mine}\n")
+
+
+def test_setting_back_a_group_that_somebody_reads_in_says_so(kafka, payer_a, tmp_path):
+    group, topic = f"payer.{A}.busy", f"payer.{A}.claim.v1"
+    assert write(kafka, topic) is None
+    reader = Consumer({**client(payer_a), "group.id": group, "auto.offset.reset": "earliest", "log_level": 0})
+    reader.subscribe([topic])
+    assert reader.poll(20) is not None
+    code, said = set_back(tmp_path, payer_a, group)
+    reader.close()
+    assert (code, said.startswith(f"could not set back: somebody reads in the group {group}")) == (1, True)
+
+
+def test_setting_back_in_a_topic_of_another_says_what_the_brokers_say(kafka, tmp_path):
+    other = write_address(brokers(kafka), f"payer.{OWN}", give_login(kafka, OWN))
+    assert set_back(tmp_path, other, f"payer.{OWN}") == (1, "could not set back: Broker: Topic authorization failed\n")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def hie(tmp_path, monkeypatch):
     def run(*words):
         result = CliRunner().invoke(app, ["ledger", *words], catch_exceptions=False)
         assert result.exit_code == 0
-        return result.output
+        return result.stdout
 
     return run
 

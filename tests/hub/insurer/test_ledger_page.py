@@ -12,6 +12,7 @@ import hub.insurer
 from hub.insurer.explain import read_claim, read_month
 from hub.insurer.ledger import Ledger
 from hub.insurer.questions import QUESTIONS, ask
+from hub.insurer.rules import money
 from hub.insurer.settlement import claims_of
 from hub.insurer.totals import totals_of
 from hub.insurer.views import opened
@@ -21,6 +22,7 @@ from tests.hub.insurer.small_ledger import CUT, DRUG, RULES, TOPIC_ID, adjust, s
 PAGE = (Path(hub.insurer.__file__).parent / "LEDGER.md").read_text("utf-8")
 BESIDE = (Path(hub.insurer.__file__).parent / "README.md").read_text("utf-8")
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+[READ_LEDGER] = re.findall(r"as `read_ledger\.py LEDGER`:\n\n```python\n(.*?)```", BESIDE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +93,32 @@ def test_of_equal_revisions_as_older_releases_wrote_them_the_first_in_the_stream
     for number in range(4):
         [[one, other]] = read_claim(tmp_path, f"K{number}")
         assert (one.paid, one.replaced, other.paid, other.replaced) == (24_000, False, 32_000, True)
-    told = re.findall(r"as `read_ledger\.py LEDGER`:\n\n```python\n(.*?)```", BESIDE, re.DOTALL)
-    for name, program, month in (("read_ledger.py", *told, []), ("month.py", PROGRAMS[0], ["2026-11"])):
+    for name, program, month in (("read_ledger.py", READ_LEDGER, []), ("month.py", PROGRAMS[0], ["2026-11"])):
         (tmp_path / name).write_text(program, "utf-8")
         command = [sys.executable, str(tmp_path / name), str(tmp_path), *month]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert "480000.00" in done.stdout
+
+
+def test_both_tables_of_read_ledger_are_of_what_is_in_force_and_its_last_row_is_that_of_the_totals(tmp_path):
+    """What was corrected, withdrawn, or came again too late to be dropped (and was decided otherwise then) is in neither."""
+    again = stated("again", [DRUG, CUT])
+    events = [
+        stated("corrected", [DRUG, CUT], version=1),
+        stated("corrected", [DRUG], version=2),
+        stated("withdrawn", [DRUG, CUT], version=1),
+        stated("withdrawn", [], version=2, action="CANCELLED"),
+        again,
+    ]
+    ledger = Ledger(tmp_path, TOPIC_ID)
+    ledger.append(batch(events, [(0, at) for at in range(len(events))], TOPIC_ID, RULES), {0: len(events)})
+    ledger.append(batch([again], [(0, len(events))], TOPIC_ID, money.RULES), {0: len(events) + 1})
+    (tmp_path / "read_ledger.py").write_text(READ_LEDGER, "utf-8")
+    argv = [sys.executable, str(tmp_path / "read_ledger.py"), str(tmp_path)]
+    printed = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in printed.splitlines() if line.startswith("│")]
+    with opened(tmp_path) as database:
+        whole = totals_of(database)
+    assert [str(whole[name]) for name in ("claims", "t_bhtt", "t_bhtt_gd")] in [row[1:4] for row in rows]
+    assert whole["claims"] == 2
+    assert [row[:3] for row in rows if "C99" in row] == [["again", "C99", "C"]]
