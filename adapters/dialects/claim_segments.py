@@ -10,7 +10,7 @@ from typing import Final
 from adapters.dialects.clinical_segments import known_part, name_parts
 from adapters.dialects.paths import one_text, read_words
 from adapters.dialects.transforms import facility_code, full_name
-from adapters.formats.er7 import split_spoken
+from adapters.formats.er7 import NULL, split_spoken, unescape, whole
 from adapters.formats.hl7v2 import Component, Message, Segment, Value, build, parse
 
 Row = dict[str, str]
@@ -259,8 +259,10 @@ def _read_row(segment: Segment, rows: Rows) -> None:
     if not 1 <= at <= len(lines):
         lines.append({})
         at = len(lines)
-    for repetition in range(1, len(segment.repetitions(3)) + 1):
-        lines[at - 1][segment.get(3, 1, 1, repetition)] = segment.words(3, 2, repetition)
+    delimiters = segment.delimiters
+    for repetition in segment.repetitions(3):
+        name, value, *_ = (*repetition.split(delimiters.component, 2), "", "")
+        lines[at - 1][unescape(name, delimiters)] = "" if value == NULL else whole(value, delimiters)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from adapters.dialects.persons import (
     read_procedures,
 )
 from adapters.dialects.reading import Reading, tell_beside, tell_left_early
+from adapters.dialects.sections import CODED_AS
 from adapters.dialects.transforms import exact, percent, pointed
 from adapters.formats.charset import without_marks
 from adapters.formats.hl7v2 import Segment
@@ -212,19 +213,22 @@ def _benefit_level(reading: Reading, content: dict[str, Any], policies: Sequence
         if is_social(reading.dialect.identifiers, policy) and (said := policy.get(15).strip())
     ]
     rates = [_rate(said, table) for _, said in stated]
-    known = next(filter(None, rates), None)
-    if known is not None:
-        content["muc_huong"] = percent((levels and table.get(levels[0])) or known)
+    rate = table.get(levels[0], "") if levels and any(found != "" for found in rates) else next(filter(None, rates), "")
+    if (level := percent(rate)) is not None:
+        content["muc_huong"] = level
     elif None in rates:
         policy, said = stated[rates.index(None)]
         notes.unreadable("CODE_UNKNOWN", policy, 15, "muc_huong", said)
 
 
 def _rate(stated: str, table: Mapping[str, str]) -> str | None:
-    """What a row says of IN1-15 as it stands, else of the digit of a level; "" of what the profile knows to be none, None without a row."""
+    """What a row says of IN1-15 as it stands, else of the digit of a level, else what it states itself in percent; "" of what the
+    profile knows to be none, None of anything else."""
     found = look_up(stated, table)
-    if found is None and (level := _GROUP_AND_LEVEL.fullmatch(stated)) is not None:
+    if found is None and (level := _GROUP_AND_LEVEL.fullmatch(stated.upper())) is not None:
         found = table.get(level[1])
+    if found is None and stated.removesuffix("%").strip() in CODED_AS["benefit_level"]:
+        found = stated
     return found
 
 

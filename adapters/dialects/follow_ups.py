@@ -1,14 +1,11 @@
 """SIU → `hie.FollowUp` with table XML14. Source: `seeds/standards/hl7-mapping.md` §4.5."""
 
-from collections import Counter
-from collections.abc import Iterable
-from itertools import pairwise, takewhile
+from collections.abc import Sequence
 from typing import Any, Final
 
 from adapters.dialects.paths import PROBLEMS_MAX, Notes, Plan, Scope, choose, fill
 from adapters.dialects.persons import in_words, insured_and_diagnosed, read_diagnoses, read_person
 from adapters.dialects.reading import Reading, tell_left_early, tell_notes
-from adapters.dialects.registrations import number_of
 from adapters.formats.hl7v2 import NULL, Message, Segment
 
 FOLLOW_UP_ACTIONS: Final = {
@@ -22,65 +19,32 @@ FOLLOW_UP_ACTIONS: Final = {
     "S26": "NO_SHOW",
 }
 _WITH_DAY: Final = frozenset({"BOOKED", "MOVED", "MODIFIED"})
-_RESOURCES: Final = frozenset({"RGS", "AIS", "AIG", "AIL", "AIP"})
 _MINUTE: Final = len("yyyymmddHHMM")
-_ONCE: Final[
-    dict[str, tuple[tuple[int, int | None], ...]]
-] = {  # what a slip has one of, by segment: fields, and how many characters of them tell two apart
-    "TQ1": ((7, _MINUTE),),
-    "AIS": ((3, None), (4, _MINUTE)),
-    "AIG": ((8, _MINUTE),),
-    "AIL": ((6, _MINUTE),),
-    "AIP": ((3, None), (6, _MINUTE)),
+_RESOURCES: Final = frozenset({"RGS", "AIS", "AIG", "AIL", "AIP"})  # of the appointment, whichever patient they stand behind
+_PERSON: Final = (3, 5)  # fields of PID that say who somebody is
+_ONCE: Final[dict[str, tuple[tuple[int, int], ...]]] = {  # fields and components of what a slip has one of, by segment
+    "SCH": ((2, 1), (11, 4)),
+    "PID": tuple((field, 1) for field in _PERSON),
+    "TQ1": ((7, 1),),
+    "AIS": ((3, 1), (4, 1)),
+    "AIG": ((8, 1),),
+    "AIL": ((6, 1),),
+    "AIP": ((3, 1), (6, 1)),
 }
+_TIMES: Final = frozenset({("SCH", 11), ("TQ1", 7), ("AIS", 4), ("AIG", 8), ("AIL", 6), ("AIP", 6)})
 _OF_THE_PERSON: Final = (
     "ho_ten", "ngay_sinh", "gioi_tinh", "dia_chi", "ma_the_bhyt", "gt_the_den", "chan_doan_rv", "ma_benh_chinh", "ma_benh_kt",
 )  # fmt: skip
 
 
 def map_follow_up(reading: Reading, trigger: str) -> None:
-    """One slip a patient of each SCH; refused without SCH."""
-    if reading.message.first("SCH") is None:
+    """One slip a message, of its first patient: what a further one, or a further resource, has otherwise is told. Refused without SCH."""
+    message, dialect = reading.message, reading.dialect
+    if message.first("SCH") is None:
         reading.refuse("NOTHING_REPRESENTABLE", "SCH")
         return
-    for segments in _appointments(reading.message):
-        slips = [_read(reading, trigger, own) for own in _of_each_patient(reading, segments)]
-        numbers = Counter(content.get("slip", "") for content, _ in slips)
-        for content, notes in slips:
-            key = slip = content.get("slip", "")
-            if slip and numbers[slip] > 1:  # SCH has one number for all, and what is said of one is not said of the other
-                notes.warn("NUMBER_SHARED", "SCH-2")
-                number = number_of(content["person"]) or content.get("ma_lk", "")
-                key = f"{slip}/{number}" if number else ""
-            reading.publish("hie.FollowUp", content, key, notes, key_path="SCH-2")
-
-
-def _appointments(message: Message) -> list[list[Segment]]:
-    """The segments of each SCH, of which HL7 has one in a message; what stands before the first is of it too."""
-    first, *others = message.groups("SCH")
-    before = takewhile(lambda segment: segment.name != "SCH", message.segments_in_order)
-    return [[*before, *first], *others]
-
-
-def _of_each_patient(reading: Reading, segments: list[Segment]) -> list[list[Segment]]:
-    """The segments of each PID with what all have in common: what stands before the first one, and the resources behind the last.
-
-    Who writes resources behind each PID means them for that one. Of what is in common only the first has more than what rules look at.
-    """
-    starts = [number for number, segment in enumerate(segments) if segment.name == "PID"]
-    if len(starts) < 2:
-        return [segments]
-    resources = next((number for number, segment in enumerate(segments) if segment.name in _RESOURCES), 0)
-    end = resources if resources > starts[-1] else len(segments)
-    runs = [segments[start:until] for start, until in pairwise([*starts, end])]
-    before, behind = segments[: starts[0]], segments[end:]
-    common, shared = reading.scope(before).values(), reading.scope(behind).values()
-    return [[*before, *runs[0], *behind], *([*common, *run, *shared] for run in runs[1:])]
-
-
-def _read(reading: Reading, trigger: str, segments: list[Segment]) -> tuple[dict[str, Any], Notes]:
-    dialect = reading.dialect
     notes = reading.notes()
+    segments = _of_first_patient(message)
     scope = reading.scope(segments)
 
     def named(name: str) -> list[Segment]:
@@ -103,8 +67,8 @@ def _read(reading: Reading, trigger: str, segments: list[Segment]) -> tuple[dict
     table: dict[str, Any] = {}
     fill(dialect.plans["xml14"], scope, table, notes, "xml14.")
     tell_left_early(dialect.plans["xml14"], scope, table, notes)
-    tell_notes((dialect.plans[name] for name in ("person", "follow_up", "xml14")), scope, named("NTE"), notes)
-    _tell_differing(scope, segments, notes)
+    tell_notes((dialect.plans[name] for name in ("person", "follow_up", "xml14")), scope, notes)
+    _tell_differing(scope, message, notes)
     insured_and_diagnosed(table, person, diagnoses, _OF_THE_PERSON)
     for name, value in (
         ("so_giayhen_kl", content.get("slip")),
@@ -118,19 +82,50 @@ def _read(reading: Reading, trigger: str, segments: list[Segment]) -> tuple[dict
     content["xml14"] = table
     if label := dialect.labels.in_words(f"{in_words(content)}\n{in_words(table)}"):
         notes.labels.add(label)
-    return content, notes
+    reading.publish("hie.FollowUp", content, content.get("slip", ""), notes, key_path="SCH-2")
 
 
-def _tell_differing(scope: Scope, segments: Iterable[Segment], notes: Notes) -> None:
-    """That a further resource has another service, person or time than the first: a slip has one of each."""
-    for segment in segments:
-        if segment.name not in _ONCE or segment is scope[segment.name]:
-            continue
-        for field, characters in _ONCE[segment.name]:
-            stated = segment.field(field)[:characters]
-            differs = stated not in ("", NULL, scope[segment.name].field(field)[:characters])
-            if differs and len(notes.problems) < PROBLEMS_MAX:  # a path is looked for among all segments of its name
-                notes.warn("APPOINTMENT_DIFFERS", notes.message.path(segment, field))
+def _of_first_patient(message: Message) -> Sequence[Segment]:
+    """All segments but those behind a PID of somebody else, up to the resources."""
+    first, *others = message.segments("PID") or [None]
+    if first is None or not any(_is_another(other, first, _PERSON) for other in others):
+        return message.segments_in_order
+    found = []
+    is_first = True
+    for segment in message.segments_in_order:
+        if segment.name == "PID":
+            is_first = not _is_another(segment, first, _PERSON)
+        elif segment.name in _RESOURCES:
+            is_first = True
+        if is_first:
+            found.append(segment)
+    return found
+
+
+def _is_another(segment: Segment, first: Segment, fields: Sequence[int]) -> bool:
+    return any(_differs(segment, first, field, 1) for field in fields)
+
+
+def _differs(segment: Segment, first: Segment, field: int, component: int) -> bool:
+    """Whether something else is stated there than in the first; of two times one may be told shorter."""
+    if segment.field(field) in ("", NULL):
+        return False
+    stated, said = segment.get(field, component).strip(), first.get(field, component).strip()
+    if (segment.name, field) in _TIMES and said:
+        until = min(_MINUTE, len(stated), len(said))
+        stated, said = stated[:until], said[:until]
+    return stated not in ("", said)
+
+
+def _tell_differing(scope: Scope, message: Message, notes: Notes) -> None:
+    """That a further patient or resource has another number, name, service, person or time than the first: a slip has one of each."""
+    for name, places in _ONCE.items():
+        for segment in message.segments(name)[1:]:
+            for field, component in places:
+                if len(notes.problems) >= PROBLEMS_MAX:  # a path is looked for among all segments of its name
+                    return
+                if _differs(segment, scope[name], field, component):
+                    notes.warn("APPOINTMENT_DIFFERS", message.path(segment, field))
 
 
 def _day_place(plan: Plan) -> str:

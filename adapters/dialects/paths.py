@@ -291,10 +291,11 @@ def _pick(segment: Segment, field: int, pick: str) -> int:
 
 def one_text(segment: Segment, field: int) -> str:
     """The whole field as one text, `;` between repetitions, without the delimiters that only pad it: of `4-10^^` 4-10, while an
-    escaped one stays."""
+    escaped one stays. A repetition of delimiters, blanks and nulls says nothing."""
     delimiters = segment.delimiters
-    padding = f"{delimiters.component}{delimiters.subcomponent}{delimiters.repetition}"
-    return unescape(segment.field(field).strip(padding).replace(delimiters.repetition, ";"), delimiters)
+    padding = f"{delimiters.component}{delimiters.subcomponent} "
+    stated = (value.strip(padding) for value in segment.repetitions(field))
+    return ";".join(unescape(value, delimiters) for value in stated if value and value != NULL)
 
 
 def read_words(segment: Segment, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
@@ -314,13 +315,14 @@ def _is_one_text(segment: Segment, field: int) -> bool:
 
 def _texts(segment: Segment, field: int, component: int, subcomponent: int) -> list[str]:
     """Of each repetition that component; `&` cuts it only where a subcomponent is asked for, `^` not where HL7 has one text."""
-    if component > 1 or subcomponent > 1:
-        numbers = range(1, len(segment.repetitions(field)) + 1)
-        if subcomponent > 1:
-            return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
-        return list(filter(None, (segment.words(field, component, number) for number in numbers)))
     delimiters = segment.delimiters
-    if delimiters.component in segment.field(field) and _is_one_text(segment, field):
+    if subcomponent > 1:
+        numbers = range(1, len(segment.repetitions(field)) + 1)
+        return list(filter(None, (segment.get(field, component, subcomponent, number) for number in numbers)))
+    if component > 1:
+        stated = [value.split(delimiters.component, component) for value in segment.repetitions(field)]
+        firsts = [parts[component - 1] for parts in stated if len(parts) >= component]
+    elif delimiters.component in segment.field(field) and _is_one_text(segment, field):
         padding = f"{delimiters.component}{delimiters.subcomponent}"
         firsts = [value.strip(padding) for value in segment.repetitions(field)]
     else:

@@ -1,7 +1,7 @@
 """One message while it is being mapped: what its parts share, and how an event comes out of it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, Final
 
@@ -49,8 +49,9 @@ def tell_embedded(row: Segment, notes: Notes) -> None:
         notes.warn("CONTENT_NOT_PASSED_ON", notes.message.path(row, 5))
 
 
-def tell_notes(plans: Iterable[Plan], scope: Scope, rows: Sequence[Segment], notes: Notes) -> None:
+def tell_notes(plans: Iterable[Plan], scope: Scope, notes: Notes) -> None:
     """That the NTE of a slip or an appointment go to nobody, as these have no place for notes; but for the one that a rule reads."""
+    rows = notes.message.segments("NTE")
     reads = bool(rows) and any(place.segment == "NTE" for plan in plans for rule in plan for place in rule.places)
     for row in rows:
         if row.text(3).strip() and not (reads and row is scope.get("NTE")):

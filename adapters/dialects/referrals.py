@@ -176,7 +176,7 @@ def _content(reading: Reading, scope: Scope, notes: Notes, *, issued: bool) -> d
     plan = dialect.plans["referral"]
     fill(tuple(rule for rule in plan if rule.name not in _OF_THE_ANSWER) if issued else plan, scope, content, notes)
     tell_priority(plan, scope, content, notes)
-    tell_notes((dialect.plans[name] for name in _OF_THE_SLIP), scope, message.segments("NTE"), notes)
+    tell_notes((dialect.plans[name] for name in _OF_THE_SLIP), scope, notes)
     if diagnoses := read_diagnoses(dialect, message.segments("DG1"), notes):
         content["diagnoses"] = diagnoses
     if allergies := read_allergies(reading, message.segments("AL1"), notes):

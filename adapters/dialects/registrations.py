@@ -86,7 +86,7 @@ def _publish(reading: Reading, action: str, segments: Sequence[Segment], others:
         content["allergies"] = allergies
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility
-    if number := number_of(person):
+    if number := _number(person):
         content["number"] = number
     _add_merged(reading, content, segments, notes)
     linked = [number for other in others for number in _numbers(reading, other, notes)]
@@ -95,8 +95,7 @@ def _publish(reading: Reading, action: str, segments: Sequence[Segment], others:
     reading.publish("hie.Registration", content, number, notes, key_path="PID-3")
 
 
-def number_of(person: dict[str, Any]) -> str:
-    """The number by which a person is known at its facility first of all; "" without one."""
+def _number(person: dict[str, Any]) -> str:
     identifiers = person.get("identifiers", ())
     for kind in _NUMBER_TYPES:
         for identifier in identifiers:

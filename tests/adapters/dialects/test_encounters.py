@@ -158,18 +158,22 @@ def test_the_benefit_rate_follows_from_the_level_in_in1_15_unless_something_is_s
 @pytest.mark.parametrize(
     ("rows", "rate", "unread"),
     [
-        ([policy("VSS", "80%")], None, "80%"),
-        ([policy("VSS", "95")], None, "95"),
-        ([policy("VSS", "HMO", "DN4010116149000")], None, "HMO"),
+        ([policy("VSS", "80%")], "80.00", None),
+        ([policy("VSS", "95")], "95.00", None),
+        ([policy("VSS", "dn4")], "80.00", None),
+        ([policy("VSS", "90")], None, "90"),
+        ([policy("VSS", "HMO")], None, "HMO"),
+        ([policy("VSS", "HMO", "DN4010116149000")], "80.00", None),
+        ([policy("VSS", "4", "DN9010116149000")], None, None),
         ([policy("BAOVIET", "HMO")], None, None),
         ([policy("VSS", "80"), policy("VSS", "DN4")], "80.00", None),
         ([policy("VSS", "80"), "ZIN|1|||||||95"], "95.00", None),
         ([policy("VSS", "Q4")], "80.00", None),
         ([policy("VSS", "q4", "DN3010116149000")], "95.00", None),
         ([policy("VSS", "none")], None, None),
-        ([policy("VSS", "none"), policy("VSS", "80")], None, "80"),
+        ([policy("VSS", "none"), policy("VSS", "90")], None, "90"),
     ],
-    ids=["percent", "a number", "a type of plan", "of another payer", "a level besides", "stated", "of the profile", "the card's own",
+    ids=["percent", "a number", "small letters", "another number", "a type of plan", "the card's level", "a card of no level", "of another payer", "a level besides", "stated", "of the profile", "the card's own",
          "known as none", "another"],
 )  # fmt: skip
 def test_what_in1_15_says_otherwise_goes_by_a_row_of_the_profile_or_is_told_and_kept(

@@ -472,51 +472,30 @@ OF_TWO = [PID, "PV1|1|O|||||||||||||||||L1", "DG1|1||I10^Tăng huyết áp^I10",
           "PID|2||N2^^^^MR||Lê^An||19900102|M", "PV1|1|O|||||||||||||||||L2", "DG1|1||E11.9^Đái tháo đường^I10"]  # fmt: skip
 
 
-def test_an_appointment_of_two_patients_is_a_slip_of_each_with_the_resources_of_both() -> None:
-    found = mapped("SIU^S12", SCH, *OF_TWO, "RGS|1", "AIP|1||BS1")
-    slips = [event for _, event in found.events]
-    said = [(one["person"]["ho_ten"], one["ma_lk"], one["diagnoses"][0]["ma_benh"], one["xml14"]["ho_ten"]) for one in slips]
-    assert said == [("Phạm Thị Hà", "L1", "I10", "Phạm Thị Hà"), ("Lê An", "L2", "E11.9", "Lê An")]
-    assert [(one["slip"], one["ngay_hen_kl"], one["ma_bac_si"]) for one in slips] == [("A1", "202612010800", "BS1")] * 2
-    assert {code for code, _ in told(found)} == {"NUMBER_SHARED"}
+@pytest.mark.parametrize(
+    ("rows", "places"),
+    [
+        (OF_TWO, {"PID[2]-3", "PID[2]-5"}),
+        ([*OF_TWO[:3], "PID|2||||Lê^An", *OF_TWO[4:]], {"PID[2]-5"}),
+        ([*OF_TWO[:3], *OF_TWO[:2]], set()),
+        ([*OF_TWO[:3], "PID|2||||||"], set()),
+        (["PID|1", *OF_TWO[3:]], {"PID[2]-3", "PID[2]-5"}),
+    ],
+    ids=["two", "one without a number", "the same", "nobody", "nobody first"],
+)
+def test_a_second_patient_of_an_appointment_is_told_and_nothing_of_it_goes_to_the_first(
+    rows: list[str], places: set[str]
+) -> None:
+    slip = only(found := mapped("SIU^S12", SCH, *rows, "RGS|1", "AIP|1||BS1"))
+    assert {path for code, path in told(found) if code == "APPOINTMENT_DIFFERS"} == places
+    first = mapped("SIU^S12", SCH, *(OF_TWO[:3] if rows[0] == PID else rows[:1]), "RGS|1", "AIP|1||BS1")
+    assert {**slip, "meta": 0} == {**only(first), "meta": 0} and slip["meta"]["key"] == only(first)["meta"]["key"]
 
 
-def test_what_is_said_of_one_patient_of_an_appointment_takes_away_nobody_elses() -> None:
-    booked = [event["meta"]["key"] for _, event in mapped("SIU^S12", SCH, *OF_TWO).events]
-    moved = [event["meta"]["key"] for _, event in mapped("SIU^S13", SCH, *OF_TWO[3:], *OF_TWO[:3]).events]
-    assert len({*booked, only(mapped("SIU^S15", SCH, PID))["meta"]["key"]}) == 3
-    assert booked == moved[::-1], "in whatever order they are named"
-    unnumbered = [PID.replace("N1^^^^MR", ""), "PID|2||||Lê^An"]
-    found = mapped("SIU^S12", SCH, *unnumbered)
-    assert len({event["meta"]["key"] for _, event in found.events}) == 2
-    assert ("KEY_MISSING", "SCH-2") in told(found)
-
-
-def test_resources_behind_each_patient_are_of_that_one() -> None:
-    first = [*OF_TWO[:3], "RGS|1", "AIS|1||TM^Khám tim mạch|202612010800", "AIP|1||BS1"]
-    second = [*OF_TWO[3:], "RGS|2", "AIS|1||NT^Khám nội tiết|202612010900", "AIP|1||BS2"]
-    found = mapped("SIU^S12", "SCH|A1|A1||||TK^Tái khám", *first, *second)
-    assert [(event["ngay_hen_kl"], event["ma_bac_si"]) for _, event in found.events] == [
-        ("202612010800", "BS1"),
-        ("202612010900", "BS2"),
-    ]
-    assert "APPOINTMENT_DIFFERS" not in {code for code, _ in told(found)}
-
-
-def test_each_sch_is_an_appointment() -> None:
-    found = mapped("SIU^S12", SCH, *OF_TWO[:3], SCH.replace("A1", "A2"), *OF_TWO[3:])
-    assert [(event["slip"], event["ma_lk"]) for _, event in found.events] == [("A1", "L1"), ("A2", "L2")]
-    assert told(found) == set()
-
-
-def test_the_note_of_each_patient_of_an_appointment_is_told_once() -> None:
-    rows = [SCH, "NTE|1||nhịn ăn", *OF_TWO[:3], "NTE|1||một", *OF_TWO[3:], "NTE|1||hai", "RGS|1", "AIS|1||A", "NTE|1||ba"]
-    found = mapped("SIU^S12", *rows)
-    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {f"NTE[{n}]-3" for n in range(1, 5)}
-    mine = compile_text("mine", 'extends = "_standard"\nversion = "1"\n[follow_up]\nreason = "NTE-3"\n')
-    found = mapped("SIU^S12", *(row for row in rows if "nhịn" not in row), dialect=mine)
-    assert [event["reason"] for _, event in found.events] == ["một", "hai"]
-    assert {path for code, path in told(found) if code == "NOTE_NOT_PASSED_ON"} == {"NTE[3]-3"}
+def test_resources_are_of_the_appointment_whichever_patient_they_stand_behind() -> None:
+    slip = only(found := mapped("SIU^S12", "SCH|A1|A1", *OF_TWO, "RGS|1", "AIS|1||TM^Khám|202612010800", "AIP|1||BS1"))
+    assert (slip["ngay_hen_kl"], slip["ma_bac_si"], slip["diagnoses"][0]["ma_benh"]) == ("202612010800", "BS1", "I10")
+    assert {path for code, path in told(found) if code == "APPOINTMENT_DIFFERS"} == {"PID[2]-3", "PID[2]-5"}
 
 
 @pytest.mark.parametrize(
@@ -527,10 +506,22 @@ def test_the_note_of_each_patient_of_an_appointment_is_told_once() -> None:
         (["AIS|1||A^a|202612010800", "RGS|2", "AIS|1||A^a|202612010800"], set()),
         (["AIS|1||A^a", 'AIS|2||""|'], set()),
         (["AIP|1||BS1", "AIP|2||BS2"], {"AIP[2]-3"}),
+        (["AIS|1||A^a^L|20261201", "AIS|2||A|202612010800"], set()),
+        (["SCH|A2|A2|||||||||^^^202612010800"], {"SCH[2]-2"}),
         (["TQ1|1||||||202612010800", "TQ1|2||||||202612080800"], {"TQ1[2]-7"}),
         (["AIS|1||A^a", "AIL|1||P1|||202612010800", "AIL|2||P2|||202612010830"], {"AIL[2]-6"}),
     ],
-    ids=["two appointments", "two services at one time", "the same", "nothing said", "two doctors", "two times", "two rooms"],
+    ids=[
+        "two appointments",
+        "two services at one time",
+        "the same",
+        "nothing said",
+        "two doctors",
+        "a code and its text",
+        "two numbers",
+        "two times",
+        "two rooms",
+    ],
 )
 def test_what_an_appointment_has_a_second_time_is_told(rows: list[str], places: set[str]) -> None:
     found = mapped("SIU^S12", SCH, PID, "RGS|1", *rows)
