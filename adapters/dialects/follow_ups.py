@@ -87,23 +87,20 @@ def map_follow_up(reading: Reading, trigger: str) -> None:
 
 def _of_first_patient(message: Message) -> Sequence[Segment]:
     """All segments but those behind a PID of somebody else, up to the resources."""
-    first, *others = message.segments("PID") or [None]
-    if first is None or not any(_is_another(other, first, _PERSON) for other in others):
+    people = message.segments("PID")
+    if len(people) < 2:
         return message.segments_in_order
+    first = people[0]
     found = []
     is_first = True
     for segment in message.segments_in_order:
         if segment.name == "PID":
-            is_first = not _is_another(segment, first, _PERSON)
+            is_first = not any(_differs(segment, first, field, 1) for field in _PERSON)
         elif segment.name in _RESOURCES:
             is_first = True
         if is_first:
             found.append(segment)
     return found
-
-
-def _is_another(segment: Segment, first: Segment, fields: Sequence[int]) -> bool:
-    return any(_differs(segment, first, field, 1) for field in fields)
 
 
 def _differs(segment: Segment, first: Segment, field: int, component: int) -> bool:

@@ -32,9 +32,12 @@ def map_issued(reading: Reading, trigger: str) -> None:
     content = _content(reading, scope, notes, issued=True)
     content["action"] = REFERRAL_ACTIONS[trigger]
     said = message.segments("RF1")[0]
-    reason = said.words(10, 2).strip()
+    stated = said.words(10).strip()
+    reason = said.words(10, 2).strip() or (
+        stated if " " in stated else ""
+    )  # in words, beside the code of RF1-10.1 or in its place
     if reason:
-        content["reason"] = reason  # in words, beside the code of RF1-10.1
+        content["reason"] = reason
     if reading.context.facility:
         content["ma_cskcb"] = reading.context.facility  # who sends a slip issues it, whatever PRD says
     _add_slip(reading, scope, content, notes)

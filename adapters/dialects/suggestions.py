@@ -142,6 +142,8 @@ def _ranked(
         one.name for _, _, message in messages for one in message.segments_in_order if one.name[0] == "Z" and cards_of(one)
     }
     for position, sample, message in messages:
+        # The number of the visit is no other one: all slips and orders of a visit would be one.
+        of_visit = {event.get("ma_lk") for _, event in sample.events} if distinct and name != "ma_lk" else set()
         for called, segment, number in _fields(message, rule, among | near, facility=facility):
             if segment.fields[number] == NULL or (not distinct and segment.name in _NOT_OF_THE_VISIT):
                 continue
@@ -151,7 +153,7 @@ def _ranked(
             if distinct and (segment.name in of_cards or other):
                 continue
             for component, value in enumerate(segment.components(number), 1):
-                if value:
+                if value and value not in of_visit:
                     place = f"{called}-{number}" + (f".{component}" if component > 1 else "")
                     values[place].append(value)
                     met[place].add(position)
@@ -169,9 +171,9 @@ def _ranked(
 
 
 def _beside(name: str, rule: Sequence[str]) -> set[str]:
-    """The fields before and behind those of the rule of MA_LK: the number stands there by mistake, and what else is read there (the
-    patient's type in PV1-18) can hardly be meant."""
-    near = [read_place(place) for place in rule] if name == "ma_lk" else []
+    """The fields before and behind those of the rule of MA_LK or of a slip's number: the number stands there by mistake, and what else
+    is read there (the patient's type in PV1-18) can hardly be meant."""
+    near = [read_place(place) for place in rule] if name in ("ma_lk", "slip") else []
     return {f"{place.segment}-{place.field + step}" for place in near for step in (-1, 1)}
 
 

@@ -576,6 +576,14 @@ def test_a_price_in_a_segment_of_the_vendors_own_is_no_number_of_a_result(price:
     assert ('"ZHL-2"' in learned(raws)[2]) is proposed
 
 
+def test_the_number_of_a_slip_is_sought_beside_its_place_and_is_not_that_of_the_visit() -> None:
+    rows = "PRD|RT|||||||01004^FI\rPID|1||7^^^^MR||A^B\rPV1|1|O|||||||||||||||||26.{n:05d}\rZRF|1|26.{n:05d}|"
+    raws = [(HEAD % ("HIS", "01021", "REF^I12", n) + f"RF1|P|R|||\r{rows}\r".format(n=n)).encode() for n in range(6)]
+    assert "# slip = " not in learned(raws)[2]
+    beside = [raw.replace(b"RF1|P|R|||", b"RF1|P|R|||CV26%05d" % n) for n, raw in enumerate(raws)]
+    assert '# slip = ["RF1-6", "RF1-5"] # RF1-6 hold nothing' in learned(beside)[2]
+
+
 def test_the_receiver_of_a_slip_is_sought_where_the_receiver_stands() -> None:
     rows = "RF1|P|R||||S{n}\rPRD|RP|||01021\rPRD|RT|||01004\rPID|1||7^^^^MR||A^B\r"
     raws = [(HEAD % ("HIS", "01021", "REF^I12", n) + rows.format(n=n)).encode() for n in range(6)]

@@ -242,6 +242,14 @@ def test_a_delimiter_that_nobody_escaped_cuts_no_result_of_the_summary() -> None
     assert only(found)["xml13"]["tomtat_kq"] == "Đường & mỡ: 5 & 6 ^ 7; Tim & mạch: Rõ & đều; N: Phổi & tim"
 
 
+def test_words_in_the_place_of_the_code_of_the_reason_go_to_the_receiver_too() -> None:
+    rows = ["PRD|RT|||||01004^^^^FI", PID, "DG1|1||I10"]
+    found = mapped("REF^I12", "RF1||||||S1||||Vượt khả năng & cần thở máy", *rows)
+    assert only(found)["reason"] == "Vượt khả năng & cần thở máy"
+    assert ("CODE_UNKNOWN", "RF1-10") in told(found), "MA_LYDO_CT is a code"
+    assert "reason" not in only(mapped("REF^I12", "RF1||||||S1||||2", *rows))
+
+
 def test_a_slip_that_is_taken_back_needs_no_receiver():
     assert "RECEIVER_UNKNOWN" not in dict(told(mapped("REF^I14", RF1, "PRD|RP||||||01021^FI", PID)))
 
